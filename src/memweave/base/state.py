@@ -1,7 +1,7 @@
 """Nested named tuples of tensors: how device states are walked, and named for a `state_dict`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,7 +14,7 @@ def map_state(function: Callable[..., torch.Tensor], state: S, *others: S) -> S:
         function(*parts) if isinstance(parts[0], torch.Tensor) else map_state(function, *parts)
         for parts in zip(state, *others, strict=True)
     ]
-    return cast(S, type(state)(*leaves))
+    return type(state)(*leaves)
 
 
 def flatten_state(state: tuple[Any, ...], prefix: str = "") -> dict[str, torch.Tensor]:
@@ -36,4 +36,4 @@ def unflatten_state(like: S, flat: Mapping[str, torch.Tensor], prefix: str = "")
         flat[prefix + name] if isinstance(part, torch.Tensor) else unflatten_state(part, flat, f"{prefix}{name}.")
         for name, part in zip(fields, like, strict=True)
     ]
-    return cast(S, type(like)(*leaves))
+    return type(like)(*leaves)

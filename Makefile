@@ -1,0 +1,56 @@
+# Needs Python 3.11 or newer and make, nothing else. `make` lists what there is to make.
+
+PYTHON ?= python3
+# A second Python gets a second environment: make PYTHON=python3.12 test
+VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := results/demo
+
+# One worker a core and one thread a worker: more threads than cores make small matrix products slower.
+JOBS ?= auto
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint docs format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## make the virtual environment, with the tested versions
+
+demo: $(READY) ## reproduce one experiment on the embedded digits, with its claims and report
+	$(BIN)/memweave run yao2020/stages --data digits --scale smoke --out $(DEMO)
+	$(BIN)/memweave claims $(DEMO)
+	$(BIN)/memweave report $(DEMO)
+
+test: $(READY) ## the tests, without the slow ones
+	$(PYTEST) -m "not slow"
+
+check: lint ## everything that CI runs: style, types, layers, all tests, documentation
+	$(PYTEST)
+
+lint: $(READY) ## style, types and layers only
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(READY) ## the documentation's checks: links, commands, examples, docstrings
+	$(BIN)/python -m pytest tests/docs
+
+format: $(READY) ## rewrite the sources in the house style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove the environments, caches and the demo's results
+	rm -rf .venv .venv-* build dist $(DEMO) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "memweave needs Python 3.11 or newer; say which: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,distributed,fast]"
+	@# badcrossbar, an independent circuit solver, is a referee of the tests. Its plotting wants cairo, its solver does not.
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps badcrossbar pathvalidate
+	@touch $@
