@@ -1,0 +1,107 @@
+"""Experiments as claims: declared before they run, run as resumable tasks, judged from their rows alone.
+
+Knows no physics. `memweave.papers` registers experiments here; `memweave.report` turns rows into tables and pages.
+"""
+
+from memweave.experiments.claims import (
+    NOT_COMPARABLE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    Acceptance,
+    AtLeast,
+    AtMost,
+    Between,
+    Claim,
+    Equal,
+    Finding,
+    Needs,
+    NotWorseThan,
+    Within,
+    judge,
+)
+from memweave.experiments.distributed import run_distributed
+from memweave.experiments.errors import ExperimentError
+from memweave.experiments.estimates import (
+    Estimate,
+    Estimator,
+    lowest_of,
+    lowest_rate_of,
+    mean_interval,
+    mean_of,
+    mean_rate_difference_of,
+    mean_rate_of,
+    numbers,
+    rate_of,
+    rates,
+    select,
+    value_of,
+    wilson_interval,
+)
+from memweave.experiments.experiment import Assumption, Experiment, FigureSpec, TableSpec
+from memweave.experiments.files import atomic_write
+from memweave.experiments.registry import experiments, find, match, register
+from memweave.experiments.rows import read_log, read_results, read_rows
+from memweave.experiments.running import Progress, Summary, run_experiment
+from memweave.experiments.settings import Setting, by_setting, setting_of
+from memweave.experiments.tasks import Context, Options, Row, Task
+from memweave.experiments.values import JSON, canonical, plain
+
+__all__ = [
+    "JSON",
+    "NOT_COMPARABLE",
+    "NOT_REPRODUCED",
+    "NOT_RUN",
+    "REPRODUCED",
+    "Acceptance",
+    "Assumption",
+    "AtLeast",
+    "AtMost",
+    "Between",
+    "Claim",
+    "Context",
+    "Equal",
+    "Estimate",
+    "Estimator",
+    "Experiment",
+    "ExperimentError",
+    "FigureSpec",
+    "Finding",
+    "Needs",
+    "NotWorseThan",
+    "Options",
+    "Progress",
+    "Row",
+    "Setting",
+    "Summary",
+    "TableSpec",
+    "Task",
+    "Within",
+    "atomic_write",
+    "by_setting",
+    "canonical",
+    "experiments",
+    "find",
+    "judge",
+    "lowest_of",
+    "lowest_rate_of",
+    "match",
+    "mean_interval",
+    "mean_of",
+    "mean_rate_difference_of",
+    "mean_rate_of",
+    "numbers",
+    "plain",
+    "rate_of",
+    "rates",
+    "read_log",
+    "read_results",
+    "read_rows",
+    "register",
+    "run_distributed",
+    "run_experiment",
+    "select",
+    "setting_of",
+    "value_of",
+    "wilson_interval",
+]
