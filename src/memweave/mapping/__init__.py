@@ -1,0 +1,8 @@
+"""Weights on chips: room, differential pairs, scales, and the matrix that is written and read."""
+
+from memweave.mapping.chip import Chip
+from memweave.mapping.differential import DifferentialPair
+from memweave.mapping.matrix import Matrix
+from memweave.mapping.scaling import FixedScaling, InputScaling, PerSampleScaling
+
+__all__ = ["Chip", "DifferentialPair", "FixedScaling", "InputScaling", "Matrix", "PerSampleScaling"]

@@ -1,0 +1,33 @@
+"""Bookkeeping of one array's free cells."""
+
+import numpy as np
+
+
+class FreeSpace:
+    """Which cells of a `rows` x `cols` array are free; finds room for rectangles, leftmost column first, then top."""
+
+    def __init__(self, rows: int, cols: int) -> None:
+        self._free = np.ones((rows, cols), dtype=bool)
+
+    def copy(self) -> "FreeSpace":
+        """An independent copy, for trying out a placement."""
+        twin = FreeSpace(0, 0)
+        twin._free = self._free.copy()
+        return twin
+
+    def take(self, rows: int, cols: int) -> tuple[int, int] | None:
+        """Take a free `rows` x `cols` rectangle; its corner (row, col), or None if there is none."""
+        if rows > self._free.shape[0] or cols > self._free.shape[1]:
+            return None
+        n_free = np.pad(self._free, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)  # summed-area table
+        inside = n_free[rows:, cols:] - n_free[:-rows, cols:] - n_free[rows:, :-cols] + n_free[:-rows, :-cols]
+        fits = (inside == rows * cols).T
+        if not fits.any():
+            return None
+        col, row = (int(index) for index in np.unravel_index(int(np.argmax(fits)), fits.shape))
+        self._free[row : row + rows, col : col + cols] = False
+        return row, col
+
+    def give_back(self, row: int, col: int, rows: int, cols: int) -> None:
+        """Mark a rectangle as free again."""
+        self._free[row : row + rows, col : col + cols] = True

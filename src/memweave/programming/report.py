@@ -1,0 +1,49 @@
+"""What a write cost and how well it went."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteReport:
+    """Bill and outcome of writing many cells; all tensors have the shape of the `cells` that were written.
+
+    Attributes:
+        n_set, n_reset: int64, pulses that each cell got.
+        n_reads: int64, verify reads of each cell.
+        converged: bool, whether the last verify read was inside the tolerance.
+        error: S, last verified conductance minus target.
+    """
+
+    n_set: torch.Tensor
+    n_reset: torch.Tensor
+    n_reads: torch.Tensor
+    converged: torch.Tensor
+    error: torch.Tensor
+
+    @property
+    def n_pulses(self) -> torch.Tensor:
+        """int64, pulses of both polarities."""
+        return self.n_set + self.n_reset
+
+    @property
+    def n_failed(self) -> int:
+        """Cells that did not converge."""
+        return int((~self.converged).sum())
+
+    def summary(self) -> dict[str, float]:
+        """Totals and spread as plain numbers: counts, pulses a cell, failures, error in S."""
+        pulses = self.n_pulses.double()
+        error = self.error.double()
+        return {
+            "n_cells": self.converged.numel(),
+            "n_failed": self.n_failed,
+            "n_set": int(self.n_set.sum()),
+            "n_reset": int(self.n_reset.sum()),
+            "n_reads": int(self.n_reads.sum()),
+            "pulses_mean": float(pulses.mean()),
+            "pulses_max": int(pulses.max()),
+            "error_mean": float(error.mean()),
+            "error_std": float(error.std(correction=0)),
+        }
