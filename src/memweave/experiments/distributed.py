@@ -65,13 +65,13 @@ def _work(run: Any, task: Task, options: Options) -> tuple[str, Mapping[str, JSO
 
 def _client(scheduler: str | None, workers: int | None) -> Any:
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         raise ExperimentError(
             "--workers and --scheduler need Dask, which is not installed; `pip install memweave[distributed]`"
         ) from None
     if scheduler is None:
-        return Client(LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None))
+        return Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
     try:
         return Client(scheduler)
     except (OSError, ValueError) as error:
