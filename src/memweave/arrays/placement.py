@@ -37,7 +37,7 @@ class Tile:
     col_line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Placement:
     """The cells of one matrix.
 

@@ -1,0 +1,23 @@
+"""Layers on a chip, with torch's own signatures, and `deploy` for whole models."""
+
+from memweave.nn.calibrate import calibrate
+from memweave.nn.conv import Conv2d, patches
+from memweave.nn.deploy import Deployed, OnChip, deploy
+from memweave.nn.linear import Linear
+from memweave.nn.product import array_product, fold_chips, unfold_chips
+from memweave.nn.weight import ArrayWeight, matrix_of
+
+__all__ = [
+    "ArrayWeight",
+    "Conv2d",
+    "Deployed",
+    "Linear",
+    "OnChip",
+    "array_product",
+    "calibrate",
+    "deploy",
+    "fold_chips",
+    "matrix_of",
+    "patches",
+    "unfold_chips",
+]

@@ -1,0 +1,194 @@
+"""`deploy`: any torch model's layers on a chip, per layer as asked; nothing is skipped silently."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from memweave.base import OutOfRangeError, UnplaceableLayerError
+from memweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling
+from memweave.nn.conv import Conv2d
+from memweave.nn.linear import Linear
+from memweave.nn.product import fold_chips, unfold_chips
+from memweave.programming import Write, WriteReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnChip:
+    """How one layer goes on the chip; None takes what `deploy` was given for all layers.
+
+    Attributes:
+        mapping, tile_rows, arrays: as in `Matrix`.
+        scaling: makes the layer's own input scaling, such as `FixedScaling`.
+        program: how its cells are written.
+    """
+
+    mapping: DifferentialPair | None = None
+    scaling: Callable[[], InputScaling] | None = None
+    tile_rows: int | None = None
+    arrays: Sequence[int] | None = None
+    program: Write | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """A layer of the model, with what was decided for it."""
+
+    name: str
+    module: torch.nn.Module
+    how: OnChip = field(default_factory=OnChip)
+
+
+class Deployed(torch.nn.Module):
+    """A model whose layers stand on a chip: takes one batch, returns `(*chips, batch, ...)`.
+
+    Attributes of the model (`net.fc`) are reached as before.
+
+    Attributes:
+        chip: the chip.
+        reports: the bill of writing each layer.
+        on_chip, digital: names of the layers on the chip, and of those with parameters that stayed digital.
+    """
+
+    def __init__(
+        self, model: torch.nn.Module, chip: Chip, reports: Mapping[str, WriteReport], digital: Sequence[str]
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.chip = chip
+        self.reports = dict(reports)
+        self.on_chip = tuple(reports)
+        self.digital = tuple(digital)
+
+    def __getattr__(self, name: str) -> Any:
+        """Names that the wrapper does not know are the model's."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("model"), name)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`(batch, ...)`, the same for all chips, to `(*chips, batch, ...)`."""
+        chips = self.chip.chips
+        y: torch.Tensor = self.model(fold_chips(x.expand(*chips, *x.shape), chips))
+        return unfold_chips(y, chips)
+
+    def refresh(self) -> None:
+        """Read all weights out again, after time has passed, say."""
+        for name in self.on_chip:
+            self.model.get_submodule(name).weight.refresh()  # type: ignore[operator, union-attr]
+
+
+_HARMLESS = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.PReLU)
+"""Layers with parameters that are digital by nature: they are listed, but need no permission."""
+
+
+def deploy(
+    model: torch.nn.Module,
+    chip: Chip,
+    *,
+    program: Write,
+    mapping: DifferentialPair | None = None,
+    scaling: Callable[[], InputScaling] = PerSampleScaling,
+    layers: Mapping[str, OnChip] | None = None,
+    digital: Sequence[str] = (),
+) -> Deployed:
+    """Put every `torch.nn.Linear` and `torch.nn.Conv2d` of a model on a chip, and write their weights.
+
+    Args:
+        model: any model; it is copied, not changed.
+        chip: where the weights go, in the order in which the model lists its layers.
+        program: how cells are written, `WriteVerify(...)` say.
+        mapping: weights to conductances, for all layers; None is an analogue differential pair.
+        scaling: makes the input scaling of a layer.
+        layers: what is different for single layers, by name.
+        digital: names of layers that stay as they are.
+
+    Raises:
+        UnplaceableLayerError: a layer has parameters, cannot be placed, and is not in `digital`; all are named.
+        OutOfRangeError: `layers` or `digital` names a layer that the model does not have.
+        ChipFullError: a layer finds no room.
+    """
+    layers = layers or {}
+    names = {name for name, _ in model.named_modules() if name}
+    for argument, given in (("layers", layers), ("digital", digital)):
+        for name in given:
+            if name not in names:
+                raise OutOfRangeError(f"`{argument}` must name layers of the model, {sorted(names)}, but has {name!r}")
+    placeable, left = _sort(model, layers, digital)
+    default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, program=program)
+    twin = copy.deepcopy(model).requires_grad_(True)
+    reports = {}
+    for layer in placeable:
+        how = _merge(layer.how, default)
+        placed = _place(layer, chip, how)
+        assert how.program is not None
+        reports[layer.name] = placed.program(layer.module.weight.detach(), how.program)  # type: ignore[arg-type, operator]
+        parent, _, leaf = layer.name.rpartition(".")
+        setattr(twin.get_submodule(parent), leaf, placed)
+    return Deployed(twin, chip, reports, left)
+
+
+def _sort(
+    model: torch.nn.Module, layers: Mapping[str, OnChip], digital: Sequence[str]
+) -> tuple[list[_Layer], list[str]]:
+    """Layers to place, and names of those with parameters that stay digital; raises for what is neither."""
+    placeable, left, refused = [], [], []
+    for name, module in model.named_modules():
+        own = any(True for _ in module.parameters(recurse=False))
+        if any(name == skip or name.startswith(skip + ".") for skip in digital):
+            left += [name] if own else []
+        elif type(module) is torch.nn.Linear or (type(module) is torch.nn.Conv2d and module.groups == 1):
+            placeable.append(_Layer(name=name, module=module, how=layers.get(name, OnChip())))
+        elif isinstance(module, _HARMLESS):
+            left += [name] if own else []
+        elif own:
+            refused.append(f"{name or 'the model itself'} ({type(module).__name__})")
+    if refused:
+        raise UnplaceableLayerError(
+            f"these layers have parameters that cannot be put on a chip: {', '.join(refused)}; "
+            "name them in `digital` to leave them as they are"
+        )
+    if not placeable:
+        raise UnplaceableLayerError("the model has no Linear or Conv2d layer to put on a chip")
+    return placeable, left
+
+
+def _merge(how: OnChip, default: OnChip) -> OnChip:
+    chosen = {name: getattr(how, name) for name in OnChip.__dataclass_fields__}
+    return OnChip(**{name: getattr(default, name) if value is None else value for name, value in chosen.items()})
+
+
+def _place(layer: _Layer, chip: Chip, how: OnChip) -> Linear | Conv2d:
+    module = layer.module
+    assert how.scaling is not None
+    common: dict[str, Any] = {
+        "chip": chip,
+        "name": layer.name,
+        "mapping": how.mapping,
+        "scaling": how.scaling(),
+        "tile_rows": how.tile_rows,
+        "arrays": how.arrays,
+        "bias": module.bias is not None,
+    }
+    placed: Linear | Conv2d
+    if isinstance(module, torch.nn.Linear):
+        placed = Linear(module.in_features, module.out_features, **common)
+    else:
+        assert isinstance(module, torch.nn.Conv2d)
+        if module.padding_mode != "zeros":
+            raise UnplaceableLayerError(f"{layer.name}: `padding_mode` must be 'zeros', but is {module.padding_mode!r}")
+        placed = Conv2d(
+            module.in_channels,
+            module.out_channels,
+            module.kernel_size,  # type: ignore[arg-type]
+            module.stride,  # type: ignore[arg-type]
+            module.padding,  # type: ignore[arg-type]
+            module.dilation,  # type: ignore[arg-type]
+            **common,
+        )
+    if module.bias is not None and placed.bias is not None:
+        placed.bias.data.copy_(module.bias.detach().expand_as(placed.bias))
+    return placed
