@@ -1,0 +1,13 @@
+"""The reproductions: one package a paper, one module an experiment. Importing this registers all of them."""
+
+import importlib
+import pkgutil
+
+
+def _register_all() -> None:
+    """Import every module below this package: a new experiment is one new file and nothing else."""
+    for module in pkgutil.walk_packages(__path__, prefix=__name__ + "."):
+        importlib.import_module(module.name)
+
+
+_register_all()
