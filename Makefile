@@ -19,9 +19,8 @@ help: ## this list
 
 setup: $(READY) ## make the virtual environment, with the tested versions
 
-demo: $(READY) ## reproduce one experiment on the embedded digits, with its claims and report
+demo: $(READY) ## one published experiment on the embedded digits: its claims table and its report
 	$(BIN)/memweave run yao2020/stages --data digits --scale smoke --out $(DEMO)
-	$(BIN)/memweave claims $(DEMO)
 	$(BIN)/memweave report $(DEMO)
 
 test: $(READY) ## the tests, without the slow ones

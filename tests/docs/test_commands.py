@@ -6,12 +6,9 @@ from pathlib import Path
 import pytest
 import typer
 
-import memweave.cli
+from memweave.cli.commands import app
 
-if not hasattr(memweave.cli, "app"):
-    pytest.skip("memweave.cli has no app", allow_module_level=True)
-
-COMMANDS = typer.main.get_group(memweave.cli.app).commands
+COMMANDS = typer.main.get_group(app).commands
 
 
 @pytest.mark.parametrize("name", COMMANDS)
