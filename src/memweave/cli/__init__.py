@@ -1,5 +1,5 @@
-"""The `memweave` command. Each subcommand is one module here and one line in `app`."""
+"""The `memweave` command. Each subcommand is one module here and one line in `commands`."""
 
-from memweave.cli.app import main
+from memweave.cli.commands import app, main
 
-__all__ = ["main"]
+__all__ = ["app", "main"]

@@ -21,11 +21,15 @@ def _version(package: str) -> str:
 
 @cache
 def commit() -> str | None:
-    """Git commit of the checkout that this package runs from, with "+changes" where its source was edited since.
+    """Git commit of the checkout that this package runs from, as `commit_of` gives it."""
+    return commit_of(Path(__file__).resolve().parents[1])
+
+
+def commit_of(package: Path) -> str | None:
+    """Git commit of the checkout whose src/memweave is `package`, with "+changes" where that was edited since.
 
     None for an installed package, even one installed inside somebody else's checkout.
     """
-    package = Path(__file__).resolve().parents[1]
     top = _git(package, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() / "src" / "memweave" != package:
         return None

@@ -32,11 +32,13 @@ def draw_figure(spec: FigureSpec, rows: Sequence[Row], path: Path) -> DrawnFigur
     try:
         svg, png = _drawn(spec, rows, path)
     except _NothingToDrawError:
-        return DrawnFigure(title=spec.title, caption=spec.caption, problem="no rows to draw it from yet")
+        return DrawnFigure(
+            title=spec.title, caption=spec.caption, problem="There are no rows to draw this figure from yet."
+        )
     except Exception as error:  # noqa: BLE001  whatever a drawing function does, the claims must reach the reader
         problem = f"could not be drawn from these rows: {type(error).__name__}: {error}"
         warnings.warn(f"figure {spec.name!r} {problem}", RuntimeWarning, stacklevel=2)
-        return DrawnFigure(title=spec.title, caption=spec.caption, problem=problem)
+        return DrawnFigure(title=spec.title, caption=spec.caption, problem=f"This figure {problem}.")
     small = svg.stat().st_size <= LARGEST_SVG
     image = _data_uri(svg, "image/svg+xml") if small else _data_uri(png, "image/png")
     return DrawnFigure(title=spec.title, caption=spec.caption, image=image, file=svg)
@@ -51,7 +53,7 @@ def _drawn(spec: FigureSpec, rows: Sequence[Row], path: Path) -> tuple[Path, Pat
     from matplotlib import pyplot as plt
 
     # Ids and metadata free of chance and time: equal rows, equal bytes.
-    with mpl.rc_context({"svg.hashsalt": spec.name}):
+    with mpl.rc_context({"svg.hashsalt": path.name}):
         figure = spec.draw(rows)
         if figure is None:
             raise _NothingToDrawError

@@ -164,12 +164,12 @@ def _table(spec: TableSpec, rows: Sequence[Row]) -> PrintedTable:
     except Exception as error:  # noqa: BLE001  as with figures: one table must not cost the report
         problem = f"could not be made from these rows: {type(error).__name__}: {error}"
         warnings.warn(f"table {spec.name!r} {problem}", RuntimeWarning, stacklevel=2)
-        return PrintedTable(title=spec.title, caption=spec.caption, problem=problem)
+        return PrintedTable(title=spec.title, caption=spec.caption, problem=f"This table {problem}.")
     heads = list(dict.fromkeys(head for line in lines for head in line))
     return PrintedTable(
         title=spec.title,
         caption=spec.caption,
         heads=heads,
         lines=[[show_cell(line.get(head)) for head in heads] for line in lines],
-        problem="" if lines else "no rows to make it from yet",
+        problem="" if lines else "There are no rows to make this table from yet.",
     )

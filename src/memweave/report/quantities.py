@@ -4,7 +4,8 @@ import math
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
 _PREFIXED = {unit: unit for unit in ("S", "A", "V", "s", "J", "W", "Hz", "F", "OPS", "OPS/W", "OPS/s")} | {"Ohm": "Ω"}
-_AREAS = {1.0: "m²", 1e-6: "mm²", 1e-12: "µm²"}
+_AREAS = ((1e-2, 1.0, "m²"), (1e-8, 1e-6, "mm²"), (0.0, 1e-12, "µm²"))
+"""From which area on, the size of the unit in m2, its sign."""
 
 
 def show(value: float | None, unit: str) -> str:
@@ -17,8 +18,8 @@ def show(value: float | None, unit: str) -> str:
         number, prefix = _with_prefix(value, largest=0 if unit == "s" else 15)
         return f"{number} {prefix}{_PREFIXED[unit]}"
     if unit == "m2":
-        size = next((size for size in _AREAS if abs(value) >= size), 1e-12)
-        return f"{_short(value / size)} {_AREAS[size]}"
+        size, sign = next((size, sign) for least, size, sign in _AREAS if abs(value) >= least)
+        return f"{_short(value / size)} {sign}"
     return f"{_short(value)} {unit}".rstrip()
 
 

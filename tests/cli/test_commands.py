@@ -1,0 +1,191 @@
+"""The command line from outside: what it prints, where, and how it ends."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from memweave.cli import app, main
+from memweave.experiments import Context, Task, read_rows
+from tests.helpers.experiments import NAME, experiment, only_registered, run
+
+COMMANDS = ["list", "run", "claims", "report"]
+
+
+@pytest.fixture(autouse=True)
+def _coins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Coins instead of papers, and an empty folder to work in."""
+    for module in ("listing", "run", "claims", "report"):
+        monkeypatch.setattr(sys.modules[f"memweave.cli.{module}"], "load_experiments", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    with only_registered(experiment()):
+        yield
+
+
+class Outcome:
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        self.code = ended.value.code or 0
+        self.out, self.err = capsys.readouterr()
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Any:
+    return lambda *arguments: Outcome(capsys, *arguments)
+
+
+def test_every_command_and_option_has_help(command: Any) -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert sorted(commands) == sorted(COMMANDS)
+    for name, one in commands.items():
+        assert one.help
+        assert all(getattr(parameter, "help", None) for parameter in one.params), name
+        shown = command(name, "--help")
+        assert (shown.code, shown.err) == (0, "")
+        assert f"memweave {name}" in shown.out or "Usage" in shown.out
+
+
+def test_version_and_no_arguments(command: Any) -> None:
+    assert command("--version").out.startswith("memweave ")
+    assert all(name in command("--help").out for name in COMMANDS)
+
+
+def test_list(command: Any) -> None:
+    assert NAME in command("list").out
+    (one,) = json.loads(command("list", "--json").out)
+    assert one["name"] == NAME
+    assert one["claims"][0]["accept"] == "within 2.00 % of the paper"
+    assert one["assumptions"] == [{"text": "coins are <round>", "source": "ours"}]
+
+
+def test_run_then_claims_then_report(command: Any) -> None:
+    first = command("run", "coins", "--seeds", "2", "--out", "here")
+    assert first.code == 0
+    assert "coins/toss · digits, smoke scale" in first.out
+    assert "100 %  done" in first.err
+    assert "memweave report here" in first.err
+    assert len(read_rows(Path("here") / NAME / "rows.jsonl")) == 2
+    assert "2 of 2 tasks had rows already" in command("run", NAME, "--seeds", "2", "--out", "here").err
+
+    lines = json.loads(command("claims", "here", "--json").out)
+    wanted = {"experiment", "quantity", "unit", "paper", "ours", "low", "high", "n", "verdict", "where", "note"}
+    assert all(wanted <= set(line) for line in lines)
+    assert [line["verdict"] for line in lines] == [
+        "not comparable (digits, not MNIST)",
+        "not reproduced",
+        "not run",
+    ]
+    assert "share of heads" in command("claims", "here").out
+    assert command("claims", "here", "--markdown").out.startswith("### coins/toss")
+
+    page = command("report", "here")
+    assert (page.code, page.out.strip()) == (0, str(Path("here", "report.html")))
+    assert Path("here/report.html").is_file()
+
+
+def test_data_and_scale_have_their_own_folders(command: Any) -> None:
+    command("run", NAME)
+    command("run", NAME, "--data", "mnist", "--scale", "full")
+    assert {path.parent.parent.parent.name for path in Path("results").rglob("rows.jsonl")} == {
+        "digits-smoke",
+        "mnist-full",
+    }
+    lines = json.loads(command("claims", "results", "--json").out)
+    assert [(line["data"], line["scale"]) for line in lines if line["claim"] == "heads"] == [
+        ("digits", "smoke"),
+        ("mnist", "full"),
+    ]
+
+
+def test_options_reach_the_tasks(command: Any) -> None:
+    seen: list[Context] = []
+
+    def looking(task: Task, context: Context) -> Mapping[str, Any]:
+        seen.append(context)
+        return run(task, context)
+
+    with only_registered(experiment(run=looking)):
+        arguments = "--data mnist --data-dir d --scale full --seeds 1 --out o --seed 7 --device cpu"
+        assert command("run", NAME, *arguments.split()).code == 0
+    options = seen[0].options
+    assert (options.data, options.data_dir, options.scale, options.out) == ("mnist", Path("d"), "full", Path("o"))
+    assert (options.seeds, options.seed, options.device) == (1, 7, "cpu")
+
+
+def test_claims_of_what_was_not_run_only_when_asked(command: Any) -> None:
+    Path("empty").mkdir()
+    assert json.loads(command("claims", "empty", "--json").out) == []
+    assert "no rows in empty yet" in command("claims", "empty").err
+    lines = json.loads(command("claims", "empty", "--json", "--all").out)
+    assert {line["verdict"] for line in lines} == {"not run"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "coins/tos"], 1, "did you mean coins/toss"),
+        (["run", NAME, "--device", "abacus"], 1, "`device` must be one that torch can use here, but is 'abacus'"),
+        (["claims", "nowhere"], 1, "no results folder nowhere"),
+        (["report", "nowhere"], 1, "no results folder nowhere"),
+        (["run"], 2, "NAME"),
+        (["run", NAME, "--seeds", "0"], 2, "--seeds"),
+        (["run", NAME, "--scale", "huge"], 2, "--scale"),
+        (["run", NAME, "--workers", "2", "--scheduler", "tcp://x:1"], 2, "--workers"),
+        (["claims", ".", "--json", "--markdown"], 2, "--json"),
+        (["weave"], 2, "weave"),
+    ],
+)
+def test_errors_are_one_clear_message(command: Any, arguments: list[str], code: int, message: str) -> None:
+    ended = command(*arguments)
+    assert ended.code == code
+    assert message in " ".join(ended.err.split())
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    if code == 1:
+        assert ended.err.startswith("error: ")
+        assert ended.err.count("\n") == 1
+
+
+def test_an_error_of_the_disk_is_one_line_too(command: Any) -> None:
+    Path("file").write_text("")
+    ended = command("run", NAME, "--out", "file")
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+
+
+def test_a_fault_of_ours_is_not_hidden(command: Any) -> None:
+    def faulty(task: Task, context: Context) -> Mapping[str, Any]:
+        raise ZeroDivisionError
+
+    with only_registered(experiment(run=faulty)), pytest.raises(ZeroDivisionError):
+        main(["run", NAME])
+
+
+def test_an_interrupted_run_says_how_to_go_on(command: Any) -> None:
+    def interrupted(task: Task, context: Context) -> Mapping[str, Any]:
+        if task.seed == 1:
+            raise KeyboardInterrupt
+        return run(task, context)
+
+    with only_registered(experiment(run=interrupted)):
+        ended = command("run", NAME, "--seeds", "3", "--out", "here")
+    assert ended.code == 130
+    assert "the same command goes on from there" in ended.err
+    assert len(read_rows(Path("here") / NAME / "rows.jsonl")) == 1
+    assert command("run", NAME, "--seeds", "3", "--out", "here").code == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_does_not_wait_for_torch(arguments: list[str]) -> None:
+    program = (
+        "import sys\nfrom memweave.cli import main\n"
+        f"try:\n    main({arguments!r})\nfinally:\n    assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from memweave.experiments import (
+    Estimate,
+    ExperimentError,
+    lowest_of,
+    lowest_rate_of,
+    mean_interval,
+    mean_of,
+    mean_rate_difference_of,
+    mean_rate_of,
+    numbers,
+    rate_of,
+    value_of,
+    wilson_interval,
+)
+from tests.helpers import assert_close
+from tests.helpers.experiments import row
+
+
+@given(st.lists(st.floats(0.1, 10.0), min_size=2, max_size=30).filter(lambda values: np.std(values) > 1e-3))
+def test_mean_and_its_interval_agree_with_scipy(values: list[float]) -> None:
+    ours = mean_interval(values)
+    assert ours is not None
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+    assert_close([ours.value, ours.low, ours.high], [np.mean(values), low, high], rtol=1e-9, scale=10.0)
+    assert ours.n == len(values)
+
+
+@given(st.integers(1, 10_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
+def test_rate_and_its_interval_agree_with_scipy(counts: tuple[int, int]) -> None:
+    correct, total = counts
+    ours = wilson_interval(correct, total)
+    assert ours is not None
+    theirs = stats.binomtest(correct, total).proportion_ci(0.95, method="wilson")
+    assert_close([ours.value, ours.low, ours.high], [correct / total, *theirs], rtol=1e-9, scale=1.0)
+    assert ours.low is not None
+    assert ours.high is not None
+    assert 0 <= ours.low <= ours.value <= ours.high <= 1
+    assert ours.n == total
+
+
+@pytest.mark.parametrize(("correct", "total"), [(-1, 3), (4, 3)])
+def test_impossible_counts_are_refused(correct: int, total: int) -> None:
+    with pytest.raises(ExperimentError, match="`n_correct` must be from 0 to"):
+        wilson_interval(correct, total)
+
+
+def test_one_value_has_no_interval_and_equal_values_have_an_empty_one() -> None:
+    assert mean_interval([]) is None
+    assert mean_interval([0.5]) == Estimate(value=0.5, low=None, high=None, n=1)
+    assert mean_interval([0.5, 0.5, 0.5]) == Estimate(value=0.5, low=0.5, high=0.5, n=3)
+    assert wilson_interval(0, 0) is None
+
+
+ROWS = [
+    row({"hybrid": {"n": [8, 6]}, "before": {"n": [4, 4]}, "total": 10}, seed=0, stage="a"),
+    row({"hybrid": {"n": [10, 4]}, "before": {"n": [9, 3]}, "total": [10, 20]}, seed=1, stage="a"),
+    row({"hybrid": {"n": 1}, "total": 4}, seed=2, stage="b"),
+]
+
+
+def value(estimate: Estimate | None) -> float:
+    assert estimate is not None
+    return estimate.value
+
+
+def test_numbers_are_found_by_dotted_key_over_rows_lists_and_filters() -> None:
+    assert numbers(ROWS, "hybrid.n") == [8, 6, 10, 4, 1]
+    assert numbers(ROWS, "hybrid.n", {"stage": "b"}) == [1]
+    assert numbers(ROWS, "before.n") == [4, 4, 9, 3]
+    assert numbers(ROWS, "hybrid.m") == numbers(ROWS, "total.n") == numbers(ROWS, "hybrid.n", {"stage": "c"}) == []
+
+
+def test_text_where_numbers_should_be_is_an_error() -> None:
+    with pytest.raises(ExperimentError, match="`a` must lead to numbers, but leads to a str"):
+        numbers([row({"a": "x"})], "a")
+
+
+def test_estimates_combine_rows_as_they_say() -> None:
+    assert_close(value(mean_of("hybrid.n")(ROWS)), 29 / 5, rtol=1e-12)
+    assert_close(value(mean_of("hybrid.n", where={"stage": "a"})(ROWS)), 7.0, rtol=1e-12)
+    assert_close(value(rate_of("hybrid.n", "total")(ROWS)), 29 / (10 + 10 + 10 + 20 + 4), rtol=1e-12)
+    assert_close(value(mean_rate_of("hybrid.n", "total")(ROWS)), (0.8 + 0.6 + 1.0 + 0.2 + 0.25) / 5, rtol=1e-12)
+    assert_close(value(lowest_rate_of("hybrid.n", "total")(ROWS)), 0.2, rtol=1e-12)
+    assert value(lowest_of("hybrid.n")(ROWS)) == 1
+    gains = mean_rate_difference_of("hybrid.n", "before.n", "total")(ROWS)
+    assert_close(value(gains), np.mean([0.4, 0.2, 0.1, 0.05]), rtol=1e-12)
+    assert gains is not None
+    assert gains.n == 4
+    assert value_of("total", where={"stage": "b"})(ROWS) == Estimate(value=4.0, n=1)
+
+
+def test_estimates_without_rows_are_none() -> None:
+    makers = [mean_of("x"), value_of("x"), lowest_of("x"), rate_of("x", "y"), mean_rate_of("x", "y")]
+    assert [estimate(ROWS) for estimate in [*makers, mean_rate_difference_of("x", "y", "z")]] == [None] * 6
+
+
+def test_totals_must_fit_the_counts() -> None:
+    with pytest.raises(ExperimentError, match=r"one number or as many as `n` \(3\), but holds 2"):
+        mean_rate_of("n", "total")([row({"n": [1, 2, 3], "total": [4, 5]})])

@@ -1,0 +1,84 @@
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from memweave.experiments import Row
+from memweave.report import claims_markdown, claims_table, claims_text
+from memweave.report.claims import count_verdicts
+from tests.helpers import assert_close
+from tests.helpers.experiments import NAME, experiment, only_registered, row
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Iterator[None]:
+    with only_registered(experiment()):
+        yield
+
+
+def rows(data: str) -> list[Row]:
+    return [
+        row({"n_heads": [50 + seed, 60 + seed], "n_tosses": 100, "g": 1e-6 / 3}, seed=seed, data=data, scale="full")
+        for seed in range(2)
+    ]
+
+
+def test_a_line_has_the_promised_fields_in_si_and_fractions() -> None:
+    lines = claims_table({NAME: rows("mnist")})
+    assert json.loads(json.dumps(lines)) == lines
+    heads = lines[0]
+    assert_close([heads.pop("ours")], [0.555], rtol=1e-12)
+    assert heads.pop("low") < 0.555 < heads.pop("high")
+    assert heads == {
+        "experiment": NAME,
+        "claim": "heads",
+        "data": "mnist",
+        "scale": "full",
+        "seeds": None,
+        "quantity": "share of heads",
+        "unit": "1",
+        "paper": 0.55,
+        "n": 4,
+        "accept": "within 2.00 % of the paper",
+        "verdict": "reproduced",
+        "where": "Table 1",
+        "note": "a <fair> coin",
+    }
+    assert [line["verdict"] for line in lines] == ["reproduced", "not reproduced", "not run"]
+    assert lines[1]["ours"] == 1e-6 / 3
+    assert lines[1]["low"] is None
+
+
+def test_digits_and_mnist_in_one_folder_are_never_one_number() -> None:
+    lines = claims_table({NAME: rows("mnist") + rows("digits")})
+    heads = [(line["data"], line["n"], line["verdict"]) for line in lines if line["claim"] == "heads"]
+    assert heads == [("digits", 4, "not comparable (digits, not MNIST)"), ("mnist", 4, "reproduced")]
+
+
+def test_experiments_without_rows_are_not_run_and_unknown_ones_left_out() -> None:
+    lines = claims_table({NAME: [], "gone/away": rows("mnist")})
+    assert {line["experiment"] for line in lines} == {NAME}
+    assert count_verdicts(lines) == {"reproduced": 0, "not reproduced": 0, "not comparable": 0, "not run": 3}
+
+
+def test_text_for_the_terminal_takes_everything_literally() -> None:
+    lines = claims_table({NAME: rows("digits")})
+    lines[0]["quantity"] = "share of [red]heads[/red]"
+    console = Console(file=io.StringIO(), width=200)
+    console.print(claims_text(lines))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for part in ("coins/toss · digits, full scale", "[red]heads[/red]", "55.50 %", "333.3 nS", "not run", "<fair>"):
+        assert part in text
+    assert "3 claims: 0 reproduced, 1 not reproduced, 1 not comparable, 1 not run" in text
+
+
+def test_markdown_is_one_table_for_each_setting() -> None:
+    lines = claims_table({NAME: rows("digits") + rows("mnist")})
+    lines[0]["note"] = "a | b"
+    text = claims_markdown(lines)
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert text.count("### coins/toss · ") == 2
+    assert len(tables) == 2 * (2 + 3)
+    assert {line.replace("\\|", "").count("|") for line in tables} == {9}
