@@ -8,6 +8,7 @@ import torch
 
 from memweave.arrays.activity import Activity
 from memweave.arrays.dac import DAC
+from memweave.arrays.folding import FoldedMatrix
 from memweave.arrays.placement import Placement
 from memweave.arrays.product import noisy_product
 from memweave.base import (
@@ -66,7 +67,7 @@ class SimulatedArray:
         fabrication = generator(seed, "array", "fabrication")
         n_cells = self.n_chips * n_arrays * rows * cols
         self._state = device.init_state((n_cells,), generator=fabrication, dtype=dtype)
-        self._folded: WeakKeyDictionary[Placement, tuple[torch.Tensor, torch.Tensor | None]] = WeakKeyDictionary()
+        self._folded: WeakKeyDictionary[Placement, FoldedMatrix] = WeakKeyDictionary()
 
     @property
     def n_chips(self) -> int:
@@ -121,11 +122,14 @@ class SimulatedArray:
         check_shape("pulse.polarity", pulse.polarity, tuple(cells.shape))
         before = map_state(lambda leaf: leaf[cells], self._state)
         after = self.device.pulse(before, pulse, generator=self._pulses)
-        map_state(lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), self._state, before, after)
+        map_state(
+            lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), self._state, before, after
+        )
         n = 1 if pulse.n is None else pulse.n
         self.activity.n_set += int(((pulse.polarity > 0) * n).sum())
         self.activity.n_reset += int(((pulse.polarity < 0) * n).sum())
-        self._folded.clear()
+        for folded in self._folded.values():
+            folded.touch(cells)
 
     def wait(self, duration: float) -> None:
         """Let `duration` s pass for every cell."""
@@ -135,14 +139,15 @@ class SimulatedArray:
         self._folded.clear()
 
     def _fold(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The signed matrix `(*chips, n_in, n_out)` that reads see, and its noise variance; kept until cells change."""
+        """The signed matrix `(*chips, n_in, n_out)` that reads see, and its noise variance; only stale parts anew."""
         if placement not in self._folded:
-            at = self.cells(placement)
-            g = self.device.conductance(self._state)[at]
-            sigma = self.device.read_noise(self._state)
-            variance = None if sigma is None else placement.fold_variance(sigma[at].square())
-            self._folded[placement] = (placement.fold(g), variance)
-        return self._folded[placement]
+            self._folded[placement] = FoldedMatrix(placement, self.cells(placement))
+        return self._folded[placement].matrix(self._conductance_at)
+
+    def _conductance_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """True conductance of the addressed cells, and the standard deviation of a read of each."""
+        state = map_state(lambda leaf: leaf[cells], self._state)
+        return self.device.conductance(state), self.device.read_noise(state)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """All that the array's future depends on: cells, counters, and the random streams."""
