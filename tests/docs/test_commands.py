@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from memweave.cli.commands import app
+from memweave.cli import app
 
 COMMANDS = typer.main.get_group(app).commands
 
