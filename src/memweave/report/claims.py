@@ -102,13 +102,12 @@ def claims_text(lines: Sequence[dict[str, Any]]) -> RenderableType:
         table = Table(
             title=Text(f"{name} · {setting.title}"), title_justify="left", title_style="bold", header_style="dim"
         )
-        for head in ("quantity", "paper", "ours", "95 % interval", "n", "verdict", "where"):
+        for head in ("quantity", "paper", "ours", "95 % interval", "n", "reproduced if", "verdict", "where"):
             table.add_column(head, justify="right" if head in ("paper", "ours", "n") else "left")
         for line in group:
-            kind = verdict_kind(line["verdict"])
-            cells = [*_cells(line), line["where"]]
-            cells[5] = Text(cells[5], style=_STYLES[kind])
-            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+            *cells, verdict = _cells(line)
+            style = _STYLES[verdict_kind(verdict)]
+            table.add_row(*map(Text, cells), Text(line["accept"]), Text(verdict, style=style), Text(line["where"]))
         parts.append(table)
         parts += [Text(f"  {line['quantity']}: {line['note']}", style="dim") for line in group if line["note"]]
         parts.append(Text())
@@ -126,7 +125,7 @@ def claims_markdown(lines: Sequence[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def _cells(line: Mapping[str, Any]) -> list[Any]:
+def _cells(line: Mapping[str, Any]) -> list[str]:
     unit = line["unit"]
     interval = show_interval(line["low"], line["high"], unit)
     n = f"{line['n']:,}" if line["n"] else "–"

@@ -136,7 +136,7 @@ def _facts(rows: Sequence[Row], seconds: Mapping[str, float]) -> dict[str, str]:
     timed = [seconds[row.id] for row in rows if row.id in seconds]
     facts = {
         "Tasks": str(len(rows)),
-        "First seeds": every(lambda row: str(row.seed)),
+        "Seeds": every(lambda row: str(row.seed)),
         "memweave": every(lambda row: row.versions.get("memweave", "unknown")),
         "torch": every(lambda row: row.versions.get("torch", "unknown")),
         "Python": every(lambda row: row.versions.get("python", "unknown")),
