@@ -1,11 +1,14 @@
 """Laws of one cell. A law is a frozen dataclass of pure functions; variants are made by wrapping (`With...`)."""
 
+from memweave.devices.gate_controlled import GateControlledCell
+from memweave.devices.gate_curve import GateCurve, LinearGate, TabulatedGate
 from memweave.devices.linear import ConductanceState, LinearCell
 from memweave.devices.protocol import RESET, SET, Device, Pulse, pulse_count
 from memweave.devices.pulse_table import PulseTable
 from memweave.devices.read_noise import WithReadNoise
 from memweave.devices.relaxation import WithRelaxation
 from memweave.devices.stuck import WithStuckCells
+from memweave.devices.wang2019 import wang2019
 from memweave.devices.yao2020 import yao2020
 
 __all__ = [
@@ -13,12 +16,17 @@ __all__ = [
     "SET",
     "ConductanceState",
     "Device",
+    "GateControlledCell",
+    "GateCurve",
     "LinearCell",
+    "LinearGate",
     "Pulse",
     "PulseTable",
+    "TabulatedGate",
     "WithReadNoise",
     "WithRelaxation",
     "WithStuckCells",
     "pulse_count",
+    "wang2019",
     "yao2020",
 ]
