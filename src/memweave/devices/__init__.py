@@ -1,5 +1,8 @@
 """Laws of one cell. A law is a frozen dataclass of pure functions; variants are made by wrapping (`With...`)."""
 
+from memweave.devices import stellar2023
+from memweave.devices.affine import AffineCell, exponential_steps, linear_steps, merged, soft_bounds
+from memweave.devices.d2d import WithD2D
 from memweave.devices.gate_controlled import GateControlledCell
 from memweave.devices.gate_curve import GateCurve, LinearGate, TabulatedGate
 from memweave.devices.linear import ConductanceState, LinearCell
@@ -14,6 +17,7 @@ from memweave.devices.yao2020 import yao2020
 __all__ = [
     "RESET",
     "SET",
+    "AffineCell",
     "ConductanceState",
     "Device",
     "GateControlledCell",
@@ -23,10 +27,16 @@ __all__ = [
     "Pulse",
     "PulseTable",
     "TabulatedGate",
+    "WithD2D",
     "WithReadNoise",
     "WithRelaxation",
     "WithStuckCells",
+    "exponential_steps",
+    "linear_steps",
+    "merged",
     "pulse_count",
+    "soft_bounds",
+    "stellar2023",
     "wang2019",
     "yao2020",
 ]
