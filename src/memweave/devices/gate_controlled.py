@@ -98,7 +98,7 @@ class GateControlledCell:
 
     def read_noise(self, state: GateControlledState) -> None:
         """Reads are exact; wrap with `WithReadNoise` for noise."""
-        return None
+        return
 
     def pulse(self, state: GateControlledState, pulse: Pulse, *, generator: torch.Generator) -> GateControlledState:
         """RESET to the bottom or SET to the gate's conductance; `n` pulses are `n` draws of the noise."""

@@ -1,8 +1,9 @@
 """Weights on chips: room, differential pairs, scales, and the matrix that is written and read."""
 
-from memweave.mapping.chip import Chip
+from memweave.mapping.centred import CentredPair
+from memweave.mapping.chip import Chip, Corner
 from memweave.mapping.differential import DifferentialPair
 from memweave.mapping.matrix import Matrix
 from memweave.mapping.scaling import FixedScaling, InputScaling, PerSampleScaling
 
-__all__ = ["Chip", "DifferentialPair", "FixedScaling", "InputScaling", "Matrix", "PerSampleScaling"]
+__all__ = ["CentredPair", "Chip", "Corner", "DifferentialPair", "FixedScaling", "InputScaling", "Matrix", "PerSampleScaling"]

@@ -1,7 +1,7 @@
 """A chip: arrays of one kind, and which of their cells are taken."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -9,6 +9,9 @@ from memweave.arrays import DAC, Array, Placement, SimulatedArray, Tile, cells_o
 from memweave.base import ChipFullError, OutOfRangeError, check_integer
 from memweave.devices import Device
 from memweave.mapping.free_space import FreeSpace
+
+Corner: TypeAlias = tuple[int, int, int]
+"""Where a tile begins: (array, row, column)."""
 
 
 class Chip:
@@ -84,6 +87,7 @@ class Chip:
         col_gain: tuple[float, ...] = (1.0,),
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,
+        corners: Sequence[Corner] | None = None,
     ) -> Placement:
         """Find room for a matrix of `shape` (n_in, n_out) logical lines, tile by tile, first fit.
 
@@ -91,54 +95,67 @@ class Chip:
             name: what the matrix is called; one name, one placement.
             shape: inputs and outputs.
             row_gain, col_gain: the lines of one input and of one output (see `Placement`).
-            tile_rows: row lines of a tile at most; None is an array's rows. A convolution puts one kernel slice
-                (9 cells for 3 x 3) on a tile as in Yao et al. 2020.
+            tile_rows: row lines of a tile; the last has what is left. A tall matrix is folded into chunks of 86 rows
+                in Wang et al. 2019, whatever lines meet at the fold; a convolution puts one kernel slice (9 cells
+                for 3 x 3) on a tile in Yao et al. 2020. None is an array's rows, less what would part an input.
             arrays: which arrays may be used, in this order; None is all.
+            corners: where each tile begins, for a floor plan made by hand, top tiles first; None finds room.
 
         Raises:
             ChipFullError: the matrix does not fit; nothing is taken then.
-            OutOfRangeError: the name is taken, or an array does not exist.
+            OutOfRangeError: the name is taken, an array does not exist, or there is not one corner a tile.
         """
         if name in self.placed:
             raise OutOfRangeError(f"`name` must be new on this chip, but {name!r} is placed already")
-        order = range(self.array.n_arrays) if arrays is None else list(arrays)
-        for index in order:
+        order = list(range(self.array.n_arrays) if arrays is None else arrays)
+        for index in [*order, *(corner[0] for corner in corners or ())]:
             if not 0 <= index < self.array.n_arrays:
                 raise OutOfRangeError(f"`arrays` must be from 0 to {self.array.n_arrays - 1}, but has {index!r}")
-        n_rows, n_cols = shape[0] * len(row_gain), shape[1] * len(col_gain)
-        height = min(tile_rows or self.array.rows, self.array.rows)
-        height -= height % len(row_gain) if height > len(row_gain) else 0
-        width = self.array.cols - self.array.cols % len(col_gain)
+        sizes = self._tile_sizes(shape[0] * len(row_gain), shape[1] * len(col_gain), row_gain, col_gain, tile_rows)
+        if corners is not None and len(corners) != len(sizes):
+            raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
         trial = [space.copy() for space in self._free]
         tiles = []
-        for row_line in range(0, n_rows, height):
-            for col_line in range(0, n_cols, width):
-                rows, cols = min(height, n_rows - row_line), min(width, n_cols - col_line)
-                tiles.append(self._fit(name, trial, order, rows, cols, row_line, col_line))
+        for index, (row_line, col_line, rows, cols) in enumerate(sizes):
+            where = (
+                self._find(trial, order, rows, cols) if corners is None else _take(trial, corners[index], rows, cols)
+            )
+            if where is None:
+                place = f"on none of the arrays {order}" if corners is None else f"not at {corners[index]}"
+                raise ChipFullError(
+                    f"no room for {name!r}: its tile of {rows} x {cols} cells at line ({row_line}, {col_line}) fits "
+                    f"{place}; {self.n_taken} of {self.n_cells} cells are taken by {sorted(self.placed)}"
+                )
+            array, row, col = where
+            tiles.append(
+                Tile(array=array, row=row, col=col, rows=rows, cols=cols, row_line=row_line, col_line=col_line)
+            )
         self._free = trial
         cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
         self.placed[name] = Placement(tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain)
         return self.placed[name]
 
-    def _fit(
-        self, name: str, free: list[FreeSpace], order: Sequence[int], rows: int, cols: int, row_line: int, col_line: int
-    ) -> Tile:
-        for index in order:
-            corner = free[index].take(rows, cols)
+    def _tile_sizes(
+        self, n_rows: int, n_cols: int, row_gain: Sequence[float], col_gain: Sequence[float], tile_rows: int | None
+    ) -> list[tuple[int, int, int, int]]:
+        """(first row line, first column line, rows, columns) of the tiles that cover all lines."""
+        height = min(tile_rows or self.array.rows, self.array.rows)
+        if tile_rows is None and height > len(row_gain):
+            height -= height % len(row_gain)
+        width = self.array.cols - self.array.cols % len(col_gain)
+        return [
+            (row_line, col_line, min(height, n_rows - row_line), min(width, n_cols - col_line))
+            for row_line in range(0, n_rows, height)
+            for col_line in range(0, n_cols, width)
+        ]
+
+    @staticmethod
+    def _find(free: list[FreeSpace], order: Sequence[int], rows: int, cols: int) -> Corner | None:
+        for array in order:
+            corner = free[array].take(rows, cols)
             if corner is not None:
-                return Tile(
-                    array=index,
-                    row=corner[0],
-                    col=corner[1],
-                    rows=rows,
-                    cols=cols,
-                    row_line=row_line,
-                    col_line=col_line,
-                )
-        raise ChipFullError(
-            f"no room for {name!r}: its tile of {rows} x {cols} cells at line ({row_line}, {col_line}) fits on none "
-            f"of the arrays {list(order)}; {self.n_taken} of {self.n_cells} cells are taken by {sorted(self.placed)}"
-        )
+                return (array, *corner)
+        return None
 
     def remove(self, name: str) -> None:
         """Give the cells of a placement back. The cells themselves stay as they are."""
@@ -161,6 +178,11 @@ class Chip:
         if not isinstance(self.array, SimulatedArray):
             raise TypeError(f"`{what}` needs a simulated chip: the state of {type(self.array).__name__} is not ours")
         return self.array
+
+
+def _take(free: list[FreeSpace], corner: Corner, rows: int, cols: int) -> Corner | None:
+    array, row, col = corner
+    return corner if free[array].take_at(row, col, rows, cols) else None
 
 
 def _not_none(device: Device[Any] | None) -> Device[Any]:

@@ -30,6 +30,8 @@ class DifferentialPair:
         copies: (row copies, column copies) of every pair; currents of copies are averaged.
         clip: which weight fills the window: "max" is the layer's largest, "mse" the clip that makes the rounding
             error of the layer's weights least (needs `levels`), a number is that weight.
+        g_unit: S per unit weight, whatever the weights are; None lets `clip` decide. With it a layer has its scale
+            before anything is written, as training in situ from fresh cells needs.
     """
 
     levels: int | None = None
@@ -38,6 +40,7 @@ class DifferentialPair:
     lines: Literal["columns", "rows"] = "columns"
     copies: tuple[int, int] = (1, 1)
     clip: Literal["max", "mse"] | float = "max"
+    g_unit: float | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -54,6 +57,10 @@ class DifferentialPair:
                 raise OutOfRangeError("`clip` can be 'mse' only with `levels`, but `levels` is None")
         else:
             check_positive("clip", self.clip)
+        if self.g_unit is not None:
+            check_positive("g_unit", self.g_unit, "S")
+            if self.clip != "max":
+                raise OutOfRangeError(f"`clip` must be left at 'max' where `g_unit` is given, but is {self.clip!r}")
 
     @property
     def row_gain(self) -> tuple[float, ...]:
@@ -76,6 +83,8 @@ class DifferentialPair:
 
     def g_per_w(self, weight: torch.Tensor, array: Array) -> float:
         """S per unit weight: one scale for the whole layer, of all chips."""
+        if self.g_unit is not None:
+            return self.g_unit
         low, high = self.window(array)
         return (high - low) / self._w_max(weight.detach())
 

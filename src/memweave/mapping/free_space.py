@@ -28,6 +28,14 @@ class FreeSpace:
         self._free[row : row + rows, col : col + cols] = False
         return row, col
 
+    def take_at(self, row: int, col: int, rows: int, cols: int) -> bool:
+        """Take the `rows` x `cols` rectangle with this corner; whether it was there and free."""
+        wanted = self._free[row : row + rows, col : col + cols]
+        if min(row, col) < 0 or wanted.shape != (rows, cols) or not wanted.all():
+            return False
+        wanted[:] = False
+        return True
+
     def give_back(self, row: int, col: int, rows: int, cols: int) -> None:
         """Mark a rectangle as free again."""
         self._free[row : row + rows, col : col + cols] = True

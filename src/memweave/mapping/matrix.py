@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from memweave.base import check_shape
-from memweave.mapping.chip import Chip
+from memweave.mapping.chip import Chip, Corner
 from memweave.mapping.differential import DifferentialPair
 from memweave.mapping.scaling import InputScaling, PerSampleScaling
 from memweave.programming import Write, WriteReport
@@ -20,7 +20,7 @@ class Matrix:
         shape: (out, in).
         mapping: from weights to conductances and back.
         scaling: from numbers to row voltages; None scales each sample to the full read voltage.
-        tile_rows, arrays: as in `Chip.place`.
+        tile_rows, arrays, corners: as in `Chip.place`.
 
     Raises:
         ChipFullError: there is no room.
@@ -36,6 +36,7 @@ class Matrix:
         scaling: InputScaling | None = None,
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,
+        corners: Sequence[Corner] | None = None,
     ) -> None:
         self.chip, self.name, self.shape, self.mapping = chip, name, shape, mapping
         self.scaling = scaling if scaling is not None else PerSampleScaling()
@@ -46,9 +47,10 @@ class Matrix:
             col_gain=mapping.col_gain,
             tile_rows=tile_rows,
             arrays=arrays,
+            corners=corners,
         )
         self.cells = chip.array.cells(self.placement)
-        self.g_per_w = 1.0
+        self.g_per_w = 1.0 if mapping.g_unit is None else mapping.g_unit
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write `weight`, `(out, in)` or `(*chips, out, in)`; sets the layer's scale.

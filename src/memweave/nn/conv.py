@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from memweave.base import OutOfRangeError, check_integer, check_shape
-from memweave.mapping import Chip, DifferentialPair, InputScaling, Matrix
+from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix
 from memweave.nn.linear import add_bias
 from memweave.nn.product import array_product
 from memweave.nn.weight import ArrayWeight
@@ -40,7 +40,7 @@ class Conv2d(torch.nn.Module):
         in_channels, out_channels, kernel_size, stride, padding, dilation, bias: as in torch; "same" padding puts the
             odd line after, as TensorFlow and MATLAB do.
         groups: must be 1.
-        chip, name, mapping, scaling, arrays: as in `Matrix`.
+        chip, name, mapping, scaling, arrays, corners: as in `Matrix`.
         tile_rows: row lines of a tile; None packs as many kernel slices as fit on an array's rows.
 
     Raises:
@@ -64,6 +64,7 @@ class Conv2d(torch.nn.Module):
         scaling: InputScaling | None = None,
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,
+        corners: Sequence[Corner] | None = None,
     ) -> None:
         super().__init__()
         check_integer("in_channels", in_channels, at_least=1)
@@ -82,6 +83,7 @@ class Conv2d(torch.nn.Module):
             scaling=scaling,
             tile_rows=tile_rows,
             arrays=arrays,
+            corners=corners,
         )
         self.weight = ArrayWeight(self.matrix, (out_channels, in_channels, *self.kernel_size))
         self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, out_channels)) if bias else None

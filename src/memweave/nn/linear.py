@@ -1,11 +1,12 @@
 """`torch.nn.Linear` with its weight on a chip."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 
-from memweave.base import check_integer, check_shape
-from memweave.mapping import Chip, DifferentialPair, InputScaling, Matrix
+from memweave.base import OutOfRangeError, check_integer, check_shape
+from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix
 from memweave.nn.product import array_product, fold_chips, unfold_chips
 from memweave.nn.weight import ArrayWeight
 from memweave.programming import Write, WriteReport
@@ -20,7 +21,8 @@ class Linear(torch.nn.Module):
         in_features, out_features, bias: as in torch.
         chip: where the cells are.
         name: of the placement on the chip.
-        mapping, scaling, tile_rows, arrays: as in `Matrix`.
+        backward: how errors go back: "readout" by the weights as last read out, "array" by a transposed read.
+        mapping, scaling, tile_rows, arrays, corners: as in `Matrix`.
     """
 
     def __init__(
@@ -35,11 +37,15 @@ class Linear(torch.nn.Module):
         scaling: InputScaling | None = None,
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,
+        corners: Sequence[Corner] | None = None,
+        backward: Literal["readout", "array"] = "readout",
     ) -> None:
         super().__init__()
         check_integer("in_features", in_features, at_least=1)
         check_integer("out_features", out_features, at_least=1)
-        self.in_features, self.out_features = in_features, out_features
+        if backward not in ("readout", "array"):
+            raise OutOfRangeError(f"`backward` must be 'readout' or 'array', but is {backward!r}")
+        self.in_features, self.out_features, self.backward = in_features, out_features, backward
         self.matrix = Matrix(
             chip,
             name,
@@ -48,6 +54,7 @@ class Linear(torch.nn.Module):
             scaling=scaling,
             tile_rows=tile_rows,
             arrays=arrays,
+            corners=corners,
         )
         self.weight = ArrayWeight(self.matrix, (out_features, in_features))
         self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, out_features)) if bias else None
@@ -61,7 +68,9 @@ class Linear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T + bias` as the array computes it."""
         check_shape("x", x, (self.in_features,))
-        y = array_product(x.flatten(0, -2), self.weight, self.matrix).view(*x.shape[:-1], self.out_features)
+        transposed = self.backward == "array"
+        y = array_product(x.flatten(0, -2), self.weight, self.matrix, transposed=transposed)
+        y = y.view(*x.shape[:-1], self.out_features)
         return y if self.bias is None else add_bias(y, self.bias, self.matrix.chip.chips)
 
     def extra_repr(self) -> str:
