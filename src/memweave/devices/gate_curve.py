@@ -1,4 +1,4 @@
-"""What a gate voltage allows: the conductance that a compliance-limited SET leaves, as a function of the gate voltage."""
+"""What a gate voltage allows: the conductance that a compliance-limited SET leaves, by gate voltage."""
 
 from dataclasses import dataclass
 from itertools import pairwise

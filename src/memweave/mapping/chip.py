@@ -94,7 +94,8 @@ class Chip:
         Args:
             name: what the matrix is called; one name, one placement.
             shape: inputs and outputs.
-            row_gain, col_gain: the lines of one input and of one output (see `Placement`).
+            row_gain: factors of the lines of one input (see `Placement`).
+            col_gain: factors of the lines of one output.
             tile_rows: row lines of a tile; the last has what is left. A tall matrix is folded into chunks of 86 rows
                 in Wang et al. 2019, whatever lines meet at the fold; a convolution puts one kernel slice (9 cells
                 for 3 x 3) on a tile in Yao et al. 2020. None is an array's rows, less what would part an input.
@@ -117,9 +118,10 @@ class Chip:
         trial = [space.copy() for space in self._free]
         tiles = []
         for index, (row_line, col_line, rows, cols) in enumerate(sizes):
-            where = (
-                self._find(trial, order, rows, cols) if corners is None else _take(trial, corners[index], rows, cols)
-            )
+            if corners is None:
+                where = _first_fit(trial, order, rows, cols)
+            else:
+                where = _take(trial, corners[index], rows, cols)
             if where is None:
                 place = f"on none of the arrays {order}" if corners is None else f"not at {corners[index]}"
                 raise ChipFullError(
@@ -149,14 +151,6 @@ class Chip:
             for col_line in range(0, n_cols, width)
         ]
 
-    @staticmethod
-    def _find(free: list[FreeSpace], order: Sequence[int], rows: int, cols: int) -> Corner | None:
-        for array in order:
-            corner = free[array].take(rows, cols)
-            if corner is not None:
-                return (array, *corner)
-        return None
-
     def remove(self, name: str) -> None:
         """Give the cells of a placement back. The cells themselves stay as they are."""
         for tile in self.placed.pop(name).tiles:
@@ -178,6 +172,14 @@ class Chip:
         if not isinstance(self.array, SimulatedArray):
             raise TypeError(f"`{what}` needs a simulated chip: the state of {type(self.array).__name__} is not ours")
         return self.array
+
+
+def _first_fit(free: list[FreeSpace], order: Sequence[int], rows: int, cols: int) -> Corner | None:
+    for array in order:
+        corner = free[array].take(rows, cols)
+        if corner is not None:
+            return (array, *corner)
+    return None
 
 
 def _take(free: list[FreeSpace], corner: Corner, rows: int, cols: int) -> Corner | None:

@@ -4,10 +4,10 @@ The controller keeps a gate voltage for every cell and believes that a cell foll
 
     \Delta v = \pm r_{vg} \cdot g_{per w} \cdot \Delta w,    v \leftarrow clip(v + \Delta v, v_{min}, v_{max}),
 
-plus for cells that count positively, minus for the others, the same for all copies. Cells whose voltage is to fall get
-RESET and then SET at the new voltage, those whose voltage is to rise get SET alone, the rest get nothing. No verify: one
-shot, whatever comes of it, and a full readout that the next backward pass uses. Which cells are stuck it never knows;
-cells at a bound are pulsed again.
+plus for cells that count positively, minus for the others, the same for all copies. Cells whose voltage is to fall
+get RESET and then SET at the new voltage, those whose voltage is to rise get SET alone, the rest get nothing. No
+verify: one shot, whatever comes of it, and a full readout that the next backward pass uses. Which cells are stuck it
+never knows; cells at a bound are pulsed again.
 """
 
 from collections.abc import Callable, Iterable
