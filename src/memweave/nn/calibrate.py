@@ -10,7 +10,7 @@ from memweave.nn.deploy import Deployed
 from memweave.nn.linear import Linear
 
 
-def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0) -> None:
+def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forward: Any) -> None:
     """Set `x_max` of every layer with a `FixedScaling` to the `quantile` of its inputs, in one forward pass of `x`.
 
     Each layer is set when its input arrives, so later layers see the inputs that earlier ones, already set, make.
@@ -19,6 +19,7 @@ def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0) -> None:
         net: the network.
         x: `(batch, ...)` training images; never the test set.
         quantile: of the magnitudes, 1 for the largest.
+        forward: further arguments of the model's forward pass.
     """
 
     def set_scale(layer: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -30,9 +31,7 @@ def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0) -> None:
     handles = [net.model.get_submodule(name).register_forward_pre_hook(set_scale) for name in net.on_chip]
     try:
         with torch.no_grad():
-            net(x)
+            net(x, **forward)
     finally:
         for handle in handles:
             handle.remove()
-
-

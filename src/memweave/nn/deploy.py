@@ -69,10 +69,10 @@ class Deployed(torch.nn.Module):
         except AttributeError:
             return getattr(super().__getattr__("model"), name)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`(batch, ...)`, the same for all chips, to `(*chips, batch, ...)`."""
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """`(batch, ...)`, the same for all chips, to `(*chips, batch, ...)`; other arguments go to the model."""
         chips = self.chip.chips
-        y: torch.Tensor = self.model(fold_chips(x.expand(*chips, *x.shape), chips))
+        y: torch.Tensor = self.model(fold_chips(x.expand(*chips, *x.shape), chips), *args, **kwargs)
         return unfold_chips(y, chips)
 
     def refresh(self) -> None:
