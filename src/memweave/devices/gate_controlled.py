@@ -110,15 +110,18 @@ class GateControlledCell:
         return state
 
     def _one_pulse(self, state: GateControlledState, pulse: Pulse, generator: torch.Generator) -> GateControlledState:
+        # Masks as factors: on a CPU they are several times as fast as masked writes, and this is the rule's hot spot.
         g, first_miss = state
-        is_set, is_reset = pulse.polarity > 0, pulse.polarity < 0
+        is_set, stays = (pulse.polarity > 0).to(g.dtype), (pulse.polarity >= 0).to(g.dtype)
         v_gate = torch.full_like(g, self.v_gate) if pulse.v_gate is None else pulse.v_gate.to(g.dtype)
         allowed = self.gate.conductance(v_gate.clamp_max(self.v_gate_max)) + first_miss
-        after = torch.where(is_set, torch.maximum(allowed, g), g).masked_fill_(is_reset, self.g_reset)
+        after = torch.maximum(g, allowed * is_set) * stays
+        if self.g_reset > 0:
+            after += self.g_reset * (1 - stays)
         if self.noise > 0:
             miss = torch.empty_like(g).normal_(0.0, self.noise, generator=generator)
-            after += miss if self.noise_on == "all" else miss.masked_fill_(pulse.polarity == 0, 0.0)
-        return GateControlledState(after.clamp_min_(0), first_miss.masked_fill(is_set, 0.0))
+            after += miss if self.noise_on == "all" else miss * (pulse.polarity != 0)
+        return GateControlledState(after.clamp_min_(0), first_miss * (1 - is_set))
 
     def relax(self, state: GateControlledState, duration: float, *, generator: torch.Generator) -> GateControlledState:
         """Nothing changes with time; wrap with `WithRelaxation`."""

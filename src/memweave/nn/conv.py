@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 
 from memweave.base import OutOfRangeError, check_integer, check_shape
 from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix
+from memweave.nn.convolution import Geometry, array_convolution
 from memweave.nn.linear import add_bias
-from memweave.nn.product import array_product
 from memweave.nn.weight import ArrayWeight
 from memweave.programming import Write, WriteReport
 
@@ -74,6 +73,9 @@ class Conv2d(torch.nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.dilation = _pair(kernel_size), _pair(stride), _pair(dilation)
         self.padding = self._sides(padding)
+        self.geometry = Geometry(
+            kernel_size=self.kernel_size, stride=self.stride, dilation=self.dilation, padding=self.padding
+        )
         n_in = in_channels * self.kernel_size[0] * self.kernel_size[1]
         self.matrix = Matrix(
             chip,
@@ -112,13 +114,10 @@ class Conv2d(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The convolution as the array computes it, one read a patch."""
         check_shape("x", x, (self.in_channels, None, None))
-        if any(self.padding):
-            x = F.pad(x, self.padding)
-        lines = patches(x, self.kernel_size, self.stride, self.dilation)
-        y = array_product(lines.flatten(0, 2), self.weight.flatten(-3), self.matrix).view(*lines.shape[:3], -1)
-        if self.bias is not None:
-            y = add_bias(y, self.bias, self.matrix.chip.chips)
-        return y.permute(0, 3, 1, 2)
+        y = array_convolution(x, self.weight, self.matrix, self.geometry)
+        if self.bias is None:
+            return y
+        return add_bias(y.permute(0, 2, 3, 1), self.bias, self.matrix.chip.chips).permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
         """Shown in the network's printout."""

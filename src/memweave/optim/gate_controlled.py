@@ -70,6 +70,7 @@ class GateControlled(torch.optim.Optimizer):
         super().__init__(self.proposer.param_groups, {})
         self.r_vg, self.v_start, self.v_min, self.v_max = r_vg, v_start, v_min, v_max
         self._weights = _by_array(self.param_groups)
+        self._cells = {array: _join([w.matrix.cells for w in weights]) for array, weights in self._weights.items()}
         for weight in self._all_weights():
             self.state[weight]["v_gate"] = torch.full(weight.matrix.cells.shape, v_start, dtype=weight.dtype)
         if initialise:
@@ -112,10 +113,9 @@ class GateControlled(torch.optim.Optimizer):
         return matrix.mapping.split(2 * self.r_vg * dg, matrix.placement)
 
     def _write(self, array: Array, weights: list[ArrayWeight], reset: torch.Tensor, set_: torch.Tensor) -> None:
-        cells = _join([weight.matrix.cells for weight in weights])
         v_gate = _join([self.state[weight]["v_gate"] for weight in weights])
-        array.pulse(cells, Pulse(polarity=reset * RESET))
-        array.pulse(cells, Pulse(polarity=set_ * SET, v_gate=v_gate))
+        array.pulse(self._cells[array], Pulse(polarity=reset * RESET))
+        array.pulse(self._cells[array], Pulse(polarity=set_ * SET, v_gate=v_gate))
         for weight in weights:
             weight.refresh()
 
