@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from memweave.base import OutOfRangeError, UnplaceableLayerError
-from memweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling
+from memweave.mapping import Chip, DifferentialPair, InputScaling, Matrix, PerSampleScaling
 from memweave.nn.conv import Conv2d
 from memweave.nn.linear import Linear
 from memweave.nn.product import fold_chips, unfold_chips
+from memweave.nn.weight import ArrayWeight, matrix_of
 from memweave.programming import Write, WriteReport
 
 
@@ -75,10 +76,27 @@ class Deployed(torch.nn.Module):
         y: torch.Tensor = self.model(fold_chips(x.expand(*chips, *x.shape), chips), *args, **kwargs)
         return unfold_chips(y, chips)
 
+    def matrix(self, name: str) -> Matrix:
+        """The cells of the layer `name`.
+
+        Raises:
+            OutOfRangeError: no layer of that name is on the chip.
+        """
+        found = matrix_of(self.weights[name]) if name in self.on_chip else None
+        if found is None:
+            raise OutOfRangeError(f"`name` must be one of {list(self.on_chip)}, but is {name!r}")
+        return found
+
+    @property
+    def weights(self) -> dict[str, ArrayWeight]:
+        """The weights on the chip, by layer."""
+        found = {name: self.model.get_submodule(name).weight for name in self.on_chip}
+        return {name: weight for name, weight in found.items() if isinstance(weight, ArrayWeight)}
+
     def refresh(self) -> None:
         """Read all weights out again, after time has passed, say."""
-        for name in self.on_chip:
-            self.model.get_submodule(name).weight.refresh()  # type: ignore[operator, union-attr]
+        for weight in self.weights.values():
+            weight.refresh()
 
 
 _HARMLESS = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.PReLU)

@@ -78,6 +78,8 @@ class WriteVerify:
 def check_targets(cells: torch.Tensor, g_target: torch.Tensor) -> None:
     """Raise unless there is one finite, non-negative target for each cell."""
     if cells.shape != g_target.shape:
-        raise ShapeError(f"`g_target` must have the shape of `cells`, {tuple(cells.shape)}, but has {tuple(g_target.shape)}")
+        raise ShapeError(
+            f"`g_target` must have the shape of `cells`, {tuple(cells.shape)}, but has {tuple(g_target.shape)}"
+        )
     if not bool((g_target >= 0).all()) or not bool(torch.isfinite(g_target).all()):
         raise OutOfRangeError("`g_target` must be finite and >= 0 S everywhere, but is not")

@@ -1,7 +1,8 @@
 """`yao2020/drift`: what two hours and thirty days do to a tuned chip, and tuning again."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ import torch
 from memweave.devices import yao2020
 from memweave.experiments import (
     JSON,
+    Assumption,
     AtLeast,
     Claim,
     Context,
@@ -22,7 +24,9 @@ from memweave.experiments import (
     mean_rate_difference_of,
     register,
 )
+from memweave.nn import Deployed
 from memweave.papers.yao2020 import hybrid, plan, system
+from memweave.papers.yao2020.figures import result_of
 from memweave.papers.yao2020.plan import NEEDS
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         n_steps=setting.n_steps,
         progress=lambda fraction, text: context.progress(0.2 + 0.5 * fraction, text),
     )
-    points: list[JSON] = []
+    points: list[dict[str, Any]] = []
     passed = 0
     for minutes in (0, *MINUTES):
         chip.wait(60.0 * (minutes - passed))
@@ -58,38 +62,38 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     hybrid.tune(net, batches, n_steps=max(20, setting.n_steps // 5))
     return {
         "points": points,
-        "fresh": points[0]["correct"],  # type: ignore[call-overload, index]
-        "two_hours": points[5]["correct"],  # type: ignore[call-overload, index]
-        "aged": points[-1]["correct"],  # type: ignore[call-overload, index]
+        "fresh": points[0]["correct"],
+        "two_hours": points[5]["correct"],
+        "aged": points[-1]["correct"],
         "tuned_again": system.count_correct(net, setting.data.test),
         "n_test": len(setting.data.test),
-        "smallest_gap": points[-1]["smallest_gap"],  # type: ignore[call-overload, index]
+        "smallest_gap": points[-1]["smallest_gap"],
     }
 
 
-def _kernel_targets(net: system.Deployed, software: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _kernel_targets(net: Deployed, software: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Signed target level, -7 to 7, of each weight of the convolvers."""
     targets = {}
     for name in ("groups.0.c1", "groups.0.c3"):
-        matrix = net.model.get_submodule(name).matrix
-        weight = software.get_submodule(name).weight.detach().flatten(1)  # type: ignore[operator, union-attr]
+        matrix = net.matrix(name)
+        weight = software.get_parameter(f"{name}.weight").detach().flatten(1)
         levels = matrix.mapping.quantise(weight, matrix.chip.array) * matrix.g_per_w / WEIGHT_STEP
         targets[name] = levels.round().long()
     return targets
 
 
-def _levels(net: system.Deployed, targets: Mapping[str, torch.Tensor]) -> dict[str, JSON]:
+def _levels(net: Deployed, targets: Mapping[str, torch.Tensor]) -> dict[str, JSON]:
     """Mean and spread of the measured signed conductances of each level, all chips and kernels together."""
     measured, level = [], []
     for name, target in targets.items():
-        matrix = net.model.get_submodule(name).matrix
+        matrix = net.matrix(name)
         g = (matrix.readout() * matrix.g_per_w).reshape(-1, *target.shape)
         measured.append(g.flatten())
         level.append(target.expand_as(g).flatten())
     g, at = torch.cat(measured).double(), torch.cat(level)
     present = [int(k) for k in at.unique()]
     means = [float(g[at == k].mean()) for k in present]
-    gaps = [high - low for low, high in zip(means, means[1:], strict=False)]
+    gaps = [high - low for low, high in itertools.pairwise(means)]
     return {
         "levels": list(present),
         "means": list(means),
@@ -99,31 +103,31 @@ def _levels(net: system.Deployed, targets: Mapping[str, torch.Tensor]) -> dict[s
 
 
 def _smallest_gap(rows: Sequence[Row]) -> Estimate | None:
-    return mean_interval([float(str(row.result["smallest_gap"])) for row in rows])
+    return mean_interval([result_of(row)["smallest_gap"] for row in rows])
 
 
 def _draw(rows: Sequence[Row]) -> "Figure | None":
     from matplotlib.figure import Figure
 
     row = rows[-1]
-    points, n_test = row.result["points"], row.result["n_test"]
+    points, n_test = result_of(row)["points"], result_of(row)["n_test"]
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    minutes = [max(1, point["minutes"]) for point in points]  # type: ignore[index, union-attr, call-overload]
-    values = 100 * np.array([point["correct"] for point in points]) / n_test  # type: ignore[index, union-attr, call-overload, operator]
+    minutes = [max(1, point["minutes"]) for point in points]
+    values = 100 * np.array([point["correct"] for point in points]) / n_test
     left.plot(minutes, values, color="#4c72b0", alpha=0.3, linewidth=1)
     left.plot(minutes, values.mean(axis=1), "o-", color="#4c72b0", label="mean of the chips")
-    again = 100 * float(np.mean(row.result["tuned_again"])) / n_test  # type: ignore[arg-type, operator]
+    again = 100 * float(np.mean(result_of(row)["tuned_again"])) / n_test
     left.axhline(again, color="#55a868", linestyle="--", label="tuned again")
     left.set_xscale("log")
     left.set_xlabel("minutes after tuning (1: at once)")
     left.set_ylabel("test accuracy (%)")
     left.legend(frameon=False)
-    for point, colour, label in ((points[0], "0.6", "at once"), (points[-1], "#4c72b0", "30 days")):  # type: ignore[index]
+    for point, colour, label in ((points[0], "0.6", "at once"), (points[-1], "#4c72b0", "30 days")):
         right.errorbar(
-            point["levels"],  # type: ignore[index, call-overload, arg-type]
-            np.array(point["means"]) * 1e6,  # type: ignore[index, call-overload]
-            np.array(point["spreads"]) * 1e6,  # type: ignore[index, call-overload]
+            point["levels"],
+            np.array(point["means"]) * 1e6,
+            np.array(point["spreads"]) * 1e6,
             fmt="o",
             markersize=3,
             color=colour,
@@ -138,12 +142,12 @@ def _draw(rows: Sequence[Row]) -> "Figure | None":
 def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
     return [
         {
-            "minutes": point["minutes"],  # type: ignore[index, call-overload]
-            "test accuracy": round(float(np.mean(point["correct"])) / float(str(row.result["n_test"])), 4),  # type: ignore[index, call-overload, arg-type]
-            "smallest gap of level means, uS": round(float(point["smallest_gap"]) * 1e6, 3),  # type: ignore[index, call-overload, arg-type]
+            "minutes": point["minutes"],
+            "test accuracy": round(float(np.mean(point["correct"])) / result_of(row)["n_test"], 4),
+            "smallest gap of level means, uS": round(float(point["smallest_gap"]) * 1e6, 3),
         }
         for row in rows
-        for point in row.result["points"]  # type: ignore[union-attr]
+        for point in result_of(row)["points"]
     ]
 
 
@@ -189,7 +193,7 @@ EXPERIMENT = register(
         ),
         assumptions=(
             *plan.ASSUMPTIONS,
-            plan.Assumption(
+            Assumption(
                 text="Slow drift: 0.10 uS a decade from 1 min on for all cells, 2.8 uS a decade for 2 % tail cells.",
                 source="ours, after the statements that tail cells cause the loss and that level means stay apart",
             ),
@@ -200,7 +204,7 @@ EXPERIMENT = register(
             FigureSpec(
                 name="drift",
                 title="Accuracy and levels against time",
-                caption="Left: accuracy of each chip and their mean. Right: mean and spread of the weights by target level.",
+                caption="Left: accuracy of each chip, and their mean. Right: the weights by target level.",
                 draw=_draw,
             ),
         ),

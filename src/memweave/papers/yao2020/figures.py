@@ -1,7 +1,7 @@
 """Figures and estimates that the experiments on the five-layer CNN share."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 _PAPER = "#c44e52"
 _OURS = "#4c72b0"
+
+
+def result_of(row: Row) -> dict[str, Any]:
+    """What a row holds, for drawing: its own experiment knows the types."""
+    return cast(dict[str, Any], row.result)
 
 
 def error_rate(rows: Sequence[Row], correct: str, total: str) -> Estimate | None:
@@ -48,20 +53,19 @@ def stage_accuracies(rows: Sequence[Row], paper: Mapping[str, float]) -> "Figure
 def tuning_curve(rows: Sequence[Row]) -> "Figure | None":
     """Validation accuracy against updates, and how many weights each update wrote."""
     row = rows[-1]
-    curve = row.result["curve"]
-    n_probe, n_written = row.result["n_probe"], row.result["n_written"]
+    curve = result_of(row)["curve"]
+    n_probe, n_written = result_of(row)["n_probe"], result_of(row)["n_written"]
     if not curve or not n_written:
         return None
-    assert isinstance(curve, list)
     figure = _new(6.4, 4.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
-    steps = [point[0] for point in curve]  # type: ignore[index]
-    values = 100 * np.array([point[1] for point in curve]) / n_probe  # type: ignore[index, operator]
+    steps = [point[0] for point in curve]
+    values = 100 * np.array([point[1] for point in curve]) / n_probe
     upper.plot(steps, values, color=_OURS, alpha=0.35, linewidth=1)
     upper.plot(steps, values.mean(axis=1), "o-", color=_OURS, markersize=4, label="mean of the chips")
     upper.set_ylabel("validation accuracy (%)")
     upper.legend(frameon=False, loc="lower right")
-    lower.plot(np.arange(1, len(n_written) + 1), np.array(n_written) / values.shape[1], color="0.4", linewidth=0.8)  # type: ignore[arg-type]
+    lower.plot(np.arange(1, len(n_written) + 1), np.array(n_written) / values.shape[1], color="0.4", linewidth=0.8)
     lower.set_ylabel("weights written\nper update")
     lower.set_xlabel("update")
     return figure

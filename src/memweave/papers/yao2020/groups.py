@@ -105,8 +105,8 @@ EXPERIMENT = register(
             FigureSpec(
                 name="groups",
                 title="Error of each group",
-                caption="Test error of the three groups before and after tuning: bars are means over chips, points single "
-                "chips, crosses the paper's one system.",
+                caption="Test error before and after tuning: bars are means over chips, points single chips, "
+                "crosses the paper's one system.",
                 draw=_draw,
             ),
         ),

@@ -33,7 +33,7 @@ def step(net: Deployed, rule: ThresholdedWriteVerify, x: torch.Tensor, y: torch.
     """One update of every chip from one batch, the same images for all."""
     rule.zero_grad()
     out = net(x, group=group).flatten(0, len(net.chip.chips))
-    F.cross_entropy(out, y.repeat(*net.chip.chips), reduction="sum").backward()  # type: ignore[no-untyped-call]
+    F.cross_entropy(out, y.repeat(*net.chip.chips), reduction="sum").backward()
     rule.step()
 
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memweave.experiments import JSON, Context, Experiment, FigureSpec, Options, Row, Task, TableSpec, rates, register
+from memweave.experiments import JSON, Context, Experiment, FigureSpec, Options, Row, TableSpec, Task, rates, register
 from memweave.papers.yao2020 import hybrid, plan, system
+from memweave.papers.yao2020.figures import result_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
             "learning rate, nS": float(str(row.params["lr"])) * 1e9,
             "validation accuracy": round(float(np.mean(rates([row], "after", "n_validation"))), 5),
             "before tuning": round(float(np.mean(rates([row], "before", "n_validation"))), 5),
-            "weights written": row.result["n_written"],
+            "weights written": result_of(row)["n_written"],
         }
         for row in sorted(rows, key=lambda row: float(str(row.params["lr"])))
     ]
@@ -75,8 +76,8 @@ EXPERIMENT = register(
         name=NAME,
         title="Learning rate of hybrid training",
         paper=plan.PAPER,
-        summary="The paper prints no learning rate. Each candidate tunes fresh chips for one epoch and is judged on the "
-        "validation images; the test images are not touched.",
+        summary="The paper prints no learning rate. Each candidate tunes fresh chips for one epoch and is judged on "
+        "the validation images; the test images are not touched.",
         claims=(),
         assumptions=plan.ASSUMPTIONS,
         tasks=tasks,

@@ -49,9 +49,9 @@ class FiveLayerCNN(torch.nn.Module):
 
     def _cut(self, x: torch.Tensor) -> torch.Tensor:
         """Features of images whose rows are shared out over the convolvers, layer by layer."""
-        s2 = F.max_pool2d(F.relu(cut_convolution([group.c1 for group in self.groups], x)), 3, ceil_mode=True)
-        c3 = cut_convolution([group.c3 for group in self.groups], s2)
-        return F.max_pool2d(F.relu(c3), 2, ceil_mode=True).flatten(1)
+        c1, c3 = ([group.get_submodule(name) for group in self.groups] for name in ("c1", "c3"))
+        s2 = F.max_pool2d(F.relu(cut_convolution(c1, x)), 3, ceil_mode=True)
+        return F.max_pool2d(F.relu(cut_convolution(c3, s2)), 2, ceil_mode=True).flatten(1)
 
     def replicate(self, n_groups: int) -> "FiveLayerCNN":
         """The same network with `n_groups` copies of its first convolver."""
@@ -103,7 +103,7 @@ def train(split: Split, recipe: Recipe, *, seed: int, progress: Callable[[float,
         progress(epoch / recipe.epochs, f"training the software network, epoch {epoch + 1} of {recipe.epochs}")
         for x, y in split.batches(recipe.batch, generator=order):
             optimizer.zero_grad()
-            F.cross_entropy(net(x), y).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(net(x), y).backward()
             optimizer.step()
             schedule.step()
     return net

@@ -49,7 +49,7 @@ ASSUMPTIONS = (
         source="ours; the paper prints none",
     ),
     Assumption(
-        text="Reads are exact, no wire resistance, no ADC: the paper counted accuracy from conductances read one by one.",
+        text="Reads are exact, no wires, no ADC: the paper counted accuracy from conductances read one by one.",
         source="paper, Methods",
     ),
 )
@@ -58,7 +58,7 @@ ASSUMPTIONS = (
 def tasks(name: str, options: Options, **params: object) -> list[Task]:
     """One task: all chips (`seeds`) of an experiment side by side as one tensor."""
     common = {"data": options.data, "scale": options.scale, "seeds": options.seeds}
-    return [Task(experiment=name, params={**common, **params}, seed=options.seed)]  # type: ignore[dict-item]
+    return [Task(experiment=name, params={**common, **params}, seed=options.seed)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

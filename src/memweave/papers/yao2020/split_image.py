@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from memweave.experiments import (
     JSON,
+    Assumption,
     Claim,
     Context,
     Experiment,
@@ -42,8 +43,8 @@ EXPERIMENT = register(
         name=NAME,
         title="One image cut over three convolvers",
         paper=plan.PAPER,
-        summary="Each of three convolvers computes a third of the output rows of each convolution, from input rows that "
-        "overlap by the two that a 3 x 3 kernel needs; the outputs are joined before the next layer.",
+        summary="Each of three convolvers computes a third of the output rows of each convolution, from input rows "
+        "that overlap by the two that a 3 x 3 kernel needs; the outputs are joined before the next layer.",
         claims=(
             Claim(
                 key="after",
@@ -69,10 +70,8 @@ EXPERIMENT = register(
         ),
         assumptions=(
             *plan.ASSUMPTIONS,
-            plan.Assumption(
-                text="Borders: neighbouring shares overlap by two input rows in each layer.", source="ours"
-            ),
-            plan.Assumption(text=f"Tuning: {N_STEPS} batches of cut images.", source="ours; the paper prints none"),
+            Assumption(text="Borders: neighbouring shares overlap by two input rows in each layer.", source="ours"),
+            Assumption(text=f"Tuning: {N_STEPS} batches of cut images.", source="ours; the paper prints none"),
         ),
         tasks=lambda options: plan.tasks(NAME, options),
         run=run,

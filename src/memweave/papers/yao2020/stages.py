@@ -7,6 +7,7 @@ import torch
 
 from memweave.experiments import (
     JSON,
+    Assumption,
     AtLeast,
     Claim,
     Context,
@@ -23,7 +24,9 @@ from memweave.experiments import (
     register,
     value_of,
 )
+from memweave.nn import Deployed
 from memweave.papers.yao2020 import figures, hybrid, plan, system
+from memweave.papers.yao2020.figures import result_of
 from memweave.papers.yao2020.plan import NEEDS
 
 if TYPE_CHECKING:
@@ -77,18 +80,17 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     }
 
 
-def _error_spread(net: system.Deployed, software: torch.nn.Module) -> dict[str, JSON]:
-    """Standard deviation, S, between the conductances of the convolvers as read at the end and their targets."""
+def _error_spread(net: Deployed, software: torch.nn.Module) -> dict[str, JSON]:
+    """Standard deviation, S, between the conductances of the convolver as read at the end and their targets."""
     found: dict[str, JSON] = {}
-    for name in net.on_chip:
-        if name == "fc":
-            continue
-        matrix = net.model.get_submodule(name).matrix
-        weight = software.get_submodule(name).weight.detach().flatten(1)  # type: ignore[operator, union-attr]
+    for layer in ("c1", "c3"):
+        name = f"groups.0.{layer}"
+        matrix = net.matrix(name)
+        weight = software.get_parameter(f"{name}.weight").detach().flatten(1)
         target = matrix.mapping.to_conductance(
             weight, matrix.placement, g_per_w=matrix.g_per_w, array=matrix.chip.array
         )
-        found[name.rpartition(".")[2]] = float((matrix.conductance() - target).double().std())
+        found[layer] = float((matrix.conductance() - target).double().std())
     return found
 
 
@@ -112,7 +114,7 @@ def _bill(rows: Sequence[Row]) -> list[dict[str, object]]:
             "verified error, uS (std)": round(bill["error_std"] * 1e6, 3),
         }
         for row in rows
-        for layer, bill in row.result["writing"].items()  # type: ignore[union-attr]
+        for layer, bill in result_of(row)["writing"].items()
     ]
 
 
@@ -204,12 +206,12 @@ EXPERIMENT = register(
         ),
         assumptions=(
             *plan.ASSUMPTIONS,
-            plan.Assumption(
+            Assumption(
                 text=f"Learning rate of the tuning {hybrid.LEARNING_RATE} S per unit of gradient summed over "
                 "the batch, chosen on the validation images (`yao2020/learning-rate`).",
                 source="ours; the paper prints none",
             ),
-            plan.Assumption(
+            Assumption(
                 text="A step is split in halves over a pair and starts from the measured conductance.", source="ours"
             ),
         ),
@@ -219,7 +221,7 @@ EXPERIMENT = register(
             FigureSpec(
                 name="stages",
                 title="Accuracy by stage",
-                caption="Test accuracy at each stage: bars are means over chips, points single chips, crosses the paper.",
+                caption="Test accuracy: bars are means over chips, points single chips, crosses the paper.",
                 draw=_bars,
             ),
             FigureSpec(

@@ -7,6 +7,7 @@ import torch
 from memweave.base import generator
 from memweave.experiments import (
     JSON,
+    Assumption,
     Claim,
     Context,
     Experiment,
@@ -72,8 +73,8 @@ EXPERIMENT = register(
         name=NAME,
         title="Recovery from wrong weights with a tenth of the images",
         paper=plan.PAPER,
-        summary="A tenth of the target weights is replaced by random values before the transfer; the last layer is then "
-        "tuned for 10 epochs on 5,500 images.",
+        summary="A tenth of the target weights is replaced by random values before the transfer; the last layer is "
+        "then tuned for 10 epochs on 5,500 images.",
         claims=(
             Claim(
                 key="before",
@@ -84,7 +85,7 @@ EXPERIMENT = register(
                 estimate=mean_rate_of("before", "n_test"),
                 accept=plan.ANY,
                 needs=NEEDS,
-                note="shown, not judged: it depends on which weights are hit and by what, which the paper does not print",
+                note="shown, not judged: which weights are hit, and by what, is not printed",
             ),
             Claim(
                 key="after",
@@ -100,7 +101,7 @@ EXPERIMENT = register(
         ),
         assumptions=(
             *plan.ASSUMPTIONS,
-            plan.Assumption(
+            Assumption(
                 text="The replaced tenth is drawn in every layer, and the new values are even over the layer's range.",
                 source="ours; the paper prints neither",
             ),

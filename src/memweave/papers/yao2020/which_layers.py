@@ -7,6 +7,7 @@ import numpy as np
 
 from memweave.experiments import (
     JSON,
+    Assumption,
     AtLeast,
     Claim,
     Context,
@@ -21,6 +22,7 @@ from memweave.experiments import (
     register,
 )
 from memweave.papers.yao2020 import hybrid, plan, system
+from memweave.papers.yao2020.figures import result_of
 from memweave.papers.yao2020.plan import NEEDS
 
 NAME = "yao2020/which-layers"
@@ -78,7 +80,7 @@ def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
             "layers tuned": layers,
             "accuracy before": round(float(np.mean(rates(found, "before", "n_test"))), 4),
             "accuracy after": round(float(np.mean(rates(found, "after", "n_test"))), 4),
-            "weights written": sum(int(str(row.result["n_written"])) for row in found),
+            "weights written": sum(result_of(row)["n_written"] for row in found),
         }
         for layers in COMBINATIONS
         if (found := [row for row in rows if row.params["layers"] == layers])
@@ -107,7 +109,7 @@ EXPERIMENT = register(
         ),
         assumptions=(
             *plan.ASSUMPTIONS,
-            plan.Assumption(
+            Assumption(
                 text="The learning rate of a convolution is that of FC over the square root of its reads an image.",
                 source="ours; the paper prints none",
             ),
