@@ -2,15 +2,20 @@
 
 from memweave.nn.calibrate import calibrate
 from memweave.nn.conv import Conv2d, patches
+from memweave.nn.conv_lstm import ConvLSTM, ConvLSTMCell
 from memweave.nn.deploy import Deployed, OnChip, deploy
 from memweave.nn.linear import Linear
+from memweave.nn.lstm import LSTMCell
 from memweave.nn.product import array_product, fold_chips, unfold_chips
 from memweave.nn.weight import ArrayWeight, matrix_of
 
 __all__ = [
     "ArrayWeight",
     "Conv2d",
+    "ConvLSTM",
+    "ConvLSTMCell",
     "Deployed",
+    "LSTMCell",
     "Linear",
     "OnChip",
     "array_product",

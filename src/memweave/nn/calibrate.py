@@ -8,6 +8,7 @@ from memweave.mapping import FixedScaling
 from memweave.nn.conv import Conv2d
 from memweave.nn.deploy import Deployed
 from memweave.nn.linear import Linear
+from memweave.nn.lstm import LSTMCell
 
 
 def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forward: Any) -> None:
@@ -23,7 +24,7 @@ def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forwar
     """
 
     def set_scale(layer: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
-        assert isinstance(layer, Linear | Conv2d)
+        assert isinstance(layer, Linear | Conv2d | LSTMCell)
         scaling = layer.matrix.scaling
         if isinstance(scaling, FixedScaling):
             scaling.calibrate(inputs[0], quantile)

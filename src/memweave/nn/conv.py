@@ -15,8 +15,33 @@ from memweave.programming import Write, WriteReport
 Pair = int | tuple[int, int]
 
 
-def _pair(value: Pair) -> tuple[int, int]:
+def pair_of(value: Pair) -> tuple[int, int]:
+    """(vertical, horizontal) of a number for both, or of a pair."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def sides(
+    padding: Pair | Literal["same", "valid"],
+    kernel_size: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+) -> tuple[int, int, int, int]:
+    """Zeros to add (left, right, top, bottom); "same" puts the odd line after.
+
+    Raises:
+        OutOfRangeError: `padding` is an unknown word, or "same" with a stride.
+    """
+    if padding == "valid":
+        return (0, 0, 0, 0)
+    if padding == "same":
+        if stride != (1, 1):
+            raise OutOfRangeError(f"`stride` must be 1 with padding 'same', but is {stride}")
+        extra_h, extra_w = (d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True))
+        return (extra_w // 2, extra_w - extra_w // 2, extra_h // 2, extra_h - extra_h // 2)
+    if isinstance(padding, str):
+        raise OutOfRangeError(f"`padding` must be a number, a pair, 'same' or 'valid', but is {padding!r}")
+    height, width = pair_of(padding)
+    return (width, width, height, height)
 
 
 def patches(
@@ -71,8 +96,8 @@ class Conv2d(torch.nn.Module):
         if groups != 1:
             raise OutOfRangeError(f"`groups` must be 1 on a chip, but is {groups!r}")
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride, self.dilation = _pair(kernel_size), _pair(stride), _pair(dilation)
-        self.padding = self._sides(padding)
+        self.kernel_size, self.stride, self.dilation = pair_of(kernel_size), pair_of(stride), pair_of(dilation)
+        self.padding = sides(padding, self.kernel_size, self.stride, self.dilation)
         self.geometry = Geometry(
             kernel_size=self.kernel_size, stride=self.stride, dilation=self.dilation, padding=self.padding
         )
@@ -89,20 +114,6 @@ class Conv2d(torch.nn.Module):
         )
         self.weight = ArrayWeight(self.matrix, (out_channels, in_channels, *self.kernel_size))
         self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, out_channels)) if bias else None
-
-    def _sides(self, padding: Pair | Literal["same", "valid"]) -> tuple[int, int, int, int]:
-        """Zeros to add (left, right, top, bottom)."""
-        if padding == "valid":
-            return (0, 0, 0, 0)
-        if padding == "same":
-            if self.stride != (1, 1):
-                raise OutOfRangeError(f"`stride` must be 1 with padding 'same', but is {self.stride}")
-            extra_h, extra_w = (d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
-            return (extra_w // 2, extra_w - extra_w // 2, extra_h // 2, extra_h - extra_h // 2)
-        if isinstance(padding, str):
-            raise OutOfRangeError(f"`padding` must be a number, a pair, 'same' or 'valid', but is {padding!r}")
-        height, width = _pair(padding)
-        return (width, width, height, height)
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write `weight` `(out, in, kernel height, kernel width)`, with or without chips, and read it back."""

@@ -5,7 +5,7 @@ the lines of all patches are then one copy of long runs. With P the padded image
 
     lines[c, i, j, y, x, b] = P[c, s y + d i, s x + d j, b],
 
-s the stride and d the dilation. The error of the image is again a convolution, of the error of the output with zeros put
+s the stride and d the dilation. The error of the image is again a convolution, of the output's error with zeros put
 between its entries (s - 1) and around it (d (k - 1)), and the kernel turned by half a turn.
 """
 

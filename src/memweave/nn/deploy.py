@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from memweave.base import OutOfRangeError, UnplaceableLayerError
-from memweave.mapping import Chip, DifferentialPair, InputScaling, Matrix, PerSampleScaling
+from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, PerSampleScaling
 from memweave.nn.conv import Conv2d
 from memweave.nn.linear import Linear
+from memweave.nn.lstm import LSTMCell
 from memweave.nn.product import fold_chips, unfold_chips
 from memweave.nn.weight import ArrayWeight, matrix_of
 from memweave.programming import Write, WriteReport
@@ -21,15 +22,16 @@ class OnChip:
     """How one layer goes on the chip; None takes what `deploy` was given for all layers.
 
     Attributes:
-        mapping, tile_rows, arrays: as in `Matrix`.
+        mapping, tile_rows, arrays, corners: as in `Matrix`.
         scaling: makes the layer's own input scaling, such as `FixedScaling`.
-        program: how its cells are written.
+        program: how its cells are written; None here and in `deploy` leaves them as they are.
     """
 
     mapping: DifferentialPair | None = None
     scaling: Callable[[], InputScaling] | None = None
     tile_rows: int | None = None
     arrays: Sequence[int] | None = None
+    corners: Sequence[Corner] | None = None
     program: Write | None = None
 
 
@@ -54,13 +56,18 @@ class Deployed(torch.nn.Module):
     """
 
     def __init__(
-        self, model: torch.nn.Module, chip: Chip, reports: Mapping[str, WriteReport], digital: Sequence[str]
+        self,
+        model: torch.nn.Module,
+        chip: Chip,
+        reports: Mapping[str, WriteReport],
+        on_chip: Sequence[str],
+        digital: Sequence[str],
     ) -> None:
         super().__init__()
         self.model = model
         self.chip = chip
         self.reports = dict(reports)
-        self.on_chip = tuple(reports)
+        self.on_chip = tuple(on_chip)
         self.digital = tuple(digital)
 
     def __getattr__(self, name: str) -> Any:
@@ -99,6 +106,8 @@ class Deployed(torch.nn.Module):
             weight.refresh()
 
 
+_PLACEABLE = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.LSTMCell)
+
 _HARMLESS = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.PReLU)
 """Layers with parameters that are digital by nature: they are listed, but need no permission."""
 
@@ -107,18 +116,20 @@ def deploy(
     model: torch.nn.Module,
     chip: Chip,
     *,
-    program: Write,
+    program: Write | None,
     mapping: DifferentialPair | None = None,
     scaling: Callable[[], InputScaling] = PerSampleScaling,
     layers: Mapping[str, OnChip] | None = None,
     digital: Sequence[str] = (),
 ) -> Deployed:
-    """Put every `torch.nn.Linear` and `torch.nn.Conv2d` of a model on a chip, and write their weights.
+    """Put every `torch.nn.Linear`, `Conv2d` and `LSTMCell` of a model on a chip, and write their weights.
 
     Args:
         model: any model; it is copied, not changed.
         chip: where the weights go, in the order in which the model lists its layers.
-        program: how cells are written, `WriteVerify(...)` say.
+        program: how cells are written, `WriteVerify(...)` say. None writes nothing: the model gives the shape alone,
+            its weights are what the cells happen to be, and learning starts there; the mapping must then have a
+            scale of its own, `g_unit`.
         mapping: weights to conductances, for all layers; None is an analogue differential pair.
         scaling: makes the input scaling of a layer.
         layers: what is different for single layers, by name.
@@ -126,7 +137,8 @@ def deploy(
 
     Raises:
         UnplaceableLayerError: a layer has parameters, cannot be placed, and is not in `digital`; all are named.
-        OutOfRangeError: `layers` or `digital` names a layer that the model does not have.
+        OutOfRangeError: `layers` or `digital` names a layer that the model does not have, or a layer that is not to be
+            written has no `g_unit`.
         ChipFullError: a layer finds no room.
     """
     layers = layers or {}
@@ -142,11 +154,13 @@ def deploy(
     for layer in placeable:
         how = _merge(layer.how, default)
         placed = _place(layer, chip, how)
-        assert how.program is not None
-        reports[layer.name] = placed.program(layer.module.weight.detach(), how.program)  # type: ignore[arg-type, operator]
+        if how.program is not None:
+            reports[layer.name] = placed.program(_weight_of(layer.module), how.program)
+        elif placed.matrix.mapping.g_unit is None:
+            raise OutOfRangeError(f"`program` must be given, or the mapping of {layer.name} have `g_unit`, but is None")
         parent, _, leaf = layer.name.rpartition(".")
         setattr(twin.get_submodule(parent), leaf, placed)
-    return Deployed(twin, chip, reports, left)
+    return Deployed(twin, chip, reports, [layer.name for layer in placeable], left)
 
 
 def _sort(
@@ -158,7 +172,7 @@ def _sort(
         own = any(True for _ in module.parameters(recurse=False))
         if any(name == skip or name.startswith(skip + ".") for skip in digital):
             left += [name] if own else []
-        elif type(module) is torch.nn.Linear or (type(module) is torch.nn.Conv2d and module.groups == 1):
+        elif type(module) in _PLACEABLE and getattr(module, "groups", 1) == 1:
             placeable.append(_Layer(name=name, module=module, how=layers.get(name, OnChip())))
         elif isinstance(module, _HARMLESS):
             left += [name] if own else []
@@ -170,7 +184,8 @@ def _sort(
             "name them in `digital` to leave them as they are"
         )
     if not placeable:
-        raise UnplaceableLayerError("the model has no Linear or Conv2d layer to put on a chip")
+        names = ", ".join(kind.__name__ for kind in _PLACEABLE)
+        raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {names}")
     return placeable, left
 
 
@@ -179,8 +194,24 @@ def _merge(how: OnChip, default: OnChip) -> OnChip:
     return OnChip(**{name: getattr(default, name) if value is None else value for name, value in chosen.items()})
 
 
-def _place(layer: _Layer, chip: Chip, how: OnChip) -> Linear | Conv2d:
+def _weight_of(module: torch.nn.Module) -> torch.Tensor:
+    """The matrix that the layer on the chip is to hold."""
+    if isinstance(module, torch.nn.LSTMCell):
+        return torch.cat([module.weight_ih, module.weight_hh], dim=1).detach()
+    assert isinstance(module, torch.nn.Linear | torch.nn.Conv2d)
+    return module.weight.detach()
+
+
+def _bias_of(module: torch.nn.Module) -> torch.Tensor | None:
+    if isinstance(module, torch.nn.LSTMCell):
+        return (module.bias_ih + module.bias_hh).detach() if module.bias else None
+    assert isinstance(module, torch.nn.Linear | torch.nn.Conv2d)
+    return None if module.bias is None else module.bias.detach()
+
+
+def _place(layer: _Layer, chip: Chip, how: OnChip) -> Linear | Conv2d | LSTMCell:
     module = layer.module
+    bias = _bias_of(module)
     assert how.scaling is not None
     common: dict[str, Any] = {
         "chip": chip,
@@ -189,11 +220,14 @@ def _place(layer: _Layer, chip: Chip, how: OnChip) -> Linear | Conv2d:
         "scaling": how.scaling(),
         "tile_rows": how.tile_rows,
         "arrays": how.arrays,
-        "bias": module.bias is not None,
+        "corners": how.corners,
+        "bias": bias is not None,
     }
-    placed: Linear | Conv2d
+    placed: Linear | Conv2d | LSTMCell
     if isinstance(module, torch.nn.Linear):
         placed = Linear(module.in_features, module.out_features, **common)
+    elif isinstance(module, torch.nn.LSTMCell):
+        placed = LSTMCell(module.input_size, module.hidden_size, **common)
     else:
         assert isinstance(module, torch.nn.Conv2d)
         if module.padding_mode != "zeros":
@@ -207,6 +241,6 @@ def _place(layer: _Layer, chip: Chip, how: OnChip) -> Linear | Conv2d:
             module.dilation,  # type: ignore[arg-type]
             **common,
         )
-    if module.bias is not None and placed.bias is not None:
-        placed.bias.data.copy_(module.bias.detach().expand_as(placed.bias))
+    if bias is not None and placed.bias is not None:
+        placed.bias.data.copy_(bias.expand_as(placed.bias))
     return placed
