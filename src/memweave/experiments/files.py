@@ -1,41 +1,15 @@
-"""Files that are whole or not there, lines that are whole or ignored, and one writer at a time."""
+"""Lines that are whole or ignored, and one writer at a time; whole files come from `memweave.base`."""
 
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from memweave.base.files import atomic_write
 from memweave.experiments.errors import ExperimentError
 
-
-@contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Write a file so that others see the old one or the new one, never a part.
-
-    Yields a path in the same folder (with the same suffix) to write to; at the end of the block it is flushed to the
-    disk and renamed to `path`. If the block raises, it is removed and `path` stays as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.chmod(0o666 & ~_umask())  # mkstemp makes private files
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+__all__ = ["append_line", "atomic_write", "drop_torn_line", "exclusive", "whole_lines"]
 
 
 def append_line(path: Path, line: str) -> None:
