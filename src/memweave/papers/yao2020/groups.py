@@ -8,6 +8,7 @@ import numpy as np
 from memweave.experiments import JSON, Claim, Context, Experiment, FigureSpec, NotWorseThan, Row, Task, rates, register
 from memweave.papers.yao2020 import figures, hybrid, plan, system
 from memweave.papers.yao2020.plan import NEEDS
+from memweave.plot import floor_plan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,6 +88,10 @@ def _draw(rows: Sequence[Row]) -> "Figure | None":
     return figure
 
 
+def _floor_plan(rows: Sequence[Row]) -> "Figure":
+    return floor_plan(system.placed(N_GROUPS))
+
+
 EXPERIMENT = register(
     Experiment(
         name=NAME,
@@ -108,6 +113,13 @@ EXPERIMENT = register(
                 caption="Test error before and after tuning: bars are means over chips, points single chips, "
                 "crosses the paper's one system.",
                 draw=_draw,
+            ),
+            FigureSpec(
+                name="floor-plan",
+                title="Floor plan",
+                caption="Where the three convolvers and the last layer stand on the eight arrays of 16 x 128 cells. A "
+                "kernel slice takes 9 of the 16 cells of a line.",
+                draw=_floor_plan,
             ),
         ),
     )

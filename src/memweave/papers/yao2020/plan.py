@@ -10,7 +10,6 @@ from memweave.data import Dataset, Split, load
 from memweave.experiments import (
     Assumption,
     AtLeast,
-    Between,
     Claim,
     Context,
     Equal,
@@ -115,10 +114,6 @@ def _part(data: Dataset, n: int) -> Dataset:
         n_classes=data.n_classes,
         note=data.note,
     )
-
-
-ANY = Between(0.0, 1.0)
-"""Acceptance of a fraction that is shown but cannot be judged."""
 
 
 def count_claim(key: str, quantity: str, paper: int, result: str) -> Claim:

@@ -6,11 +6,12 @@ import torch
 
 from memweave.arrays import DAC
 from memweave.data import Split
-from memweave.devices import Device, yao2020
+from memweave.devices import Device, LinearCell, yao2020
+from memweave.devices.yao2020 import G_MAX, G_MIN
 from memweave.mapping import Chip, DifferentialPair, FixedScaling
 from memweave.nn import Deployed, OnChip, calibrate, deploy
 from memweave.papers.yao2020.network import FiveLayerCNN
-from memweave.programming import WriteVerify
+from memweave.programming import BlindWrite, Write, WriteVerify
 
 MAPPING = DifferentialPair(levels=15, g_low=2.5e-6, g_high=20e-6, clip="mse")
 """15 signed levels from the conductances 2.5, 5, ... 20 uS (paper). That the cell which a sign does not need idles at
@@ -37,16 +38,24 @@ def chips(n_chips: int, *, seed: int, device: Device[Any] | None = None) -> Chip
     )
 
 
-def transfer(net: FiveLayerCNN, chip: Chip, training_images: torch.Tensor) -> Deployed:
+def transfer(net: FiveLayerCNN, chip: Chip, training_images: torch.Tensor, write: Write = WRITE) -> Deployed:
     """Quantise, write and calibrate: convolvers on arrays 1-2, 3-4, 5-6, the last layer on arrays 7-8 (paper)."""
     layers = {"fc": OnChip(arrays=(6, 7))}
     for group in range(len(net.groups)):
         pair = OnChip(arrays=(2 * group, 2 * group + 1), tile_rows=KERNEL_SLICE)
         layers |= {f"groups.{group}.c1": pair, f"groups.{group}.c3": pair}
-    deployed = deploy(net, chip, program=WRITE, mapping=MAPPING, scaling=FixedScaling, layers=layers)
+    deployed = deploy(net, chip, program=write, mapping=MAPPING, scaling=FixedScaling, layers=layers)
     for group in range(len(net.groups)):
         calibrate(deployed, training_images, group=group)
     return deployed
+
+
+def placed(n_groups: int) -> Chip:
+    """A chip with the network on ideal cells: to look at where everything stands."""
+    cell = LinearCell(g_min=G_MIN, g_max=G_MAX)
+    chip = chips(1, seed=0, device=cell)
+    transfer(FiveLayerCNN(n_groups), chip, torch.zeros(1, 1, 28, 28), BlindWrite(g_step=cell.g_step))
+    return chip
 
 
 def quantised(net: FiveLayerCNN, chip: Chip) -> FiveLayerCNN:

@@ -97,19 +97,6 @@ def _overlapping(g: torch.Tensor, converged: torch.Tensor, at_level: torch.Tenso
     return sum(bool(low.max() >= high.min()) for low, high in itertools.pairwise(spans))
 
 
-def _pulses(test: str, where: str) -> Claim:
-    return Claim(
-        key=f"pulses-{test.split()[0]}",
-        quantity=f"pulses a cell, {test}",
-        unit="pulses",
-        paper=None,
-        where=where,
-        estimate=mean_of("pulses", where={"test": test}),
-        accept=AtLeast(1.0),
-        note="not judged: the paper's numbers are in a plot that was not available",
-    )
-
-
 def _largest_overlap(rows: Sequence[Row]) -> Estimate | None:
     found = [result_of(row)["n_overlapping"] for row in rows if row.params["test"] == "32 levels"]
     return Estimate(value=float(max(int(str(n)) for n in found))) if found else None
@@ -195,8 +182,6 @@ EXPERIMENT = register(
                 accept=Within(absolute=0.05e-6),
                 note="the relaxation is calibrated to this printed figure and nothing else",
             ),
-            _pulses("32 levels", "Fig. 1c"),
-            _pulses("8 levels", "Extended Data Fig. 8"),
         ),
         assumptions=plan.ASSUMPTIONS[:3],
         tasks=tasks,
