@@ -1,5 +1,6 @@
 """Layers on a chip, with torch's own signatures, and `deploy` for whole models."""
 
+from memweave.nn.binary import AlwaysOn, BinaryStep, ErrorLoss, MarginError, ThresholdError
 from memweave.nn.calibrate import calibrate
 from memweave.nn.conv import Conv2d, patches
 from memweave.nn.conv_lstm import ConvLSTM, ConvLSTMCell
@@ -10,14 +11,19 @@ from memweave.nn.product import array_product, fold_chips, unfold_chips
 from memweave.nn.weight import ArrayWeight, matrix_of
 
 __all__ = [
+    "AlwaysOn",
     "ArrayWeight",
+    "BinaryStep",
     "Conv2d",
     "ConvLSTM",
     "ConvLSTMCell",
     "Deployed",
+    "ErrorLoss",
     "LSTMCell",
     "Linear",
+    "MarginError",
     "OnChip",
+    "ThresholdError",
     "array_product",
     "calibrate",
     "deploy",

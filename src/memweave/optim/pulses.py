@@ -1,0 +1,76 @@
+"""What the rules share: from signed steps of weights to pulses on their cells, and the walk over parameters."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from memweave.base import OutOfRangeError
+from memweave.devices import Pulse
+from memweave.mapping import Matrix
+from memweave.nn import ArrayWeight
+
+
+def send_pulses(matrix: Matrix, steps: torch.Tensor, *, only: int | None = None) -> None:
+    """|steps| pulses to the cells of each weight, in the direction that moves the weight by sgn(steps).
+
+    A step up is a SET of g_pos and a RESET of g_neg, a step down the reverse.
+
+    Args:
+        matrix: whose cells they are.
+        steps: `(*chips, out, in)`, whole numbers; no cell of a weight with 0 is touched.
+        only: SET or RESET sends that polarity alone, so one cell of each pair is pulsed: a cycle in which all
+            selected cells are driven in parallel. None sends both.
+    """
+    index = steps.nonzero(as_tuple=True)
+    signs = matrix.placement.gain(steps).sign().squeeze(1)  # (H, C)
+    count = steps[index]
+    *chips, out, into = (part[:, None, None] for part in index)
+    rows = into * signs.shape[0] + torch.arange(signs.shape[0])[:, None]
+    cols = out * signs.shape[1] + torch.arange(signs.shape[1])
+    cells = matrix.cells[(*chips, rows, cols)]
+    polarity = count.sign()[:, None, None] * signs
+    n = count.abs().long()[:, None, None].expand(cells.shape)
+    if only is not None:
+        chosen = polarity == only
+        cells, polarity, n = cells[chosen], polarity[chosen], n[chosen]
+    if cells.numel():
+        single = bool((n == 1).all())
+        matrix.chip.array.pulse(cells.flatten(), Pulse(polarity.flatten(), n=None if single else n.flatten()))
+
+
+def round_stochastically(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Whole numbers whose expectation is `x`: rounded up with the probability of the fraction."""
+    return torch.floor(x + torch.rand(x.shape, generator=generator, dtype=x.dtype))
+
+
+def step_in_weight(matrix: Matrix, g_step: float) -> float:
+    """The change of a weight when one of its two cells moves by `g_step` S, in units of the weight."""
+    return g_step * float(matrix.placement.gain(torch.empty(0)).abs().max()) / matrix.g_per_w
+
+
+def moves(optimizer: torch.optim.Optimizer) -> Iterator[tuple[ArrayWeight, torch.Tensor, dict[str, Any]]]:
+    """Each weight on a chip that has a gradient, that gradient as `(*chips, out, in)`, and the weight's group."""
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None:
+                yield weight, weight.grad.reshape(*weight.matrix.chip.chips, *weight.matrix.shape), group
+
+
+def check_on_chip(optimizer: torch.optim.Optimizer) -> None:
+    """Raise `OutOfRangeError` if a parameter is digital: a rule of pulses has no step for it."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if not isinstance(parameter, ArrayWeight):
+                raise OutOfRangeError(
+                    "`params` must be weights on a chip, but one is digital, of shape "
+                    f"{tuple(parameter.shape)}: give it an optimizer of its own"
+                )
+
+
+def loss_of(closure: Callable[[], float] | None) -> float | None:
+    """What torch's optimizers do with a closure."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
