@@ -1,7 +1,8 @@
 """Cells lent to compiled loops: for training sample by sample, where a call costs more than what it does.
 
-Needs Numba (`memweave[fast]`), so nothing imports this module but who asks for it. A loop lent the cells does what reads and pulses would have done, with the law as the
-numbers of `devices.steps`, and says what it did when it gives them back. Only simulated arrays can lend.
+Needs Numba (`memweave[fast]`), so nothing imports this module but who asks for it. A loop lent the cells does what
+reads and pulses would have done, with the law as the numbers of `devices.steps`, and says what it did when it gives
+them back. Only simulated arrays can lend.
 """
 
 from collections.abc import Iterator

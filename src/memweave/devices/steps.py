@@ -1,6 +1,6 @@
-"""A law as numbers: what compiled code needs to know of it. Laws that do not fit stay with the torch version.
+r"""A law as numbers: what compiled code needs to know of it. Laws that do not fit stay with the torch version.
 
-    \\Delta g = factor * (offset_p[b] + slope_p[b] * (g - g_min) + spread_p[b] * z),    z ~ N(0, 1) cut at +-z_max,
+    \Delta g = factor * (offset_p[b] + slope_p[b] * (g - g_min) + spread_p[b] * z),    z ~ N(0, 1) cut at +-z_max,
 
 in equal bins b of the window, p the polarity, `factor` a number of each cell (0 for a stuck one).
 """
