@@ -9,9 +9,11 @@ import torch
 from memweave.arrays.activity import Activity
 from memweave.arrays.dac import DAC
 from memweave.arrays.folding import FoldedMatrix
+from memweave.arrays.metering import Meter
 from memweave.arrays.placement import Placement
 from memweave.arrays.product import noisy_product
 from memweave.base import (
+    OutOfRangeError,
     check_integer,
     check_non_negative,
     check_positive,
@@ -55,12 +57,15 @@ class SimulatedArray:
     ) -> None:
         for name, size in (("n_arrays", n_arrays), ("rows", rows), ("cols", cols), *(("chips", n) for n in chips)):
             check_integer(name, size, at_least=1)
+        if len(chips) > 1:
+            raise OutOfRangeError(f"`chips` must be () or (n,), but is {chips!r}")
         check_positive("v_read", v_read, "V")
         self.device = device
         self.chips, self.n_arrays, self.rows, self.cols = chips, n_arrays, rows, cols
         self.v_read = v_read
         self.dac = dac
         self.activity = Activity()
+        self.meters: list[Meter] = []
         self._pulses = generator(seed, "array", "pulses")
         self._time = generator(seed, "array", "time")
         self._reads = generator(seed, "array", "reads")
@@ -75,6 +80,10 @@ class SimulatedArray:
         return self.chips[0] if self.chips else 1
 
     @property
+    def _cells_a_chip(self) -> int:
+        return self.n_arrays * self.rows * self.cols
+
+    @property
     def g_min(self) -> float:
         """S."""
         return self.device.g_min
@@ -86,8 +95,7 @@ class SimulatedArray:
 
     def cells(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` int64."""
-        per_chip = self.n_arrays * self.rows * self.cols
-        first = torch.arange(self.n_chips).view(*self.chips, 1, 1) * per_chip
+        first = torch.arange(self.n_chips).view(*self.chips, 1, 1) * self._cells_a_chip
         return placement.cells + first
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
@@ -97,6 +105,8 @@ class SimulatedArray:
             v_row = self.dac.convert(v_row)
         g, variance = self._fold(placement)
         self.activity.n_reads += self.n_chips * v_row.shape[-2] * len(placement.tiles)
+        for meter in self.meters:
+            meter.saw_read(placement, v_row, self.v_read, self._crossings, transposed=False)
         return noisy_product(v_row, g, variance, generator=self._reads)
 
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
@@ -104,6 +114,8 @@ class SimulatedArray:
         check_shape("v_col", v_col, (*self.chips, None, placement.n_out))
         g, variance = self._fold(placement)
         self.activity.n_reads += self.n_chips * v_col.shape[-2] * len(placement.tiles)
+        for meter in self.meters:
+            meter.saw_read(placement, v_col, self.v_read, self._crossings, transposed=True)
         return noisy_product(v_col, g.mT, None if variance is None else variance.mT, generator=self._reads)
 
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
@@ -113,6 +125,8 @@ class SimulatedArray:
         g = self.device.conductance(state)
         sigma = self.device.read_noise(state)
         self.activity.n_readouts += at.numel()
+        for meter in self.meters:
+            meter.saw_readout(at, g, self.v_read, self._cells_a_chip)
         if sigma is not None:
             g = torch.addcmul(g, sigma, torch.empty_like(g).normal_(generator=self._reads))
         return g.view(cells.shape)
@@ -128,6 +142,8 @@ class SimulatedArray:
         n = 1 if pulse.n is None else pulse.n
         self.activity.n_set += int(((pulse.polarity > 0) * n).sum())
         self.activity.n_reset += int(((pulse.polarity < 0) * n).sum())
+        for meter in self.meters:
+            meter.saw_pulse(cells, pulse.polarity, pulse.n, self._cells_a_chip)
         for folded in self._folded.values():
             folded.touch(cells)
 
@@ -136,6 +152,8 @@ class SimulatedArray:
         check_non_negative("duration", duration, "s")
         self._state = self.device.relax(self._state, float(duration), generator=self._time)
         self.activity.seconds += duration
+        for meter in self.meters:
+            meter.saw_wait(duration)
         self._folded.clear()
 
     def _fold(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -143,6 +161,11 @@ class SimulatedArray:
         if placement not in self._folded:
             self._folded[placement] = FoldedMatrix(placement, self.cells(placement))
         return self._folded[placement].matrix(self._conductance_at)
+
+    def _crossings(self, placement: Placement) -> torch.Tensor:
+        """`(*chips, n_in, n_out)` S: all cells of a crossing together, whatever their sign; what the drivers feed."""
+        g = self.device.conductance(self._state_of(self.cells(placement)))
+        return placement.by_weight(g).sum(dim=(-3, -1))
 
     def _conductance_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """True conductance of the addressed cells, and the standard deviation of a read of each."""

@@ -1,0 +1,187 @@
+"""Meters: who wants to know what arrays do in detail attaches one, by layer and phase; without one nothing is counted.
+
+`Activity` counts always, in whole numbers that cost nothing. A meter looks at every voltage, so it is there only while
+a bill is written. What it sees is what a bench would show: lines driven, conversions, pulses, and the power that the
+drivers deliver into the cells.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+import torch
+
+from memweave.arrays.placement import Placement
+from memweave.base import check_integer
+
+UNASSIGNED = "(other cells)"
+"""The layer of cells that no known placement holds."""
+
+LineConductance = Callable[[Placement], torch.Tensor]
+"""`(*chips, n_in, n_out)` S: what the drivers of each crossing's lines feed, all of its cells together."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
+    """What one layer did in one phase, summed over chips.
+
+    An interval is one application of row voltages: a vector is read in one where voltages carry the numbers, in
+    as many as a number has bits where bits are sent one after another.
+
+    Attributes:
+        n_vectors: vectors multiplied.
+        n_reads: tile reads, one per tile, vector and interval.
+        n_lines: driven lines of those tiles, active or not.
+        n_active: those of them at a voltage other than zero.
+        n_conversions: sensed lines of those tiles.
+        v2g: V^2 S summed over intervals and cells; times the length of an interval it is the heat of the cells, J.
+        n_readouts: cells measured one by one, whether to verify a write or to read weights out.
+        readout_v2g: V^2 S, the same for them.
+        n_set, n_reset: programming pulses.
+    """
+
+    n_vectors: int = 0
+    n_reads: int = 0
+    n_lines: int = 0
+    n_active: int = 0
+    n_conversions: int = 0
+    v2g: float = 0.0
+    n_readouts: int = 0
+    readout_v2g: float = 0.0
+    n_set: int = 0
+    n_reset: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both together."""
+        return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+class Meter:
+    """Counts what an array does, by phase and layer.
+
+    Args:
+        layers: the placements to tell apart, by name; the rest is `UNASSIGNED`.
+        input_bits: None where a line's voltage carries a number in one interval; otherwise the bits of a number, sent
+            one after another at full voltage.
+    """
+
+    def __init__(self, layers: Mapping[str, Placement], *, input_bits: int | None = None) -> None:
+        if input_bits is not None:
+            check_integer("input_bits", input_bits, at_least=1)
+        self.input_bits = input_bits
+        self.phase = ""
+        self.usage: dict[tuple[str, str], Usage] = {}
+        self.seconds: dict[str, float] = {}
+        self._names = [*layers, UNASSIGNED]
+        self._layer = {placement: name for name, placement in layers.items()}
+        self._placements = dict(layers)
+        self._owner: torch.Tensor | None = None
+        self._conductance: dict[tuple[Placement, bool], torch.Tensor] = {}
+
+    def on(self, layer: str) -> Usage:
+        """The counters of `layer` in the present phase."""
+        return self.usage.setdefault((self.phase, layer), Usage())
+
+    def saw_read(
+        self, placement: Placement, v: torch.Tensor, v_read: float, conductance: LineConductance, *, transposed: bool
+    ) -> None:
+        """Vectors `v` V, `(*chips, batch, n_in)`, or `(*chips, batch, n_out)` where `transposed`, were read."""
+        usage = self.on(self._layer.get(placement, UNASSIGNED))
+        n_vectors = v.numel() // v.shape[-1]
+        driven = sum(tile.cols if transposed else tile.rows for tile in placement.tiles)
+        sensed = sum(tile.rows if transposed else tile.cols for tile in placement.tiles)
+        n = n_vectors * (self.input_bits or 1)
+        usage.n_vectors += n_vectors
+        usage.n_reads += n * len(placement.tiles)
+        usage.n_lines += n * driven
+        usage.n_conversions += n * sensed
+        active, v2 = _drive(v, v_read, self.input_bits)
+        usage.n_active += int((active * _tiles_of(placement, transposed)).sum())
+        key = (placement, transposed)
+        if key not in self._conductance:
+            self._conductance[key] = conductance(placement).sum(-2 if transposed else -1).double()
+        usage.v2g += float((v2.double() * self._conductance[key]).sum())
+
+    def saw_readout(self, cells: torch.Tensor, g: torch.Tensor, v_read: float, n_cells: int) -> None:
+        """Each of `cells`, `n_cells` a chip, was measured and found at `g` S."""
+        owner = self._owners(cells, n_cells)
+        count = torch.bincount(owner, minlength=len(self._names)).tolist()
+        total = torch.bincount(owner, weights=g.reshape(-1).double(), minlength=len(self._names)).tolist()
+        for name, n, g_sum in zip(self._names, count, total, strict=True):
+            if n:
+                usage = self.on(name)
+                usage.n_readouts += n
+                usage.readout_v2g += v_read**2 * g_sum
+
+    def saw_pulse(self, cells: torch.Tensor, polarity: torch.Tensor, n: torch.Tensor | None, n_cells: int) -> None:
+        """Each of `cells`, `n_cells` a chip, got `n` pulses (None: one) of its polarity."""
+        self._conductance.clear()
+        owner = self._owners(cells, n_cells)
+        for field, chosen in (("n_set", polarity > 0), ("n_reset", polarity < 0)):
+            mine = owner[chosen.reshape(-1)]
+            weights = None if n is None else n[chosen].reshape(-1).double()
+            for name, count in zip(
+                self._names, torch.bincount(mine, weights=weights, minlength=len(self._names)).tolist(), strict=True
+            ):
+                if count:
+                    usage = self.on(name)
+                    setattr(usage, field, getattr(usage, field) + int(count))
+
+    def saw_loan(self, *, n_set: int, n_reset: int, n_reads: int) -> None:
+        """A compiled loop did so much, on cells that it does not tell apart."""
+        self._conductance.clear()
+        usage = self.on(UNASSIGNED)
+        usage.n_set += n_set
+        usage.n_reset += n_reset
+        usage.n_reads += n_reads
+
+    def saw_wait(self, duration: float) -> None:
+        """`duration` s passed."""
+        self._conductance.clear()
+        self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + duration
+
+    def _owners(self, cells: torch.Tensor, n_cells: int) -> torch.Tensor:
+        """Which name each of `cells` belongs to, flat."""
+        if self._owner is None:
+            self._owner = torch.full((n_cells,), len(self._names) - 1, dtype=torch.int64)
+            for index, placement in enumerate(self._placements.values()):
+                self._owner[placement.cells.reshape(-1)] = index
+        return self._owner[cells.reshape(-1) % n_cells]
+
+
+def _tiles_of(placement: Placement, transposed: bool) -> torch.Tensor:
+    """`(n_in,)`, or `(n_out,)` where `transposed`: how many tile lines the drivers of each input or output hold."""
+    gain, n = (placement.col_gain, placement.n_out) if transposed else (placement.row_gain, placement.n_in)
+    lines = torch.zeros(n * len(gain), dtype=torch.int64)
+    for tile in placement.tiles:
+        first, length = (tile.col_line, tile.cols) if transposed else (tile.row_line, tile.rows)
+        lines[first : first + length] += 1
+    return lines.view(n, -1).sum(-1)
+
+
+def _drive(v: torch.Tensor, v_read: float, bits: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of `(*chips, batch, n)` V, by line: intervals at a voltage other than zero, and V^2 summed over intervals."""
+    if bits is None:
+        return (v != 0).sum(-2), torch.linalg.vector_norm(v, dim=-2).square()
+    ones = _ones(v, v_read, bits)
+    return ones, ones.double() * v_read**2
+
+
+_PAIRS, _NIBBLES, _BYTES = 0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F
+
+
+def _ones(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
+    """`(*chips, n)`: ones among the bits of a line's codes, |v| over `v_read` in 2^bits - 1 steps.
+
+    Codes lie side by side in 64-bit words whose bits are summed in pairs, then fours, then eights.
+    """
+    codes = (v.mT * ((2**bits - 1) / v_read)).abs_().clamp_(max=2**bits - 1).round_()
+    if bits > 8:
+        packed = codes.to(torch.int64)
+    else:
+        packed = (
+            torch.nn.functional.pad(codes.to(torch.uint8), (0, -codes.shape[-1] % 8)).contiguous().view(torch.int64)
+        )
+    x = packed - ((packed >> 1) & _PAIRS)
+    x = (x & _NIBBLES) + ((x >> 2) & _NIBBLES)
+    x = (x + (x >> 4)) & _BYTES
+    return ((x * 0x0101010101010101) >> 56).sum(-1)

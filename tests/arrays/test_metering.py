@@ -1,0 +1,157 @@
+"""What a meter sees, against the same counted by hand, number by number."""
+
+import pytest
+import torch
+
+from memweave.arrays import UNASSIGNED, Meter, Placement, SimulatedArray, Tile, cells_of
+from memweave.base import OutOfRangeError, generator
+from memweave.devices import LinearCell, Pulse
+from tests.helpers import assert_close
+
+TILES = (
+    Tile(array=0, row=1, col=0, rows=4, cols=6, row_line=0, col_line=0),
+    Tile(array=1, row=0, col=2, rows=2, cols=6, row_line=4, col_line=0),
+)
+
+
+def array(*, chips: tuple[int, ...] = ()) -> SimulatedArray:
+    law = LinearCell(g_min=1e-6, g_max=9e-6, levels=9)
+    bench = SimulatedArray(law, n_arrays=2, rows=6, cols=9, chips=chips, v_read=0.2, dtype=torch.float64)
+    cells = torch.arange(108 * (chips[0] if chips else 1))
+    bench.pulse(cells, Pulse(torch.ones_like(cells), n=1 + 7 * cells % 6))  # conductances that differ
+    return bench
+
+
+def placement() -> Placement:
+    """Three inputs on two rows each, three outputs on two columns each, over two tiles."""
+    return Placement(tiles=TILES, cells=cells_of(TILES, rows=6, cols=9), row_gain=(1.0, -1.0), col_gain=(1.0, -1.0))
+
+
+def voltages(*shape: int) -> torch.Tensor:
+    codes = torch.randint(0, 256, shape, generator=generator(3, "v"))
+    codes[torch.rand(shape, generator=generator(4, "v")) < 0.3] = 0
+    return codes.double() / 255 * 0.2
+
+
+@pytest.mark.parametrize("chips", [(), (2,)])
+def test_bits_lines_and_heat_of_a_read(chips: tuple[int, ...]) -> None:
+    bench, where = array(chips=chips), placement()
+    v = voltages(*chips, 11, 3)
+    meter = Meter({"layer": where}, input_bits=8)
+    bench.meters.append(meter)
+    bench.read(v, where)
+    g = bench.readout(bench.cells(where)).reshape(-1, 6, 6)
+    n_active, heat = 0, 0.0
+    for chip, vectors in enumerate(v.reshape(-1, 11, 3).tolist()):
+        for vector in vectors:
+            for i, volts in enumerate(vector):
+                ones = bin(round(volts / 0.2 * 255)).count("1")
+                n_active += 2 * ones  # both rows of an input, on whichever tile they are
+                heat += ones * 0.2**2 * float(g[chip, 2 * i : 2 * i + 2].sum())
+    n_chips = chips[0] if chips else 1
+    usage = meter.usage["", "layer"]
+    assert usage.n_vectors == 11 * n_chips
+    assert usage.n_reads == 11 * 2 * 8 * n_chips
+    assert usage.n_lines == 11 * 6 * 8 * n_chips
+    assert usage.n_conversions == 11 * 12 * 8 * n_chips
+    assert usage.n_active == n_active
+    assert_close(usage.v2g, heat, rtol=1e-12)
+
+
+def test_voltages_that_carry_numbers_take_one_interval() -> None:
+    bench, where = array(), placement()
+    v = voltages(5, 3)
+    meter = Meter({"layer": where})
+    bench.meters.append(meter)
+    bench.read(v, where)
+    g = bench.readout(bench.cells(where))
+    by_input = g.view(3, 2, 6).sum(dim=(1, 2))
+    usage = meter.usage["", "layer"]
+    assert (usage.n_reads, usage.n_lines, usage.n_conversions) == (10, 30, 60)
+    assert usage.n_active == 2 * int((v != 0).sum())
+    assert_close(usage.v2g, float((v.square() * by_input).sum()), rtol=1e-12)
+
+
+def test_a_transposed_read_drives_columns_and_senses_rows() -> None:
+    bench, where = array(), placement()
+    meter = Meter({"layer": where})
+    bench.meters.append(meter)
+    v = torch.tensor([[0.1, 0.0, -0.2]], dtype=torch.float64)
+    bench.read_transposed(v, where)
+    g = bench.readout(bench.cells(where))
+    usage = meter.usage["", "layer"]
+    assert (usage.n_reads, usage.n_lines, usage.n_conversions) == (2, 12, 6)
+    assert usage.n_active == 2 * 2 * 2  # two inputs, two columns each, on two tiles
+    assert_close(usage.v2g, float((v[0].square() * g.view(6, 3, 2).sum(dim=(0, 2))).sum()), rtol=1e-12)
+
+
+def test_zeros_pay_for_conversions_only() -> None:
+    bench, where = array(), placement()
+    meter = Meter({"layer": where}, input_bits=8)
+    bench.meters.append(meter)
+    bench.read(torch.zeros(4, 3, dtype=torch.float64), where)
+    usage = meter.usage["", "layer"]
+    assert (usage.n_active, usage.v2g) == (0, 0.0)
+    assert usage.n_conversions == 4 * 12 * 8
+
+
+@pytest.mark.parametrize("bits", [1, 3, 8, 12])
+def test_ones_of_any_width(bits: int) -> None:
+    bench, where = array(), placement()
+    codes = torch.randint(0, 2**bits, (37, 3), generator=generator(bits, "codes"))
+    meter = Meter({"layer": where}, input_bits=bits)
+    bench.meters.append(meter)
+    bench.read(codes.double() / (2**bits - 1) * 0.2, where)
+    assert meter.usage["", "layer"].n_active == 2 * sum(bin(int(c)).count("1") for c in codes.flatten())
+
+
+def test_pulses_and_readouts_go_to_the_layer_of_their_cell() -> None:
+    bench, where = array(chips=(2,)), placement()
+    meter = Meter({"layer": where})
+    bench.meters.append(meter)
+    mine = bench.cells(where)
+    inside = torch.stack([mine[0, 0, 0], mine[1, 5, 5]])
+    outside = torch.tensor([5])
+    assert outside not in mine
+    cells = torch.cat([inside, outside])
+    meter.phase = "write"
+    bench.pulse(cells, Pulse(torch.tensor([1, -1, 1]), n=torch.tensor([3, 2, 4])))
+    g = bench.readout(cells)
+    layer, rest = meter.usage["write", "layer"], meter.usage["write", UNASSIGNED]
+    assert (layer.n_set, layer.n_reset, layer.n_readouts) == (3, 2, 2)
+    assert (rest.n_set, rest.n_reset, rest.n_readouts) == (4, 0, 1)
+    assert_close(layer.readout_v2g, 0.2**2 * float(g[:2].sum()), rtol=1e-12)
+
+
+def test_heat_follows_the_cells() -> None:
+    bench, where = array(), placement()
+    meter = Meter({"layer": where})
+    bench.meters.append(meter)
+    v = voltages(5, 3)
+    heats = []
+    for _ in range(2):
+        before = meter.on("layer").v2g
+        bench.read(v, where)
+        heats.append(meter.on("layer").v2g - before)
+        cells = bench.cells(where).flatten()
+        bench.pulse(cells, Pulse(torch.full(cells.shape, -1)))
+    by_input = bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2))
+    meter.usage.clear()
+    bench.read(v, where)
+    assert heats[1] < heats[0]
+    assert_close(meter.on("layer").v2g, float((v.square() * by_input).sum()), rtol=1e-12)
+
+
+def test_waiting_goes_to_the_phase() -> None:
+    bench = array()
+    meter = Meter({})
+    bench.meters.append(meter)
+    meter.phase = "rest"
+    bench.wait(2.0)
+    bench.wait(0.5)
+    assert meter.seconds == {"rest": 2.5}
+
+
+def test_no_bits_are_refused() -> None:
+    with pytest.raises(OutOfRangeError, match="input_bits"):
+        Meter({}, input_bits=0)
