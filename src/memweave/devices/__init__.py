@@ -10,7 +10,9 @@ from memweave.devices.protocol import RESET, SET, Device, Pulse, pulse_count
 from memweave.devices.pulse_table import PulseTable
 from memweave.devices.read_noise import WithReadNoise
 from memweave.devices.relaxation import WithRelaxation
+from memweave.devices.sinh_current import WithSinhCurrent, is_nonlinear
 from memweave.devices.stuck import WithStuckCells
+from memweave.devices.voltage import WithVoltageDependence, feels_voltage
 from memweave.devices.wang2019 import wang2019
 from memweave.devices.yao2020 import yao2020
 
@@ -30,8 +32,12 @@ __all__ = [
     "WithD2D",
     "WithReadNoise",
     "WithRelaxation",
+    "WithSinhCurrent",
     "WithStuckCells",
+    "WithVoltageDependence",
     "exponential_steps",
+    "feels_voltage",
+    "is_nonlinear",
     "linear_steps",
     "merged",
     "pulse_count",

@@ -41,9 +41,7 @@ class Device(Protocol[S]):
         """S, the highest conductance that pulses can reach."""
         ...
 
-    def init_state(
-        self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32
-    ) -> S:
+    def init_state(self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> S:
         """A fresh state: as fabricated and formed, before any programming."""
         ...
 
@@ -76,3 +74,11 @@ def pulse_count(pulse: Pulse) -> torch.Tensor:
     """How many pulses each cell gets, as an integer tensor: `n` where the polarity is not zero."""
     selected = pulse.polarity != 0
     return selected.long() if pulse.n is None else torch.where(selected, pulse.n.long(), 0)
+
+
+def chain(law: Device[Any]) -> list[Any]:
+    """A law and all that it wraps, outermost first."""
+    found: list[Any] = [law]
+    while (inner := getattr(found[-1], "law", None)) is not None:
+        found.append(inner)
+    return found
