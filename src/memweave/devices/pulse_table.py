@@ -32,7 +32,8 @@ class PulseTable:
             pulses then bring the cell down into it, and never up again.
 
     Raises:
-        OutOfRangeError: a table differs in length from the others, or a spread is negative.
+        OutOfRangeError: a table is empty or differs in length from the others, a spread is negative, or `g_fresh` is
+            not a range.
     """
 
     g_min: float
@@ -48,6 +49,8 @@ class PulseTable:
         """Check the arguments."""
         check_window(self.g_min, self.g_max)
         check_positive("z_max", self.z_max)
+        if not self.set_mean:
+            raise OutOfRangeError("`set_mean` must have at least one bin, but has none")
         for name in ("set_spread", "reset_mean", "reset_spread"):
             length = len(getattr(self, name))
             if length != len(self.set_mean):
@@ -55,6 +58,8 @@ class PulseTable:
         for name in ("set_spread", "reset_spread"):
             if min(getattr(self, name)) < 0:
                 raise OutOfRangeError(f"`{name}` must be >= 0 S in every bin, but is {getattr(self, name)}")
+        if self.g_fresh is not None and not 0 <= self.g_fresh[0] <= self.g_fresh[1]:
+            raise OutOfRangeError(f"`g_fresh` must be >= 0 S, low before high, but is {self.g_fresh!r}")
 
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32
@@ -73,7 +78,7 @@ class PulseTable:
 
     def read_noise(self, state: ConductanceState) -> None:
         """Reads are exact; wrap with `WithReadNoise` for noise."""
-        return None
+        return
 
     def bin(self, g: torch.Tensor) -> torch.Tensor:
         """Index of the bin that each conductance lies in; outside the window, the nearest bin."""

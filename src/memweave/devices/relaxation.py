@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from memweave.base import check_fraction, check_non_negative, check_positive
-from memweave.devices.protocol import Device, Pulse
+from memweave.devices.protocol import Device, Pulse, pulse_count
 
 
 class RelaxationState(NamedTuple):
@@ -95,7 +95,7 @@ class WithRelaxation:
 
     def pulse(self, state: RelaxationState, pulse: Pulse, *, generator: torch.Generator) -> RelaxationState:
         """A pulse acts on the conductance as it is now, and makes the cell young again."""
-        age = state.age.masked_fill(pulse.polarity != 0, 0.0)
+        age = state.age.masked_fill(pulse_count(pulse) > 0, 0.0)
         return state._replace(inner=self.law.pulse(state.inner, pulse, generator=generator), age=age)
 
     def relax(self, state: RelaxationState, duration: float, *, generator: torch.Generator) -> RelaxationState:

@@ -33,9 +33,10 @@ class WriteReport:
         return int((~self.converged).sum())
 
     def summary(self) -> dict[str, float]:
-        """Totals and spread as plain numbers: counts, pulses a cell, failures, error in S."""
-        pulses = self.n_pulses.double()
-        error = self.error.double()
+        """Totals and spread as plain numbers: counts, pulses a cell, failures, error in S; all 0 without cells."""
+        none = self.converged.new_zeros(1)
+        pulses = (self.n_pulses if self.n_pulses.numel() else none).double()
+        error = (self.error if self.error.numel() else none).double()
         return {
             "n_cells": self.converged.numel(),
             "n_failed": self.n_failed,

@@ -46,31 +46,29 @@ class WriteVerify:
         """
         check_targets(cells, g_target)
         at, target = cells.reshape(-1), g_target.reshape(-1)
-        n_set, n_reset, n_reads = (torch.zeros(at.shape, dtype=torch.int64) for _ in range(3))
-        error = torch.empty_like(target)
+        n_set, n_reset = (torch.zeros(at.shape, dtype=torch.int64) for _ in range(2))
         active = torch.arange(at.numel())
-        for n_pulsed in range(self.max_pulses + 1):
-            miss = array.readout(at[active]) - target[active]
-            error[active] = miss
-            n_reads[active] += 1
+        miss = array.readout(at) - target
+        error = miss.clone()
+        for _ in range(self.max_pulses):
             outside = miss.abs() > self.tolerance
             active, miss = active[outside], miss[outside]
-            if active.numel() == 0 or n_pulsed == self.max_pulses:
+            if active.numel() == 0:
                 break
             below = miss < 0
             n_set[active] += below
             n_reset[active] += ~below
             array.pulse(at[active], Pulse(torch.where(below, SET, RESET)))
+            miss = array.readout(at[active]) - target[active]
+            error[active] = miss
         if self.rest > 0:
             array.wait(self.rest)
-        converged = torch.ones(at.shape, dtype=torch.bool)
-        converged[active] = False
         shape = cells.shape
         return WriteReport(
             n_set=n_set.view(shape),
             n_reset=n_reset.view(shape),
-            n_reads=n_reads.view(shape),
-            converged=converged.view(shape),
+            n_reads=(1 + n_set + n_reset).view(shape),  # one before the first pulse, one after each
+            converged=(error.abs() <= self.tolerance).view(shape),
             error=error.view(shape),
         )
 

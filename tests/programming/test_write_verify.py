@@ -1,0 +1,195 @@
+"""Write-verify against one cell after the other, and its bill against the array's own books."""
+
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given
+
+from memweave.arrays import SimulatedArray
+from memweave.base import OutOfRangeError, ShapeError, generator
+from memweave.devices import Device, LinearCell, Pulse, WithReadNoise, WithRelaxation, WithStuckCells
+from memweave.devices.yao2020 import pulse_table
+from memweave.programming import WriteReport, WriteVerify
+from tests.helpers import assert_close
+
+LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=37)  # steps of 0.5 uS
+
+
+def array(device: Device[Any], n_cells: int, **changes: Any) -> SimulatedArray:
+    return SimulatedArray(device, rows=1, cols=n_cells, **({"dtype": torch.float64, "seed": 2} | changes))
+
+
+def one_cell(array: SimulatedArray, cell: int, target: float, tolerance: float, max_pulses: int) -> dict[str, Any]:
+    """Read, pulse, read, as a person at a bench would write one cell."""
+    at = torch.tensor([cell])
+    bill: dict[str, Any] = {"set": 0, "reset": 0, "reads": 0}
+    while True:
+        error = float(array.readout(at)) - target
+        bill["reads"] += 1
+        inside = abs(error) <= tolerance
+        if inside or bill["set"] + bill["reset"] == max_pulses:
+            return bill | {"error": error, "converged": inside}
+        polarity = "set" if error < 0 else "reset"
+        bill[polarity] += 1
+        array.pulse(at, Pulse(torch.tensor([1 if polarity == "set" else -1])))
+
+
+def loop(array: SimulatedArray, targets: torch.Tensor, tolerance: float, max_pulses: int) -> list[dict[str, Any]]:
+    return [one_cell(array, cell, float(target), tolerance, max_pulses) for cell, target in enumerate(targets)]
+
+
+@given(
+    st.lists(st.floats(1e-6, 21e-6), min_size=1, max_size=12),
+    st.sampled_from([0.1e-6, 0.26e-6, 1e-6]),
+    st.integers(1, 45),
+    st.integers(0, 100),
+)
+def test_exactly_the_loop_for_a_law_without_chance(
+    targets: list[float], tolerance: float, max_pulses: int, seed: int
+) -> None:
+    device = WithStuckCells(law=LINEAR, fraction=0.3, g_stuck=(2e-6, 20e-6))
+    target = torch.tensor(targets, dtype=torch.float64)
+    n = len(targets)
+    fast, slow = array(device, n, seed=seed), array(device, n, seed=seed)
+    report = WriteVerify(tolerance=tolerance, max_pulses=max_pulses)(fast, torch.arange(n), target)
+    bills = loop(slow, target, tolerance, max_pulses)
+    assert report.n_set.tolist() == [bill["set"] for bill in bills]
+    assert report.n_reset.tolist() == [bill["reset"] for bill in bills]
+    assert report.n_reads.tolist() == [bill["reads"] for bill in bills]
+    assert report.converged.tolist() == [bill["converged"] for bill in bills]
+    assert torch.equal(report.error, torch.tensor([bill["error"] for bill in bills], dtype=torch.float64))
+    assert torch.equal(fast.readout(torch.arange(n)), slow.readout(torch.arange(n)))
+
+
+def test_the_loop_in_distribution_for_a_law_with_chance() -> None:
+    """Mean and spread of pulses, shares by polarity, and errors, from 600 cells each way."""
+    n = 600
+    target = torch.linspace(2.5e-6, 20e-6, 8, dtype=torch.float64)[torch.arange(n) % 8]
+    report = WriteVerify(tolerance=0.5e-6)(array(pulse_table(), n), torch.arange(n), target)
+    bills = loop(array(pulse_table(), n, seed=9), target, 0.5e-6, 500)
+    for fast, name in ((report.n_set, "set"), (report.n_reset, "reset"), (report.n_reads, "reads")):
+        slow = torch.tensor([bill[name] for bill in bills], dtype=torch.float64)
+        spread = (fast.double().var() + slow.var()) ** 0.5
+        assert abs(float(fast.double().mean() - slow.mean())) < 5 * float(spread) / n**0.5
+    slow_error = torch.tensor([bill["error"] for bill in bills], dtype=torch.float64)
+    assert_close(report.error.std(), slow_error.std(), rtol=0.2)
+    assert report.n_failed == 0
+
+
+@pytest.mark.parametrize("chips", [(), (3,)])
+def test_properties_of_a_bill(chips: tuple[int, ...]) -> None:
+    device = WithStuckCells(law=pulse_table(), fraction=0.1, g_stuck=(2e-6, 20e-6))
+    bank = SimulatedArray(device, rows=10, cols=12, chips=chips, seed=4)
+    cells = torch.randperm(bank.n_chips * 120, generator=generator(0))[: 2 * 3 * 15].view(2, 3, 15)
+    target = torch.rand(cells.shape, generator=generator(1)) * 18e-6 + 2e-6
+    before = bank.readout(torch.arange(bank.n_chips * 120))
+    counted = bank.activity.copy()
+    report = WriteVerify(tolerance=0.4e-6, max_pulses=40)(bank, cells, target)
+    books = bank.activity - counted
+    assert report.converged.shape == report.error.shape == cells.shape
+    assert (int(report.n_set.sum()), int(report.n_reset.sum())) == (books.n_set, books.n_reset)
+    assert int(report.n_reads.sum()) == books.n_readouts
+    assert int(report.n_pulses.max()) <= 40
+    g = bank.readout(cells)
+    assert torch.equal(g - target, report.error)
+    assert torch.equal(report.converged, report.error.abs() <= 0.4e-6)
+    assert torch.equal(report.n_reads, report.n_pulses + 1)
+    stuck = bank._state.stuck[cells]
+    lucky = stuck & ((g - target).abs() <= 0.4e-6)
+    assert not report.converged[stuck & ~lucky].any()
+    assert (report.n_pulses[stuck & ~lucky] == 40).all()
+    untouched = torch.ones(before.shape, dtype=torch.bool)
+    untouched[cells.flatten()] = False
+    assert torch.equal(bank.readout(torch.arange(before.numel()))[untouched], before[untouched])
+    assert report.n_failed == int((~report.converged).sum())
+
+
+def test_cells_in_the_band_cost_one_read() -> None:
+    bank = array(LINEAR, 3)
+    report = WriteVerify(tolerance=0.5e-6)(bank, torch.arange(3), torch.full((3,), 2.2e-6, dtype=torch.float64))
+    assert report.n_reads.tolist() == [1, 1, 1]
+    assert report.n_pulses.tolist() == [0, 0, 0]
+    assert_close(report.error, [-0.2e-6] * 3, rtol=1e-9)
+
+
+def test_no_cells() -> None:
+    bank = array(LINEAR, 3)
+    report = WriteVerify(tolerance=0.5e-6)(bank, torch.empty(0, dtype=torch.int64), torch.empty(0))
+    assert report.converged.shape == (0,)
+    assert report.n_failed == 0
+    summary = report.summary()
+    assert (summary["n_cells"], summary["pulses_max"], summary["pulses_mean"], summary["error_std"]) == (0, 0, 0.0, 0.0)
+
+
+def test_rest_lets_written_cells_relax() -> None:
+    bank = array(WithRelaxation(law=LINEAR, sigma_fast=1e-7), 400)
+    target = torch.full((400,), 10e-6, dtype=torch.float64)
+    report = WriteVerify(tolerance=0.3e-6, rest=5.0)(bank, torch.arange(400), target)
+    assert bank.activity.seconds == 5.0
+    moved = bank.readout(torch.arange(400)) - (target + report.error)  # the report tells the last verify
+    assert_close(moved.std(), 1e-7, rtol=5 / 800**0.5)
+
+
+def test_noisy_reads_decide() -> None:
+    bank = array(WithReadNoise(law=LINEAR, floor=0.4e-6), 500)
+    report = WriteVerify(tolerance=0.3e-6)(bank, torch.arange(500), torch.full((500,), 10e-6, dtype=torch.float64))
+    assert float(report.error[report.converged].abs().max()) <= 0.3e-6
+    true_error = bank.device.conductance(bank._state) - 10e-6
+    assert float(true_error.abs().max()) > 0.3e-6
+
+
+@pytest.mark.parametrize(("cell_type", "target_type"), [(torch.float64, torch.float32), (torch.float32, torch.float64)])
+def test_targets_of_another_precision(cell_type: torch.dtype, target_type: torch.dtype) -> None:
+    bank = array(LINEAR, 3, dtype=cell_type)
+    report = WriteVerify(tolerance=0.3e-6)(bank, torch.arange(3), torch.full((3,), 5e-6, dtype=target_type))
+    assert report.n_failed == 0
+    assert_close(bank.readout(torch.arange(3)), [5e-6] * 3, rtol=1e-6)
+
+
+def report_of(n_set: list[int], n_reset: list[int], error: list[float]) -> WriteReport:
+    return WriteReport(
+        n_set=torch.tensor(n_set),
+        n_reset=torch.tensor(n_reset),
+        n_reads=torch.tensor([1, 5, 9]),
+        converged=torch.tensor([True, False, True]),
+        error=torch.tensor(error, dtype=torch.float64),
+    )
+
+
+def test_summary() -> None:
+    assert report_of([0, 3, 5], [0, 1, 6], [1e-7, -3e-7, 5e-7]).summary() == {
+        "n_cells": 3,
+        "n_failed": 1,
+        "n_set": 8,
+        "n_reset": 7,
+        "n_reads": 15,
+        "pulses_mean": 5.0,
+        "pulses_max": 11,
+        "error_mean": float(torch.tensor([1e-7, -3e-7, 5e-7], dtype=torch.float64).mean()),
+        "error_std": float(torch.tensor([1e-7, -3e-7, 5e-7], dtype=torch.float64).std(correction=0)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tolerance": 0.0}, "`tolerance` must be > 0 S"),
+        ({"max_pulses": 0}, "`max_pulses` must be an integer >= 1"),
+        ({"rest": -1.0}, "`rest` must be >= 0 s"),
+    ],
+)
+def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(OutOfRangeError, match=message):
+        WriteVerify(**({"tolerance": 1e-6} | changes))
+
+
+@pytest.mark.parametrize("bad", [-1e-6, float("nan"), float("inf")])
+def test_bad_targets(bad: float) -> None:
+    bank = array(LINEAR, 3)
+    with pytest.raises(OutOfRangeError, match="`g_target` must be finite and >= 0 S"):
+        WriteVerify(tolerance=1e-6)(bank, torch.arange(3), torch.tensor([5e-6, bad, 5e-6]))
+    with pytest.raises(ShapeError, match=r"`g_target` must have the shape of `cells`, \(3,\)"):
+        WriteVerify(tolerance=1e-6)(bank, torch.arange(3), torch.tensor([5e-6, 5e-6]))
+    assert bank.activity.n_readouts == 0
