@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memweave import arrays, data, devices, experiments, mapping, nn, optim, plot, programming, report
+    from memweave import arrays, cost, data, devices, experiments, mapping, nn, optim, plot, programming, report
     from memweave.mapping import Chip, DifferentialPair
     from memweave.nn import OnChip, deploy
     from memweave.programming import BlindWrite, WriteVerify
@@ -23,6 +23,7 @@ __all__ = [
     "WriteVerify",
     "__version__",
     "arrays",
+    "cost",
     "data",
     "deploy",
     "devices",

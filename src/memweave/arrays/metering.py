@@ -178,10 +178,10 @@ def _ones(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
     if bits > 8:
         packed = codes.to(torch.int64)
     else:
-        packed = (
-            torch.nn.functional.pad(codes.to(torch.uint8), (0, -codes.shape[-1] % 8)).contiguous().view(torch.int64)
-        )
+        missing = -codes.shape[-1] % 8
+        packed = torch.nn.functional.pad(codes.to(torch.uint8), (0, missing)).contiguous().view(torch.int64)
     x = packed - ((packed >> 1) & _PAIRS)
     x = (x & _NIBBLES) + ((x >> 2) & _NIBBLES)
     x = (x + (x >> 4)) & _BYTES
-    return ((x * 0x0101010101010101) >> 56).sum(-1)
+    ones: torch.Tensor = ((x * 0x0101010101010101) >> 56).sum(-1)
+    return ones

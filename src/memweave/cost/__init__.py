@@ -1,0 +1,38 @@
+"""The bill: counted activity x cited costs, macros at their peak, and schedules of replicated layers."""
+
+from memweave.cost.components import Component, ComponentCosts, Each, Per
+from memweave.cost.ledger import Bill, Line, ledger
+from memweave.cost.macro import Macro, Part
+from memweave.cost.published import (
+    GOPS_PER_W_V100,
+    comparators,
+    isaac2016,
+    sram_energy,
+    wang2019_estimate,
+    yao2020_periphery,
+)
+from memweave.cost.schedule import Job, Schedule, Stage, balance, pipeline, schedule
+
+__all__ = [
+    "GOPS_PER_W_V100",
+    "Bill",
+    "Component",
+    "ComponentCosts",
+    "Each",
+    "Job",
+    "Line",
+    "Macro",
+    "Part",
+    "Per",
+    "Schedule",
+    "Stage",
+    "balance",
+    "comparators",
+    "isaac2016",
+    "ledger",
+    "pipeline",
+    "schedule",
+    "sram_energy",
+    "wang2019_estimate",
+    "yao2020_periphery",
+]
