@@ -1,21 +1,29 @@
 """Crossbars: the `Array` protocol (the seam to hardware) and its simulation."""
 
+from memweave.arrays.access import Access, Passive, Transistors
 from memweave.arrays.activity import Activity
+from memweave.arrays.adc import ADC
 from memweave.arrays.dac import DAC
 from memweave.arrays.metering import UNASSIGNED, Meter, Usage
 from memweave.arrays.placement import Placement, Tile, cells_of
 from memweave.arrays.protocol import Array
 from memweave.arrays.simulated import SimulatedArray
+from memweave.arrays.wires import Wires
 
 __all__ = [
+    "ADC",
     "DAC",
     "UNASSIGNED",
+    "Access",
     "Activity",
     "Array",
     "Meter",
+    "Passive",
     "Placement",
     "SimulatedArray",
     "Tile",
+    "Transistors",
     "Usage",
+    "Wires",
     "cells_of",
 ]

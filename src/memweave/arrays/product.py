@@ -1,5 +1,7 @@
 """The product of a read, with its noise drawn where it lands."""
 
+from collections.abc import Callable
+
 import torch
 
 # Rows of the product worked on at a time, as a number of output values: noise takes four passes over them, which is
@@ -8,7 +10,12 @@ CACHE_VALUES = 2**16
 
 
 def noisy_product(
-    v: torch.Tensor, g: torch.Tensor, variance: torch.Tensor | None, *, generator: torch.Generator
+    v: torch.Tensor,
+    g: torch.Tensor,
+    variance: torch.Tensor | None,
+    *,
+    generator: torch.Generator,
+    square: Callable[[torch.Tensor], torch.Tensor] = torch.square,
 ) -> torch.Tensor:
     """`v @ (g + e)` with a new e ~ N(0, variance) for every row of `v`, drawn as one number per output.
 
@@ -17,6 +24,7 @@ def noisy_product(
         g: `(*chips, n_in, n_out)` S.
         variance: `(*chips, n_in, n_out)` S^2, or None for an exact read.
         generator: of the noise.
+        square: what the variances are multiplied by, V^2, as a function of `v`; not v^2 where a read is a sum of reads.
 
     Returns:
         `(*chips, batch, n_out)` A.
@@ -27,7 +35,7 @@ def noisy_product(
     n_rows = max(1, CACHE_VALUES // max(1, out.numel() // max(1, v.shape[-2])))
     for first in range(0, v.shape[-2], n_rows):
         part = v[..., first : first + n_rows, :]
-        sigma = (part.square() @ variance).sqrt_()
+        sigma = (square(part) @ variance).sqrt_()
         noise = torch.empty_like(sigma).normal_(generator=generator)
         out[..., first : first + n_rows, :] = (part @ g).addcmul_(sigma, noise)
     return out

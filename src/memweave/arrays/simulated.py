@@ -1,17 +1,24 @@
 """The simulated array: a device law on every cell of a bank of crossbars, behind the `Array` protocol."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
 
+from memweave.arrays.access import Access, Passive, Transistors, amplitude, one_at_a_time, passive_voltages, rounds
 from memweave.arrays.activity import Activity
+from memweave.arrays.adc import ADC, Converters, draw_converters
+from memweave.arrays.converted import ConvertedMatrix
 from memweave.arrays.dac import DAC
 from memweave.arrays.folding import FoldedMatrix
 from memweave.arrays.metering import Meter
+from memweave.arrays.nonlinear_read import ArrayLaw, read_nonlinear
 from memweave.arrays.placement import Placement
 from memweave.arrays.product import noisy_product
+from memweave.arrays.wires import Wires
+from memweave.arrays.wiring import Wiring
 from memweave.base import (
     OutOfRangeError,
     check_integer,
@@ -23,14 +30,16 @@ from memweave.base import (
     map_state,
     unflatten_state,
 )
-from memweave.devices import Device, Pulse
+from memweave.devices import Device, Pulse, feels_voltage, is_nonlinear
 
 
 class SimulatedArray:
     """A bank of crossbars whose cells follow a device law.
 
-    Reads are the exact product of voltages and conductances; the noise of a read is drawn at the outputs, where the
-    sum of the cells' independent Gaussian errors is again Gaussian with variance (v^2) @ sigma^2.
+    Reads are the exact product of voltages and conductances, or of voltages and the effective conductances that
+    wires leave; the noise of a read is drawn at the outputs, where the sum of the cells' independent Gaussian errors
+    is again Gaussian with variance (v^2) @ sigma^2. Behind wires a cell's sigma counts (g_eff / g)^2 times, which is
+    right to first order in the wires.
 
     Args:
         device: law of every cell.
@@ -39,7 +48,16 @@ class SimulatedArray:
         seed: of all randomness: fabrication, pulses, relaxation, read noise (a stream each).
         v_read: V, largest read voltage.
         dac: converter of the row drivers; None drives any voltage exactly.
+        adc: converter of the columns; None senses any current exactly, and bit-serial inputs then take one product.
+        wires: resistances around the cells; None is a crossbar of ideal conductors.
+        access: how single cells are programmed; None is a transistor without resistance a cell.
+        readout: how conductances are measured. "cell": each selected by its transistor, in series with its own path
+            alone. "read": row after row with all transistors on, so that what comes back is what reads see.
         dtype: of state and reads.
+
+    Raises:
+        OutOfRangeError: an argument is out of range, or parts are combined that cannot be: cells with non-linear
+            currents and an ADC, a passive array read out cell by cell or with a law that does not feel the voltage.
     """
 
     def __init__(
@@ -53,6 +71,10 @@ class SimulatedArray:
         seed: int = 0,
         v_read: float = 0.2,
         dac: DAC | None = None,
+        adc: ADC | None = None,
+        wires: Wires | None = None,
+        access: Access | None = None,
+        readout: Literal["cell", "read"] = "cell",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         for name, size in (("n_arrays", n_arrays), ("rows", rows), ("cols", cols), *(("chips", n) for n in chips)):
@@ -63,7 +85,9 @@ class SimulatedArray:
         self.device = device
         self.chips, self.n_arrays, self.rows, self.cols = chips, n_arrays, rows, cols
         self.v_read = v_read
-        self.dac = dac
+        self.dac, self.adc, self.wires, self.readout_by = dac, adc, wires, readout
+        self._nonlinear = is_nonlinear(device)
+        _check_parts(device, adc, access, readout)
         self.activity = Activity()
         self.meters: list[Meter] = []
         self._pulses = generator(seed, "array", "pulses")
@@ -73,6 +97,25 @@ class SimulatedArray:
         n_cells = self.n_chips * n_arrays * rows * cols
         self._state = device.init_state((n_cells,), generator=fabrication, dtype=dtype)
         self._folded: WeakKeyDictionary[Placement, FoldedMatrix] = WeakKeyDictionary()
+        self._converted: WeakKeyDictionary[Placement, ConvertedMatrix] = WeakKeyDictionary()
+        self._ranges: dict[tuple[int, int, int], float] = {}
+        self._peaks: dict[tuple[int, int, int], list[float]] | None = None
+        self._wiring: Wiring | None = None
+        if wires is not None or access is not None:
+            self._wiring = Wiring(
+                wires or Wires(r_row=0.0, r_col=0.0),
+                access or Transistors(),
+                n_arrays=self.n_chips * n_arrays,
+                rows=rows,
+                cols=cols,
+                conductance=lambda cells: self.device.conductance(self._state_of(cells)),
+            )
+        self._converters: Converters | None = None
+        if adc is not None:
+            converters = generator(seed, "array", "converters")
+            self._converters = draw_converters(
+                adc, chips=self.n_chips, n_arrays=n_arrays, cols=cols, generator=converters, dtype=dtype
+            )
 
     @property
     def n_chips(self) -> int:
@@ -103,15 +146,28 @@ class SimulatedArray:
         check_shape("v_row", v_row, (*self.chips, None, placement.n_in))
         if self.dac is not None:
             v_row = self.dac.convert(v_row)
-        g, variance = self._fold(placement)
-        self.activity.n_reads += self.n_chips * v_row.shape[-2] * len(placement.tiles)
+        n_intervals = 1 if self.dac is None else self.dac.n_planes
+        self.activity.n_reads += self.n_chips * v_row.shape[-2] * len(placement.tiles) * n_intervals
         for meter in self.meters:
             meter.saw_read(placement, v_row, self.v_read, self._crossings, transposed=False)
-        return noisy_product(v_row, g, variance, generator=self._reads)
+        if self._nonlinear:
+            return self._read_nonlinear(v_row, placement)
+        if self.adc is not None:
+            return self._read_converted(v_row, placement)
+        g, variance = self._fold(placement)
+        if self.dac is None:
+            return noisy_product(v_row, g, variance, generator=self._reads)
+        return noisy_product(v_row, g, variance, generator=self._reads, square=self.dac.noise_square)
 
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A."""
+        """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A; a circuit of linear cells is reciprocal.
+
+        Raises:
+            OutOfRangeError: the columns have converters, which rows have not, or the cells are not linear.
+        """
         check_shape("v_col", v_col, (*self.chips, None, placement.n_out))
+        if self.adc is not None or self._nonlinear:
+            raise OutOfRangeError("`read_transposed` needs an array of linear cells without an ADC at its columns")
         g, variance = self._fold(placement)
         self.activity.n_reads += self.n_chips * v_col.shape[-2] * len(placement.tiles)
         for meter in self.meters:
@@ -121,31 +177,73 @@ class SimulatedArray:
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
         """S, the shape of `cells`."""
         at = cells.reshape(-1)
-        state = self._state_of(at)
-        g = self.device.conductance(state)
-        sigma = self.device.read_noise(state)
+        g, sigma = self._conductance_at(at)
         self.activity.n_readouts += at.numel()
         for meter in self.meters:
             meter.saw_readout(at, g, self.v_read, self._cells_a_chip)
+        if self._wiring is not None:
+            by_read = self.readout_by == "read"
+            seen = self._wiring.effective(at).to(g.dtype) if by_read else self._wiring.alone(at, g)
+            g, sigma = seen, None if sigma is None else _behind_wires(sigma, seen, g)
         if sigma is not None:
             g = torch.addcmul(g, sigma, torch.empty_like(g).normal_(generator=self._reads))
         return g.view(cells.shape)
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Programming pulses on `(k,)` cells, each listed at most once; no other cell is touched."""
+        """Programming pulses on `(k,)` cells, each listed at most once; no other cell is touched.
+
+        In a passive array the pulses are sent one after another, and each is felt by the whole array.
+        """
         check_shape("pulse.polarity", pulse.polarity, tuple(cells.shape))
-        before = self._state_of(cells)
-        after = self.device.pulse(before, pulse, generator=self._pulses)
-        map_state(
-            lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), self._state, before, after
-        )
         n = 1 if pulse.n is None else pulse.n
         self.activity.n_set += int(((pulse.polarity > 0) * n).sum())
         self.activity.n_reset += int(((pulse.polarity < 0) * n).sum())
         for meter in self.meters:
             meter.saw_pulse(cells, pulse.polarity, pulse.n, self._cells_a_chip)
-        for folded in self._folded.values():
-            folded.touch(cells)
+        if self._wiring is None:
+            self._switch(cells, pulse)
+        elif isinstance(self._wiring.access, Passive):
+            self._pulse_passive(self._wiring, cells, pulse)
+        else:
+            self._pulse_alone(self._wiring, cells, pulse)
+
+    def _pulse_alone(self, wiring: Wiring, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Each cell selected by its transistor: it sees what its path leaves of the amplitude."""
+        if pulse.v is None and wiring.access.v_set is None:
+            self._switch(cells, pulse)
+            return
+        for one in one_at_a_time(pulse):
+            g, _ = self._conductance_at(cells)
+            self._switch(cells, wiring.pulse_alone(cells, one, g))
+
+    def _pulse_passive(self, wiring: Wiring, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Cell after cell, the arrays side by side; cells on the selected lines see part of the amplitude."""
+        assert isinstance(wiring.access, Passive)
+        for one in one_at_a_time(pulse):
+            hit = one.polarity != 0
+            v = amplitude(wiring.access, one, torch.zeros(cells.shape, dtype=torch.float64))
+            assert v is not None
+            v = (v * one.polarity.sign())[hit]
+            for array, row, col, chosen in rounds(cells[hit], rows=self.rows, cols=self.cols):
+                at, g = wiring.arrays(array)
+                v_cell = passive_voltages(g, row, col, v[chosen], wiring.wires, wiring.access.scheme).flatten()
+                seen = Pulse(v_cell.sign(), v=v_cell.abs().to(g.dtype))
+                self._switch(at.flatten(), seen)
+
+    def _switch(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Let the law act on the cells with the pulses that reach them."""
+        before = self._state_of(cells)
+        after = self.device.pulse(before, pulse, generator=self._pulses)
+        map_state(
+            lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), self._state, before, after
+        )
+        self._converted.clear()
+        if self._wiring is None:
+            for folded in self._folded.values():
+                folded.touch(cells)
+        else:
+            self._wiring.touch(cells)
+            self._folded.clear()
 
     def wait(self, duration: float) -> None:
         """Let `duration` s pass for every cell."""
@@ -154,18 +252,114 @@ class SimulatedArray:
         self.activity.seconds += duration
         for meter in self.meters:
             meter.saw_wait(duration)
+        self._forget()
+
+    @contextmanager
+    def ranging(self, *, headroom: float = 1.0) -> Iterator[None]:
+        """Find the range of the column converters: reads inside are not converted, but watched.
+
+        Afterwards the full scale of each placement that was read is `headroom` times the largest current that any of
+        its converters met.
+
+        Args:
+            headroom: > 0; below one, the largest currents are cut for finer steps.
+
+        Raises:
+            OutOfRangeError: the array has no ADC.
+        """
+        if self.adc is None:
+            raise OutOfRangeError("`ranging` needs an array with an ADC")
+        check_positive("headroom", headroom)
+        self._peaks = {}
+        try:
+            yield
+            self._ranges |= {corner: headroom * max(found) for corner, found in self._peaks.items() if max(found) > 0}
+        finally:
+            self._peaks = None
+            self._converted.clear()
+
+    def full_scale(self, placement: Placement) -> float:
+        """A, of the converters while they read `placement`: as found by `ranging`, or else as the ADC says."""
+        if self.adc is None:
+            raise OutOfRangeError("`full_scale` needs an array with an ADC")
+        by_data_sheet = max(tile.rows for tile in placement.tiles) * self.g_max * self.v_read
+        return self._ranges.get(_corner(placement), by_data_sheet if self.adc.i_max is None else self.adc.i_max)
+
+    def _read_converted(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
+        assert self.adc is not None
+        assert self._converters is not None
+        if placement not in self._converted:
+            g, variance = self._seen_at(self.cells(placement))
+            self._converted[placement] = ConvertedMatrix(
+                placement,
+                g.view(self.n_chips, *placement.cells.shape),
+                None if variance is None else variance.view(self.n_chips, *placement.cells.shape).square(),
+                adc=self.adc,
+                converters=self._converters,
+                dac=self.dac,
+                i_max=self.full_scale(placement),
+            )
+        peak = None if self._peaks is None else self._peaks.setdefault(_corner(placement), [])
+        v = v_row.view(self.n_chips, *v_row.shape[-2:]) if not self.chips else v_row
+        i_out = self._converted[placement].read(v, generator=self._reads, peak=peak)
+        return i_out.view(*v_row.shape[:-1], -1) if not self.chips else i_out
+
+    def _read_nonlinear(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
+        wiring, dac = self._wiring, self.dac
+        planes = [(v_row, 1.0)] if dac is None else dac.intervals(v_row)
+        per_chip = v_row.unsqueeze(0) if not self.chips else v_row
+        total = per_chip.new_zeros(*per_chip.shape[:-1], placement.n_out)
+        for v, weight in planes:
+            i_out = read_nonlinear(
+                v.view(per_chip.shape),
+                placement,
+                self._array_law,
+                rows=self.rows,
+                cols=self.cols,
+                wires=wiring.wires if wiring else Wires(r_row=0.0, r_col=0.0),
+                r_on=wiring.access.r_on if wiring else 0.0,
+                generator=self._reads,
+            )
+            total += weight * i_out
+        return total if self.chips else total[0]
+
+    def _array_law(self, index: int) -> ArrayLaw:
+        """The cells of array `index` of every chip."""
+        per_array = self.rows * self.cols
+        at = index * per_array + torch.arange(per_array).view(1, 1, self.rows, self.cols)
+        state = self._state_of(at + torch.arange(self.n_chips).view(-1, 1, 1, 1) * self._cells_a_chip)
+        sigma = self.device.read_noise(state)
+        relative = None
+        if sigma is not None:
+            g = self.device.conductance(state)
+            relative = torch.where(g > 0, (sigma / g).square(), 0.0).double()
+        return ArrayLaw(lambda v: self.device.current(state, v), relative)
+
+    def _forget(self) -> None:
+        """All cells may have changed."""
         self._folded.clear()
+        self._converted.clear()
+        if self._wiring is not None:
+            self._wiring.touch()
 
     def _fold(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The signed matrix `(*chips, n_in, n_out)` that reads see, and its noise variance; only stale parts anew."""
         if placement not in self._folded:
             self._folded[placement] = FoldedMatrix(placement, self.cells(placement))
-        return self._folded[placement].matrix(self._conductance_at)
+        return self._folded[placement].matrix(self._seen_at)
 
     def _crossings(self, placement: Placement) -> torch.Tensor:
         """`(*chips, n_in, n_out)` S: all cells of a crossing together, whatever their sign; what the drivers feed."""
         g = self.device.conductance(self._state_of(self.cells(placement)))
         return placement.by_weight(g).sum(dim=(-3, -1))
+
+    def _seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What a read sees of the addressed cells, wires included, and the standard deviation of a read of each."""
+        g, sigma = self._conductance_at(cells)
+        if self._wiring is None:
+            return g, sigma
+        seen = self._wiring.effective(cells).to(g.dtype)
+        return seen, None if sigma is None else _behind_wires(sigma, seen, g)
 
     def _conductance_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """True conductance of the addressed cells, and the standard deviation of a read of each."""
@@ -186,6 +380,10 @@ class SimulatedArray:
             [counters.n_reads, counters.n_readouts, counters.n_set, counters.n_reset], dtype=torch.int64
         )
         state["activity.seconds"] = torch.tensor(counters.seconds, dtype=torch.float64)
+        if self._converters is not None:
+            state |= {f"converters.{name}": leaf.clone() for name, leaf in self._converters._asdict().items()}
+            ranges = [(*corner, i_max) for corner, i_max in self._ranges.items()]
+            state["converters.ranges"] = torch.tensor(ranges, dtype=torch.float64).view(-1, 4)
         return state
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
@@ -204,7 +402,39 @@ class SimulatedArray:
             n_reset=n_reset,
             seconds=float(state["activity.seconds"]),
         )
-        self._folded.clear()
+        if self._converters is not None:
+            self._converters = Converters(*(state[f"converters.{name}"].clone() for name in Converters._fields))
+            self._ranges = {
+                (int(array), int(row), int(col)): i_max
+                for array, row, col, i_max in state["converters.ranges"].tolist()
+            }
+        self._forget()
 
     def _streams(self) -> dict[str, torch.Generator]:
         return {"pulses": self._pulses, "time": self._time, "reads": self._reads}
+
+
+def _check_parts(device: Device[Any], adc: ADC | None, access: Access | None, readout: str) -> None:
+    if readout not in ("cell", "read"):
+        raise OutOfRangeError(f"`readout` must be 'cell' or 'read', but is {readout!r}")
+    if is_nonlinear(device) and adc is not None:
+        raise OutOfRangeError("`adc` must be None for cells with non-linear currents: the two are not combined yet")
+    if isinstance(access, Passive):
+        if readout == "cell":
+            raise OutOfRangeError("`readout` must be 'read' for a passive array: no cell can be measured alone")
+        if not feels_voltage(device):
+            raise OutOfRangeError(
+                "`device` must feel the voltage in a passive array, or every pulse would write all cells: wrap it "
+                "with WithVoltageDependence"
+            )
+
+
+def _behind_wires(sigma: torch.Tensor, seen: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+    """Standard deviation of a read through wires: v and i of the cell both keep the share seen / g."""
+    return sigma * torch.where(g > 0, seen / g, 1.0).square()
+
+
+def _corner(placement: Placement) -> tuple[int, int, int]:
+    """Names a placement in a saved state: no two placements begin on the same cell."""
+    tile = placement.tiles[0]
+    return tile.array, tile.row, tile.col

@@ -1,11 +1,11 @@
 """A chip: arrays of one kind, and which of their cells are taken."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 
-from memweave.arrays import DAC, Array, Placement, SimulatedArray, Tile, cells_of
+from memweave.arrays import ADC, DAC, Access, Array, Placement, SimulatedArray, Tile, Wires, cells_of
 from memweave.base import ChipFullError, OutOfRangeError, check_integer
 from memweave.devices import Device
 from memweave.mapping.free_space import FreeSpace
@@ -24,7 +24,7 @@ class Chip:
         seed: of everything random about the chips.
         array: an `Array` to use in place of a simulated one, a driver of a real board, say; then no other argument
             but `seed` may be given.
-        v_read, dac, dtype: as in `SimulatedArray`.
+        v_read, dac, adc, wires, access, readout, dtype: as in `SimulatedArray`.
 
     Raises:
         OutOfRangeError: a size is not a positive integer, or both or neither of `device` and `array` are given.
@@ -42,6 +42,10 @@ class Chip:
         array: Array | None = None,
         v_read: float = 0.2,
         dac: DAC | None = None,
+        adc: ADC | None = None,
+        wires: Wires | None = None,
+        access: Access | None = None,
+        readout: Literal["cell", "read"] = "cell",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         if (device is None) == (array is None):
@@ -57,6 +61,10 @@ class Chip:
             seed=seed,
             v_read=v_read,
             dac=dac,
+            adc=adc,
+            wires=wires,
+            access=access,
+            readout=readout,
             dtype=dtype,
         )
         self.seed = seed
@@ -104,10 +112,16 @@ class Chip:
 
         Raises:
             ChipFullError: the matrix does not fit; nothing is taken then.
-            OutOfRangeError: the name is taken, an array does not exist, or there is not one corner a tile.
+            OutOfRangeError: the name is taken, a size is not a positive integer, an array does not exist, there is not
+                one corner a tile, or the column lines of one output are more than an array has.
         """
         if name in self.placed:
             raise OutOfRangeError(f"`name` must be new on this chip, but {name!r} is placed already")
+        for argument, n in (("shape", shape[0]), ("shape", shape[1]), ("tile_rows", tile_rows)):
+            if n is not None:
+                check_integer(argument, n, at_least=1)
+        if len(col_gain) > self.array.cols:
+            raise OutOfRangeError(f"`col_gain` must have at most {self.array.cols} lines, but has {len(col_gain)}")
         order = list(range(self.array.n_arrays) if arrays is None else arrays)
         for index in [*order, *(corner[0] for corner in corners or ())]:
             if not 0 <= index < self.array.n_arrays:

@@ -1,0 +1,223 @@
+"""Reads that end in real converters: every tile, bit plane and chip of a placement in one batched product.
+
+Conductances are kept in units of a converter's step, so that a conversion is a rounding and a cut. With x_p the input
+of bit plane p (0 or 1, times the sign of the input; the voltage itself where the input is not bit-serial), G_t the
+matrix of tile t and c the lines of an output,
+
+    out[o] = step * sum over t, c, p of  line[c] * weight[p] * code(G_t[o, c] x_p).
+
+Sums over planes are the shift-and-add, sums over lines the (digital) differential subtraction, sums over tiles the
+accumulation behind the arrays.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from memweave.arrays.adc import ADC, Converters
+from memweave.arrays.dac import DAC
+from memweave.arrays.placement import Placement, Tile
+from memweave.base import OutOfRangeError, ShapeError
+
+# Conversions worked on at a time: a few passes over them are cheap while they stay in a core's cache.
+CACHE_VALUES = 2**17
+
+
+class _Stack(NamedTuple):
+    """Tiles that hold the same column lines, stacked, their inputs padded to the same number. T tiles, L lines.
+
+    Attributes:
+        inputs: `(T * k,)`, the input of each row of each tile.
+        g: `(chips, T, L, k)`, steps for each unit of drive; zero where padded.
+        offset, bow: `(chips, T, L, 1)`, steps.
+        variance: `(chips, T, L, k)`, steps^2, or None.
+        outputs: which outputs the lines belong to.
+    """
+
+    inputs: torch.Tensor
+    g: torch.Tensor
+    offset: torch.Tensor
+    bow: torch.Tensor
+    variance: torch.Tensor | None
+    outputs: slice
+
+
+class ConvertedMatrix:
+    """A placement as its converters see it.
+
+    Args:
+        placement: where the matrix stands.
+        g: `(chips, row lines, column lines)` S, as reads see them.
+        variance: same shape, S^2, of a read, or None where reads are exact.
+        adc, converters: of the columns.
+        dac: of the rows; None drives any voltage.
+        i_max: A, full scale.
+
+    Raises:
+        ShapeError: a tile parts the lines of an output.
+        OutOfRangeError: the converter is unsigned, and the placement or the drivers make negative currents.
+    """
+
+    def __init__(
+        self,
+        placement: Placement,
+        g: torch.Tensor,
+        variance: torch.Tensor | None,
+        *,
+        adc: ADC,
+        converters: Converters,
+        dac: DAC | None,
+        i_max: float,
+    ) -> None:
+        self._adc, self._dac, self._n_out = adc, dac, placement.n_out
+        self._step = adc.step(i_max)
+        if not adc.signed and min(placement.row_gain) < 0:
+            raise OutOfRangeError("`signed` of the ADC must be true where rows are driven both ways, but is False")
+        serial = dac is not None and dac.bit_serial
+        n_planes = dac.n_planes if dac is not None else 1
+        self._n_planes = n_planes
+        # What one unit of drive is, and what the sum over planes must be multiplied by to be that of the voltage.
+        drive = dac.v_max if dac is not None and serial else 1.0
+        self._scale = self._step * (dac.v_step / dac.v_max if dac is not None and serial else 1.0)
+        analogue = adc.subtract == "analogue"
+        line = g.new_tensor([1.0] if analogue else placement.col_gain)
+        weight = 2.0 ** torch.arange(n_planes, dtype=g.dtype)
+        self._weight = (line[:, None] * weight).flatten()
+        self._stacks = [
+            _stack(placement, tiles, g, variance, converters, drive / self._step, analogue)
+            for tiles in _by_columns(placement.tiles)
+        ]
+
+    def read(self, v_row: torch.Tensor, *, generator: torch.Generator, peak: list[float] | None = None) -> torch.Tensor:
+        """Convert a read.
+
+        Args:
+            v_row: `(chips, batch, n_in)` V, as the DAC drives it.
+            generator: of read noise and converter noise.
+            peak: where to append the largest current that a converter met, A; nothing is rounded or cut then.
+
+        Returns:
+            `(chips, batch, n_out)` A, of the current that the voltages would make in one go.
+        """
+        dac, chips, n = self._dac, v_row.shape[0], v_row.shape[1]
+        out = v_row.new_zeros(chips, self._n_out, n)
+        if dac is None or not dac.bit_serial:
+            if not self._adc.signed and bool((v_row < 0).any()):
+                raise OutOfRangeError("`signed` of the ADC must be true for negative row voltages, but is False")
+            drive = v_row.mT
+        else:
+            drive = (v_row.mT * (1 / dac.v_step)).round_()
+            if not dac.signed:  # bits are picked from integers; small ones are quicker
+                drive = drive.to(torch.uint8 if dac.bits <= 8 else torch.int32)
+        for stack in self._stacks:
+            conversions = stack.g.shape[:3].numel() * self._n_planes
+            n_chunk = max(1, CACHE_VALUES // conversions)
+            for first in range(0, n, n_chunk):
+                part = slice(first, first + n_chunk)
+                out[:, stack.outputs, part] += self._convert(stack, drive[..., part], generator, peak)
+        return out.mul_(self._scale).mT
+
+    def _convert(
+        self, stack: _Stack, drive: torch.Tensor, generator: torch.Generator, peak: list[float] | None
+    ) -> torch.Tensor:
+        """`(chips, n_in, n)` drives to `(chips, outputs, n)`, in steps of the lowest plane."""
+        chips, tiles, lines, k = stack.g.shape
+        n = drive.shape[-1]
+        picked = self._planes(drive.index_select(1, stack.inputs), stack.g.dtype)
+        x = picked.view(chips * tiles, k, self._n_planes * n)
+        code = torch.bmm(stack.g.view(chips * tiles, lines, k), x)
+        if stack.variance is not None:
+            sigma = torch.bmm(stack.variance.view(chips * tiles, lines, k), x.square()).sqrt_()
+            code.addcmul_(sigma, torch.empty_like(sigma).normal_(generator=generator))
+        if peak is None:
+            self._digitise(code, stack, generator)
+        else:
+            peak.append(float(code.abs().max()) * self._step)
+        by_output = code.view(chips * tiles * (stack.outputs.stop - stack.outputs.start), len(self._weight), n)
+        total = self._weight.expand(len(by_output), 1, -1) @ by_output
+        return total.view(chips, tiles, -1, n).sum(1)
+
+    def _digitise(self, x: torch.Tensor, stack: _Stack, generator: torch.Generator) -> None:
+        """Currents in steps, `(chips * tiles, lines, n)`, to codes, in place."""
+        adc = self._adc
+        low, high = adc.codes
+        if adc.bow > 0:
+            share = x / high
+            x += stack.bow * 4 * share * (1 - share.abs_())
+        if adc.offset > 0:
+            x += stack.offset
+        if adc.noise > 0:
+            x += torch.empty_like(x).normal_(0.0, adc.noise, generator=generator)
+        x.round_().clamp_(low, high)
+
+    def _planes(self, drive: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """`(chips, lines, n)` to `(chips, lines, planes, n)`: the bits, from the lowest up, or the drive itself."""
+        if self._dac is None or not self._dac.bit_serial:
+            return drive.unsqueeze(-2).to(dtype).contiguous()
+        sign = None
+        if self._dac.signed:
+            sign = drive.sign()
+            drive = drive.abs().to(torch.int32)
+        bits = torch.arange(self._n_planes, dtype=drive.dtype)[:, None]
+        planes = ((drive.unsqueeze(-2) >> bits) & 1).to(dtype)
+        return planes if sign is None else planes * sign.unsqueeze(-2)
+
+
+def _by_columns(tiles: Sequence[Tile]) -> list[list[Tile]]:
+    groups: dict[tuple[int, int], list[Tile]] = defaultdict(list)
+    for tile in tiles:
+        groups[tile.col_line, tile.cols].append(tile)
+    return list(groups.values())
+
+
+def _stack(
+    placement: Placement,
+    tiles: Sequence[Tile],
+    g: torch.Tensor,
+    variance: torch.Tensor | None,
+    converters: Converters,
+    steps_per_siemens: float,
+    analogue: bool,
+) -> _Stack:
+    h, c = len(placement.row_gain), len(placement.col_gain)
+    if any(tile.col_line % c or tile.cols % c for tile in tiles):
+        raise ShapeError(f"tiles must keep the {c} lines of an output together where they are converted")
+    spans = [range(tile.row_line // h, -(-(tile.row_line + tile.rows) // h)) for tile in tiles]
+    k = max(len(span) for span in spans)
+    n_lines = tiles[0].cols // c if analogue else tiles[0].cols
+    shape = (g.shape[0], len(tiles), n_lines, k)
+    stacked = g.new_zeros(shape)
+    noise = None if variance is None else g.new_zeros(shape)
+    inputs = torch.zeros(len(tiles), k, dtype=torch.int64)
+    faults = [torch.empty(g.shape[0], len(tiles), n_lines, 1, dtype=g.dtype) for _ in Converters._fields]
+    for t, (tile, span) in enumerate(zip(tiles, spans, strict=True)):
+        inputs[t, : len(span)] = torch.arange(span.start, span.stop)
+        stacked[:, t, :, : len(span)] = _lines(placement, tile, span, g, 1, analogue)
+        if noise is not None and variance is not None:
+            noise[:, t, :, : len(span)] = _lines(placement, tile, span, variance, 2, analogue)
+        columns = slice(tile.col, tile.col + tile.cols, c if analogue else 1)
+        for fault, of_column in zip(faults, converters, strict=True):
+            fault[:, t, :, 0] = of_column[:, tile.array, columns]
+    gain = faults[0] * steps_per_siemens
+    return _Stack(
+        inputs=inputs.flatten(),
+        g=stacked * gain,
+        offset=faults[1].flatten(0, 1),
+        bow=faults[2].flatten(0, 1),
+        variance=None if noise is None else noise * gain.square(),
+        outputs=slice(tiles[0].col_line // c, (tiles[0].col_line + tiles[0].cols) // c),
+    )
+
+
+def _lines(placement: Placement, tile: Tile, span: range, g: torch.Tensor, power: int, analogue: bool) -> torch.Tensor:
+    """`(chips, lines, inputs)` of one tile: row lines added up by input, and columns by output if analogue."""
+    h, c = len(placement.row_gain), len(placement.col_gain)
+    block = g[:, tile.row_line : tile.row_line + tile.rows, tile.col_line : tile.col_line + tile.cols]
+    rows = torch.arange(tile.row_line, tile.row_line + tile.rows)
+    block = block * g.new_tensor(placement.row_gain)[rows % h, None] ** power
+    by_input = block.new_zeros(block.shape[0], len(span), tile.cols).index_add_(1, rows // h - span.start, block)
+    if analogue:
+        by_input = (by_input.unflatten(-1, (-1, c)) * g.new_tensor(placement.col_gain) ** power).sum(-1)
+    return by_input.mT
