@@ -59,7 +59,8 @@ class Meter:
     """Counts what an array does, by phase and layer.
 
     Args:
-        layers: the placements to tell apart, by name; the rest is `UNASSIGNED`.
+        layers: the placements to tell apart, by name; the rest is `UNASSIGNED`. A chip's own record may be given:
+            what is placed later is known then.
         input_bits: None where a line's voltage carries a number in one interval; otherwise the bits of a number, sent
             one after another at full voltage.
     """
@@ -71,10 +72,10 @@ class Meter:
         self.phase = ""
         self.usage: dict[tuple[str, str], Usage] = {}
         self.seconds: dict[str, float] = {}
-        self._names = [*layers, UNASSIGNED]
-        self._layer = {placement: name for name, placement in layers.items()}
-        self._placements = dict(layers)
-        self._owner: torch.Tensor | None = None
+        self._layers = layers
+        self._known: dict[str, Placement] = {}
+        self._names = [UNASSIGNED]
+        self._owner = torch.empty(0, dtype=torch.int64)
         self._conductance: dict[tuple[Placement, bool], torch.Tensor] = {}
 
     def on(self, layer: str) -> Usage:
@@ -85,7 +86,7 @@ class Meter:
         self, placement: Placement, v: torch.Tensor, v_read: float, conductance: LineConductance, *, transposed: bool
     ) -> None:
         """Vectors `v` V, `(*chips, batch, n_in)`, or `(*chips, batch, n_out)` where `transposed`, were read."""
-        usage = self.on(self._layer.get(placement, UNASSIGNED))
+        usage = self.on(next((name for name, known in self._layers.items() if known is placement), UNASSIGNED))
         n_vectors = v.numel() // v.shape[-1]
         driven = sum(tile.cols if transposed else tile.rows for tile in placement.tiles)
         sensed = sum(tile.rows if transposed else tile.cols for tile in placement.tiles)
@@ -141,10 +142,12 @@ class Meter:
 
     def _owners(self, cells: torch.Tensor, n_cells: int) -> torch.Tensor:
         """Which name each of `cells` belongs to, flat."""
-        if self._owner is None:
-            self._owner = torch.full((n_cells,), len(self._names) - 1, dtype=torch.int64)
-            for index, placement in enumerate(self._placements.values()):
-                self._owner[placement.cells.reshape(-1)] = index
+        if self._known != self._layers or len(self._owner) != n_cells:
+            self._known = dict(self._layers)
+            self._names = [UNASSIGNED, *self._known]
+            self._owner = torch.zeros(n_cells, dtype=torch.int64)
+            for index, placement in enumerate(self._known.values()):
+                self._owner[placement.cells.reshape(-1)] = 1 + index
         return self._owner[cells.reshape(-1) % n_cells]
 
 

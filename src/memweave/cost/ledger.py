@@ -67,6 +67,7 @@ class Bill:
         self.costs = costs
         self._chips = chips
         self._meters = [Meter(chip.placed, input_bits=costs.input_bits) for chip in chips]
+        self._area: list[Line] | None = None
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -97,7 +98,14 @@ class Bill:
             for meter in self._meters
             for phase, seconds in meter.seconds.items()
         ]
-        return spent + waited + [line for chip in self._chips for line in _standing(chip, self.costs)]
+        return spent + waited + (self._area if self._area is not None else self._standing())
+
+    def close(self) -> None:
+        """Keep the area as it is now, whatever is placed on the chips later."""
+        self._area = self._standing()
+
+    def _standing(self) -> list[Line]:
+        return [line for chip in self._chips for line in _standing(chip, self.costs)]
 
     def rows(self) -> list[dict[str, str | int | float]]:
         """The lines as plain records: `pandas.DataFrame(bill.rows())`, or a row of an experiment."""
@@ -138,6 +146,7 @@ def ledger(
         for chip, meter in zip(chips, bill._meters, strict=True):
             attached.enter_context(_attached(chip.array, meter))
         yield bill
+        bill.close()
 
 
 @contextmanager

@@ -1,0 +1,233 @@
+"""The bill of one image of the five-layer CNN, against the same counted patch by patch, bit by bit."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+import memweave as mw
+from memweave.arrays import UNASSIGNED
+from memweave.base import MemweaveError
+from memweave.cost import Bill, Each, Per, ledger, yao2020_periphery
+from memweave.devices import LinearCell
+from memweave.papers.yao2020 import system
+from memweave.papers.yao2020.network import FiveLayerCNN
+from memweave.programming import WriteVerify
+from tests.helpers import assert_close
+
+COSTS = yao2020_periphery()
+ADC, REST, ADD, SET, RESET = (part.energy for part in COSTS.components)
+SHAPES = {"groups.0.c1": (676, 1, 16), "groups.0.c3": (49, 8, 24), "fc": (1, 12, 20)}  # vectors, tiles, columns
+
+
+@cache
+def deployed() -> tuple[mw.nn.Deployed, Bill, torch.Tensor]:
+    """A random network on one system, the bill of one image, and the image."""
+    torch.manual_seed(0)
+    net = FiveLayerCNN()
+    image = torch.rand(1, 1, 28, 28) * (torch.rand(1, 1, 28, 28) > 0.5)
+    chip = system.chips(1, seed=0, device=LinearCell(g_min=2e-6, g_max=20e-6))
+    on_chip = system.transfer(net, chip, image)
+    with ledger(on_chip) as bill:
+        on_chip(image)
+    return on_chip, bill, image
+
+
+def inputs_of(net: mw.nn.Deployed, image: torch.Tensor) -> dict[str, torch.Tensor]:
+    """`(vectors, lines)` V on the rows of each layer, with the voltages that 8 bits can say."""
+    volts = {}
+
+    def keep(name: str):  # noqa: ANN202
+        def hook(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            x = inputs[0]
+            lines = x if name == "fc" else torch.nn.functional.unfold(x, 3).mT.flatten(0, 1)
+            volts[name] = (lines / layer.matrix.scaling.x_max * 255).round().clamp(0, 255)
+
+        return hook
+
+    handles = [net.model.get_submodule(name).register_forward_pre_hook(keep(name)) for name in SHAPES]
+    net(image)
+    for handle in handles:
+        handle.remove()
+    return volts
+
+
+def test_reads_and_conversions_of_an_image() -> None:
+    _, bill, _ = deployed()
+    for layer, (vectors, tiles, columns) in SHAPES.items():
+        usage = bill.usage["inference", layer]
+        assert usage.n_reads == vectors * tiles * 8
+        assert usage.n_conversions == vectors * tiles * columns * 8
+    reads = [bill.usage["inference", layer].n_reads for layer in SHAPES]
+    assert reads == [5408, 3136, 96]  # of the fact sheet, an image
+
+
+def test_joules_of_an_image_equal_the_hand_count() -> None:
+    net, bill, image = deployed()
+    for layer, codes in inputs_of(net, image).items():
+        vectors, tiles, columns = SHAPES[layer]
+        g_line = net.model.get_submodule(layer).matrix.conductance()[0].double().sum(-1)
+        ones = [sum(bin(int(code)).count("1") for code in line) for line in codes.mT]
+        heat = sum(n * 0.2**2 * 50e-9 * float(g) for n, g in zip(ones, g_line, strict=True))
+        conversions = vectors * tiles * columns * 8
+        lines = bill.by("component", layer=layer, phase="inference")
+        assert bill.usage["inference", layer].n_active == sum(ones)
+        assert_close(lines["cells"], heat, rtol=1e-6)
+        assert_close(lines["ADC"], conversions * 2.55e-12, rtol=1e-12)
+        assert_close(lines["shift-and-add"], conversions * ADD, rtol=1e-12)
+        assert_close(lines["drivers, multiplexers, sample-and-hold"], conversions * REST, rtol=1e-12)
+        seconds = bill.total("seconds", layer=layer, phase="inference")
+        assert_close(seconds, vectors * tiles * 8 * 50e-9, rtol=1e-12)
+    assert_close(bill.total(), sum(line.joules for line in bill.lines()), rtol=1e-12)
+
+
+def test_an_image_of_zeros_heats_nothing() -> None:
+    net, bill, image = deployed()
+    with ledger(net) as dark:
+        net(torch.zeros_like(image))
+    assert dark.total(component="cells") == 0
+    assert_close(dark.total(component="ADC"), bill.total(component="ADC"), rtol=1e-12)
+    assert dark.total() < bill.total()
+
+
+def small_chip(n_chips: int | None = None) -> tuple[mw.Chip, mw.mapping.Matrix]:
+    chip = mw.Chip(LinearCell(g_min=2e-6, g_max=20e-6, levels=10), n_arrays=2, rows=4, cols=8, n_chips=n_chips)
+    return chip, mw.mapping.Matrix(chip, "w", (2, 4), mapping=mw.DifferentialPair())
+
+
+def test_phases_of_writing_and_reading() -> None:
+    chip, matrix = small_chip()
+    weight = torch.tensor([[1.0, -0.5, 0.25, 0.0], [0.0, 1.0, -1.0, 0.5]])
+    with ledger(chip, phase="other") as bill:
+        with bill.phase("transfer"):
+            report = matrix.program(weight, WriteVerify(tolerance=1.1e-6))
+        with bill.phase("inference"):
+            matrix.matmul(torch.eye(4))
+    assert_close(bill.total(phase="transfer", component="SET pulses"), int(report.n_set.sum()) * SET, rtol=1e-12)
+    assert bill.usage["transfer", "w"].n_readouts == int(report.n_reads.sum())
+    assert_close(bill.total(phase="transfer", component="ADC"), int(report.n_reads.sum()) * ADC, rtol=1e-12)
+    assert bill.usage["inference", "w"].n_vectors == 4
+    assert set(bill.by("phase")) == {"transfer", "inference"}
+    seconds = bill.total("seconds", phase="transfer")
+    n = int(report.n_reads.sum()) + int(report.n_pulses.sum())
+    assert_close(seconds, n * 50e-9, rtol=1e-12)
+
+
+def test_layers_placed_inside_the_block_are_known() -> None:
+    chip, _ = small_chip()
+    with ledger(chip, phase="transfer") as bill:
+        net = mw.deploy(torch.nn.Sequential(torch.nn.Linear(4, 2)), chip, program=WriteVerify(tolerance=1.1e-6))
+    report = net.reports["0"]
+    usage = bill.usage["transfer", "0"]
+    assert (usage.n_set, usage.n_reset) == (int(report.n_set.sum()), int(report.n_reset.sum()))
+    assert usage.n_set > 0
+    assert bill.total("m2", layer="0") > 0
+
+
+def test_nothing_is_counted_after_the_block() -> None:
+    chip, matrix = small_chip()
+    with ledger(matrix) as bill:
+        matrix.matmul(torch.ones(3, 4))
+    before = bill.rows()
+    matrix.matmul(torch.ones(3, 4))
+    assert bill.rows() == before
+    assert chip.array.meters == []
+
+
+def test_area_is_shared_by_cells_and_adds_up() -> None:
+    chip, matrix = small_chip()
+    costs = replace(COSTS, cell_area=1e-13)
+    with ledger(matrix, costs=costs) as bill:
+        pass
+    adc, add = 0.0015e-6 / 4 * 8, 0.00024e-6 / 8 / 128 * 8
+    assert_close(bill.total("m2"), 2 * (32 * 1e-13 + adc + add), rtol=1e-12)
+    assert_close(bill.total("m2", layer="w"), 16 / 32 * (32 * 1e-13 + adc + add), rtol=1e-12)
+    assert bill.total() == 0
+
+
+def test_replicas_cost_area_not_energy() -> None:
+    chip, matrix = small_chip()
+    with ledger(chip) as alone:
+        matrix.matmul(torch.ones(1, 4))
+    mw.mapping.Matrix(chip, "copy", (2, 4), mapping=mw.DifferentialPair())
+    with ledger(chip) as both:
+        matrix.matmul(torch.ones(1, 4))
+    assert both.total() == alone.total()
+    assert both.total("m2", layer="(unused)") < alone.total("m2", layer="(unused)")
+
+
+def test_waiting_and_foreign_cells_have_lines() -> None:
+    chip, _ = small_chip()
+    with ledger(chip, phase="rest") as bill:
+        chip.wait(3.0)
+        chip.array.readout(torch.tensor([63]))
+    assert bill.total("seconds", component="waiting") == 3.0
+    assert bill.usage["rest", UNASSIGNED].n_readouts == 1
+
+
+def test_chips_side_by_side_add_up() -> None:
+    x = torch.ones(3, 2, 4)
+    one, many = small_chip(), small_chip(3)
+    with ledger(one[0]) as single:
+        one[1].matmul(x[0])
+    with ledger(many[0]) as triple:
+        many[1].matmul(x)
+    assert_close(triple.total(), 3 * single.total(), rtol=1e-6)
+
+
+def test_rows_are_plain_records() -> None:
+    _, bill, _ = deployed()
+    rows = bill.rows()
+    assert {"phase", "layer", "component", "count", "joules", "seconds", "m2", "source"} == set(rows[0])
+    assert all(row["source"] for row in rows if row["joules"])
+
+
+def test_components_are_refused_by_name() -> None:
+    adc = COSTS.components[0]
+    with pytest.raises(ValueError, match="`components` must have different names"):
+        replace(COSTS, components=(adc, adc))
+    with pytest.raises(ValueError, match="`source`"):
+        replace(adc, source="")
+    with pytest.raises(ValueError, match="`energy` must be >= 0 J"):
+        replace(adc, energy=-1e-12)
+    with pytest.raises(ValueError, match="`t_read` must be > 0 s"):
+        replace(COSTS, t_read=0.0)
+
+
+def test_uncertainty_adds_in_squares() -> None:
+    first, second, *_ = (replace(part, uncertainty=0.1) for part in COSTS.components)
+    costs = replace(COSTS, components=(first, second))
+    assert_close(costs.uncertainty({first.name: 3e-12, second.name: 4e-12, "cells": 1e-12}), 5e-13, rtol=1e-12)
+
+
+def test_areas_by_what_they_belong_to() -> None:
+    part = replace(COSTS.components[0], area=1e-12)
+    for each, number in ((Each.CELL, 32), (Each.ROW, 4), (Each.COLUMN, 8), (Each.ARRAY, 1)):
+        costs = replace(COSTS, components=(replace(part, each=each),))
+        assert_close(costs.array_area(4, 8)[part.name], number * 1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("per", list(Per))
+def test_uses(per: Per) -> None:
+    usage = mw.arrays.Usage(
+        n_reads=1, n_lines=20, n_active=300, n_conversions=4000, n_readouts=50000, n_set=600000, n_reset=7000000
+    )
+    expected = {
+        Per.ACTIVE_LINE: 50300, Per.LINE: 50020, Per.CONVERSION: 54000, Per.READ: 50001, Per.SET: 600000,
+        Per.RESET: 7000000,
+    }  # fmt: skip
+    assert per.uses(usage) == expected[per]
+
+
+def test_a_network_without_a_chip_is_refused() -> None:
+    with pytest.raises(MemweaveError, match="layers on a chip"), ledger(torch.nn.Linear(2, 2)):
+        pass
+
+
+def test_an_array_without_meters_is_refused() -> None:
+    chip, _ = small_chip()
+    chip.array = object()  # type: ignore[assignment]
+    bill = ledger(chip)
+    with pytest.raises(MemweaveError, match="`meters`"), bill:
+        pass
