@@ -1,0 +1,102 @@
+"""The convolution on the array against torch's own convolution on the dense weights."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memweave.base import generator
+from memweave.devices import LinearCell
+from memweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
+from memweave.nn import Conv2d, patches
+from memweave.nn.convolution import Geometry
+from memweave.programming import BlindWrite
+from tests.helpers import assert_close
+
+IDEAL = LinearCell(g_min=1e-6, g_max=101e-6, levels=2**30)
+WRITE = BlindWrite(g_step=IDEAL.g_step)
+N_CHIPS = 2
+
+
+def layer(n_chips, scaling, *args, **kwargs):
+    chip = Chip(IDEAL, rows=256, cols=64, n_chips=n_chips, dtype=torch.float64, n_arrays=4)
+    conv = Conv2d(*args, **kwargs, bias=False, chip=chip, name="conv", scaling=scaling, mapping=DifferentialPair())
+    weight = torch.randn(conv.weight.shape, generator=generator(1, "w"), dtype=torch.float64)
+    conv.program(weight, WRITE)
+    return conv
+
+
+def dense(conv, x):
+    """The same by torch, chip by chip, from the weights read back."""
+    weights = conv.weight.detach().unflatten(0, (-1,)) if conv.weight.dim() == 5 else conv.weight.detach()[None]
+    left, right, top, bottom = conv.padding
+    leaves = [weight.clone().requires_grad_() for weight in weights]
+    outs = [
+        F.conv2d(F.pad(part, (left, right, top, bottom)), leaf, stride=conv.stride, dilation=conv.dilation)
+        for part, leaf in zip(x.chunk(len(leaves)), leaves, strict=True)
+    ]
+    return torch.cat(outs), leaves
+
+
+CASES = [
+    ((3, 4, 3), {}),
+    ((1, 5, 3), {"padding": "same"}),
+    ((3, 2, 2), {"padding": "same"}),
+    ((2, 3, (2, 3)), {"padding": (1, 2), "stride": (2, 1)}),
+    ((2, 3, (3, 2)), {"padding": 1, "stride": 3, "dilation": (1, 2)}),
+    ((2, 3, 2), {"padding": 4}),
+    ((3, 4, 3), {"padding": "valid", "stride": 2, "dilation": 2}),
+]
+
+
+@pytest.mark.parametrize("n_chips", [None, N_CHIPS])
+@pytest.mark.parametrize("scaling", [PerSampleScaling, FixedScaling])
+@pytest.mark.parametrize(("args", "kwargs"), CASES)
+def test_values_and_gradients_equal_torch(args, kwargs, scaling, n_chips):
+    conv = layer(n_chips, scaling(), *args, **kwargs)
+    x = torch.randn((n_chips or 1) * 3, args[0], 9, 8, generator=generator(2, "x"), dtype=torch.float64)
+    mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    y = conv(mine)
+    expected, leaves = dense(conv, theirs)
+    assert_close(y, expected, rtol=1e-9, scale=1.0)
+    error = torch.randn(y.shape, generator=generator(3, "e"), dtype=torch.float64)
+    (y * error).sum().backward()
+    (expected * error).sum().backward()
+    assert_close(mine.grad, theirs.grad, rtol=1e-9, scale=1.0)
+    want = torch.stack([leaf.grad for leaf in leaves])
+    assert_close(conv.weight.grad, want if n_chips else want[0], rtol=1e-9, scale=1.0)
+
+
+def test_layout_of_the_input_does_not_matter():
+    conv = layer(None, None, 3, 4, 3)
+    x = torch.randn(2, 3, 6, 5, dtype=torch.float64, generator=generator(2, "x"))
+    assert_close(conv(x.contiguous(memory_format=torch.channels_last)), conv(x), rtol=1e-12, scale=1.0)
+
+
+def test_a_black_image_stays_black():
+    conv = layer(None, None, 1, 2, 3)
+    assert (conv(torch.zeros(2, 1, 5, 5, dtype=torch.float64)) == 0).all()
+
+
+@given(
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+)
+def test_lines_are_the_patches_with_the_batch_inside(kernel, stride, dilation):
+    x = torch.randn(2, 3, 2, 7, 8, generator=generator(4, "x"), dtype=torch.float64)
+    padding = (1, 0, 2, 1)
+    lines = Geometry(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding).lines(x)
+    for chip in range(2):
+        expected = patches(F.pad(x[chip], padding), kernel, stride, dilation)
+        found = lines[chip].flatten(0, 2).permute(3, 1, 2, 0)
+        assert torch.equal(found, expected)
+
+
+def test_reads_are_one_a_patch():
+    conv = layer(None, None, 1, 2, 3)
+    array = conv.matrix.chip.array
+    before = array.activity.n_reads
+    conv(torch.ones(5, 1, 6, 7, dtype=torch.float64))
+    assert array.activity.n_reads - before == 5 * 4 * 5
