@@ -5,7 +5,7 @@ from typing import Protocol
 
 import torch
 
-from memweave.base import check_positive
+from memweave.base import check_fraction, check_positive
 
 
 class InputScaling(Protocol):
@@ -43,6 +43,7 @@ class FixedScaling:
 
     def calibrate(self, x: torch.Tensor, quantile: float = 1.0) -> None:
         """Set `x_max` to the `quantile` of the magnitudes of `x` (training data, never the test set)."""
+        check_fraction("quantile", quantile)
         flat = x.detach().abs().flatten()
         index = max(0, min(flat.numel() - 1, round(quantile * (flat.numel() - 1))))
         self.x_max = float(flat.kthvalue(index + 1).values) or 1.0

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from memweave.base import OutOfRangeError, check_integer, check_shape
+from memweave.base import OutOfRangeError, ShapeError, check_integer, check_shape
 from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix
 from memweave.nn.convolution import Geometry, array_convolution
 from memweave.nn.linear import add_bias
@@ -125,10 +125,20 @@ class Conv2d(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The convolution as the array computes it, one read a patch."""
         check_shape("x", x, (self.in_channels, None, None))
+        self._check_size(x.shape[-2], x.shape[-1])
         y = array_convolution(x, self.weight, self.matrix, self.geometry)
         if self.bias is None:
             return y
         return add_bias(y.permute(0, 2, 3, 1), self.bias, self.matrix.chip.chips).permute(0, 3, 1, 2)
+
+    def _check_size(self, height: int, width: int) -> None:
+        left, right, top, bottom = self.padding
+        reach_h, reach_w = self.geometry.reach
+        if height + top + bottom <= reach_h or width + left + right <= reach_w:
+            raise ShapeError(
+                f"`x` must have an image of at least ({reach_h + 1}, {reach_w + 1}) pixels, padding included, but has "
+                f"({height + top + bottom}, {width + left + right})"
+            )
 
     def extra_repr(self) -> str:
         """Shown in the network's printout."""

@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from memweave.base import OutOfRangeError, UnplaceableLayerError
+from memweave.base import MemweaveError, OutOfRangeError, UnplaceableLayerError
 from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, PerSampleScaling
 from memweave.nn.conv import Conv2d
 from memweave.nn.linear import Linear
@@ -137,9 +137,11 @@ def deploy(
 
     Raises:
         UnplaceableLayerError: a layer has parameters, cannot be placed, and is not in `digital`; all are named.
-        OutOfRangeError: `layers` or `digital` names a layer that the model does not have, or a layer that is not to be
-            written has no `g_unit`.
+        OutOfRangeError: `layers` or `digital` names a layer that the model does not have, `layers` one that does not
+            go on the chip, or a layer that is not to be written has no `g_unit`.
         ChipFullError: a layer finds no room.
+
+    After an error nothing is placed, and no cell is written.
     """
     layers = layers or {}
     names = {name for name, _ in model.named_modules() if name}
@@ -148,19 +150,23 @@ def deploy(
             if name not in names:
                 raise OutOfRangeError(f"`{argument}` must name layers of the model, {sorted(names)}, but has {name!r}")
     placeable, left = _sort(model, layers, digital)
+    on_chip = [layer.name for layer in placeable]
+    for name in layers:
+        if name not in on_chip:
+            raise OutOfRangeError(f"`layers` must name layers that go on the chip, {on_chip}, but has {name!r}")
     default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, program=program)
     twin = copy.deepcopy(model).requires_grad_(True)
-    reports = {}
-    for layer in placeable:
-        how = _merge(layer.how, default)
-        placed = _place(layer, chip, how)
-        if how.program is not None:
-            reports[layer.name] = placed.program(_weight_of(layer.module), how.program)
-        elif placed.matrix.mapping.g_unit is None:
-            raise OutOfRangeError(f"`program` must be given, or the mapping of {layer.name} have `g_unit`, but is None")
-        parent, _, leaf = layer.name.rpartition(".")
-        setattr(twin.get_submodule(parent), leaf, placed)
-    return Deployed(twin, chip, reports, [layer.name for layer in placeable], left)
+    placeable = [replace(layer, how=_merge(layer.how, default)) for layer in placeable]
+    placed = _place_all(placeable, chip)
+    reports = {
+        layer.name: placed[layer.module].program(_weight_of(layer.module), layer.how.program)
+        for layer in placeable
+        if layer.how.program is not None
+    }
+    for name, module in model.named_modules(remove_duplicate=False):  # a layer may have several names
+        if module in placed:
+            twin = _put(twin, name, placed[module])
+    return Deployed(twin, chip, reports, on_chip, left)
 
 
 def _sort(
@@ -172,7 +178,7 @@ def _sort(
         own = any(True for _ in module.parameters(recurse=False))
         if any(name == skip or name.startswith(skip + ".") for skip in digital):
             left += [name] if own else []
-        elif type(module) in _PLACEABLE and getattr(module, "groups", 1) == 1:
+        elif _can_be_placed(module):
             placeable.append(_Layer(name=name, module=module, how=layers.get(name, OnChip())))
         elif isinstance(module, _HARMLESS):
             left += [name] if own else []
@@ -187,6 +193,13 @@ def _sort(
         names = ", ".join(kind.__name__ for kind in _PLACEABLE)
         raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {names}")
     return placeable, left
+
+
+def _can_be_placed(module: torch.nn.Module) -> bool:
+    """Exactly torch's own layers: a subclass may do anything."""
+    if type(module) is torch.nn.Conv2d:
+        return module.groups == 1 and module.padding_mode == "zeros"
+    return type(module) in _PLACEABLE
 
 
 def _merge(how: OnChip, default: OnChip) -> OnChip:
@@ -209,13 +222,30 @@ def _bias_of(module: torch.nn.Module) -> torch.Tensor | None:
     return None if module.bias is None else module.bias.detach()
 
 
-def _place(layer: _Layer, chip: Chip, how: OnChip) -> Linear | Conv2d | LSTMCell:
-    module = layer.module
+def _place_all(layers: Sequence[_Layer], chip: Chip) -> dict[torch.nn.Module, Linear | Conv2d | LSTMCell]:
+    """Room for all layers, by the module that each stands for, or for none."""
+    placed: dict[torch.nn.Module, Linear | Conv2d | LSTMCell] = {}
+    try:
+        for layer in layers:
+            placed[layer.module] = _place(layer, chip)
+            if layer.how.program is None and placed[layer.module].matrix.mapping.g_unit is None:
+                raise OutOfRangeError(
+                    f"`program` must be given, or the mapping of {layer.name} have `g_unit`, but is None"
+                )
+    except MemweaveError:
+        for one in placed.values():
+            chip.remove(one.matrix.name)
+        raise
+    return placed
+
+
+def _place(layer: _Layer, chip: Chip) -> Linear | Conv2d | LSTMCell:
+    module, how = layer.module, layer.how
     bias = _bias_of(module)
     assert how.scaling is not None
     common: dict[str, Any] = {
         "chip": chip,
-        "name": layer.name,
+        "name": layer.name or "model",
         "mapping": how.mapping,
         "scaling": how.scaling(),
         "tile_rows": how.tile_rows,
@@ -230,8 +260,6 @@ def _place(layer: _Layer, chip: Chip, how: OnChip) -> Linear | Conv2d | LSTMCell
         placed = LSTMCell(module.input_size, module.hidden_size, **common)
     else:
         assert isinstance(module, torch.nn.Conv2d)
-        if module.padding_mode != "zeros":
-            raise UnplaceableLayerError(f"{layer.name}: `padding_mode` must be 'zeros', but is {module.padding_mode!r}")
         placed = Conv2d(
             module.in_channels,
             module.out_channels,
@@ -244,3 +272,12 @@ def _place(layer: _Layer, chip: Chip, how: OnChip) -> Linear | Conv2d | LSTMCell
     if bias is not None and placed.bias is not None:
         placed.bias.data.copy_(bias.expand_as(placed.bias))
     return placed
+
+
+def _put(model: torch.nn.Module, name: str, layer: torch.nn.Module) -> torch.nn.Module:
+    """`model` with `layer` under `name`; without a name, the layer is the model."""
+    if not name:
+        return layer
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, layer)
+    return model

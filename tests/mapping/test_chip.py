@@ -1,0 +1,190 @@
+"""Room on a chip: tiles, names, and what is left when something does not fit."""
+
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given
+
+from memweave.arrays import Activity, Placement, SimulatedArray
+from memweave.base import ChipFullError, OutOfRangeError
+from memweave.devices import LinearCell
+from memweave.mapping import Chip
+from tests.helpers import assert_close
+
+LINEAR = LinearCell(g_min=2e-6, g_max=20e-6)
+
+
+def chip(**changes: Any) -> Chip:
+    return Chip(LINEAR, **({"n_arrays": 3, "rows": 6, "cols": 8} | changes))
+
+
+def where(placement: Placement) -> list[tuple[int, int, int, int, int]]:
+    return [(tile.array, tile.row, tile.col, tile.rows, tile.cols) for tile in placement.tiles]
+
+
+def test_small_matrices_stand_side_by_side() -> None:
+    one = chip()
+    assert where(one.place("a", (4, 3))) == [(0, 0, 0, 4, 3)]
+    assert where(one.place("b", (4, 5))) == [(0, 0, 3, 4, 5)]
+    assert where(one.place("c", (2, 3))) == [(0, 4, 0, 2, 3)]
+    assert where(one.place("d", (6, 1))) == [(1, 0, 0, 6, 1)]
+    assert (one.n_taken, one.n_cells) == (12 + 20 + 6 + 6, 3 * 48)
+
+
+def test_a_large_matrix_is_cut_into_tiles() -> None:
+    placement = chip().place("a", (7, 9))
+    assert where(placement) == [(0, 0, 0, 6, 8), (1, 0, 0, 6, 1), (2, 0, 0, 1, 8), (1, 0, 1, 1, 1)]
+    assert [(tile.row_line, tile.col_line) for tile in placement.tiles] == [(0, 0), (0, 8), (6, 0), (6, 8)]
+    assert placement.cells.shape == (7, 9)
+
+
+def test_tiles_do_not_part_an_output_or_an_input() -> None:
+    """8 columns hold two outputs of three lines; 6 rows one input of four lines."""
+    one = chip(n_arrays=8)
+    assert [tile.cols for tile in one.place("outputs", (2, 5), col_gain=(1.0, -1.0, 0.5)).tiles] == [6, 6, 3]
+    assert [tile.rows for tile in one.place("inputs", (2, 5), row_gain=(1.0, -1.0, 1.0, -1.0)).tiles] == [4, 4]
+
+
+def test_rows_of_a_tile_can_be_set() -> None:
+    assert [tile.rows for tile in chip().place("slices", (10, 2), tile_rows=3).tiles] == [3, 3, 3, 1]
+    assert [tile.rows for tile in chip().place("slices", (10, 2), tile_rows=50).tiles] == [6, 4]
+
+
+def test_arrays_are_used_in_the_order_given() -> None:
+    one = chip()
+    assert where(one.place("a", (6, 8), arrays=(2, 0))) == [(2, 0, 0, 6, 8)]
+    assert where(one.place("b", (12, 8), arrays=(1, 0))) == [(1, 0, 0, 6, 8), (0, 0, 0, 6, 8)]
+
+
+def test_a_floor_plan_by_hand() -> None:
+    placement = chip().place("a", (8, 2), corners=[(1, 0, 5), (0, 3, 2)])
+    assert where(placement) == [(1, 0, 5, 6, 2), (0, 3, 2, 2, 2)]
+    assert int(placement.cells[7, 1]) == 4 * 8 + 3
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"arrays": (1,)},
+        {"corners": [(0, 0, 0), (0, 0, 0), (1, 0, 0)]},
+        {"corners": [(0, 0, 0), (1, 0, 1), (2, 0, 0)]},
+    ],
+)
+def test_what_does_not_fit_leaves_nothing_taken(how: dict[str, Any]) -> None:
+    one = chip()
+    one.place("here", (6, 1), arrays=(2,))
+    with pytest.raises(ChipFullError, match=r"no room for 'big': its tile of 6 x 8 .* 6 of 144 cells .*\['here'\]"):
+        one.place("big", (18, 8), **how)
+    assert (one.n_taken, sorted(one.placed)) == (6, ["here"])
+    one.place("rest", (6, 7), arrays=(2,))
+    one.place("others", (12, 8))
+    assert one.n_taken == one.n_cells
+
+
+def test_removed_cells_are_free_and_as_they_were() -> None:
+    one = chip(n_arrays=1, dtype=torch.float64)
+    first = one.place("a", (6, 8))
+    before = one.array.readout(one.array.cells(first))
+    one.remove("a")
+    assert (one.n_taken, one.placed) == (0, {})
+    assert torch.equal(one.array.readout(one.array.cells(one.place("b", (6, 8)))), before)
+    with pytest.raises(KeyError):
+        one.remove("a")
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 5), st.sampled_from([1, 2, 4])), max_size=6))
+def test_no_two_matrices_share_a_cell(sizes: list[tuple[int, int, int]]) -> None:
+    one, taken = chip(), set[int]()
+    for number, (n_in, n_out, lines) in enumerate(sizes):
+        try:
+            placement = one.place(f"m{number}", (n_in, n_out), col_gain=(1.0, -1.0, 0.5, -0.5)[:lines])
+        except ChipFullError:
+            assert one.n_taken == len(taken)
+            continue
+        cells = placement.cells.flatten().tolist()
+        assert len(cells) == n_in * n_out * lines
+        assert len(set(cells)) == len(cells)
+        assert not taken & set(cells)
+        assert max(cells) < one.n_cells
+        for tile in placement.tiles:
+            corner = placement.cells[tile.row_line, tile.col_line]
+            assert int(corner) == (tile.array * 6 + tile.row) * 8 + tile.col
+        taken |= set(cells)
+    assert one.n_taken == len(taken)
+
+
+def test_chips_and_time() -> None:
+    assert chip().chips == ()
+    many = chip(n_chips=4)
+    assert many.chips == (4,)
+    many.wait(3.0)
+    assert many.array.activity.seconds == 3.0
+
+
+def test_state_goes_on() -> None:
+    one, other = chip(seed=1), chip(seed=2)
+    one.wait(2.0)
+    other.load_state_dict(one.state_dict())
+    assert other.array.activity == Activity(seconds=2.0)
+
+
+class Bench(SimulatedArray):
+    """Stands for a real array: the protocol and nothing that a chip could lean on."""
+
+
+def test_any_array_will_do() -> None:
+    bench = Bench(LINEAR, rows=4, cols=4)
+    one = Chip(array=bench)
+    assert one.array is bench
+    assert (one.n_cells, one.chips) == (16, ())
+
+
+class Foreign:
+    """An array of which only sizes are known."""
+
+    chips, n_arrays, rows, cols = (), 1, 4, 4
+
+
+def test_the_state_of_a_real_chip_is_not_ours() -> None:
+    one = Chip(array=Foreign())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="`state_dict` needs a simulated chip: the state of Foreign is not ours"):
+        one.state_dict()
+    with pytest.raises(TypeError, match="`load_state_dict` needs a simulated chip"):
+        one.load_state_dict({})
+
+
+def test_precision_and_read_voltage_reach_the_array() -> None:
+    one = chip(dtype=torch.float64, v_read=0.1)
+    assert one.array.v_read == 0.1
+    assert one.array.readout(torch.arange(2)).dtype == torch.float64
+    assert_close([one.array.g_min, one.array.g_max], [2e-6, 20e-6], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Chip(), "exactly one of `device` and `array`"),
+        (lambda: Chip(LINEAR, array=Bench(LINEAR, rows=2, cols=2)), "exactly one of `device` and `array`"),
+        (lambda: chip(n_chips=0), "`n_chips` must be an integer >= 1"),
+        (lambda: chip(rows=0), "`rows` must be an integer >= 1"),
+        (lambda: chip().place("a", (2, 2), arrays=(3,)), "`arrays` must be from 0 to 2, but has 3"),
+        (lambda: chip().place("a", (2, 2), corners=[(-1, 0, 0)]), "`arrays` must be from 0 to 2, but has -1"),
+        (lambda: chip().place("a", (7, 2), corners=[(0, 0, 0)]), "`corners` must be 2, one for each tile, but are 1"),
+        (lambda: chip().place("a", (7, 2), tile_rows=0), "`tile_rows` must be an integer >= 1"),
+        (lambda: chip().place("a", (0, 2)), "`shape` must be an integer >= 1"),
+        (lambda: chip(cols=3).place("a", (2, 2), col_gain=(1.0, -1.0, 1.0, -1.0)), "`col_gain` must have at most 3"),
+    ],
+)
+def test_bad_arguments(call: Any, message: str) -> None:
+    with pytest.raises(OutOfRangeError, match=message):
+        call()
+
+
+def test_one_name_one_placement() -> None:
+    one = chip()
+    one.place("a", (2, 2))
+    with pytest.raises(OutOfRangeError, match="`name` must be new on this chip, but 'a' is placed already"):
+        one.place("a", (2, 2))

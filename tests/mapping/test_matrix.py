@@ -1,0 +1,135 @@
+"""A signed matrix on a chip: written, read, read backwards and moved, against dense products and loops."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from memweave.arrays import DAC
+from memweave.base import ChipFullError, ShapeError, generator
+from memweave.devices import LinearCell, WithStuckCells
+from memweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix
+from memweave.programming import BlindWrite, WriteVerify
+from tests.helpers import assert_close
+
+FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**24)
+EXACT = BlindWrite(g_step=FINE.g_step)
+MAPPINGS = [
+    DifferentialPair(),
+    DifferentialPair(lines="rows"),
+    DifferentialPair(copies=(2, 1)),
+    DifferentialPair(lines="rows", copies=(2, 3)),
+]
+
+
+def chip(n_chips: int | None = None, **changes: Any) -> Chip:
+    return Chip(FINE, **({"n_arrays": 6, "rows": 11, "cols": 13, "n_chips": n_chips, "dtype": torch.float64} | changes))
+
+
+def weights(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=generator(len(shape)))
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS, ids=str)
+@pytest.mark.parametrize("n_chips", [None, 2])
+def test_products_both_ways(mapping: DifferentialPair, n_chips: int | None) -> None:
+    chips = () if n_chips is None else (n_chips,)
+    matrix = Matrix(chip(n_chips), "w", (3, 5), mapping=mapping)
+    weight = weights(*chips, 3, 5)
+    report = matrix.program(weight, EXACT)
+    assert report.converged.all()
+    assert report.error.shape == (*chips, *matrix.placement.cells.shape)
+    assert_close(matrix.readout(), weight, rtol=1e-6, scale=1.0)
+    x, y = weights(*chips, 4, 5), weights(*chips, 4, 3)
+    assert_close(matrix.matmul(x), x @ weight.mT, rtol=1e-6, scale=5.0)
+    assert_close(matrix.matmul_transposed(y), y @ weight, rtol=1e-6, scale=5.0)
+    zero = torch.zeros_like(x)
+    assert torch.equal(matrix.matmul(zero), torch.zeros(*chips, 4, 3, dtype=torch.float64))
+
+
+def test_one_weight_for_all_chips() -> None:
+    matrix = Matrix(chip(3), "w", (3, 5), mapping=DifferentialPair())
+    matrix.program(weights(3, 5), EXACT)
+    assert_close(matrix.readout(), weights(3, 5).expand(3, 3, 5), rtol=1e-6, scale=1.0)
+
+
+def test_a_fixed_scale_meets_the_converter() -> None:
+    one = chip(dac=DAC(bits=3, v_max=0.2))
+    matrix = Matrix(one, "w", (1, 2), mapping=DifferentialPair(), scaling=FixedScaling(7.0))
+    matrix.program(torch.tensor([[1.0, -0.5]], dtype=torch.float64), EXACT)
+    x = torch.tensor([[3.3, 1.6], [20.0, -4.0]], dtype=torch.float64)  # driven as 3, 2 and, cut, 7, 0
+    assert_close(matrix.matmul(x), [[3.0 - 1.0], [7.0]], rtol=1e-6)
+
+
+def test_conductances_are_those_of_the_lines() -> None:
+    matrix = Matrix(chip(), "w", (1, 2), mapping=DifferentialPair())
+    matrix.program(torch.tensor([[1.0, -0.5]], dtype=torch.float64), EXACT)
+    assert_close(matrix.conductance(), [[20e-6, 2e-6], [2e-6, 11e-6]], rtol=1e-6)
+
+
+def test_a_scale_before_anything_is_written() -> None:
+    assert Matrix(chip(), "w", (1, 2), mapping=DifferentialPair(g_unit=3e-6)).g_per_w == 3e-6
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS, ids=str)
+def test_a_shift_moves_the_chosen_pairs_by_halves(mapping: DifferentialPair) -> None:
+    """Cell by cell: half the step with the cell's sign, kept in the window, and no other cell touched."""
+    matrix = Matrix(chip(2), "w", (3, 5), mapping=mapping)
+    matrix.program(weights(2, 3, 5), EXACT)
+    before = matrix.conductance()
+    everything = torch.arange(2 * matrix.chip.n_cells)
+    all_before = matrix.chip.array.readout(everything)
+    dg = weights(2, 3, 5) * 6e-6
+    selected = dg.abs() > 4e-6
+    report = matrix.shift(dg, selected, EXACT)
+    after = matrix.conductance()
+    rows, cols = len(mapping.row_gain), len(mapping.col_gain)
+    n_written = 0
+    for at in torch.cartesian_prod(*(torch.arange(n) for n in before.shape)).tolist():
+        k, line_in, line_out = at
+        o, i = line_out // cols, line_in // rows
+        expected = float(before[k, line_in, line_out])
+        if selected[k, o, i]:
+            sign = 1 if mapping.row_gain[line_in % rows] * mapping.col_gain[line_out % cols] > 0 else -1
+            expected = min(max(expected + sign * float(dg[k, o, i]) / 2, 2e-6), 20e-6)
+            n_written += 1
+        assert_close(after[k, line_in, line_out], expected, rtol=1e-5)
+    assert report.converged.shape == (n_written,)
+    others = torch.ones(everything.shape, dtype=torch.bool)
+    others[matrix.cells.flatten()] = False
+    assert torch.equal(matrix.chip.array.readout(everything)[others], all_before[others])
+
+
+def test_a_shift_of_nothing_sends_nothing() -> None:
+    matrix = Matrix(chip(), "w", (3, 5), mapping=DifferentialPair())
+    report = matrix.shift(weights(3, 5), torch.zeros(3, 5, dtype=torch.bool), WriteVerify(tolerance=1e-7))
+    assert report.converged.numel() == 0
+    assert matrix.chip.array.activity.n_set + matrix.chip.array.activity.n_reset == 0
+
+
+def test_stuck_cells_show_in_the_readout_and_the_bill() -> None:
+    stuck = Chip(
+        WithStuckCells(law=LinearCell(g_min=2e-6, g_max=20e-6, levels=1000), fraction=0.2, g_stuck=20e-6),
+        rows=20,
+        cols=20,
+        dtype=torch.float64,
+    )
+    matrix = Matrix(stuck, "w", (8, 9), mapping=DifferentialPair())
+    weight = weights(8, 9)
+    report = matrix.program(weight, WriteVerify(tolerance=2e-8, max_pulses=1100))
+    assert 0 < report.n_failed < 60
+    error = (matrix.readout() - weight).abs()
+    hit = (~report.converged).mT.unflatten(0, (8, 2)).any(1)
+    assert float(error[~hit].max()) < 2 * 2e-8 / matrix.g_per_w
+    assert float(error[hit].min()) > 2e-8 / matrix.g_per_w
+
+
+def test_bad_calls() -> None:
+    one = chip()
+    matrix = Matrix(one, "w", (3, 5), mapping=DifferentialPair())
+    with pytest.raises(ShapeError, match=r"`weight` must have the shape \(..., 3, 5\), but has \(5, 3\)"):
+        matrix.program(torch.zeros(5, 3), EXACT)
+    with pytest.raises(ShapeError, match="`v_row` must have the shape"):
+        matrix.matmul(torch.zeros(4, 3, dtype=torch.float64))
+    with pytest.raises(ChipFullError, match="no room for 'huge'"):
+        Matrix(one, "huge", (50, 50), mapping=DifferentialPair())

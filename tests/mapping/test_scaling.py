@@ -1,0 +1,41 @@
+"""From numbers to volts."""
+
+import pytest
+import torch
+
+from memweave.base import OutOfRangeError
+from memweave.mapping import FixedScaling, PerSampleScaling
+from tests.helpers import assert_close
+
+X = torch.tensor([[1.0, -4.0], [0.0, 0.0], [0.5, 0.25]], dtype=torch.float64)
+
+
+def test_each_vector_fills_the_read_voltage() -> None:
+    v, v_per_x = PerSampleScaling().to_voltage(X, 0.2)
+    assert_close(v, [[0.05, -0.2], [0.0, 0.0], [0.2, 0.1]], rtol=1e-12)
+    assert isinstance(v_per_x, torch.Tensor)
+    assert v_per_x.shape == (3, 1)
+    assert_close(v_per_x, [[0.05], [1.0], [0.4]], rtol=1e-12)
+
+
+def test_one_factor_for_all() -> None:
+    v, v_per_x = FixedScaling(2.0).to_voltage(X, 0.2)
+    assert_close(v, 0.1 * X, rtol=1e-12)
+    assert_close(v_per_x, 0.1, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("quantile", "x_max"), [(1.0, 10.0), (0.9, 9.0), (0.5, 5.0), (0.0, 0.0)])
+def test_calibration_takes_a_quantile_of_magnitudes(quantile: float, x_max: float) -> None:
+    scaling = FixedScaling()
+    x = torch.arange(11.0)
+    x[7] = -7.0
+    scaling.calibrate(x.view(11, 1), quantile)
+    assert scaling.x_max == (x_max or 1.0)  # inputs that are all zero may have any scale
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(OutOfRangeError, match="`x_max` must be > 0"):
+        FixedScaling(0.0)
+    for quantile in (-0.1, 99.9):
+        with pytest.raises(OutOfRangeError, match="`quantile` must be a fraction from 0 to 1"):
+            FixedScaling().calibrate(X, quantile)

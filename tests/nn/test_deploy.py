@@ -1,0 +1,242 @@
+"""`deploy`: what goes on the chip, what is refused, and that nothing is skipped silently."""
+
+from collections import OrderedDict
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from memweave.base import ChipFullError, OutOfRangeError, UnplaceableLayerError, generator
+from memweave.devices import LinearCell, WithRelaxation
+from memweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
+from memweave.nn import ArrayWeight, Conv2d, Deployed, Linear, OnChip, calibrate, deploy
+from memweave.programming import BlindWrite, WriteVerify
+from tests.helpers import assert_close
+
+FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**20)
+EXACT = BlindWrite(g_step=FINE.g_step)
+
+
+def chip(n_chips: int | None = None, device: Any = FINE, **changes: Any) -> Chip:
+    return Chip(device, **({"n_arrays": 4, "rows": 64, "cols": 64, "n_chips": n_chips} | changes))
+
+
+def model() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(1, 4, 3, padding=1, stride=2),
+            norm=nn.BatchNorm2d(4),
+            relu=nn.ReLU(),
+            flat=nn.Flatten(),
+            fc=nn.Linear(64, 5),
+        )
+    ).eval()
+
+
+def images(n: int = 6) -> torch.Tensor:
+    return torch.rand(n, 1, 8, 8, generator=generator(0))
+
+
+@pytest.mark.parametrize("n_chips", [None, 1, 3])
+def test_the_network_on_chips_is_the_network(n_chips: int | None) -> None:
+    software = model()
+    net = deploy(software, chip(n_chips), program=EXACT)
+    y = net(images())
+    chips = () if n_chips is None else (n_chips,)
+    assert y.shape == (*chips, 6, 5)
+    assert_close(y, software(images()).expand(y.shape), rtol=1e-3, scale=1.0)
+    assert net.on_chip == ("conv", "fc")
+    assert net.digital == ("norm",)
+    assert set(net.reports) == {"conv", "fc"}
+    assert net.reports["fc"].converged.shape == (*chips, 64, 10)
+
+
+def test_the_model_is_copied_not_changed() -> None:
+    software = model()
+    before = {name: leaf.clone() for name, leaf in software.state_dict().items()}
+    net = deploy(software, chip(), program=EXACT)
+    assert type(software.fc) is nn.Linear
+    assert isinstance(net.fc, Linear)  # the model's names are the network's
+    assert isinstance(net.conv, Conv2d)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+    assert all(torch.equal(leaf, before[name]) for name, leaf in software.state_dict().items())
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = net.nothing_like_it
+
+
+def test_a_model_that_is_one_layer() -> None:
+    software = nn.Linear(4, 3)
+    net = deploy(software, chip(2), program=EXACT)
+    x = torch.rand(5, 4, generator=generator(0))
+    assert isinstance(net.model, Linear)
+    assert isinstance(net.model.weight, ArrayWeight)
+    assert_close(net(x), software(x).expand(2, 5, 3), rtol=1e-3, scale=1.0)
+    net.refresh()
+
+
+class Tied(nn.Module):
+    """One layer under two names, as tied weights are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.again = self.first
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.again(torch.relu(self.first(x)))
+
+
+def test_a_layer_with_two_names_is_on_the_chip_under_both() -> None:
+    net = deploy(Tied(), chip(), program=EXACT)
+    assert isinstance(net.first, Linear)
+    assert net.again is net.first
+    assert net.chip.n_taken == 4 * 8
+
+
+def test_trainable_state_and_optimizer_see_torch_parameters() -> None:
+    net = deploy(model(), chip(2), program=EXACT)
+    names = dict(net.named_parameters())
+    assert set(names) == {
+        f"model.{one}" for one in ("conv.weight", "conv.bias", "norm.weight", "norm.bias", "fc.weight", "fc.bias")
+    }
+    assert names["model.fc.weight"].shape == (2, 5, 64)
+    assert names["model.conv.weight"].shape == (2, 4, 1, 3, 3)
+    net(images()).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in names.values())
+    assert "model.fc.weight" in net.state_dict()
+
+
+def test_options_layer_by_layer() -> None:
+    special = OnChip(
+        mapping=DifferentialPair(levels=3, copies=(1, 2)),
+        scaling=lambda: FixedScaling(7.0),
+        tile_rows=16,
+        arrays=(3,),
+        program=WriteVerify(tolerance=4e-6),
+    )
+    net = deploy(
+        model(),
+        chip(),
+        program=EXACT,
+        mapping=DifferentialPair(lines="rows"),
+        layers={"fc": special},
+    )
+    fc, conv = net.fc.matrix, net.conv.matrix
+    assert (fc.mapping.copies, conv.mapping.lines) == ((1, 2), "rows")
+    assert isinstance(fc.scaling, FixedScaling)
+    assert fc.scaling.x_max == 7.0
+    assert isinstance(conv.scaling, PerSampleScaling)
+    assert [tile.rows for tile in fc.placement.tiles] == [16] * 4
+    assert {tile.array for tile in fc.placement.tiles} == {3}
+    assert int(net.reports["fc"].n_reads.max()) > 2  # verified, not blind
+    assert int(net.reports["conv"].n_reads.max()) == 2
+
+
+def test_digital_layers_stay_and_are_listed() -> None:
+    software = model()
+    net = deploy(software, chip(), program=EXACT, digital=["conv"])
+    assert net.on_chip == ("fc",)
+    assert net.digital == ("conv", "norm")
+    assert type(net.conv) is nn.Conv2d
+
+
+class Odd(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.rnn = nn.LSTM(4, 4)
+        self.grouped = nn.Conv2d(2, 2, 1, groups=2)
+        self.mirrored = nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")
+        self.scale = nn.Parameter(torch.ones(1))
+
+
+def test_what_cannot_be_placed_is_refused_by_name_all_at_once() -> None:
+    one = chip()
+    with pytest.raises(UnplaceableLayerError) as refused:
+        deploy(Odd(), one, program=EXACT)
+    for name in ("the model itself (Odd)", "rnn (LSTM)", "grouped (Conv2d)", "mirrored (Conv2d)", "`digital`"):
+        assert name in str(refused.value)
+    assert "fc" not in str(refused.value)
+    assert one.n_taken == 0
+    with pytest.raises(UnplaceableLayerError, match="no layer to put on a chip"):
+        deploy(nn.ReLU(), one, program=EXACT)
+
+
+@pytest.mark.parametrize("argument", ["layers", "digital"])
+def test_names_that_are_not_there(argument: str) -> None:
+    given = {"fv": OnChip()} if argument == "layers" else ["fv"]
+    with pytest.raises(OutOfRangeError, match=f"`{argument}` must name layers of the model, .* but has 'fv'"):
+        deploy(model(), chip(), program=EXACT, **{argument: given})  # type: ignore[arg-type]
+
+
+def test_options_for_a_layer_that_does_not_go_on_the_chip() -> None:
+    for software, name, digital in ((model(), "relu", []), (model(), "fc", ["fc"])):
+        with pytest.raises(OutOfRangeError, match=f"`layers` .*'{name}'"):
+            deploy(software, chip(), program=EXACT, layers={name: OnChip()}, digital=digital)
+
+
+def test_a_network_that_does_not_fit_leaves_the_chip_as_it_was() -> None:
+    small = chip(n_arrays=1, rows=64, cols=10)
+    with pytest.raises(ChipFullError, match="no room for 'fc'"):
+        deploy(model(), small, program=EXACT)
+    assert small.n_taken == 0
+    assert small.array.activity.n_set + small.array.activity.n_reset == 0
+    deploy(model(), chip(), program=EXACT)
+
+
+def test_weights_are_read_out_again_on_request() -> None:
+    net = deploy(model(), chip(device=WithRelaxation(law=FINE, sigma_fast=1e-6)), program=EXACT)
+    before = net.fc.weight.detach().clone()
+    net.chip.wait(10.0)
+    assert torch.equal(net.fc.weight, before)
+    net.refresh()
+    moved = (net.fc.weight - before) * net.fc.matrix.g_per_w
+    assert_close(moved.std(), 2**0.5 * 1e-6, rtol=5 / 640**0.5)
+
+
+def test_calibration_sets_scales_in_the_order_of_the_layers() -> None:
+    software = model()
+    net = deploy(software, chip(), program=EXACT, scaling=lambda: FixedScaling(1e-3))
+    x = images() * 3
+    calibrate(net, x)
+    assert_close(net.conv.matrix.scaling.x_max, x.max(), rtol=1e-6)
+    features = nn.Sequential(*list(software)[:-1])(x)
+    assert_close(net.fc.matrix.scaling.x_max, features.abs().max(), rtol=1e-3)
+    assert not net.fc._forward_pre_hooks
+    calibrate(net, x, quantile=0.5)
+    assert net.conv.matrix.scaling.x_max < float(x.max())
+
+
+def test_calibration_leaves_other_scalings_alone() -> None:
+    net = deploy(model(), chip(), program=EXACT)
+    calibrate(net, images())
+    assert isinstance(net.fc.matrix.scaling, PerSampleScaling)
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(3, 2), nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor, *, right: bool = False) -> torch.Tensor:
+        return self.right(x) if right else self.left(x)
+
+
+def test_arguments_reach_the_model() -> None:
+    software = Branches()
+    net = deploy(software, chip(2), program=EXACT, scaling=lambda: FixedScaling(1e-3))
+    x = torch.rand(4, 3, generator=generator(0)) * 2
+    calibrate(net, x, right=True)
+    assert net.left.matrix.scaling.x_max == 1e-3
+    assert_close(net(x, right=True), software(x, right=True).expand(2, 4, 2), rtol=1e-3, scale=1.0)
+
+
+def test_a_deployed_network_is_a_module() -> None:
+    net = deploy(model(), chip(), program=EXACT)
+    assert isinstance(net, Deployed)
+    assert not net.eval().training
+    assert "on 'fc'" in repr(net)
