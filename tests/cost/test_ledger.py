@@ -1,5 +1,6 @@
 """The bill of one image of the five-layer CNN, against the same counted patch by patch, bit by bit."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -38,7 +39,7 @@ def inputs_of(net: mw.nn.Deployed, image: torch.Tensor) -> dict[str, torch.Tenso
     """`(vectors, lines)` V on the rows of each layer, with the voltages that 8 bits can say."""
     volts = {}
 
-    def keep(name: str):  # noqa: ANN202
+    def keep(name: str) -> Callable[..., None]:
         def hook(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
             x = inputs[0]
             lines = x if name == "fc" else torch.nn.functional.unfold(x, 3).mT.flatten(0, 1)
@@ -136,7 +137,7 @@ def test_nothing_is_counted_after_the_block() -> None:
 
 
 def test_area_is_shared_by_cells_and_adds_up() -> None:
-    chip, matrix = small_chip()
+    _, matrix = small_chip()
     costs = replace(COSTS, cell_area=1e-13)
     with ledger(matrix, costs=costs) as bill:
         pass

@@ -94,10 +94,10 @@ class DifferentialPair:
             return largest
         if self.clip == "mse":
             candidates = [largest * k / 100 for k in range(20, 101)]
-            return min(candidates, key=lambda w_max: float((self._round(weight, w_max) - weight).square().sum()))
+            return min(candidates, key=lambda w_max: float((self.rounded(weight, w_max) - weight).square().sum()))
         return float(self.clip)
 
-    def _round(self, weight: torch.Tensor, w_max: float) -> torch.Tensor:
+    def rounded(self, weight: torch.Tensor, w_max: float) -> torch.Tensor:
         """Weights as they can be stored: cut at `w_max`, and rounded where there are levels."""
         cut = weight.clamp(-w_max, w_max)
         if self.levels is None:
@@ -108,14 +108,14 @@ class DifferentialPair:
     def quantise(self, weight: torch.Tensor, array: Array) -> torch.Tensor:
         """`weight` as its ideal conductances would give it back: what the 15-level network is."""
         low, high = self.window(array)
-        return self._round(weight.detach(), (high - low) / self.g_per_w(weight, array))
+        return self.rounded(weight.detach(), (high - low) / self.g_per_w(weight, array))
 
     def to_conductance(
         self, weight: torch.Tensor, placement: Placement, *, g_per_w: float, array: Array
     ) -> torch.Tensor:
         """Targets `(..., row lines, column lines)` S of `weight` `(..., out, in)`."""
         low, high = self.window(array)
-        w = self._round(weight.detach(), (high - low) / g_per_w).mT[..., :, None, :, None]
+        w = self.rounded(weight.detach(), (high - low) / g_per_w).mT[..., :, None, :, None]
         sign = placement.gain(w).sign()
         cells = low + (w * sign).clamp_min(0) * g_per_w
         return cells.flatten(-2).flatten(-3, -2)

@@ -17,7 +17,7 @@ class FreeSpace:
 
     def take(self, rows: int, cols: int) -> tuple[int, int] | None:
         """Take a free `rows` x `cols` rectangle; its corner (row, col), or None if there is none."""
-        if rows > self._free.shape[0] or cols > self._free.shape[1]:
+        if rows > self._free.shape[0] or cols > self._free.shape[1] or rows * cols > np.count_nonzero(self._free):
             return None
         n_free = np.pad(self._free, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)  # summed-area table
         inside = n_free[rows:, cols:] - n_free[:-rows, cols:] - n_free[rows:, :-cols] + n_free[:-rows, :-cols]

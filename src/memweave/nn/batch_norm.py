@@ -63,7 +63,7 @@ def fold_batch_norm(model: torch.nn.Module, x: torch.Tensor) -> torch.nn.Module:
         layer, norm = twin.get_submodule(layer_name), twin.get_submodule(norm_name)
         scale, mean, beta = _affine(norm)
         with torch.no_grad():
-            layer.weight.mul_(_by_channel(scale, layer.weight))  # type: ignore[operator, arg-type, union-attr]
+            layer.weight.mul_(_by_channel(scale, layer.weight))  # type: ignore[operator, arg-type]
             bias = torch.zeros_like(mean) if layer.bias is None else layer.bias
             layer.bias = torch.nn.Parameter((bias - mean) * scale + beta)  # type: ignore[operator]
         parent, _, leaf = norm_name.rpartition(".")
@@ -93,11 +93,11 @@ def per_channel_scale(model: torch.nn.Module, x: torch.Tensor) -> torch.nn.Modul
         assert norm.running_var is not None
         weight = layer.weight
         with torch.no_grad():
-            largest = weight.abs().flatten(1).amax(1)  # type: ignore[operator, union-attr]
+            largest = weight.abs().flatten(1).amax(1)  # type: ignore[operator]
             scale = torch.where(largest > 0, largest.max() / largest, 1.0)
-            weight.mul_(_by_channel(scale, weight))  # type: ignore[operator, arg-type, union-attr]
+            weight.mul_(_by_channel(scale, weight))  # type: ignore[operator, arg-type]
             if layer.bias is not None:
-                layer.bias.mul_(scale)  # type: ignore[operator, union-attr]
+                layer.bias.mul_(scale)  # type: ignore[operator]
             norm.running_mean.mul_(scale)
             norm.running_var.add_(norm.eps).mul_(scale.square()).sub_(norm.eps)
     return twin
@@ -107,8 +107,8 @@ def per_channel_scale(model: torch.nn.Module, x: torch.Tensor) -> torch.nn.Modul
 def recalibrate_batch_norm(model: torch.nn.Module, batches: Iterable[torch.Tensor]) -> None:
     """Take the running statistics of all batch norms anew, as plain means over `batches`.
 
-    Cells differ from their targets, so the activations that reach a batch norm have other means and variances than those
-    it was trained with. This measures them, by forward passes of training images; weights and affine parameters stay.
+    Cells differ from their targets, so the activations that reach a batch norm have other means and variances than
+    those it was trained with. This measures them, by forward passes of training images; weights and affine parameters stay.
 
     Args:
         model: a network, deployed or not. Chips worked on side by side share their digital parts, so their statistics
@@ -144,7 +144,7 @@ def _checked_pairs(model: torch.nn.Module, x: torch.Tensor) -> list[tuple[str, s
 
 
 def _affine(norm: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """gamma / sigma, mean, beta of a batch norm at rest."""
+    """Gain (gamma / sigma), mean and beta of a batch norm at rest."""
     assert isinstance(norm, _BATCH_NORMS)
     assert norm.running_mean is not None
     assert norm.running_var is not None

@@ -62,7 +62,8 @@ class ResNet(torch.nn.Module):
     def features(self, x: torch.Tensor, group: int = 0) -> torch.Tensor:
         """`(n, 64)`: what the last layer sees."""
         x = F.relu(self.bn1(self.first[group](x)))
-        return self.layer3(self.layer2(self.layer1(x))).mean(dim=(2, 3))
+        features: torch.Tensor = self.layer3(self.layer2(self.layer1(x))).mean(dim=(2, 3))
+        return features
 
     def forward(self, x: torch.Tensor, group: int = 0) -> torch.Tensor:
         """Images through one copy of the first convolution and the shared rest."""
