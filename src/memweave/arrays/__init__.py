@@ -5,6 +5,7 @@ from memweave.arrays.activity import Activity
 from memweave.arrays.adc import ADC
 from memweave.arrays.dac import DAC
 from memweave.arrays.metering import UNASSIGNED, Meter, Usage
+from memweave.arrays.periphery import Periphery, yao2020_macro
 from memweave.arrays.placement import Placement, Tile, cells_of
 from memweave.arrays.protocol import Array
 from memweave.arrays.simulated import SimulatedArray
@@ -19,6 +20,7 @@ __all__ = [
     "Array",
     "Meter",
     "Passive",
+    "Periphery",
     "Placement",
     "SimulatedArray",
     "Tile",
@@ -26,4 +28,5 @@ __all__ = [
     "Usage",
     "Wires",
     "cells_of",
+    "yao2020_macro",
 ]

@@ -40,7 +40,7 @@ class DAC:
     @property
     def v_step(self) -> float:
         """V, between neighbouring codes."""
-        codes = 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1
+        codes: int = 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1
         return self.v_max / codes
 
     def codes(self, v: torch.Tensor) -> torch.Tensor:

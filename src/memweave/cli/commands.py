@@ -13,10 +13,17 @@ import typer
 from memweave.cli.claims import claims
 from memweave.cli.console import print_error
 from memweave.cli.listing import list_experiments
+from memweave.cli.netlist import netlist
 from memweave.cli.report import report
 from memweave.cli.run import run
 
-COMMANDS: dict[str, Callable[..., None]] = {"list": list_experiments, "run": run, "claims": claims, "report": report}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_experiments,
+    "run": run,
+    "claims": claims,
+    "report": report,
+    "netlist": netlist,
+}
 
 app = typer.Typer(
     name="memweave",

@@ -4,6 +4,7 @@ from memweave.nn.binary import AlwaysOn, BinaryStep, ErrorLoss, MarginError, Thr
 from memweave.nn.calibrate import calibrate
 from memweave.nn.conv import Conv2d, patches
 from memweave.nn.conv_lstm import ConvLSTM, ConvLSTMCell
+from memweave.nn.converters import calibrate_converters
 from memweave.nn.deploy import Deployed, OnChip, deploy
 from memweave.nn.linear import Linear
 from memweave.nn.lstm import LSTMCell
@@ -26,6 +27,7 @@ __all__ = [
     "ThresholdError",
     "array_product",
     "calibrate",
+    "calibrate_converters",
     "deploy",
     "fold_chips",
     "matrix_of",
