@@ -10,7 +10,6 @@ from memweave.experiments import (
     Experiment,
     NotWorseThan,
     Task,
-    mean_rate_difference_of,
     mean_rate_of,
     register,
 )
@@ -66,7 +65,7 @@ EXPERIMENT = register(
                 accept=NotWorseThan(margin=0.01),
                 needs=NEEDS,
             ),
-            plan.gain_claim(0.0197, mean_rate_difference_of("after", "before", "n_test")),
+            plan.recovery_claim(gain=0.0197, error_left=0.0417),
         ),
         assumptions=(
             *plan.ASSUMPTIONS,
