@@ -51,7 +51,7 @@ def test_every_cell_of_every_copy(lines: Any, copies: tuple[int, int]) -> None:
     """An asymmetric weight: which line carries what, with the cell that a sign does not need at the lowest level."""
     weight = torch.tensor([[0.5, -1.0, 0.0], [0.25, 0.75, -0.125]], dtype=torch.float64)  # two outputs, three inputs
     mapping = DifferentialPair(lines=lines, copies=copies)
-    g, placement = conductances(mapping, weight)
+    g, _ = conductances(mapping, weight)
     n_rows, n_cols = (2 * copies[0], copies[1]) if lines == "rows" else (copies[0], 2 * copies[1])
     assert g.shape == (3 * n_rows, 2 * n_cols)
     for line_in in range(3 * n_rows):
@@ -154,5 +154,5 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
 
 
 def test_a_window_the_wrong_way_round() -> None:
-    with pytest.raises(OutOfRangeError, match="`g_high` must be > g_low = 2.1e-05 S"):
+    with pytest.raises(OutOfRangeError, match=r"`g_high` must be > g_low = 2\.1e-05 S"):
         DifferentialPair(g_low=21e-6).window(ARRAY)

@@ -46,7 +46,7 @@ def compare(
     """Forward, and the gradients of image, weight and bias, chip by chip."""
     arguments: dict[str, Any] = {"kernel_size": 3} | geometry
     chips = () if n_chips is None else (n_chips,)
-    ours = Conv2d(2, 3, **arguments, bias=bias, chip=chip(n_chips), name="c", **options).double()
+    ours = Conv2d(2, 3, **arguments, bias=bias, chip=chip(n_chips), name="c", **options)
     weight, offset = randn(*ours.weight.shape, seed=1), randn(*chips, 3, seed=2)
     ours.program(weight, EXACT)
     if bias:

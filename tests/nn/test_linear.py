@@ -27,7 +27,7 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def layer(n_chips: int | None = None, **options: Any) -> Linear:
     """5 to 3, with other weights and biases on every chip."""
-    made = Linear(5, 3, chip=chip(n_chips), name="fc", **options).double()
+    made = Linear(5, 3, chip=chip(n_chips), name="fc", **options)
     chips = () if n_chips is None else (n_chips,)
     made.program(randn(*chips, 3, 5, seed=1), EXACT)
     if made.bias is not None:

@@ -113,7 +113,9 @@ class Conv2d(torch.nn.Module):
             corners=corners,
         )
         self.weight = ArrayWeight(self.matrix, (out_channels, in_channels, *self.kernel_size))
-        self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, out_channels)) if bias else None
+        self.bias = (
+            torch.nn.Parameter(torch.zeros(*chip.chips, out_channels, dtype=self.weight.dtype)) if bias else None
+        )
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write `weight` `(out, in, kernel height, kernel width)`, with or without chips, and read it back."""

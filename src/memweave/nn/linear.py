@@ -57,7 +57,9 @@ class Linear(torch.nn.Module):
             corners=corners,
         )
         self.weight = ArrayWeight(self.matrix, (out_features, in_features))
-        self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, out_features)) if bias else None
+        self.bias = (
+            torch.nn.Parameter(torch.zeros(*chip.chips, out_features, dtype=self.weight.dtype)) if bias else None
+        )
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write `weight` `(out, in)` or `(*chips, out, in)` to the cells, and read it back."""
