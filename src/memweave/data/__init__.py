@@ -1,6 +1,7 @@
 """Data sets for the experiments: embedded digits, MNIST, MNIST sequences, CIFAR-10; verified, split, deterministic."""
 
 from memweave.data.cifar10 import normalised
+from memweave.data.files import search_folders
 from memweave.data.loading import DATASETS, load
 from memweave.data.split import Dataset, Split
 from memweave.data.wang2019 import digit_sequences, wang2019_digits, wang2019_sequences
@@ -12,6 +13,7 @@ __all__ = [
     "digit_sequences",
     "load",
     "normalised",
+    "search_folders",
     "wang2019_digits",
     "wang2019_sequences",
 ]

@@ -2,12 +2,14 @@
 
 import copy
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 
 from memweave.base import MemweaveError
 from memweave.nn.deploy import Deployed
 
+M = TypeVar("M", bound=torch.nn.Module)
 _Layer = torch.nn.Conv2d | torch.nn.Linear
 _BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
 
@@ -44,7 +46,7 @@ def batch_norm_pairs(model: torch.nn.Module, x: torch.Tensor) -> list[tuple[str,
     return pairs
 
 
-def fold_batch_norm(model: torch.nn.Module, x: torch.Tensor) -> torch.nn.Module:
+def fold_batch_norm(model: M, x: torch.Tensor) -> M:
     """A copy of `model`, for inference, whose batch norms are folded into the layers before them.
 
     w' = w gamma / sigma, b' = (b - mean) gamma / sigma + beta; the batch norm becomes an identity. One scale for the
@@ -71,7 +73,7 @@ def fold_batch_norm(model: torch.nn.Module, x: torch.Tensor) -> torch.nn.Module:
     return twin
 
 
-def per_channel_scale(model: torch.nn.Module, x: torch.Tensor) -> torch.nn.Module:
+def per_channel_scale(model: M, x: torch.Tensor) -> M:
     """The same network, with every output channel before a batch norm stretched to the layer's largest weight.
 
     The batch norm takes the factor back: w' = w s, mean' = mean s, and var' so that sigma' = sigma s. On a chip each
@@ -108,7 +110,8 @@ def recalibrate_batch_norm(model: torch.nn.Module, batches: Iterable[torch.Tenso
     """Take the running statistics of all batch norms anew, as plain means over `batches`.
 
     Cells differ from their targets, so the activations that reach a batch norm have other means and variances than
-    those it was trained with. This measures them, by forward passes of training images; weights and affine parameters stay.
+    those it was trained with. This measures them, by forward passes of training images; weights and affine
+    parameters stay.
 
     Args:
         model: a network, deployed or not. Chips worked on side by side share their digital parts, so their statistics

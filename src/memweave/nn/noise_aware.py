@@ -1,8 +1,7 @@
 """Training for a chip before there is one: quantisation and write errors in the forward pass of any torch loop."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack, contextmanager
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -68,7 +67,7 @@ class NoiseAware(torch.nn.Module):
             y: torch.Tensor = torch.func.functional_call(self.model, self.perturbed(), args, kwargs)
         return y
 
-    def perturbed(self) -> Mapping[str, torch.Tensor]:
+    def perturbed(self) -> dict[str, torch.Tensor]:
         """The weights of one forward pass by name, differentiable with respect to the model's."""
         return {f"{name}.weight": self._perturb(name, layer.weight) for name, layer in self._layers()}
 

@@ -2,7 +2,7 @@
 
 from memweave.plot.floor_plan import floor_plan
 from memweave.plot.timeline import timeline
-from memweave.plot.waterfall import waterfall
 from memweave.plot.voltage_drop import voltage_drop
+from memweave.plot.waterfall import waterfall
 
-__all__ = ["floor_plan", "voltage_drop", "timeline", "waterfall"]
+__all__ = ["floor_plan", "timeline", "voltage_drop", "waterfall"]

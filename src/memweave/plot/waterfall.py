@@ -1,0 +1,34 @@
+"""Parts that add up: a bar each, each standing where the last one ended."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def waterfall(parts: Mapping[str, float], *, ylabel: str) -> "Figure":
+    """Parts from left to right, the largest first, and their sum.
+
+    Args:
+        parts: by name; zeros are left out.
+        ylabel: what they are and in which unit.
+    """
+    from matplotlib.figure import Figure
+
+    shown = {name: value for name, value in sorted(parts.items(), key=lambda part: -part[1]) if value}
+    total = sum(shown.values())
+    figure = Figure(figsize=(6.4, 0.9 + 0.3 * (len(shown) + 1)), layout="constrained")
+    axes = figure.subplots()
+    reached = 0.0
+    for at, (_, value) in enumerate(shown.items()):
+        axes.barh(at, value, left=reached, color="#4c72b0")
+        axes.annotate(f" {value:.3g} ({value / total:.1%})", (reached + value, at), va="center", fontsize=7)
+        reached += value
+    axes.barh(len(shown), total, color="0.5")
+    axes.annotate(f" {total:.4g}", (total, len(shown)), va="center", fontsize=7)
+    axes.set_yticks(range(len(shown) + 1), [*shown, "total"], fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlim(0, total * 1.22)
+    axes.set_xlabel(ylabel)
+    return figure
