@@ -1,0 +1,60 @@
+"""`memweave netlist`: what ngspice makes of the file, against the solver."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from memweave.arrays.wires import Wires, effective_conductance
+from memweave.cli import main
+from tests.helpers import assert_close
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["netlist", *arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
+@pytest.mark.parametrize("suffix", [".csv", ".npy"])
+def test_ngspice_agrees_with_the_solver(tmp_path: Path, suffix: str) -> None:
+    g = np.random.default_rng(0).uniform(1e-6, 1e-4, (5, 3))
+    v = np.array([0.1, -0.2, 0.0, 0.05, 0.2])
+    for name, values in (("g", g), ("v", v)):
+        path = tmp_path / f"{name}{suffix}"
+        np.save(path, values) if suffix == ".npy" else np.savetxt(path, values, delimiter=",", fmt="%.17g")
+    out = tmp_path / "tile.cir"
+    wires = ["--r-row", "20 Ohm", "--r-col", "0.03 kOhm", "--r-driver", "100 Ohm", "--r-sense", "5 Ohm"]
+    inputs = str(tmp_path / f"v{suffix}")
+    assert run(str(tmp_path / f"g{suffix}"), "--inputs", inputs, *wires, "--r-cell", "50 Ohm", "--out", str(out)) == 0
+    printed = subprocess.run(["ngspice", "-b", str(out)], capture_output=True, text=True, check=False).stdout
+    currents = [float(x) for x in re.findall(r"i\(vsense\d+\) = (\S+)", printed)]
+    g_eff = effective_conductance(
+        torch.from_numpy(g), Wires(r_row=20.0, r_col=30.0, r_driver=100.0, r_sense=5.0), r_cell=50.0
+    )
+    assert_close(currents, torch.from_numpy(v) @ g_eff, rtol=1e-6)
+
+
+def test_random_cells_stay_in_their_window(tmp_path: Path) -> None:
+    out = tmp_path / "tile.cir"
+    assert (
+        run("--rows", "3", "--cols", "2", "--g-min", "4 uS", "--g-max", "5 uS", "--seed", "3", "--out", str(out)) == 0
+    )
+    ohms = [float(x) for x in re.findall(r"^Rg\S+ \S+ \S+ (\S+)$", out.read_text(), re.MULTILINE)]
+    assert len(ohms) == 6
+    assert all(4e-6 <= 1 / x <= 5e-6 for x in ohms)
+
+
+def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = tmp_path / "words.csv"
+    words.write_text("a,b\n")
+    assert run(str(words)) == 1
+    assert "must be a table of numbers" in capsys.readouterr().err
+    assert run("--r-row", "1") == 1
+    assert "`r_row` must be a quantity in Ohm" in capsys.readouterr().err
+    assert run(str(tmp_path / "none.csv")) == 1
