@@ -6,8 +6,8 @@
     OMP_NUM_THREADS=1 python benchmarks/wires.py --calibrate   the parts that `choose_method` weighs
 
 One thread, float64; conductances are log-uniform from 1 to 100 uS, wires 1 Ohm a segment (`--ohm`). Times are the
-best of several runs, in processor seconds: what an idle core would take, whatever else the machine was doing. badcrossbar takes
-part where it is installed; it and the sparse direct solver stand for the node-by-node way. `error` is the largest
+best of several runs, in processor seconds, so that other work on the machine counts little. badcrossbar
+takes part where it is installed; it and the sparse direct solver stand for the node-by-node way. `error` is the largest
 relative difference of a column current from the folded matrix's.
 """
 

@@ -72,7 +72,9 @@ def test_dead_rows_columns_and_cells(name: str) -> None:
 
 def test_no_wires_is_the_ideal_product() -> None:
     g = conductances(4, 3)
-    assert torch.equal(effective_conductance(g, WIRES["nothing"]), g)
+    g_eff = effective_conductance(g, WIRES["nothing"])
+    assert torch.equal(g_eff, g)
+    assert g_eff.data_ptr() != g.data_ptr()
     assert_close(solve_currents(g, voltages(4), WIRES["nothing"]), voltages(4) @ g, rtol=1e-14)
 
 

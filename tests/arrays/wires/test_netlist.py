@@ -35,7 +35,10 @@ def test_ngspice_finds_the_same_currents(name: str, tmp_path: Path) -> None:
 
 
 @needs_ngspice
-@pytest.mark.parametrize(("rows", "cols", "r_wire"), [(1, 9, 0.1), (17, 1, 100.0), (40, 64, 5.0)])
+@pytest.mark.parametrize(
+    ("rows", "cols", "r_wire"),
+    [(1, 9, 0.1), (17, 1, 100.0), (14, 20, 5.0), pytest.param(40, 64, 5.0, marks=pytest.mark.slow)],
+)
 def test_ngspice_on_other_sizes(rows: int, cols: int, r_wire: float, tmp_path: Path) -> None:
     g, v_row = conductances(rows, cols), voltages(rows)
     around = Wires(r_row=r_wire, r_col=2 * r_wire, r_driver=10.0)

@@ -14,12 +14,12 @@ Method = Literal["fold", "cg"]
 
 # Seconds on one core of a server processor in float64, fitted to `benchmarks/wires.py --calibrate`. Only their ratios
 # matter, and where the methods are close a wrong choice costs little.
-_FOLD_CALLS = 150e-6  # each line of each batch of chips: calls
-_FOLD_CUBE = 2e-10  # each line of each chip, and cube of the shorter side: factorization and products
+_FOLD_CALLS = 200e-6  # each line of each batch of chips: calls
+_FOLD_CUBE = 1.8e-10  # each line of each chip, and cube of the shorter side: factorization and products
 _FOLD_BATCH = 2**16  # numbers in the matrices of one batch
 _CG_START = 1e-3  # a solve: preparation
 _CG_CALLS = 100e-6  # each step of each group of inputs: calls
-_CG_CELL = 15e-9  # each step of each input, and cell: passes over memory
+_CG_CELL = 30e-9  # each step of each input, and cell: passes over memory
 _CG_GROUP = 2**18  # cells in one group
 
 

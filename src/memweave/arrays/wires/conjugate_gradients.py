@@ -108,9 +108,10 @@ def solve_cells(
     i_cell = _solve_groups(problem, wires, tolerance, max_steps, lambda i_cell: i_cell)
     rows, cols = g.shape[-2:]
     v_pair = problem.v_row[..., :, None] - problem.v_col[..., None, :] - wire_drop(wires, rows, cols, i_cell)(i_cell)
-    v_cell = problem.share[:, None] * v_pair
     shape = (*problem.shape, rows, cols)
-    return CellSolution(v_cell.reshape(shape), i_cell.reshape(shape))
+    share = 1 / (1 + g.to(v_pair) * r_cell)  # of a cell's voltage, what stays on its memristor
+    share = share if v_row.ndim == 1 else share[..., None, :, :]
+    return CellSolution(share * v_pair.reshape(shape), i_cell.reshape(shape))
 
 
 def wire_drop(wires: Wires, rows: int, cols: int, like: torch.Tensor) -> Operator:
@@ -133,8 +134,9 @@ def conjugate_gradients(operator: Operator, b: torch.Tensor, limit: torch.Tensor
     """
     x, residual, direction = torch.zeros_like(b), b.clone(), b.clone()
     size = _dot(residual, residual)
+    limit = limit**2
     for _ in range(max_steps):
-        active = size > limit**2
+        active = size > limit
         if not bool(active.any()):
             break
         image = operator(direction)
@@ -155,7 +157,6 @@ class _Problem(NamedTuple):
     """A solve's arguments in float64, their leading dimensions folded into one of chips and one of inputs."""
 
     g: torch.Tensor  # (chips, rows, cols), series resistance included
-    share: torch.Tensor  # (chips, rows, cols), the part of a cell's voltage that stays on its memristor
     v_row: torch.Tensor  # (chips, inputs, rows)
     v_col: torch.Tensor  # (chips, inputs, cols)
     shape: torch.Size  # leading dimensions of the result
@@ -165,7 +166,6 @@ def _problem(
     g: torch.Tensor, v_row: torch.Tensor, v_col: torch.Tensor | None, r_cell: torch.Tensor | float
 ) -> _Problem:
     g_series = series_conductance(g, r_cell)
-    share = 1 / (1 + g.to(g_series) * r_cell)
     rows, cols = g.shape[-2:]
     check_inputs(v_row, rows)
     v_row = v_row.to(g_series)
@@ -182,7 +182,6 @@ def _problem(
     inputs = shape[len(chips) :].numel()
     return _Problem(
         g_series.expand(*chips, rows, cols).reshape(-1, rows, cols),
-        share.expand(*chips, rows, cols).reshape(-1, rows, cols),
         v_row.expand(*shape, rows).reshape(-1, inputs, rows),
         v_col.reshape(-1, inputs, cols),
         shape,
@@ -206,7 +205,7 @@ def _solve_groups(
     n_chips = max(1, budget // n_inputs)
 
     chips: list[torch.Tensor] = []
-    for g, v_rows, v_cols in zip(*(part.split(n_chips) for part in problem[:1] + problem[2:4]), strict=True):
+    for g, v_rows, v_cols in zip(*(part.split(n_chips) for part in problem[:3]), strict=True):
         inputs: list[torch.Tensor] = []
         for v_row, v_col in zip(v_rows.split(n_inputs, 1), v_cols.split(n_inputs, 1), strict=True):
             v_open = v_row[..., :, None] - v_col[..., None, :]

@@ -69,7 +69,7 @@ def effective_conductance(g: torch.Tensor, wires: Wires, *, r_cell: torch.Tensor
     """
     g = series_conductance(g, r_cell)
     if wires.ideal:
-        return g
+        return g.clone()  # not the caller's own tensor, which may be written to later
     rows, cols = g.shape[-2:]
     flat = g.reshape(-1, rows, cols)
     row_line, col_line = wires.row_line(cols), wires.col_line(rows)

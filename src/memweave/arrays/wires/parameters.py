@@ -66,8 +66,9 @@ def check_conductances(g: torch.Tensor) -> None:
         raise ShapeError(
             f"`g` must have the shape (..., rows, cols) with at least one row and column, but has {tuple(g.shape)}"
         )
-    bad = ~(g.detach() >= 0) | torch.isinf(g.detach())  # `~(g >= 0)` is true for NaN as well
-    if bool(bad.any()):
+    low, high = torch.aminmax(g.detach())
+    if not (low >= 0 and high < torch.inf):  # false for NaN as well
+        bad = ~(g.detach() >= 0) | torch.isinf(g.detach())
         where = tuple(bad.nonzero()[0].tolist())
         raise OutOfRangeError(
             f"`g` must be finite and >= 0 S everywhere, but is {g[where].item()!r} at {where} ({int(bad.sum())} such)"
@@ -96,7 +97,7 @@ def series_conductance(g: torch.Tensor, r_cell: torch.Tensor | float) -> torch.T
     else:
         check_non_negative("r_cell", r_cell, "Ohm")
     g = g.to(torch.float64)
-    return g / (1 + g * r_cell)
+    return g if isinstance(r_cell, float) and r_cell == 0 else g / (1 + g * r_cell)
 
 
 def check_inputs(v_row: torch.Tensor, rows: int) -> None:
