@@ -123,9 +123,9 @@ def _draw(rows: Sequence[Row]) -> "Figure | None":
     left.set_xlabel("minutes after tuning (1: at once)")
     left.set_ylabel("test accuracy (%)")
     left.legend(frameon=False)
-    for point, colour, label in ((points[0], "0.6", "at once"), (points[-1], "#4c72b0", "30 days")):
+    for point, aside, colour, label in ((points[0], -0.15, "0.6", "at once"), (points[-1], 0.15, "#4c72b0", "30 days")):
         right.errorbar(
-            point["levels"],
+            np.array(point["levels"]) + aside,
             np.array(point["means"]) * 1e6,
             np.array(point["spreads"]) * 1e6,
             fmt="o",
