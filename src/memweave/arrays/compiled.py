@@ -48,13 +48,16 @@ def lend(array: Array) -> Iterator[LentCells]:
     """Open the cells of `array`; afterwards its matrices are folded anew and its counters include the loan.
 
     Raises:
-        OutOfRangeError: the array is not simulated, its drivers have a converter, its reads are noisy, or its law has
-            no compiled form.
+        OutOfRangeError: the array is not simulated, has wires, converters, access devices or meters, its reads are
+            noisy, or its law has no compiled form.
     """
     if not isinstance(array, SimulatedArray):
         raise OutOfRangeError(f"`array` must be simulated to be compiled, but is a {type(array).__name__}")
-    if array.dac is not None or array.device.read_noise(array._state) is not None:
-        raise OutOfRangeError("`array` must have exact drivers and exact reads to be compiled, but has not")
+    parts = {"dac": array.dac, "adc": array.adc, "wires and access": array._wiring, "meters": array.meters or None}
+    if found := [name for name, part in parts.items() if part is not None]:
+        raise OutOfRangeError(f"`array` must be bare to be compiled, but has {', '.join(found)}")
+    if array.device.read_noise(array._state) is not None:
+        raise OutOfRangeError("`array` must have exact reads to be compiled, but its cells are noisy")
     steps = steps_of(array.device, array._state)
     n_bins = steps.offset.shape[1]
     dtype = steps.g.numpy().dtype.type
@@ -73,7 +76,7 @@ def lend(array: Array) -> Iterator[LentCells]:
         array.activity.n_set += lent.n_set
         array.activity.n_reset += lent.n_reset
         array.activity.n_reads += lent.n_reads
-        array._folded.clear()
+        array._forget()
 
 
 def pair_cells(array: Array, placement: Placement) -> NDArray[np.int32]:

@@ -38,6 +38,7 @@ class AffineCell:
         trains: "exact" sends n pulses one by one, each kept in the window; "merged" draws the sum of a train once,
             from its mean and variance, and keeps only that in the window: right while a train is short against the
             window, and as fast as one pulse.
+        g_fresh: S, where fresh cells stand; None is `g_min`.
 
     Raises:
         OutOfRangeError: a step has the wrong sign or is larger than the window.
@@ -49,6 +50,7 @@ class AffineCell:
     reset_step: tuple[float, float]
     sigma: float = 0.0
     trains: Literal["exact", "merged"] = "exact"
+    g_fresh: float | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -65,9 +67,10 @@ class AffineCell:
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> ConductanceState:
-        """All cells at `g_min`."""
+        """All cells at `g_fresh`."""
         del generator
-        return ConductanceState(torch.full(tuple(shape), self.g_min, dtype=dtype))
+        g = self.g_min if self.g_fresh is None else self.g_fresh
+        return ConductanceState(torch.full(tuple(shape), g, dtype=dtype))
 
     def conductance(self, state: ConductanceState) -> torch.Tensor:
         """S."""

@@ -1,7 +1,8 @@
 """Device tables of Zhang et al., Science 381, 1205 (2023) (STELLAR): window 2-20 uS in ten bins of 1.8 uS.
 
 Facts of the authors' public code: mean steps by bin for five levels of non-linearity and nine combinations of SET
-and RESET size, and the measured cycle-to-cycle noise, about ten times the mean step.
+and RESET size, and the measured cycle-to-cycle noise, about ten times the mean step. Fresh cells stand in
+the middle of the window, as in that code.
 """
 
 from memweave.base import OutOfRangeError, check_non_negative
@@ -72,5 +73,5 @@ def _table(up: tuple[float, ...], down: tuple[float, ...], noise: float) -> Puls
         reset_mean=tuple(step * 1e-9 for step in down),
         set_spread=tuple(c / _SET_DIVISOR * to_sigma for c in _SET_NOISE),
         reset_spread=tuple(c / _RESET_DIVISOR * to_sigma for c in _RESET_NOISE),
-        g_fresh=(G_MIN, G_MIN),
+        g_fresh=((G_MIN + G_MAX) / 2,) * 2,
     )

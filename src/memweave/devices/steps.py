@@ -76,6 +76,8 @@ def _(law: WithD2D, state: SpreadState) -> Steps:
 @steps_of.register
 def _(law: WithStuckCells, state: StuckState) -> Steps:
     inner = steps_of(law.law, state.inner)
+    # What the law holds under a stuck value is never seen, so it may hold that value.
+    inner.g[state.stuck] = state.g_stuck[state.stuck]
     return inner._replace(factor=inner.factor.masked_fill(state.stuck, 0.0))
 
 

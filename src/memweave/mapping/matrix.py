@@ -6,7 +6,7 @@ import torch
 
 from memweave.base import check_shape
 from memweave.mapping.chip import Chip, Corner
-from memweave.mapping.differential import DifferentialPair
+from memweave.mapping.protocol import WeightMapping
 from memweave.mapping.scaling import InputScaling, PerSampleScaling
 from memweave.programming import Write, WriteReport
 
@@ -32,7 +32,7 @@ class Matrix:
         name: str,
         shape: tuple[int, int],
         *,
-        mapping: DifferentialPair,
+        mapping: WeightMapping,
         scaling: InputScaling | None = None,
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,
@@ -81,11 +81,11 @@ class Matrix:
         v_col, v_per_y = PerSampleScaling().to_voltage(y, self.chip.array.v_read)
         return self.chip.array.read_transposed(v_col, self.placement) / (v_per_y * self.g_per_w)
 
-    def shift(self, dw: torch.Tensor, selected: torch.Tensor, write: Write) -> WriteReport:
-        """Move the selected weights by `dw`, each pair half up and half down, from where they are measured to be.
+    def shift(self, dg: torch.Tensor, selected: torch.Tensor, write: Write) -> WriteReport:
+        """Move the selected pairs' differences by `dg`, half up and half down, from where they are measured to be.
 
         Args:
-            dw: `(*chips, out, in)`.
+            dg: `(*chips, out, in)` S.
             selected: bool, same shape: which weights are written; no other cell is touched.
             write: closed-loop write to the new analogue targets, which are kept in the mapping's window.
 
@@ -93,8 +93,8 @@ class Matrix:
             The bill, with tensors of the shape (cells written,).
         """
         low, high = self.mapping.window(self.chip.array)
-        lines = self.mapping.split(dw * self.g_per_w, self.placement)
-        chosen = self.mapping.split(selected.to(dw.dtype), self.placement) != 0
+        lines = self.mapping.split(dg, self.placement)
+        chosen = self.mapping.split(selected.to(dg.dtype), self.placement) != 0
         at = self.cells[chosen]
         target = (self.chip.array.readout(at) + lines[chosen]).clamp(low, high)
         return write(self.chip.array, at, target)

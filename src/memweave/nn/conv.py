@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from memweave.base import OutOfRangeError, ShapeError, check_integer, check_shape
-from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix
+from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, WeightMapping
 from memweave.nn.convolution import Geometry, array_convolution
 from memweave.nn.linear import add_bias
 from memweave.nn.weight import ArrayWeight
@@ -84,7 +84,7 @@ class Conv2d(torch.nn.Module):
         *,
         chip: Chip,
         name: str,
-        mapping: DifferentialPair | None = None,
+        mapping: WeightMapping | None = None,
         scaling: InputScaling | None = None,
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from memweave.base import MemweaveError, OutOfRangeError, UnplaceableLayerError
-from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, PerSampleScaling
+from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, PerSampleScaling, WeightMapping
 from memweave.nn.conv import Conv2d
 from memweave.nn.linear import Linear
 from memweave.nn.lstm import LSTMCell
@@ -27,7 +27,7 @@ class OnChip:
         program: how its cells are written; None here and in `deploy` leaves them as they are.
     """
 
-    mapping: DifferentialPair | None = None
+    mapping: WeightMapping | None = None
     scaling: Callable[[], InputScaling] | None = None
     tile_rows: int | None = None
     arrays: Sequence[int] | None = None
@@ -117,7 +117,7 @@ def deploy(
     chip: Chip,
     *,
     program: Write | None,
-    mapping: DifferentialPair | None = None,
+    mapping: WeightMapping | None = None,
     scaling: Callable[[], InputScaling] = PerSampleScaling,
     layers: Mapping[str, OnChip] | None = None,
     digital: Sequence[str] = (),

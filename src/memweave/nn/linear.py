@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from memweave.base import OutOfRangeError, check_integer, check_shape
-from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix
+from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, WeightMapping
 from memweave.nn.product import array_product, fold_chips, unfold_chips
 from memweave.nn.weight import ArrayWeight
 from memweave.programming import Write, WriteReport
@@ -33,7 +33,7 @@ class Linear(torch.nn.Module):
         *,
         chip: Chip,
         name: str,
-        mapping: DifferentialPair | None = None,
+        mapping: WeightMapping | None = None,
         scaling: InputScaling | None = None,
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,

@@ -179,7 +179,7 @@ def _sign_chip(
 ) -> tuple[int, int, int]:
     """One sample on one chip: forward, error, transposed read, both updates. Returns SETs, RESETs, errors."""
     margin, threshold, window = p
-    rows = np.nonzero(on)[0]
+    rows: Any = np.nonzero(on)[0]
     z1 = np.zeros(f1.shape[1], f1.dtype)
     for i in rows:
         z1 += f1[i]
@@ -196,15 +196,15 @@ def _sign_chip(
             e[j] = 1 if z2[j] / s2 < margin else 0
         else:
             e[j] = -1 if z2[j] / s2 >= -margin else 0
-    outputs = np.nonzero(e)[0]
+    outputs: Any = np.nonzero(e)[0]
     if len(outputs) == 0:
         return 0, 0, 0
     d = np.zeros(f1.shape[1], np.int64)
     for k in range(f1.shape[1]):
         if abs(z1[k] / s1) < window:
-            a = f2.dtype.type(0)
-            for j in outputs:
-                a += f2[k, j] * e[j]
+            a: Any = f2.dtype.type(0)
+            for output in outputs:
+                a += f2[k, output] * e[output]
             if abs(a / s2) > threshold:
                 d[k] = 1 if a > 0 else -1
     neurons = np.nonzero(d)[0]

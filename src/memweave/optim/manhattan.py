@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from memweave.base import check_fraction, check_positive
-from memweave.optim.pulses import check_on_chip, loss_of, moves, send_pulses, step_in_weight
+from memweave.optim.pulses import check_on_chip, loss_of, moves, send_pulses
 from memweave.programming import Write
 
 
@@ -40,6 +40,6 @@ class Manhattan(torch.optim.Optimizer):
             if group["write"] is None:
                 send_pulses(weight.matrix, direction)
             else:
-                dw = 2 * step_in_weight(weight.matrix, group["g_step"]) * direction
-                weight.matrix.shift(dw, direction != 0, group["write"])
+                dg = 2 * group["g_step"] * direction  # half for each cell of a pair
+                weight.matrix.shift(dg, direction != 0, group["write"])
         return loss

@@ -11,6 +11,7 @@ from memweave.mapping import Matrix
 from memweave.nn import ArrayWeight
 from memweave.optim.pulses import check_on_chip, loss_of, moves, round_stochastically, send_pulses, step_in_weight
 from memweave.optim.sign_pulse import polarity_of
+from memweave.programming import Write
 
 
 class TikiTakaV2(torch.optim.Optimizer):
@@ -27,7 +28,8 @@ class TikiTakaV2(torch.optim.Optimizer):
         g_step: S, the step of a pulse as the controller believes it.
         generator: of the rounding of A's pulses.
         every: steps between column reads.
-        n_zeroing: alternating pulse pairs that bring A's cells to their symmetry point; 0 trusts where they stand.
+        write: brings the cells of A to where a weight of 0 has them; None leaves them as fabricated.
+        n_zeroing: then, alternating pulse pairs that bring A's cells to their symmetry point; 0 for none.
         max_pulses: a train's greatest length.
 
     Source: Gokmen, Front. Artif. Intell. 4, 699148 (2021). Pulses are rounded at random in place of bit trains; one
@@ -43,6 +45,7 @@ class TikiTakaV2(torch.optim.Optimizer):
         g_step: float,
         generator: torch.Generator,
         every: int = 1,
+        write: Write | None = None,
         n_zeroing: int = 0,
         max_pulses: int = 31,
     ) -> None:
@@ -58,7 +61,7 @@ class TikiTakaV2(torch.optim.Optimizer):
         self.n_steps = 0
         for group in self.param_groups:
             for weight in group["params"]:
-                self.state[weight] = _fast_matrix(weight, n_zeroing)
+                self.state[weight] = _fast_matrix(weight, write, n_zeroing)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -79,7 +82,7 @@ class TikiTakaV2(torch.optim.Optimizer):
         matrix: Matrix = state["fast"]
         n_in = matrix.shape[1]
         column = (self.n_steps // group["every"]) % n_in
-        probe = torch.zeros(*matrix.chip.chips, 1, n_in)
+        probe = weight.new_zeros(*matrix.chip.chips, 1, n_in)
         probe[..., column] = 1.0
         read = matrix.matmul(probe)[..., 0, :] - state["reference"][..., column]
         filtered = state["filtered"]
@@ -91,12 +94,14 @@ class TikiTakaV2(torch.optim.Optimizer):
         send_pulses(weight.matrix, steps, only=polarity_of(self.n_steps // n_in, "alternate"))
 
 
-def _fast_matrix(weight: ArrayWeight, n_zeroing: int) -> dict[str, Any]:
+def _fast_matrix(weight: ArrayWeight, write: Write | None, n_zeroing: int) -> dict[str, Any]:
     """A beside the weight on the same chip, at its symmetry point, and an empty filter H."""
     slow = weight.matrix
     fast = Matrix(slow.chip, f"{slow.name}.fast", slow.shape, mapping=slow.mapping, scaling=slow.scaling)
+    if write is not None:
+        fast.program(torch.zeros(slow.shape, dtype=weight.dtype), write)
     fast.g_per_w = slow.g_per_w
-    up = torch.ones(*slow.chip.chips, *slow.shape)
+    up = torch.ones(*slow.chip.chips, *slow.shape, dtype=weight.dtype)
     for _ in range(n_zeroing):
         # Each cell gets both polarities: a step up sets g_pos and resets g_neg, a step down the reverse.
         for polarity in (SET, RESET):

@@ -14,7 +14,7 @@ from memweave.experiments import Assumption
 from memweave.mapping import CentredPair, Chip, FixedScaling
 from memweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError
 from memweave.optim import SignPulse
-from memweave.programming import BlindWrite
+from memweave.programming import BlindWrite, Write
 
 PAPER = "Zhang et al., Neural Networks 108, 217 (2018)"
 G_MIN, G_MAX = 2e-6, 20e-6  # S. Window of the same laboratory's cells (STELLAR, 2023); the paper's is not known.
@@ -70,6 +70,8 @@ class SignPerceptron:
         setting: thresholds and size.
         seed: of the chip and of the initial weights.
         dtype: of the cells.
+        write: brings the initial weights to the cells; None is a blind write with a nominal step of a thousandth of
+            the window.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class SignPerceptron:
         *,
         seed: int,
         dtype: torch.dtype = torch.float32,
+        write: Write | None = None,
     ) -> None:
         self.chip = Chip(
             law,
@@ -104,8 +107,7 @@ class SignPerceptron:
         self.net = torch.nn.Sequential(AlwaysOn(), self.first, self.comparators, AlwaysOn(), self.second)
         self.rule = SignPulse([self.first.weight, self.second.weight])
         random = generator(seed, "zhang2018", "weights")
-        # A blind write with a fine nominal step: initial weights are random anyway, so nothing needs verify.
-        write = BlindWrite(g_step=(G_MAX - G_MIN) / 1_000)
+        write = write or BlindWrite(g_step=(G_MAX - G_MIN) / 1_000)
         for layer in (self.first, self.second):
             weight = torch.randn(layer.weight.shape, generator=random, dtype=dtype) * setting.spread
             layer.program(weight, write)
