@@ -1,6 +1,5 @@
 """From numbers to row voltages."""
 
-import math
 from typing import Protocol
 
 import torch
@@ -25,7 +24,7 @@ class PerSampleScaling:
 
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
         """Voltages and V per unit of each vector."""
-        largest = torch.linalg.vector_norm(x, ord=math.inf, dim=-1, keepdim=True)
+        largest = x.abs().amax(dim=-1, keepdim=True)
         v_per_x = torch.where(largest > 0, v_read / largest, torch.ones_like(largest))
         return x * v_per_x, v_per_x
 

@@ -9,6 +9,7 @@ s the stride and d the dilation. The error of the image is again a convolution, 
 between its entries (s - 1) and around it (d (k - 1)), and the kernel turned by half a turn.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,10 @@ import torch
 
 from memweave.mapping import Matrix
 from memweave.nn.product import unfold_chips
+
+# Numbers in the lines of a part of the batch, 16 MiB in float32: a bound on memory. Smaller parts, though they would
+# stay in a core's cache, are slower: the runs that are copied get short.
+PART_VALUES = 2**22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,17 @@ class Geometry:
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
         return dh * (kh - 1), dw * (kw - 1)
 
+    def out_size(self, size: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width of the output for an image of `size`."""
+        left, right, top, bottom = self.padding
+        height, width = (
+            (length - reach - 1) // stride + 1
+            for length, reach, stride in zip(
+                (size[0] + top + bottom, size[1] + left + right), self.reach, self.stride, strict=True
+            )
+        )
+        return height, width
+
     def lines(self, image: torch.Tensor) -> torch.Tensor:
         """All patches of `(*chips, batch, C, H, W)`, as `(*chips, C, kh, kw, out H, out W, batch)`."""
         left, right, top, bottom = self.padding
@@ -47,7 +63,7 @@ class Geometry:
         padded[..., top : top + height, left : left + width, :] = inner
         return _windows(padded, self)
 
-    def spread(self, grad: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    def spread(self, grad: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
         """Lines of the convolution that takes the error `(*chips, batch, C, out H, out W)` back to an image of `size`.
 
         Returns:
@@ -78,30 +94,57 @@ def _windows(padded: torch.Tensor, geometry: Geometry) -> torch.Tensor:
 class _ArrayConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, geometry: Geometry) -> torch.Tensor:
-        pixels = x.movedim(-3, -1)
-        v, v_per_x = matrix.scaling.to_voltage(pixels.flatten(-3), matrix.chip.array.v_read)
-        lines = geometry.lines(v.view(pixels.shape).movedim(-1, -3))
-        current = matrix.chip.array.read(_as_matrix(lines).mT, matrix.placement)
-        ctx.save_for_backward(lines, weight)
-        ctx.geometry, ctx.v_per_x, ctx.size = geometry, v_per_x, x.shape[-2:]
-        batch_inside = current.unflatten(-2, lines.shape[-3:])
-        return _over(batch_inside.movedim(-2, -4), v_per_x, matrix.g_per_w).movedim(-1, -3)
+        ctx.save_for_backward(x, weight)
+        ctx.geometry = geometry
+        array = matrix.chip.array
+        out_h, out_w = geometry.out_size(x.shape[-2:])
+        y = x.new_empty(*x.shape[:-3], out_h, out_w, weight.shape[-4])
+        for part in _parts(x, weight[..., 0, :, :, :].numel() * out_h * out_w):
+            pixels = x[part].movedim(-3, -1)
+            v, v_per_x = matrix.scaling.to_voltage(pixels.flatten(-3), array.v_read)
+            lines = geometry.lines(v.view(pixels.shape).movedim(-1, -3))
+            current = array.read(_as_matrix(lines).mT, matrix.placement).unflatten(-2, lines.shape[-3:])
+            per_image = v_per_x[..., None, None] if isinstance(v_per_x, torch.Tensor) else y.new_tensor(v_per_x)
+            torch.div(current.movedim(-2, -4), per_image * matrix.g_per_w, out=y[part])
+        return y.movedim(-1, -3)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
-        lines, weight = ctx.saved_tensors
-        (grad_y,) = grads
-        grad_x = grad_weight = None
+        x, weight = ctx.saved_tensors
         if ctx.needs_input_grad[0]:
-            spread = ctx.geometry.spread(grad_y, ctx.size)
-            turned = weight.flip(-1, -2).movedim(-4, -3).flatten(-3)
-            batch_inside = (_as_matrix(spread).mT @ turned.mT).unflatten(-2, spread.shape[-3:])
-            # Stored as the image is, or the layer before would work on two layouts at once.
-            grad_x = batch_inside.movedim(-2, -4).contiguous().movedim(-1, -3)
-        if ctx.needs_input_grad[1]:
-            per_volt = _over(grad_y.movedim(-3, -1), ctx.v_per_x, 1.0, batch_inside=True)
-            grad_weight = (_as_matrix(lines) @ per_volt.flatten(-4, -2)).mT.unflatten(-1, lines.shape[-6:-3])
-        return grad_x, grad_weight, None, None
+            return *_both_gradients(x, weight, grads[0], ctx.geometry), None, None
+        return None, _weight_gradient(x, weight, grads[0], ctx.geometry), None, None
+
+
+def _both_gradients(
+    x: torch.Tensor, weight: torch.Tensor, grad_y: torch.Tensor, geometry: Geometry
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the image and of the weight, both from the spread error: lines of the image are not needed again."""
+    turned = weight.flip(-1, -2).movedim(-4, -3).flatten(-3)
+    grad_x = x.new_empty(x.movedim(-3, -1).shape)
+    grad_turned = torch.zeros_like(turned.mT)
+    for part in _parts(x, weight[..., 0, :, :].numel() * x.shape[-2] * x.shape[-1]):
+        spread = geometry.spread(grad_y[part], x.shape[-2:])
+        lines = _as_matrix(spread)
+        grad_x[part] = (lines.mT @ turned.mT).unflatten(-2, spread.shape[-3:]).movedim(-2, -4)
+        grad_turned += lines @ _batch_inside(x[part])
+    grad_weight = grad_turned.mT.unflatten(-1, spread.shape[-6:-3]).movedim(-4, -3).flip(-1, -2)
+    return grad_x.movedim(-1, -3), grad_weight
+
+
+def _weight_gradient(x: torch.Tensor, weight: torch.Tensor, grad_y: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+    """Of the weight alone, for a first layer."""
+    grad = torch.zeros_like(weight.flatten(-3).mT)
+    for part in _parts(x, weight[..., 0, :, :, :].numel() * grad_y.shape[-2] * grad_y.shape[-1]):
+        grad += _as_matrix(geometry.lines(x[part])) @ _batch_inside(grad_y[part])
+    return grad.mT.reshape(weight.shape)
+
+
+def _parts(x: torch.Tensor, n_values: int) -> Iterator[tuple[Any, ...]]:
+    """Indices of parts of the batch of `(*chips, batch, C, H, W)` whose lines, `n_values` an image, are few enough."""
+    size = max(1, PART_VALUES // max(1, n_values))
+    for first in range(0, x.shape[-4], size):
+        yield ..., slice(first, first + size), slice(None), slice(None), slice(None)
 
 
 def _as_matrix(lines: torch.Tensor) -> torch.Tensor:
@@ -109,16 +152,9 @@ def _as_matrix(lines: torch.Tensor) -> torch.Tensor:
     return lines.flatten(-3).flatten(-4, -2)
 
 
-def _over(y: torch.Tensor, v_per_x: torch.Tensor | float, unit: float, *, batch_inside: bool = False) -> torch.Tensor:
-    """`(*chips, batch, H, W, C)` over the scale of each image and over `unit`, in one pass that also sorts the memory.
-
-    Returns:
-        The same contiguous; with `batch_inside` contiguous as `(*chips, H, W, batch, C)`, and of that shape.
-    """
-    scale = v_per_x[..., None, None] if isinstance(v_per_x, torch.Tensor) else y.new_tensor(v_per_x)
-    if batch_inside:
-        y, scale = y.movedim(-4, -2), scale.movedim(-4, -2) if scale.dim() else scale
-    return torch.div(y, scale * unit, out=torch.empty(y.shape, dtype=y.dtype, device=y.device))
+def _batch_inside(images: torch.Tensor) -> torch.Tensor:
+    """`(*chips, batch, C, H, W)` to `(*chips, H * W * batch, C)`."""
+    return images.movedim(-3, -1).movedim(-4, -2).flatten(-4, -2)
 
 
 def array_convolution(x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, geometry: Geometry) -> torch.Tensor:

@@ -69,21 +69,18 @@ class GateControlled(torch.optim.Optimizer):
         # The groups are shared, so that whoever changes a learning rate here changes the proposer's.
         super().__init__(self.proposer.param_groups, {})
         self.r_vg, self.v_start, self.v_min, self.v_max = r_vg, v_start, v_min, v_max
-        self._weights = _by_array(self.param_groups)
-        self._cells = {array: _join([w.matrix.cells for w in weights]) for array, weights in self._weights.items()}
-        for weight in self._all_weights():
-            self.state[weight]["v_gate"] = torch.full(weight.matrix.cells.shape, v_start, dtype=weight.dtype)
+        self._banks = [_Bank(array, weights) for array, weights in _by_array(self.param_groups).items()]
+        self._share_voltages([bank.cells.new_full(bank.cells.shape, v_start, dtype=bank.dtype) for bank in self._banks])
         if initialise:
             self.initialise()
 
     @torch.no_grad()
     def initialise(self) -> None:
         """RESET all cells, SET all at `v_start`, read out: weights are then chance alone, not zero."""
-        for array, weights in self._weights.items():
-            for weight in weights:
-                self.state[weight]["v_gate"].fill_(self.v_start)
-            everywhere = torch.ones_like(_join([self.state[weight]["v_gate"] for weight in weights]))
-            self._write(array, weights, everywhere > 0, everywhere > 0)
+        for bank, v_gate in zip(self._banks, self._v_gate, strict=True):
+            v_gate.fill_(self.v_start)
+            everywhere = torch.ones_like(v_gate)
+            bank.write(reset=everywhere, set_=everywhere, v_gate=v_gate)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -92,32 +89,21 @@ class GateControlled(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        before = {weight: weight.clone() for weight in self._all_weights()}
+        before = [bank.values() for bank in self._banks]
         self.proposer.step()
-        for array, weights in self._weights.items():
-            moves = [self._move(weight, weight - before[weight]) for weight in weights]
-            for weight, dv in zip(weights, moves, strict=True):
-                self.state[weight]["v_gate"].add_(dv).clamp_(self.v_min, self.v_max)
-            dv = _join(moves)
-            self._write(array, weights, dv < 0, dv != 0)
+        for bank, old, v_gate in zip(self._banks, before, self._v_gate, strict=True):
+            dv = bank.moves(bank.values() - old).mul_(self.r_vg)
+            v_gate.add_(dv).clamp_(self.v_min, self.v_max)
+            bank.write(reset=(dv < 0).to(dv.dtype), set_=(dv != 0).to(dv.dtype), v_gate=v_gate)
         return loss
 
-    def _all_weights(self) -> list[ArrayWeight]:
-        return [weight for weights in self._weights.values() for weight in weights]
-
-    def _move(self, weight: ArrayWeight, dw: torch.Tensor) -> torch.Tensor:
-        """V, change of each cell's gate voltage, `(*chips, row lines, column lines)`."""
-        matrix = weight.matrix
-        dg = dw.reshape(*matrix.chip.chips, *matrix.shape) * matrix.g_per_w
-        # `split` halves a change between the cells of a pair; here each cell of it is to make the whole change.
-        return matrix.mapping.split(2 * self.r_vg * dg, matrix.placement)
-
-    def _write(self, array: Array, weights: list[ArrayWeight], reset: torch.Tensor, set_: torch.Tensor) -> None:
-        v_gate = _join([self.state[weight]["v_gate"] for weight in weights])
-        array.pulse(self._cells[array], Pulse(polarity=reset * RESET))
-        array.pulse(self._cells[array], Pulse(polarity=set_ * SET, v_gate=v_gate))
-        for weight in weights:
-            weight.refresh()
+    def _share_voltages(self, v_gate: list[torch.Tensor]) -> None:
+        """Keep the gate voltages of a bank in one tensor, and let the state of each weight be its part of it."""
+        self._v_gate = v_gate
+        for bank, voltages in zip(self._banks, v_gate, strict=True):
+            sizes = [weight.matrix.cells.numel() for weight in bank.weights]
+            for weight, part in zip(bank.weights, voltages.split(sizes), strict=True):
+                self.state[weight]["v_gate"] = part.view(weight.matrix.cells.shape)
 
     def state_dict(self) -> dict[str, Any]:
         """Gate voltages, and the proposer's own state."""
@@ -128,6 +114,47 @@ class GateControlled(torch.optim.Optimizer):
         super().load_state_dict(state_dict)
         self.proposer.load_state_dict(state_dict["proposer"])
         self.param_groups = self.proposer.param_groups
+        self._share_voltages([_join([self.state[weight]["v_gate"] for weight in bank.weights]) for bank in self._banks])
+
+
+class _Bank:
+    """All weights on one array, cell by cell in one long row: one call reaches them all.
+
+    Attributes:
+        cells: `(k,)`, the cells.
+        weight_of: `(k,)`, which weight each belongs to, in the joined weights of all chips.
+        g_per_w: `(k,)` S per unit weight, with the sign in which the cell counts.
+    """
+
+    def __init__(self, array: Array, weights: list[ArrayWeight]) -> None:
+        self.array, self.weights = array, weights
+        self.dtype = weights[0].dtype
+        self.cells = _join([weight.matrix.cells for weight in weights])
+        numbers, signs, first = [], [], 0
+        for weight in weights:
+            matrix = weight.matrix
+            number = torch.arange(1, weight.numel() + 1, dtype=torch.float64).view(*matrix.chip.chips, *matrix.shape)
+            # `split` gives each cell of a pair half of the change, with the cell's sign: twice that names its weight.
+            of_cell = 2 * matrix.mapping.split(number, matrix.placement)
+            numbers.append(of_cell.abs().round().long() - 1 + first)
+            signs.append(of_cell.sign().to(self.dtype) * matrix.g_per_w)
+            first += weight.numel()
+        self.weight_of, self.g_per_w = _join(numbers), _join(signs)
+
+    def values(self) -> torch.Tensor:
+        """All weights in one row."""
+        return _join([weight.detach() for weight in self.weights])
+
+    def moves(self, dw: torch.Tensor) -> torch.Tensor:
+        """S, by which the controller wants each cell to move for a change `dw` of the joined weights."""
+        return dw.index_select(0, self.weight_of).mul_(self.g_per_w)
+
+    def write(self, *, reset: torch.Tensor, set_: torch.Tensor, v_gate: torch.Tensor) -> None:
+        """RESET, then SET, where the masks are 1; then read all weights out."""
+        self.array.pulse(self.cells, Pulse(polarity=reset * RESET))
+        self.array.pulse(self.cells, Pulse(polarity=set_ * SET, v_gate=v_gate))
+        for weight in self.weights:
+            weight.refresh()
 
 
 def _by_array(groups: list[dict[str, Any]]) -> dict[Array, list[ArrayWeight]]:
