@@ -1,0 +1,77 @@
+"""Ten CNN chips trained in situ beside one plain torch network: `python benchmarks/wang2019.py [updates]`.
+
+Both train the CNN of Wang et al. 2019 on the same random images in turns, so that a busy machine slows both. The time is
+processor time of one thread; data loading is in neither.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from memweave.papers.wang2019.system import ConvolutionalNetwork, chip
+from memweave.papers.wang2019.training import predict, rule
+
+N_CHIPS, BATCH = 10, 100
+TURN = 20
+
+
+def plain_step() -> Callable[[torch.Tensor, torch.Tensor], None]:
+    """One update of the same network in torch."""
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 15, 3, padding=1, bias=False),
+        torch.nn.ReLU(),
+        torch.nn.ZeroPad2d((0, 1, 0, 1)),
+        torch.nn.Conv2d(15, 4, 2, bias=False),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(64, 10, bias=False),
+    )
+    optimizer = torch.optim.RMSprop(network.parameters(), lr=0.01, alpha=0.9)
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(network(x), y, reduction="sum").backward()
+        optimizer.step()
+
+    return step
+
+
+def in_situ_step() -> Callable[[torch.Tensor, torch.Tensor], None]:
+    """One update of ten chips."""
+    board = chip(N_CHIPS, seed=0)
+    network = ConvolutionalNetwork(board)
+    optimizer = rule(network)
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(predict(network, board, x).flatten(0, 1), y.repeat(N_CHIPS), reduction="sum").backward()
+        optimizer.step()
+
+    return step
+
+
+def main(n_updates: int) -> None:
+    """Print seconds for `n_updates` of both, and their ratio."""
+    torch.set_num_threads(1)
+    steps = {"plain torch, one network": plain_step(), f"in situ, {N_CHIPS} chips": in_situ_step()}
+    seconds = dict.fromkeys(steps, 0.0)
+    x, y = 0.4 * torch.rand(BATCH, 1, 8, 8) - 0.2, torch.randint(10, (BATCH,))
+    for step in steps.values():
+        step(x, y)
+    for _ in range(0, n_updates, TURN):
+        for name, step in steps.items():
+            start = time.process_time()
+            for _ in range(TURN):
+                step(x, y)
+            seconds[name] += time.process_time() - start
+    plain, in_situ = seconds.values()
+    for name, spent in seconds.items():
+        print(f"{name}: {spent:.2f} s for {n_updates} updates, {1e3 * spent / n_updates:.2f} ms each")
+    print(f"ratio: {in_situ / plain:.2f}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_200)
