@@ -12,6 +12,7 @@ import typer
 
 from memweave.cli.claims import claims
 from memweave.cli.console import print_error
+from memweave.cli.cost import cost
 from memweave.cli.listing import list_experiments
 from memweave.cli.netlist import netlist
 from memweave.cli.report import report
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "claims": claims,
     "report": report,
+    "cost": cost,
     "netlist": netlist,
 }
 

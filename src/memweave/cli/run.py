@@ -21,6 +21,7 @@ class Data(StrEnum):
 
     digits = "digits"
     mnist = "mnist"
+    cifar10 = "cifar10"
 
 
 class Scale(StrEnum):

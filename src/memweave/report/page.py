@@ -21,6 +21,7 @@ from memweave.experiments import (
     read_log,
     read_results,
 )
+from memweave.report.bill import bill_of, bill_table
 from memweave.report.claims import VERDICTS, claims_table, count_verdicts, grouped, verdict_kind
 from memweave.report.figures import DrawnFigure, draw_figure
 from memweave.report.quantities import show, show_cell, show_duration, show_interval
@@ -127,8 +128,22 @@ def _setting_section(
         setting=setting,
         facts=_facts(rows, seconds),
         figures=[draw_figure(spec, rows, figures / f"{stem}-{spec.name}") for spec in experiment.figures],
-        tables=[_table(spec, rows) for spec in experiment.tables],
+        tables=[_table(spec, rows) for spec in (*experiment.tables, *_bill_spec(rows))],
     )
+
+
+def _bill_spec(rows: Sequence[Row]) -> list[TableSpec]:
+    """A table for the bill, where rows hold one: every report shows what a run would have cost on the chip."""
+    if not bill_of(rows):
+        return []
+    return [
+        TableSpec(
+            name="bill",
+            title="The bill",
+            caption="Counted activity times cited costs; time is that of one read or pulse after another.",
+            rows=lambda rows: bill_table(bill_of(rows), ("phase", "layer")),
+        )
+    ]
 
 
 def _facts(rows: Sequence[Row], seconds: Mapping[str, float]) -> dict[str, str]:

@@ -103,7 +103,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         with bill.phase("inference"), torch.no_grad():
             net(images)
     n = len(images) * setting.n_chips
-    spent = {name: value / (n if name == "inference" else setting.n_chips) for name, value in bill.by("phase").items()}
+    spent = bill.by("phase")
     reads = {layer: usage.n_reads / n for (phase, layer), usage in bill.usage.items() if phase == "inference"}
     n_macs = sum(MACS.values())
     cells = torch.cat([chip.array.cells(placement).flatten() for placement in chip.placed.values()])

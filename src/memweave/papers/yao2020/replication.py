@@ -152,8 +152,8 @@ def _with_copies(net: FiveLayerCNN, copies: int, setting: plan.Setting, test: Sp
     """Right answers of each chip when every convolution's pair is there `copies` times and currents are averaged."""
     chip = system.chips(setting.n_chips, seed=setting.seed)
     mapping = replace(system.MAPPING, copies=(1, copies))
-    kernel = OnChip(mapping=mapping, tile_rows=system.KERNEL_SLICE, arrays=range(6))
-    layers = {"groups.0.c1": kernel, "groups.0.c3": kernel, "fc": OnChip(arrays=(6, 7))}
+    kernel = OnChip(mapping=mapping, tile_rows=system.KERNEL_SLICE)
+    layers = {"groups.0.c1": kernel, "groups.0.c3": kernel}
     on_chip = deploy(net, chip, program=system.WRITE, mapping=system.MAPPING, scaling=FixedScaling, layers=layers)
     with torch.no_grad():
         calibrate(on_chip, setting.data.train.images[:1000])

@@ -1,0 +1,59 @@
+"""`memweave cost`: what experiments cost: energy, time and area by phase, layer and component."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memweave.cli.console import print_note, print_result
+from memweave.cli.registered import load_experiments
+
+
+class Detail(StrEnum):
+    """How far a bill is split."""
+
+    phase = "phase"
+    layer = "layer"
+    component = "component"
+
+
+def cost(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", show_default=False, help="Experiments: names, globs or papers, as in `run`."),
+    ],
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Results folder, or one that holds several.")] = Path(
+        "results"
+    ),
+    by: Annotated[
+        Detail, typer.Option(help="Split by phase, by layer, or down to components.")
+    ] = Detail.layer,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON, in SI units.")] = False,
+) -> None:
+    """Print the bill of experiments from their rows: joules, seconds and area, counted x cited costs."""
+    from rich.table import Table
+
+    from memweave.experiments import ExperimentError, match, read_results
+    from memweave.report import bill_of, bill_table
+
+    load_experiments()
+    chosen = {experiment.name for name in names for experiment in match(name)}
+    rows = {name: found for name, found in read_results(results).items() if name in chosen}
+    bills = {name: bill for name, found in rows.items() if (bill := bill_of(found))}
+    if not bills:
+        what = "have no bill" if rows else "are not there"
+        raise ExperimentError(f"rows of {', '.join(sorted(chosen))} in {results} {what}: `memweave run NAME --out DIR`")
+    if as_json:
+        typer.echo(json.dumps(bills, indent=2))
+        return
+    fields = {Detail.phase: 1, Detail.layer: 2, Detail.component: 3}[by]
+    for name, bill in bills.items():
+        lines = bill_table(bill, ("phase", "layer", "component")[:fields])
+        table = Table(*lines[0], title=name, title_justify="left", header_style="dim")
+        for line in lines:
+            table.add_row(*(str(value) for value in line.values()))
+        print_result(table)
+    for name in sorted(rows.keys() - bills.keys()):
+        print_note(f"left out: {name}, whose rows hold no bill")
