@@ -115,34 +115,23 @@ class Chip:
             OutOfRangeError: the name is taken, a size is not a positive integer, an array does not exist, there is not
                 one corner a tile, or the column lines of one output are more than an array has.
         """
-        if name in self.placed:
-            raise OutOfRangeError(f"`name` must be new on this chip, but {name!r} is placed already")
-        for argument, n in (("shape", shape[0]), ("shape", shape[1]), ("tile_rows", tile_rows)):
-            if n is not None:
-                check_integer(argument, n, at_least=1)
-        if len(col_gain) > self.array.cols:
-            raise OutOfRangeError(f"`col_gain` must have at most {self.array.cols} lines, but has {len(col_gain)}")
         order = list(range(self.array.n_arrays) if arrays is None else arrays)
-        for index in [*order, *(corner[0] for corner in corners or ())]:
-            if not 0 <= index < self.array.n_arrays:
-                raise OutOfRangeError(f"`arrays` must be from 0 to {self.array.n_arrays - 1}, but has {index!r}")
+        self._check_request(name, shape, col_gain, tile_rows, [*order, *(corner[0] for corner in corners or ())])
         sizes = self._tile_sizes(shape[0] * len(row_gain), shape[1] * len(col_gain), row_gain, col_gain, tile_rows)
         if corners is not None and len(corners) != len(sizes):
             raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
         trial = [space.copy() for space in self._free]
         tiles = []
         for index, (row_line, col_line, rows, cols) in enumerate(sizes):
-            if corners is None:
-                where = _first_fit(trial, order, rows, cols)
-            else:
-                where = _take(trial, corners[index], rows, cols)
-            if where is None:
-                place = f"on none of the arrays {order}" if corners is None else f"not at {corners[index]}"
+            corner = None if corners is None else corners[index]
+            found = _first_fit(trial, order, rows, cols) if corner is None else _take(trial, corner, rows, cols)
+            if found is None:
+                where = f"on none of the arrays {order}" if corner is None else f"not at {corner}"
                 raise ChipFullError(
                     f"no room for {name!r}: its tile of {rows} x {cols} cells at line ({row_line}, {col_line}) fits "
-                    f"{place}; {self.n_taken} of {self.n_cells} cells are taken by {sorted(self.placed)}"
+                    f"{where}; {self.n_taken} of {self.n_cells} cells are taken by {sorted(self.placed)}"
                 )
-            array, row, col = where
+            array, row, col = found
             tiles.append(
                 Tile(array=array, row=row, col=col, rows=rows, cols=cols, row_line=row_line, col_line=col_line)
             )
@@ -150,6 +139,25 @@ class Chip:
         cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
         self.placed[name] = Placement(tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain)
         return self.placed[name]
+
+    def _check_request(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        col_gain: Sequence[float],
+        tile_rows: int | None,
+        arrays: Sequence[int],
+    ) -> None:
+        if name in self.placed:
+            raise OutOfRangeError(f"`name` must be new on this chip, but {name!r} is placed already")
+        for argument, n in (("shape", shape[0]), ("shape", shape[1]), ("tile_rows", tile_rows)):
+            if n is not None:
+                check_integer(argument, n, at_least=1)
+        if len(col_gain) > self.array.cols:
+            raise OutOfRangeError(f"`col_gain` must have at most {self.array.cols} lines, but has {len(col_gain)}")
+        for index in arrays:
+            if not 0 <= index < self.array.n_arrays:
+                raise OutOfRangeError(f"`arrays` must be from 0 to {self.array.n_arrays - 1}, but has {index!r}")
 
     def _tile_sizes(
         self, n_rows: int, n_cols: int, row_gain: Sequence[float], col_gain: Sequence[float], tile_rows: int | None
