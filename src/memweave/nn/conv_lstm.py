@@ -78,7 +78,7 @@ class ConvLSTMCell(torch.nn.Module):
             corners=corners,
         )
         self.weight = ArrayWeight(self.matrix, shape)
-        self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, shape[0])) if bias else None
+        self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, shape[0], dtype=self.weight.dtype)) if bias else None
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write `weight` `(4 * hidden, rows)`, with or without chips, and read it back."""

@@ -71,7 +71,7 @@ class LSTMCell(torch.nn.Module):
             corners=corners,
         )
         self.weight = ArrayWeight(self.matrix, shape)
-        self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, shape[0])) if bias else None
+        self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, shape[0], dtype=self.weight.dtype)) if bias else None
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write `weight`, `weight_ih` and `weight_hh` side by side, to the cells, and read it back."""

@@ -1,0 +1,153 @@
+"""The registered experiments run, repeat bit for bit, go on after a kill, and are judged right."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memweave.experiments import Options, Row, find, judge, read_rows, run_experiment
+from memweave.papers.yao2020 import plan
+from tests.papers.yao2020.conftest import Run
+
+STAGES, WRITE = "yao2020/stages", "yao2020/write-verify"
+
+
+def shown(name: str, rows: list[Row]) -> dict[str, Any]:
+    """All that a report makes of rows: every claim, table and figure."""
+    experiment = find(name)
+    assert all(table.rows(rows) for table in experiment.tables)
+    figures = [figure.draw(rows) for figure in experiment.figures]
+    assert all(figure is not None and figure.axes for figure in figures)
+    return {claim.key: judge(claim, rows) for claim in experiment.claims}
+
+
+def test_write_verify(run_smoke: Run) -> None:
+    rows = run_smoke(WRITE)
+    findings = shown(WRITE, rows)
+    assert {finding.verdict for finding in findings.values()} == {"reproduced"}
+    levels = {row.params["test"]: row.result["levels"] for row in rows}
+    assert {name: len(found) for name, found in levels.items()} == {"32 levels": 32, "8 levels": 8}
+    assert sum(level["n_cells"] for level in levels["32 levels"]) == 2 * 1024
+    assert all(sum(level["verified"]) <= level["n_cells"] for level in levels["8 levels"])
+
+
+def test_stages_twice_give_the_same_bytes(run_smoke: Run, tmp_path: Path) -> None:
+    rows = run_smoke(STAGES, tmp_path / "a")
+    run_smoke(STAGES, tmp_path / "b")
+    files = [(tmp_path / part / STAGES / "rows.jsonl").read_bytes() for part in "ab"]
+    assert files[0] == files[1]
+    (row,) = rows
+    assert {stage: len(found) for stage, found in row.result["n_correct"].items()} == {
+        "software": 1,
+        "levels": 1,
+        "transferred": 2,
+        "hybrid": 2,
+    }
+    assert row.result["n_cells_taken"] == 5_712
+    findings = shown(STAGES, rows)
+    assert findings["hybrid"].text == "not comparable (digits, not MNIST; smoke scale, not full)"
+    assert findings["written-error"].verdict == "reproduced"
+    assert row.result["n_correct"]["software"][0] > 0.5 * row.result["n_test"]
+
+
+def test_a_killed_run_goes_on_where_it_was(run_smoke: Run, tmp_path: Path) -> None:
+    whole = run_smoke(WRITE, tmp_path / "whole")
+
+    def kill(fraction: float, text: str) -> None:
+        if fraction >= 0.5:
+            raise KeyboardInterrupt
+
+    options = Options(out=tmp_path / "killed", seeds=2)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(find(WRITE), options, kill)
+    path = options.out / WRITE / "rows.jsonl"
+    assert [row.id for row in read_rows(path)] == [whole[0].id]
+    assert [row.to_line() for row in run_smoke(WRITE, options.out)] == [row.to_line() for row in whole]
+
+
+@pytest.mark.slow
+def test_split_image(run_smoke: Run) -> None:
+    (row,) = run_smoke("yao2020/split-image")
+    assert len(row.result["before"]) == len(row.result["after"]) == 2
+    shown("yao2020/split-image", [row])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["groups", "subset", "which-layers", "learning-rate"])
+def test_the_other_experiments(run_smoke: Run, name: str) -> None:
+    rows = run_smoke(f"yao2020/{name}")
+    findings = shown(f"yao2020/{name}", rows)
+    assert not [key for key, finding in findings.items() if finding.verdict == "not run" and name != "which-layers"]
+    if name == "groups":
+        assert findings["cells"].verdict == "reproduced"
+        assert rows[0].result["n_cells_taken"] == 9_456
+
+
+@pytest.mark.slow
+def test_drift(run_smoke: Run) -> None:
+    (row,) = run_smoke("yao2020/drift")
+    assert [point["minutes"] for point in row.result["points"]] == [0, 10, 30, 60, 90, 120, 43_200]
+    spreads = [sum(point["spreads"]) for point in row.result["points"]]
+    assert spreads == sorted(spreads)  # levels broaden with time
+    shown("yao2020/drift", [row])
+
+
+def made_up(scale: str = "full", data: str = "mnist", **n_correct: list[int]) -> Row:
+    """A row as `run` leaves it, with the paper's own accuracies on 10,000 images where nothing else is said."""
+    stages = {"software": [9799], "levels": [9692], "transferred": [9507, 9507], "hybrid": [9619, 9619]} | n_correct
+    result = {
+        "n_correct": stages,
+        "n_test": 10_000,
+        "train_correct": {"transferred": [9518, 9518], "hybrid": [9679, 9679]},
+        "n_train": 10_000,
+        "error": {"c1": 0.5e-6, "c3": 0.55e-6},
+    }
+    params = {"data": data, "scale": scale, "seeds": 2}
+    return Row(id="0" * 16, experiment=STAGES, params=params, seed=0, result=result)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("n_correct", "missed"),
+    [
+        ({}, set()),
+        ({"software": [9700]}, set()),
+        ({"software": [9698]}, {"software"}),
+        ({"levels": [9591]}, {"levels"}),
+        ({"transferred": [9500, 9300]}, {"transferred"}),  # on average 94.00 %
+        ({"transferred": [9545, 9535]}, {"gain"}),  # wins 0.79 points
+        ({"hybrid": [9900, 9499]}, {"worst"}),
+        ({"hybrid": [9510, 9500]}, {"hybrid", "gain"}),
+    ],
+    ids=str,
+)
+def test_stages_are_judged_by_the_required_figures(n_correct: dict[str, list[int]], missed: set[str]) -> None:
+    findings = {claim.key: judge(claim, [made_up(**n_correct)]) for claim in find(STAGES).claims}
+    assert {key for key, finding in findings.items() if finding.verdict == "not reproduced"} == missed
+    assert {finding.verdict for finding in findings.values()} <= {"reproduced", "not reproduced"}
+
+
+def test_only_full_mnist_is_compared_with_the_paper() -> None:
+    for row in (made_up(data="digits"), made_up(scale="smoke")):
+        verdicts = {claim.key: judge(claim, [row]).verdict for claim in find(STAGES).claims}
+        assert verdicts.pop("written-error") == "reproduced"  # of cells, whatever the images
+        assert set(verdicts.values()) == {"not comparable"}
+    assert {judge(claim, []).verdict for claim in find(STAGES).claims} == {"not run"}
+
+
+def test_chips_are_counted_one_by_one() -> None:
+    (hybrid,) = [claim for claim in find(STAGES).claims if claim.key == "hybrid"]
+    estimate = judge(hybrid, [made_up(hybrid=[9600, 9700])]).estimate
+    assert estimate is not None
+    assert estimate.value == 0.965
+    assert estimate.n == 2
+
+
+def test_tasks_are_few_and_named() -> None:
+    options = Options(seeds=10, scale="full", data="mnist")
+    counts = {
+        name: len(find(f"yao2020/{name}").tasks(options)) for name in ("stages", "subset", "which-layers", "drift")
+    }
+    assert counts == {"stages": 1, "subset": 6, "which-layers": 7, "drift": 1}
+    (task,) = find(STAGES).tasks(options)
+    assert task.params == {"data": "mnist", "scale": "full", "seeds": 10}
+    assert plan.NEEDS.data == "mnist"
