@@ -26,8 +26,8 @@ demo: $(READY) ## one published experiment on the embedded digits: its claims ta
 test: $(READY) ## the tests, without the slow ones
 	$(PYTEST) -m "not slow"
 
-check: lint ## everything that CI runs: style, types, layers, all tests, documentation
-	$(PYTEST)
+check: lint test ## everything that CI runs: style, types, layers, tests, slow tests, documentation
+	$(PYTEST) -m slow
 
 lint: $(READY) ## style, types and layers only
 	$(BIN)/ruff check
