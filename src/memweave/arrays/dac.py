@@ -46,11 +46,11 @@ class DAC:
     def codes(self, v: torch.Tensor) -> torch.Tensor:
         """The code of the nearest voltage, `(...)`, whole numbers of the dtype of `v`."""
         low = -self.v_max if self.signed else 0.0
-        return (v.clamp(low, self.v_max) * (1 / self.v_step)).round_()
+        return v.clamp(low, self.v_max).mul_(1 / self.v_step).round_()
 
     def convert(self, v: torch.Tensor) -> torch.Tensor:
         """The nearest voltage that the converter can drive, `(...)` V."""
-        return self.codes(v) * self.v_step
+        return self.codes(v).mul_(self.v_step)
 
     def intervals(self, v: torch.Tensor) -> list[tuple[torch.Tensor, float]]:
         """What the drivers apply one after another for `v` that `convert` gave, V, and how much each counts."""
