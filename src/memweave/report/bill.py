@@ -36,9 +36,6 @@ def bill_table(bill: Sequence[Mapping[str, Any]], by: Sequence[str] = FIELDS) ->
     for key, total in sorted(sums.items(), key=place):
         named: dict[str, object] = dict(zip(by, key, strict=True))
         whole = phases[key[by.index("phase")]] if "phase" in by else sum(phases.values())
-        costs = {
-            name: show(value, unit) if value else ""
-            for (name, unit), value in zip(QUANTITIES.items(), total.values(), strict=True)
-        }
+        costs = {name: show(total[name], unit) if total[name] else "" for name, unit in QUANTITIES.items()}
         lines.append(named | costs | {"share of energy": f"{total['joules'] / whole:.1%}" if whole else ""})
     return lines
