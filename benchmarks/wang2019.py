@@ -1,7 +1,7 @@
 """Ten CNN chips trained in situ beside one plain torch network: `python benchmarks/wang2019.py [updates]`.
 
-Both train the CNN of Wang et al. 2019 on the same random images in turns, so that a busy machine slows both. The time is
-processor time of one thread; data loading is in neither.
+Both train the CNN of Wang et al. 2019 on the same random images in turns, so that a busy machine slows both. The time
+is processor time of one thread; data loading is in neither.
 """
 
 import sys
@@ -69,8 +69,8 @@ def main(n_updates: int) -> None:
             seconds[name] += time.process_time() - start
     plain, in_situ = seconds.values()
     for name, spent in seconds.items():
-        print(f"{name}: {spent:.2f} s for {n_updates} updates, {1e3 * spent / n_updates:.2f} ms each")
-    print(f"ratio: {in_situ / plain:.2f}")
+        sys.stdout.write(f"{name}: {spent:.2f} s for {n_updates} updates, {1e3 * spent / n_updates:.2f} ms each\n")
+    sys.stdout.write(f"ratio: {in_situ / plain:.2f}\n")
 
 
 if __name__ == "__main__":

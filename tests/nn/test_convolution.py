@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memweave.arrays import DAC, SimulatedArray, Walk, read_windows
 from memweave.base import generator
-from memweave.devices import LinearCell
+from memweave.devices import LinearCell, Pulse, WithReadNoise
 from memweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
 from memweave.nn import Conv2d, patches
-from memweave.nn.convolution import Geometry
 from memweave.programming import BlindWrite
 from tests.helpers import assert_close
 
@@ -79,19 +79,62 @@ def test_a_black_image_stays_black():
     assert (conv(torch.zeros(2, 1, 5, 5, dtype=torch.float64)) == 0).all()
 
 
-@given(
-    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
-)
-def test_lines_are_the_patches_with_the_batch_inside(kernel, stride, dilation):
+WALKS = {
+    "kernel": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    "stride": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    "dilation": st.tuples(st.integers(1, 2), st.integers(1, 2)),
+}
+
+
+@given(**WALKS)
+def test_lines_are_the_patches(kernel, stride, dilation):
     x = torch.randn(2, 3, 2, 7, 8, generator=generator(4, "x"), dtype=torch.float64)
     padding = (1, 0, 2, 1)
-    lines = Geometry(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding).lines(x)
-    for chip in range(2):
-        expected = patches(F.pad(x[chip], padding), kernel, stride, dilation)
-        found = lines[chip].flatten(0, 2).permute(3, 1, 2, 0)
-        assert torch.equal(found, expected)
+    walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
+    expected = torch.stack([patches(F.pad(part, padding), kernel, stride, dilation) for part in x])
+    assert walk.out_size((7, 8)) == expected.shape[2:4]
+    assert torch.equal(walk.lines(x.movedim(-3, -1)).mT, expected.flatten(1, 3))
+
+
+@given(**WALKS)
+def test_scatter_is_the_adjoint_of_collect(kernel, stride, dilation):
+    walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=(1, 0, 2, 1))
+    chance = generator(5, "x")
+    products = torch.randn(*kernel, 2, 3, 7, 8, generator=chance, dtype=torch.float64)
+    collected = walk.collect(products)
+    error = torch.randn(collected.shape, generator=chance, dtype=torch.float64)
+    assert_close((collected * error).sum(), (products * walk.scatter(error, (7, 8))).sum(), rtol=1e-9, scale=1.0)
+
+
+class Slow(SimulatedArray):
+    """An array that does not give its matrix away, as a real one."""
+
+    def exact_matrix(self, placement, *, n_vectors):
+        return None
+
+
+@given(**WALKS)
+def test_tap_by_tap_is_patch_by_patch(kernel, stride, dilation):
+    arrays = [kind(IDEAL, rows=64, cols=8, chips=(2,), dtype=torch.float64) for kind in (SimulatedArray, Slow)]
+    v = torch.rand(2, 3, 7, 8, 4, generator=generator(4, "v"), dtype=torch.float64)
+    walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=(1, 0, 2, 1))
+    currents = []
+    for array in arrays:
+        place = Chip(array=array).place("m", (4 * kernel[0] * kernel[1], 3))
+        cells = array.cells(place)
+        array.pulse(cells.flatten(), Pulse(torch.ones(cells.numel()), n=torch.arange(cells.numel()) * 2**20))
+        currents.append(read_windows(array, v, walk, place))
+    assert_close(currents[0], currents[1], rtol=1e-9, scale=1e-4)
+    assert arrays[0].activity == arrays[1].activity
+
+
+@pytest.mark.parametrize(
+    "imperfection", [{"dac": DAC(bits=8, v_max=0.2)}, {"device": WithReadNoise(law=IDEAL, floor=1e-6)}]
+)
+def test_imperfect_reads_give_no_matrix(imperfection):
+    array = SimulatedArray(**({"device": IDEAL} | imperfection), rows=8, cols=8)
+    assert array.exact_matrix(Chip(array=array).place("m", (4, 2)), n_vectors=1) is None
+    assert array.activity.n_reads == 0
 
 
 def test_reads_are_one_a_patch():

@@ -110,7 +110,7 @@ def reference_step(x, h, c, weight, bias, kernel, hidden_kernel):
     for b in range(x.shape[0]):
         for row in range(h.shape[2]):
             for col in range(h.shape[3]):
-                total = bias.double()
+                total = 1.0 * bias.double()
                 for k in range(4 * hidden):
                     w_x = weight[k, :n_in].reshape(-1, kh, kw)
                     w_h = weight[k, n_in:].reshape(-1, rh, rw)

@@ -9,6 +9,7 @@ from memweave.arrays.periphery import Periphery, yao2020_macro
 from memweave.arrays.placement import Placement, Tile, cells_of
 from memweave.arrays.protocol import Array
 from memweave.arrays.simulated import SimulatedArray
+from memweave.arrays.windows import Walk, read_windows
 from memweave.arrays.wires import Wires
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "Tile",
     "Transistors",
     "Usage",
+    "Walk",
     "Wires",
     "cells_of",
+    "read_windows",
     "yao2020_macro",
 ]

@@ -5,9 +5,10 @@ from typing import Literal
 
 import torch
 
+from memweave.arrays import Walk
 from memweave.base import OutOfRangeError, ShapeError, check_integer, check_shape
 from memweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, WeightMapping
-from memweave.nn.convolution import Geometry, array_convolution
+from memweave.nn.convolution import array_convolution
 from memweave.nn.linear import add_bias
 from memweave.nn.weight import ArrayWeight
 from memweave.programming import Write, WriteReport
@@ -98,9 +99,7 @@ class Conv2d(torch.nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.dilation = pair_of(kernel_size), pair_of(stride), pair_of(dilation)
         self.padding = sides(padding, self.kernel_size, self.stride, self.dilation)
-        self.geometry = Geometry(
-            kernel_size=self.kernel_size, stride=self.stride, dilation=self.dilation, padding=self.padding
-        )
+        self.walk = Walk(kernel_size=self.kernel_size, stride=self.stride, dilation=self.dilation, padding=self.padding)
         n_in = in_channels * self.kernel_size[0] * self.kernel_size[1]
         self.matrix = Matrix(
             chip,
@@ -128,14 +127,14 @@ class Conv2d(torch.nn.Module):
         """The convolution as the array computes it, one read a patch."""
         check_shape("x", x, (self.in_channels, None, None))
         self._check_size(x.shape[-2], x.shape[-1])
-        y = array_convolution(x, self.weight, self.matrix, self.geometry)
+        y = array_convolution(x, self.weight, self.matrix, self.walk)
         if self.bias is None:
             return y
         return add_bias(y.permute(0, 2, 3, 1), self.bias, self.matrix.chip.chips).permute(0, 3, 1, 2)
 
     def _check_size(self, height: int, width: int) -> None:
         left, right, top, bottom = self.padding
-        reach_h, reach_w = self.geometry.reach
+        reach_h, reach_w = self.walk.reach
         if height + top + bottom <= reach_h or width + left + right <= reach_w:
             raise ShapeError(
                 f"`x` must have an image of at least ({reach_h + 1}, {reach_w + 1}) pixels, padding included, but has "

@@ -1,0 +1,134 @@
+"""Images read patch by patch: how a kernel walks over an image, and reads of all patches at once.
+
+With P the padded image, s the stride, d the dilation and k the kernel size, patch (y, x) holds P[s y + d i, s x + d j]
+at tap (i, j). A convolution can be summed in two orders: patch by patch, which first copies all patches, k^2 times the
+image; or tap by tap, where each pixel meets all taps of the kernel and the products are added up where they belong,
+k^2 times the output. The second is the cheaper one where there are fewer outputs than channels.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from memweave.arrays.placement import Placement
+from memweave.arrays.protocol import Array
+from memweave.arrays.simulated import SimulatedArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """How a kernel walks over an image; pairs are (vertical, horizontal).
+
+    Attributes:
+        kernel_size, stride, dilation: as in torch.
+        padding: zeros to add (left, right, top, bottom), as `torch.nn.functional.pad` takes them.
+    """
+
+    kernel_size: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Pixels from the first to the last of a patch."""
+        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
+        return dh * (kh - 1), dw * (kw - 1)
+
+    def out_size(self, size: Sequence[int]) -> tuple[int, int]:
+        """Height and width of the output for an image of `size`, (height, width)."""
+        left, right, top, bottom = self.padding
+        (reach_h, reach_w), (stride_h, stride_w) = self.reach, self.stride
+        height, width = size[0] + top + bottom, size[1] + left + right
+        return (height - reach_h - 1) // stride_h + 1, (width - reach_w - 1) // stride_w + 1
+
+    def lines(self, images: torch.Tensor) -> torch.Tensor:
+        """All patches of `(..., batch, H, W, C)`, channel by channel, as the rows of a convolution's weight stand.
+
+        Returns:
+            `(..., C * kh * kw, batch * out H * out W)`.
+        """
+        left, right, top, bottom = self.padding
+        *outer, batch, height, width, channels = images.shape
+        padded = images.new_zeros(*outer, channels, batch, top + height + bottom, left + width + right)
+        padded[..., top : top + height, left : left + width] = images.movedim(-1, -4)
+        (sh, sw), (dh, dw) = self.stride, self.dilation
+        *outer_strides, image, row, col = padded.stride()
+        shape = (*outer, channels, *self.kernel_size, batch, *self.out_size((height, width)))
+        strides = (*outer_strides, dh * row, dw * col, image, sh * row, sw * col)
+        return padded.as_strided(shape, strides).flatten(-3).flatten(-4, -2)
+
+    def collect(self, products: torch.Tensor) -> torch.Tensor:
+        """Sum the products of every pixel with every tap where they belong.
+
+        Args:
+            products: `(..., kh, kw, out, batch, H, W)`.
+
+        Returns:
+            `(..., out, batch, out H, out W)`.
+        """
+        *outer, _, _, n_out, batch, height, width = products.shape
+        total = products.new_zeros(*outer, n_out, batch, *self.out_size((height, width)))
+        for i, j, at_out, at_image in self._taps((height, width)):
+            total[..., *at_out] += products[..., i, j, :, :, *at_image]
+        return total
+
+    def scatter(self, error: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+        """The adjoint of `collect`: the error that every pixel of an image of `size` meets at every tap.
+
+        Args:
+            error: `(..., out, batch, out H, out W)`.
+            size: (height, width) of the image.
+
+        Returns:
+            `(..., kh, kw, out, batch, H, W)`.
+        """
+        spread = error.new_zeros(*error.shape[:-4], *self.kernel_size, *error.shape[-4:-2], *size)
+        for i, j, at_out, at_image in self._taps(size):
+            spread[..., i, j, :, :, *at_image] = error[..., *at_out]
+        return spread
+
+    def _taps(self, size: Sequence[int]) -> Iterator[tuple[int, int, tuple[slice, slice], tuple[slice, slice]]]:
+        """(i, j, outputs, pixels): which outputs a tap has a part in, and the pixels that it takes there."""
+        left, _, top, _ = self.padding
+        out = self.out_size(size)
+        for i in range(self.kernel_size[0]):
+            rows = _meeting(i * self.dilation[0] - top, self.stride[0], out[0], size[0])
+            for j in range(self.kernel_size[1]):
+                cols = _meeting(j * self.dilation[1] - left, self.stride[1], out[1], size[1])
+                if rows is not None and cols is not None:
+                    yield i, j, (rows[0], cols[0]), (rows[1], cols[1])
+
+
+def _meeting(offset: int, stride: int, n_out: int, n_pixels: int) -> tuple[slice, slice] | None:
+    """Outputs y and pixels `stride * y + offset` that both exist, along one direction; None where none do."""
+    first = max(0, -(offset // stride))
+    last = min(n_out - 1, (n_pixels - 1 - offset) // stride)
+    if last < first:
+        return None
+    return slice(first, last + 1), slice(stride * first + offset, stride * last + offset + 1, stride)
+
+
+def read_windows(array: Array, v: torch.Tensor, walk: Walk, placement: Placement) -> torch.Tensor:
+    """One read for every patch of images.
+
+    Args:
+        array: any array.
+        v: `(*chips, batch, H, W, C)` V, the images as voltages.
+        walk: which patches; what is padded is at 0 V.
+        placement: of a matrix with C * kh * kw inputs, channel by channel.
+
+    Returns:
+        `(*chips, batch, out H, out W, n_out)` A.
+    """
+    *_, batch, height, width, channels = v.shape
+    out = walk.out_size((height, width))
+    if placement.n_out < channels and isinstance(array, SimulatedArray):
+        matrix = array.exact_matrix(placement, n_vectors=batch * out[0] * out[1])
+        if matrix is not None:
+            taps = matrix.unflatten(-2, (channels, -1)).movedim(-3, -1).flatten(-3, -2)
+            products = (taps @ v.flatten(-4, -2).mT).unflatten(-1, (batch, height, width))
+            return walk.collect(products.unflatten(-4, (*walk.kernel_size, -1))).movedim(-4, -1)
+    current: torch.Tensor = array.read(walk.lines(v).mT, placement).unflatten(-2, (batch, *out))
+    return current
