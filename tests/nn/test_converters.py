@@ -29,6 +29,7 @@ def deployed(**parts: object) -> Deployed:
     return deploy(network(), chip, program=BlindWrite(g_step=1.8e-8), scaling=FixedScaling)
 
 
+@torch.no_grad()
 def test_ranges_of_all_layers_come_from_the_data():
     x = torch.rand(20, 1, 6, 6, generator=generator(1, "x"))
     macro = yao2020_macro()

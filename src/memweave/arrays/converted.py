@@ -22,7 +22,7 @@ from memweave.arrays.placement import Placement, Tile
 from memweave.base import OutOfRangeError, ShapeError
 
 # Conversions worked on at a time: a few passes over them are cheap while they stay in a core's cache.
-CACHE_VALUES = 2**17
+CACHE_VALUES = 2**18
 
 
 class _Stack(NamedTuple):
