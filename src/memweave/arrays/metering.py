@@ -169,22 +169,32 @@ def _drive(v: torch.Tensor, v_read: float, bits: int | None) -> tuple[torch.Tens
     return ones, ones.double() * v_read**2
 
 
+CACHE_VALUES = 2**16
+"""Voltages looked at in one go: a dozen passes over them are cheap while they stay in a core's cache."""
+
 _PAIRS, _NIBBLES, _BYTES = 0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F
 
 
 def _ones(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
-    """`(*chips, n)`: ones among the bits of a line's codes, |v| over `v_read` in 2^bits - 1 steps.
+    """`(*chips, n)`: ones among the bits of a line's codes, |v| over `v_read` in 2^bits - 1 steps."""
+    lines = v.mT.flatten(0, -2)
+    total = torch.zeros(len(lines), dtype=torch.int64)
+    n_lines = max(1, CACHE_VALUES // max(1, lines.shape[-1]))
+    for block, sums in zip(lines.split(n_lines), total.split(n_lines), strict=True):
+        for part in block.split(CACHE_VALUES, dim=-1):
+            codes = (part * ((2**bits - 1) / v_read)).abs_().clamp_(max=2**bits - 1).round_()
+            sums += _ones_of(codes, bits)
+    return total.view(v.mT.shape[:-1])
 
-    Codes lie side by side in 64-bit words whose bits are summed in pairs, then fours, then eights.
-    """
-    codes = (v.mT * ((2**bits - 1) / v_read)).abs_().clamp_(max=2**bits - 1).round_()
+
+def _ones_of(codes: torch.Tensor, bits: int) -> torch.Tensor:
+    """Codes lie side by side in 64-bit words whose bits are summed in pairs, then fours, then eights."""
     if bits > 8:
-        packed = codes.to(torch.int64)
+        x = codes.to(torch.int64)
     else:
-        missing = -codes.shape[-1] % 8
-        packed = torch.nn.functional.pad(codes.to(torch.uint8), (0, missing)).contiguous().view(torch.int64)
-    x = packed - ((packed >> 1) & _PAIRS)
+        short = codes.to(torch.uint8)
+        x = torch.nn.functional.pad(short, (0, -short.shape[-1] % 8)).contiguous().view(torch.int64)
+    x = x - ((x >> 1) & _PAIRS)
     x = (x & _NIBBLES) + ((x >> 2) & _NIBBLES)
     x = (x + (x >> 4)) & _BYTES
-    ones: torch.Tensor = ((x * 0x0101010101010101) >> 56).sum(-1)
-    return ones
+    return ((x * 0x0101010101010101) >> 56).sum(-1)

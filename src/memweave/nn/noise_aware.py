@@ -69,7 +69,7 @@ class NoiseAware(torch.nn.Module):
 
     def perturbed(self) -> dict[str, torch.Tensor]:
         """The weights of one forward pass by name, differentiable with respect to the model's."""
-        return {f"{name}.weight": self._perturb(name, layer.weight) for name, layer in self._layers()}
+        return {f"{name}.weight".removeprefix("."): self._perturb(name, layer.weight) for name, layer in self._layers()}
 
     def _layers(self) -> Iterator[tuple[str, torch.nn.Conv2d | torch.nn.Linear]]:
         for name, layer in self.model.named_modules():

@@ -33,7 +33,7 @@ from memweave.experiments import (
     value_of,
 )
 from memweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
-from memweave.nn import AlwaysOn, BinaryStep, Linear, MarginError, ThresholdError
+from memweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
 from memweave.optim import GateControlled, SignPulse, Stellar, ThresholdedWriteVerify
 from memweave.papers.yao2020.figures import result_of
 from memweave.programming import BlindWrite, WriteVerify
@@ -119,12 +119,12 @@ def hybrid(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
 
 def sign_backpropagation(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
     """Zhang et al. 2018: one-bit forward, two-bit backward by transposed reads, one blind pulse an entry."""
-    return _one_pulse(seed, MarginError(1.0), SignPulse)
+    return _one_pulse(seed, ErrorLoss(MarginError(1.0)), SignPulse)
 
 
 def stellar(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
     """STELLAR, 2023: signs and thresholds on both sides of the outer product of the last layer."""
-    return _one_pulse(seed, ThresholdError(), Stellar, last_layer_alone=True)
+    return _one_pulse(seed, ErrorLoss(ThresholdError(0.5, 1.0)), Stellar, last_layer_alone=True)
 
 
 def _one_pulse(

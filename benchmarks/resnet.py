@@ -1,0 +1,85 @@
+"""Inference of a ResNet on a chip, with read noise, beside plain torch in the same run; and what counting adds.
+
+    python benchmarks/resnet.py [N_LAYERS] [N_IMAGES]
+
+Weights are random and written in one step: neither accuracy nor programming is timed. The best of some rounds counts.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+import memweave as mw
+from memweave.cost import ledger
+from memweave.papers.yao2020 import system
+from memweave.papers.yao2020.network import FiveLayerCNN
+from memweave.papers.yao2020.resnet import ResNet
+from memweave.programming import BlindWrite
+
+ROUNDS = 3
+
+
+def best(call: Callable[[], object]) -> float:
+    """s, the shortest of some calls."""
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def on_chip(model: torch.nn.Module, x_max: float = 4.0) -> mw.nn.Deployed:
+    """The model with 1 % read noise, on arrays large enough to hold it."""
+    law = mw.devices.WithReadNoise(law=mw.devices.LinearCell(g_min=2e-6, g_max=20e-6), fraction=0.01)
+    chip = mw.Chip(law, n_arrays=782, rows=144, cols=16)
+    write = BlindWrite(g_step=law.law.g_step)
+    return mw.deploy(model, chip, program=write, scaling=lambda: mw.mapping.FixedScaling(x_max)).eval()
+
+
+@torch.no_grad()
+def resnet(n_layers: int, n_images: int) -> dict[str, object]:
+    """Plain and deployed, with the same batches."""
+    torch.manual_seed(0)
+    model = ResNet(n_layers).eval()
+    x = torch.randn(n_images, 3, 32, 32)
+    net = on_chip(model)
+    plain, deployed = best(lambda: model(x)), best(lambda: net(x))
+    with ledger(net):
+        counted = best(lambda: net(x))
+    return {
+        "what": f"ResNet-{n_layers}, {n_images} images",
+        "plain, s": plain,
+        "on a chip, s": deployed,
+        "ratio": deployed / plain,
+        "bill open, s": counted,
+        "bill over none": counted / deployed - 1,
+    }
+
+
+@torch.no_grad()
+def five_layers(n_images: int = 500) -> dict[str, object]:
+    """What an open bill adds to the five-layer CNN with 8-bit inputs: the worst case, few outputs an input."""
+    torch.manual_seed(0)
+    model = FiveLayerCNN()
+    x = torch.rand(n_images, 1, 28, 28)
+    net = system.transfer(model, system.chips(1, seed=0, device=mw.devices.LinearCell(g_min=2e-6, g_max=20e-6)), x[:10])
+    silent = best(lambda: net(x))
+    with ledger(net):
+        counted = best(lambda: net(x))
+    return {
+        "what": f"five-layer CNN, {n_images} images",
+        "on a chip, s": silent,
+        "bill open, s": counted,
+        "bill over none": counted / silent - 1,
+    }
+
+
+if __name__ == "__main__":
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    torch.set_num_threads(1)
+    for row in (five_layers(), resnet(*(arguments or [20, 100]))):
+        sys.stdout.write(json.dumps(row) + "\n")
