@@ -84,8 +84,7 @@ def parts_of(study: str, value: Any) -> dict[str, Any]:
     if study == "sense":
         return {"dac": one_read, "wires": Wires(r_row=0.0, r_col=0.0, r_sense=value)}
     r_wire = R_SIZE if study == "size" else value
-    readout = {"readout": "read"} if study == "tuned" else {}
-    return {"dac": one_read, "wires": Wires(r_row=r_wire, r_col=r_wire)} | readout
+    return {"dac": one_read, "wires": Wires(r_row=r_wire, r_col=r_wire)}
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
@@ -198,7 +197,7 @@ EXPERIMENT = register(
         paper=plan.PAPER,
         summary="The network is transferred to chips whose arrays have wires of 0 to 10 Ohm a segment, other sizes, "
         "sense resistors, or converters of 3 to 12 bits for every one-bit read. Two remedies for wires: targets moved "
-        "so that reads see what was wanted (remapped), and tuning of the last layer on what fast reads see (tuned).",
+        "so that reads see what was wanted (remapped), and tuning of the last layer on what comes through (tuned).",
         claims=(
             _cost(
                 "wires-130-nm",
