@@ -287,7 +287,7 @@ EXPERIMENT = register(
                 estimate=value_of("n_arrays"),
                 accept=NotWorseThan(higher_is_better=False),
                 needs=NEEDS,
-                note="ours: 144 inputs are nine pixels of 16 channels, so inner layers fill whole arrays, and each copy "
+                note="ours: 144 inputs are nine pixels of 16 channels, so inner layers fill arrays, and each copy "
                 "of the first layer takes two; 1 x 1 shortcuts would add 12; with 16 inputs and 144 outputs to an "
                 "array it would be 831",
             ),
