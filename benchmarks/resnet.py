@@ -23,7 +23,7 @@ ROUNDS = 3
 
 
 def best(call: Callable[[], object]) -> float:
-    """s of processor time, the shortest of some calls."""
+    """Processor time of the fastest of some calls, s."""
     times = []
     for _ in range(ROUNDS):
         start = time.process_time()

@@ -169,7 +169,7 @@ def _drive(v: torch.Tensor, v_read: float, bits: int | None) -> tuple[torch.Tens
     return ones, ones.double() * v_read**2
 
 
-CACHE_VALUES = 2**16
+CACHE_VALUES = 2**17
 """Voltages looked at in one go: a dozen passes over them are cheap while they stay in a core's cache."""
 
 _PAIRS, _NIBBLES, _BYTES = 0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F
