@@ -88,7 +88,7 @@ def test_drift(run_smoke: Run) -> None:
     (row,) = run_smoke("yao2020/drift")
     assert [point["minutes"] for point in row.result["points"]] == [0, 10, 30, 60, 90, 120, 43_200]
     spreads = [sum(point["spreads"]) for point in row.result["points"]]
-    assert spreads == sorted(spreads)  # levels broaden with time
+    assert spreads[-1] > 1.05 * spreads[0]  # levels broaden in 30 days
     shown("yao2020/drift", [row])
 
 
