@@ -108,7 +108,7 @@ EXPERIMENT = register(
         assumptions=(
             *plan.ASSUMPTIONS,
             Assumption(
-                text="One learning rate for all layers: on validation images the convolutions do best with that of FC, too.",
+                text="One learning rate for all layers: on validation images that of FC serves the convolutions too.",
                 source="ours; the paper prints none",
             ),
         ),
