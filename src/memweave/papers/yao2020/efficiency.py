@@ -22,6 +22,7 @@ from memweave.experiments import (
     register,
     value_of,
 )
+from memweave.nn import calibrate
 from memweave.papers.yao2020 import plan, system
 from memweave.papers.yao2020.figures import result_of
 from memweave.plot import waterfall
@@ -98,7 +99,9 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     chip = system.chips(setting.n_chips, seed=task.seed)
     context.progress(0.5, "writing the network")
     with ledger(chip, costs=yao2020_periphery(), phase="transfer") as bill:
-        net = system.transfer(setting.net, chip, setting.data.train.images[:200])
+        net = system.written(setting.net, chip)
+        with bill.phase("calibration"):
+            calibrate(net, setting.data.train.images[:200])
         images = setting.data.test.images[: min(N_IMAGES, len(setting.data.test))]
         with bill.phase("inference"), torch.no_grad():
             net(images)

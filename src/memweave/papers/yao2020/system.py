@@ -40,14 +40,19 @@ def chips(n_chips: int, *, seed: int, device: Device[Any] | None = None) -> Chip
 
 def transfer(net: FiveLayerCNN, chip: Chip, training_images: torch.Tensor, write: Write = WRITE) -> Deployed:
     """Quantise, write and calibrate: convolvers on arrays 1-2, 3-4, 5-6, the last layer on arrays 7-8 (paper)."""
+    deployed = written(net, chip, write)
+    for group in range(len(net.groups)):
+        calibrate(deployed, training_images, group=group)
+    return deployed
+
+
+def written(net: FiveLayerCNN, chip: Chip, write: Write = WRITE) -> Deployed:
+    """Quantise and write, without the full scales of the inputs, which `transfer` sets."""
     layers = {"fc": OnChip(arrays=(6, 7))}
     for group in range(len(net.groups)):
         pair = OnChip(arrays=(2 * group, 2 * group + 1), tile_rows=KERNEL_SLICE)
         layers |= {f"groups.{group}.c1": pair, f"groups.{group}.c3": pair}
-    deployed = deploy(net, chip, program=write, mapping=MAPPING, scaling=FixedScaling, layers=layers)
-    for group in range(len(net.groups)):
-        calibrate(deployed, training_images, group=group)
-    return deployed
+    return deploy(net, chip, program=write, mapping=MAPPING, scaling=FixedScaling, layers=layers)
 
 
 def placed(n_groups: int) -> Chip:
