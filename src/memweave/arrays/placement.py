@@ -67,7 +67,8 @@ class Placement:
 
     def by_weight(self, lines: torch.Tensor) -> torch.Tensor:
         """`(..., n_in * H, n_out * C)` of all cells as `(..., n_in, H, n_out, C)`: the cells of each weight."""
-        return lines.unflatten(-1, (self.n_out, -1)).unflatten(-3, (self.n_in, -1))
+        weights: torch.Tensor = lines.unflatten(-1, (self.n_out, -1)).unflatten(-3, (self.n_in, -1))
+        return weights
 
     def gain(self, like: torch.Tensor) -> torch.Tensor:
         """`(H, 1, C)`, the factor of each cell of a weight, with the dtype and device of `like`."""
