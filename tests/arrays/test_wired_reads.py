@@ -120,7 +120,7 @@ def test_fast_readout_is_what_reads_see():
 def test_noise_behind_wires_is_weakened_twice():
     """Finite differences of the nodal solve: what a change of a cell does at its own column, from its own row."""
     law = WithReadNoise(law=LAW, floor=3e-7)
-    weak = Wires(r_row=0.5, r_col=0.5)
+    weak = Wires(r_row=3.0, r_col=3.0)
     chip, matrix = written(DifferentialPair(), law=law, wires=weak)
     array = chip.array
     assert isinstance(array, SimulatedArray)
@@ -140,7 +140,7 @@ def test_noise_behind_wires_is_weakened_twice():
             change = solve_nodes(moved, bias, weak).i_col - solve_nodes(g[0, index], bias, weak).i_col
             expected += (float(change[at_col]) / h * 3e-7) ** 2
         assert variance is not None
-        assert_close(variance[0, row, out], expected, rtol=0.02)  # first order in the wires: 1 - share is 2 % here
+        assert_close(variance[0, row, out], expected, rtol=0.06)  # right to first order in the wires
 
 
 def test_ideal_wires_change_nothing():

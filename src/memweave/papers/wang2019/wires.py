@@ -49,7 +49,7 @@ SLOPE_SPAN = (1.5, 2.2)  # V: where the device's 880 uS/V were read off
 R_SHOWN = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # Ohm a segment; the public code's demonstration has 0.1
 SWING = 0.4  # V, up for one cell of a pair and down for the other: how far training moves them
 R_LOW, R_HIGH = 1e-3, 1e2  # Ohm, where the resistance is sought
-R_TRAINED = {"full": (0.0, 0.1, 0.3, 0.6, 1.0, 3.0), "smoke": (0.0, 0.6)}
+R_TRAINED = {"full": (0.0, 0.1, 0.3, 0.6, 1.0, 3.0), "smoke": (0.6,)}
 
 
 def tasks(options: Options) -> list[Task]:
