@@ -74,7 +74,7 @@ class LinearCell:
 
     def read_noise(self, state: ConductanceState) -> None:
         """Reads are exact."""
-        return None
+        return
 
     def pulse(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> ConductanceState:
         """Move by whole steps, stop at the bounds."""

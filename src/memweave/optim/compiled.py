@@ -188,8 +188,8 @@ def _sign_chip(
     hidden[-1] = True
     active = np.nonzero(hidden)[0]
     z2 = np.zeros(f2.shape[1], f2.dtype)
-    for k in active:
-        z2 += f2[k]
+    for neuron in active:
+        z2 += f2[neuron]
     e = np.zeros(f2.shape[1], np.int64)
     for j in range(f2.shape[1]):
         if j == label:

@@ -1,6 +1,6 @@
 """The experiments on a few images, so that each takes seconds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,11 +30,11 @@ def _few_images(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run_smoke(_few_images: None, tmp_path: Path) -> Iterator[Run]:
+def run_smoke(_few_images: None, tmp_path: Path) -> Run:
     """`run_smoke(name)`: the rows of an experiment with two chips on a few digits."""
 
     def run(name: str, out: Path | None = None, seeds: int = 2) -> list[Row]:
         summary = run_experiment(find(name), Options(out=out or tmp_path, seeds=seeds), no_progress)
         return read_rows(summary.path)
 
-    yield run
+    return run
