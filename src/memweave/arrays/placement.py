@@ -73,8 +73,7 @@ class Placement:
     def gain(self, like: torch.Tensor) -> torch.Tensor:
         """`(H, 1, C)`, the factor of each cell of a weight, with the dtype and device of `like`."""
         rows, cols = like.new_tensor(self.row_gain), like.new_tensor(self.col_gain)
-        factors: torch.Tensor = rows[:, None, None] * cols
-        return factors
+        return rows[:, None, None] * cols
 
     def fold(self, lines: torch.Tensor) -> torch.Tensor:
         """Conductances `(..., n_in * H, n_out * C)` to the signed matrix `(..., n_in, n_out)` that a read sees."""
