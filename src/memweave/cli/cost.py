@@ -27,9 +27,7 @@ def cost(
     results: Annotated[Path, typer.Option(metavar="DIR", help="Results folder, or one that holds several.")] = Path(
         "results"
     ),
-    by: Annotated[
-        Detail, typer.Option(help="Split by phase, by layer, or down to components.")
-    ] = Detail.layer,
+    by: Annotated[Detail, typer.Option(help="Split by phase, by layer, or down to components.")] = Detail.layer,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON, in SI units.")] = False,
 ) -> None:
     """Print the bill of experiments from their rows: joules, seconds and area, counted x cited costs."""
