@@ -220,3 +220,23 @@ def test_compensated_write_brings_reads_to_the_targets():
         errors.append(float((seen - weight).abs().max()))
     assert errors[1] < 0.1 * errors[0]
     assert errors[1] < 2 * 2 * 1.1e-7 / matrix.g_per_w
+
+
+def test_compensation_knows_what_the_other_cells_really_are():
+    """They were measured behind their paths; the written ones will be verified behind theirs."""
+    wires, access = Wires(r_row=50.0, r_col=50.0), Transistors(r_on=500.0)
+    law = LinearCell(g_min=1e-6, g_max=1e-3, levels=500)
+    array = SimulatedArray(law, rows=6, cols=5, dtype=torch.float64, wires=wires, access=access)
+    array.pulse(torch.arange(30), Pulse(torch.ones(30), n=torch.arange(30) * 10))
+    asked = []
+    cells = torch.arange(5, 15).view(2, 5)
+    target = torch.full((2, 5), 5e-5, dtype=torch.float64)
+    CompensatedWrite(write=lambda array, cells, g: asked.append(g), wires=wires, access=access)(array, cells, target)
+    wanted = conductance(array)[0]
+    wanted[1:3] = target
+    chosen = torch.zeros(6, 5, dtype=torch.bool)
+    chosen[1:3] = True
+    found = compensate(wanted, wires, g_min=1e-6, g_max=1e-3, r_cell=500.0, chosen=chosen)[1:3]
+    row, col = torch.meshgrid(torch.arange(1.0, 3.0), torch.arange(5.0), indexing="ij")
+    r_path = 50 * (col + 1) + 500 + 50 * (6 - row)
+    assert_close(asked[0], found / (1 + found * r_path), rtol=1e-9)

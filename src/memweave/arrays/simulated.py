@@ -38,8 +38,8 @@ class SimulatedArray:
 
     Reads are the exact product of voltages and conductances, or of voltages and the effective conductances that
     wires leave; the noise of a read is drawn at the outputs, where the sum of the cells' independent Gaussian errors
-    is again Gaussian with variance (v^2) @ sigma^2. Behind wires a cell's sigma counts (g_eff / g)^2 times, which is
-    right to first order in the wires.
+    is again Gaussian with variance (v^2) @ sigma^2. Behind wires a cell's sigma counts less; see
+    `Wiring.noise_share`.
 
     Args:
         device: law of every cell.
@@ -198,7 +198,7 @@ class SimulatedArray:
         if self._wiring is not None:
             by_read = self.readout_by == "read"
             seen = self._wiring.effective(at).to(g.dtype) if by_read else self._wiring.alone(at, g)
-            g, sigma = seen, None if sigma is None else _behind_wires(sigma, seen, g)
+            g, sigma = seen, None if sigma is None else sigma * self._wiring.noise_share(at, g, seen)
         if sigma is not None:
             g = torch.addcmul(g, sigma, torch.empty_like(g).normal_(generator=self._reads))
         return g.view(cells.shape)
@@ -373,7 +373,7 @@ class SimulatedArray:
         if self._wiring is None:
             return g, sigma
         seen = self._wiring.effective(cells).to(g.dtype)
-        return seen, None if sigma is None else _behind_wires(sigma, seen, g)
+        return seen, None if sigma is None else sigma * self._wiring.noise_share(cells, g, seen)
 
     def _conductance_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """True conductance of the addressed cells, and the standard deviation of a read of each."""
@@ -441,11 +441,6 @@ def _check_parts(device: Device[Any], adc: ADC | None, access: Access | None, re
                 "`device` must feel the voltage in a passive array, or every pulse would write all cells: wrap it "
                 "with WithVoltageDependence"
             )
-
-
-def _behind_wires(sigma: torch.Tensor, seen: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-    """Standard deviation of a read through wires: v and i of the cell both keep the share seen / g."""
-    return sigma * torch.where(g > 0, seen / g, 1.0).square()
 
 
 def _corner(placement: Placement) -> tuple[int, int, int]:

@@ -72,6 +72,16 @@ class Wiring:
         r_path = self._r_path[cells % self._per_array]
         return (1 / (1 + g.to(torch.float64) * r_path)).to(g.dtype)
 
+    def noise_share(self, cells: torch.Tensor, g: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        """How much of a change of a cell of conductance `g`, seen as `seen`, a read sees: (seen / g) / (1 + g r_path).
+
+        What the other cells draw weakens the cell's own change as it weakens the cell. The drop that its own current
+        makes counts twice: as d/dg of g / (1 + g r).
+
+        Valid for: first order in the wires; exact for a cell that conducts alone.
+        """
+        return torch.where(g > 0, seen / g, 1.0) * self.share(cells, g)
+
     def pulse_alone(self, cells: torch.Tensor, pulse: Pulse, g: torch.Tensor) -> Pulse:
         """The pulse as 1T1R cells of conductance `g` see it, each selected alone."""
         v = amplitude(self.access, pulse, g)
