@@ -86,7 +86,7 @@ def test_it_is_torchs_convolution(geometry: dict[str, Any], n_chips: int | None)
         {"mapping": DifferentialPair(lines="rows", copies=(1, 2))},
         {"tile_rows": 9},
     ],
-    ids=str,
+    ids=["fixed scaling", "pairs on rows, two copies", "a slice a tile"],
 )
 def test_however_it_is_placed_and_driven(options: dict[str, Any]) -> None:
     compare(2, bias=True, geometry={"padding": 1}, **options)
