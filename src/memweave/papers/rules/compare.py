@@ -78,8 +78,10 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
         history.append(_n_correct(setup, data.validation, rule.binary))
         before = chip.array.activity - trained  # reads of the validation images are not the rule's
     n_neurons, n_weights = HIDDEN + data.n_classes, sum(layer.weight.numel() for layer in setup.layers)
-    # A tile read senses all outputs, forward, or all inputs of the second layer, backward.
-    n_conversions = trained.n_reads * n_neurons / 2 + trained.n_readouts
+    # Forward reads sense the outputs of both layers; a transposed read senses the hidden lines once more.
+    back = [HIDDEN] if setup.layers[0].backward == "array" and len(setup.layers) == 2 else []
+    sensed = [HIDDEN, data.n_classes, *back]
+    n_conversions = trained.n_reads * sum(sensed) / len(sensed) + trained.n_readouts
     per_conversion = E_CONVERSION / 8 if rule.binary else E_CONVERSION
     return {
         "n_correct": _n_correct(setup, data.test, rule.binary),

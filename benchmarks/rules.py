@@ -1,0 +1,117 @@
+"""Single-sample pulsed training of 784-100-10: memweave in torch, memweave compiled, and aihwkit where there is one.
+
+    python benchmarks/rules.py [--data mnist] [--peer PYTHON_OF_AIHWKIT]
+
+The first epoch from random weights on MNIST (where MEMWEAVE_DATA has it), or on random binary images; noisy cells
+(cycle-to-cycle noise of one step), one core. The peer runs its own update, stochastic pulse trains on soft-bounds cells
+with noise, on the same network, images and batch of one, in its own interpreter; this file is then its program too.
+Seconds are processor seconds, so that other work on the machine counts less.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import torch
+
+torch.set_num_threads(1)
+
+N_IN, HIDDEN, N_OUT = 784, 100, 10
+Train = Callable[[torch.Tensor, torch.Tensor], object]
+
+
+def images(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Binary images of MNIST, or random ones: 60,000 noisy copies of a prototype a class."""
+    if name == "mnist":
+        from memweave.data import load
+
+        split = load("mnist", validation=0).train
+        return (split.images.flatten(1) >= 128 / 255).float(), split.labels
+    random = torch.Generator().manual_seed(0)
+    prototypes = torch.rand(N_OUT, N_IN, generator=random) < 0.2
+    labels = torch.randint(N_OUT, (60_000,), generator=random)
+    return (prototypes[labels] ^ (torch.rand(60_000, N_IN, generator=random) < 0.1)).float(), labels
+
+
+def samples_per_second(train: Train, x: torch.Tensor, labels: torch.Tensor) -> float:
+    """Of one pass, after a warm-up of 50 samples that also compiles."""
+    train(x[:50], labels[:50])
+    start = time.process_time()
+    train(x[50:], labels[50:])
+    return (len(x) - 50) / (time.process_time() - start)
+
+
+def memweave(x: torch.Tensor, labels: torch.Tensor, *, compiled: bool) -> float:
+    """Sign backpropagation with noisy cells."""
+    from memweave.devices import linear_steps
+    from memweave.papers.zhang2018.network import Setting, SignPerceptron
+
+    law = linear_steps(g_min=2e-6, g_max=20e-6, levels=1_000, c2c=1.0)
+    perceptron = SignPerceptron(law, N_IN, N_OUT, Setting.of(HIDDEN), seed=0)
+    return samples_per_second(partial(perceptron.train_epoch, compiled=compiled), x, labels)
+
+
+def aihwkit(x: torch.Tensor, labels: torch.Tensor) -> float:
+    """Its analogue layers and optimizer, batch of one."""
+    from aihwkit.nn import AnalogLinear, AnalogSequential
+    from aihwkit.optim import AnalogSGD
+    from aihwkit.simulator.configs import SingleRPUConfig, SoftBoundsDevice
+
+    config = SingleRPUConfig(device=SoftBoundsDevice())
+    net = AnalogSequential(
+        AnalogLinear(N_IN, HIDDEN, rpu_config=config),
+        torch.nn.Sigmoid(),
+        AnalogLinear(HIDDEN, N_OUT, rpu_config=config),
+    )
+    optimizer = AnalogSGD(net.parameters(), lr=0.05)
+    optimizer.regroup_param_groups(net)
+
+    def train(x: torch.Tensor, labels: torch.Tensor) -> None:
+        for image, label in zip(x.split(1), labels.split(1), strict=True):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(net(image), label).backward()
+            optimizer.step()
+
+    return samples_per_second(train, x, labels)
+
+
+def main() -> None:
+    """Run what is there, and print one line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", help="Python of an environment with aihwkit")
+    parser.add_argument("--data", choices=("random", "mnist"), default="random")
+    parser.add_argument("--samples", type=int, default=60_000, help="of the compiled run")
+    parser.add_argument("--few", type=int, default=2_000, help="of the other runs")
+    parser.add_argument("--images-for-peer", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.images_for_peer:
+        print(json.dumps(aihwkit(*torch.load(options.images_for_peer))))
+        return
+    x, labels = images(options.data)
+    few = x[: options.few], labels[: options.few]
+    rates = {
+        "memweave, torch": memweave(*few, compiled=False),
+        "memweave, compiled": memweave(x[: options.samples], labels[: options.samples], compiled=True),
+    }
+    if options.peer:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "images.pt"
+            torch.save(tuple(part.clone() for part in few), file)
+            command = [options.peer, __file__, "--images-for-peer", str(file)]
+            output = subprocess.run(command, check=True, capture_output=True, text=True)
+        rates["aihwkit"] = json.loads(output.stdout.splitlines()[-1])
+    for name, rate in rates.items():
+        ratio = f", {rate / rates['aihwkit']:.1f} times aihwkit" if options.peer else ""
+        print(f"{name}: {rate:,.0f} samples/s, 60,000 in {60_000 / rate:.1f} s{ratio}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Learn on the chip with one bit forward, two bits backward, and single blind pulses; then with a rule of your own.
+
+Run it with `python examples/learning_rules.py`: about half a minute on one core, no download.
+"""
+
+import torch
+
+import memweave as mw
+from memweave.nn import AlwaysOn, BinaryStep, ErrorLoss, MarginError
+from memweave.optim.pulses import send_pulses
+
+data = mw.data.load("digits", size=8)
+x, y = (data.train.images.flatten(1) > 0.5).float()[:600], data.train.labels[:600]
+x_test, y_test = (data.test.images.flatten(1) > 0.5).float(), data.test.labels
+
+# Cells of 1,000 levels whose steps are as noisy as they are large, and differ by 30 % from cell to cell.
+law = mw.devices.linear_steps(g_min=2e-6, g_max=20e-6, levels=1_000, c2c=1.0)
+law = mw.devices.WithD2D(law=law, d2d=0.3)
+
+
+def perceptron():
+    """64-50-10 with bias rows; errors go back through the same cells by a transposed read."""
+    chip = mw.Chip(law, rows=128, cols=128, seed=1)
+    options = {"bias": False, "chip": chip, "mapping": mw.mapping.CentredPair(), "backward": "array"}
+    scaling = mw.mapping.FixedScaling(1.0)
+    first = mw.nn.Linear(65, 50, name="first", scaling=scaling, **options)
+    second = mw.nn.Linear(51, 10, name="second", scaling=scaling, **options)
+    for layer in (first, second):
+        layer.program(0.1 * torch.randn(layer.weight.shape), mw.WriteVerify(tolerance=0.1e-6))
+    return torch.nn.Sequential(AlwaysOn(), first, BinaryStep(), AlwaysOn(), second), chip
+
+
+class CoarseSign(torch.optim.Optimizer):
+    """A rule of your own: pulses only where the gradient of a batch is large; both cells of a pair move."""
+
+    def __init__(self, params, share):
+        super().__init__(params, {"share": share})
+
+    @torch.no_grad()
+    def step(self):
+        """Send the pulses."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                large = weight.grad.abs() >= group["share"] * weight.grad.abs().max()
+                send_pulses(weight.matrix, -weight.grad.sign() * large)
+
+
+torch.manual_seed(0)
+for name, rule, batch in (("sign pulses", mw.optim.SignPulse, 1), ("your own", lambda p: CoarseSign(p, 0.3), 10)):
+    net, chip = perceptron()
+    optimizer, loss = rule(net.parameters()), ErrorLoss(MarginError(1.0))
+    before = chip.array.activity.copy()
+    for _epoch in range(2):
+        for chosen in torch.randperm(len(x)).split(batch):
+            optimizer.zero_grad()
+            loss(net(x[chosen]), y[chosen]).backward()
+            optimizer.step()
+    done = chip.array.activity - before
+    accuracy = (net(x_test).argmax(-1) == y_test).float().mean()
+    print(f"{name}: test accuracy {100 * accuracy:.1f} %, {done.n_set + done.n_reset:,} pulses, {done.n_reads:,} reads")
