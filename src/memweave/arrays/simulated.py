@@ -209,9 +209,8 @@ class SimulatedArray:
         In a passive array the pulses are sent one after another, and each is felt by the whole array.
         """
         check_shape("pulse.polarity", pulse.polarity, tuple(cells.shape))
-        n = 1 if pulse.n is None else pulse.n
-        self.activity.n_set += int(((pulse.polarity > 0) * n).sum())
-        self.activity.n_reset += int(((pulse.polarity < 0) * n).sum())
+        self.activity.n_set += _count(pulse.polarity > 0, pulse.n)
+        self.activity.n_reset += _count(pulse.polarity < 0, pulse.n)
         for meter in self.meters:
             meter.saw_pulse(cells, pulse.polarity, pulse.n, self._cells_a_chip)
         if self._wiring is None:
@@ -447,3 +446,8 @@ def _corner(placement: Placement) -> tuple[int, int, int]:
     """Names a placement in a saved state: no two placements begin on the same cell."""
     tile = placement.tiles[0]
     return tile.array, tile.row, tile.col
+
+
+def _count(chosen: torch.Tensor, n: torch.Tensor | None) -> int:
+    """Pulses on the chosen cells."""
+    return int(torch.count_nonzero(chosen)) if n is None else int((chosen * n).sum())
