@@ -118,7 +118,7 @@ def made_up(scale: str = "full", data: str = "mnist", **n_correct: list[int]) ->
         ({"hybrid": [9900, 9499]}, {"worst"}),
         ({"hybrid": [9510, 9500]}, {"hybrid", "gain"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_stages_are_judged_by_the_required_figures(n_correct: dict[str, list[int]], missed: set[str]) -> None:
     findings = {claim.key: judge(claim, [made_up(**n_correct)]) for claim in find(STAGES).claims}
