@@ -46,7 +46,7 @@ class CoarseSign(torch.optim.Optimizer):
 
 
 torch.manual_seed(0)
-for name, rule, batch in (("sign pulses", mw.optim.SignPulse, 1), ("your own", lambda p: CoarseSign(p, 0.3), 10)):
+for name, rule, batch in (("sign pulses", mw.optim.SignPulse, 1), ("your own", lambda p: CoarseSign(p, 0.5), 2)):
     net, chip = perceptron()
     optimizer, loss = rule(net.parameters()), ErrorLoss(MarginError(1.0))
     before = chip.array.activity.copy()
