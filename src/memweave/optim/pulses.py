@@ -22,21 +22,26 @@ def send_pulses(matrix: Matrix, steps: torch.Tensor, *, only: int | None = None)
         only: SET or RESET sends that polarity alone, so one cell of each pair is pulsed: a cycle in which all
             selected cells are driven in parallel. None sends both.
     """
-    index = steps.nonzero(as_tuple=True)
+    flat = steps.reshape(-1)
+    index = flat.nonzero().squeeze(1)
+    count = flat.index_select(0, index)
     signs = matrix.placement.gain(steps).sign().squeeze(1)  # (H, C)
-    count = steps[index]
-    *chips, out, into = (part[:, None, None] for part in index)
-    rows = into * signs.shape[0] + torch.arange(signs.shape[0])[:, None]
-    cols = out * signs.shape[1] + torch.arange(signs.shape[1])
-    cells = matrix.cells[(*chips, rows, cols)]
-    polarity = count.sign()[:, None, None] * signs
-    n = count.abs().long()[:, None, None].expand(cells.shape)
+    n_rows, n_cols = matrix.cells.shape[-2:]
+    n_out, n_in = matrix.shape
+    chip, weight = index // (n_out * n_in), index % (n_out * n_in)
+    # Flat indices of lines: where the cells of a weight start, and how far from there the others stand.
+    start = (chip * n_rows + weight % n_in * signs.shape[0]) * n_cols + weight // n_in * signs.shape[1]
+    offset = torch.arange(signs.shape[0])[:, None] * n_cols + torch.arange(signs.shape[1])
+    lines = start[:, None] + offset.flatten()
+    polarity = count.sign()[:, None] * signs.flatten()
+    n = count.abs().long()[:, None].expand(lines.shape)
     if only is not None:
         chosen = polarity == only
-        cells, polarity, n = cells[chosen], polarity[chosen], n[chosen]
-    if cells.numel():
+        lines, polarity, n = lines[chosen], polarity[chosen], n[chosen]
+    if lines.numel():
+        cells = matrix.cells.view(-1).index_select(0, lines.flatten())
         single = bool((n == 1).all())
-        matrix.chip.array.pulse(cells.flatten(), Pulse(polarity.flatten(), n=None if single else n.flatten()))
+        matrix.chip.array.pulse(cells, Pulse(polarity.flatten(), n=None if single else n.flatten()))
 
 
 def round_stochastically(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
