@@ -201,8 +201,8 @@ EXPERIMENT = register(
                 where="Methods: 108 nA at 0.2 V",
                 estimate=value_of("error.c3"),
                 accept=NotWorseThan(margin=0.05e-6, higher_is_better=False),
-                note="read back at the end, third layer, idle cells included: those at 2.5 uS often stop at the window's wall "
-                "of 2 uS, where the table's RESET is weak, and miss by 0.63 uS",
+                note="read back at the end, third layer. Cells at the idle 2.5 uS often stop at the window's wall, "
+                "2 uS, where the table's RESET is weak, and miss by 0.63 uS",
             ),
         ),
         assumptions=(
