@@ -104,7 +104,11 @@ def _inputs(split: Split, binary: bool) -> torch.Tensor:
 
 
 def _train(setup: Setup, x: torch.Tensor, labels: torch.Tensor, batch: int, order: torch.Generator) -> None:
-    for chosen in torch.randperm(len(x), generator=order).split(batch):
+    everything = torch.randperm(len(x), generator=order)
+    if setup.epoch is not None:
+        setup.epoch(x[everything], labels[everything])
+        return
+    for chosen in everything.split(batch):
         setup.optimizer.zero_grad()
         setup.loss(setup.net(x[chosen]), labels[chosen]).backward()
         setup.optimizer.step()

@@ -1,7 +1,9 @@
 """One network on one chip for every rule, and how each rule is set up on it."""
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,12 +52,14 @@ class Setup:
         loss: from outputs and labels.
         optimizer: the rule.
         layers: on the chip, those that learn.
+        epoch: the same training in one compiled call, from images and labels in order; None where there is none.
     """
 
     net: torch.nn.Module
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     optimizer: torch.optim.Optimizer
     layers: tuple[Linear, ...]
+    epoch: Callable[[torch.Tensor, torch.Tensor], object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +125,15 @@ def _gradient(make: Callable[[list[torch.nn.Parameter], int], torch.optim.Optimi
 
 def _sign(chip: Chip, n_in: int, seed: int) -> Setup:
     first, second = layers_on(chip, n_in, seed=seed)
-    net = torch.nn.Sequential(AlwaysOn(), first, BinaryStep(0.1, 1.0), AlwaysOn(), second)
+    comparators, error = BinaryStep(0.1, 1.0), MarginError(1.0)
+    net = torch.nn.Sequential(AlwaysOn(), first, comparators, AlwaysOn(), second)
     optimizer = SignPulse([first.weight, second.weight])
-    return Setup(net=net, loss=ErrorLoss(MarginError(1.0)), optimizer=optimizer, layers=(first, second))
+    epoch = None
+    if importlib.util.find_spec("numba") is not None:
+        from memweave.optim.compiled import sign_epoch
+
+        epoch = partial(sign_epoch, first, comparators, second, error, optimizer)
+    return Setup(net=net, loss=ErrorLoss(error), optimizer=optimizer, layers=(first, second), epoch=epoch)
 
 
 def _stellar(chip: Chip, n_in: int, seed: int) -> Setup:
