@@ -7,8 +7,8 @@ import torch
 
 from memweave.arrays import DAC
 from memweave.base import ChipFullError, ShapeError, generator
-from memweave.devices import LinearCell, WithStuckCells
-from memweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix
+from memweave.devices import LinearCell, WithReadNoise, WithStuckCells
+from memweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix, PerSampleScaling
 from memweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
@@ -51,6 +51,43 @@ def test_one_weight_for_all_chips() -> None:
     matrix = Matrix(chip(3), "w", (3, 5), mapping=DifferentialPair())
     matrix.program(weights(3, 5), EXACT)
     assert_close(matrix.readout(), weights(3, 5).expand(3, 3, 5), rtol=1e-6, scale=1.0)
+
+
+def test_reads_that_cannot_tell_the_scale_are_not_scaled() -> None:
+    """Noise included: the same draws, with and without the scale, give the same numbers."""
+    noisy = WithReadNoise(law=FINE, fraction=0.05, floor=1e-7)
+    x = weights(5, 7)
+    x[2] = 0
+    results = []
+    for make in (PerSampleScaling, _Counted):
+        matrix = Matrix(Chip(noisy, rows=20, cols=20, dtype=torch.float64), "w", (3, 7), mapping=DifferentialPair())
+        matrix.scaling = make()
+        matrix.program(weights(3, 7), EXACT)
+        results.append(matrix.matmul(x))
+    assert matrix.scaling.n_calls == 1  # type: ignore[attr-defined]
+    assert_close(results[0], results[1], rtol=1e-9, scale=1.0)
+
+
+class _Counted:
+    """Says nothing about being proportional, so it is asked."""
+
+    n_calls = 0
+
+    def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
+        self.n_calls += 1
+        return PerSampleScaling().to_voltage(x, v_read)
+
+
+def test_a_scaling_that_cuts_is_asked() -> None:
+    """Cutting is no matter of scale."""
+
+    class Cut(_Counted):
+        def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
+            return x.clamp(-1, 1) * v_read, v_read
+
+    matrix = Matrix(chip(), "w", (1, 2), mapping=DifferentialPair(), scaling=Cut())
+    matrix.program(torch.tensor([[1.0, -0.5]], dtype=torch.float64), EXACT)
+    assert_close(matrix.matmul(torch.tensor([[5.0, 1.0]], dtype=torch.float64)), [[0.5]], rtol=1e-6)
 
 
 def test_a_fixed_scale_meets_the_converter() -> None:

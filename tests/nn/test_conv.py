@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from memweave.arrays import DAC
 from memweave.base import OutOfRangeError, ShapeError, generator
 from memweave.devices import LinearCell
 from memweave.mapping import Chip, DifferentialPair, FixedScaling
@@ -18,8 +19,8 @@ FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**24)
 EXACT = BlindWrite(g_step=FINE.g_step)
 
 
-def chip(n_chips: int | None = None) -> Chip:
-    return Chip(FINE, n_arrays=4, rows=64, cols=32, n_chips=n_chips, dtype=torch.float64)
+def chip(n_chips: int | None = None, **changes: Any) -> Chip:
+    return Chip(FINE, n_arrays=4, rows=64, cols=32, n_chips=n_chips, dtype=torch.float64, **changes)
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -126,7 +127,7 @@ def test_each_patch_is_one_read_of_every_tile() -> None:
 def test_an_image_has_one_scale() -> None:
     """The largest pixel of an image gets the full read voltage, and no patch is stretched beyond."""
     seen: list[float] = []
-    one = chip()
+    one = chip(dac=DAC(bits=8, v_max=0.2))
     read = one.array.read
 
     def watch(v_row: torch.Tensor, placement: Any) -> torch.Tensor:

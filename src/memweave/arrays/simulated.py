@@ -12,7 +12,7 @@ from memweave.arrays.activity import Activity
 from memweave.arrays.adc import ADC, Converters, draw_converters
 from memweave.arrays.converted import ConvertedMatrix
 from memweave.arrays.dac import DAC
-from memweave.arrays.folding import FoldedMatrix
+from memweave.arrays.folding import SPARSE, FoldedMatrix
 from memweave.arrays.metering import Meter
 from memweave.arrays.nonlinear_read import ArrayLaw, read_nonlinear
 from memweave.arrays.placement import Placement
@@ -96,6 +96,7 @@ class SimulatedArray:
         fabrication = generator(seed, "array", "fabrication")
         n_cells = self.n_chips * n_arrays * rows * cols
         self._state = device.init_state((n_cells,), generator=fabrication, dtype=dtype)
+        self._everywhere: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self._folded: WeakKeyDictionary[Placement, FoldedMatrix] = WeakKeyDictionary()
         self._converted: WeakKeyDictionary[Placement, ConvertedMatrix] = WeakKeyDictionary()
         self._ranges: dict[tuple[int, int, int], float] = {}
@@ -136,6 +137,15 @@ class SimulatedArray:
         """S."""
         return self.device.g_max
 
+    @property
+    def homogeneous(self) -> bool:
+        """Whether a read of k times the voltages gives k times the currents, noise included, and nobody counts volts.
+
+        True for linear cells without converters and meters: the spread of a read's noise is proportional to the
+        voltages too.
+        """
+        return self.dac is None and self.adc is None and not self._nonlinear and not self.meters
+
     def cells(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` int64."""
         first = torch.arange(self.n_chips).view(*self.chips, 1, 1) * self._cells_a_chip
@@ -165,7 +175,7 @@ class SimulatedArray:
         The products are then worked out by the caller, and counted here as `n_vectors` reads. None where reads have
         noise, converters, or non-linear cells, or are metered.
         """
-        if self.dac is not None or self.adc is not None or self._nonlinear or self.meters:
+        if not self.homogeneous:
             return None
         g, variance = self._fold(placement)
         if variance is not None:
@@ -250,6 +260,7 @@ class SimulatedArray:
         map_state(
             lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), self._state, before, after
         )
+        self._everywhere = None
         self._converted.clear()
         if self._wiring is None:
             for folded in self._folded.values():
@@ -350,6 +361,7 @@ class SimulatedArray:
 
     def _forget(self) -> None:
         """All cells may have changed."""
+        self._everywhere = None
         self._folded.clear()
         self._converted.clear()
         if self._wiring is not None:
@@ -363,7 +375,7 @@ class SimulatedArray:
 
     def _crossings(self, placement: Placement) -> torch.Tensor:
         """`(*chips, n_in, n_out)` S: all cells of a crossing together, whatever their sign; what the drivers feed."""
-        g = self.device.conductance(self._state_of(self.cells(placement)))
+        g, _ = self._conductance_at(self.cells(placement))
         return placement.by_weight(g).sum(dim=(-3, -1))
 
     def _seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -375,9 +387,20 @@ class SimulatedArray:
         return seen, None if sigma is None else sigma * self._wiring.noise_share(cells, g, seen)
 
     def _conductance_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """True conductance of the addressed cells, and the standard deviation of a read of each."""
-        state = self._state_of(cells)
-        return self.device.conductance(state), self.device.read_noise(state)
+        """True conductance of the addressed cells, and the standard deviation of a read of each.
+
+        Gathering costs more than calculating: whoever asks for many cells has all of them worked out, for the next
+        reader as well, and gathers the result instead of every part of the state.
+        """
+        if self._everywhere is None and cells.numel() >= SPARSE * self.n_chips * self._cells_a_chip:
+            self._everywhere = self.device.conductance(self._state), self.device.read_noise(self._state)
+        if self._everywhere is None:
+            state = self._state_of(cells)
+            return self.device.conductance(state), self.device.read_noise(state)
+        at = cells.reshape(-1)
+        g, sigma = self._everywhere
+        gathered = None if sigma is None else sigma.index_select(0, at).view(cells.shape)
+        return g.index_select(0, at).view(cells.shape), gathered
 
     def _state_of(self, cells: torch.Tensor) -> Any:
         """State of the addressed cells, in the shape of `cells`; `index_select` is four times as fast as indexing."""

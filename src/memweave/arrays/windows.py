@@ -84,9 +84,21 @@ class Walk:
         Returns:
             `(..., kh, kw, out, batch, H, W)`.
         """
-        spread = error.new_zeros(*error.shape[:-4], *self.kernel_size, *error.shape[-4:-2], *size)
-        for i, j, at_out, at_image in self._taps(size):
-            spread[..., i, j, :, :, *at_image] = error[..., *at_out]
+        (height, width), (reach_h, reach_w), (left, _, top, _) = size, self.reach, self.padding
+        # Where the outputs stand among the pixels, a step of `stride` apart, with zeros all around: each tap then
+        # sees the same picture from another place.
+        room = error.new_zeros(*error.shape[:-2], height + reach_h, width + reach_w)
+        out = error.shape[-2:]
+        rows = _meeting(reach_h - top, self.stride[0], out[0], height + reach_h)
+        cols = _meeting(reach_w - left, self.stride[1], out[1], width + reach_w)
+        if rows is not None and cols is not None:
+            room[..., rows[1], cols[1]] = error[..., rows[0], cols[0]]
+        spread = error.new_empty(*error.shape[:-4], *self.kernel_size, *error.shape[-4:-2], height, width)
+        for i in range(self.kernel_size[0]):
+            row = reach_h - i * self.dilation[0]
+            for j in range(self.kernel_size[1]):
+                col = reach_w - j * self.dilation[1]
+                spread[..., i, j, :, :, :, :] = room[..., row : row + height, col : col + width]
         return spread
 
     def _taps(self, size: Sequence[int]) -> Iterator[tuple[int, int, tuple[slice, slice], tuple[slice, slice]]]:

@@ -114,14 +114,16 @@ class GateControlledCell:
         g, first_miss = state
         is_set, stays = (pulse.polarity > 0).to(g.dtype), (pulse.polarity >= 0).to(g.dtype)
         v_gate = torch.full_like(g, self.v_gate) if pulse.v_gate is None else pulse.v_gate.to(g.dtype)
-        allowed = self.gate.conductance(v_gate.clamp_max(self.v_gate_max)) + first_miss
+        allowed = self.gate.conductance(v_gate.clamp_max(self.v_gate_max))
+        if new := bool(first_miss.any()):
+            allowed += first_miss
         after = torch.maximum(g, allowed * is_set) * stays
         if self.g_reset > 0:
             after += self.g_reset * (1 - stays)
         if self.noise > 0:
             miss = torch.empty_like(g).normal_(0.0, self.noise, generator=generator)
             after += miss if self.noise_on == "all" else miss * (pulse.polarity != 0)
-        return GateControlledState(after.clamp_min_(0), first_miss * (1 - is_set))
+        return GateControlledState(after.clamp_min_(0), first_miss * (1 - is_set) if new else first_miss)
 
     def relax(self, state: GateControlledState, duration: float, *, generator: torch.Generator) -> GateControlledState:
         """Nothing changes with time; wrap with `WithRelaxation`."""

@@ -71,9 +71,20 @@ class Matrix:
         """Measured conductances `(*chips, row lines, column lines)`, S."""
         return self.chip.array.readout(self.cells)
 
+    def to_voltage(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """Row voltages of `x` `(*chips, batch, in)`, V, and V per unit, as the scaling says.
+
+        Where no result can depend on the scale, because the array's reads are homogeneous and the scaling only
+        multiplies, the factor is 1: two passes over the numbers less.
+        """
+        array = self.chip.array
+        if getattr(self.scaling, "proportional", False) and getattr(array, "homogeneous", False):
+            return x, 1.0
+        return self.scaling.to_voltage(x, array.v_read)
+
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T` on the array: `(*chips, batch, in)` to `(*chips, batch, out)`."""
-        v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
+        v_row, v_per_x = self.to_voltage(x)
         return self.chip.array.read(v_row, self.placement) / (v_per_x * self.g_per_w)
 
     def matmul_transposed(self, y: torch.Tensor) -> torch.Tensor:

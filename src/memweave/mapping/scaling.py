@@ -8,7 +8,11 @@ from memweave.base import check_fraction, check_positive
 
 
 class InputScaling(Protocol):
-    """Rule that gives the voltage of a number."""
+    """Rule that gives the voltage of a number.
+
+    A rule that never cuts a voltage may have an attribute `proportional` that is True: arrays that cannot tell at
+    which scale they are read are then spared the scaling.
+    """
 
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
         """Voltages of `x` `(*chips, batch, in)`, V, and the factor V per unit, `(*chips, batch, 1)` or a number."""
@@ -21,6 +25,8 @@ class PerSampleScaling:
     An all-zero vector stays zero. Source: Wang et al. 2019 (public code): s = v_read / max|x|, s = 1 for a zero
     vector.
     """
+
+    proportional = True
 
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
         """Voltages and V per unit of each vector."""
@@ -35,6 +41,8 @@ class FixedScaling:
     Args:
         x_max: the number at full scale, > 0; set by hand or by `calibrate`.
     """
+
+    proportional = True
 
     def __init__(self, x_max: float = 1.0) -> None:
         check_positive("x_max", x_max)

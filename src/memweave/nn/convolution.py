@@ -29,10 +29,11 @@ class _ArrayConvolution(torch.autograd.Function):
         out = walk.out_size(x.shape[-3:-1])
         y = x.new_empty(*x.shape[:-3], *out, weight.shape[-4])
         for part in _parts(x, weight[..., 0, :, :, :].numel() * out[0] * out[1]):
-            v, v_per_x = matrix.scaling.to_voltage(x[part].flatten(-3), array.v_read)
+            v, v_per_x = matrix.to_voltage(x[part].flatten(-3))
             current = read_windows(array, v.view(x[part].shape), walk, matrix.placement)
-            per_image = v_per_x[..., None, None] if isinstance(v_per_x, torch.Tensor) else y.new_tensor(v_per_x)
-            torch.div(current, per_image * matrix.g_per_w, out=y[part])
+            a_per_y = v_per_x * matrix.g_per_w
+            per_image = a_per_y[..., None, None] if isinstance(a_per_y, torch.Tensor) else y.new_tensor(a_per_y)
+            torch.div(current, per_image, out=y[part])
         return y
 
     @staticmethod
