@@ -13,7 +13,7 @@ from memweave.programming import Write
 class ThresholdedWriteVerify(torch.optim.Optimizer):
     """Gradient descent whose steps are dropped below a threshold and written with write-verify above it.
 
-    For each weight dG = -lr * grad; where |dG| >= threshold, half of it goes to each cell of the pair,
+    For each weight dG = -lr * grad; where it is not 0 and |dG| >= threshold, half of it goes to each cell of the pair,
     the new analogue targets are kept in the window and written. Dropped steps are forgotten, not accumulated. The
     gradient should be a sum over the batch (`reduction="sum"`). Parameters that are not on a chip (a digital bias)
     take the plain step.
@@ -63,7 +63,7 @@ class ThresholdedWriteVerify(torch.optim.Optimizer):
         matrix = weight.matrix
         assert weight.grad is not None
         dg = -group["lr"] * weight.grad.reshape(*matrix.chip.chips, *matrix.shape)
-        selected = dg.abs() >= group["threshold"]
+        selected = (dg.abs() >= group["threshold"]) & (dg != 0)
         self.n_selected += int(selected.sum())
         matrix.shift(dg, selected, group["write"])
         weight.refresh()
