@@ -117,11 +117,17 @@ class AffineCell:
         offset, slope = self._offset_and_slope(g, polarity)
         first = offset + slope * (g - self.g_min)
         count = n.to(g.dtype)
-        dg = first * _geometric_sum(slope, count)
+        dg = first * self._geometric_sum(slope, count)
         if self.sigma:
-            variance = _geometric_sum(slope * (2 + slope), count)
+            variance = self._geometric_sum(slope * (2 + slope), count)
             dg = torch.addcmul(dg, variance.sqrt(), torch.empty_like(g).normal_(generator=generator), value=self.sigma)
         return clamp_step(g, dg, self.g_min, self.g_max)
+
+    def _geometric_sum(self, rate: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
+        """Sum of (1 + rate)^k for k from 0 to n - 1; n where the rate is 0."""
+        if self.set_step[0] == self.set_step[1] and self.reset_step[0] == self.reset_step[1]:
+            return n
+        return _geometric_sum(rate, n)
 
     def relax(self, state: ConductanceState, duration: float, *, generator: torch.Generator) -> ConductanceState:
         """Nothing changes with time."""

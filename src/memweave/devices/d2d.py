@@ -1,12 +1,12 @@
 """Device-to-device variation: every cell moves by its own fraction of what the law says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
-from memweave.base import check_non_negative
+from memweave.base import OutOfRangeError, check_non_negative
 from memweave.devices.linear import clamp_step
 from memweave.devices.protocol import Device, Pulse, pulse_count
 
@@ -22,21 +22,26 @@ class SpreadState(NamedTuple):
 class WithD2D:
     """A law whose cells differ in the size of their steps: factor ~ N(1, d2d^2), cut at 0, fixed at fabrication.
 
-    Mean and noise of a step are scaled alike, and both polarities of a cell. A train is sent pulse by pulse.
+    Mean and noise of a step are scaled alike, and both polarities of a cell.
 
     Args:
         law: what a cell of factor 1 does.
         d2d: standard deviation of the factor; a fraction (0.3 is 30 %).
+        trains: "exact" sends n pulses one by one; "merged" scales what the law does with the whole train: the same for
+            steps that do not depend on the conductance, and right for others while a train is short.
 
     No source: the usual form; the papers that print a figure print the standard deviation of the step alone.
     """
 
     law: Device[Any]
     d2d: float
+    trains: Literal["exact", "merged"] = "exact"
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         check_non_negative("d2d", self.d2d)
+        if self.trains not in ("exact", "merged"):
+            raise OutOfRangeError(f"`trains` must be 'exact' or 'merged', but is {self.trains!r}")
 
     @property
     def g_min(self) -> float:
@@ -70,10 +75,8 @@ class WithD2D:
 
     def pulse(self, state: SpreadState, pulse: Pulse, *, generator: torch.Generator) -> SpreadState:
         """The wrapped law's steps, scaled cell by cell, and kept in the window."""
-        n = pulse_count(pulse)
         inner = state.inner
-        for k in range(int(n.max()) if n.numel() else 0):
-            one = pulse._replace(polarity=torch.where(n > k, pulse.polarity, 0), n=None)
+        for one in [pulse] if self.trains == "merged" else _one_by_one(pulse):
             before = self.law.conductance(inner)
             step = self.law.conductance(self.law.pulse(inner, one, generator=generator)) - before
             kept = clamp_step(before, step * state.factor, self.g_min, self.g_max)
@@ -87,3 +90,10 @@ class WithD2D:
     def displace(self, state: SpreadState, dg: torch.Tensor) -> SpreadState:
         """As the wrapped law."""
         return state._replace(inner=self.law.displace(state.inner, dg))
+
+
+def _one_by_one(pulse: Pulse) -> Iterator[Pulse]:
+    """The pulses of the trains, one for each cell that has one left."""
+    n = pulse_count(pulse)
+    for k in range(int(n.max()) if n.numel() else 0):
+        yield pulse._replace(polarity=torch.where(n > k, pulse.polarity, 0), n=None)
