@@ -1,10 +1,12 @@
 """Each rule against its equation, weight by weight, on cells that move exactly as asked."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from memweave.base import OutOfRangeError, generator
-from memweave.devices import RESET, SET, LinearCell
+from memweave.devices import RESET, SET, LinearCell, linear_steps, merged
 from memweave.mapping import CentredPair, Chip
 from memweave.nn import Linear
 from memweave.optim import Manhattan, MixedPrecision, PulsedSGD, SignPulse, Stellar, TikiTakaV2
@@ -16,10 +18,10 @@ STEP = 18e-6 / 1800  # S; one pulse on one cell of a pair moves w by 1 / 1800
 W_STEP = 1 / 1800
 START = torch.tensor([[0.1, -0.2, 0.3], [-0.1, 0.2, 0.0]], dtype=torch.float64)
 GRAD = torch.tensor([[2.0, -0.5, 0.0], [0.5, -3.0, 1.0]], dtype=torch.float64)
+LAW = LinearCell(g_min=2e-6, g_max=20e-6, levels=1801)
 
 
-def layer_on_chip(*, n_chips=None, n_arrays=1, step=STEP):
-    law = LinearCell(g_min=2e-6, g_max=20e-6, levels=1801)
+def layer_on_chip(*, n_chips=None, n_arrays=1, step=STEP, law=LAW):
     chip = Chip(law, n_arrays=n_arrays, rows=3, cols=4, n_chips=n_chips, dtype=torch.float64)
     layer = Linear(3, 2, bias=False, chip=chip, name="w", mapping=CentredPair())
     layer.program(START, BlindWrite(g_step=step))
@@ -104,6 +106,17 @@ def test_mixed_precision_sends_whole_steps_and_keeps_the_rest():
         assert_close(total + kept, n * wanted, rtol=1e-6, scale=1.0)
 
 
+def test_mixed_precision_sends_later_what_a_train_cannot_hold():
+    layer = layer_on_chip()
+    rule = MixedPrecision([layer.weight], lr=4 * W_STEP, g_step=STEP, max_pulses=5)
+    rule.step()
+    assert_close(moved(layer), (-4 * GRAD).clamp(-5, 5), rtol=1e-6, scale=1.0)
+    layer.weight.grad.zero_()
+    for _ in range(2):
+        rule.step()
+    assert_close(moved(layer), -4 * GRAD, rtol=1e-6, scale=1.0)
+
+
 def test_pulsed_sgd_is_right_on_average():
     """400 steps of a gradient whose step is a fraction of a pulse: within 4 standard deviations of the binomial."""
     layer = layer_on_chip()
@@ -113,6 +126,50 @@ def test_pulsed_sgd_is_right_on_average():
     assert_close(moved(layer), -400 * 0.1 * GRAD, rtol=4 * (400 * 0.3 * 0.7) ** 0.5, scale=1.0)
 
 
+def bit_by_bit(x, d, *, bits, sigma, n_chips):
+    """Change of every weight `(n_chips, out, in)`, in steps, by trains of random bits on rows and columns.
+
+    A cell moves by 1 + sigma * z in each slot in which its row and its column fire.
+    """
+    random = generator(5, "bits")
+
+    def uniform(*shape):
+        return torch.rand(n_chips, *shape, generator=random, dtype=torch.float64)
+
+    total = torch.zeros(n_chips, len(d), len(x), dtype=torch.float64)
+    for _ in range(bits):
+        hit = (uniform(len(d), 1) < d.abs()[:, None]) & (uniform(1, len(x)) < x)
+        total += hit * d.sign()[:, None] * (1 + sigma * torch.randn(total.shape, generator=random).double())
+    return total
+
+
+@pytest.mark.parametrize("draw", ["coincidences", "rounded"])
+def test_pulses_drawn_once_have_the_moments_of_trains_sent_bit_by_bit(draw):
+    """Mean and variance over 20,000 chips, within 5 standard errors; rounding takes the trains' own variance away."""
+    n_chips, bits, sigma = 20_000, 10, 0.8
+    x, d = torch.tensor([0.9, 0.3, 0.6]).double(), torch.tensor([0.8, -0.4]).double()
+    law = merged(linear_steps(g_min=2e-6, g_max=20e-6, levels=1801, c2c=sigma))
+    layer = layer_on_chip(n_chips=n_chips, law=replace(law, g_fresh=11e-6))
+    layer.weight.grad = (-d[:, None] * x).expand(layer.weight.shape).clone()
+    layer.weight.refresh()
+    rule = PulsedSGD(
+        [layer.weight], lr=bits * W_STEP, g_step=STEP, generator=generator(2, "sgd"), max_pulses=bits, draw=draw
+    )
+    rule.step()
+    ours, exact = moved(layer), bit_by_bit(x, d, bits=bits, sigma=sigma, n_chips=n_chips)
+    error = (exact.var(0) / n_chips).sqrt() * 2**0.5
+    assert float(((ours.mean(0) - exact.mean(0)).abs() / error).max()) < 5
+    p = d[:, None].abs() * x
+    lost = bits * p * (1 - p)
+    if draw == "rounded":
+        fraction = bits * p - (bits * p).floor()
+        lost = lost - fraction * (1 - fraction)
+        assert float((ours.var(0) + lost - exact.var(0)).abs().max()) < 5 * (2 / n_chips) ** 0.5 * 8
+    else:
+        assert_close(ours.var(0), exact.var(0), rtol=5 * (4 / n_chips) ** 0.5)
+        assert float(lost.min()) > 0.9  # what would be missing without it
+
+
 def test_stochastic_rounding_keeps_the_mean_and_the_neighbours():
     x = torch.full((40_000,), -1.3, dtype=torch.float64)
     n = round_stochastically(x, generator(3, "x"))
@@ -120,26 +177,39 @@ def test_stochastic_rounding_keeps_the_mean_and_the_neighbours():
     assert_close(n.mean(), -1.3, rtol=0.01)
 
 
-def test_tiki_taka_moves_the_weight_by_what_its_fast_matrix_gathered():
-    layer = layer_on_chip(n_arrays=2)
+@pytest.mark.parametrize("columns", [1, 2, 5])
+@pytest.mark.parametrize("n_chips", [None, 2])
+def test_tiki_taka_moves_the_weight_by_what_its_fast_matrix_gathered(n_chips, columns):
+    layer = layer_on_chip(n_chips=n_chips, n_arrays=2)
     write, chance = BlindWrite(g_step=STEP), generator(1, "tt")
-    rule = TikiTakaV2([layer.weight], fast_lr=W_STEP, lr=1.0, g_step=STEP, generator=chance, write=write, n_zeroing=3)
+    rule = TikiTakaV2(
+        [layer.weight],
+        fast_lr=W_STEP,
+        lr=1.0,
+        g_step=STEP,
+        generator=chance,
+        columns=columns,
+        write=write,
+        n_zeroing=3,
+    )
+    n_reads = layer.matrix.chip.array.activity.n_reads
     state = rule.state[layer.weight]
-    filtered = torch.zeros_like(GRAD)
-    sent = torch.zeros_like(GRAD)
+    filtered = torch.zeros_like(layer.weight)
+    sent = torch.zeros_like(layer.weight)
     for n in range(9):
         rule.step()
         gathered = (state["fast"].readout() - state["reference"]) / W_STEP  # steps that A has gathered
-        column = n % 3
-        filtered[:, column] += gathered[:, column]
-        full = filtered[:, column].trunc()
-        filtered[:, column] -= full
-        sent[:, column] += full
+        for column in [(n * min(columns, 3) + k) % 3 for k in range(min(columns, 3))]:
+            filtered[..., column] += gathered[..., column]
+            full = filtered[..., column].trunc()
+            filtered[..., column] -= full
+            sent[..., column] += full
     assert float(sent.abs().max()) > 5
     assert_close(moved(layer), sent, rtol=1e-5, scale=1.0)
     # Rounding draws whole pulses around each wanted step: after 9 steps within 9 of the sum.
     assert float((gathered + 9 * GRAD).abs().max()) <= 9
-    assert (gathered[GRAD == 0] == 0).all()
+    assert (gathered[..., GRAD == 0] == 0).all()
+    assert layer.matrix.chip.array.activity.n_reads - n_reads == 9 * min(columns, 3) * (n_chips or 1)
 
 
 def test_trains_go_to_the_cells_of_the_chosen_weights_alone():
@@ -175,8 +245,14 @@ def test_digital_parameters_are_refused(make):
         (lambda p: Stellar(p, gate=40), "`gate`"),
         (lambda p: Manhattan(p, g_step=0), "`g_step`"),
         (lambda p: MixedPrecision(p, lr=-1, g_step=STEP), "`lr`"),
+        (lambda p: MixedPrecision(p, lr=1.0, g_step=STEP, max_pulses=0), "`max_pulses`"),
         (lambda p: PulsedSGD(p, lr=1.0, g_step=STEP, generator=generator(0, "x"), max_pulses=0), "`max_pulses`"),
+        (lambda p: PulsedSGD(p, lr=1.0, g_step=STEP, generator=generator(0, "x"), draw="bits"), "`draw`"),
         (lambda p: TikiTakaV2(p, fast_lr=1.0, lr=1.0, g_step=STEP, generator=generator(0, "x"), every=0), "`every`"),
+        (
+            lambda p: TikiTakaV2(p, fast_lr=1.0, lr=1.0, g_step=STEP, generator=generator(0, "x"), columns=0),
+            "`columns`",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(make, named):

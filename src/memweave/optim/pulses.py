@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -17,36 +18,53 @@ def send_pulses(matrix: Matrix, steps: torch.Tensor, *, only: int | None = None)
     A step up is a SET of g_pos and a RESET of g_neg, a step down the reverse.
 
     Args:
-        matrix: whose cells they are.
+        matrix: whose cells they are; as many of a weight's count positively as negatively.
         steps: `(*chips, out, in)`, whole numbers; no cell of a weight with 0 is touched.
         only: SET or RESET sends that polarity alone, so one cell of each pair is pulsed: a cycle in which all
             selected cells are driven in parallel. None sends both.
     """
     flat = steps.reshape(-1)
     index = flat.nonzero().squeeze(1)
+    if not index.numel():
+        return
     count = flat.index_select(0, index)
-    signs = matrix.placement.gain(steps).sign().squeeze(1)  # (H, C)
-    n_rows, n_cols = matrix.cells.shape[-2:]
-    n_out, n_in = matrix.shape
-    chip, weight = index // (n_out * n_in), index % (n_out * n_in)
-    # Flat indices of lines: where the cells of a weight start, and how far from there the others stand.
-    start = (chip * n_rows + weight % n_in * signs.shape[0]) * n_cols + weight // n_in * signs.shape[1]
-    offset = torch.arange(signs.shape[0])[:, None] * n_cols + torch.arange(signs.shape[1])
-    lines = start[:, None] + offset.flatten()
-    polarity = count.sign()[:, None] * signs.flatten()
-    n = count.abs().long()[:, None].expand(lines.shape)
-    if only is not None:
-        chosen = polarity == only
-        lines, polarity, n = lines[chosen], polarity[chosen], n[chosen]
-    if lines.numel():
-        cells = matrix.cells.view(-1).index_select(0, lines.flatten())
-        single = bool((n == 1).all())
-        matrix.chip.array.pulse(cells, Pulse(polarity.flatten(), n=None if single else n.flatten()))
+    with_step, against = (cells.index_select(0, index) for cells in _cells_of(matrix))
+    n = count.abs().long()
+    if only is None:
+        cells, polarity = torch.cat([with_step, against], dim=1), count.sign()[:, None]
+        polarity = torch.cat([polarity.expand_as(with_step), -polarity.expand_as(against)], dim=1)
+    else:
+        cells = torch.where((count * only > 0)[:, None], with_step, against)
+        polarity = count.new_full(cells.shape, float(only))
+    train = None if bool((n == 1).all()) else n[:, None].expand(cells.shape).flatten()
+    matrix.chip.array.pulse(cells.flatten(), Pulse(polarity.flatten(), n=train))
+
+
+_CELLS: WeakKeyDictionary[Matrix, tuple[torch.Tensor, torch.Tensor]] = WeakKeyDictionary()
+
+
+def _cells_of(matrix: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
+    """The cells of each weight, `(*chips * out * in, half)`: those that count positively, and those negatively."""
+    if matrix not in _CELLS:
+        by_weight = matrix.placement.by_weight(matrix.cells).movedim(-2, -4)  # (*chips, out, in, H, C)
+        gain = matrix.placement.gain(torch.empty(0)).squeeze(1).expand(by_weight.shape)
+        n_weights = by_weight[..., 0, 0].numel()
+        _CELLS[matrix] = by_weight[gain > 0].view(n_weights, -1), by_weight[gain < 0].view(n_weights, -1)
+    return _CELLS[matrix]
 
 
 def round_stochastically(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Whole numbers whose expectation is `x`: rounded up with the probability of the fraction."""
     return torch.floor(x + torch.rand(x.shape, generator=generator, dtype=x.dtype))
+
+
+def draw_coincidences(x: torch.Tensor, length: int, generator: torch.Generator) -> torch.Tensor:
+    """Whole numbers with the sign and expectation of `x`, as random trains of `length` bits would coincide.
+
+    Binomial: each bit with the probability |x| / length, at most 1.
+    """
+    p = (x.abs() / length).clamp_(max=1)
+    return torch.binomial(torch.full_like(p, length), p, generator=generator) * x.sign()
 
 
 def step_in_weight(matrix: Matrix, g_step: float) -> float:

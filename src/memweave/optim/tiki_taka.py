@@ -17,9 +17,10 @@ from memweave.programming import Write
 class TikiTakaV2(torch.optim.Optimizer):
     """Three matrices a layer: A (on the chip) collects gradients, H (digital) filters it, C is the weight.
 
-    Each step sends -fast_lr * grad to A as pulses. Every `every` steps one column of A is read, its reference taken
-    off, and added to H; where H reaches a whole step that many pulses go to C and are taken off H. Asymmetric cells
-    pull A back to its symmetry point, where alternating pulses leave it: that point is A's zero, measured once.
+    Each step sends -fast_lr * grad to A as pulses. Every `every` steps the next `columns` columns of A are read, their
+    reference taken off, and added to H; where H reaches a whole step that many pulses go to C and are taken off H.
+    Asymmetric cells pull A back to its symmetry point, where alternating pulses leave it: that point is A's zero,
+    measured once. Cells of equal steps have no such pull: there A never forgets, and C overshoots like a pendulum.
 
     Args:
         params: weights on a chip, which must have room for one more matrix of the same size each.
@@ -27,7 +28,9 @@ class TikiTakaV2(torch.optim.Optimizer):
         lr: what a read unit of A adds to H, in units of the weight.
         g_step: S, the step of a pulse as the controller believes it.
         generator: of the rounding of A's pulses.
-        every: steps between column reads.
+        every: steps between transfers.
+        columns: of A read in a transfer, a read each, at most all. The source reads one every few samples: with
+            batches, one a step is rare.
         write: brings the cells of A to where a weight of 0 has them; None leaves them as fabricated.
         n_zeroing: then, alternating pulse pairs that bring A's cells to their symmetry point; 0 for none.
         max_pulses: a train's greatest length.
@@ -45,6 +48,7 @@ class TikiTakaV2(torch.optim.Optimizer):
         g_step: float,
         generator: torch.Generator,
         every: int = 1,
+        columns: int = 1,
         write: Write | None = None,
         n_zeroing: int = 0,
         max_pulses: int = 31,
@@ -52,9 +56,17 @@ class TikiTakaV2(torch.optim.Optimizer):
         check_positive("fast_lr", fast_lr)
         check_positive("lr", lr)
         check_positive("g_step", g_step, "S")
-        for name, value, least in (("every", every, 1), ("n_zeroing", n_zeroing, 0), ("max_pulses", max_pulses, 1)):
-            check_integer(name, value, at_least=least)
-        defaults = {"fast_lr": fast_lr, "lr": lr, "g_step": g_step, "every": every, "max_pulses": max_pulses}
+        for name, value in (("every", every), ("columns", columns), ("max_pulses", max_pulses)):
+            check_integer(name, value, at_least=1)
+        check_integer("n_zeroing", n_zeroing, at_least=0)
+        defaults = {
+            "fast_lr": fast_lr,
+            "lr": lr,
+            "g_step": g_step,
+            "every": every,
+            "columns": columns,
+            "max_pulses": max_pulses,
+        }
         super().__init__(params, defaults)
         check_on_chip(self)
         self._generator = generator
@@ -70,7 +82,7 @@ class TikiTakaV2(torch.optim.Optimizer):
         only = polarity_of(self.n_steps, "alternate")
         for weight, grad, group in moves(self):
             state, limit = self.state[weight], group["max_pulses"]
-            wanted = -group["fast_lr"] * grad / step_in_weight(state["fast"], group["g_step"])
+            wanted = grad * (-group["fast_lr"] / step_in_weight(state["fast"], group["g_step"]))
             pulses = round_stochastically(wanted, self._generator).clamp_(-limit, limit)
             send_pulses(state["fast"], pulses, only=only)
             if self.n_steps % group["every"] == 0:
@@ -80,18 +92,18 @@ class TikiTakaV2(torch.optim.Optimizer):
 
     def _transfer(self, weight: ArrayWeight, state: dict[str, Any], group: dict[str, Any]) -> None:
         matrix: Matrix = state["fast"]
-        n_in = matrix.shape[1]
-        column = (self.n_steps // group["every"]) % n_in
-        probe = weight.new_zeros(*matrix.chip.chips, 1, n_in)
-        probe[..., column] = 1.0
-        read = matrix.matmul(probe)[..., 0, :] - state["reference"][..., column]
-        filtered = state["filtered"]
-        filtered[..., column] += group["lr"] * read / step_in_weight(weight.matrix, group["g_step"])
-        n = filtered[..., column].trunc().clamp_(-group["max_pulses"], group["max_pulses"])
-        filtered[..., column] -= n
-        steps = torch.zeros_like(filtered)
-        steps[..., column] = n
-        send_pulses(weight.matrix, steps, only=polarity_of(self.n_steps // n_in, "alternate"))
+        n_in, n_read = matrix.shape[1], min(group["columns"], matrix.shape[1])
+        first = self.n_steps // group["every"] * n_read
+        columns = (first + torch.arange(n_read)) % n_in
+        probe = torch.nn.functional.one_hot(columns, n_in).to(weight.dtype).expand(*matrix.chip.chips, -1, -1)
+        read = matrix.matmul(probe).mT - state["reference"][..., columns]
+        full = state["filtered"][..., columns] + group["lr"] * read / step_in_weight(weight.matrix, group["g_step"])
+        n = full.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
+        state["filtered"][..., columns] = full - n
+        steps = torch.zeros_like(state["filtered"])
+        steps[..., columns] = n
+        # One polarity in each pass over the columns.
+        send_pulses(weight.matrix, steps, only=polarity_of(first // n_in, "alternate"))
 
 
 def _fast_matrix(weight: ArrayWeight, write: Write | None, n_zeroing: int) -> dict[str, Any]:
