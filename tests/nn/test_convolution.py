@@ -101,9 +101,44 @@ def test_scatter_is_the_adjoint_of_collect(kernel, stride, dilation):
     walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=(1, 0, 2, 1))
     chance = generator(5, "x")
     products = torch.randn(*kernel, 2, 3, 7, 8, generator=chance, dtype=torch.float64)
-    collected = walk.collect(products)
+    collected = walk.collect(products.clone())
     error = torch.randn(collected.shape, generator=chance, dtype=torch.float64)
     assert_close((collected * error).sum(), (products * walk.scatter(error, (7, 8))).sum(), rtol=1e-9, scale=1.0)
+
+
+@st.composite
+def same_size(draw):
+    """A walk whose outputs are as many as the pixels, and an image, often smaller than the kernel's reach."""
+    kernel, dilation = (draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) for _ in range(2))
+    reach_h, reach_w = ((k - 1) * d for k, d in zip(kernel, dilation, strict=True))
+    left, top = draw(st.integers(0, reach_w)), draw(st.integers(0, reach_h))
+    padding = (left, reach_w - left, top, reach_h - top)
+    return Walk(kernel_size=kernel, dilation=dilation, padding=padding), draw(st.tuples(*2 * [st.integers(1, 6)]))
+
+
+@given(same_size())
+def test_shifted_runs_are_the_patches(walk_and_size):
+    walk, size = walk_and_size
+    x = torch.randn(2, 3, 2, *size, generator=generator(4, "x"), dtype=torch.float64)
+    taps = walk.kernel_size, walk.stride, walk.dilation
+    expected = torch.stack([patches(F.pad(part, walk.padding), *taps) for part in x])
+    assert walk.out_size(size) == size
+    assert torch.equal(walk.lines(x.movedim(-3, -1)).mT, expected.flatten(1, 3))
+
+
+@given(same_size())
+def test_shifted_runs_collect_as_taps_do(walk_and_size):
+    """Against patch by patch, the other order of the same sum."""
+    walk, size = walk_and_size
+    chance = generator(5, "x")
+    x = torch.randn(3, *size, 1, generator=chance, dtype=torch.float64)
+    weight = torch.randn(*walk.kernel_size, 2, generator=chance, dtype=torch.float64)
+    products = weight[..., None, None, None] * x[..., 0]
+    expected = weight.flatten(0, 1).mT @ walk.lines(x)
+    collected = walk.collect(products.clone())
+    assert_close(collected.flatten(-3), expected, rtol=1e-9, scale=1.0)
+    error = torch.randn(collected.shape, generator=chance, dtype=torch.float64)
+    assert_close((collected * error).sum(), (products * walk.scatter(error, size)).sum(), rtol=1e-9, scale=1.0)
 
 
 class Slow(SimulatedArray):

@@ -60,11 +60,11 @@ class FoldedMatrix:
         self._touched, self._n_touched = [], 0
         lines = len(self._placement.row_gain), len(self._placement.col_gain)
         g, sigma = conductance_at(self._by_weight[touched])
-        gain = self._placement.gain(g)
-        self._g.view(-1)[touched] = (g.view(-1, lines[0], 1, lines[1]) * gain).sum(dim=(-3, -1)).view(-1)
+        by_weight = (-1, lines[0], 1, lines[1])
+        self._g.view(-1)[touched] = self._placement.sum_weights(g.view(by_weight)).view(-1)
         if sigma is not None and self._variance is not None:
-            variance = sigma.square().view(-1, lines[0], 1, lines[1]) * gain.square()
-            self._variance.view(-1)[touched] = variance.sum(dim=(-3, -1)).view(-1)
+            variance = self._placement.sum_variances(sigma.square().view(by_weight))
+            self._variance.view(-1)[touched] = variance.view(-1)
 
     def _weights_of(self, cells: torch.Tensor) -> torch.Tensor:
         """Flat indices in `(*chips, n_in, n_out)` of the weights that the cells belong to; other cells are left out."""

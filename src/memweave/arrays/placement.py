@@ -77,11 +77,32 @@ class Placement:
 
     def fold(self, lines: torch.Tensor) -> torch.Tensor:
         """Conductances `(..., n_in * H, n_out * C)` to the signed matrix `(..., n_in, n_out)` that a read sees."""
-        return (self.by_weight(lines) * self.gain(lines)).sum(dim=(-3, -1))
+        return self.sum_weights(self.by_weight(lines))
 
     def fold_variance(self, lines: torch.Tensor) -> torch.Tensor:
         """Variances `(..., n_in * H, n_out * C)` of independent cells to that of the signed matrix."""
-        return (self.by_weight(lines) * self.gain(lines).square()).sum(dim=(-3, -1))
+        return self.sum_variances(self.by_weight(lines))
+
+    def sum_weights(self, g: torch.Tensor) -> torch.Tensor:
+        """Conductances by weight, `(..., H, n_out, C)`, to what each weight amounts to, `(..., n_out)`."""
+        return _weighted_sum(_weighted_sum(g, self.row_gain, dim=-3), self.col_gain, dim=-1)
+
+    def sum_variances(self, variance: torch.Tensor) -> torch.Tensor:
+        """Variances by weight, `(..., H, n_out, C)`, to the variance of each weight, `(..., n_out)`."""
+        row_gain, col_gain = [gain**2 for gain in self.row_gain], [gain**2 for gain in self.col_gain]
+        return _weighted_sum(_weighted_sum(variance, row_gain, dim=-3), col_gain, dim=-1)
+
+
+def _weighted_sum(values: torch.Tensor, gains: Sequence[float], *, dim: int) -> torch.Tensor:
+    """Over a dimension of a few entries: slice by slice, many times as fast as a reduction over so short a dimension.
+
+    One product and one addition for each number, in the same order wherever it stands, so that a weight summed alone
+    is bit for bit the weight summed among others.
+    """
+    total = values.select(dim, 0) * gains[0]
+    for index in range(1, len(gains)):
+        total += values.select(dim, index) * gains[index]
+    return total
 
 
 def cells_of(tiles: Sequence[Tile], *, rows: int, cols: int) -> torch.Tensor:

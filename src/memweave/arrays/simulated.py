@@ -27,6 +27,7 @@ from memweave.base import (
     check_shape,
     flatten_state,
     generator,
+    keep_freed_buffers,
     map_state,
     unflatten_state,
 )
@@ -82,6 +83,7 @@ class SimulatedArray:
         if len(chips) > 1:
             raise OutOfRangeError(f"`chips` must be () or (n,), but is {chips!r}")
         check_positive("v_read", v_read, "V")
+        keep_freed_buffers()
         self.device = device
         self.chips, self.n_arrays, self.rows, self.cols = chips, n_arrays, rows, cols
         self.v_read = v_read

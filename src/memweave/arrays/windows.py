@@ -49,8 +49,14 @@ class Walk:
         Returns:
             `(..., C * kh * kw, batch * out H * out W)`.
         """
-        left, right, top, bottom = self.padding
         *outer, batch, height, width, channels = images.shape
+        if self._keeps_size((height, width)):
+            planes = images.movedim(-1, -4).contiguous()
+            patches = images.new_empty(*outer, channels, *self.kernel_size, batch, height, width)
+            for i, j, dy, dx in self._shifts():
+                _copy_shifted(patches[..., i, j, :, :, :], planes, dy, dx)
+            return patches.flatten(-3).flatten(-4, -2)
+        left, right, top, bottom = self.padding
         padded = images.new_zeros(*outer, channels, batch, top + height + bottom, left + width + right)
         padded[..., top : top + height, left : left + width] = images.movedim(-1, -4)
         (sh, sw), (dh, dw) = self.stride, self.dilation
@@ -63,13 +69,17 @@ class Walk:
         """Sum the products of every pixel with every tap where they belong.
 
         Args:
-            products: `(..., kh, kw, out, batch, H, W)`.
+            products: `(..., kh, kw, out, batch, H, W)`, contiguous; overwritten.
 
         Returns:
             `(..., out, batch, out H, out W)`.
         """
         *outer, _, _, n_out, batch, height, width = products.shape
         total = products.new_zeros(*outer, n_out, batch, *self.out_size((height, width)))
+        if self._keeps_size((height, width)):
+            for i, j, dy, dx in self._shifts():
+                _add_shifted(total, products[..., i, j, :, :, :, :], dy, dx)
+            return total
         for i, j, at_out, at_image in self._taps((height, width)):
             total[..., *at_out] += products[..., i, j, :, :, *at_image]
         return total
@@ -84,6 +94,12 @@ class Walk:
         Returns:
             `(..., kh, kw, out, batch, H, W)`.
         """
+        spread = error.new_empty(*error.shape[:-4], *self.kernel_size, *error.shape[-4:-2], *size)
+        if self._keeps_size(size):
+            error = error.contiguous()
+            for i, j, dy, dx in self._shifts():
+                _copy_shifted(spread[..., i, j, :, :, :, :], error, -dy, -dx)
+            return spread
         (height, width), (reach_h, reach_w), (left, _, top, _) = size, self.reach, self.padding
         # Where the outputs stand among the pixels, a step of `stride` apart, with zeros all around: each tap then
         # sees the same picture from another place.
@@ -93,13 +109,23 @@ class Walk:
         cols = _meeting(reach_w - left, self.stride[1], out[1], width + reach_w)
         if rows is not None and cols is not None:
             room[..., rows[1], cols[1]] = error[..., rows[0], cols[0]]
-        spread = error.new_empty(*error.shape[:-4], *self.kernel_size, *error.shape[-4:-2], height, width)
         for i in range(self.kernel_size[0]):
             row = reach_h - i * self.dilation[0]
             for j in range(self.kernel_size[1]):
                 col = reach_w - j * self.dilation[1]
                 spread[..., i, j, :, :, :, :] = room[..., row : row + height, col : col + width]
         return spread
+
+    def _keeps_size(self, size: Sequence[int]) -> bool:
+        """Whether tap by tap is a matter of shifts: then whole batches move as one run of numbers."""
+        return self.stride == (1, 1) and self.out_size(size) == (size[0], size[1])
+
+    def _shifts(self) -> Iterator[tuple[int, int, int, int]]:
+        """(i, j, dy, dx): tap (i, j) of patch (y, x) is pixel (y + dy, x + dx); stride 1."""
+        left, _, top, _ = self.padding
+        for i in range(self.kernel_size[0]):
+            for j in range(self.kernel_size[1]):
+                yield i, j, i * self.dilation[0] - top, j * self.dilation[1] - left
 
     def _taps(self, size: Sequence[int]) -> Iterator[tuple[int, int, tuple[slice, slice], tuple[slice, slice]]]:
         """(i, j, outputs, pixels): which outputs a tap has a part in, and the pixels that it takes there."""
@@ -111,6 +137,40 @@ class Walk:
                 cols = _meeting(j * self.dilation[1] - left, self.stride[1], out[1], size[1])
                 if rows is not None and cols is not None:
                     yield i, j, (rows[0], cols[0]), (rows[1], cols[1])
+
+
+def _copy_shifted(out: torch.Tensor, source: torch.Tensor, dy: int, dx: int) -> None:
+    """`out[..., y, x] = source[..., y + dy, x + dx]`, zero where there is no such pixel.
+
+    The last three dimensions of both, (batch, H, W), are shifted as one run of numbers. What that carries over an
+    edge lands in the borders that are cleared afterwards.
+    """
+    here, there = _overlap(out.shape[-3:], dy, dx)
+    out.view(*out.shape[:-3], -1)[..., here] = source.view(*source.shape[:-3], -1)[..., there]
+    _clear_border(out, dy, dx)
+
+
+def _add_shifted(total: torch.Tensor, source: torch.Tensor, dy: int, dx: int) -> None:
+    """`total[..., y, x] += source[..., y + dy, x + dx]` where there is such a pixel; clears the others of `source`."""
+    _clear_border(source, -dy, -dx)
+    here, there = _overlap(total.shape[-3:], dy, dx)
+    total.view(*total.shape[:-3], -1)[..., here] += source.view(*source.shape[:-3], -1)[..., there]
+
+
+def _overlap(shape: Sequence[int], dy: int, dx: int) -> tuple[slice, slice]:
+    batch, height, width = shape
+    n, shift = batch * height * width, dy * width + dx
+    first, last = min(n, max(0, -shift)), max(0, min(n, n - shift))
+    return slice(first, last), slice(first + shift, last + shift)
+
+
+def _clear_border(images: torch.Tensor, dy: int, dx: int) -> None:
+    """Zero all pixels (y, x) for which (y + dy, x + dx) is not in the image."""
+    height, width = images.shape[-2:]
+    images[..., max(0, height - dy) :, :] = 0
+    images[..., : max(0, -dy), :] = 0
+    images[..., max(0, width - dx) :] = 0
+    images[..., : max(0, -dx)] = 0
 
 
 def _meeting(offset: int, stride: int, n_out: int, n_pixels: int) -> tuple[slice, slice] | None:

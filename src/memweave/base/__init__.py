@@ -1,5 +1,6 @@
 """What every layer stands on: errors, argument checks, named random streams, nested state."""
 
+from memweave.base.allocator import keep_freed_buffers
 from memweave.base.checks import (
     check_fraction,
     check_integer,
@@ -34,6 +35,7 @@ __all__ = [
     "check_shape",
     "flatten_state",
     "generator",
+    "keep_freed_buffers",
     "map_state",
     "stream_seed",
     "unflatten_state",

@@ -112,12 +112,13 @@ class GateControlledCell:
     def _one_pulse(self, state: GateControlledState, pulse: Pulse, generator: torch.Generator) -> GateControlledState:
         # Masks as factors: on a CPU they are several times as fast as masked writes, and this is the rule's hot spot.
         g, first_miss = state
-        is_set, stays = (pulse.polarity > 0).to(g.dtype), (pulse.polarity >= 0).to(g.dtype)
+        direction = pulse.polarity.to(g.dtype).sign()
+        is_set, stays = direction.clamp_min(0), direction.clamp_max(0).add_(1)
         v_gate = torch.full_like(g, self.v_gate) if pulse.v_gate is None else pulse.v_gate.to(g.dtype)
         allowed = self.gate.conductance(v_gate.clamp_max(self.v_gate_max))
         if new := bool(first_miss.any()):
             allowed += first_miss
-        after = torch.maximum(g, allowed * is_set) * stays
+        after = torch.maximum(g, allowed * is_set).mul_(stays)
         if self.g_reset > 0:
             after += self.g_reset * (1 - stays)
         if self.noise > 0:

@@ -71,20 +71,19 @@ class Matrix:
         """Measured conductances `(*chips, row lines, column lines)`, S."""
         return self.chip.array.readout(self.cells)
 
-    def to_voltage(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """Row voltages of `x` `(*chips, batch, in)`, V, and V per unit, as the scaling says.
+    @property
+    def scale_free(self) -> bool:
+        """Whether no result depends on the scale from numbers to volts, so that the scaling need not be asked.
 
-        Where no result can depend on the scale, because the array's reads are homogeneous and the scaling only
-        multiplies, the factor is 1: two passes over the numbers less.
+        So it is where the array's reads are homogeneous and the scaling only multiplies.
         """
-        array = self.chip.array
-        if getattr(self.scaling, "proportional", False) and getattr(array, "homogeneous", False):
-            return x, 1.0
-        return self.scaling.to_voltage(x, array.v_read)
+        return getattr(self.scaling, "proportional", False) and getattr(self.chip.array, "homogeneous", False)
 
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T` on the array: `(*chips, batch, in)` to `(*chips, batch, out)`."""
-        v_row, v_per_x = self.to_voltage(x)
+        if self.scale_free:
+            return self.chip.array.read(x, self.placement) / self.g_per_w
+        v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
         return self.chip.array.read(v_row, self.placement) / (v_per_x * self.g_per_w)
 
     def matmul_transposed(self, y: torch.Tensor) -> torch.Tensor:

@@ -25,16 +25,10 @@ class _ArrayConvolution(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, walk: Walk) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
         ctx.walk = walk
-        array = matrix.chip.array
         out = walk.out_size(x.shape[-3:-1])
-        y = x.new_empty(*x.shape[:-3], *out, weight.shape[-4])
-        for part in _parts(x, weight[..., 0, :, :, :].numel() * out[0] * out[1]):
-            v, v_per_x = matrix.to_voltage(x[part].flatten(-3))
-            current = read_windows(array, v.view(x[part].shape), walk, matrix.placement)
-            a_per_y = v_per_x * matrix.g_per_w
-            per_image = a_per_y[..., None, None] if isinstance(a_per_y, torch.Tensor) else y.new_tensor(a_per_y)
-            torch.div(current, per_image, out=y[part])
-        return y
+        parts = _parts(x, weight[..., 0, :, :, :].numel() * out[0] * out[1])
+        images = [_read(x[part], matrix, walk) for part in parts]
+        return images[0] if len(images) == 1 else torch.cat(images, dim=-4)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
@@ -42,6 +36,21 @@ class _ArrayConvolution(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             return *_both_gradients(x, weight, grads[0], ctx.walk), None, None
         return None, _weight_gradient(x, weight, grads[0], ctx.walk), None, None
+
+
+def _read(x: torch.Tensor, matrix: Matrix, walk: Walk) -> torch.Tensor:
+    """Images to what the array makes of them, channels-last."""
+
+    def read(v: torch.Tensor) -> torch.Tensor:
+        return read_windows(matrix.chip.array, v, walk, matrix.placement)
+
+    if matrix.scale_free:  # then the smaller side of the product is scaled
+        more_out_than_in = matrix.shape[0] > x.shape[-1]
+        return read(x / matrix.g_per_w) if more_out_than_in else (read(x) / matrix.g_per_w).contiguous()
+    v, v_per_x = matrix.scaling.to_voltage(x.flatten(-3), matrix.chip.array.v_read)
+    a_per_y = v_per_x * matrix.g_per_w
+    per_image = a_per_y[..., None, None] if isinstance(a_per_y, torch.Tensor) else a_per_y
+    return (read(v.view(x.shape)) / per_image).contiguous()
 
 
 def _both_gradients(

@@ -80,7 +80,7 @@ class GateControlled(torch.optim.Optimizer):
         for bank, v_gate in zip(self._banks, self._v_gate, strict=True):
             v_gate.fill_(self.v_start)
             everywhere = torch.ones_like(v_gate)
-            bank.write(reset=everywhere, set_=everywhere, v_gate=v_gate)
+            bank.write(reset=RESET * everywhere, set_=SET * everywhere, v_gate=v_gate)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -94,7 +94,8 @@ class GateControlled(torch.optim.Optimizer):
         for bank, old, v_gate in zip(self._banks, before, self._v_gate, strict=True):
             dv = bank.moves(bank.values() - old).mul_(self.r_vg)
             v_gate.add_(dv).clamp_(self.v_min, self.v_max)
-            bank.write(reset=(dv < 0).to(dv.dtype), set_=(dv != 0).to(dv.dtype), v_gate=v_gate)
+            direction = dv.sign_()  # RESET is -1 and SET is +1: RESET what falls, SET whatever moves
+            bank.write(reset=direction.clamp_max(0), set_=direction.abs(), v_gate=v_gate)
         return loss
 
     def _share_voltages(self, v_gate: list[torch.Tensor]) -> None:
@@ -150,9 +151,9 @@ class _Bank:
         return dw.index_select(0, self.weight_of).mul_(self.g_per_w)
 
     def write(self, *, reset: torch.Tensor, set_: torch.Tensor, v_gate: torch.Tensor) -> None:
-        """RESET, then SET, where the masks are 1; then read all weights out."""
-        self.array.pulse(self.cells, Pulse(polarity=reset * RESET))
-        self.array.pulse(self.cells, Pulse(polarity=set_ * SET, v_gate=v_gate))
+        """Pulses of these polarities, first RESET, then SET at the gate voltages; then read all weights out."""
+        self.array.pulse(self.cells, Pulse(polarity=reset))
+        self.array.pulse(self.cells, Pulse(polarity=set_, v_gate=v_gate))
         for weight in self.weights:
             weight.refresh()
 
