@@ -228,7 +228,7 @@ CLAIMS = (
     Claim(
         key="times-fewer",
         quantity="pulses of back-propagation with verify over those of STELLAR",
-        unit="1",
+        unit="times",
         paper=29,
         where="figure script of the public code: 27,231,120 against 934,157 and 513,058: 29 and 53 times",
         estimate=_times_fewer,

@@ -198,7 +198,7 @@ def _saving(key: str, quantity: str, of: str, to: str) -> Claim:
     return Claim(
         key=key,
         quantity=quantity,
-        unit="1",
+        unit="times",
         paper=None,
         where="abstract: area and energy of computing and storing intermediate results are saved; no number",
         estimate=_ratio(of, to),
