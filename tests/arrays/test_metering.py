@@ -130,16 +130,16 @@ def test_heat_follows_the_cells() -> None:
     v = voltages(5, 3)
     heats = []
     for _ in range(2):
-        before = meter.on("layer").v2g
+        meter.usage.clear()
         bench.read(v, where)
-        heats.append(meter.on("layer").v2g - before)
+        heats.append(meter.usage["", "layer"].v2g)
         cells = bench.cells(where).flatten()
         bench.pulse(cells, Pulse(torch.full(cells.shape, -1)))
     by_input = bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2))
     meter.usage.clear()
     bench.read(v, where)
     assert heats[1] < heats[0]
-    assert_close(meter.on("layer").v2g, float((v.square() * by_input).sum()), rtol=1e-12)
+    assert_close(meter.usage["", "layer"].v2g, float((v.square() * by_input).sum()), rtol=1e-12)
 
 
 def test_waiting_goes_to_the_phase() -> None:

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memweave.arrays import DAC, SimulatedArray, Walk, read_windows
+from memweave.arrays import Walk
 from memweave.base import generator
-from memweave.devices import LinearCell, Pulse, WithReadNoise
+from memweave.devices import LinearCell
 from memweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
 from memweave.nn import Conv2d, patches
 from memweave.programming import BlindWrite
@@ -139,37 +139,6 @@ def test_shifted_runs_collect_as_taps_do(walk_and_size):
     assert_close(collected.flatten(-3), expected, rtol=1e-9, scale=1.0)
     error = torch.randn(collected.shape, generator=chance, dtype=torch.float64)
     assert_close((collected * error).sum(), (products * walk.scatter(error, size)).sum(), rtol=1e-9, scale=1.0)
-
-
-class Slow(SimulatedArray):
-    """An array that does not give its matrix away, as a real one."""
-
-    def exact_matrix(self, placement, *, n_vectors):
-        return None
-
-
-@given(**WALKS)
-def test_tap_by_tap_is_patch_by_patch(kernel, stride, dilation):
-    arrays = [kind(IDEAL, rows=64, cols=8, chips=(2,), dtype=torch.float64) for kind in (SimulatedArray, Slow)]
-    v = torch.rand(2, 3, 7, 8, 4, generator=generator(4, "v"), dtype=torch.float64)
-    walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=(1, 0, 2, 1))
-    currents = []
-    for array in arrays:
-        place = Chip(array=array).place("m", (4 * kernel[0] * kernel[1], 3))
-        cells = array.cells(place)
-        array.pulse(cells.flatten(), Pulse(torch.ones(cells.numel()), n=torch.arange(cells.numel()) * 2**20))
-        currents.append(read_windows(array, v, walk, place))
-    assert_close(currents[0], currents[1], rtol=1e-9, scale=1e-4)
-    assert arrays[0].activity == arrays[1].activity
-
-
-@pytest.mark.parametrize(
-    "imperfection", [{"dac": DAC(bits=8, v_max=0.2)}, {"device": WithReadNoise(law=IDEAL, floor=1e-6)}]
-)
-def test_imperfect_reads_give_no_matrix(imperfection):
-    array = SimulatedArray(**({"device": IDEAL} | imperfection), rows=8, cols=8)
-    assert array.exact_matrix(Chip(array=array).place("m", (4, 2)), n_vectors=1) is None
-    assert array.activity.n_reads == 0
 
 
 def test_reads_are_one_a_patch():

@@ -7,9 +7,11 @@ drivers deliver into the cells.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 
+from memweave.arrays.drive import Drive, DriveTotals, Lines
 from memweave.arrays.placement import Placement
 from memweave.base import check_integer
 
@@ -55,6 +57,16 @@ class Usage:
         return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
+class _Reads(NamedTuple):
+    """Reads that can be summed up before they are billed: same phase, same cells, same way to the lines."""
+
+    phase: str
+    placement: Placement
+    transposed: bool
+    lines: Lines
+    conductance: LineConductance
+
+
 class Meter:
     """Counts what an array does, by phase and layer.
 
@@ -70,37 +82,52 @@ class Meter:
             check_integer("input_bits", input_bits, at_least=1)
         self.input_bits = input_bits
         self.phase = ""
-        self.usage: dict[tuple[str, str], Usage] = {}
         self.seconds: dict[str, float] = {}
+        self._usage: dict[tuple[str, str], Usage] = {}
+        self._pending: dict[_Reads, DriveTotals] = {}
         self._layers = layers
         self._known: dict[str, Placement] = {}
         self._names = [UNASSIGNED]
         self._owner = torch.empty(0, dtype=torch.int64)
-        self._conductance: dict[tuple[Placement, bool], torch.Tensor] = {}
 
-    def on(self, layer: str) -> Usage:
-        """The counters of `layer` in the present phase."""
-        return self.usage.setdefault((self.phase, layer), Usage())
+    @property
+    def usage(self) -> dict[tuple[str, str], Usage]:
+        """The counters by (phase, layer), as they are now."""
+        self.settle()
+        return self._usage
+
+    def _on(self, layer: str, phase: str | None = None) -> Usage:
+        """The counters of `layer`, in the present phase if no other is named."""
+        return self._usage.setdefault((self.phase if phase is None else phase, layer), Usage())
 
     def saw_read(
-        self, placement: Placement, v: torch.Tensor, v_read: float, conductance: LineConductance, *, transposed: bool
+        self, placement: Placement, drive: Drive, v_read: float, conductance: LineConductance, *, transposed: bool
     ) -> None:
-        """Vectors `v` V, `(*chips, batch, n_in)`, or `(*chips, batch, n_out)` where `transposed`, were read."""
-        usage = self.on(next((name for name, known in self._layers.items() if known is placement), UNASSIGNED))
-        n_vectors = v.numel() // v.shape[-1]
-        driven = sum(tile.cols if transposed else tile.rows for tile in placement.tiles)
-        sensed = sum(tile.rows if transposed else tile.cols for tile in placement.tiles)
-        n = n_vectors * (self.input_bits or 1)
-        usage.n_vectors += n_vectors
-        usage.n_reads += n * len(placement.tiles)
-        usage.n_lines += n * driven
-        usage.n_conversions += n * sensed
-        active, v2 = _drive(v, v_read, self.input_bits)
-        usage.n_active += int((active * _tiles_of(placement, transposed)).sum())
-        key = (placement, transposed)
-        if key not in self._conductance:
-            self._conductance[key] = conductance(placement).sum(-2 if transposed else -1).double()
-        usage.v2g += float((v2.double() * self._conductance[key]).sum())
+        """The inputs, or the outputs where `transposed`, were driven, with at most `v_read` V."""
+        usage = self._on(self._name_of(placement))
+        n_intervals = drive.n_vectors * (self.input_bits or 1)
+        usage.n_vectors += drive.n_vectors
+        usage.n_reads += n_intervals * len(placement.tiles)
+        for tile in placement.tiles:
+            usage.n_lines += n_intervals * (tile.cols if transposed else tile.rows)
+            usage.n_conversions += n_intervals * (tile.rows if transposed else tile.cols)
+        key = _Reads(self.phase, placement, transposed, drive.lines, conductance)
+        if key not in self._pending:
+            self._pending[key] = DriveTotals(v_read=v_read, bits=self.input_bits)
+        self._pending[key].add(drive.v)
+
+    def settle(self) -> None:
+        """Work out what the reads so far heated: to be called before the cells change, or can no more be seen."""
+        for reads, totals in self._pending.items():
+            usage = self._on(self._name_of(reads.placement), reads.phase)
+            active, v2 = reads.lines.of(totals.active), reads.lines.of(totals.v2)
+            usage.n_active += int((active * _tiles_of(reads.placement, reads.transposed)).sum())
+            g = reads.conductance(reads.placement).double().sum(-2 if reads.transposed else -1)
+            usage.v2g += float((v2 * g).sum())
+        self._pending.clear()
+
+    def _name_of(self, placement: Placement) -> str:
+        return next((name for name, known in self._layers.items() if known is placement), UNASSIGNED)
 
     def saw_readout(self, cells: torch.Tensor, g: torch.Tensor, v_read: float, n_cells: int) -> None:
         """Each of `cells`, `n_cells` a chip, was measured and found at `g` S."""
@@ -109,13 +136,13 @@ class Meter:
         total = torch.bincount(owner, weights=g.reshape(-1).double(), minlength=len(self._names)).tolist()
         for name, n, g_sum in zip(self._names, count, total, strict=True):
             if n:
-                usage = self.on(name)
+                usage = self._on(name)
                 usage.n_readouts += n
                 usage.readout_v2g += v_read**2 * g_sum
 
     def saw_pulse(self, cells: torch.Tensor, polarity: torch.Tensor, n: torch.Tensor | None, n_cells: int) -> None:
         """Each of `cells`, `n_cells` a chip, got `n` pulses (None: one) of its polarity."""
-        self._conductance.clear()
+        self.settle()
         owner = self._owners(cells, n_cells)
         for field, chosen in (("n_set", polarity > 0), ("n_reset", polarity < 0)):
             mine = owner[chosen.reshape(-1)]
@@ -124,20 +151,20 @@ class Meter:
                 self._names, torch.bincount(mine, weights=weights, minlength=len(self._names)).tolist(), strict=True
             ):
                 if count:
-                    usage = self.on(name)
+                    usage = self._on(name)
                     setattr(usage, field, getattr(usage, field) + int(count))
 
     def saw_loan(self, *, n_set: int, n_reset: int, n_reads: int) -> None:
-        """A compiled loop did so much, on cells that it does not tell apart."""
-        self._conductance.clear()
-        usage = self.on(UNASSIGNED)
+        """A compiled loop does so much, on cells that it does not tell apart."""
+        self.settle()
+        usage = self._on(UNASSIGNED)
         usage.n_set += n_set
         usage.n_reset += n_reset
         usage.n_reads += n_reads
 
     def saw_wait(self, duration: float) -> None:
-        """`duration` s passed."""
-        self._conductance.clear()
+        """`duration` s are going to pass."""
+        self.settle()
         self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + duration
 
     def _owners(self, cells: torch.Tensor, n_cells: int) -> torch.Tensor:
@@ -159,42 +186,3 @@ def _tiles_of(placement: Placement, transposed: bool) -> torch.Tensor:
         first, length = (tile.col_line, tile.cols) if transposed else (tile.row_line, tile.rows)
         lines[first : first + length] += 1
     return lines.view(n, -1).sum(-1)
-
-
-def _drive(v: torch.Tensor, v_read: float, bits: int | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of `(*chips, batch, n)` V, by line: intervals at a voltage other than zero, and V^2 summed over intervals."""
-    if bits is None:
-        return (v != 0).sum(-2), torch.linalg.vector_norm(v, dim=-2).square()
-    ones = _ones(v, v_read, bits)
-    return ones, ones.double() * v_read**2
-
-
-CACHE_VALUES = 2**17
-"""Voltages looked at in one go: a dozen passes over them are cheap while they stay in a core's cache."""
-
-_PAIRS, _NIBBLES, _BYTES = 0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F
-
-
-def _ones(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
-    """`(*chips, n)`: ones among the bits of a line's codes, |v| over `v_read` in 2^bits - 1 steps."""
-    lines = v.mT.flatten(0, -2)
-    total = torch.zeros(len(lines), dtype=torch.int64)
-    n_lines = max(1, CACHE_VALUES // max(1, lines.shape[-1]))
-    for block, sums in zip(lines.split(n_lines), total.split(n_lines), strict=True):
-        for part in block.split(CACHE_VALUES, dim=-1):
-            codes = (part * ((2**bits - 1) / v_read)).abs_().clamp_(max=2**bits - 1).round_()
-            sums += _ones_of(codes, bits)
-    return total.view(v.mT.shape[:-1])
-
-
-def _ones_of(codes: torch.Tensor, bits: int) -> torch.Tensor:
-    """Codes lie side by side in 64-bit words whose bits are summed in pairs, then fours, then eights."""
-    if bits > 8:
-        x = codes.to(torch.int64)
-    else:
-        short = codes.to(torch.uint8)
-        x = torch.nn.functional.pad(short, (0, -short.shape[-1] % 8)).contiguous().view(torch.int64)
-    x = x - ((x >> 1) & _PAIRS)
-    x = (x & _NIBBLES) + ((x >> 2) & _NIBBLES)
-    x = (x + (x >> 4)) & _BYTES
-    return ((x * 0x0101010101010101) >> 56).sum(-1)

@@ -39,3 +39,13 @@ def noisy_product(
         noise = torch.empty_like(sigma).normal_(generator=generator)
         out[..., first : first + n_rows, :] = (part @ g).addcmul_(sigma, noise)
     return out
+
+
+def add_noise(i_out: torch.Tensor, variance: torch.Tensor, *, generator: torch.Generator) -> None:
+    """Add to `i_out`, in place, a new e ~ N(0, variance) for each value; `variance` is used up.
+
+    Both must be contiguous. The numbers are drawn part by part into the same memory, which then stays in the cache.
+    """
+    noise = i_out.new_empty(min(CACHE_VALUES, i_out.numel()))
+    for out, sigma in zip(i_out.view(-1).split(CACHE_VALUES), variance.view(-1).split(CACHE_VALUES), strict=True):
+        out.addcmul_(sigma.sqrt_(), noise[: len(out)].normal_(generator=generator))

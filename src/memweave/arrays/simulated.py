@@ -11,12 +11,15 @@ from memweave.arrays.access import Access, Passive, Transistors, amplitude, one_
 from memweave.arrays.activity import Activity
 from memweave.arrays.adc import ADC, Converters, draw_converters
 from memweave.arrays.converted import ConvertedMatrix
+from memweave.arrays.convolution import by_rows, noisy_convolution
 from memweave.arrays.dac import DAC
+from memweave.arrays.drive import Drive
 from memweave.arrays.folding import SPARSE, FoldedMatrix
 from memweave.arrays.metering import Meter
 from memweave.arrays.nonlinear_read import ArrayLaw, read_nonlinear
 from memweave.arrays.placement import Placement
 from memweave.arrays.product import noisy_product
+from memweave.arrays.windows import Walk
 from memweave.arrays.wires import Wires
 from memweave.arrays.wiring import Wiring
 from memweave.base import (
@@ -158,32 +161,44 @@ class SimulatedArray:
         check_shape("v_row", v_row, (*self.chips, None, placement.n_in))
         if self.dac is not None:
             v_row = self.dac.convert(v_row)
-        n_intervals = 1 if self.dac is None else self.dac.n_planes
-        self.activity.n_reads += self.n_chips * v_row.shape[-2] * len(placement.tiles) * n_intervals
+        drive = Drive.of_vectors(v_row)
+        self._count(drive, placement, n_intervals=1 if self.dac is None else self.dac.n_planes)
+        return self._read_rows(v_row, placement)
+
+    def read_windows(self, v: torch.Tensor, walk: Walk, placement: Placement) -> torch.Tensor:
+        """`read` of every patch of images, `(*chips, batch, H, W, C)` V to `(*chips, batch, out H, out W, n_out)` A.
+
+        Args:
+            v: the images as voltages.
+            walk: which patches; what is padded is at 0 V.
+            placement: of a matrix with C * kh * kw inputs, channel by channel.
+        """
+        if self.dac is not None:
+            v = self.dac.convert(v)
+        drive = Drive.of_windows(v, walk)
+        self._count(drive, placement, n_intervals=1 if self.dac is None else self.dac.n_planes)
+        if self.adc is not None or self._nonlinear:
+            return by_rows(v, walk, lambda rows: self._read_rows(rows, placement))
+        g, variance = self._fold(placement)
+        return noisy_convolution(v, g, variance, walk, generator=self._reads, square=self._square)
+
+    def _count(self, drive: Drive, placement: Placement, *, n_intervals: int = 1, transposed: bool = False) -> None:
+        self.activity.n_reads += drive.n_vectors * len(placement.tiles) * n_intervals
         for meter in self.meters:
-            meter.saw_read(placement, v_row, self.v_read, self._crossings, transposed=False)
+            meter.saw_read(placement, drive, self.v_read, self._crossings, transposed=transposed)
+
+    def _read_rows(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
+        """Voltages as they are on the rows, `(*chips, batch, n_in)` V, to `(*chips, batch, n_out)` A."""
         if self._nonlinear:
             return self._read_nonlinear(v_row, placement)
         if self.adc is not None:
             return self._read_converted(v_row, placement)
         g, variance = self._fold(placement)
-        if self.dac is None:
-            return noisy_product(v_row, g, variance, generator=self._reads)
-        return noisy_product(v_row, g, variance, generator=self._reads, square=self.dac.noise_square)
+        return noisy_product(v_row, g, variance, generator=self._reads, square=self._square)
 
-    def exact_matrix(self, placement: Placement, *, n_vectors: int) -> torch.Tensor | None:
-        """The matrix `(*chips, n_in, n_out)` S of reads that are products and nothing else, for `read_windows`.
-
-        The products are then worked out by the caller, and counted here as `n_vectors` reads. None where reads have
-        noise, converters, or non-linear cells, or are metered.
-        """
-        if not self.homogeneous:
-            return None
-        g, variance = self._fold(placement)
-        if variance is not None:
-            return None
-        self.activity.n_reads += self.n_chips * n_vectors * len(placement.tiles)
-        return g
+    def _square(self, v: torch.Tensor) -> torch.Tensor:
+        """What the variance of a cell is multiplied by in a read of voltages `v` V, V^2."""
+        return v.square() if self.dac is None else self.dac.noise_square(v)
 
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A; a circuit of linear cells is reciprocal.
@@ -195,9 +210,7 @@ class SimulatedArray:
         if self.adc is not None or self._nonlinear:
             raise OutOfRangeError("`read_transposed` needs an array of linear cells without an ADC at its columns")
         g, variance = self._fold(placement)
-        self.activity.n_reads += self.n_chips * v_col.shape[-2] * len(placement.tiles)
-        for meter in self.meters:
-            meter.saw_read(placement, v_col, self.v_read, self._crossings, transposed=True)
+        self._count(Drive.of_vectors(v_col), placement, transposed=True)
         return noisy_product(v_col, g.mT, None if variance is None else variance.mT, generator=self._reads)
 
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
@@ -274,10 +287,10 @@ class SimulatedArray:
     def wait(self, duration: float) -> None:
         """Let `duration` s pass for every cell."""
         check_non_negative("duration", duration, "s")
-        self._state = self.device.relax(self._state, float(duration), generator=self._time)
         self.activity.seconds += duration
         for meter in self.meters:
             meter.saw_wait(duration)
+        self._state = self.device.relax(self._state, float(duration), generator=self._time)
         self._forget()
 
     @contextmanager
@@ -429,6 +442,8 @@ class SimulatedArray:
         cells = {name.removeprefix("cells."): leaf for name, leaf in state.items() if name.startswith("cells.")}
         for name, leaf in flatten_state(self._state).items():
             check_shape(f"cells.{name}", cells[name], tuple(leaf.shape))
+        for meter in self.meters:
+            meter.settle()
         self._state = map_state(torch.clone, unflatten_state(self._state, cells))
         for name, stream in self._streams().items():
             stream.set_state(state[f"random.{name}"])

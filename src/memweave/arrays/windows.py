@@ -1,4 +1,4 @@
-"""Images read patch by patch: how a kernel walks over an image, and reads of all patches at once.
+"""How a kernel walks over an image, and what follows from it for sums over patches.
 
 With P the padded image, s the stride, d the dilation and k the kernel size, patch (y, x) holds P[s y + d i, s x + d j]
 at tap (i, j). A convolution can be summed in two orders: patch by patch, which first copies all patches, k^2 times the
@@ -10,10 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-
-from memweave.arrays.placement import Placement
-from memweave.arrays.protocol import Array
-from memweave.arrays.simulated import SimulatedArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,27 +176,3 @@ def _meeting(offset: int, stride: int, n_out: int, n_pixels: int) -> tuple[slice
     if last < first:
         return None
     return slice(first, last + 1), slice(stride * first + offset, stride * last + offset + 1, stride)
-
-
-def read_windows(array: Array, v: torch.Tensor, walk: Walk, placement: Placement) -> torch.Tensor:
-    """One read for every patch of images.
-
-    Args:
-        array: any array.
-        v: `(*chips, batch, H, W, C)` V, the images as voltages.
-        walk: which patches; what is padded is at 0 V.
-        placement: of a matrix with C * kh * kw inputs, channel by channel.
-
-    Returns:
-        `(*chips, batch, out H, out W, n_out)` A.
-    """
-    *_, batch, height, width, channels = v.shape
-    out = walk.out_size((height, width))
-    if placement.n_out < channels and isinstance(array, SimulatedArray):
-        matrix = array.exact_matrix(placement, n_vectors=batch * out[0] * out[1])
-        if matrix is not None:
-            taps = matrix.unflatten(-2, (channels, -1)).movedim(-3, -1).flatten(-3, -2)
-            products = (taps @ v.flatten(-4, -2).mT).unflatten(-1, (batch, height, width))
-            return walk.collect(products.unflatten(-4, (*walk.kernel_size, -1))).movedim(-4, -1)
-    current: torch.Tensor = array.read(walk.lines(v).mT, placement).unflatten(-2, (batch, *out))
-    return current

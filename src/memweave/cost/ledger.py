@@ -158,6 +158,7 @@ def _attached(array: Array, meter: Meter) -> Iterator[None]:
     try:
         yield
     finally:
+        meter.settle()
         meters.remove(meter)
 
 

@@ -25,10 +25,7 @@ class _ArrayConvolution(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, walk: Walk) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
         ctx.walk = walk
-        out = walk.out_size(x.shape[-3:-1])
-        parts = _parts(x, weight[..., 0, :, :, :].numel() * out[0] * out[1])
-        images = [_read(x[part], matrix, walk) for part in parts]
-        return images[0] if len(images) == 1 else torch.cat(images, dim=-4)
+        return _read(x, matrix, walk)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
@@ -46,11 +43,19 @@ def _read(x: torch.Tensor, matrix: Matrix, walk: Walk) -> torch.Tensor:
 
     if matrix.scale_free:  # then the smaller side of the product is scaled
         more_out_than_in = matrix.shape[0] > x.shape[-1]
-        return read(x / matrix.g_per_w) if more_out_than_in else (read(x) / matrix.g_per_w).contiguous()
+        return read(x / matrix.g_per_w) if more_out_than_in else _divided(read(x), matrix.g_per_w)
     v, v_per_x = matrix.scaling.to_voltage(x.flatten(-3), matrix.chip.array.v_read)
     a_per_y = v_per_x * matrix.g_per_w
     per_image = a_per_y[..., None, None] if isinstance(a_per_y, torch.Tensor) else a_per_y
-    return (read(v.view(x.shape)) / per_image).contiguous()
+    return _divided(read(v.view(x.shape)), per_image)
+
+
+def _divided(current: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:
+    """A quotient that is contiguous, whether or not `current`, which is used up, is."""
+    if current.is_contiguous():
+        return current.div_(by)
+    divisor = torch.as_tensor(by, dtype=current.dtype)
+    return torch.div(current, divisor, out=current.new_empty(current.shape))
 
 
 def _both_gradients(
