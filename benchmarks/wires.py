@@ -14,11 +14,13 @@ relative difference of a column current from the folded matrix's.
 import argparse
 import json
 import logging
+import multiprocessing
 import resource
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import torch
@@ -29,6 +31,7 @@ from memweave.arrays.wires import (
     effective_conductance,
     estimated_steps,
     read_bias,
+    read_through_wires,
     solve_currents,
     solve_nodes,
 )
@@ -128,24 +131,35 @@ def against_referees(wires: Wires) -> Iterator[Row]:
 
 
 def large(wires: Wires) -> Iterator[Row]:
-    """512 x 512."""
-    g = conductances(512, 512)
-    for n_inputs, target in ((1, 0.3), (100, 17.0)):
-        v_row = voltages(n_inputs, 512)
-        yield row(
-            f"cg 512 x 512, {n_inputs} inputs",
-            seconds(lambda v=v_row: solve_currents(g, v, wires), 3 if n_inputs == 1 else 1),
-            target_s=target,
-            peak_gb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    """512 x 512 beside badcrossbar, by the method that is chosen by itself; each in a process of its own."""
+    for n_inputs, target_s, target in ((1, 0.3, None), (100, None, 1.0)):
+        chosen = choose_method(512, 512, n_inputs, wires, g_mean=float(conductances(512, 512).mean()))
+        ours = alone(large_read, wires, n_inputs, "auto")
+        theirs = alone(large_read, wires, n_inputs, "badcrossbar") if badcrossbar is not None else None
+        yield ratio(
+            f"{chosen} 512 x 512, {n_inputs} inputs",
+            ours["seconds"],
+            {} if theirs is None else {"badcrossbar": theirs["seconds"]},
+            target,
+            target_s=target_s,
+            peak_gb=ours["peak_gb"],
+            badcrossbar_peak_gb=None if theirs is None else theirs["peak_gb"],
         )
-    yield row("fold 512 x 512", seconds(lambda: effective_conductance(g, wires), 1))
 
 
-def large_peer(wires: Wires) -> Iterator[Row]:
-    """512 x 512 by badcrossbar: minutes, and gigabytes."""
-    g = conductances(512, 512)
-    for n_inputs in (1, 100) if badcrossbar is not None else ():
-        yield row(f"badcrossbar 512 x 512, {n_inputs} inputs", seconds(peer(g, voltages(n_inputs, 512), wires), 1))
+def large_read(wires: Wires, n_inputs: int, who: str) -> Row:
+    """One read, its time, and the most memory that its process ever had (torch itself takes 0.3 GB)."""
+    torch.set_num_threads(1)
+    g, v_row = conductances(512, 512), voltages(n_inputs, 512)
+    call = peer(g, v_row, wires) if who == "badcrossbar" else (lambda: read_through_wires(g, v_row, wires))
+    time_s = seconds(call, 3 if n_inputs == 1 and who == "auto" else 1)
+    return {"seconds": time_s, "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+
+
+def alone(call: Callable[..., Row], *arguments: object) -> Row:
+    """`call` in a fresh process, so that its peak of memory is its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(call, *arguments).result()
 
 
 def calibration(wires: Wires) -> Iterator[Row]:
@@ -180,7 +194,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     wires = Wires(r_row=options.ohm, r_col=options.ohm)
-    groups = [calibration] if options.calibrate else [folding, against_referees, large, large_peer]
+    groups = [calibration] if options.calibrate else [folding, against_referees, large]
     for group in groups:
         if options.only in group.__name__:
             for result in group(wires):

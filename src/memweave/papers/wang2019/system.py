@@ -1,6 +1,7 @@
 """The array of the paper, how weights stand on it, and the three networks trained on it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,13 @@ PAPER = "Wang et al., Nature Machine Intelligence 1, 434-442 (2019)"
 ROWS, COLS = 128, 64  # Paper. Inputs are on the 128 bit lines, outputs on the 64 top-electrode lines.
 G_PER_W = 1e-4  # S. Paper, Table 1.
 FOLD = 86  # rows of a chunk of the CNN's dense layer. Public code.
+
+PUBLISHED_PLAN: dict[str, dict[str, Any]] = {
+    "conv1": {"corners": [(0, 87, 36)]},
+    "conv2": {"corners": [(0, 3, 51)]},
+    "dense": {"tile_rows": FOLD, "corners": [(0, 37, 0), (0, 37, 10), (0, 37, 20)]},
+}
+"""Where the layers of the CNN stand. Public code."""
 
 
 def chip(n_chips: int, *, seed: int, **device: object) -> Chip:
@@ -29,27 +37,22 @@ def pairs(row_copies: int, col_copies: int) -> DifferentialPair:
 class ConvolutionalNetwork(torch.nn.Module):
     """`(n, 1, 8, 8)` V to `(n, 10)`: 15 kernels of 3 x 3, 4 of 2 x 2, a dense layer; 1,015 weights, 4,060 cells.
 
-    Corners of the blocks are those of the public code, counted from the first good row and column.
+    Args:
+        chip: with one array of the paper's size, or any other where `published_plan` is false.
+        published_plan: corners of the blocks are those of the public code, counted from the first good row and
+            column; otherwise the blocks are packed densely, however large the arrays are.
     """
 
-    def __init__(self, chip: Chip) -> None:
+    def __init__(self, chip: Chip, *, published_plan: bool = True) -> None:
         super().__init__()
+        plan: dict[str, dict[str, Any]] = PUBLISHED_PLAN if published_plan else {name: {} for name in PUBLISHED_PLAN}
         self.conv1 = Conv2d(
-            1, 15, 3, padding="same", bias=False, chip=chip, name="conv1", mapping=pairs(2, 1), corners=[(0, 87, 36)]
+            1, 15, 3, padding="same", bias=False, chip=chip, name="conv1", mapping=pairs(2, 1), **plan["conv1"]
         )
         self.conv2 = Conv2d(
-            15, 4, 2, padding="same", bias=False, chip=chip, name="conv2", mapping=pairs(1, 2), corners=[(0, 3, 51)]
+            15, 4, 2, padding="same", bias=False, chip=chip, name="conv2", mapping=pairs(1, 2), **plan["conv2"]
         )
-        self.dense = Linear(
-            64,
-            10,
-            bias=False,
-            chip=chip,
-            name="dense",
-            mapping=pairs(2, 1),
-            tile_rows=FOLD,
-            corners=[(0, 37, 0), (0, 37, 10), (0, 37, 20)],
-        )
+        self.dense = Linear(64, 10, bias=False, chip=chip, name="dense", mapping=pairs(2, 1), **plan["dense"])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits."""

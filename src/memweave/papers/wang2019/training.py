@@ -40,8 +40,9 @@ def train(
     split: Split,
     recipe: Recipe,
     progress: Callable[[float, str], None] = lambda fraction, text: None,
+    prepare: Callable[[int, torch.Tensor], None] = lambda n_done, x: None,
 ) -> dict[str, Any]:
-    """Train all chips on the same images.
+    """Train all chips on the same images; `prepare` sees the number of each update and its images beforehand.
 
     Returns:
         `curve`: in-batch accuracy and loss of every update, means of the chips; `n_in_batch`, correct images of each
@@ -54,6 +55,7 @@ def train(
     for n_done, (x, y) in enumerate(islice(_forever(split, recipe.batch), recipe.n_updates)):
         if n_done % 20 == 0:
             progress(n_done / recipe.n_updates, f"update {n_done + 1} of {recipe.n_updates}")
+        prepare(n_done, x)
         optimizer.zero_grad()
         logits = predict(network, chip, x)
         summed = F.cross_entropy(logits.flatten(0, 1), y.repeat(*chip.chips), reduction="sum")
