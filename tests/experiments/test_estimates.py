@@ -7,11 +7,13 @@ from scipy import stats
 from memweave.experiments import (
     Estimate,
     ExperimentError,
+    gap_interval,
     lowest_of,
     lowest_rate_of,
     mean_interval,
     mean_of,
     mean_rate_difference_of,
+    mean_rate_gap_of,
     mean_rate_of,
     numbers,
     rate_of,
@@ -103,3 +105,29 @@ def test_estimates_without_rows_are_none() -> None:
 def test_totals_must_fit_the_counts() -> None:
     with pytest.raises(ExperimentError, match=r"one number or as many as `n` \(3\), but holds 2"):
         mean_rate_of("n", "total")([row({"n": [1, 2, 3], "total": [4, 5]})])
+
+
+SPREAD = st.lists(st.floats(0.1, 10.0), min_size=2, max_size=20).filter(lambda values: np.std(values) > 1e-3)
+
+
+@given(SPREAD, SPREAD)
+def test_gap_and_its_interval_agree_with_scipy(values: list[float], others: list[float]) -> None:
+    ours = gap_interval(values, others)
+    assert ours is not None
+    theirs = stats.ttest_ind(values, others, equal_var=False).confidence_interval(0.95)
+    expected = [np.mean(values) - np.mean(others), theirs.low, theirs.high]
+    assert_close([ours.value, ours.low, ours.high], expected, rtol=1e-9, scale=10.0)
+    assert ours.n == min(len(values), len(others))
+
+
+def test_gaps_of_few() -> None:
+    assert gap_interval([], [1.0]) is None
+    assert gap_interval([3.0], [1.0, 2.0]) == Estimate(value=1.5, n=1)
+    assert gap_interval([3.0, 3.0], [1.0, 1.0]) == Estimate(value=2.0, n=2)
+
+
+def test_a_gap_is_between_settings() -> None:
+    rows = [row({"right": right, "of": 10}, bits=bits) for bits, right in ((3, [5, 7]), (8, [9, 9]), (8, [8]))]
+    found = mean_rate_gap_of("right", "of", where={"bits": 3}, minus={"bits": 8})(rows)
+    assert found is not None
+    assert_close(found.value, 0.6 - 2.6 / 3, rtol=1e-9)

@@ -48,6 +48,23 @@ def mean_interval(values: Sequence[float]) -> Estimate | None:
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n)
 
 
+def gap_interval(values: Sequence[float], others: Sequence[float]) -> Estimate | None:
+    """Mean of `values` less mean of independent `others`, with Welch's interval; n is the smaller group's."""
+    if not values or not others:
+        return None
+    groups = (values, others)
+    gap = math.fsum(values) / len(values) - math.fsum(others) / len(others)
+    n = min(map(len, groups))
+    errors = [statistics.variance(group) / len(group) if len(group) > 1 else 0.0 for group in groups]
+    if n == 1 or sum(errors) == 0:
+        return Estimate(value=gap, n=n)
+    from scipy.special import stdtrit
+
+    freedom = sum(errors) ** 2 / sum(error**2 / (len(g) - 1) for error, g in zip(errors, groups, strict=True))
+    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(sum(errors))
+    return Estimate(value=gap, low=gap - half, high=gap + half, n=n)
+
+
 def wilson_interval(n_correct: float, n_total: float) -> Estimate | None:
     """Rate with Wilson's score interval; None where `n_total` is 0.
 
@@ -148,6 +165,11 @@ def mean_rate_difference_of(correct: str, minus: str, total: str, *, where: Wher
         return mean_interval(differences)
 
     return estimate
+
+
+def mean_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where) -> Estimator:
+    """Mean rate of the chips of one setting less that of the independent chips of another."""
+    return lambda rows: gap_interval(rates(rows, correct, total, where), rates(rows, correct, total, minus))
 
 
 def _numbers_in(row: Row, key: str) -> list[float]:

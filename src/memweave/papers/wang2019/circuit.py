@@ -20,7 +20,6 @@ from memweave.experiments import (
     AtMost,
     Claim,
     Context,
-    Estimate,
     Estimator,
     Experiment,
     FigureSpec,
@@ -29,11 +28,11 @@ from memweave.experiments import (
     Row,
     TableSpec,
     Task,
-    mean_rate_of,
     rates,
     register,
 )
 from memweave.mapping import Chip
+from memweave.papers.studies import accuracy_by_study, accuracy_gap
 from memweave.papers.wang2019.assumptions import CELL
 from memweave.papers.wang2019.system import COLS, PAPER, ROWS, ConvolutionalNetwork
 from memweave.papers.wang2019.tasks import CHIP, SMOKE_RECIPES, dataset
@@ -119,17 +118,9 @@ def _nothing(n_done: int, x: torch.Tensor) -> None:
     """No converters, no range."""
 
 
-def _difference(study: str, value: object, reference: tuple[str, object] = ("ideal", 0)) -> Estimator:
+def _gap(study: str, value: object, reference: tuple[str, object] = ("ideal", 0)) -> Estimator:
     """Mean accuracy with one circuit less that with another."""
-
-    def accuracy(rows: Sequence[Row], study: str, value: object) -> Estimate | None:
-        return mean_rate_of("n_correct", "n_test", where={"study": study, "value": value})(rows)
-
-    def estimate(rows: Sequence[Row]) -> Estimate | None:
-        here, there = accuracy(rows, study, value), accuracy(rows, *reference)
-        return None if here is None or there is None else Estimate(value=here.value - there.value, n=here.n)
-
-    return estimate
+    return accuracy_gap((study, value), reference)
 
 
 def _lines(rows: Sequence[Row]) -> "Figure | None":
@@ -163,19 +154,6 @@ def _lines(rows: Sequence[Row]) -> "Figure | None":
     return figure
 
 
-def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
-    return [
-        {
-            "study": row.params["study"],
-            "value": row.params["value"],
-            "accuracy": round(sum(found) / len(found), 4),
-            "chips": len(found),
-        }
-        for row in rows
-        if (found := rates([row], "n_correct", "n_test"))
-    ]
-
-
 _OURS = "ours: the paper prints neither wires nor converters"
 _MNIST = Needs(data="mnist", scale="full")
 
@@ -193,7 +171,7 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where=_OURS,
-                estimate=_difference("adc", 8),
+                estimate=_gap("adc", 8),
                 accept=AtLeast(-0.01),
                 needs=_MNIST,
             ),
@@ -203,7 +181,7 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where=_OURS,
-                estimate=_difference("adc", 3),
+                estimate=_gap("adc", 3),
                 accept=AtMost(0.0),
                 needs=_MNIST,
                 note="so few bits must show, or the converter is not in the way",
@@ -214,7 +192,7 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where=_OURS,
-                estimate=_difference("sense", 100.0),
+                estimate=_gap("sense", 100.0),
                 accept=AtLeast(-0.01),
                 needs=_MNIST,
                 note="learning in situ has the resistors in its readout and works around them",
@@ -225,7 +203,7 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where=_OURS,
-                estimate=_difference("size", 128, ("size", 32)),
+                estimate=_gap("size", 128, ("size", 32)),
                 accept=AtLeast(-0.02),
                 needs=_MNIST,
             ),
@@ -255,6 +233,10 @@ EXPERIMENT = register(
                 draw=_lines,
             ),
         ),
-        tables=(TableSpec(name="all", title="All circuits", caption="Mean test accuracy over chips.", rows=_table),),
+        tables=(
+            TableSpec(
+                name="all", title="All circuits", caption="Mean test accuracy over chips.", rows=accuracy_by_study
+            ),
+        ),
     )
 )

@@ -2,26 +2,14 @@
 
 from functools import partial
 
-from memweave.experiments import (
-    Assumption,
-    Between,
-    Claim,
-    Equal,
-    Experiment,
-    Needs,
-    Within,
-    mean_rate_of,
-    register,
-    value_of,
-)
+from memweave.experiments import Assumption, Between, Claim, Equal, Experiment, Needs, register, value_of
 from memweave.papers.wang2019.assumptions import CELL
+from memweave.papers.wang2019.claims import FULL, counted, in_batch, on_test
 from memweave.papers.wang2019.figures import ACCURACIES, curve_differences, plan, training_curves
 from memweave.papers.wang2019.system import PAPER
 from memweave.papers.wang2019.tasks import CHIP, NO_STUCK, NOISE_FREE, run, tasks
 
 NAME = "wang2019/convlstm"
-MNIST = Needs(data="mnist", scale="full")
-FULL = Needs(scale="full")
 
 CONVLSTM = register(
     Experiment(
@@ -31,34 +19,9 @@ CONVLSTM = register(
         summary="A convolutional LSTM and a dense layer learn in which order the digits 1, 2 and 3 follow one another: "
         "back-propagation through three frames, the same pulses, the same array.",
         claims=(
-            Claim(
-                key="weights",
-                quantity="weights",
-                unit="weights",
-                paper=850,
-                where="text",
-                estimate=value_of("n_weights"),
-                accept=Equal(),
-            ),
-            Claim(
-                key="cells",
-                quantity="cells that carry them",
-                unit="cells",
-                paper=3_400,
-                where="Fig. 3b; counted: 4 cells a weight",
-                estimate=value_of("n_cells"),
-                accept=Equal(),
-            ),
-            Claim(
-                key="updates",
-                quantity="updates",
-                unit="updates",
-                paper=240,
-                where="Fig. 4a: two epochs in batches of 50",
-                estimate=value_of("n_updates"),
-                accept=Equal(),
-                needs=FULL,
-            ),
+            counted("weights", "weights", 850, "text"),
+            counted("cells", "cells that carry them", 3_400, "Fig. 3b; counted: 4 cells a weight"),
+            counted("updates", "updates", 240, "Fig. 4a: two epochs in batches of 50", needs=FULL),
             Claim(
                 key="sequences",
                 quantity="training sequences",
@@ -69,46 +32,12 @@ CONVLSTM = register(
                 accept=Equal(),
                 needs=Needs(data="mnist"),
             ),
-            Claim(
-                key="accuracy",
-                quantity="test accuracy of the chip",
-                unit="1",
-                paper=0.9644,
-                where="text",
-                estimate=mean_rate_of("n_correct", "n_test", where={"variant": "chip"}),
-                accept=Between(0.957, 0.98),
-                needs=MNIST,
+            on_test(
+                "accuracy", "test accuracy of the chip", 0.9644, "text", variant="chip", accept=Between(0.957, 0.98)
             ),
-            Claim(
-                key="in-batch",
-                quantity="in-batch accuracy of the chip, second epoch",
-                unit="1",
-                paper=0.9597,
-                where='text, "training accuracy"',
-                estimate=mean_rate_of("n_in_batch", "n_seen", where={"variant": "chip"}),
-                accept=Within(absolute=0.02),
-                needs=MNIST,
-            ),
-            Claim(
-                key="in-batch-noise",
-                quantity="in-batch accuracy with 10 uS and no stuck cells, second epoch",
-                unit="1",
-                paper=0.9548,
-                where="Fig. 4a, digitised",
-                estimate=mean_rate_of("n_in_batch", "n_seen", where={"variant": "noise"}),
-                accept=Within(absolute=0.02),
-                needs=MNIST,
-            ),
-            Claim(
-                key="in-batch-noise-free",
-                quantity="in-batch accuracy without noise, second epoch",
-                unit="1",
-                paper=0.9691,
-                where="Fig. 4a, digitised",
-                estimate=mean_rate_of("n_in_batch", "n_seen", where={"variant": "noise_free"}),
-                accept=Within(absolute=0.02),
-                needs=MNIST,
-            ),
+            in_batch("in-batch", "of the chip", 0.9597, 'text, "training accuracy"', variant="chip"),
+            in_batch("in-batch-noise", "with 10 uS and no stuck cells", 0.9548, "Fig. 4a, digitised", variant="noise"),
+            in_batch("in-batch-noise-free", "without noise", 0.9691, "Fig. 4a, digitised", variant="noise_free"),
         ),
         assumptions=(
             *CELL,

@@ -3,21 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 
-from memweave.experiments import (
-    Assumption,
-    Between,
-    Claim,
-    Equal,
-    Estimate,
-    Experiment,
-    Needs,
-    Row,
-    Within,
-    mean_rate_of,
-    register,
-    value_of,
-)
+from memweave.experiments import Assumption, Between, Claim, Estimate, Experiment, Row, Within, register, value_of
 from memweave.papers.wang2019.assumptions import CELL
+from memweave.papers.wang2019.claims import counted, on_test
 from memweave.papers.wang2019.figures import ACCURACIES, plan
 from memweave.papers.wang2019.system import PAPER
 from memweave.papers.wang2019.tasks import CHIP, run, tasks
@@ -40,33 +28,15 @@ MLP = register(
         summary="The fully connected network of the same group on the same array, one pair of cells a weight, trained "
         "by the same rule: what the CNN's sharing of weights saves.",
         claims=(
-            Claim(
-                key="weights",
-                quantity="weights",
-                unit="weights",
-                paper=3_996,
-                where="Li et al. 2018",
-                estimate=value_of("n_weights"),
-                accept=Equal(),
-            ),
-            Claim(
-                key="cells",
-                quantity="cells that carry them",
-                unit="cells",
-                paper=7_992,
-                where="Li et al. 2018",
-                estimate=value_of("n_cells"),
-                accept=Equal(),
-            ),
-            Claim(
-                key="accuracy",
-                quantity="test accuracy of the chip",
-                unit="1",
-                paper=0.9171,
-                where="Li et al. 2018",
-                estimate=mean_rate_of("n_correct", "n_test"),
+            counted("weights", "weights", 3_996, "Li et al. 2018"),
+            counted("cells", "cells that carry them", 7_992, "Li et al. 2018"),
+            on_test(
+                "accuracy",
+                "test accuracy of the chip",
+                0.9171,
+                "Li et al. 2018",
+                variant="chip",
                 accept=Between(0.905, 0.94),
-                needs=Needs(data="mnist", scale="full"),
             ),
             Claim(
                 key="saved",

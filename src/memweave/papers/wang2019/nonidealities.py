@@ -7,7 +7,6 @@ from memweave.experiments import (
     Assumption,
     AtLeast,
     Claim,
-    Estimate,
     Experiment,
     FigureSpec,
     Needs,
@@ -15,6 +14,7 @@ from memweave.experiments import (
     Row,
     Task,
     Within,
+    mean_rate_gap_of,
     mean_rate_of,
     rates,
     register,
@@ -51,12 +51,8 @@ def tasks(options: Options) -> list[Task]:
     return [*shared.tasks(NAME, "cnn", DEVICES, options), *shared.tasks(NAME, "mlp", half_stuck, options)]
 
 
-def cost_of_noise(rows: Sequence[Row]) -> Estimate | None:
-    """Mean test accuracy without noise, less that with 10 uS; no stuck cells in either."""
-    clean, noisy = (
-        mean_rate_of("n_correct", "n_test", where={"variant": variant})(rows) for variant in ("noise-free", "stuck 0")
-    )
-    return None if clean is None or noisy is None else Estimate(value=clean.value - noisy.value, n=clean.n)
+cost_of_noise = mean_rate_gap_of("n_correct", "n_test", where={"variant": "noise-free"}, minus={"variant": "stuck 0"})
+"""Mean test accuracy without noise, less that with 10 uS; no stuck cells in either."""
 
 
 def stuck_sweep(rows: Sequence[Row]) -> "Figure | None":

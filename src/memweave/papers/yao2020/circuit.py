@@ -15,7 +15,6 @@ from memweave.experiments import (
     AtMost,
     Claim,
     Context,
-    Estimate,
     Estimator,
     Experiment,
     FigureSpec,
@@ -23,12 +22,12 @@ from memweave.experiments import (
     Row,
     TableSpec,
     Task,
-    mean_rate_of,
     rates,
     register,
 )
 from memweave.mapping import Chip, FixedScaling
 from memweave.nn import OnChip, calibrate, calibrate_converters, deploy
+from memweave.papers.studies import accuracy_by_study, accuracy_gap
 from memweave.papers.yao2020 import hybrid, plan, system
 from memweave.programming import CompensatedWrite
 
@@ -126,20 +125,6 @@ def empty(chip: Chip) -> None:
     array.pulse(cells, Pulse(torch.full(cells.shape, RESET), n=torch.full(cells.shape, RESETS)))
 
 
-def _accuracy(study: str, value: object) -> Estimator:
-    return mean_rate_of("n_correct", "n_test", where={"study": study, "value": value})
-
-
-def _difference(study: str, value: object, reference: tuple[str, object]) -> Estimator:
-    """Mean accuracy with one circuit less that with another."""
-
-    def estimate(rows: Sequence[Row]) -> Estimate | None:
-        here, there = _accuracy(study, value)(rows), _accuracy(*reference)(rows)
-        return None if here is None or there is None else Estimate(value=here.value - there.value, n=here.n)
-
-    return estimate
-
-
 def _lines(rows: Sequence[Row]) -> "Figure | None":
     """A panel a study: accuracy of every chip against the value."""
     from matplotlib.figure import Figure
@@ -169,19 +154,6 @@ def _lines(rows: Sequence[Row]) -> "Figure | None":
     return figure
 
 
-def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
-    return [
-        {
-            "study": row.params["study"],
-            "value": row.params["value"],
-            "accuracy": round(sum(found) / len(found), 4),
-            "chips": len(found),
-        }
-        for row in rows
-        if (found := rates([row], "n_correct", "n_test"))
-    ]
-
-
 def _cost(key: str, quantity: str, estimate: Estimator, lost: float, where: str) -> Claim:
     return Claim(
         key=key, quantity=quantity, unit="1", paper=None, where=where, estimate=estimate, accept=AtLeast(-lost)
@@ -202,7 +174,7 @@ EXPERIMENT = register(
             _cost(
                 "wires-130-nm",
                 "accuracy with 2 Ohm a segment, less that without wires",
-                _difference("wire", 2.0, ("wire", 0.0)),
+                accuracy_gap(("wire", 2.0), ("wire", 0.0)),
                 0.005,
                 f"{_OURS}; the fact sheet's guess of 1-2 Ohm at 130 nm is called negligible there",
             ),
@@ -212,7 +184,7 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where=_OURS,
-                estimate=_difference("remapped", 10.0, ("wire", 0.0)),
+                estimate=accuracy_gap(("remapped", 10.0), ("wire", 0.0)),
                 accept=AtLeast(-0.01),
             ),
             Claim(
@@ -221,13 +193,13 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where=_OURS,
-                estimate=_difference("tuned", 10.0, ("wire", 10.0)),
+                estimate=accuracy_gap(("tuned", 10.0), ("wire", 10.0)),
                 accept=AtLeast(0.0),
             ),
             _cost(
                 "adc-8",
                 "accuracy with an 8-bit ADC per one-bit read, less that without wires and ADC",
-                _difference("adc", 8, ("wire", 0.0)),
+                accuracy_gap(("adc", 8), ("wire", 0.0)),
                 0.005,
                 "ours: the benchmark macro has 8-bit ADCs; no accuracy is printed for it",
             ),
@@ -237,7 +209,7 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where=_OURS,
-                estimate=_difference("adc", 3, ("wire", 0.0)),
+                estimate=accuracy_gap(("adc", 3), ("wire", 0.0)),
                 accept=AtMost(0.0),
                 note="so few bits must show, or the converter is not in the way",
             ),
@@ -247,7 +219,7 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where=_OURS,
-                estimate=_difference("dac", "serial", ("dac", "parallel")),
+                estimate=accuracy_gap(("dac", "serial"), ("dac", "parallel")),
                 accept=AtLeast(0.0),
                 note="expected beforehand: the errors of eight conversions, weighted by powers of two, add up to less",
             ),
@@ -277,6 +249,10 @@ EXPERIMENT = register(
                 draw=_lines,
             ),
         ),
-        tables=(TableSpec(name="all", title="All circuits", caption="Mean test accuracy over chips.", rows=_table),),
+        tables=(
+            TableSpec(
+                name="all", title="All circuits", caption="Mean test accuracy over chips.", rows=accuracy_by_study
+            ),
+        ),
     )
 )
