@@ -1,10 +1,13 @@
-"""Single-sample pulsed training of 784-100-10: memweave in torch, memweave compiled, and aihwkit where there is one.
+"""Pulsed training of 784-100-10: sample by sample, beside aihwkit where there is one, and by batches, beside SGD.
 
     python benchmarks/rules.py [--data mnist] [--peer PYTHON_OF_AIHWKIT]
 
 The first epoch from random weights on MNIST (where MEMWEAVE_DATA has it), or on random binary images; noisy cells
 (cycle-to-cycle noise of one step), one core. The peer runs its own update, stochastic pulse trains on soft-bounds cells
 with noise, on the same network, images and batch of one, in its own interpreter; this file is then its program too.
+
+By batches of 100, a step is timed as a multiple of one of `torch.optim.SGD` on the same network, with a cell's train
+drawn once ("merged") and sent pulse by pulse ("exact"); fresh chips, noisy soft-bounds cells, 60 steps, best of 3.
 Seconds are processor seconds, so that other work on the machine counts less.
 """
 
@@ -83,6 +86,64 @@ def aihwkit(x: torch.Tensor, labels: torch.Tensor) -> float:
     return samples_per_second(train, x, labels)
 
 
+def seconds_a_step(
+    step: Callable[[torch.Tensor, torch.Tensor], object], x: torch.Tensor, labels: torch.Tensor
+) -> float:
+    """Best of three rounds of 20 batches of 100."""
+    batches = list(zip(x[:2_000].split(100), labels[:2_000].split(100), strict=True))
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        for images, wanted in batches:
+            step(images, wanted)
+        times.append((time.process_time() - start) / len(batches))
+    return min(times)
+
+
+def plain_sgd() -> Train:
+    """The same network in plain torch."""
+    net = torch.nn.Sequential(torch.nn.Linear(N_IN, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, N_OUT))
+    return trainer(net, torch.optim.SGD(net.parameters(), lr=1e-3))
+
+
+def by_pulses(rule: str, trains: str) -> Train:
+    """A rule of the comparison, its cells with trains of one kind or the other."""
+    from dataclasses import replace
+
+    from memweave.papers.rules.cells import CELLS
+    from memweave.papers.rules.family import RULES, Start
+    from memweave.papers.rules.network import make_chip
+
+    entry, cell = RULES[rule], CELLS["soft bounds"]
+    setting = {name: values[1] for name, values in entry.grid.items()}
+    chip = make_chip(replace(cell.device, trains=trains), N_IN, matrices=entry.matrices, lines=entry.lines, seed=0)
+    setup = entry.make(Start(chip=chip, n_in=N_IN, g_step=cell.g_step, seed=0), setting)
+    return trainer(setup.net, setup.optimizer)
+
+
+def trainer(net: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Train:
+    """One step of summed cross-entropy."""
+
+    def step(x: torch.Tensor, labels: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), labels, reduction="sum").backward()
+        optimizer.step()
+
+    return step
+
+
+def print_batches(x: torch.Tensor, labels: torch.Tensor) -> None:
+    """Mini-batch rules beside plain SGD."""
+    plain = seconds_a_step(plain_sgd(), x, labels)
+    print(f"plain SGD, batches of 100: {plain * 1e3:.2f} ms a step")
+    for rule in ("mixed precision", "pulsed SGD", "Tiki-Taka v2"):
+        times = {trains: seconds_a_step(by_pulses(rule, trains), x, labels) for trains in ("merged", "exact")}
+        print(
+            f"{rule}: {times['merged'] * 1e3:.1f} ms a step, {times['merged'] / plain:.1f} times plain SGD; "
+            f"pulse by pulse {times['exact'] / plain:.1f} times"
+        )
+
+
 def main() -> None:
     """Run what is there, and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -111,6 +172,7 @@ def main() -> None:
     for name, rate in rates.items():
         ratio = f", {rate / rates['aihwkit']:.1f} times aihwkit" if options.peer else ""
         print(f"{name}: {rate:,.0f} samples/s, 60,000 in {60_000 / rate:.1f} s{ratio}")
+    print_batches(x, labels)
 
 
 if __name__ == "__main__":

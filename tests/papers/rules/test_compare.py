@@ -5,7 +5,9 @@ import pytest
 from memweave.data import Dataset, load
 from memweave.experiments import Context, Options, Row, Task
 from memweave.papers.rules import compare
-from memweave.papers.rules.network import DEVICES, RULES, fits
+from memweave.papers.rules.cells import CELLS
+from memweave.papers.rules.family import RULES
+from memweave.papers.rules.settings import SETTINGS
 
 
 def few(name="digits", **_):
@@ -14,9 +16,9 @@ def few(name="digits", **_):
     return Dataset(name="few digits", n_classes=data.n_classes, **parts)
 
 
-def run(monkeypatch, rule, device, samples):
+def run(monkeypatch, rule, cell, samples):
     monkeypatch.setattr(compare, "load", few)
-    params = {"data": "digits", "rule": rule, "device": device, "samples": samples, "epochs": 1}
+    params = {"data": "digits", "rule": rule, "cell": cell, "samples": samples, "epochs": 1, **SETTINGS[rule][cell]}
     task = Task(experiment=compare.NAME, params=params, seed=0)
     result = compare.run(task, Context(options=Options()))
     return Row(id=task.id, experiment=task.experiment, params=params, seed=0, result=result)
@@ -24,15 +26,19 @@ def run(monkeypatch, rule, device, samples):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_sends_pulses_and_its_bill_adds_up(rule, monkeypatch):
-    device = (RULES[rule].devices or ("linear",))[0]
-    row = run(monkeypatch, rule, device, 40 if RULES[rule].batch == 1 else 200)
-    result = row.result
+    cell = (RULES[rule].cells or ("linear",))[0]
+    batch = 1 if rule in ("sign backpropagation", "STELLAR, last layer") else 100
+    row = run(monkeypatch, rule, cell, 40 if batch == 1 else 200)
+    result, samples = row.result, row.params["samples"]
     assert result["n_pulses"] > 0
+    assert result["n_steps"] == samples // batch
     assert 4e-12 * result["n_pulses"] <= result["energy_pulses"] <= 6e-12 * result["n_pulses"]
     # The second layer's 101 rows take two tiles of this chip: one and two forward, two more back.
     forward_and_back = 5 if rule not in ("STELLAR, last layer", "thresholded write-verify") else 3
-    if rule not in ("Tiki-Taka v2", "gate-controlled RMSprop"):
-        assert result["n_reads"] == forward_and_back * row.params["samples"]
+    if rule == "Tiki-Taka v2":  # A's columns besides: 65 of one tile and 100 of two a step
+        assert result["n_reads"] == forward_and_back * samples + 2 * (65 + 2 * 100)
+    elif rule != "gate-controlled RMSprop":
+        assert result["n_reads"] == forward_and_back * samples
     blind = rule not in ("Manhattan, verify", "thresholded write-verify", "gate-controlled RMSprop")
     assert (result["n_readouts"] == 0) == blind
     (line,) = compare.table([row])
@@ -43,7 +49,7 @@ def test_a_rule_sends_pulses_and_its_bill_adds_up(rule, monkeypatch):
 def test_sign_backpropagation_needs_the_fewest_bits():
     tasks = compare.tasks(Options(scale="full", seeds=2))
     assert len({task.id for task in tasks}) == len(tasks) == 2 * (8 * 4 + 1)
-    assert all(fits(RULES[task.params["rule"]], task.params["device"]) for task in tasks)
-    assert {task.params["device"] for task in tasks} == set(DEVICES)
-    least = min(RULES.values(), key=lambda rule: rule.batch * rule.buffer_bits[0] + rule.buffer_bits[1])
-    assert least.buffer_bits == (3, 0)
+    assert all(RULES[task.params["rule"]].fits(task.params["cell"]) for task in tasks)
+    assert {task.params["cell"] for task in tasks} == set(CELLS)
+    assert {rule.buffer_bits for name, rule in RULES.items() if "sign" in name or "STELLAR" in name} == {(3, 0)}
+    assert all(rule.buffer_bits[0] * 100 > 3 for name, rule in RULES.items() if rule.buffer_bits != (3, 0))
