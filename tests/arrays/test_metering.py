@@ -1,24 +1,26 @@
 """What a meter sees, against the same counted by hand, number by number."""
 
+from typing import Any
+
 import pytest
 import torch
 
-from memweave.arrays import UNASSIGNED, Meter, Placement, SimulatedArray, Tile, cells_of
+from memweave.arrays import UNASSIGNED, Meter, Placement, SimulatedArray, Tile, Usage, cells_of
 from memweave.base import OutOfRangeError, generator
-from memweave.devices import LinearCell, Pulse
+from memweave.devices import Device, LinearCell, Pulse, WithRelaxation
 from tests.helpers import assert_close
 
 TILES = (
     Tile(array=0, row=1, col=0, rows=4, cols=6, row_line=0, col_line=0),
     Tile(array=1, row=0, col=2, rows=2, cols=6, row_line=4, col_line=0),
 )
+LAW = LinearCell(g_min=1e-6, g_max=9e-6, levels=9)
 
 
-def array(*, chips: tuple[int, ...] = ()) -> SimulatedArray:
-    law = LinearCell(g_min=1e-6, g_max=9e-6, levels=9)
+def array(*, chips: tuple[int, ...] = (), law: Device[Any] = LAW, steps: int = 7) -> SimulatedArray:
     bench = SimulatedArray(law, n_arrays=2, rows=6, cols=9, chips=chips, v_read=0.2, dtype=torch.float64)
     cells = torch.arange(108 * (chips[0] if chips else 1))
-    bench.pulse(cells, Pulse(torch.ones_like(cells), n=1 + 7 * cells % 6))  # conductances that differ
+    bench.pulse(cells, Pulse(torch.ones_like(cells), n=1 + steps * cells % 6))  # conductances that differ
     return bench
 
 
@@ -140,6 +142,43 @@ def test_heat_follows_the_cells() -> None:
     bench.read(v, where)
     assert heats[1] < heats[0]
     assert_close(meter.usage["", "layer"].v2g, float((v.square() * by_input).sum()), rtol=1e-12)
+
+
+@pytest.mark.parametrize("change", ["pulses", "time", "a loaded state"])
+def test_heat_is_that_of_the_cells_at_the_time(change: str) -> None:
+    """Heat is worked out late, but from the conductances that were read."""
+    bench, where = array(law=WithRelaxation(law=LAW, sigma_fast=1e-6)), placement()
+    v = voltages(5, 3)
+    by_input = bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2))
+    meter = Meter({"layer": where})
+    bench.meters.append(meter)
+    bench.read(v, where)
+    if change == "pulses":
+        bench.pulse(torch.arange(108), Pulse(torch.full((108,), -1)))
+    elif change == "time":
+        bench.wait(1.0)
+    else:
+        bench.load_state_dict(array(law=bench.device, steps=5).state_dict())
+    assert not torch.equal(bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2)), by_input)
+    assert_close(meter.usage["", "layer"].v2g, float((v.square() * by_input).sum()), rtol=1e-12)
+
+
+def test_reads_before_and_after_a_change_add_up_in_their_phases() -> None:
+    bench, where = array(), placement()
+    meter = Meter({"layer": where}, input_bits=8)
+    bench.meters.append(meter)
+    v = voltages(300, 3)
+    heat: dict[str, list[float]] = {}
+    for phase in ("first", "second", "first"):
+        meter.phase = phase
+        before = meter.usage.get((phase, "layer"), Usage()).v2g
+        bench.read(v, where)
+        bench.read(v[:7], where)
+        bench.pulse(torch.arange(108), Pulse(torch.full((108,), -1)))
+        heat.setdefault(phase, []).append(meter.usage[phase, "layer"].v2g - before)
+    assert heat["first"][0] > heat["second"][0] > heat["first"][1] > 0
+    ones = sum(bin(round(volts / 0.2 * 255)).count("1") for volts in torch.cat([v, v[:7]]).flatten().tolist())
+    assert meter.usage["first", "layer"].n_active == 2 * meter.usage["second", "layer"].n_active == 2 * 2 * ones
 
 
 def test_waiting_goes_to_the_phase() -> None:

@@ -11,7 +11,7 @@ import memweave as mw
 from memweave.arrays import UNASSIGNED
 from memweave.base import MemweaveError
 from memweave.cost import Bill, Each, Per, ledger, yao2020_periphery
-from memweave.devices import LinearCell
+from memweave.devices import LinearCell, Pulse
 from memweave.papers.yao2020 import system
 from memweave.papers.yao2020.network import FiveLayerCNN
 from memweave.programming import WriteVerify
@@ -130,9 +130,14 @@ def test_nothing_is_counted_after_the_block() -> None:
     chip, matrix = small_chip()
     with ledger(matrix) as bill:
         matrix.matmul(torch.ones(3, 4))
+    heat = bill.total(component="cells")
     before = bill.rows()
     matrix.matmul(torch.ones(3, 4))
     assert bill.rows() == before
+    with ledger(matrix) as unread:
+        matrix.matmul(torch.ones(3, 4))
+    chip.array.pulse(matrix.cells.flatten(), Pulse(torch.ones(matrix.cells.numel()), n=torch.tensor(5)))
+    assert_close(unread.total(component="cells"), heat, rtol=1e-9)  # of the cells as they were in the block
     assert chip.array.meters == []
 
 

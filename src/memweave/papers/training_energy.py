@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from memweave.cost import (
-    GOPS_PER_W_V100,
     Bill,
     ComponentCosts,
     comparators,
@@ -35,6 +34,7 @@ from memweave.experiments import (
 from memweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
 from memweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
 from memweave.optim import GateControlled, SignPulse, Stellar, ThresholdedWriteVerify
+from memweave.papers.energy import gpu_energy
 from memweave.papers.yao2020.figures import result_of
 from memweave.programming import BlindWrite, WriteVerify
 
@@ -45,8 +45,6 @@ NAME = "energy/training"
 N_IN, N_HIDDEN, N_OUT = 64, 32, 10
 N_SAMPLES = 100
 MACS = N_IN * N_HIDDEN + N_HIDDEN * N_OUT
-GPU_PASSES = 3
-"""Training multiplies three times as often as inference: forward, for the error, for the gradient."""
 
 Step = Callable[[torch.Tensor, torch.Tensor], None]
 
@@ -82,8 +80,8 @@ def _summary(bill: Bill, chip: Chip) -> dict[str, JSON]:
         "pulses": pulses / N_SAMPLES,
         "n_pulses": sum(usage.n_set + usage.n_reset for usage in bill.usage.values()) / N_SAMPLES,
         "n_readouts": sum(usage.n_readouts for usage in bill.usage.values()) / N_SAMPLES,
-        "gpu_training": GPU_PASSES * 2 * MACS / GOPS_PER_W_V100,
-        "gpu_inference": 2 * MACS / GOPS_PER_W_V100,
+        "gpu_training": gpu_energy(MACS, training=True),
+        "gpu_inference": gpu_energy(MACS, training=False),
         "bill": list(bill.rows()),
     }
 

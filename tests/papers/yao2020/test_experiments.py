@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from memweave.cost.ledger import joules_of
 from memweave.experiments import Options, Row, find, judge, read_rows, run_experiment
+from memweave.papers.energy import MEASURING
 from memweave.papers.yao2020 import plan
+from tests.helpers import assert_close
 from tests.papers.yao2020.conftest import Run
 
 STAGES, WRITE = "yao2020/stages", "yao2020/write-verify"
@@ -44,6 +47,13 @@ def test_stages_twice_give_the_same_bytes(run_smoke: Run, tmp_path: Path) -> Non
         "hybrid": 2,
     }
     assert row.result["n_cells_taken"] == 5_712
+    energy = row.result["energy"]
+    assert energy["inference"]["n_images"] == 2 * row.result["n_test"]
+    assert energy["training"]["joules"] > energy["inference"]["joules"] > 0
+    assert_close(energy["training"]["gpu_joules"], 3 * 2 * 92_928 / 100e9, rtol=1e-12)
+    assert {line["phase"] for line in row.result["bill"]} >= {"transfer", "training", "inference", MEASURING}
+    inference = joules_of(row.result["bill"], phase="inference")
+    assert_close(energy["inference"]["joules"] * energy["inference"]["n_images"], inference, rtol=1e-9)
     findings = shown(STAGES, rows)
     assert findings["hybrid"].text == "not comparable (digits, not MNIST; smoke scale, not full)"
     assert findings["written-error"].verdict == "reproduced"

@@ -1,6 +1,6 @@
 """`yao2020/resnet56`: a deep network on 144 x 16 arrays: what is lost on the way, and what brings it back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -63,23 +63,31 @@ def tasks(options: Options) -> list[Task]:
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """The paper's way with one scale a layer, then the way with one scale a channel."""
     what = subject(task, context)
-    n_correct: dict[str, JSON] = {"float": _count(what.net, what.test)}
+    exams = {"n_correct": what.test, "n_correct_validation": what.validation}
+    found: dict[str, dict[str, JSON]] = {exam: {"float": _count(what.net, split)} for exam, split in exams.items()}
+    facts: dict[str, JSON] = {}
     stretched = per_channel_scale(what.net, what.train.images[:2])
     for way, net in (("layer", what.net), ("channel", stretched)):
         context.progress(0.2 if way == "layer" else 0.6, f"one scale a {way}: writing ResNet-{what.n_layers}")
-        n_correct[way], found = _one_way(way, net, what, task.seed)
+        counts, facts = _one_way(way, net, what, exams, task.seed)
+        for exam, by_stage in counts.items():
+            found[exam][way] = by_stage
     return {
-        "n_correct": n_correct,
+        **found,
         "n_test": len(what.test),
+        "n_validation": len(what.validation),
         "origin": what.origin,
         "n_layers": what.n_layers,
         "n_tune": min(N_TUNE, len(what.train)),
-    } | found
+    } | facts
 
 
-def _one_way(way: str, net: ResNet, what: Subject, seed: int) -> tuple[dict[str, JSON], dict[str, JSON]]:
-    """Right answers at each stage for one way of scaling weights, and what it took to write them."""
-    n_correct: dict[str, JSON] = {"levels": _count(_quantised(net), what.test)}
+def _one_way(
+    way: str, net: ResNet, what: Subject, exams: Mapping[str, Split], seed: int
+) -> tuple[dict[str, dict[str, JSON]], dict[str, JSON]]:
+    """Right answers by exam and stage for one way of scaling weights, and what it took to write them."""
+    rounded = _quantised(net)
+    n_correct: dict[str, dict[str, JSON]] = {exam: {"levels": _count(rounded, split)} for exam, split in exams.items()}
     on_chip, software = transfer(net, seed)
     tune_on = what.train.take(min(N_TUNE, len(what.train)))
     as_written, recalibrated = measured(on_chip, software), measured(on_chip, software)
@@ -88,15 +96,19 @@ def _one_way(way: str, net: ResNet, what: Subject, seed: int) -> tuple[dict[str,
         ("mapped", "tuned", as_written),
         ("recalibrated", "recalibrated_tuned", recalibrated),
     ):
-        test, train = _features(frozen, what.test), _features(frozen, tune_on)
+        features = {exam: _features(frozen, split) for exam, split in exams.items()}
         before = on_chip.chip.state_dict()
-        n_correct[stage] = _count_last(on_chip, test)
-        tune(on_chip, train, seed=seed)
-        n_correct[after] = _count_last(on_chip, test)
+        for exam, split in features.items():
+            n_correct[exam][stage] = _count_last(on_chip, split)
+        tune(on_chip, _features(frozen, tune_on), seed=seed)
+        for exam, split in features.items():
+            n_correct[exam][after] = _count_last(on_chip, split)
         on_chip.chip.load_state_dict(before)  # the other variant starts from the same cells
         on_chip.refresh()
     if way == "channel":
-        n_correct["groups"] = [_count(as_written, what.test, group=group) for group in range(1, N_GROUPS)]
+        n_correct["n_correct_validation"]["groups"] = [
+            _count(as_written, what.validation, group=group) for group in range(1, N_GROUPS)
+        ]
     placed = on_chip.chip.placed.values()
     return n_correct, {
         "n_arrays": len({tile.array for placement in placed for tile in placement.tiles}),
@@ -131,16 +143,22 @@ def _quantised(net: ResNet) -> ResNet:
     return twin
 
 
+def _batches(split: Split) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Stored channels-last: a third quicker through the convolutions of plain torch."""
+    for x, y in split.batches(100):
+        yield x.contiguous(memory_format=torch.channels_last), y
+
+
 @torch.no_grad()
 def _count(net: torch.nn.Module, split: Split, *, group: int = 0) -> int:
-    return sum(int((net(x, group=group).argmax(-1) == y).sum()) for x, y in split.batches(100))
+    return sum(int((net(x, group=group).argmax(-1) == y).sum()) for x, y in _batches(split))
 
 
 @torch.no_grad()
 def _features(net: torch.nn.Module, split: Split) -> Split:
     """What the last layer sees, as a split of its own."""
     assert isinstance(net, ResNet)
-    return Split(images=torch.cat([net.features(x) for x, _ in split.batches(100)]), labels=split.labels)
+    return Split(images=torch.cat([net.features(x) for x, _ in _batches(split)]), labels=split.labels)
 
 
 @torch.no_grad()
@@ -178,6 +196,13 @@ STAGES = {
 }
 
 
+def chosen(rows: Sequence[Row]) -> str | None:
+    """The stage on the chip that does best on the validation images: how the way is chosen, without the test set."""
+    found = {stage: rates(rows, f"n_correct_validation.{stage}", "n_validation") for stage in STAGES}
+    means = {stage: sum(of) / len(of) for stage, of in found.items() if of and not stage.endswith("levels")}
+    return max(means, key=means.__getitem__, default=None)
+
+
 def _drop(stage: str) -> Callable[[Sequence[Row]], Estimate | None]:
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         after, before = rates(rows, f"n_correct.{stage}", "n_test"), rates(rows, "n_correct.float", "n_test")
@@ -186,18 +211,29 @@ def _drop(stage: str) -> Callable[[Sequence[Row]], Estimate | None]:
     return estimate
 
 
+def _chosen_drop(rows: Sequence[Row]) -> Estimate | None:
+    stage = chosen(rows)
+    return None if stage is None else _drop(stage)(rows)
+
+
 def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
-    lines: list[dict[str, object]] = [{"stage": "float", "accuracy": _percent(rows, "float"), "points": ""}]
+    best = chosen(rows)
+    lines: list[dict[str, object]] = [{"stage": "float", **_percents(rows, "float"), "points": "", "chosen": ""}]
     for stage, title in STAGES.items():
         change = _drop(stage)(rows)
         points = "" if change is None else f"{100 * change.value:+.2f}"
-        lines.append({"stage": title, "accuracy": _percent(rows, stage), "points": points})
+        mark = "best on validation" if stage == best else ""
+        lines.append({"stage": title, **_percents(rows, stage), "points": points, "chosen": mark})
     return lines
 
 
-def _percent(rows: Sequence[Row], stage: str) -> str:
-    found = mean_interval(rates(rows, f"n_correct.{stage}", "n_test"))
-    return "" if found is None else f"{100 * found.value:.2f} %"
+def _percents(rows: Sequence[Row], stage: str) -> dict[str, str]:
+    validation = mean_interval(rates(rows, f"n_correct_validation.{stage}", "n_validation"))
+    test = mean_interval(rates(rows, f"n_correct.{stage}", "n_test"))
+    return {
+        name: "" if found is None else f"{100 * found.value:.2f} %"
+        for name, found in (("validation", validation), ("test", test))
+    }
 
 
 def _bars(rows: Sequence[Row]) -> "Figure | None":
@@ -232,14 +268,14 @@ EXPERIMENT = register(
         claims=(
             Claim(
                 key="drop",
-                quantity="test accuracy after tuning the last layer less float, one scale a channel",
+                quantity="test accuracy on the chip by the way that validation images prefer, less float",
                 unit="1",
                 paper=0.9408 - 0.9557,
                 where="main text: 95.57 to 94.08 %",
-                estimate=_drop("channel.tuned"),
+                estimate=_chosen_drop,
                 accept=NotWorseThan(margin=0.0101),
                 needs=NEEDS,
-                note="required: at most 2.5 points; preferred to statistics anew after seeing the first chip",
+                note="required: at most 2.5 points",
             ),
             Claim(
                 key="paper-method",
@@ -307,6 +343,12 @@ EXPERIMENT = register(
                 "batch-norm statistics from the same images.",
                 source="ours; the paper prints none",
             ),
+            Assumption(
+                text="Validation images, the last tenth of the training images, choose between the ways. A checkpoint "
+                "may have been trained on them: they then say which way keeps more of the network, not how much of "
+                "its accuracy on new images.",
+                source="ours",
+            ),
         ),
         tasks=tasks,
         run=run,
@@ -315,6 +357,8 @@ EXPERIMENT = register(
                 name="stages", title="Stages", caption="Bars: mean of the chips; crosses: the paper.", draw=_bars
             ),
         ),
-        tables=(TableSpec(name="stages", title="What is lost, and what helps", caption="Test set.", rows=_table),),
+        tables=(
+            TableSpec(name="stages", title="What is lost, and what helps", caption="Means of the chips.", rows=_table),
+        ),
     )
 )

@@ -25,28 +25,37 @@ class Subject:
     Attributes:
         net: the software network, in evaluation mode.
         n_layers: of it.
-        train, test: images as the network takes them.
+        train, validation, test: images as the network takes them; the validation images are the last of the data
+            set's training images, which nothing is trained, tuned or calibrated on here.
         origin: where the network comes from.
     """
 
     net: ResNet
     n_layers: int
     train: Split
+    validation: Split
     test: Split
     origin: str
 
 
 def subject(task: Task, context: Context, *, n_layers: int | None = None) -> Subject:
-    """Data and network of a task; the smoke scale takes 500 test and 2,000 training images."""
+    """Data and network of a task; the smoke scale takes 500 test and 2,000 training images.
+
+    A tenth of the training images is set aside for validation.
+    """
     name, full = str(task.params["data"]), task.params["scale"] == "full"
     data = load(name, data_dir=context.options.data_dir)
     n_test, n_train = (len(data.test), len(data.train)) if full else (500, 2_000)
-    test, train = (_prepared(data, part) for part in (_first(data.test, n_test), _first(data.train, n_train)))
+    known = _first(data.train, n_train)
+    n_left = len(known) - len(known) // 10
+    train, validation, test = (
+        _prepared(data, part) for part in (known[:n_left], known[n_left:], _first(data.test, n_test))
+    )
     layers = n_layers or N_LAYERS[name]
     checkpoint = find_checkpoint(f"resnet{layers}-{name}.safetensors", context)
     if checkpoint is not None:
         net = load_checkpoint(checkpoint, layers)
-        return Subject(net=net, n_layers=layers, train=train, test=test, origin=checkpoint.name)
+        return Subject(net=net, n_layers=layers, train=train, validation=validation, test=test, origin=checkpoint.name)
     path = context.artifact(f"resnet{layers}-{name}-{len(train)}-{task.seed}.safetensors")
     if not path.exists():
         epochs = 100 if full else 8
@@ -54,7 +63,7 @@ def subject(task: Task, context: Context, *, n_layers: int | None = None) -> Sub
         with atomic_write(path) as part:
             save_file(trained.state_dict(), part)
     net = load_checkpoint(path, layers)
-    return Subject(net=net, n_layers=layers, train=train, test=test, origin="trained here")
+    return Subject(net=net, n_layers=layers, train=train, validation=validation, test=test, origin="trained here")
 
 
 def find_checkpoint(name: str, context: Context) -> Path | None:

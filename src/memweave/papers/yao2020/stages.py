@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from memweave.cost import ledger
 from memweave.experiments import (
     JSON,
     Assumption,
@@ -25,7 +26,9 @@ from memweave.experiments import (
     value_of,
 )
 from memweave.nn import Deployed
+from memweave.papers.energy import ENERGY_TABLE, MEASURING, billed
 from memweave.papers.yao2020 import figures, hybrid, plan, system
+from memweave.papers.yao2020.efficiency import MACS
 from memweave.papers.yao2020.figures import result_of
 from memweave.papers.yao2020.plan import NEEDS
 
@@ -46,26 +49,33 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "software": system.count_correct(setting.net, test),
         "levels": system.count_correct(system.quantised(setting.net, chip), test),
     }
-    context.progress(0.3, f"writing {setting.n_chips} chips")
-    net = system.transfer(setting.net, chip, setting.data.train.images[:1000])
-    n_correct["transferred"] = system.count_correct(net, test)
-    train_correct: dict[str, JSON] = {"transferred": system.count_correct(net, train)}
-    curve: list[JSON] = [[0, system.count_correct(net, probe)]]
+    with ledger(chip, phase=MEASURING) as bill:
+        context.progress(0.3, f"writing {setting.n_chips} chips")
+        with bill.phase("transfer"):
+            net = system.transfer(setting.net, chip, setting.data.train.images[:1000])
+        n_correct["transferred"] = system.count_correct(net, test)
+        train_correct: dict[str, JSON] = {"transferred": system.count_correct(net, train)}
+        curve: list[JSON] = [[0, system.count_correct(net, probe)]]
 
-    def watch(n_done: int) -> None:
-        if n_done % max(1, setting.n_steps // 11) == 0:
-            curve.append([n_done, system.count_correct(net, probe)])
+        def watch(n_done: int) -> None:
+            if n_done % max(1, setting.n_steps // 11) == 0:
+                with bill.phase(MEASURING):
+                    curve.append([n_done, system.count_correct(net, probe)])
 
-    n_written = hybrid.tune(
-        net,
-        setting.batches(hybrid.BATCH, name="hybrid"),
-        n_steps=setting.n_steps,
-        after=watch,
-        progress=lambda fraction, text: context.progress(0.4 + 0.5 * fraction, text),
-    )
-    context.progress(0.9, "counting")
-    n_correct["hybrid"] = system.count_correct(net, test)
-    train_correct["hybrid"] = system.count_correct(net, train)
+        with bill.phase("training"):
+            n_written = hybrid.tune(
+                net,
+                setting.batches(hybrid.BATCH, name="hybrid"),
+                n_steps=setting.n_steps,
+                after=watch,
+                progress=lambda fraction, text: context.progress(0.4 + 0.5 * fraction, text),
+            )
+        context.progress(0.9, "counting")
+        with bill.phase("inference"):
+            n_correct["hybrid"] = system.count_correct(net, test)
+        train_correct["hybrid"] = system.count_correct(net, train)
+        error = _error_spread(net, setting.net)
+    n_images = {phase: bill.usage[phase, "fc"].n_vectors for phase in ("training", "inference")}
     return {
         "n_correct": n_correct,
         "n_test": len(test),
@@ -75,8 +85,9 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "n_probe": len(probe),
         "n_written": n_written,
         "writing": {name: report.summary() for name, report in net.reports.items()},
-        "error": _error_spread(net, setting.net),
+        "error": error,
         "n_cells_taken": chip.n_taken,
+        **billed(bill, n_images, n_macs=sum(MACS.values())),
     }
 
 
@@ -102,7 +113,7 @@ def _bars(rows: Sequence[Row]) -> "Figure | None":
     return figures.stage_accuracies(rows, _STAGES)
 
 
-def _bill(rows: Sequence[Row]) -> list[dict[str, object]]:
+def _writing(rows: Sequence[Row]) -> list[dict[str, object]]:
     return [
         {
             "layer": layer,
@@ -234,11 +245,12 @@ EXPERIMENT = register(
         ),
         tables=(
             TableSpec(
-                name="bill",
-                title="The bill of the transfer",
+                name="writing",
+                title="The transfer, pulse by pulse",
                 caption="Pulses and verified errors of writing the network, all chips together.",
-                rows=_bill,
+                rows=_writing,
             ),
+            ENERGY_TABLE,
         ),
     )
 )
