@@ -29,7 +29,12 @@ def test_thresholded_signs_learn_the_last_layer_with_fewer_pulses(monkeypatch):
     findings = {claim.key: judge(claim, [row]) for claim in last_layer.CLAIMS}
     assert findings["times-fewer"].estimate.value == result["verify"]["n_pulses"] / result["stellar"]["n_pulses"]
     assert findings["noise"].verdict == "not run"
-    assert [line["rule"] for line in last_layer.table([row])] == ["stellar-4", "stellar-5", "verify", "blind"]
+    assert [line["rule"] for line in last_layer.table([row])] == [
+        "STELLAR, threshold 4",
+        "STELLAR, threshold 5",
+        "back-propagation, verify",
+        "back-propagation, blind",
+    ]
 
 
 def test_tables_go_by_their_names():

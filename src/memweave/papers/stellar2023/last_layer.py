@@ -39,6 +39,11 @@ HIDDEN = 100
 TARGET = 10.0
 W_MAX = 0.9975  # Public code: scale 55416.65 per S over a window of 18 uS.
 THRESHOLDS = (4.0, 5.0)
+_WORDS = {
+    **{f"stellar-{threshold:g}": f"STELLAR, threshold {threshold:g}" for threshold in THRESHOLDS},
+    "verify": "back-propagation, verify",
+    "blind": "back-propagation, blind",
+}
 LR = 5e-3  # Public code, of the baselines.
 TOLERANCE = 0.09e-6  # S: 1 % of half the window. The code's form, noise x range / 2; the 1 % is ours.
 MAX_VERIFY = 50
@@ -253,7 +258,7 @@ def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line a table and rule."""
     lines = []
     for device in dict.fromkeys(row.params["device"] for row in rows):
-        for rule in (*(f"stellar-{t:g}" for t in THRESHOLDS), "verify", "blind"):
+        for rule, words in _WORDS.items():
             accuracy = _accuracy(rule, device)(rows)
             pulses = mean_of(f"{rule}.n_pulses", where={"device": device})(rows)
             if accuracy is None or pulses is None:
@@ -261,9 +266,9 @@ def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
             lines.append(
                 {
                     "table": device,
-                    "rule": rule,
+                    "rule": words,
                     "seeds": accuracy.n,
-                    "accuracy": f"{accuracy.value:.4f}",
+                    "accuracy (%)": f"{100 * accuracy.value:.2f}",
                     "pulses": f"{pulses.value:,.0f}",
                 }
             )

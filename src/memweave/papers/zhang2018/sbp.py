@@ -10,7 +10,7 @@ from memweave.data import Dataset, load
 from memweave.devices import linear_steps
 from memweave.experiments import (
     AtLeast,
-    Between,
+    AtMost,
     Claim,
     Context,
     Estimate,
@@ -157,7 +157,7 @@ CLAIMS = (
         paper=None,
         where='abstract: "comparable"',
         estimate=_behind(300),
-        accept=Between(-1.0, 0.01),
+        accept=AtMost(0.01),
         needs=_MNIST,
         note='reconstructed: "comparable" is read as within 0.01',
     ),
@@ -168,7 +168,7 @@ CLAIMS = (
         paper=None,
         where='abstract: "comparable"',
         estimate=_behind(100),
-        accept=Between(-1.0, 0.02),
+        accept=AtMost(0.02),
         needs=_MNIST,
         note="reconstructed; with 100 binary neurons a gap remains, the bar of 0.02 is ours",
     ),
@@ -191,8 +191,8 @@ def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
             {
                 "hidden": hidden,
                 "seeds": len(chosen),
-                "sign backpropagation": f"{sbp.value:.4f}",
-                "back-propagation": f"{bp.value:.4f}",
+                "sign backpropagation (%)": f"{100 * sbp.value:.2f}",
+                "back-propagation (%)": f"{100 * bp.value:.2f}",
                 "pulses a sample": f"{pulses / samples:.0f}",
             }
         )
@@ -205,17 +205,17 @@ def draw(rows: Sequence[Row]) -> "Figure | None":
 
     if not rows:
         return None
-    figure = Figure(figsize=(5, 3.2))
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
     axes = figure.subplots()
     sizes = sorted({row.params["hidden"] for row in rows})
     for row in rows:
         result = row.result["sbp"]
-        curve = [right / result["n_validation"] for right in result["validation"]]
+        curve = [100 * right / result["n_validation"] for right in result["validation"]]
         hidden = row.params["hidden"]
         axes.plot(range(1, len(curve) + 1), curve, color=f"C{sizes.index(hidden)}", label=f"{hidden} neurons")
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     axes.legend(handles.values(), handles.keys(), frameon=False)
-    axes.set(xlabel="epoch", ylabel="validation accuracy")
+    axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
     return figure
 
 
@@ -231,7 +231,11 @@ register(
         assumptions=ASSUMPTIONS,
         tasks=tasks,
         run=run,
-        figures=(FigureSpec(name="learning", title="Learning curves", caption="Validation accuracy.", draw=draw),),
+        figures=(
+            FigureSpec(
+                name="learning", title="Learning curves", caption="A line a chip; its best epoch is tested.", draw=draw
+            ),
+        ),
         tables=(TableSpec(name="sizes", title="By size", caption="Test accuracy, mean over seeds.", rows=table),),
     )
 )
