@@ -7,6 +7,7 @@ import torch
 
 from memweave.arrays import DAC, SimulatedArray, Wires
 from memweave.base import OutOfRangeError, ShapeError, generator
+from memweave.cost import ledger
 from memweave.devices import (
     LinearCell,
     Pulse,
@@ -192,3 +193,19 @@ def test_other_placements_and_shapes_are_refused():
     rule = SignPulse([first.weight, second.weight])
     with pytest.raises(ShapeError, match="`x`"):
         compiled.sign_epoch(first, BinaryStep(), second, MarginError(), rule, torch.ones(2, 7), torch.zeros(2))
+
+
+def test_a_bill_is_never_short_of_a_compiled_epoch():
+    """An epoch under an open bill is refused, and leaves cells and counters as they were."""
+    chip, first, second = perceptron(LAWS["linear"])
+    rule = SignPulse([first.weight, second.weight])
+    x, labels = samples()
+    before = chip.array.state_dict()
+    with ledger(chip) as bill, pytest.raises(OutOfRangeError, match="open bill"):
+        compiled.sign_epoch(first, BinaryStep(0.1, 1.0), second, MarginError(1.0), rule, x, labels)
+    assert not bill.usage
+    assert rule.n_steps == 0
+    after = chip.array.state_dict()
+    assert all(torch.equal(before[name], leaf) for name, leaf in after.items())
+    compiled.sign_epoch(first, BinaryStep(0.1, 1.0), second, MarginError(1.0), rule, x, labels)  # with the bill closed
+    assert chip.array.activity.n_set > int(before["activity.counts"][2])

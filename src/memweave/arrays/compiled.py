@@ -48,12 +48,17 @@ def lend(array: Array) -> Iterator[LentCells]:
     """Open the cells of `array`; afterwards its matrices are folded anew and its counters include the loan.
 
     Raises:
-        OutOfRangeError: the array is not simulated, has wires, converters, access devices or meters, its reads are
+        OutOfRangeError: the array is not simulated, has wires, converters, access devices or an open bill, its reads are
             noisy, or its law has no compiled form.
     """
     if not isinstance(array, SimulatedArray):
         raise OutOfRangeError(f"`array` must be simulated to be compiled, but is a {type(array).__name__}")
-    parts = {"dac": array.dac, "adc": array.adc, "wires and access": array._wiring, "meters": array.meters or None}
+    if array.meters:
+        raise OutOfRangeError(
+            "`array` must have no open bill to be compiled, but reports to one: compiled loops do not count line by "
+            "line what they drive, so bill a run of the torch version"
+        )
+    parts = {"dac": array.dac, "adc": array.adc, "wires and access": array._wiring}
     if found := [name for name, part in parts.items() if part is not None]:
         raise OutOfRangeError(f"`array` must be bare to be compiled, but has {', '.join(found)}")
     if array.device.read_noise(array._state) is not None:

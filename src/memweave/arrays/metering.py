@@ -154,14 +154,6 @@ class Meter:
                     usage = self._on(name)
                     setattr(usage, field, getattr(usage, field) + int(count))
 
-    def saw_loan(self, *, n_set: int, n_reset: int, n_reads: int) -> None:
-        """A compiled loop does so much, on cells that it does not tell apart."""
-        self.settle()
-        usage = self._on(UNASSIGNED)
-        usage.n_set += n_set
-        usage.n_reset += n_reset
-        usage.n_reads += n_reads
-
     def saw_wait(self, duration: float) -> None:
         """`duration` s are going to pass."""
         self.settle()
