@@ -1,5 +1,8 @@
 """Converters against loops over chips, inputs, tiles, bit planes and lines: one thing at a time, as hardware does."""
 
+import math
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from memweave.arrays import ADC, DAC, SimulatedArray, Wires, yao2020_macro
 from memweave.base import OutOfRangeError, ShapeError, generator
-from memweave.devices import LinearCell, WithReadNoise
+from memweave.devices import LinearCell, WithReadNoise, WithSinhCurrent
 from memweave.mapping import Chip, DifferentialPair, Matrix
 from memweave.programming import BlindWrite
 from tests.helpers import assert_close
@@ -27,8 +30,17 @@ def written(mapping: DifferentialPair, law: object = LAW, **parts: object) -> tu
     return chip.array, matrix
 
 
-def by_loops(array: SimulatedArray, matrix: Matrix, v: torch.Tensor) -> torch.Tensor:
-    """The order of the hardware: tile, bit plane, line, conversion; shift-and-add; subtraction; sum over tiles."""
+def ohm(v: torch.Tensor) -> torch.Tensor:
+    return v
+
+
+def by_loops(
+    array: SimulatedArray, matrix: Matrix, v: torch.Tensor, law: Callable[[torch.Tensor], torch.Tensor] = ohm
+) -> torch.Tensor:
+    """The order of the hardware: tile, bit plane, line, conversion; shift-and-add; subtraction; sum over tiles.
+
+    A cell's current is its conductance times `law` of its voltage.
+    """
     adc, dac, placement = array.adc, array.dac, matrix.placement
     assert adc is not None
     h, c = len(placement.row_gain), len(placement.col_gain)
@@ -56,7 +68,7 @@ def by_loops(array: SimulatedArray, matrix: Matrix, v: torch.Tensor) -> torch.Te
                     for r in range(tile.rows):
                         line = tile.row_line + r
                         cells = g[n, line, tile.col_line : tile.col_line + tile.cols]
-                        current += drive[line // h] * placement.row_gain[line % h] * cells
+                        current += law(drive[line // h] * placement.row_gain[line % h]) * cells
                     sensed = [
                         (tile.col + k, (tile.col_line + k) // c, placement.col_gain[k % c], float(current[k]))
                         for k in range(tile.cols)
@@ -104,6 +116,42 @@ def test_conversions_behind_wires_agree_with_loops():
     v = torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.2
     expected = by_loops(array, matrix, v)
     assert_close(array.read(v, matrix.placement), expected, rtol=1e-12, scale=float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "dac", "adc"),
+    [
+        (DifferentialPair(), SERIAL, ADC(bits=6, columns=4, **FAULTS)),
+        (DifferentialPair(), SIGNED, ADC(bits=6, signed=True, subtract="analogue", **FAULTS)),
+        (DifferentialPair(lines="rows"), PARALLEL, ADC(bits=6, signed=True, **FAULTS)),
+        (DifferentialPair(copies=(2, 2)), None, ADC(bits=8, signed=True, i_max=1e-4)),
+    ],
+    ids=["serial", "analogue", "rows", "no dac"],
+)
+def test_conversions_of_cells_beyond_ohm_agree_with_loops(mapping, dac, adc):
+    array, matrix = written(mapping, WithSinhCurrent(law=LAW, v0=0.05), dac=dac, adc=adc)
+    v = (torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) - 0.3) * 0.25
+    expected = by_loops(array, matrix, v, lambda v: 0.05 * torch.sinh(v / 0.05))
+    assert_close(array.read(v, matrix.placement), expected, rtol=1e-12, scale=float(expected.abs().max()))
+
+
+def test_a_fine_converter_sees_what_cells_beyond_ohm_carry_through_wires():
+    parts = {"wires": Wires(r_row=40.0, r_col=20.0), "dac": PARALLEL}
+    v = torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.2
+    reads = []
+    for adc in (None, ADC(bits=30, i_max=1e-2)):
+        array, matrix = written(DifferentialPair(), WithSinhCurrent(law=LAW, v0=0.05), adc=adc, **parts)
+        reads.append(array.read(v, matrix.placement))
+    assert_close(reads[1], reads[0], rtol=1e-5, scale=float(reads[0].abs().max()))
+
+
+def test_noise_of_cells_beyond_ohm_is_a_fraction_of_their_currents():
+    law = WithSinhCurrent(law=WithReadNoise(law=LAW, fraction=0.02), v0=0.05)
+    array, matrix = written(DifferentialPair(), law, adc=ADC(bits=30, i_max=1e-2))
+    v = torch.full((2, 4_000, 14), 0.15, dtype=torch.float64)
+    found = array.read(v, matrix.placement).std(dim=1)
+    i_cell = array._conductance_at(matrix.cells)[0] * 0.05 * math.sinh(3.0)
+    assert_close(found, (0.02 * i_cell).square().sum(1).unflatten(-1, (-1, 2)).sum(-1).sqrt(), rtol=0.06)
 
 
 @settings(max_examples=12)

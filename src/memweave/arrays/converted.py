@@ -1,15 +1,16 @@
 """Reads that end in real converters: every tile, bit plane and chip of a placement in one batched product.
 
-Conductances are kept in units of a converter's step, so that a conversion is a rounding and a cut. With x_p the input
+Currents are kept in units of a converter's step, so that a conversion is a rounding and a cut. With x_p the input
 of bit plane p (0 or 1, times the sign of the input; the voltage itself where the input is not bit-serial), G_t the
 matrix of tile t and c the lines of an output,
 
     out[o] = step * sum over t, c, p of  line[c] * weight[p] * code(G_t[o, c] x_p).
 
 Sums over planes are the shift-and-add, sums over lines the (digital) differential subtraction, sums over tiles the
-accumulation behind the arrays.
+accumulation behind the arrays. For cells that are not linear, G_t x_p is the currents of an operating point.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,6 +20,7 @@ import torch
 from memweave.arrays.adc import ADC, Converters
 from memweave.arrays.dac import DAC
 from memweave.arrays.placement import Placement, Tile
+from memweave.arrays.tile_currents import TileCurrents, TilesOf
 from memweave.base import OutOfRangeError, ShapeError
 
 # Conversions worked on at a time: a few passes over them are cheap while they stay in a core's cache.
@@ -30,17 +32,17 @@ class _Stack(NamedTuple):
 
     Attributes:
         inputs: `(T * k,)`, the input of each row of each tile.
-        g: `(chips, T, L, k)`, steps for each unit of drive; zero where padded.
-        offset, bow: `(chips, T, L, 1)`, steps.
-        variance: `(chips, T, L, k)`, steps^2, or None.
+        shape: (chips, T, L, k).
+        currents: what the lines carry, in steps.
+        offset, bow: `(chips * T, L, 1)`, steps.
         outputs: which outputs the lines belong to.
     """
 
     inputs: torch.Tensor
-    g: torch.Tensor
+    shape: tuple[int, int, int, int]
+    currents: TileCurrents
     offset: torch.Tensor
     bow: torch.Tensor
-    variance: torch.Tensor | None
     outputs: slice
 
 
@@ -49,8 +51,7 @@ class ConvertedMatrix:
 
     Args:
         placement: where the matrix stands.
-        g: `(chips, row lines, column lines)` S, as reads see them.
-        variance: same shape, S^2, of a read, or None where reads are exact.
+        tiles_of: what the columns of stacked tiles carry.
         adc, converters: of the columns.
         dac: of the rows; None drives any voltage.
         i_max: A, full scale.
@@ -63,8 +64,7 @@ class ConvertedMatrix:
     def __init__(
         self,
         placement: Placement,
-        g: torch.Tensor,
-        variance: torch.Tensor | None,
+        tiles_of: TilesOf,
         *,
         adc: ADC,
         converters: Converters,
@@ -82,11 +82,11 @@ class ConvertedMatrix:
         drive = dac.v_max if dac is not None and serial else 1.0
         self._scale = self._step * (dac.v_step / dac.v_max if dac is not None and serial else 1.0)
         analogue = adc.subtract == "analogue"
-        line = g.new_tensor([1.0] if analogue else placement.col_gain)
-        weight = 2.0 ** torch.arange(n_planes, dtype=g.dtype)
+        line = converters.gain.new_tensor([1.0] if analogue else placement.col_gain)
+        weight = 2.0 ** torch.arange(n_planes, dtype=line.dtype)
         self._weight = (line[:, None] * weight).flatten()
         self._stacks = [
-            _stack(placement, tiles, g, variance, converters, drive / self._step, analogue)
+            _stack(placement, tiles, tiles_of, converters, step=self._step, drive=drive, analogue=analogue)
             for tiles in _by_columns(placement.tiles)
         ]
 
@@ -112,7 +112,7 @@ class ConvertedMatrix:
             if not dac.signed:  # bits are picked from integers; small ones are quicker
                 drive = drive.to(torch.uint8 if dac.bits <= 8 else torch.int32)
         for stack in self._stacks:
-            conversions = stack.g.shape[:3].numel() * self._n_planes
+            conversions = math.prod(stack.shape[:3]) * self._n_planes
             n_chunk = max(1, CACHE_VALUES // conversions)
             for first in range(0, n, n_chunk):
                 part = slice(first, first + n_chunk)
@@ -123,14 +123,10 @@ class ConvertedMatrix:
         self, stack: _Stack, drive: torch.Tensor, generator: torch.Generator, peak: list[float] | None
     ) -> torch.Tensor:
         """`(chips, n_in, n)` drives to `(chips, outputs, n)`, in steps of the lowest plane."""
-        chips, tiles, lines, k = stack.g.shape
+        chips, tiles, _, k = stack.shape
         n = drive.shape[-1]
-        picked = self._planes(drive.index_select(1, stack.inputs), stack.g.dtype)
-        x = picked.view(chips * tiles, k, self._n_planes * n)
-        code = torch.bmm(stack.g.view(chips * tiles, lines, k), x)
-        if stack.variance is not None:
-            sigma = torch.bmm(stack.variance.view(chips * tiles, lines, k), x.square()).sqrt_()
-            code.addcmul_(sigma, torch.empty_like(sigma).normal_(generator=generator))
+        picked = self._planes(drive.index_select(1, stack.inputs), stack.offset.dtype)
+        code = stack.currents(picked.view(chips * tiles, k, self._n_planes * n), generator=generator)
         if peak is None:
             self._digitise(code, stack, generator)
         else:
@@ -175,49 +171,31 @@ def _by_columns(tiles: Sequence[Tile]) -> list[list[Tile]]:
 def _stack(
     placement: Placement,
     tiles: Sequence[Tile],
-    g: torch.Tensor,
-    variance: torch.Tensor | None,
+    tiles_of: TilesOf,
     converters: Converters,
-    steps_per_siemens: float,
+    *,
+    step: float,
+    drive: float,
     analogue: bool,
 ) -> _Stack:
     h, c = len(placement.row_gain), len(placement.col_gain)
     if any(tile.col_line % c or tile.cols % c for tile in tiles):
         raise ShapeError(f"tiles must keep the {c} lines of an output together where they are converted")
     spans = [range(tile.row_line // h, -(-(tile.row_line + tile.rows) // h)) for tile in tiles]
-    k = max(len(span) for span in spans)
     n_lines = tiles[0].cols // c if analogue else tiles[0].cols
-    shape = (g.shape[0], len(tiles), n_lines, k)
-    stacked = g.new_zeros(shape)
-    noise = None if variance is None else g.new_zeros(shape)
-    inputs = torch.zeros(len(tiles), k, dtype=torch.int64)
-    faults = [torch.empty(g.shape[0], len(tiles), n_lines, 1, dtype=g.dtype) for _ in Converters._fields]
+    shape = (len(converters.gain), len(tiles), n_lines, max(len(span) for span in spans))
+    inputs = torch.zeros(shape[1], shape[3], dtype=torch.int64)
+    faults = [fault.new_empty(*shape[:3], 1) for fault in converters]
     for t, (tile, span) in enumerate(zip(tiles, spans, strict=True)):
         inputs[t, : len(span)] = torch.arange(span.start, span.stop)
-        stacked[:, t, :, : len(span)] = _lines(placement, tile, span, g, 1, analogue)
-        if noise is not None and variance is not None:
-            noise[:, t, :, : len(span)] = _lines(placement, tile, span, variance, 2, analogue)
         columns = slice(tile.col, tile.col + tile.cols, c if analogue else 1)
         for fault, of_column in zip(faults, converters, strict=True):
             fault[:, t, :, 0] = of_column[:, tile.array, columns]
-    gain = faults[0] * steps_per_siemens
     return _Stack(
         inputs=inputs.flatten(),
-        g=stacked * gain,
+        shape=shape,
+        currents=tiles_of(tiles, spans, faults[0] / step, drive, analogue),
         offset=faults[1].flatten(0, 1),
         bow=faults[2].flatten(0, 1),
-        variance=None if noise is None else noise * gain.square(),
         outputs=slice(tiles[0].col_line // c, (tiles[0].col_line + tiles[0].cols) // c),
     )
-
-
-def _lines(placement: Placement, tile: Tile, span: range, g: torch.Tensor, power: int, analogue: bool) -> torch.Tensor:
-    """`(chips, lines, inputs)` of one tile: row lines added up by input, and columns by output if analogue."""
-    h, c = len(placement.row_gain), len(placement.col_gain)
-    block = g[:, tile.row_line : tile.row_line + tile.rows, tile.col_line : tile.col_line + tile.cols]
-    rows = torch.arange(tile.row_line, tile.row_line + tile.rows)
-    block = block * g.new_tensor(placement.row_gain)[rows % h, None] ** power
-    by_input = block.new_zeros(block.shape[0], len(span), tile.cols).index_add_(1, rows // h - span.start, block)
-    if analogue:
-        by_input = (by_input.unflatten(-1, (-1, c)) * g.new_tensor(placement.col_gain) ** power).sum(-1)
-    return by_input.mT

@@ -1,11 +1,12 @@
 """Reads of cells that do not obey Ohm's law: an operating point for every input, so for small arrays only."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
-from memweave.arrays.placement import Placement
+from memweave.arrays.placement import Placement, Tile
 from memweave.arrays.wires import Wires, solve_nonlinear
 
 # Cells whose operating points are sought at a time.
@@ -24,53 +25,59 @@ class ArrayLaw(NamedTuple):
     relative_variance: torch.Tensor | None
 
 
-def read_nonlinear(
-    v_row: torch.Tensor,
-    placement: Placement,
-    law_of: Callable[[int], ArrayLaw],
-    *,
-    rows: int,
-    cols: int,
-    wires: Wires,
-    r_on: float,
-    generator: torch.Generator,
-) -> torch.Tensor:
-    """Column currents of a placement, tile by tile, each tile read with all other rows of its array at 0 V.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonlinearRead:
+    """How an array of such cells is read: one tile at a time, all other rows of its array at 0 V.
 
-    Args:
-        v_row: `(chips, batch, n_in)` V.
-        placement: where the matrix stands.
+    Attributes:
         law_of: the cells of an array, by its index on the chip.
-        rows: of an array.
-        cols: of an array.
+        rows, cols: of an array.
         wires: resistances around the cells.
         r_on: Ohm, in series with each cell.
         generator: of read noise.
-
-    Returns:
-        `(chips, batch, n_out)` A.
-
-    Raises:
-        ConvergenceError: an operating point was not found.
     """
-    chips, batch, _ = v_row.shape
-    h = len(placement.row_gain)
-    v_line = v_row.repeat_interleave(h, -1) * v_row.new_tensor(placement.row_gain).repeat(placement.n_in)
-    i_line = v_row.new_zeros(chips, batch, placement.cells.shape[1])
-    at_once = max(1, CELLS_AT_ONCE // (chips * rows * cols))
-    for tile in placement.tiles:
-        law = law_of(tile.array)
-        for first in range(0, batch, at_once):
+
+    law_of: Callable[[int], ArrayLaw]
+    rows: int
+    cols: int
+    wires: Wires
+    r_on: float
+    generator: torch.Generator
+
+    def tile(self, tile: Tile, v_line: torch.Tensor) -> torch.Tensor:
+        """Voltages of a tile's lines, `(chips, n, tile.rows)` V, to the currents of its columns, A.
+
+        Raises:
+            ConvergenceError: an operating point was not found.
+        """
+        chips, n, _ = v_line.shape
+        law, at_once = self.law_of(tile.array), max(1, CELLS_AT_ONCE // (chips * self.rows * self.cols))
+        i_tile = v_line.new_empty(chips, n, tile.cols)
+        for first in range(0, n, at_once):
             part = slice(first, first + at_once)
-            v_tile = v_line[:, part, tile.row_line : tile.row_line + tile.rows]
-            v = v_tile.new_zeros(*v_tile.shape[:2], rows)
-            v[..., tile.row : tile.row + tile.rows] = v_tile
-            i_cell = solve_nonlinear(law.current, v, cols, wires, r_cell=r_on).i_cell
+            v = v_line.new_zeros(chips, v_line[:, part].shape[1], self.rows)
+            v[..., tile.row : tile.row + tile.rows] = v_line[:, part]
+            i_cell = solve_nonlinear(law.current, v, self.cols, self.wires, r_cell=self.r_on).i_cell
             i_col = i_cell.sum(-2)
             if law.relative_variance is not None:
                 sigma = (i_cell.square() * law.relative_variance).sum(-2).sqrt()
-                i_col += sigma * torch.empty_like(sigma).normal_(generator=generator)
-            sensed = i_col[..., tile.col : tile.col + tile.cols]
-            i_line[:, part, tile.col_line : tile.col_line + tile.cols] += sensed.to(i_line.dtype)
-    i_out: torch.Tensor = (i_line.unflatten(-1, (placement.n_out, -1)) * i_line.new_tensor(placement.col_gain)).sum(-1)
-    return i_out
+                i_col += sigma * torch.empty_like(sigma).normal_(generator=self.generator)
+            i_tile[:, part] = i_col[..., tile.col : tile.col + tile.cols].to(i_tile.dtype)
+        return i_tile
+
+    def placement(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
+        """Inputs `(chips, batch, n_in)` V to outputs `(chips, batch, n_out)` A.
+
+        Raises:
+            ConvergenceError: an operating point was not found.
+        """
+        h = len(placement.row_gain)
+        v_line = v_row.repeat_interleave(h, -1) * v_row.new_tensor(placement.row_gain).repeat(placement.n_in)
+        i_line = v_row.new_zeros(*v_row.shape[:-1], placement.cells.shape[1])
+        for tile in placement.tiles:
+            v_tile = v_line[..., tile.row_line : tile.row_line + tile.rows]
+            i_line[..., tile.col_line : tile.col_line + tile.cols] += self.tile(tile, v_tile)
+        i_out: torch.Tensor = (i_line.unflatten(-1, (placement.n_out, -1)) * i_line.new_tensor(placement.col_gain)).sum(
+            -1
+        )
+        return i_out

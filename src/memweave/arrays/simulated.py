@@ -16,9 +16,10 @@ from memweave.arrays.dac import DAC
 from memweave.arrays.drive import Drive
 from memweave.arrays.folding import SPARSE, FoldedMatrix
 from memweave.arrays.metering import Meter
-from memweave.arrays.nonlinear_read import ArrayLaw, read_nonlinear
+from memweave.arrays.nonlinear_read import ArrayLaw, NonlinearRead
 from memweave.arrays.placement import Placement
 from memweave.arrays.product import noisy_product
+from memweave.arrays.tile_currents import TilesOf, linear_tiles, nonlinear_tiles
 from memweave.arrays.windows import Walk
 from memweave.arrays.wires import Wires
 from memweave.arrays.wiring import Wiring
@@ -60,8 +61,8 @@ class SimulatedArray:
         dtype: of state and reads.
 
     Raises:
-        OutOfRangeError: an argument is out of range, or parts are combined that cannot be: cells with non-linear
-            currents and an ADC, a passive array read out cell by cell or with a law that does not feel the voltage.
+        OutOfRangeError: an argument is out of range, or parts are combined that cannot be: a passive array read out
+            cell by cell or with a law that does not feel the voltage.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class SimulatedArray:
         self.v_read = v_read
         self.dac, self.adc, self.wires, self.readout_by = dac, adc, wires, readout
         self._nonlinear = is_nonlinear(device)
-        _check_parts(device, adc, access, readout)
+        _check_parts(device, access, readout)
         self.activity = Activity()
         self.meters: list[Meter] = []
         self._pulses = generator(seed, "array", "pulses")
@@ -189,10 +190,10 @@ class SimulatedArray:
 
     def _read_rows(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """Voltages as they are on the rows, `(*chips, batch, n_in)` V, to `(*chips, batch, n_out)` A."""
-        if self._nonlinear:
-            return self._read_nonlinear(v_row, placement)
         if self.adc is not None:
             return self._read_converted(v_row, placement)
+        if self._nonlinear:
+            return self._read_nonlinear(v_row, placement)
         g, variance = self._fold(placement)
         return noisy_product(v_row, g, variance, generator=self._reads, square=self._square)
 
@@ -328,11 +329,9 @@ class SimulatedArray:
         assert self.adc is not None
         assert self._converters is not None
         if placement not in self._converted:
-            g, variance = self._seen_at(self.cells(placement))
             self._converted[placement] = ConvertedMatrix(
                 placement,
-                g.view(self.n_chips, *placement.cells.shape),
-                None if variance is None else variance.view(self.n_chips, *placement.cells.shape).square(),
+                self._tiles_of(placement),
                 adc=self.adc,
                 converters=self._converters,
                 dac=self.dac,
@@ -343,24 +342,36 @@ class SimulatedArray:
         i_out = self._converted[placement].read(v, generator=self._reads, peak=peak)
         return i_out.view(*v_row.shape[:-1], -1) if not self.chips else i_out
 
+    def _tiles_of(self, placement: Placement) -> TilesOf:
+        """What converters sense of a placement's tiles."""
+        if self._nonlinear:
+            return nonlinear_tiles(placement, self._nonlinear_read.tile)
+        g, sigma = (
+            None if part is None else part.view(self.n_chips, *placement.cells.shape)
+            for part in self._seen_at(self.cells(placement))
+        )
+        assert g is not None
+        return linear_tiles(placement, g, None if sigma is None else sigma.square())
+
     def _read_nonlinear(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
-        wiring, dac = self._wiring, self.dac
-        planes = [(v_row, 1.0)] if dac is None else dac.intervals(v_row)
+        planes = [(v_row, 1.0)] if self.dac is None else self.dac.intervals(v_row)
         per_chip = v_row.unsqueeze(0) if not self.chips else v_row
         total = per_chip.new_zeros(*per_chip.shape[:-1], placement.n_out)
         for v, weight in planes:
-            i_out = read_nonlinear(
-                v.view(per_chip.shape),
-                placement,
-                self._array_law,
-                rows=self.rows,
-                cols=self.cols,
-                wires=wiring.wires if wiring else Wires(r_row=0.0, r_col=0.0),
-                r_on=wiring.access.r_on if wiring else 0.0,
-                generator=self._reads,
-            )
-            total += weight * i_out
+            total += weight * self._nonlinear_read.placement(v.view(per_chip.shape), placement)
         return total if self.chips else total[0]
+
+    @property
+    def _nonlinear_read(self) -> NonlinearRead:
+        wiring = self._wiring
+        return NonlinearRead(
+            law_of=self._array_law,
+            rows=self.rows,
+            cols=self.cols,
+            wires=wiring.wires if wiring else Wires(r_row=0.0, r_col=0.0),
+            r_on=wiring.access.r_on if wiring else 0.0,
+            generator=self._reads,
+        )
 
     def _array_law(self, index: int) -> ArrayLaw:
         """The cells of array `index` of every chip."""
@@ -467,11 +478,9 @@ class SimulatedArray:
         return {"pulses": self._pulses, "time": self._time, "reads": self._reads}
 
 
-def _check_parts(device: Device[Any], adc: ADC | None, access: Access | None, readout: str) -> None:
+def _check_parts(device: Device[Any], access: Access | None, readout: str) -> None:
     if readout not in ("cell", "read"):
         raise OutOfRangeError(f"`readout` must be 'cell' or 'read', but is {readout!r}")
-    if is_nonlinear(device) and adc is not None:
-        raise OutOfRangeError("`adc` must be None for cells with non-linear currents: the two are not combined yet")
     if isinstance(access, Passive):
         if readout == "cell":
             raise OutOfRangeError("`readout` must be 'read' for a passive array: no cell can be measured alone")
