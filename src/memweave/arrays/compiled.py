@@ -48,8 +48,8 @@ def lend(array: Array) -> Iterator[LentCells]:
     """Open the cells of `array`; afterwards its matrices are folded anew and its counters include the loan.
 
     Raises:
-        OutOfRangeError: the array is not simulated, has wires, converters, access devices or an open bill, its reads are
-            noisy, or its law has no compiled form.
+        OutOfRangeError: the array is not simulated, has wires, converters, access devices or an open bill, its reads
+            are noisy, or its law has no compiled form.
     """
     if not isinstance(array, SimulatedArray):
         raise OutOfRangeError(f"`array` must be simulated to be compiled, but is a {type(array).__name__}")
