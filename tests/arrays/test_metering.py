@@ -107,6 +107,15 @@ def test_ones_of_any_width(bits: int) -> None:
     assert meter.usage["", "layer"].n_active == 2 * sum(bin(int(c)).count("1") for c in codes.flatten())
 
 
+@pytest.mark.parametrize("bits", [8, 12])
+def test_voltages_beyond_the_largest_number_are_all_ones(bits: int) -> None:
+    bench, where = array(), placement()
+    meter = Meter({"layer": where}, input_bits=bits)
+    bench.meters.append(meter)
+    bench.read(torch.tensor([[0.3, -0.2, 1e4]], dtype=torch.float64), where)
+    assert meter.usage["", "layer"].n_active == 2 * 3 * bits
+
+
 def test_pulses_and_readouts_go_to_the_layer_of_their_cell() -> None:
     bench, where = array(chips=(2,)), placement()
     meter = Meter({"layer": where})

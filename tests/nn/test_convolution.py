@@ -93,7 +93,9 @@ def test_lines_are_the_patches(kernel, stride, dilation):
     walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
     expected = torch.stack([patches(F.pad(part, padding), kernel, stride, dilation) for part in x])
     assert walk.out_size((7, 8)) == expected.shape[2:4]
-    assert torch.equal(walk.lines(x.movedim(-3, -1)).mT, expected.flatten(1, 3))
+    lines = walk.lines(x.movedim(-3, -1))
+    assert torch.equal(lines.mT, expected.flatten(1, 3))
+    assert_close(walk.line_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
 
 
 @given(**WALKS)
@@ -123,7 +125,9 @@ def test_shifted_runs_are_the_patches(walk_and_size):
     taps = walk.kernel_size, walk.stride, walk.dilation
     expected = torch.stack([patches(F.pad(part, walk.padding), *taps) for part in x])
     assert walk.out_size(size) == size
-    assert torch.equal(walk.lines(x.movedim(-3, -1)).mT, expected.flatten(1, 3))
+    lines = walk.lines(x.movedim(-3, -1))
+    assert torch.equal(lines.mT, expected.flatten(1, 3))
+    assert_close(walk.line_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
 
 
 @given(same_size())

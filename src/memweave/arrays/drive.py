@@ -11,7 +11,7 @@ import torch
 
 from memweave.arrays.windows import Walk
 
-CACHE_VALUES = 2**19
+CACHE_VALUES = 2**18
 """Voltages looked at in one go: a dozen passes over them are cheap while they stay in a core's cache."""
 
 
@@ -29,7 +29,7 @@ class Lines:
 
     def of(self, totals: torch.Tensor) -> torch.Tensor:
         """From sums over the batch, `(*chips, H * W * C)`, to sums over reads, `(*chips, lines)`."""
-        return totals if self.walk is None else self.walk.lines(totals.unflatten(-1, (1, *self.size))).sum(-1)
+        return totals if self.walk is None else self.walk.line_sums(totals.unflatten(-1, self.size))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,31 +65,28 @@ class DriveTotals:
     Args:
         v_read: V, of the largest number, and of every bit that is one where bits are sent one after another.
         bits: None where a voltage carries a number in one interval; else of a number.
-
-    Attributes:
-        active: `(*chips, k)`, intervals at a voltage other than zero.
     """
 
     def __init__(self, *, v_read: float, bits: int | None) -> None:
         # With a dimension: a sum with a bare number would keep the narrow type of what is added to it.
-        self.active = torch.zeros(1, dtype=torch.int64)
+        self._active = torch.zeros(1, dtype=torch.int64)
         self._v2 = torch.zeros(1, dtype=torch.float64)
         self._v_read, self._bits = v_read, bits
 
-    @property
-    def v2(self) -> torch.Tensor:
-        """`(*chips, k)` V^2, summed over intervals."""
-        return self._v2 if self._bits is None else self.active.double() * self._v_read**2
+    def by_line(self, lines: Lines) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(*chips, lines)`: intervals at a voltage other than zero, and V^2 summed over intervals."""
+        active = lines.of(self._active)
+        return active, lines.of(self._v2) if self._bits is None else active.double() * self._v_read**2
 
     def add(self, v: torch.Tensor) -> None:
         """Count `(*chips, n, k)` V."""
         n_rows = min(255 // (self._bits or 1), max(1, CACHE_VALUES // max(1, v[..., :1, :].numel())))
         for part in v.split(n_rows, dim=-2):
             if self._bits is None:
-                self.active = self.active + _sum_bytes(part.bool().view(torch.uint8))
+                self._active = self._active + _sum_bytes(part.bool().view(torch.uint8))
                 self._v2 = self._v2 + part.square().sum(-2)
             else:
-                self.active = self.active + _sum_bytes(_ones(part, self._v_read, self._bits))
+                self._active = self._active + _sum_bytes(_ones(part, self._v_read, self._bits))
 
 
 def _sum_bytes(x: torch.Tensor) -> torch.Tensor:
@@ -103,7 +100,7 @@ def _sum_bytes(x: torch.Tensor) -> torch.Tensor:
 def _ones(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
     """Shape of `v`, uint8: ones among the bits of each code, |v| over `v_read` in 2^bits - 1 steps."""
     largest = 2**bits - 1
-    steps = (v * (largest / v_read)).round_()
+    steps = (v * (largest / v_read)).clamp_(-largest, largest).round_()
     # From numbers to bytes by way of short ones: torch has no quick way from floats to bytes.
-    codes = steps.to(torch.int16 if bits <= 8 else torch.int64).abs_().clamp_(max=largest)
+    codes = steps.to(torch.int16 if bits <= 8 else torch.int64).abs_()
     return torch.from_numpy(np.bitwise_count(codes.to(torch.uint8).numpy() if bits <= 8 else codes.numpy()))

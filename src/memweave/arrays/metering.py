@@ -120,7 +120,7 @@ class Meter:
         """Work out what the reads so far heated: to be called before the cells change, or can no more be seen."""
         for reads, totals in self._pending.items():
             usage = self._on(self._name_of(reads.placement), reads.phase)
-            active, v2 = reads.lines.of(totals.active), reads.lines.of(totals.v2)
+            active, v2 = totals.by_line(reads.lines)
             usage.n_active += int((active * _tiles_of(reads.placement, reads.transposed)).sum())
             g = reads.conductance(reads.placement).double().sum(-2 if reads.transposed else -1)
             usage.v2g += float((v2 * g).sum())

@@ -61,6 +61,14 @@ class Walk:
         strides = (*outer_strides, dh * row, dw * col, image, sh * row, sw * col)
         return padded.as_strided(shape, strides).flatten(-3).flatten(-4, -2)
 
+    def line_sums(self, images: torch.Tensor) -> torch.Tensor:
+        """Sums over all patches of images `(..., H, W, C)`, line by line as in `lines`: `(..., C * kh * kw)`."""
+        *outer, height, width, channels = images.shape
+        sums = images.new_zeros(*outer, channels, *self.kernel_size)
+        for i, j, _, at_image in self._taps((height, width)):
+            sums[..., i, j] = images[..., *at_image, :].sum((-3, -2))
+        return sums.flatten(-3)
+
     def collect(self, products: torch.Tensor) -> torch.Tensor:
         """Sum the products of every pixel with every tap where they belong.
 
