@@ -167,7 +167,7 @@ def test_heat_is_that_of_the_cells_at_the_time(change: str) -> None:
     elif change == "time":
         bench.wait(1.0)
     else:
-        bench.load_state_dict(array(law=bench.device, steps=5).state_dict())
+        bench.load_state_dict(array(law=bench.device, steps=3).state_dict())
     assert not torch.equal(bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2)), by_input)
     assert_close(meter.usage["", "layer"].v2g, float((v.square() * by_input).sum()), rtol=1e-12)
 
