@@ -285,3 +285,29 @@ def test_bad_calls() -> None:
         array.pulse(torch.arange(3), Pulse(torch.ones(2)))
     with pytest.raises(OutOfRangeError, match="`duration` must be >= 0 s"):
         array.wait(-1.0)
+
+
+def test_cells_pulsed_again_are_not_mistaken_for_what_they_were() -> None:
+    """What was gathered for the last pulse serves the next one, unless cells changed otherwise in between."""
+    law = LinearCell(g_min=2e-6, g_max=20e-6, levels=101)
+    up = Pulse(torch.ones(3, dtype=torch.int64))
+
+    def after(*between: str) -> torch.Tensor:
+        array = SimulatedArray(law, rows=2, cols=3, dtype=torch.float64)
+        cells, others = torch.tensor([0, 1, 2]), torch.tensor([1, 2, 3])
+        fresh = array.state_dict()
+        array.pulse(cells, up)
+        for step in between:
+            if step == "others":
+                array.pulse(others, up)
+            elif step == "load":
+                array.load_state_dict(fresh)
+            elif step == "in place":
+                cells += 1
+        array.pulse(cells, up)
+        return ((array.readout(torch.arange(6)) - law.g_min) / law.g_step).round()
+
+    assert after().tolist() == [2, 2, 2, 0, 0, 0]
+    assert after("others").tolist() == [2, 3, 3, 1, 0, 0]
+    assert after("load").tolist() == [1, 1, 1, 0, 0, 0]
+    assert after("in place").tolist() == [1, 2, 2, 1, 0, 0]

@@ -103,6 +103,7 @@ class SimulatedArray:
         n_cells = self.n_chips * n_arrays * rows * cols
         self._state = device.init_state((n_cells,), generator=fabrication, dtype=dtype)
         self._everywhere: tuple[torch.Tensor, torch.Tensor | None] | None = None
+        self._last_pulsed: tuple[torch.Tensor, int, Any] | None = None
         self._folded: WeakKeyDictionary[Placement, FoldedMatrix] = WeakKeyDictionary()
         self._converted: WeakKeyDictionary[Placement, ConvertedMatrix] = WeakKeyDictionary()
         self._ranges: dict[tuple[int, int, int], float] = {}
@@ -271,11 +272,12 @@ class SimulatedArray:
 
     def _switch(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Let the law act on the cells with the pulses that reach them."""
-        before = self._state_of(cells)
+        before = self._gathered(cells)
         after = self.device.pulse(before, pulse, generator=self._pulses)
         map_state(
             lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), self._state, before, after
         )
+        self._last_pulsed = cells, cells._version, after
         self._everywhere = None
         self._converted.clear()
         if self._wiring is None:
@@ -284,6 +286,14 @@ class SimulatedArray:
         else:
             self._wiring.touch(cells)
             self._folded.clear()
+
+    def _gathered(self, cells: torch.Tensor) -> Any:
+        """State of `cells`; not gathered again for the tensor of cells that was pulsed last, as blind rules do."""
+        if self._last_pulsed is not None:
+            last, version, state = self._last_pulsed
+            if last is cells and version == cells._version:
+                return state
+        return self._state_of(cells)
 
     def wait(self, duration: float) -> None:
         """Let `duration` s pass for every cell."""
@@ -387,7 +397,7 @@ class SimulatedArray:
 
     def _forget(self) -> None:
         """All cells may have changed."""
-        self._everywhere = None
+        self._everywhere = self._last_pulsed = None
         self._folded.clear()
         self._converted.clear()
         if self._wiring is not None:

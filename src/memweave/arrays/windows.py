@@ -79,11 +79,14 @@ class Walk:
             `(..., out, batch, out H, out W)`.
         """
         *outer, _, _, n_out, batch, height, width = products.shape
-        total = products.new_zeros(*outer, n_out, batch, *self.out_size((height, width)))
         if self._keeps_size((height, width)):
-            for i, j, dy, dx in self._shifts():
+            (i, j, dy, dx), *others = self._shifts()
+            total = products.new_empty(*outer, n_out, batch, height, width)
+            _copy_shifted(total, products[..., i, j, :, :, :, :], dy, dx)
+            for i, j, dy, dx in others:
                 _add_shifted(total, products[..., i, j, :, :, :, :], dy, dx)
             return total
+        total = products.new_zeros(*outer, n_out, batch, *self.out_size((height, width)))
         for i, j, at_out, at_image in self._taps((height, width)):
             total[..., *at_out] += products[..., i, j, :, :, *at_image]
         return total
@@ -171,10 +174,10 @@ def _overlap(shape: Sequence[int], dy: int, dx: int) -> tuple[slice, slice]:
 def _clear_border(images: torch.Tensor, dy: int, dx: int) -> None:
     """Zero all pixels (y, x) for which (y + dy, x + dx) is not in the image."""
     height, width = images.shape[-2:]
-    images[..., max(0, height - dy) :, :] = 0
-    images[..., : max(0, -dy), :] = 0
-    images[..., max(0, width - dx) :] = 0
-    images[..., : max(0, -dx)] = 0
+    if dy:
+        images[..., slice(max(0, height - dy), None) if dy > 0 else slice(-dy), :] = 0
+    if dx:
+        images[..., slice(max(0, width - dx), None) if dx > 0 else slice(-dx)] = 0
 
 
 def _meeting(offset: int, stride: int, n_out: int, n_pixels: int) -> tuple[slice, slice] | None:

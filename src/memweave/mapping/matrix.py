@@ -65,7 +65,11 @@ class Matrix:
 
     def readout(self) -> torch.Tensor:
         """The logical weight `(*chips, out, in)` that the measured conductances amount to."""
-        return self.placement.fold(self.conductance()).mT / self.g_per_w
+        return self.logical(self.conductance())
+
+    def logical(self, g: torch.Tensor) -> torch.Tensor:
+        """The weight `(*chips, out, in)` that conductances `(*chips, row lines, column lines)`, S, amount to."""
+        return self.placement.fold(g).mT / self.g_per_w
 
     def conductance(self) -> torch.Tensor:
         """Measured conductances `(*chips, row lines, column lines)`, S."""

@@ -36,8 +36,12 @@ class ArrayWeight(torch.nn.Parameter):
 
     def refresh(self) -> None:
         """Read the cells out again."""
+        self.hold(self.matrix.conductance())
+
+    def hold(self, g: torch.Tensor) -> None:
+        """Hold the weight that a readout `g` `(*chips, row lines, column lines)`, S, of all its cells amounts to."""
         with torch.no_grad():
-            self.copy_(self.matrix.readout().reshape(self.shape))
+            self.copy_(self.matrix.logical(g).reshape(self.shape))
 
 
 def matrix_of(parameter: torch.Tensor) -> Matrix | None:

@@ -154,8 +154,10 @@ class _Bank:
         """Pulses of these polarities, first RESET, then SET at the gate voltages; then read all weights out."""
         self.array.pulse(self.cells, Pulse(polarity=reset))
         self.array.pulse(self.cells, Pulse(polarity=set_, v_gate=v_gate))
-        for weight in self.weights:
-            weight.refresh()
+        cells = [weight.matrix.cells for weight in self.weights]
+        read = self.array.readout(self.cells).split([part.numel() for part in cells])
+        for weight, part, g in zip(self.weights, cells, read, strict=True):
+            weight.hold(g.view(part.shape))
 
 
 def _by_array(groups: list[dict[str, Any]]) -> dict[Array, list[ArrayWeight]]:
