@@ -182,17 +182,16 @@ def test_nonlinear_cells_behind_wires_obey_kirchhoff():
     assert_close(currents, expected, rtol=1e-6, scale=float(expected.abs().max()))
 
 
-def test_an_operating_point_that_is_not_found_is_an_error():
+@pytest.mark.parametrize("adc", [None, ADC(bits=4)], ids=["exact", "converted"])
+def test_an_operating_point_that_is_not_found_is_an_error(adc):
     class Broken(WithSinhCurrent):
         def current(self, state, v):
             return v * torch.nan
 
-    chip = Chip(Broken(law=CELL, v0=0.1), rows=2, cols=2, dtype=torch.float64, wires=WIRES)
+    chip = Chip(Broken(law=CELL, v0=0.1), rows=2, cols=2, dtype=torch.float64, wires=WIRES, adc=adc)
     matrix = Matrix(chip, "w", (1, 2), mapping=DifferentialPair())
     with pytest.raises(ConvergenceError):
         chip.array.read(torch.full((1, 2), 0.2, dtype=torch.float64), matrix.placement)
-    with pytest.raises(OutOfRangeError, match="`adc` must be None for cells with non-linear currents"):
-        Chip(WithSinhCurrent(law=CELL, v0=0.1), rows=2, cols=2, adc=ADC(bits=4))
 
 
 def test_compensation_finds_the_wanted_matrix():
