@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from memweave.arrays import UNASSIGNED, Meter, Placement, SimulatedArray, Tile, Usage, cells_of
+from memweave.arrays import DAC, UNASSIGNED, Meter, Placement, SimulatedArray, Tile, Usage, cells_of
 from memweave.base import OutOfRangeError, generator
 from memweave.devices import Device, LinearCell, Pulse, WithRelaxation
 from tests.helpers import assert_close
@@ -17,8 +17,15 @@ TILES = (
 LAW = LinearCell(g_min=1e-6, g_max=9e-6, levels=9)
 
 
-def array(*, chips: tuple[int, ...] = (), law: Device[Any] = LAW, steps: int = 7) -> SimulatedArray:
-    bench = SimulatedArray(law, n_arrays=2, rows=6, cols=9, chips=chips, v_read=0.2, dtype=torch.float64)
+def array(
+    *,
+    chips: tuple[int, ...] = (),
+    law: Device[Any] = LAW,
+    steps: int = 7,
+    dtype: torch.dtype = torch.float64,
+    **parts: Any,
+) -> SimulatedArray:
+    bench = SimulatedArray(law, n_arrays=2, rows=6, cols=9, chips=chips, v_read=0.2, dtype=dtype, **parts)
     cells = torch.arange(108 * (chips[0] if chips else 1))
     bench.pulse(cells, Pulse(torch.ones_like(cells), n=1 + steps * cells % 6))  # conductances that differ
     return bench
@@ -105,6 +112,21 @@ def test_ones_of_any_width(bits: int) -> None:
     bench.meters.append(meter)
     bench.read(codes.double() / (2**bits - 1) * 0.2, where)
     assert meter.usage["", "layer"].n_active == 2 * sum(bin(int(c)).count("1") for c in codes.flatten())
+
+
+@pytest.mark.parametrize("unsigned", [True, False])
+@pytest.mark.parametrize("n", [1, 30, 31, 32, 63, 200])
+def test_ones_in_single_precision(n: int, unsigned: bool) -> None:
+    """Batches just below, at and above what is summed at once; with a converter, and signed without one."""
+    bench = array(dtype=torch.float32, dac=DAC(bits=8, v_max=0.2) if unsigned else None)
+    codes = torch.randint(0 if unsigned else -255, 256, (n, 3), generator=generator(n, "codes"))
+    codes[0] = 255
+    meter = Meter({"layer": placement()}, input_bits=8)
+    bench.meters.append(meter)
+    bench.read(codes.float() / 255 * 0.2, placement())
+    assert sum(usage.n_active for usage in meter.usage.values()) == 2 * sum(
+        bin(abs(int(c))).count("1") for c in codes.flatten()
+    )
 
 
 @pytest.mark.parametrize("bits", [8, 12])

@@ -8,7 +8,7 @@ import torch
 from memweave.arrays import ADC, Passive, SimulatedArray, Transistors, Wires
 from memweave.arrays.access import rounds
 from memweave.arrays.wires import cell_voltages, read_bias, select_bias, solve_nodes
-from memweave.base import ConvergenceError, OutOfRangeError, generator
+from memweave.base import ConvergenceError, generator
 from memweave.devices import (
     LinearCell,
     Pulse,

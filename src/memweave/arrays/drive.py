@@ -40,23 +40,25 @@ class Drive:
         v: `(*chips, n, k)` V.
         n_vectors: reads that they made, summed over chips.
         lines: how they reached the lines.
+        v_max: V, where a converter keeps all of them between 0 and this; None where nothing does.
     """
 
     v: torch.Tensor
     n_vectors: int
     lines: Lines = Lines()
+    v_max: float | None = None
 
     @classmethod
-    def of_windows(cls, v: torch.Tensor, walk: Walk) -> "Drive":
+    def of_windows(cls, v: torch.Tensor, walk: Walk, *, v_max: float | None = None) -> "Drive":
         """Images `(*chips, batch, H, W, C)` V, a read for each patch."""
         size = tuple(v.shape[-3:])
         n_vectors = v.shape[:-3].numel() * torch.Size(walk.out_size(size)).numel()
-        return cls(v=v.flatten(-3), n_vectors=n_vectors, lines=Lines(walk=walk, size=size))
+        return cls(v=v.flatten(-3), n_vectors=n_vectors, lines=Lines(walk=walk, size=size), v_max=v_max)
 
     @classmethod
-    def of_vectors(cls, v: torch.Tensor) -> "Drive":
+    def of_vectors(cls, v: torch.Tensor, *, v_max: float | None = None) -> "Drive":
         """Vectors `(*chips, batch, lines)` V, one read each."""
-        return cls(v=v, n_vectors=v.shape[:-1].numel())
+        return cls(v=v, n_vectors=v.shape[:-1].numel(), v_max=v_max)
 
 
 class DriveTotals:
@@ -78,23 +80,38 @@ class DriveTotals:
         active = lines.of(self._active)
         return active, lines.of(self._v2) if self._bits is None else active.double() * self._v_read**2
 
-    def add(self, v: torch.Tensor) -> None:
-        """Count `(*chips, n, k)` V."""
-        n_rows = min(255 // (self._bits or 1), max(1, CACHE_VALUES // max(1, v[..., :1, :].numel())))
-        for part in v.split(n_rows, dim=-2):
+    def add(self, drive: Drive) -> None:
+        """Count the voltages of a drive."""
+        v = drive.v
+        ones = _ones_within if self._bits is not None and self._is_within(drive) else _ones
+        for part in v.split(max(1, CACHE_VALUES // max(1, v[..., :1, :].numel())), dim=-2):
             if self._bits is None:
-                self._active = self._active + _sum_bytes(part.bool().view(torch.uint8))
+                self._active = self._active + _sum_bytes(part.bool().view(torch.uint8), largest=1)
                 self._v2 = self._v2 + part.square().sum(-2)
             else:
-                self._active = self._active + _sum_bytes(_ones(part, self._v_read, self._bits))
+                self._active = self._active + _sum_bytes(ones(part, self._v_read, self._bits), largest=self._bits)
+
+    def _is_within(self, drive: Drive) -> bool:
+        """Whether all voltages are from 0 to that of the largest number."""
+        if drive.v_max is not None:
+            return drive.v_max <= self._v_read
+        lowest, highest = drive.v.aminmax() if drive.v.numel() else (0, 0)
+        return bool(lowest >= 0 and highest <= self._v_read)
 
 
-def _sum_bytes(x: torch.Tensor) -> torch.Tensor:
-    """`(..., n, k)` uint8, to sums over n, each at most 255: `(..., k)`. Eight at a time, as no sum carries over."""
-    k = x.shape[-1]
+def _sum_bytes(x: torch.Tensor, *, largest: int) -> torch.Tensor:
+    """`(..., n, k)` uint8, none over `largest`, to int64 sums over n, `(..., k)`.
+
+    Eight bytes at a time, as long as no sum carries over into its neighbour.
+    """
+    n, k = x.shape[-2:]
     if k % 8:
         x = torch.nn.functional.pad(x, (0, -k % 8))
-    return x.contiguous().view(torch.int64).sum(-2).view(torch.uint8)[..., :k]
+    words, each = x.contiguous().view(torch.int64), 255 // largest
+    whole = n - n % each
+    sums: torch.Tensor = words[..., :whole, :].unflatten(-2, (-1, each)).sum(-2).view(torch.uint8).sum(-2)
+    sums = sums + words[..., whole:, :].sum(-2).view(torch.uint8)
+    return sums[..., :k]
 
 
 def _ones(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
@@ -104,3 +121,14 @@ def _ones(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
     # From numbers to bytes by way of short ones: torch has no quick way from floats to bytes.
     codes = steps.to(torch.int16 if bits <= 8 else torch.int64).abs_()
     return torch.from_numpy(np.bitwise_count(codes.to(torch.uint8).numpy() if bits <= 8 else codes.numpy()))
+
+
+def _ones_within(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
+    """`_ones` where all of `v` is from 0 to `v_read`, three passes for eight.
+
+    A number added to 1.5 times 2^23 is rounded to a whole one by the addition, and its bits are the lowest of the sum.
+    """
+    if bits > 8 or v.dtype != torch.float32:
+        return _ones(v, v_read, bits)
+    rounded = torch.add(torch.tensor(1.5 * 2**23), v, alpha=(2**bits - 1) / v_read)
+    return torch.from_numpy(np.bitwise_count(rounded.view(torch.int32).numpy().astype(np.uint8)))

@@ -114,7 +114,7 @@ class Meter:
         key = _Reads(self.phase, placement, transposed, drive.lines, conductance)
         if key not in self._pending:
             self._pending[key] = DriveTotals(v_read=v_read, bits=self.input_bits)
-        self._pending[key].add(drive.v)
+        self._pending[key].add(drive)
 
     def settle(self) -> None:
         """Work out what the reads so far heated: to be called before the cells change, or can no more be seen."""

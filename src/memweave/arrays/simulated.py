@@ -163,7 +163,7 @@ class SimulatedArray:
         check_shape("v_row", v_row, (*self.chips, None, placement.n_in))
         if self.dac is not None:
             v_row = self.dac.convert(v_row)
-        drive = Drive.of_vectors(v_row)
+        drive = Drive.of_vectors(v_row, v_max=self._unsigned)
         self._count(drive, placement, n_intervals=1 if self.dac is None else self.dac.n_planes)
         return self._read_rows(v_row, placement)
 
@@ -177,12 +177,17 @@ class SimulatedArray:
         """
         if self.dac is not None:
             v = self.dac.convert(v)
-        drive = Drive.of_windows(v, walk)
+        drive = Drive.of_windows(v, walk, v_max=self._unsigned)
         self._count(drive, placement, n_intervals=1 if self.dac is None else self.dac.n_planes)
         if self.adc is not None or self._nonlinear:
             return by_rows(v, walk, lambda rows: self._read_rows(rows, placement))
         g, variance = self._fold(placement)
         return noisy_convolution(v, g, variance, walk, generator=self._reads, square=self._square)
+
+    @property
+    def _unsigned(self) -> float | None:
+        """V, of row converters that drive nothing below zero."""
+        return None if self.dac is None or self.dac.signed else self.dac.v_max
 
     def _count(self, drive: Drive, placement: Placement, *, n_intervals: int = 1, transposed: bool = False) -> None:
         self.activity.n_reads += drive.n_vectors * len(placement.tiles) * n_intervals
