@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from memweave.base import generator
 from memweave.devices.wang2019 import GATES
-from memweave.experiments import Options, Row, judge, match, read_rows, run_experiment
+from memweave.experiments import Context, Options, Row, judge, match, read_rows, run_experiment
 from memweave.experiments.tasks import row_of
 from memweave.papers.wang2019 import figures, mlp, nonidealities, published, system, tasks, training
 from tests.helpers import assert_close
@@ -139,3 +139,17 @@ def test_experiments_run_small_are_judged_and_drawn(tmp_path: Path):
         assert verdicts["accuracy"] == "not comparable"
         assert all(figure.draw(rows) is not None for figure in experiment.figures)
         assert all(table.rows(rows) for table in experiment.tables)
+
+
+def test_the_chip_has_a_bill_of_its_training_and_its_inference(monkeypatch: pytest.MonkeyPatch):
+    """Multiplications by hand: 64 patches of 9 and 60 values with 15 and 4 kernels, and 64 x 10."""
+    monkeypatch.setitem(tasks.SMOKE_RECIPES, "cnn", training.Recipe(batch=20, n_updates=3))
+    options = Options(seeds=2)
+    metered, bare = tasks.tasks("wang2019/cnn", "cnn", {"chip": tasks.CHIP, "noise": tasks.NO_STUCK}, options)
+    energy = tasks.run(metered, Context(options=options))["energy"]
+    assert energy["training"]["n_images"] == 2 * 3 * 20
+    n_macs = 64 * 9 * 15 + 64 * 60 * 4 + 64 * 10
+    assert_close(energy["inference"]["gpu_joules"], 2 * n_macs / 100e9, rtol=1e-9)
+    assert_close(energy["training"]["gpu_joules"], 6 * n_macs / 100e9, rtol=1e-9)
+    assert energy["training"]["joules"] > energy["inference"]["joules"] > 0
+    assert "bill" not in tasks.run(bare, Context(options=options))

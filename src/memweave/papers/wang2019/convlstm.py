@@ -3,6 +3,7 @@
 from functools import partial
 
 from memweave.experiments import Assumption, Between, Claim, Equal, Experiment, Needs, register, value_of
+from memweave.papers.energy import ENERGY_TABLE
 from memweave.papers.wang2019.assumptions import CELL
 from memweave.papers.wang2019.claims import FULL, counted, in_batch, on_test
 from memweave.papers.wang2019.figures import ACCURACIES, curve_differences, plan, training_curves
@@ -47,6 +48,6 @@ CONVLSTM = register(
         tasks=partial(tasks, NAME, "convlstm", {"chip": CHIP, "noise": NO_STUCK, "noise_free": NOISE_FREE}),
         run=run,
         figures=(training_curves("convlstm"), plan("convlstm")),
-        tables=(ACCURACIES, curve_differences("convlstm")),
+        tables=(ACCURACIES, ENERGY_TABLE, curve_differences("convlstm")),
     )
 )

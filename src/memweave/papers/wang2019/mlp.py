@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from memweave.experiments import Assumption, Between, Claim, Estimate, Experiment, Row, Within, register, value_of
+from memweave.papers.energy import ENERGY_TABLE
 from memweave.papers.wang2019.assumptions import CELL
 from memweave.papers.wang2019.claims import counted, on_test
 from memweave.papers.wang2019.figures import ACCURACIES, plan
@@ -58,6 +59,6 @@ MLP = register(
         tasks=partial(tasks, NAME, "mlp", {"chip": CHIP}),
         run=run,
         figures=(plan("mlp"),),
-        tables=(ACCURACIES,),
+        tables=(ACCURACIES, ENERGY_TABLE),
     )
 )

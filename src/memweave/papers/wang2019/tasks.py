@@ -1,10 +1,14 @@
 """What the experiments share: from a user's options to tasks, and from a task to its row."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
+from memweave.cost import Bill, ledger, wang2019_estimate
 from memweave.data import Dataset, load, wang2019_digits, wang2019_sequences
-from memweave.experiments import Context, Options, Task
+from memweave.experiments import JSON, Context, Options, Task
+from memweave.mapping import Chip
+from memweave.papers.energy import billed
 from memweave.papers.wang2019.system import NETWORKS, chip
 from memweave.papers.wang2019.training import Recipe, count_correct, n_weights, train
 
@@ -57,10 +61,18 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     data = dataset(task.params["data"], context.options, sequences=network_name == "convlstm")
     board = chip(task.params["seeds"], seed=task.seed, **task.params["device"])
     network = NETWORKS[network_name](board)
-    trained = train(network, board, data.train, recipe, context.progress)
-    activity = board.array.activity
-    return trained | {
-        "n_correct": count_correct(network, board, data.test),
+    # The paper's chip has its bill; variants, which would cost the same, are spared the counting.
+    is_the_chip = task.params["variant"] == "chip"
+    with ledger(board, costs=wang2019_estimate(), phase="training") if is_the_chip else nullcontext() as bill:
+        trained = train(network, board, data.train, recipe, context.progress)
+        activity = board.array.activity
+        with nullcontext() if bill is None else bill.phase("inference"):
+            n_correct = count_correct(network, board, data.test)
+    energy = (
+        {} if bill is None else _energy(bill, board, n_trained=recipe.n_updates * recipe.batch, n_test=len(data.test))
+    )
+    counts = {
+        "n_correct": n_correct,
         "n_test": len(data.test),
         "n_train": len(data.train),
         "n_weights": n_weights(network, board),
@@ -68,6 +80,24 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
         "n_updates": recipe.n_updates,
         "pulses_per_chip": {"set": activity.n_set / board.chips[0], "reset": activity.n_reset / board.chips[0]},
     }
+    return trained | energy | counts
+
+
+def _energy(bill: Bill, board: Chip, *, n_trained: int, n_test: int) -> dict[str, JSON]:
+    """What a row keeps of the bill; numbers of images are those of one chip."""
+    n_chips = board.chips[0]
+    n_macs = round(_multiplications(bill, board, "inference") / (n_chips * n_test))
+    return billed(bill, {"training": n_chips * n_trained, "inference": n_chips * n_test}, n_macs=n_macs)
+
+
+def _multiplications(bill: Bill, board: Chip, phase: str) -> int:
+    """Weights times vectors that they met, over all layers."""
+    placed = board.placed
+    return sum(
+        usage.n_vectors * placed[layer].n_in * placed[layer].n_out
+        for (during, layer), usage in bill.usage.items()
+        if during == phase and layer in placed
+    )
 
 
 def dataset(name: str, options: Options, *, sequences: bool) -> Dataset:
