@@ -1,9 +1,17 @@
 """How the way back for ResNet-56 is chosen and judged: by validation images, then once by the test images."""
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
-from memweave.experiments import Row, find, judge
+import pytest
+import torch
+
+from memweave.data import Split
+from memweave.experiments import Context, Options, Row, find, judge
 from memweave.papers.yao2020 import resnet56
+from memweave.papers.yao2020.resnet import ResNet
+from memweave.papers.yao2020.resnet_data import Subject
 from tests.helpers import assert_close
 
 STAGES = ("levels", "mapped", "tuned", "recalibrated", "recalibrated_tuned")
@@ -52,3 +60,35 @@ def test_table_marks_the_choice() -> None:
     marked = [line for line in lines if line["chosen"]]
     assert [line["stage"] for line in marked] == [resnet56.STAGES["layer.recalibrated_tuned"]]
     assert (marked[0]["validation"], marked[0]["test"], marked[0]["points"]) == ("95.00 %", "90.00 %", "-10.00")
+
+
+def test_a_task_is_a_chip_and_a_way() -> None:
+    found = resnet56.tasks(Options(data="cifar10", seeds=2))
+    assert [(task.seed, task.params["way"]) for task in found] == [(s, w) for s in (0, 1) for w in resnet56.WAYS]
+
+
+def test_drops_are_those_of_the_rows_that_hold_the_stage() -> None:
+    whole = row("layer.tuned", "layer.tuned")
+    result = {**whole.result, "n_correct": {"float": 1_000, "aware": {"tuned": 970}}}
+    other = dataclasses.replace(whole, result=result)
+    (claim,) = [claim for claim in find(resnet56.NAME).claims if claim.key == "paper-method"]
+    estimate = claim.estimate([other, whole])
+    assert estimate is not None
+    assert (round(estimate.value, 6), estimate.n) == (-0.05, 1)
+
+
+def test_training_for_the_chip_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resnet56, "AWARE_STEPS", 2)
+    torch.manual_seed(0)
+    images = Split(images=torch.randn(70, 3, 32, 32), labels=torch.randint(10, (70,)))
+    what = Subject(
+        net=ResNet(8).eval(), n_layers=8, train=images, validation=images, test=images, origin="trained here"
+    )
+    context = Context(options=Options(out=tmp_path))
+    trained = resnet56.prepared("aware", what, context)
+    assert not trained.training
+    monkeypatch.setattr(resnet56, "trained_for_the_chip", None)
+    again = resnet56.prepared("aware", what, context)
+    for name, value in trained.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    assert not torch.equal(trained.linear.weight, what.net.linear.weight)

@@ -105,13 +105,13 @@ def train_network(
         progress(0.5 * epoch / epochs, f"training ResNet-{net.n_layers}, epoch {epoch + 1} of {epochs}")
         for x, y in train.batches(100, generator=order):
             optimizer.zero_grad()
-            F.cross_entropy(net(_shifted(x, shifts)), y).backward()
+            F.cross_entropy(net(shifted(x, shifts)), y).backward()
             optimizer.step()
             schedule.step()
     return net.eval()
 
 
-def _shifted(x: torch.Tensor, stream: torch.Generator, *, most: int = 2) -> torch.Tensor:
+def shifted(x: torch.Tensor, stream: torch.Generator, *, most: int = 2) -> torch.Tensor:
     """A batch moved by up to `most` pixels either way."""
     across, down = torch.randint(-most, most + 1, (2,), generator=stream).tolist()
     return torch.roll(x, (across, down), dims=(2, 3))
