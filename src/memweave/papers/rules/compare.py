@@ -38,6 +38,8 @@ _MARKS = "osD^v"
 E_SET, E_RESET = 6e-12, 4e-12
 # J a column read: one 8-bit conversion (Yao et al. 2020). A comparator is an eighth of it; ours.
 E_CONVERSION = 2.55e-12
+# s. A read, a cell's readout and a pulse take 50 ns each (Yao et al. 2020).
+T_EVENT = 50e-9
 
 
 def tasks(options: Options) -> list[Task]:
@@ -102,6 +104,9 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     }
 
 
+_EVENTS = ("n_pulses", "n_reads", "n_readouts")
+
+
 def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line a rule and cell: accuracy and the bill of training."""
     lines = []
@@ -130,6 +135,7 @@ def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
                     "read energy (mJ)": f"{mean('energy_reads') * 1e3:.3g}",
                     "buffer (bits)": f"{mean('buffer_bits'):,.0f}",
                     "steps": f"{mean('n_steps'):.0f}",
+                    "time, one by one (s)": f"{T_EVENT * sum(map(mean, _EVENTS)):.3g}",
                 }
             )
     return lines
@@ -185,6 +191,10 @@ register(
                 text="energy: 6 pJ a SET, 4 pJ a RESET, 2.55 pJ an 8-bit conversion, an eighth of it a comparator's "
                 "decision; drivers, wires and digital logic are not in it",
                 source="Yao et al. 2020; comparator: ours",
+            ),
+            Assumption(
+                text="time: 50 ns each for reads, readouts and pulses, one after another: an upper bound",
+                source="Yao et al. 2020",
             ),
             Assumption(
                 text="buffers: activations and errors in 8 bits (SBP: 1 and 2), and what a rule keeps a weight between "
