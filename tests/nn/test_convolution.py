@@ -68,6 +68,24 @@ def test_values_and_gradients_equal_torch(args, kwargs, scaling, n_chips):
     assert_close(conv.weight.grad, want if n_chips else want[0], rtol=1e-9, scale=1.0)
 
 
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("scaling", [PerSampleScaling, FixedScaling])
+@pytest.mark.parametrize(("args", "kwargs"), CASES)
+def test_images_that_all_chips_share(args, kwargs, scaling, same):
+    """As data come to a first layer, which gives no gradient back: worked on once, and only where they are the same."""
+    conv = layer(N_CHIPS, scaling(), *args, **kwargs)
+    x = torch.randn(3, args[0], 9, 8, generator=generator(2, "x"), dtype=torch.float64).repeat(N_CHIPS, 1, 1, 1)
+    if not same:
+        x[-1, -1, -1, -1] += 1
+    y = conv(x)
+    expected, leaves = dense(conv, x)
+    assert_close(y, expected, rtol=1e-9, scale=1.0)
+    error = torch.randn(y.shape, generator=generator(3, "e"), dtype=torch.float64)
+    (y * error).sum().backward()
+    (expected * error).sum().backward()
+    assert_close(conv.weight.grad, torch.stack([leaf.grad for leaf in leaves]), rtol=1e-9, scale=1.0)
+
+
 def test_layout_of_the_input_does_not_matter():
     conv = layer(None, None, 3, 4, 3)
     x = torch.randn(2, 3, 6, 5, dtype=torch.float64, generator=generator(2, "x"))

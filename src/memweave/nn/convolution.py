@@ -43,11 +43,16 @@ def _read(x: torch.Tensor, matrix: Matrix, walk: Walk) -> torch.Tensor:
 
     if matrix.scale_free:  # then the smaller side of the product is scaled
         more_out_than_in = matrix.shape[0] > x.shape[-1]
-        return read(x / matrix.g_per_w) if more_out_than_in else _divided(read(x), matrix.g_per_w)
+        return read(_scaled(x, 1 / matrix.g_per_w)) if more_out_than_in else _divided(read(x), matrix.g_per_w)
     v, v_per_x = matrix.scaling.to_voltage(x.flatten(-3), matrix.chip.array.v_read)
     a_per_y = v_per_x * matrix.g_per_w
     per_image = a_per_y[..., None, None] if isinstance(a_per_y, torch.Tensor) else a_per_y
     return _divided(read(v.view(x.shape)), per_image)
+
+
+def _scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
+    """A product that is worked out once where all chips have the same images."""
+    return (x[:1] * factor).expand_as(x) if x.stride(0) == 0 else x * factor
 
 
 def _divided(current: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:
@@ -94,6 +99,12 @@ def _rows(images: torch.Tensor) -> torch.Tensor:
     return images.flatten(-4, -2)
 
 
+def _shared(images: torch.Tensor) -> torch.Tensor:
+    """Images that are the same for all chips, as they come from a data set, as one chip's images seen by all."""
+    one = images[:1].expand_as(images)
+    return one if torch.equal(one, images) else images
+
+
 def array_convolution(x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, walk: Walk) -> torch.Tensor:
     """The convolution of images as the array computes it.
 
@@ -110,5 +121,7 @@ def array_convolution(x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, wal
     """
     chips = matrix.chip.chips
     images = unfold_chips(x.permute(0, 2, 3, 1), chips)
+    if chips and not x.requires_grad:
+        images = _shared(images)
     y: torch.Tensor = _ArrayConvolution.apply(images, weight, matrix, walk)  # type: ignore[no-untyped-call]
     return y.flatten(0, len(chips)).permute(0, 3, 1, 2)
