@@ -22,6 +22,7 @@ from memweave.papers.rules.cells import CELLS
 from memweave.papers.rules.family import RULES
 from memweave.papers.rules.network import HIDDEN
 from memweave.papers.rules.settings import SETTINGS
+from memweave.papers.rules.tasks import chips
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,26 +45,14 @@ T_EVENT = 50e-9
 
 def tasks(options: Options) -> list[Task]:
     """One chip a rule, cell and seed."""
-    cells = _SMOKE_CELLS if options.scale == "smoke" else tuple(CELLS)
-    return [
-        Task(
-            experiment=NAME,
-            params={
-                "data": options.data,
-                "scale": options.scale,
-                "rule": name,
-                "cell": cell,
-                "samples": _SAMPLES[options.scale],
-                "epochs": _EPOCHS[options.scale],
-                **SETTINGS[name][cell],
-            },
-            seed=options.seed + i,
-        )
-        for cell in cells
-        for name, rule in RULES.items()
-        if rule.fits(cell)
-        for i in range(options.seeds)
-    ]
+    return chips(
+        NAME,
+        options,
+        lambda rule, cell: [SETTINGS[rule][cell]],
+        cells=_SMOKE_CELLS if options.scale == "smoke" else None,
+        samples=_SAMPLES[options.scale],
+        epochs=_EPOCHS[options.scale],
+    )
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from memweave.experiments import (
 )
 from memweave.papers.rules.cells import CELLS
 from memweave.papers.rules.family import RULES
+from memweave.papers.rules.tasks import chips
 
 NAME = "rules/rates"
 _SAMPLES = {"smoke": 200, "full": 5_000}
@@ -28,27 +29,15 @@ _SMOKE_CELLS = ("linear", "wang2019")
 
 def tasks(options: Options) -> list[Task]:
     """One chip a rule, cell, setting and seed."""
-    cells = _SMOKE_CELLS if options.scale == "smoke" else tuple(CELLS)
-    return [
-        Task(
-            experiment=NAME,
-            params={
-                "data": options.data,
-                "scale": options.scale,
-                "rule": name,
-                "cell": cell,
-                "samples": _SAMPLES[options.scale],
-                "epochs": _EPOCHS[options.scale],
-                **setting,
-            },
-            seed=_FIRST_SEED + options.seed + i,
-        )
-        for cell in cells
-        for name, rule in RULES.items()
-        if rule.fits(cell)
-        for setting in rule.settings()
-        for i in range(options.seeds)
-    ]
+    return chips(
+        NAME,
+        options,
+        lambda rule, cell: RULES[rule].settings(),
+        cells=_SMOKE_CELLS if options.scale == "smoke" else None,
+        samples=_SAMPLES[options.scale],
+        epochs=_EPOCHS[options.scale],
+        first_seed=_FIRST_SEED,
+    )
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:

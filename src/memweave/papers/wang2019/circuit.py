@@ -15,6 +15,7 @@ from memweave.arrays import ADC, DAC, SimulatedArray, Wires
 from memweave.devices import wang2019
 from memweave.experiments import (
     JSON,
+    Acceptance,
     Assumption,
     AtLeast,
     AtMost,
@@ -23,7 +24,6 @@ from memweave.experiments import (
     Estimator,
     Experiment,
     FigureSpec,
-    Needs,
     Options,
     Row,
     TableSpec,
@@ -34,6 +34,7 @@ from memweave.experiments import (
 from memweave.mapping import Chip
 from memweave.papers.studies import accuracy_by_study, accuracy_gap
 from memweave.papers.wang2019.assumptions import CELL
+from memweave.papers.wang2019.claims import MNIST
 from memweave.papers.wang2019.system import COLS, PAPER, ROWS, ConvolutionalNetwork
 from memweave.papers.wang2019.tasks import CHIP, SMOKE_RECIPES, dataset
 from memweave.papers.wang2019.training import Recipe, count_correct, predict, train
@@ -154,8 +155,19 @@ def _lines(rows: Sequence[Row]) -> "Figure | None":
     return figure
 
 
-_OURS = "ours: the paper prints neither wires nor converters"
-_MNIST = Needs(data="mnist", scale="full")
+def _expected(key: str, quantity: str, estimate: Estimator, accept: Acceptance, *, note: str = "") -> Claim:
+    return Claim(
+        key=key,
+        quantity=quantity,
+        unit="1",
+        paper=None,
+        where="ours: the paper prints neither wires nor converters",
+        estimate=estimate,
+        accept=accept,
+        needs=MNIST,
+        note=note,
+    )
+
 
 EXPERIMENT = register(
     Experiment(
@@ -165,47 +177,28 @@ EXPERIMENT = register(
         summary="The CNN learns in situ for one epoch behind sense resistors, behind converters of 3 to 12 bits, and "
         "on arrays of other sizes with wires. Claims are expectations written down beforehand.",
         claims=(
-            Claim(
-                key="adc-8",
-                quantity="accuracy behind an 8-bit ADC, less that with an ideal circuit",
-                unit="1",
-                paper=None,
-                where=_OURS,
-                estimate=_gap("adc", 8),
-                accept=AtLeast(-0.01),
-                needs=_MNIST,
+            _expected(
+                "adc-8", "accuracy behind an 8-bit ADC, less that with an ideal circuit", _gap("adc", 8), AtLeast(-0.01)
             ),
-            Claim(
-                key="adc-3",
-                quantity="accuracy behind a 3-bit ADC, less that with an ideal circuit",
-                unit="1",
-                paper=None,
-                where=_OURS,
-                estimate=_gap("adc", 3),
-                accept=AtMost(0.0),
-                needs=_MNIST,
+            _expected(
+                "adc-3",
+                "accuracy behind a 3-bit ADC, less that with an ideal circuit",
+                _gap("adc", 3),
+                AtMost(0.0),
                 note="so few bits must show, or the converter is not in the way",
             ),
-            Claim(
-                key="sense",
-                quantity="accuracy with 100 Ohm at every column, less that with an ideal circuit",
-                unit="1",
-                paper=None,
-                where=_OURS,
-                estimate=_gap("sense", 100.0),
-                accept=AtLeast(-0.01),
-                needs=_MNIST,
+            _expected(
+                "sense",
+                "accuracy with 100 Ohm at every column, less that with an ideal circuit",
+                _gap("sense", 100.0),
+                AtLeast(-0.01),
                 note="learning in situ has the resistors in its readout and works around them",
             ),
-            Claim(
-                key="size",
-                quantity=f"accuracy on arrays of 128 x 128 less that on 32 x 32, {R_SIZE:g} Ohm a segment",
-                unit="1",
-                paper=None,
-                where=_OURS,
-                estimate=_gap("size", 128, ("size", 32)),
-                accept=AtLeast(-0.02),
-                needs=_MNIST,
+            _expected(
+                "size",
+                f"accuracy on arrays of 128 x 128 less that on 32 x 32, {R_SIZE:g} Ohm a segment",
+                _gap("size", 128, ("size", 32)),
+                AtLeast(-0.02),
             ),
         ),
         assumptions=(
