@@ -5,7 +5,20 @@ from typing import Any
 import pytest
 import torch
 
-from memweave.arrays import DAC, UNASSIGNED, Meter, Placement, SimulatedArray, Tile, Usage, cells_of
+from memweave.arrays import (
+    DAC,
+    IN_SI,
+    UNASSIGNED,
+    Meter,
+    Placement,
+    ReadScale,
+    SimulatedArray,
+    Tile,
+    Usage,
+    cells_of,
+    drive,
+)
+from memweave.arrays.drive import Drive, DriveTotals, Lines
 from memweave.base import OutOfRangeError, generator
 from memweave.devices import Device, LinearCell, Pulse, WithRelaxation
 from tests.helpers import assert_close
@@ -156,26 +169,32 @@ def test_pulses_and_readouts_go_to_the_layer_of_their_cell() -> None:
     assert_close(layer.readout_v2g, 0.2**2 * float(g[:2].sum()), rtol=1e-12)
 
 
-def test_heat_follows_the_cells() -> None:
-    bench, where = array(), placement()
+CHANGES = {
+    "pulses": lambda bench: bench.pulse(torch.arange(108), Pulse(torch.full((108,), -1))),
+    "time": lambda bench: bench.wait(1.0),
+    "a loaded state": lambda bench: bench.load_state_dict(array(law=bench.device, steps=3).state_dict()),
+}
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_heat_follows_the_cells(change: str, transposed: bool) -> None:
+    bench, where = array(law=WithRelaxation(law=LAW, sigma_fast=1e-6)), placement()
     meter = Meter({"layer": where})
     bench.meters.append(meter)
     v = voltages(5, 3)
     heats = []
     for _ in range(2):
-        meter.usage.clear()
-        bench.read(v, where)
-        heats.append(meter.usage["", "layer"].v2g)
-        cells = bench.cells(where).flatten()
-        bench.pulse(cells, Pulse(torch.full(cells.shape, -1)))
-    by_input = bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2))
-    meter.usage.clear()
-    bench.read(v, where)
-    assert heats[1] < heats[0]
-    assert_close(meter.usage["", "layer"].v2g, float((v.square() * by_input).sum()), rtol=1e-12)
+        by_driver = bench.readout(bench.cells(where)).view(3, 2, 3, 2).sum(dim=(0, 1, 3) if transposed else (1, 2, 3))
+        before = meter.usage.get(("", "layer"), Usage()).v2g
+        (bench.read_transposed if transposed else bench.read)(v, where)
+        heats.append(meter.usage["", "layer"].v2g - before)
+        assert_close(heats[-1], float((v.square() * by_driver).sum()), rtol=1e-9)
+        CHANGES[change](bench)
+    assert heats[0] != heats[1]
 
 
-@pytest.mark.parametrize("change", ["pulses", "time", "a loaded state"])
+@pytest.mark.parametrize("change", CHANGES)
 def test_heat_is_that_of_the_cells_at_the_time(change: str) -> None:
     """Heat is worked out late, but from the conductances that were read."""
     bench, where = array(law=WithRelaxation(law=LAW, sigma_fast=1e-6)), placement()
@@ -184,12 +203,7 @@ def test_heat_is_that_of_the_cells_at_the_time(change: str) -> None:
     meter = Meter({"layer": where})
     bench.meters.append(meter)
     bench.read(v, where)
-    if change == "pulses":
-        bench.pulse(torch.arange(108), Pulse(torch.full((108,), -1)))
-    elif change == "time":
-        bench.wait(1.0)
-    else:
-        bench.load_state_dict(array(law=bench.device, steps=3).state_dict())
+    CHANGES[change](bench)
     assert not torch.equal(bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2)), by_input)
     assert_close(meter.usage["", "layer"].v2g, float((v.square() * by_input).sum()), rtol=1e-12)
 
@@ -225,3 +239,48 @@ def test_waiting_goes_to_the_phase() -> None:
 def test_no_bits_are_refused() -> None:
     with pytest.raises(OutOfRangeError, match="input_bits"):
         Meter({}, input_bits=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("chips", [(), (2,)])
+@pytest.mark.parametrize("n", [1, 30, 31, 32, 63, 200])
+def test_compiled_sums_are_the_plain_ones(
+    n: int, chips: tuple[int, ...], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches around what is summed at once, more lines than are worked on at once, numbers that are no voltages."""
+    pytest.importorskip("numba")
+    v = torch.randn(*chips, n, 2_500, dtype=dtype, generator=generator(n, "v"))
+    v[..., 5:90] = 9.0  # as many ones as there can be
+    monkeypatch.setattr(drive, "_WORTH_COMPILING", 1)
+    found = []
+    for compiled in (True, False):
+        monkeypatch.setattr(drive, "has_numba", lambda compiled=compiled: compiled)
+        totals = DriveTotals(v_read=0.2, bits=8)
+        for _ in range(2):
+            totals.add(Drive.of_vectors(v, v_per_x=0.08))
+        found.append(totals.by_line(Lines()))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+    codes = (v * (255 * 0.08 / 0.2)).abs().clamp(max=255).round().long()
+    ones = torch.stack([(codes >> bit) & 1 for bit in range(8)]).sum((0, -2))
+    assert torch.equal(found[0][0], 2 * ones)
+
+
+@pytest.mark.parametrize("bits", [None, 8])
+def test_numbers_are_counted_as_the_volts_they_stand_for(bits: int | None) -> None:
+    bench, where = array(), placement()
+    usages, results = [], []
+    for scale in (IN_SI, ReadScale(v_per_x=0.05, a_per_y=3e-7)):
+        meter = Meter({"layer": where}, input_bits=bits)
+        bench.meters[:] = [meter]
+        results.append(bench.read(voltages(11, 3) / scale.v_per_x, where, scale) * scale.a_per_y)
+        usages.append(meter.usage["", "layer"])
+    assert_close(results[1], results[0], rtol=1e-12, scale=1e-6)
+    assert_close(usages[1].v2g, usages[0].v2g, rtol=1e-12)
+    assert usages[1].n_active == usages[0].n_active
+
+
+def test_a_scale_is_refused_where_it_matters() -> None:
+    bench = array(dac=DAC(bits=8, v_max=0.2))
+    with pytest.raises(OutOfRangeError, match="`scale`"):
+        bench.read(voltages(2, 3), placement(), ReadScale(v_per_x=0.1))

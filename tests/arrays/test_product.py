@@ -5,7 +5,7 @@ import torch
 
 from memweave.arrays import product
 from memweave.arrays.product import noisy_product
-from memweave.base import generator
+from memweave.base import NormalStream, generator
 from tests.helpers import assert_close
 
 V = torch.tensor([[0.2, -0.1, 0.05], [0.0, 0.15, -0.2]], dtype=torch.float64)
@@ -14,7 +14,7 @@ SIGMA = torch.tensor([[3e-7, 1e-7], [2e-7, 5e-7], [4e-7, 6e-7]], dtype=torch.flo
 
 
 def test_without_noise_it_is_the_product() -> None:
-    out = noisy_product(V, G, None, generator=generator(0))
+    out = noisy_product(V, G, None, noise=NormalStream(0))
     expected = [[sum(float(V[b, i] * G[i, o]) for i in range(3)) for o in range(2)] for b in range(2)]
     assert_close(out, expected, rtol=1e-12, scale=1e-6)
 
@@ -23,7 +23,7 @@ def test_noise_at_the_outputs_is_noise_of_the_cells() -> None:
     """Mean, variance and independence of 20,000 reads, against as many drawn cell by cell."""
     n = 20_000
     many = V.repeat(n, 1)
-    fast = noisy_product(many, G, SIGMA.square(), generator=generator(1)).view(n, 2, 2)
+    fast = noisy_product(many, G, SIGMA.square(), noise=NormalStream(1)).view(n, 2, 2)
     cells = G + SIGMA * torch.randn(n, 2, 3, 2, dtype=torch.float64, generator=generator(2))  # anew for every read
     slow = (V[None, :, :, None] * cells).sum(2)
     sigma = (V.square() @ SIGMA.square()).sqrt()
@@ -42,9 +42,9 @@ def test_working_in_parts_changes_neither_mean_nor_variance(
     monkeypatch.setattr(product, "CACHE_VALUES", cache)
     v = torch.rand(*chips, 11, 3, dtype=torch.float64, generator=generator(0))
     g = torch.rand(*chips, 3, 2, dtype=torch.float64, generator=generator(1)) * 1e-5
-    no_noise = noisy_product(v, g, torch.zeros_like(g), generator=generator(2))
+    no_noise = noisy_product(v, g, torch.zeros_like(g), noise=NormalStream(2))
     assert_close(no_noise, v @ g, rtol=1e-12)
-    out = noisy_product(v, g, (g * 0.1).square(), generator=generator(2))
+    out = noisy_product(v, g, (g * 0.1).square(), noise=NormalStream(2))
     z = (out - v @ g) / (v.square() @ (g * 0.1).square()).sqrt()
     assert out.shape == (*chips, 11, 2)
     assert 0.6 < float(z.std()) < 1.5
@@ -52,10 +52,10 @@ def test_working_in_parts_changes_neither_mean_nor_variance(
 
 
 def test_an_empty_batch() -> None:
-    assert noisy_product(V[:0], G, SIGMA.square(), generator=generator(0)).shape == (0, 2)
+    assert noisy_product(V[:0], G, SIGMA.square(), noise=NormalStream(0)).shape == (0, 2)
 
 
 def test_same_stream_same_bits() -> None:
-    first, again = (noisy_product(V, G, SIGMA.square(), generator=generator(5)) for _ in range(2))
+    first, again = (noisy_product(V, G, SIGMA.square(), noise=NormalStream(5)) for _ in range(2))
     assert torch.equal(first, again)
-    assert not torch.equal(first, noisy_product(V, G, SIGMA.square(), generator=generator(6)))
+    assert not torch.equal(first, noisy_product(V, G, SIGMA.square(), noise=NormalStream(6)))

@@ -7,6 +7,7 @@ import torch
 
 from memweave.arrays import DAC
 from memweave.base import ChipFullError, ShapeError, generator
+from memweave.cost import ledger
 from memweave.devices import LinearCell, WithReadNoise, WithStuckCells
 from memweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix, PerSampleScaling
 from memweave.programming import BlindWrite, WriteVerify
@@ -76,6 +77,36 @@ class _Counted:
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
         self.n_calls += 1
         return PerSampleScaling().to_voltage(x, v_read)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_bill_knows_the_volts_of_numbers(fixed: bool) -> None:
+    """Counted the same whether the voltages were worked out or not."""
+    scaling = FixedScaling(3.0) if fixed else PerSampleScaling()
+    matrix = Matrix(chip(), "w", (3, 7), mapping=DifferentialPair(), scaling=scaling)
+    matrix.program(weights(3, 7), EXACT)
+    asked = _Asked(scaling)
+    usages, results = [], []
+    for rule in (scaling, asked):
+        matrix.scaling = rule
+        with ledger(matrix) as bill:
+            results.append(matrix.matmul(weights(5, 7)))
+            usages.append(bill.usage["inference", "w"])
+    assert asked.n_calls == 1
+    assert_close(results[0], results[1], rtol=1e-9, scale=1.0)
+    assert usages[0].n_active == usages[1].n_active > 0
+    assert_close(usages[0].v2g, usages[1].v2g, rtol=1e-9)
+
+
+class _Asked:
+    """A rule behind a wrapper that only gives voltages."""
+
+    def __init__(self, rule: FixedScaling | PerSampleScaling) -> None:
+        self.rule, self.n_calls = rule, 0
+
+    def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
+        self.n_calls += 1
+        return self.rule.to_voltage(x, v_read)
 
 
 def test_a_scaling_that_cuts_is_asked() -> None:

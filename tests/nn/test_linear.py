@@ -123,7 +123,7 @@ def test_reads_are_noisy_and_the_weight_is_a_noisy_readout() -> None:
     x = randn(1, 5).expand(2_000, 5)
     y = ours(x).detach()
     assert float(y.std(0).min()) > 0
-    assert len(set(y[:, 0].tolist())) == 2_000
+    assert len(set(y[:, 0].tolist())) > 1_900  # a number in 2^16 may come twice
 
 
 def test_a_fixed_scale() -> None:

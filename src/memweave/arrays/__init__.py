@@ -4,11 +4,12 @@ from memweave.arrays.access import Access, Passive, Transistors
 from memweave.arrays.activity import Activity
 from memweave.arrays.adc import ADC
 from memweave.arrays.dac import DAC
-from memweave.arrays.images import read_windows
 from memweave.arrays.metering import UNASSIGNED, Meter, Usage
 from memweave.arrays.periphery import Periphery, yao2020_macro
 from memweave.arrays.placement import Placement, Tile, cells_of
 from memweave.arrays.protocol import Array
+from memweave.arrays.reading import read_vectors, read_windows
+from memweave.arrays.scale import IN_SI, ReadScale
 from memweave.arrays.simulated import SimulatedArray
 from memweave.arrays.windows import Walk
 from memweave.arrays.wires import Wires
@@ -16,6 +17,7 @@ from memweave.arrays.wires import Wires
 __all__ = [
     "ADC",
     "DAC",
+    "IN_SI",
     "UNASSIGNED",
     "Access",
     "Activity",
@@ -24,6 +26,7 @@ __all__ = [
     "Passive",
     "Periphery",
     "Placement",
+    "ReadScale",
     "SimulatedArray",
     "Tile",
     "Transistors",
@@ -31,6 +34,7 @@ __all__ = [
     "Walk",
     "Wires",
     "cells_of",
+    "read_vectors",
     "read_windows",
     "yao2020_macro",
 ]

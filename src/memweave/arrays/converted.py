@@ -21,7 +21,7 @@ from memweave.arrays.adc import ADC, Converters
 from memweave.arrays.dac import DAC
 from memweave.arrays.placement import Placement, Tile
 from memweave.arrays.tile_currents import TileCurrents, TilesOf
-from memweave.base import OutOfRangeError, ShapeError
+from memweave.base import NormalStream, OutOfRangeError, ShapeError
 
 # Conversions worked on at a time: a few passes over them are cheap while they stay in a core's cache.
 CACHE_VALUES = 2**18
@@ -90,12 +90,12 @@ class ConvertedMatrix:
             for tiles in _by_columns(placement.tiles)
         ]
 
-    def read(self, v_row: torch.Tensor, *, generator: torch.Generator, peak: list[float] | None = None) -> torch.Tensor:
+    def read(self, v_row: torch.Tensor, *, noise: NormalStream, peak: list[float] | None = None) -> torch.Tensor:
         """Convert a read.
 
         Args:
             v_row: `(chips, batch, n_in)` V, as the DAC drives it.
-            generator: of read noise and converter noise.
+            noise: of reads and converters.
             peak: where to append the largest current that a converter met, A; nothing is rounded or cut then.
 
         Returns:
@@ -116,26 +116,26 @@ class ConvertedMatrix:
             n_chunk = max(1, CACHE_VALUES // conversions)
             for first in range(0, n, n_chunk):
                 part = slice(first, first + n_chunk)
-                out[:, stack.outputs, part] += self._convert(stack, drive[..., part], generator, peak)
+                out[:, stack.outputs, part] += self._convert(stack, drive[..., part], noise, peak)
         return out.mul_(self._scale).mT
 
     def _convert(
-        self, stack: _Stack, drive: torch.Tensor, generator: torch.Generator, peak: list[float] | None
+        self, stack: _Stack, drive: torch.Tensor, noise: NormalStream, peak: list[float] | None
     ) -> torch.Tensor:
         """`(chips, n_in, n)` drives to `(chips, outputs, n)`, in steps of the lowest plane."""
         chips, tiles, _, k = stack.shape
         n = drive.shape[-1]
         picked = self._planes(drive.index_select(1, stack.inputs), stack.offset.dtype)
-        code = stack.currents(picked.view(chips * tiles, k, self._n_planes * n), generator=generator)
+        code = stack.currents(picked.view(chips * tiles, k, self._n_planes * n), noise=noise)
         if peak is None:
-            self._digitise(code, stack, generator)
+            self._digitise(code, stack, noise)
         else:
             peak.append(float(code.abs().max()) * self._step)
         by_output = code.view(chips * tiles * (stack.outputs.stop - stack.outputs.start), len(self._weight), n)
         total = self._weight.expand(len(by_output), 1, -1) @ by_output
         return total.view(chips, tiles, -1, n).sum(1)
 
-    def _digitise(self, x: torch.Tensor, stack: _Stack, generator: torch.Generator) -> None:
+    def _digitise(self, x: torch.Tensor, stack: _Stack, noise: NormalStream) -> None:
         """Currents in steps, `(chips * tiles, lines, n)`, to codes, in place."""
         adc = self._adc
         low, high = adc.codes
@@ -145,7 +145,7 @@ class ConvertedMatrix:
         if adc.offset > 0:
             x += stack.offset
         if adc.noise > 0:
-            x += torch.empty_like(x).normal_(0.0, adc.noise, generator=generator)
+            x.add_(noise.like(x), alpha=adc.noise)
         x.round_().clamp_(low, high)
 
     def _planes(self, drive: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from memweave.arrays.product import add_noise, noisy_product
+from memweave.arrays.product import noisy_product
 from memweave.arrays.windows import Walk
+from memweave.base import NormalStream
 
 PART_VALUES = 2**22
 """Numbers that a part of a batch makes in between, 16 MiB in float32: a bound on memory, and better for the caches."""
@@ -25,7 +26,7 @@ def noisy_convolution(
     variance: torch.Tensor | None,
     walk: Walk,
     *,
-    generator: torch.Generator,
+    noise: NormalStream,
     square: Read = torch.square,
 ) -> torch.Tensor:
     """`noisy_product` of every patch.
@@ -35,7 +36,7 @@ def noisy_convolution(
         g: `(*chips, C * kh * kw, n_out)` S, channel by channel.
         variance: `(*chips, C * kh * kw, n_out)` S^2, or None for exact reads.
         walk: which patches; what is padded is at 0 V.
-        generator: of the noise.
+        noise: of the reads.
         square: what the variances are multiplied by, V^2, as a function of `v`; 0 at 0 V.
 
     Returns:
@@ -44,12 +45,12 @@ def noisy_convolution(
     if v.shape[:-4].numel() == 1:
         n_values = 4 * g.shape[-1] * torch.Size(walk.out_size(v.shape[-3:-1])).numel()
         kernels, spreads = _kernels(g, walk), None if variance is None else _kernels(variance, walk)
-        return by_parts(v, n_values, lambda part: _by_kernels(part, kernels, spreads, walk, generator, square))
+        return by_parts(v, n_values, lambda part: _by_kernels(part, kernels, spreads, walk, noise, square))
     if variance is None and g.shape[-1] < v.shape[-1]:
         taps = g.unflatten(-2, (v.shape[-1], -1)).movedim(-3, -1).flatten(-3, -2)
         n_values = taps[..., 0].numel() * v.shape[-3:-1].numel()
         return by_parts(v, n_values, lambda part: _tap_by_tap(part, taps, walk))
-    return by_rows(v, walk, lambda rows: noisy_product(rows, g, variance, generator=generator, square=square))
+    return by_rows(v, walk, lambda rows: noisy_product(rows, g, variance, noise=noise, square=square))
 
 
 def by_rows(v: torch.Tensor, walk: Walk, read: Read) -> torch.Tensor:
@@ -84,14 +85,14 @@ def _by_kernels(
     kernels: torch.Tensor,
     spreads: torch.Tensor | None,
     walk: Walk,
-    generator: torch.Generator,
+    noise: NormalStream,
     square: Read,
 ) -> torch.Tensor:
     """One chip: torch's own convolution, of the mean and of the variance."""
     images = v.reshape(v.shape[-4:])
     out = _convolved(images, kernels, walk)
     if spreads is not None:
-        add_noise(out, _convolved(square(images), spreads, walk), generator=generator)
+        noise.add_(out, _convolved(square(images), spreads, walk))
     return out.view(*v.shape[:-4], *out.shape)
 
 

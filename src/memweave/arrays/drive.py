@@ -10,9 +10,12 @@ import numpy as np
 import torch
 
 from memweave.arrays.windows import Walk
+from memweave.base import has_numba
 
 CACHE_VALUES = 2**18
 """Voltages looked at in one go: a dozen passes over them are cheap while they stay in a core's cache."""
+# Fewer voltages than this are not worth loading Numba for.
+_WORTH_COMPILING = 2**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +43,26 @@ class Drive:
         v: `(*chips, n, k)` V.
         n_vectors: reads that they made, summed over chips.
         lines: how they reached the lines.
-        v_max: V, where a converter keeps all of them between 0 and this; None where nothing does.
+        v_per_x: V, where `v` is not volts but numbers.
     """
 
     v: torch.Tensor
     n_vectors: int
     lines: Lines = Lines()
-    v_max: float | None = None
+    v_per_x: float = 1.0
 
     @classmethod
-    def of_windows(cls, v: torch.Tensor, walk: Walk, *, v_max: float | None = None) -> "Drive":
+    def of_windows(cls, v: torch.Tensor, walk: Walk, *, v_per_x: float = 1.0) -> "Drive":
         """Images `(*chips, batch, H, W, C)` V, a read for each patch."""
         size = tuple(v.shape[-3:])
         n_vectors = v.shape[:-3].numel() * torch.Size(walk.out_size(size)).numel()
-        return cls(v=v.flatten(-3), n_vectors=n_vectors, lines=Lines(walk=walk, size=size), v_max=v_max)
+        lines = Lines(walk=walk, size=size)
+        return cls(v=v.flatten(-3), n_vectors=n_vectors, lines=lines, v_per_x=v_per_x)
 
     @classmethod
-    def of_vectors(cls, v: torch.Tensor, *, v_max: float | None = None) -> "Drive":
+    def of_vectors(cls, v: torch.Tensor, *, v_per_x: float = 1.0) -> "Drive":
         """Vectors `(*chips, batch, lines)` V, one read each."""
-        return cls(v=v, n_vectors=v.shape[:-1].numel(), v_max=v_max)
+        return cls(v=v, n_vectors=v.shape[:-1].numel(), v_per_x=v_per_x)
 
 
 class DriveTotals:
@@ -70,9 +74,8 @@ class DriveTotals:
     """
 
     def __init__(self, *, v_read: float, bits: int | None) -> None:
-        # With a dimension: a sum with a bare number would keep the narrow type of what is added to it.
-        self._active = torch.zeros(1, dtype=torch.int64)
-        self._v2 = torch.zeros(1, dtype=torch.float64)
+        self._active = torch.zeros(0, dtype=torch.int64)
+        self._v2 = torch.zeros(0, dtype=torch.float64)
         self._v_read, self._bits = v_read, bits
 
     def by_line(self, lines: Lines) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,21 +85,46 @@ class DriveTotals:
 
     def add(self, drive: Drive) -> None:
         """Count the voltages of a drive."""
-        v = drive.v
-        ones = _ones_within if self._bits is not None and self._is_within(drive) else _ones
-        for part in v.split(max(1, CACHE_VALUES // max(1, v[..., :1, :].numel())), dim=-2):
-            if self._bits is None:
-                self._active = self._active + _sum_bytes(part.bool().view(torch.uint8), largest=1)
-                self._v2 = self._v2 + part.square().sum(-2)
-            else:
-                self._active = self._active + _sum_bytes(ones(part, self._v_read, self._bits), largest=self._bits)
+        v = drive.v.detach()
+        shape = (*v.shape[:-2], v.shape[-1])
+        if not self._active.numel():
+            self._active = torch.zeros(shape, dtype=torch.int64)
+        if self._bits is not None:
+            codes_per_x = (2**self._bits - 1) * drive.v_per_x / self._v_read
+            _add_ones(v, codes_per_x, self._bits, self._active)
+            return
+        if not self._v2.numel():
+            self._v2 = torch.zeros(shape, dtype=torch.float64)
+        for part in _parts(v):
+            self._active += _sum_bytes(part.bool().view(torch.uint8), largest=1)
+            self._v2 += part.square().sum(-2) * drive.v_per_x**2
 
-    def _is_within(self, drive: Drive) -> bool:
-        """Whether all voltages are from 0 to that of the largest number."""
-        if drive.v_max is not None:
-            return drive.v_max <= self._v_read
-        lowest, highest = drive.v.aminmax() if drive.v.numel() else (0, 0)
-        return bool(lowest >= 0 and highest <= self._v_read)
+
+def _add_ones(x: torch.Tensor, codes_per_x: float, bits: int, total: torch.Tensor) -> None:
+    """Add the ones among the bits of round(|x| * codes_per_x), x `(*chips, n, k)`, to `total`, `(*chips, k)` int64."""
+    if has_numba() and bits <= 8 and x.numel() >= _WORTH_COMPILING:
+        _add_ones_compiled(x, codes_per_x, 2**bits - 1, total)
+        return
+    largest = 2**bits - 1
+    for part in _parts(x):
+        steps = (part * codes_per_x).clamp_(-largest, largest).round_()
+        # From numbers to bytes by way of short ones: torch has no quick way from floats to bytes.
+        codes = steps.to(torch.int16 if bits <= 8 else torch.int64).abs_()
+        ones = np.bitwise_count(codes.to(torch.uint8).numpy() if bits <= 8 else codes.numpy())
+        total += _sum_bytes(torch.from_numpy(ones), largest=bits)
+
+
+def _add_ones_compiled(x: torch.Tensor, codes_per_x: float, largest: int, total: torch.Tensor) -> None:
+    from memweave.arrays.compiled_drive import add_ones
+
+    number = np.float32 if x.dtype == torch.float32 else np.float64
+    for chip, ones in zip(x.reshape(-1, *x.shape[-2:]), total.view(-1, total.shape[-1]), strict=True):
+        add_ones(chip.contiguous().numpy(), number(codes_per_x), number(largest), ones.numpy())
+
+
+def _parts(v: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    parts: tuple[torch.Tensor, ...] = v.split(max(1, CACHE_VALUES // max(1, v[..., :1, :].numel())), dim=-2)
+    return parts
 
 
 def _sum_bytes(x: torch.Tensor, *, largest: int) -> torch.Tensor:
@@ -112,23 +140,3 @@ def _sum_bytes(x: torch.Tensor, *, largest: int) -> torch.Tensor:
     sums: torch.Tensor = words[..., :whole, :].unflatten(-2, (-1, each)).sum(-2).view(torch.uint8).sum(-2)
     sums = sums + words[..., whole:, :].sum(-2).view(torch.uint8)
     return sums[..., :k]
-
-
-def _ones(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
-    """Shape of `v`, uint8: ones among the bits of each code, |v| over `v_read` in 2^bits - 1 steps."""
-    largest = 2**bits - 1
-    steps = (v * (largest / v_read)).clamp_(-largest, largest).round_()
-    # From numbers to bytes by way of short ones: torch has no quick way from floats to bytes.
-    codes = steps.to(torch.int16 if bits <= 8 else torch.int64).abs_()
-    return torch.from_numpy(np.bitwise_count(codes.to(torch.uint8).numpy() if bits <= 8 else codes.numpy()))
-
-
-def _ones_within(v: torch.Tensor, v_read: float, bits: int) -> torch.Tensor:
-    """`_ones` where all of `v` is from 0 to `v_read`, three passes for eight.
-
-    A number added to 1.5 times 2^23 is rounded to a whole one by the addition, and its bits are the lowest of the sum.
-    """
-    if bits > 8 or v.dtype != torch.float32:
-        return _ones(v, v_read, bits)
-    rounded = torch.add(torch.tensor(1.5 * 2**23), v, alpha=(2**bits - 1) / v_read)
-    return torch.from_numpy(np.bitwise_count(rounded.view(torch.int32).numpy().astype(np.uint8)))

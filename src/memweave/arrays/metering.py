@@ -8,6 +8,7 @@ drivers deliver into the cells.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -18,8 +19,9 @@ from memweave.base import check_integer
 UNASSIGNED = "(other cells)"
 """The layer of cells that no known placement holds."""
 
-LineConductance = Callable[[Placement], torch.Tensor]
-"""`(*chips, n_in, n_out)` S: what the drivers of each crossing's lines feed, all of its cells together."""
+LineConductance = Callable[[Placement, bool], torch.Tensor]
+"""`(*chips, n_in)` S, or `(*chips, n_out)` where transposed: all cells that the drivers of an input, or an output,
+feed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,9 +110,9 @@ class Meter:
         n_intervals = drive.n_vectors * (self.input_bits or 1)
         usage.n_vectors += drive.n_vectors
         usage.n_reads += n_intervals * len(placement.tiles)
-        for tile in placement.tiles:
-            usage.n_lines += n_intervals * (tile.cols if transposed else tile.rows)
-            usage.n_conversions += n_intervals * (tile.rows if transposed else tile.cols)
+        lines = _tile_lines(placement, transposed)
+        usage.n_lines += n_intervals * lines.n_driven
+        usage.n_conversions += n_intervals * lines.n_sensed
         key = _Reads(self.phase, placement, transposed, drive.lines, conductance)
         if key not in self._pending:
             self._pending[key] = DriveTotals(v_read=v_read, bits=self.input_bits)
@@ -121,9 +123,8 @@ class Meter:
         for reads, totals in self._pending.items():
             usage = self._on(self._name_of(reads.placement), reads.phase)
             active, v2 = totals.by_line(reads.lines)
-            usage.n_active += int((active * _tiles_of(reads.placement, reads.transposed)).sum())
-            g = reads.conductance(reads.placement).double().sum(-2 if reads.transposed else -1)
-            usage.v2g += float((v2 * g).sum())
+            usage.n_active += int((active * _tile_lines(reads.placement, reads.transposed).by_driver).sum())
+            usage.v2g += float((v2 * reads.conductance(reads.placement, reads.transposed)).sum())
         self._pending.clear()
 
     def _name_of(self, placement: Placement) -> str:
@@ -170,11 +171,31 @@ class Meter:
         return self._owner[cells.reshape(-1) % n_cells]
 
 
-def _tiles_of(placement: Placement, transposed: bool) -> torch.Tensor:
-    """`(n_in,)`, or `(n_out,)` where `transposed`: how many tile lines the drivers of each input or output hold."""
+class _TileLines(NamedTuple):
+    """Lines of a placement's tiles: driven, sensed, and `(n_in,)` or `(n_out,)` how many each driver holds."""
+
+    n_driven: int
+    n_sensed: int
+    by_driver: torch.Tensor
+
+
+_TILE_LINES: WeakKeyDictionary[Placement, dict[bool, _TileLines]] = WeakKeyDictionary()
+
+
+def _tile_lines(placement: Placement, transposed: bool) -> _TileLines:
+    """Counted once for each placement, which may have hundreds of tiles."""
+    known = _TILE_LINES.setdefault(placement, {})
+    if transposed not in known:
+        known[transposed] = _count_tile_lines(placement, transposed)
+    return known[transposed]
+
+
+def _count_tile_lines(placement: Placement, transposed: bool) -> _TileLines:
     gain, n = (placement.col_gain, placement.n_out) if transposed else (placement.row_gain, placement.n_in)
     lines = torch.zeros(n * len(gain), dtype=torch.int64)
+    n_sensed = 0
     for tile in placement.tiles:
         first, length = (tile.col_line, tile.cols) if transposed else (tile.row_line, tile.rows)
         lines[first : first + length] += 1
-    return lines.view(n, -1).sum(-1)
+        n_sensed += tile.rows if transposed else tile.cols
+    return _TileLines(int(lines.sum()), n_sensed, lines.view(n, -1).sum(-1))

@@ -8,6 +8,7 @@ import torch
 
 from memweave.arrays.placement import Placement, Tile
 from memweave.arrays.wires import Wires, solve_nonlinear
+from memweave.base import NormalStream
 
 # Cells whose operating points are sought at a time.
 CELLS_AT_ONCE = 2**20
@@ -34,7 +35,7 @@ class NonlinearRead:
         rows, cols: of an array.
         wires: resistances around the cells.
         r_on: Ohm, in series with each cell.
-        generator: of read noise.
+        noise: of reads.
     """
 
     law_of: Callable[[int], ArrayLaw]
@@ -42,7 +43,7 @@ class NonlinearRead:
     cols: int
     wires: Wires
     r_on: float
-    generator: torch.Generator
+    noise: NormalStream
 
     def tile(self, tile: Tile, v_line: torch.Tensor) -> torch.Tensor:
         """Voltages of a tile's lines, `(chips, n, tile.rows)` V, to the currents of its columns, A.
@@ -61,7 +62,7 @@ class NonlinearRead:
             i_col = i_cell.sum(-2)
             if law.relative_variance is not None:
                 sigma = (i_cell.square() * law.relative_variance).sum(-2).sqrt()
-                i_col += sigma * torch.empty_like(sigma).normal_(generator=self.generator)
+                i_col += sigma * self.noise.like(sigma)
             i_tile[:, part] = i_col[..., tile.col : tile.col + tile.cols].to(i_tile.dtype)
         return i_tile
 

@@ -19,11 +19,13 @@ from memweave.arrays.metering import Meter
 from memweave.arrays.nonlinear_read import ArrayLaw, NonlinearRead
 from memweave.arrays.placement import Placement
 from memweave.arrays.product import noisy_product
+from memweave.arrays.scale import IN_SI, ReadScale
 from memweave.arrays.tile_currents import TilesOf, linear_tiles, nonlinear_tiles
 from memweave.arrays.windows import Walk
 from memweave.arrays.wires import Wires
 from memweave.arrays.wiring import Wiring
 from memweave.base import (
+    NormalStream,
     OutOfRangeError,
     check_integer,
     check_non_negative,
@@ -98,12 +100,13 @@ class SimulatedArray:
         self.meters: list[Meter] = []
         self._pulses = generator(seed, "array", "pulses")
         self._time = generator(seed, "array", "time")
-        self._reads = generator(seed, "array", "reads")
+        self._reads = NormalStream(seed, "array", "reads")
         fabrication = generator(seed, "array", "fabrication")
         n_cells = self.n_chips * n_arrays * rows * cols
         self._state = device.init_state((n_cells,), generator=fabrication, dtype=dtype)
         self._everywhere: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self._last_pulsed: tuple[torch.Tensor, int, Any] | None = None
+        self._driven_by: WeakKeyDictionary[Placement, dict[bool, torch.Tensor]] = WeakKeyDictionary()
         self._folded: WeakKeyDictionary[Placement, FoldedMatrix] = WeakKeyDictionary()
         self._converted: WeakKeyDictionary[Placement, ConvertedMatrix] = WeakKeyDictionary()
         self._ranges: dict[tuple[int, int, int], float] = {}
@@ -146,53 +149,63 @@ class SimulatedArray:
 
     @property
     def homogeneous(self) -> bool:
-        """Whether a read of k times the voltages gives k times the currents, noise included, and nobody counts volts.
+        """Whether a read of k times the voltages gives k times the currents, noise included.
 
-        True for linear cells without converters and meters: the spread of a read's noise is proportional to the
-        voltages too.
+        True for linear cells without converters: the spread of a read's noise is proportional to the voltages too.
         """
-        return self.dac is None and self.adc is None and not self._nonlinear and not self.meters
+        return self.dac is None and self.adc is None and not self._nonlinear
+
+    @property
+    def metered(self) -> bool:
+        """Whether somebody counts volts."""
+        return bool(self.meters)
 
     def cells(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` int64."""
         first = torch.arange(self.n_chips).view(*self.chips, 1, 1) * self._cells_a_chip
         return placement.cells + first
 
-    def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A."""
+    def read(self, v_row: torch.Tensor, placement: Placement, scale: ReadScale = IN_SI) -> torch.Tensor:
+        """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A; numbers to numbers by a `scale`, if homogeneous."""
         check_shape("v_row", v_row, (*self.chips, None, placement.n_in))
+        self._check_scale(scale)
         if self.dac is not None:
             v_row = self.dac.convert(v_row)
-        drive = Drive.of_vectors(v_row, v_max=self._unsigned)
+        drive = Drive.of_vectors(v_row, v_per_x=scale.v_per_x)
         self._count(drive, placement, n_intervals=1 if self.dac is None else self.dac.n_planes)
-        return self._read_rows(v_row, placement)
+        i_out = self._read_rows(v_row, placement)
+        return i_out if scale is IN_SI else i_out.mul_(1 / scale.s_per_w)
 
-    def read_windows(self, v: torch.Tensor, walk: Walk, placement: Placement) -> torch.Tensor:
+    def read_windows(self, v: torch.Tensor, walk: Walk, placement: Placement, scale: ReadScale = IN_SI) -> torch.Tensor:
         """`read` of every patch of images, `(*chips, batch, H, W, C)` V to `(*chips, batch, out H, out W, n_out)` A.
 
         Args:
             v: the images as voltages.
             walk: which patches; what is padded is at 0 V.
             placement: of a matrix with C * kh * kw inputs, channel by channel.
+            scale: of numbers in place of volts and amperes, if homogeneous.
         """
+        self._check_scale(scale)
         if self.dac is not None:
             v = self.dac.convert(v)
-        drive = Drive.of_windows(v, walk, v_max=self._unsigned)
+        drive = Drive.of_windows(v, walk, v_per_x=scale.v_per_x)
         self._count(drive, placement, n_intervals=1 if self.dac is None else self.dac.n_planes)
         if self.adc is not None or self._nonlinear:
             return by_rows(v, walk, lambda rows: self._read_rows(rows, placement))
         g, variance = self._fold(placement)
-        return noisy_convolution(v, g, variance, walk, generator=self._reads, square=self._square)
+        if scale is not IN_SI:  # the matrix is the smallest of what could be scaled
+            g = g / scale.s_per_w
+            variance = None if variance is None else variance / scale.s_per_w**2
+        return noisy_convolution(v, g, variance, walk, noise=self._reads, square=self._square)
 
-    @property
-    def _unsigned(self) -> float | None:
-        """V, of row converters that drive nothing below zero."""
-        return None if self.dac is None or self.dac.signed else self.dac.v_max
+    def _check_scale(self, scale: ReadScale) -> None:
+        if scale is not IN_SI and not self.homogeneous:
+            raise OutOfRangeError("`scale` must be that of SI for an array that is not homogeneous: read volts")
 
     def _count(self, drive: Drive, placement: Placement, *, n_intervals: int = 1, transposed: bool = False) -> None:
         self.activity.n_reads += drive.n_vectors * len(placement.tiles) * n_intervals
         for meter in self.meters:
-            meter.saw_read(placement, drive, self.v_read, self._crossings, transposed=transposed)
+            meter.saw_read(placement, drive, self.v_read, self._driven, transposed=transposed)
 
     def _read_rows(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """Voltages as they are on the rows, `(*chips, batch, n_in)` V, to `(*chips, batch, n_out)` A."""
@@ -201,7 +214,7 @@ class SimulatedArray:
         if self._nonlinear:
             return self._read_nonlinear(v_row, placement)
         g, variance = self._fold(placement)
-        return noisy_product(v_row, g, variance, generator=self._reads, square=self._square)
+        return noisy_product(v_row, g, variance, noise=self._reads, square=self._square)
 
     def _square(self, v: torch.Tensor) -> torch.Tensor:
         """What the variance of a cell is multiplied by in a read of voltages `v` V, V^2."""
@@ -218,7 +231,7 @@ class SimulatedArray:
             raise OutOfRangeError("`read_transposed` needs an array of linear cells without an ADC at its columns")
         g, variance = self._fold(placement)
         self._count(Drive.of_vectors(v_col), placement, transposed=True)
-        return noisy_product(v_col, g.mT, None if variance is None else variance.mT, generator=self._reads)
+        return noisy_product(v_col, g.mT, None if variance is None else variance.mT, noise=self._reads)
 
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
         """S, the shape of `cells`."""
@@ -232,7 +245,7 @@ class SimulatedArray:
             seen = self._wiring.effective(at).to(g.dtype) if by_read else self._wiring.alone(at, g)
             g, sigma = seen, None if sigma is None else sigma * self._wiring.noise_share(at, g, seen)
         if sigma is not None:
-            g = torch.addcmul(g, sigma, torch.empty_like(g).normal_(generator=self._reads))
+            g = torch.addcmul(g, sigma, self._reads.like(g))
         return g.view(cells.shape)
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
@@ -284,6 +297,7 @@ class SimulatedArray:
         )
         self._last_pulsed = cells, cells._version, after
         self._everywhere = None
+        self._driven_by.clear()
         self._converted.clear()
         if self._wiring is None:
             for folded in self._folded.values():
@@ -354,7 +368,7 @@ class SimulatedArray:
             )
         peak = None if self._peaks is None else self._peaks.setdefault(_corner(placement), [])
         v = v_row.view(self.n_chips, *v_row.shape[-2:]) if not self.chips else v_row
-        i_out = self._converted[placement].read(v, generator=self._reads, peak=peak)
+        i_out = self._converted[placement].read(v, noise=self._reads, peak=peak)
         return i_out.view(*v_row.shape[:-1], -1) if not self.chips else i_out
 
     def _tiles_of(self, placement: Placement) -> TilesOf:
@@ -385,7 +399,7 @@ class SimulatedArray:
             cols=self.cols,
             wires=wiring.wires if wiring else Wires(r_row=0.0, r_col=0.0),
             r_on=wiring.access.r_on if wiring else 0.0,
-            generator=self._reads,
+            noise=self._reads,
         )
 
     def _array_law(self, index: int) -> ArrayLaw:
@@ -403,6 +417,7 @@ class SimulatedArray:
     def _forget(self) -> None:
         """All cells may have changed."""
         self._everywhere = self._last_pulsed = None
+        self._driven_by.clear()
         self._folded.clear()
         self._converted.clear()
         if self._wiring is not None:
@@ -414,10 +429,14 @@ class SimulatedArray:
             self._folded[placement] = FoldedMatrix(placement, self.cells(placement))
         return self._folded[placement].matrix(self._seen_at)
 
-    def _crossings(self, placement: Placement) -> torch.Tensor:
-        """`(*chips, n_in, n_out)` S: all cells of a crossing together, whatever their sign; what the drivers feed."""
-        g, _ = self._conductance_at(self.cells(placement))
-        return placement.by_weight(g).sum(dim=(-3, -1))
+    def _driven(self, placement: Placement, transposed: bool) -> torch.Tensor:
+        """What drivers feed, `(*chips, n_in)` S, or `(*chips, n_out)`: all cells on their lines, whatever the sign."""
+        known = self._driven_by.setdefault(placement, {})
+        if transposed not in known:
+            g = self._conductance_at(self.cells(placement))[0].double()
+            n = placement.n_out if transposed else placement.n_in
+            known[transposed] = g.sum(-2 if transposed else -1).unflatten(-1, (n, -1)).sum(-1)
+        return known[transposed]
 
     def _seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What a read sees of the addressed cells, wires included, and the standard deviation of a read of each."""
@@ -489,7 +508,7 @@ class SimulatedArray:
             }
         self._forget()
 
-    def _streams(self) -> dict[str, torch.Generator]:
+    def _streams(self) -> dict[str, torch.Generator | NormalStream]:
         return {"pulses": self._pulses, "time": self._time, "reads": self._reads}
 
 

@@ -6,12 +6,13 @@ from typing import Protocol
 import torch
 
 from memweave.arrays.placement import Placement, Tile
+from memweave.base import NormalStream
 
 
 class TileCurrents(Protocol):
     """Stacked tiles: T tiles of a placement with L sensed lines each, and as many inputs, k, as the largest has."""
 
-    def __call__(self, drive: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, drive: torch.Tensor, *, noise: NormalStream) -> torch.Tensor:
         """Drives `(chips * T, k, n)` to currents with their read noise, `(chips * T, L, n)` in converter steps."""
         ...
 
@@ -64,11 +65,10 @@ class _Linear:
     def __init__(self, g: torch.Tensor, variance: torch.Tensor | None) -> None:
         self._g, self._variance = g, variance
 
-    def __call__(self, drive: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, drive: torch.Tensor, *, noise: NormalStream) -> torch.Tensor:
         current = torch.bmm(self._g, drive)
         if self._variance is not None:
-            sigma = torch.bmm(self._variance, drive.square()).sqrt_()
-            current.addcmul_(sigma, torch.empty_like(sigma).normal_(generator=generator))
+            noise.add_(current, torch.bmm(self._variance, drive.square()))
         return current
 
 
@@ -100,7 +100,7 @@ class _Nonlinear:
         self._tiles, self._spans = tiles, spans
         self._steps, self._drive, self._analogue = steps, drive, analogue
 
-    def __call__(self, drive: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, drive: torch.Tensor, *, noise: NormalStream) -> torch.Tensor:
         chips, n_tiles, n_lines, _ = self._steps.shape
         by_tile = drive.unflatten(0, (chips, n_tiles)) * self._drive
         currents = drive.new_empty(chips, n_tiles, n_lines, drive.shape[-1])

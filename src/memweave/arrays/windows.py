@@ -66,10 +66,17 @@ class Walk:
     def line_sums(self, images: torch.Tensor) -> torch.Tensor:
         """Sums over all patches of images `(..., H, W, C)`, line by line as in `lines`: `(..., C * kh * kw)`."""
         *outer, height, width, channels = images.shape
-        sums = images.new_zeros(*outer, channels, *self.kernel_size)
-        for i, j, _, at_image in self._taps((height, width)):
-            sums[..., i, j] = images[..., *at_image, :].sum((-3, -2))
-        return sums.flatten(-3)
+        rows, cols = self._meetings((height, width))
+        # Image rows first, then columns: a pixel is added up kh times, not kh x kw.
+        by_row = images.new_zeros(*outer, len(rows), width, channels)
+        for i, met in enumerate(rows):
+            if met is not None:
+                by_row[..., i, :, :] = images[..., met[1], :, :].sum(-3)
+        sums = images.new_zeros(*outer, *self.kernel_size, channels)
+        for j, met in enumerate(cols):
+            if met is not None:
+                sums[..., j, :] = by_row[..., met[1], :].sum(-2)
+        return sums.movedim(-1, -3).flatten(-3)
 
     def collect(self, products: torch.Tensor) -> torch.Tensor:
         """Sum the products of every pixel with every tap where they belong.
@@ -138,14 +145,23 @@ class Walk:
 
     def _taps(self, size: Sequence[int]) -> Iterator[tuple[int, int, tuple[slice, slice], tuple[slice, slice]]]:
         """(i, j, outputs, pixels): which outputs a tap has a part in, and the pixels that it takes there."""
-        left, _, top, _ = self.padding
-        out = self.out_size(size)
-        for i in range(self.kernel_size[0]):
-            rows = _meeting(i * self.dilation[0] - top, self.stride[0], out[0], size[0])
-            for j in range(self.kernel_size[1]):
-                cols = _meeting(j * self.dilation[1] - left, self.stride[1], out[1], size[1])
+        all_rows, all_cols = self._meetings(size)
+        for i, rows in enumerate(all_rows):
+            for j, cols in enumerate(all_cols):
                 if rows is not None and cols is not None:
                     yield i, j, (rows[0], cols[0]), (rows[1], cols[1])
+
+    def _meetings(self, size: Sequence[int]) -> tuple[list[tuple[slice, slice] | None], ...]:
+        """For each row of the kernel, and for each of its columns: outputs and pixels that meet there, if any."""
+        left, _, top, _ = self.padding
+        before, out = (top, left), self.out_size(size)
+        return tuple(
+            [
+                _meeting(tap * self.dilation[d] - before[d], self.stride[d], out[d], size[d])
+                for tap in range(self.kernel_size[d])
+            ]
+            for d in (0, 1)
+        )
 
 
 def _copy_shifted(out: torch.Tensor, source: torch.Tensor, dy: int, dx: int) -> None:

@@ -17,6 +17,8 @@ from memweave.base.errors import (
     ShapeError,
     UnplaceableLayerError,
 )
+from memweave.base.extras import has_numba
+from memweave.base.normals import NormalStream
 from memweave.base.rng import generator, stream_seed
 from memweave.base.state import flatten_state, map_state, unflatten_state
 
@@ -25,6 +27,7 @@ __all__ = [
     "ConvergenceError",
     "DataError",
     "MemweaveError",
+    "NormalStream",
     "OutOfRangeError",
     "ShapeError",
     "UnplaceableLayerError",
@@ -35,6 +38,7 @@ __all__ = [
     "check_shape",
     "flatten_state",
     "generator",
+    "has_numba",
     "keep_freed_buffers",
     "map_state",
     "stream_seed",

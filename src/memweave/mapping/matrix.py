@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from memweave.arrays import ReadScale, read_vectors
 from memweave.base import check_shape
 from memweave.mapping.chip import Chip, Corner
 from memweave.mapping.protocol import WeightMapping
@@ -76,17 +77,24 @@ class Matrix:
         return self.chip.array.readout(self.cells)
 
     @property
-    def scale_free(self) -> bool:
-        """Whether no result depends on the scale from numbers to volts, so that the scaling need not be asked.
+    def read_scale(self) -> ReadScale | None:
+        """The scale of reads by numbers, where no result depends on it; None where numbers must become volts.
 
-        So it is where the array's reads are homogeneous and the scaling only multiplies.
+        It need not be applied where the array's reads are homogeneous and the scaling only multiplies; where somebody
+        counts volts, it must be known as well.
         """
-        return getattr(self.scaling, "proportional", False) and getattr(self.chip.array, "homogeneous", False)
+        factor_of, array = getattr(self.scaling, "v_per_x", None), self.chip.array
+        if factor_of is None or not getattr(array, "homogeneous", False):
+            return None
+        v_per_x: float | None = factor_of(array.v_read)
+        if v_per_x is None:
+            return None if getattr(array, "metered", True) else ReadScale(a_per_y=self.g_per_w)
+        return ReadScale(v_per_x=v_per_x, a_per_y=v_per_x * self.g_per_w)
 
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T` on the array: `(*chips, batch, in)` to `(*chips, batch, out)`."""
-        if self.scale_free:
-            return self.chip.array.read(x, self.placement) / self.g_per_w
+        if (scale := self.read_scale) is not None:
+            return read_vectors(self.chip.array, x, self.placement, scale)
         v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
         return self.chip.array.read(v_row, self.placement) / (v_per_x * self.g_per_w)
 

@@ -10,8 +10,8 @@ from memweave.base import check_fraction, check_positive
 class InputScaling(Protocol):
     """Rule that gives the voltage of a number.
 
-    A rule that never cuts a voltage may have an attribute `proportional` that is True: arrays that cannot tell at
-    which scale they are read are then spared the scaling.
+    A rule that only multiplies may say so by a method `v_per_x(v_read)`: the factor, V per unit, where all numbers have
+    the same, or None. Arrays that cannot tell at which scale they are read are then spared the scaling.
     """
 
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
@@ -26,7 +26,8 @@ class PerSampleScaling:
     vector.
     """
 
-    proportional = True
+    def v_per_x(self, v_read: float) -> None:
+        """None: each vector has its own."""
 
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
         """Voltages and V per unit of each vector."""
@@ -42,8 +43,6 @@ class FixedScaling:
         x_max: the number at full scale, > 0; set by hand or by `calibrate`.
     """
 
-    proportional = True
-
     def __init__(self, x_max: float = 1.0) -> None:
         check_positive("x_max", x_max)
         self.x_max = x_max
@@ -57,5 +56,9 @@ class FixedScaling:
 
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
         """Voltages and V per unit."""
-        v_per_x = v_read / self.x_max
+        v_per_x = self.v_per_x(v_read)
         return x * v_per_x, v_per_x
+
+    def v_per_x(self, v_read: float) -> float:
+        """V per unit, of all numbers."""
+        return v_read / self.x_max

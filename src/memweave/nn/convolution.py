@@ -37,22 +37,13 @@ class _ArrayConvolution(torch.autograd.Function):
 
 def _read(x: torch.Tensor, matrix: Matrix, walk: Walk) -> torch.Tensor:
     """Images to what the array makes of them, channels-last."""
-
-    def read(v: torch.Tensor) -> torch.Tensor:
-        return read_windows(matrix.chip.array, v, walk, matrix.placement)
-
-    if matrix.scale_free:  # then the smaller side of the product is scaled
-        more_out_than_in = matrix.shape[0] > x.shape[-1]
-        return read(_scaled(x, 1 / matrix.g_per_w)) if more_out_than_in else _divided(read(x), matrix.g_per_w)
-    v, v_per_x = matrix.scaling.to_voltage(x.flatten(-3), matrix.chip.array.v_read)
+    array, place = matrix.chip.array, matrix.placement
+    if (scale := matrix.read_scale) is not None:
+        return read_windows(array, x, walk, place, scale)
+    v, v_per_x = matrix.scaling.to_voltage(x.flatten(-3), array.v_read)
     a_per_y = v_per_x * matrix.g_per_w
     per_image = a_per_y[..., None, None] if isinstance(a_per_y, torch.Tensor) else a_per_y
-    return _divided(read(v.view(x.shape)), per_image)
-
-
-def _scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
-    """A product that is worked out once where all chips have the same images."""
-    return (x[:1] * factor).expand_as(x) if x.stride(0) == 0 else x * factor
+    return _divided(read_windows(array, v.view(x.shape), walk, place), per_image)
 
 
 def _divided(current: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:

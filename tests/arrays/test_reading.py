@@ -7,7 +7,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memweave.arrays import ADC, DAC, Meter, Placement, SimulatedArray, Walk, convolution, read_windows
+from memweave.arrays import (
+    ADC,
+    DAC,
+    Meter,
+    Placement,
+    ReadScale,
+    SimulatedArray,
+    Walk,
+    convolution,
+    read_vectors,
+    read_windows,
+)
 from memweave.base import generator
 from memweave.devices import LinearCell, Pulse, WithReadNoise
 from memweave.mapping import Chip
@@ -142,3 +153,40 @@ def test_a_meter_counts_the_patches_of_images(chips, bits, kernel, stride, dilat
 def test_an_empty_batch():
     array, place = bench(CHANNELS * 4, 3, device=NOISY)
     assert read_windows(array, images(0), Walk(kernel_size=(2, 2)), place).shape == (0, 6, 7, 3)
+
+
+@pytest.mark.parametrize("device", [LAW, NOISY])
+@pytest.mark.parametrize("n_out", [2, 6])
+@pytest.mark.parametrize("chips", [(), (1,), (3,)])
+def test_reads_by_numbers_are_reads_by_volts(chips, n_out, device):
+    """With the same numbers drawn: the noise has the scale too."""
+    walk, scale = Walk(kernel_size=(2, 3), padding=(1, 1, 0, 1)), ReadScale(v_per_x=0.05, a_per_y=3e-7)
+    v = images(*chips, 3)
+    results = []
+    for numbers in (False, True):
+        array, place = bench(CHANNELS * 6, n_out, chips=chips, device=device)
+        rows = walk.lines(v).mT
+        if numbers:
+            by_images = read_windows(array, v / scale.v_per_x, walk, place, scale) * scale.a_per_y
+            by_rows = read_vectors(array, rows / scale.v_per_x, place, scale) * scale.a_per_y
+        else:
+            by_images, by_rows = read_windows(array, v, walk, place), array.read(rows, place)
+        results.append((by_images, by_rows))
+    for volts, by_numbers in zip(*results, strict=True):
+        assert_close(by_numbers, volts, rtol=1e-9, scale=1e-6)
+    assert scale.s_per_w == 3e-7 / 0.05
+
+
+def test_an_array_that_takes_volts_is_read_by_numbers():
+    """Numbers as volts, then divided by what a 1 in the matrix is."""
+    array, place = bench(CHANNELS * 4, 3)
+    scale, v = ReadScale(v_per_x=0.05, a_per_y=3e-7), images(2)
+    walk = Walk(kernel_size=(2, 2))
+    assert_close(
+        read_windows(Bench(array), v, walk, place, scale),
+        read_windows(array, v, walk, place, scale),
+        rtol=1e-9,
+        scale=1.0,
+    )
+    rows = walk.lines(v).mT
+    assert_close(read_vectors(Bench(array), rows, place, scale), array.read(rows, place, scale), rtol=1e-9, scale=1.0)

@@ -1,0 +1,132 @@
+"""Standard normal numbers for the noise of reads, where drawing them one by one would cost more than the read.
+
+A 16-bit number from a bit generator picks one of 2^16 equally probable cells of the normal distribution, and stands
+for the mean of its cell. In the two outermost cells, where the distribution is wide, the number is drawn anew from the
+exact tail. So the distribution function is that of a normal one to 2^-16 everywhere and exact beyond 4.17 standard
+deviations; single numbers repeat. torch draws serially, three to four times as slowly (`benchmarks/normals.py`).
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from memweave.base.errors import OutOfRangeError
+from memweave.base.extras import has_numba
+from memweave.base.rng import stream_seed
+
+N_CELLS = 2**16
+# Numbers at a time: what is worked on stays in a core's cache.
+_AT_ONCE = 2**16
+# Fewer numbers than this are not worth loading Numba for.
+_WORTH_COMPILING = 2**12
+
+Kernel = Callable[[NDArray[Any], NDArray[Any], NDArray[np.uint16], NDArray[Any]], NDArray[np.int64]]
+
+
+class NormalStream:
+    """Independent numbers from N(0, 1), the stream `names` under `seed`.
+
+    Equal seeds and names give equal numbers in equal calls; as with torch's generators, how numbers are split over
+    calls matters.
+    """
+
+    def __init__(self, seed: int, *names: str | int) -> None:
+        self._bits = np.random.SFC64(stream_seed(seed, *names))
+
+    def like(self, x: torch.Tensor) -> torch.Tensor:
+        """New numbers, contiguous, of the shape and type of `x`."""
+        return self.fill_(torch.empty(x.shape, dtype=x.dtype))
+
+    def fill_(self, out: torch.Tensor) -> torch.Tensor:
+        """Put new numbers into `out`, which must be contiguous and of a floating type, and return it."""
+        table = _cell_means(out.dtype)
+        for part in out.view(-1).split(_AT_ONCE):
+            cells = self._cells(part.numel())
+            torch.index_select(table, 0, torch.from_numpy(cells.astype(np.int32)), out=part)
+            outermost = np.flatnonzero(cells + np.uint16(1) <= 1)  # the highest cell plus one wraps to 0
+            part.numpy()[outermost] = self._tails(cells[outermost] == 0)
+        return out
+
+    def add_(self, out: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+        """Add to `out` a new number from N(0, variance) for each value, and return it.
+
+        Both must be contiguous and of one floating type; `variance` is used up. With Numba (`memweave[fast]`) in one
+        pass, two to three times as fast; the numbers are the same.
+        """
+        plain = out.numel() < _WORTH_COMPILING or out.requires_grad or variance.requires_grad
+        kernel = None if plain else _kernel()
+        for part, spread in zip(out.view(-1).split(_AT_ONCE), variance.view(-1).split(_AT_ONCE), strict=True):
+            if kernel is None:
+                part.addcmul_(spread.sqrt_(), self.like(part))
+            else:
+                self._add_compiled(kernel, part.numpy(), spread.numpy())
+        return out
+
+    def _add_compiled(self, kernel: Kernel, out: NDArray[Any], variance: NDArray[Any]) -> None:
+        cells = self._cells(len(out))
+        table = _cell_means(torch.float32 if out.dtype == np.float32 else torch.float64).numpy()
+        outermost = kernel(out, variance, cells, table)
+        if len(outermost):
+            out[outermost] += np.sqrt(variance[outermost]) * self._tails(cells[outermost] == 0)
+
+    def _cells(self, n: int) -> NDArray[np.uint16]:
+        words: NDArray[np.uint64] = self._bits.random_raw(-(-n // 4))
+        return words.view(np.uint16)[:n]
+
+    def _tails(self, low: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """A number from the lowest cell where `low`, from the highest elsewhere."""
+        uniform = ((self._bits.random_raw(len(low)) >> np.uint64(11)) + 0.5) * 2.0**-53
+        z: NDArray[np.float64] = ndtri(uniform / N_CELLS)
+        return np.where(low, z, -z)
+
+    def get_state(self) -> torch.Tensor:
+        """All that the stream's future depends on, (4,) int64."""
+        state: NDArray[np.uint64] = self._bits.state["state"]["state"]
+        return torch.from_numpy(state.view(np.int64).copy())
+
+    def set_state(self, state: torch.Tensor) -> None:
+        """Go on from where `get_state` was called.
+
+        Raises:
+            OutOfRangeError: `state` is none of a normal stream.
+        """
+        if state.dtype != torch.int64 or state.shape != (4,):
+            raise OutOfRangeError(
+                f"`state` must be the (4,) int64 of a normal stream, but is {tuple(state.shape)} {state.dtype}"
+            )
+        words = state.numpy().view(np.uint64).copy()
+        self._bits.state = {
+            "bit_generator": "SFC64",
+            "state": {"state": words},
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+
+
+@cache
+def _cell_means(dtype: torch.dtype) -> torch.Tensor:
+    """`(N_CELLS,)`: mean of a standard normal number in each cell, lowest first.
+
+    N_CELLS times the difference of the density at the cell's borders; the upper half mirrors the lower, so that the
+    mean of all is zero to the last bit.
+    """
+    borders = torch.special.ndtri(torch.arange(N_CELLS // 2 + 1, dtype=torch.float64) / N_CELLS)
+    density = torch.exp(-borders.square() / 2) / (2 * torch.pi) ** 0.5
+    lower = -N_CELLS * density.diff()
+    return torch.cat([lower, -lower.flip(0)]).to(dtype)
+
+
+@cache
+def _kernel() -> Kernel | None:
+    """`add_normals`, where Numba is installed."""
+    if not has_numba():
+        return None
+    from memweave.base.compiled_normals import add_normals
+
+    kernel: Kernel = add_normals
+    return kernel
