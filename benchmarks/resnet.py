@@ -2,11 +2,11 @@
 
     python benchmarks/resnet.py [N_LAYERS] [N_IMAGES]
 
-Weights are random and written in one step: neither accuracy nor programming is timed. The best of some rounds counts.
+Weights are random and written in one step: neither accuracy nor programming is timed.
 """
 
 import json
-import math
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -20,46 +20,42 @@ from memweave.papers.yao2020.network import FiveLayerCNN
 from memweave.papers.yao2020.resnet import ResNet
 from memweave.programming import BlindWrite
 
-ROUNDS = 10
-# Batches on one bill, as a test set is run.
-N_BATCHES = 10
+ROUNDS = 20
 
 
-def best(*calls: Callable[[], object]) -> list[float]:
-    """Processor time of the fastest round of each call, s; the calls take turns."""
-    times = [[math.inf] for _ in calls]
-    for _ in range(ROUNDS):
-        for call, found in zip(calls, times, strict=True):
-            start = time.process_time()
-            call()
-            found.append(time.process_time() - start)
-    return [min(found) for found in times]
+def spent(call: Callable[[], object]) -> float:
+    """Processor time of a call, s."""
+    start = time.process_time()
+    call()
+    return time.process_time() - start
 
 
-def repeated(n: int, net: torch.nn.Module, x: torch.Tensor) -> Callable[[], object]:
-    """As many batches of images, as a test set is run."""
-    return lambda: [net(x) for _ in range(n)]
+def in_turn(*calls: Callable[[], object]) -> list[list[float]]:
+    """Times of each call in rounds in which all take turns; the first round, which warms up, left out."""
+    rounds = [[spent(call) for call in calls] for _ in range(1 + ROUNDS)][1:]
+    return [list(times) for times in zip(*rounds, strict=True)]
 
 
-def billed(n: int, net: mw.nn.Deployed, x: torch.Tensor) -> Callable[[], object]:
-    """The same with an open bill, the bill's own work included."""
+def over(times: list[float], others: list[float]) -> float:
+    """Median ratio of neighbours: the load of a machine changes more slowly than calls take turns."""
+    return statistics.median(time / other for time, other in zip(times, others, strict=True))
 
-    def call() -> object:
+
+def bill_over_none(net: mw.nn.Deployed, x: torch.Tensor) -> dict[str, object]:
+    """What counting adds to a batch, and what it takes to open a bill, settle it and close it, in batches."""
+
+    def billed(*batches: torch.Tensor) -> None:
         with ledger(net) as bill:
-            repeated(n, net, x)()
-            return bill.usage
+            for batch in batches:
+                net(batch)
+            bill.usage  # noqa: B018  settles
 
-    return call
-
-
-def overhead(net: mw.nn.Deployed, x: torch.Tensor, n: int) -> dict[str, object]:
-    """What a bill adds: one for each batch, and one for `n` of them."""
-    silent, each = best(repeated(1, net, x), billed(1, net, x))
-    silent_n, all_n = best(repeated(n, net, x), billed(n, net, x))
+    one, one_billed, two_billed = in_turn(lambda: net(x), lambda: billed(x), lambda: billed(x, x))
+    batch = [second - first for second, first in zip(two_billed, one_billed, strict=True)]
     return {
-        "on a chip, s": silent,
-        "a bill each batch over none": each / silent - 1,
-        f"a bill for {n} batches over none": all_n / silent_n - 1,
+        "on a chip, s": statistics.median(one),
+        "counting, of a batch": over(batch, one) - 1,
+        "a bill, of a batch": over(one_billed, batch) - 1,
     }
 
 
@@ -78,12 +74,12 @@ def resnet(n_layers: int, n_images: int) -> dict[str, object]:
     model = ResNet(n_layers).eval()
     x = torch.randn(n_images, 3, 32, 32)
     net = on_chip(model)
-    plain, deployed = best(repeated(1, model, x), repeated(1, net, x))
+    plain, deployed = in_turn(lambda: model(x), lambda: net(x))
     return {
         "what": f"ResNet-{n_layers}, {n_images} images",
-        "plain, s": plain,
-        "ratio": deployed / plain,
-        **overhead(net, x, N_BATCHES),
+        "plain, s": statistics.median(plain),
+        "over plain": over(deployed, plain),
+        **bill_over_none(net, x),
     }
 
 
@@ -94,7 +90,7 @@ def five_layers(n_images: int = 1_000) -> dict[str, object]:
     model = FiveLayerCNN()
     x = torch.rand(n_images, 1, 28, 28)
     net = system.transfer(model, system.chips(1, seed=0, device=mw.devices.yao2020(read_noise=0.01)), x[:10])
-    return {"what": f"five-layer CNN, {n_images} images", **overhead(net, x, N_BATCHES)}
+    return {"what": f"five-layer CNN, {n_images} images", **bill_over_none(net, x)}
 
 
 if __name__ == "__main__":
