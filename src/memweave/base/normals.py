@@ -3,7 +3,8 @@
 A 16-bit number from a bit generator picks one of 2^16 equally probable cells of the normal distribution, and stands
 for the mean of its cell. In the two outermost cells, where the distribution is wide, the number is drawn anew from the
 exact tail. So the distribution function is that of a normal one to 2^-16 everywhere and exact beyond 4.17 standard
-deviations; single numbers repeat. torch draws serially, three to four times as slowly (`benchmarks/normals.py`).
+deviations; single numbers repeat. Noise drawn and added so takes 0.4 times what torch's generator takes for it, with
+Numba, and 0.9 times without (`benchmarks/noise.py`).
 """
 
 from collections.abc import Callable, Sequence
