@@ -31,16 +31,16 @@ def test_one_cell_tells_no_spread() -> None:
 
 
 def test_intervals_of_spread_and_mean_cover_what_they_say() -> None:
-    """2,000 draws of six cells: 95 % within 3.3 standard errors of 0.5 %."""
-    chance, n, errors = np.random.default_rng(0), 2000, np.array([0.05, 0.1, 0.2, 0.05, 0.3, 0.1])
+    """1,000 draws of six cells: 95 % within 3.3 standard errors of 0.7 %."""
+    chance, n, errors = np.random.default_rng(0), 1000, np.array([0.05, 0.1, 0.06, 0.05, 0.12, 0.1])
     covered = np.zeros(2)
     for _ in range(n):
         found = population(chance.normal(1, 0.2, 6) + errors * chance.normal(size=6), errors)
         variance = found.spread.value**2 * float(np.sum(found.weights**2))
         mean = found.interval(found.mean, float(found.weights**2 @ errors**2) + variance)
         covered += [found.spread.low <= 0.2 <= found.spread.high, mean.low <= 1 <= mean.high]
-    assert abs(covered[0] / n - 0.95) < 0.016
-    assert 0.935 < covered[1] / n < 0.975
+    assert abs(covered[0] / n - 0.95) < 0.023
+    assert abs(covered[1] / n - 0.95) < 0.023
 
 
 @pytest.mark.parametrize("total", [1, 10, 200])

@@ -78,7 +78,7 @@ def load(path: str | Path) -> Device[Any]:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:
         raise DataError(f"`path` must be a device file, but {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -87,10 +87,12 @@ def load(path: str | Path) -> Device[Any]:
         raise DataError(f'{path} must be a device file, but has no `"format": "{FORMAT}"`')
     if content.get("version") != VERSION:
         raise DataError(f"{path}: `version` must be {VERSION}, but is {content.get('version')!r}")
-    law: Device[Any] = _read(content.get("law"), f"{path}: law")
-    if isinstance(law, _GATES):
-        raise DataError(f"{path}: law must be the law of a cell, but is a {type(law).__name__}")
+    law: Device[Any] = _argument("law", content.get("law"), f"{path}: law")
     return law
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}")
 
 
 def _written(part: Any) -> Any:
@@ -120,15 +122,19 @@ def _read(part: Any, where: str) -> Any:
         )
     if missing := [name for name, field in known.items() if name not in given and field.default is MISSING]:
         raise DataError(f"{where}: {kind.__name__} needs {', '.join(missing)}")
-    arguments = {name: _argument(part[name], f"{where}.{name}", name) for name in given}
+    arguments = {name: _argument(name, part[name], f"{where}.{name}") for name in given}
     try:
         return kind(**arguments)
     except (MemweaveError, TypeError) as error:
         raise DataError(f"{where}: {error}") from error
 
 
-def _argument(value: Any, where: str, name: str) -> Any:
+def _argument(name: str, value: Any, where: str) -> Any:
     """Laws and gate curves stand in objects; whatever else a law takes is a number, a word or a tuple of numbers."""
-    if name in ("law", "gate"):
-        return _read(value, where)
-    return tuple(value) if isinstance(value, list) else value
+    if name not in ("law", "gate"):
+        return tuple(value) if isinstance(value, list) else value
+    part = _read(value, where)
+    if isinstance(part, _GATES) != (name == "gate"):
+        wanted = "a gate curve" if name == "gate" else "the law of a cell"
+        raise DataError(f"{where} must be {wanted}, but is a {type(part).__name__}")
+    return part

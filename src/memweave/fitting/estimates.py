@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import splu
 
 from memweave.devices import Device, WithD2D, WithStuckCells
 from memweave.fitting.between_cells import Interval, Population, population, share
@@ -58,7 +57,7 @@ def fitted(family: Family, data: Usable) -> FittedLaw:
     best, free = _maximum(family, sample, cells)
     size = 1 / best.parameters.rho
     # Conditional on the law: what it is uncertain by is common to all cells and tells none from another.
-    error = size**2 / np.sqrt(best.information.diagonal()[:cells])
+    error = size**2 / np.sqrt(best.information.cells)
     across = population(size, error)
     parameters = {
         name: interval.scaled(data.g_max - data.g_min)
@@ -72,7 +71,7 @@ def fitted(family: Family, data: Usable) -> FittedLaw:
         d2d=d2d,
         factor=size / across.mean,
         factor_error=error / across.mean,
-        z=residuals(sample._replace(basis=sample.basis[:, free]), best.parameters),
+        z=residuals(sample, best.parameters),
         held_out=_held_out(family, data),
         n_parameters=family.n_parameters,
     )
@@ -82,11 +81,11 @@ def _maximum(family: Family, sample: Sample, cells: int) -> tuple[Maximum, Mask]
     """The maximum with coefficients of the signs that the law needs; those of the wrong sign are 0, and not free."""
     free = np.ones(len(family.coefficients), dtype=bool)
     while True:
-        best = maximise(sample._replace(basis=sample.basis[:, free]), cells=cells, classes=len(family.spreads))
-        wrong = best.parameters.beta * np.array(family.signs)[free] < 0
+        best = maximise(sample, cells=cells, classes=len(family.spreads), free=free)
+        wrong = best.parameters.beta * np.array(family.signs) < 0
         if not wrong.any():
             return best, free
-        free[np.flatnonzero(free)[wrong]] = False
+        free &= ~wrong
 
 
 def _parameters(family: Family, best: Maximum, free: Mask, size: Floats, across: Population) -> dict[str, Interval]:
@@ -94,24 +93,19 @@ def _parameters(family: Family, best: Maximum, free: Mask, size: Floats, across:
 
     Each is a number of the maximum times the mean size of the cells, which are a sample of all cells.
     """
-    _, w, beta_free = best.parameters
-    beta = np.zeros(len(free))
-    beta[free] = beta_free
+    _, w, beta = best.parameters
     relative = np.append(beta, 1 / w)
     value = relative * across.mean
 
-    n_free, n_spreads = len(beta_free), len(w)
     by_rho = -np.outer(relative, across.weights * size**2)
-    by_w = np.zeros((len(value), n_spreads - 1))
-    by_w[len(beta) + 1 :] = -across.mean * np.diag(1 / w[1:] ** 2)
-    by_beta = np.zeros((len(value), n_free))
-    by_beta[np.flatnonzero(free), np.arange(n_free)] = across.mean
+    by_beta = across.mean * np.eye(len(value), len(beta))[:, free]
+    by_w = -across.mean * np.diag(np.append(0 * beta, 1 / w**2))[:, len(beta) + 1 :]
     jacobian = np.hstack([by_rho, by_w, by_beta])
-    within = np.einsum("ij,ji->i", jacobian, splu(best.information).solve(jacobian.T))
+    within = np.einsum("ij,ji->i", jacobian, best.information.solve(jacobian.T))
     between = relative**2 * across.spread.value**2 * np.sum(across.weights**2)
 
     names = (*family.coefficients, *family.spreads)
-    known = np.append(free, np.ones(n_spreads, dtype=bool))
+    known = np.append(free, np.ones(len(w), dtype=bool))
     return {
         name: across.interval(*numbers) if is_known else Interval(0.0)
         for name, is_known, *numbers in zip(names, known, value.tolist(), (within + between).tolist(), strict=True)
@@ -138,7 +132,6 @@ def _held_out(family: Family, data: Usable) -> Floats:
         out = data.steps.fold == fold
         if not out.any():
             continue
-        best, free = _maximum(family, data.sample(family, ~out), len(data.working))
-        held = data.sample(family, out)
-        score[out] = log_likelihood(held._replace(basis=held.basis[:, free]), best.parameters)
+        best, _ = _maximum(family, data.sample(family, ~out), len(data.working))
+        score[out] = log_likelihood(data.sample(family, out), best.parameters)
     return score

@@ -30,8 +30,9 @@ class Family:
         name: of the law.
         coefficients: names of c, S.
         spreads: names of sigma, S.
-        basis: (x, polarity), both `(steps,)`, to b, `(steps, coefficients)`.
-        spread_class: (x, polarity) to the index of the spread, `(steps,)`.
+        basis: (x, polarity), both `(steps,)`, to b, `(steps, terms)`: those that are not 0 whatever x is.
+        coefficient: (x, polarity) to the indices of their c, `(steps, terms)`.
+        spread_class: (x, polarity) to the index of sigma, `(steps,)`.
         signs: of each coefficient: +1 and -1 where the law needs it; 0 where it may have either.
         build: (g_min, g_max, g_fresh, c, sigma), S, to the law.
     """
@@ -40,6 +41,7 @@ class Family:
     coefficients: tuple[str, ...]
     spreads: tuple[str, ...]
     basis: Callable[[Floats, Ints], Floats]
+    coefficient: Callable[[Floats, Ints], Ints]
     spread_class: Callable[[Floats, Ints], Ints]
     signs: tuple[int, ...]
     build: Callable[[float, float, float, list[float], list[float]], Device[Any]]
@@ -52,49 +54,54 @@ class Family:
 
 def _affine(
     name: str,
-    coefficients: Mapping[str, Callable[[Floats], Floats | float]],
+    up: Mapping[str, Callable[[Floats], Floats]],
+    down: Mapping[str, Callable[[Floats], Floats]],
     ends: Callable[..., tuple[tuple[float, float], tuple[float, float]]],
 ) -> Family:
-    """A family of `AffineCell`; coefficients that begin with "SET" act on SET steps, the others on RESET."""
-    polarities = [1 if title.startswith("SET") else -1 for title in coefficients]
+    """A family of `AffineCell`, by the terms of its SET and RESET steps, as many of each."""
+    n = len(up)
 
     def basis(x: Floats, polarity: Ints) -> Floats:
-        columns = [(polarity == p) * b(x) for p, b in zip(polarities, coefficients.values(), strict=True)]
-        return np.stack(columns, axis=1)
+        pairs = zip(up.values(), down.values(), strict=True)
+        return np.stack([np.where(polarity > 0, b_up(x), b_down(x)) for b_up, b_down in pairs], axis=1)
+
+    def coefficient(x: Floats, polarity: Ints) -> Ints:
+        return np.where(polarity < 0, n, 0)[:, None] + np.arange(n)
 
     def build(g_min: float, g_max: float, g_fresh: float, c: list[float], sigma: list[float]) -> AffineCell:
-        up, down = ends(*c)
-        return AffineCell(g_min=g_min, g_max=g_max, set_step=up, reset_step=down, sigma=sigma[0], g_fresh=g_fresh)
+        set_step, reset_step = ends(*c)
+        return AffineCell(
+            g_min=g_min, g_max=g_max, set_step=set_step, reset_step=reset_step, sigma=sigma[0], g_fresh=g_fresh
+        )
 
     return Family(
         name=name,
-        coefficients=tuple(coefficients),
+        coefficients=(*up, *down),
         spreads=("sigma",),
         basis=basis,
+        coefficient=coefficient,
         spread_class=lambda x, polarity: np.zeros_like(polarity),
-        signs=tuple(polarities),
+        signs=(1,) * n + (-1,) * n,
         build=build,
     )
 
 
 LINEAR = _affine(
     "linear",
-    {"SET step": lambda x: 1.0, "RESET step": lambda x: 1.0},
+    {"SET step": np.ones_like},
+    {"RESET step": np.ones_like},
     lambda up, down: ((up, up), (down, down)),
 )
 SOFT_BOUNDS = _affine(
     "soft-bounds",
-    {"SET step at g_min": lambda x: 1 - x, "RESET step at g_max": lambda x: x},
+    {"SET step at g_min": lambda x: 1 - x},
+    {"RESET step at g_max": lambda x: x},
     lambda up, down: ((up, 0.0), (0.0, down)),
 )
 EXPONENTIAL = _affine(
     "exponential",
-    {
-        "SET step at g_min": lambda x: 1 - x,
-        "SET step at g_max": lambda x: x,
-        "RESET step at g_min": lambda x: 1 - x,
-        "RESET step at g_max": lambda x: x,
-    },
+    {"SET step at g_min": lambda x: 1 - x, "SET step at g_max": lambda x: x},
+    {"RESET step at g_min": lambda x: 1 - x, "RESET step at g_max": lambda x: x},
     lambda up_low, up_high, down_low, down_high: ((up_low, up_high), (down_low, down_high)),
 )
 
@@ -122,7 +129,8 @@ def table(n_bins: int) -> Family:
         name=TABLE,
         coefficients=tuple(names),
         spreads=tuple(name.replace("step", "sigma") for name in names),
-        basis=lambda x, polarity: np.eye(2 * n_bins)[row(x, polarity)],
+        basis=lambda x, polarity: np.ones((len(x), 1)),
+        coefficient=lambda x, polarity: row(x, polarity)[:, None],
         spread_class=row,
         signs=(0,) * (2 * n_bins),
         build=build,

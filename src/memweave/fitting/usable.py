@@ -14,7 +14,7 @@ MARGIN = 5 * RESOLUTION
 """Of the window: how near to a bound a reading counts as at it, so that steps without scatter reach it for certain."""
 MIN_STEPS_OF_CELL = 5
 MIN_STEPS = 20
-"""Of a polarity, and of each bin of a table."""
+"""Of a polarity, of each bin of a table, and of a cell that is said to be stuck."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +49,8 @@ class Usable:
         side = which_bound(after, self.g_min, self.g_max)
         x = (before - self.g_min) / window
         y = np.where(side == 0, (after - before) / window, (side > 0) - side * MARGIN - x)
-        return Sample(y, side, self.cell[at], family.spread_class(x, polarity), family.basis(x, polarity))
+        terms = family.basis(x, polarity), family.coefficient(x, polarity)
+        return Sample(y, side, self.cell[at], family.spread_class(x, polarity), *terms)
 
 
 def which_bound(g: Floats, g_min: float, g_max: float) -> Ints:
@@ -62,9 +63,9 @@ def usable(trains: PulseTrains, *, g_min: float | None, g_max: float | None, stu
     """Find the window, what is stuck, and what can be fitted; see `fit_trains` for the arguments and errors."""
     n_cells = len(trains.names)
     steps = trains.steps()
-    tried = np.bincount(steps.cell, minlength=n_cells) > 0
+    tried = np.bincount(steps.cell, minlength=n_cells) >= MIN_STEPS
     span = np.array([np.ptp(trains.g[trains.cell == index]) for index in range(n_cells)])
-    responds = tried & (span > 0) & (span >= stuck_below * span.max())
+    responds = (span > 0) & (span >= stuck_below * span.max())
     if not responds.any():
         raise DataError("`trains` must hold a cell that responds to pulses, but no conductance changes")
     g = trains.g[responds[trains.cell]]
@@ -93,7 +94,7 @@ def usable(trains: PulseTrains, *, g_min: float | None, g_max: float | None, stu
         g_start=float(np.clip(np.median(starts), low, high)),
         g_min=low,
         g_max=high,
-        notes=_notes(trains, responds & ~enough, int((of_working & ~begun_inside).sum())),
+        notes=_notes(trains, ~(responds & enough) & ~(tried & ~responds), int((of_working & ~begun_inside).sum())),
     )
 
 
@@ -102,7 +103,7 @@ def _notes(trains: PulseTrains, few: Mask, n_outside: int) -> tuple[str, ...]:
     notes = []
     if few.any():
         names = ", ".join(np.array(trains.names)[few])
-        notes.append(f"left out: {names}, with fewer than {MIN_STEPS_OF_CELL} pulses that end inside the window")
+        notes.append(f"left out: {names}, with too few pulses that end inside the window")
     if n_outside:
         notes.append(f"left out: {n_outside} pulses that began outside the window")
     if gaps:
