@@ -23,6 +23,7 @@ def test_panels() -> None:
     assert_close(black.get_ydata(), 1e6 * fit.trains.g[fit.trains.cell == middle], rtol=1e-12)
     (median,) = [line for line in trains.lines if line.get_label() == "law, median"]
     assert_close(median.get_ydata(), black.get_ydata(), rtol=0.25)
+    assert (median.get_ydata() == black.get_ydata()).sum() == 1  # the start: what follows is the law's own
     assert trains.get_ylabel() == "g (µS)"
     assert len(trains.lines) == len(fit.used.working) + 1
 

@@ -95,7 +95,7 @@ def fit_trains(
     if law in refused:
         raise DataError(f"`law` must fit the data, but {refused[law]}")
     behind = _behind(laws)
-    chosen = laws[law or next(name for name, (gap, error) in behind.items() if gap <= error)]
+    chosen = laws[law or simplest(behind)]
     return Fit(
         trains=trains,
         used=used,
@@ -105,6 +105,11 @@ def fit_trains(
         stuck=share(len(used.stuck), len(used.stuck) + len(used.working)),
         notes=(*used.notes, *refused.values(), *_noise_of_reads(chosen, used)),
     )
+
+
+def simplest(behind: Mapping[str, tuple[float, float]]) -> str:
+    """The first of the laws, from few parameters to many, that is not clearly behind the best."""
+    return next(name for name, (gap, error) in behind.items() if gap <= error)
 
 
 def _behind(laws: Mapping[str, FittedLaw]) -> dict[str, tuple[float, float]]:
