@@ -8,7 +8,20 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memweave import arrays, cost, data, devices, experiments, mapping, nn, optim, plot, programming, report
+    from memweave import (
+        arrays,
+        cost,
+        data,
+        devices,
+        experiments,
+        fitting,
+        mapping,
+        nn,
+        optim,
+        plot,
+        programming,
+        report,
+    )
     from memweave.mapping import Chip, DifferentialPair
     from memweave.nn import OnChip, deploy
     from memweave.programming import BlindWrite, WriteVerify
@@ -28,6 +41,7 @@ __all__ = [
     "deploy",
     "devices",
     "experiments",
+    "fitting",
     "mapping",
     "nn",
     "optim",

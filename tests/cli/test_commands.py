@@ -14,7 +14,7 @@ from memweave.cli import app, main
 from memweave.experiments import Context, Task, read_rows
 from tests.helpers.experiments import NAME, experiment, only_registered, run
 
-COMMANDS = ["list", "run", "claims", "report", "cost", "netlist"]
+COMMANDS = ["list", "run", "claims", "report", "cost", "fit", "netlist"]
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,19 @@ def test_a_network_of_ones_own_learns_in_situ(capsys: pytest.CaptureFixture[str]
     assert float(said[1]) > 75
 
 
+def test_pulses_are_fitted_and_hold_a_layer(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / "fit_pulses.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "chosen: exponential" in said
+    error = re.search(r"error of ten chips: ([\d.]+) %", said)
+    assert error, "the example prints no error"
+    assert float(error[1]) < 50
+    assert {path.name for path in tmp_path.iterdir()} == {"pulses.csv", "pulses.json", "pulses.png"}
+
+
 def test_rules_learn_on_the_chip(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLES / "learning_rules.py"), run_name="__main__")
     said = re.findall(r"(.+): test accuracy ([\d.]+) %, ([\d,]+) pulses", capsys.readouterr().out)

@@ -13,6 +13,7 @@ import typer
 from memweave.cli.claims import claims
 from memweave.cli.console import print_error
 from memweave.cli.cost import cost
+from memweave.cli.fit import fit
 from memweave.cli.listing import list_experiments
 from memweave.cli.netlist import netlist
 from memweave.cli.report import report
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "claims": claims,
     "report": report,
     "cost": cost,
+    "fit": fit,
     "netlist": netlist,
 }
 

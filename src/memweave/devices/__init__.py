@@ -3,6 +3,7 @@
 from memweave.devices import stellar2023
 from memweave.devices.affine import AffineCell, exponential_steps, linear_steps, merged, soft_bounds
 from memweave.devices.d2d import WithD2D
+from memweave.devices.files import load, save
 from memweave.devices.gate_controlled import GateControlledCell
 from memweave.devices.gate_curve import GateCurve, LinearGate, TabulatedGate
 from memweave.devices.linear import ConductanceState, LinearCell
@@ -39,8 +40,10 @@ __all__ = [
     "feels_voltage",
     "is_nonlinear",
     "linear_steps",
+    "load",
     "merged",
     "pulse_count",
+    "save",
     "soft_bounds",
     "stellar2023",
     "wang2019",
