@@ -127,10 +127,10 @@ def test_the_table_is_a_mean_over_seeds_for_each_network() -> None:
     rows = [row(spent(nj), seed=seed, hidden=100) for seed, nj in enumerate(values)] + [row(spent(8.0), hidden=300)]
     first, second = ENERGY_TABLE.rows(rows)
     assert (first["hidden"], first["phase"], first["rows"], first["images"]) == (100, "training", 3, 30)
-    assert (first["an image, nJ"], first["V100, nJ"], first["V100 over chip"]) == ("3", "60", "20")
+    assert (first["an image, nJ"], first["V100, nJ"], first["V100 over chip"]) == (3, 60, 20)
     half = 4.302652729911275 * stdev(values) / math.sqrt(3)
     assert first["95 % interval"] == f"± {100 * half / 3:.1f} %"
-    assert (second["hidden"], second["rows"], second["an image, nJ"]) == (300, 1, "8")
+    assert (second["hidden"], second["rows"], second["an image, nJ"]) == (300, 1, 8)
     assert "95 % interval" not in second
     (alone,) = ENERGY_TABLE.rows([rows[0], row({"other": 1}, seed=7, hidden=100)])
     assert list(alone) == ["phase", "rows", "images", "an image, nJ", "V100, nJ", "V100 over chip"]

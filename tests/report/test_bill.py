@@ -52,7 +52,8 @@ def test_means_and_intervals_are_those_of_plain_sums() -> None:
     assert_close(found["training", "x"]["seconds"], 5e-9 * 12 / 3, rtol=1e-12)
     assert_close(found["training", "x"]["image_joules"], sum(x) / 3 / 20, rtol=1e-12)
     assert_close(found["training", "x"]["share"], 3 / 12, rtol=1e-12)
-    assert found["transfer", "y"]["image_joules"] is None
+    assert found["training", "x"]["images"] == 20
+    assert found["transfer", "y"]["image_joules"] is found["transfer", "y"]["images"] is None
     assert_close(found["(standing)", "x"]["m2"], 3e-9, rtol=1e-12)
     assert found["(standing)", "x"]["share"] is None
     assert {one["rows"] for one in found.values()} == {3}
@@ -65,6 +66,7 @@ def test_a_bill_of_several_chips_is_that_of_one_of_them() -> None:
     assert_close(one["joules"], 3e-12, rtol=1e-12)
     assert_close(one["seconds"], 5e-9, rtol=1e-12)
     assert_close(one["image_joules"], 30e-12 / 200, rtol=1e-12)
+    assert one["images"] == 20
     assert one["joules_low"] is one["joules_high"] is None
     (standing,) = (line for line in bill_records(bills, ("layer",)) if line["phase"] == "(standing)")
     assert standing["m2"] == 3e-9  # of one chip in the record too
@@ -105,7 +107,7 @@ def test_the_table_has_a_part_for_each_network_and_dearest_lines_first() -> None
     ]
     assert (table[1]["energy"], table[1]["an image"], table[1]["time"]) == ("12 pJ", "600 fJ", "20 ns")
     assert table[1]["95 % interval"] == "± 223.9 %"
-    assert table[1]["share of energy"] == "25.0%"
+    assert (table[1]["images"], table[1]["share of energy"]) == ("20", "25.0%")
     assert (table[3]["energy"], table[3]["share of energy"], table[3]["area"]) == ("", "", "3,000 µm²")
 
 
@@ -115,6 +117,12 @@ def test_a_single_row_has_no_interval() -> None:
     assert table[0]["energy"] == "12 pJ"
     assert show_spread(2.0, 2.1) == "± 5.0 %"
     assert show_spread(2.0, None) == show_spread(0.0, 1.0) == ""
+
+
+def test_what_costs_nothing_and_what_nobody_has_is_left_out() -> None:
+    free = line("training", "(unused)", "ADC", 0.0)
+    table = bill_table(bills_of([row({"bill": [line("training", "x", "ADC", 1e-12), free]})]), ("layer",))
+    assert table == [{"phase": "training", "layer": "x", "energy": "1 pJ", "share of energy": "100.0%"}]
 
 
 def test_what_stands_behind_a_mean_is_said() -> None:

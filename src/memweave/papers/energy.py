@@ -142,11 +142,16 @@ def _line(found: Sequence[Mapping[str, float]]) -> dict[str, object]:
     return {
         "rows": len(found),
         "images": round(sum(one["n_images"] for one in found)),
-        "an image, nJ": f"{chip.value * 1e9:.3g}",
+        "an image, nJ": _digits(chip.value * 1e9),
         **({"95 % interval": show_spread(chip.value, chip.high)} if len(found) > 1 else {}),
-        "V100, nJ": f"{gpu.value * 1e9:.3g}",
-        "V100 over chip": f"{gpu.value / chip.value:.3g}" if chip.value else "",
+        "V100, nJ": _digits(gpu.value * 1e9),
+        "V100 over chip": _digits(gpu.value / chip.value) if chip.value else None,
     }
+
+
+def _digits(value: float) -> float:
+    """Three of them."""
+    return float(f"{value:.3g}")
 
 
 ENERGY_TABLE = TableSpec(

@@ -39,6 +39,7 @@ class _Sum:
     joules: float = 0.0
     seconds: float = 0.0
     m2: float = 0.0
+    images: float = 0.0
     image_joules: float = 0.0
 
     def add(self, record: Record) -> None:
@@ -47,6 +48,7 @@ class _Sum:
         self.joules += record["joules"] / chips
         self.seconds += record["seconds"] / chips
         self.m2 += record["m2"]
+        self.images = (record.get("images") or 0) / chips
         self.image_joules += record["joules"] / (record.get("images") or 1)
 
 
@@ -70,8 +72,9 @@ def bill_records(bills: Bills, by: Sequence[str] = DETAILS) -> list[dict[str, An
 
     Returns:
         `phase`, the fields, `rows`, and of one chip: `joules` and the ends of its t interval `joules_low` and
-        `joules_high` (None for a single row), `seconds`, `m2`, `image_joules` (None where a phase sees no images),
-        `share` of its phase's joules (None where it has none); of a component its `count` and `source` as well.
+        `joules_high` (None for a single row), `seconds`, `m2`, `images` and `image_joules` (None where a phase sees
+        no images), `share` of its phase's joules (None where it has none); of a component its `count` and `source`
+        as well.
     """
     sums: list[dict[tuple[str, ...], _Sum]] = []
     samples: dict[tuple[str, ...], Record] = {}
@@ -93,6 +96,7 @@ def bill_records(bills: Bills, by: Sequence[str] = DETAILS) -> list[dict[str, An
             "joules_high": joules.high,
             "seconds": _mean([one.seconds for one in found]),
             "m2": _mean([one.m2 for one in found]),
+            "images": max(one.images for one in found) or None,
             "image_joules": _mean([one.image_joules for one in found]) if sample.get("images") else None,
         }
         if "component" in by:
@@ -103,12 +107,14 @@ def bill_records(bills: Bills, by: Sequence[str] = DETAILS) -> list[dict[str, An
 
 def bill_table(groups: Sequence[Bills], by: Sequence[str] = DETAILS) -> list[dict[str, object]]:
     """The records of all groups as people read them, what tells the groups apart in front."""
-    several = any(len(bills.each) > 1 for bills in groups)
-    return [
-        {**bills.params, **_shown(record, ("phase", *by), spread=several)}
+    lines = [
+        {**bills.params, **{field: record[field] for field in ("phase", *by)}, **_shown(record)}
         for bills in groups
         for record in bill_records(bills, by)
+        if record["joules"] or record["seconds"] or record["m2"]
     ]
+    filled = {head for line in lines for head, cell in line.items() if cell != ""}
+    return [{head: cell for head, cell in line.items() if head in filled} for line in lines]
 
 
 def show_spread(value: float, high: float | None) -> str:
@@ -126,15 +132,14 @@ def _in_order(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [line | {"share": line["joules"] / whole if (whole := phases[line["phase"]]) else None} for line in lines]
 
 
-def _shown(record: Record, fields: Sequence[str], *, spread: bool) -> dict[str, object]:
+def _shown(record: Record) -> dict[str, object]:
     def quantity(name: str, unit: str) -> str:
         return show(record[name], unit) if record[name] else ""
 
-    interval = {"95 % interval": show_spread(record["joules"], record["joules_high"])} if spread else {}
     return {
-        **{field: record[field] for field in fields},
         "energy": quantity("joules", "J"),
-        **interval,
+        "95 % interval": show_spread(record["joules"], record["joules_high"]),
+        "images": quantity("images", ""),
         "an image": quantity("image_joules", "J"),
         "share of energy": "" if record["share"] is None else f"{record['share']:.1%}",
         "time": quantity("seconds", "s"),

@@ -98,6 +98,8 @@ def test_efficiency(run_smoke: Run) -> None:
         )
         assert_close(transfer["joules"], result["transfer_joules"], rtol=1e-12)  # of one chip
         assert_close(image["image_joules"], inference, rtol=1e-12)
+    facts = {line["what"]: line["value"] for line in find(name).tables[1].rows(rows[:1])}
+    assert facts["one-bit reads an image (C1, C3, FC)"] == "5408, 3136, 96"
     figure = find(name).figures[1].draw(rows[:1])
     assert figure is not None
     assert figure.axes[0].get_xlabel() == "energy of an image (nJ), mean over 1 row of 2 chips"

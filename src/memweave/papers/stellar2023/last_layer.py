@@ -340,7 +340,7 @@ register(
             energy_table(
                 "The last layer by STELLAR; the first is software. Reads are those of the first "
                 f"{N_BILLED} samples of each epoch, learned once more by the version that counts line by line, and of "
-                "as many validation images; pulses are those of the whole training."
+                "as many validation images; pulses are all those of the training."
             ),
         ),
     )

@@ -206,6 +206,7 @@ def _honest(rows: Sequence[Row]) -> list[dict[str, object]]:
         assert found is not None
         return found.value
 
+    reads = {layer.rpartition(".")[2]: n for layer, n in result_of(rows[-1])["reads"].items()}
     image, efficiency, transfer = (mean(key) for key in ("image_joules", "image_efficiency", "transfer_joules"))
     return [
         {"what": "energy of an image, counted", "value": f"{image * 1e9:.1f} nJ"},
@@ -215,7 +216,7 @@ def _honest(rows: Sequence[Row]) -> list[dict[str, object]]:
         {"what": "images whose energy equals one transfer", "value": f"{transfer / image:.1f}"},
         {
             "what": "one-bit reads an image (C1, C3, FC)",
-            "value": ", ".join(f"{n:.0f}" for n in result_of(rows[-1])["reads"].values()),
+            "value": ", ".join(f"{reads[layer]:.0f}" for layer in MACS),
         },
         {
             "what": "mean conductance that the printed array energy implies",

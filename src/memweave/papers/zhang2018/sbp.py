@@ -265,7 +265,8 @@ register(
             TableSpec(name="sizes", title="By size", caption="Test accuracy, mean over seeds.", rows=table),
             energy_table(
                 f"Reads are those of the first {N_BILLED} samples of each epoch, learned once more by the version that "
-                "counts line by line, and of as many validation images; pulses are those of the whole training."
+                "counts line by line, and of as many validation images; pulses are all those of the training, up to "
+                "the epoch that is tested."
             ),
         ),
     )
