@@ -126,12 +126,13 @@ class SampledBill:
 
 
 def _lines(rows: Sequence[Row]) -> list[dict[str, object]]:
-    with_energy = [row for row in rows if isinstance(row.result.get("energy"), dict)]
-    return [
-        {**params, "phase": phase, **_line([row.result["energy"][phase] for row in group])}
-        for params, group in by_params(with_energy)
-        for phase in group[0].result["energy"]
-    ]
+    lines = []
+    for params, group in by_params([row for row in rows if isinstance(row.result.get("energy"), dict)]):
+        energies = [row.result["energy"] for row in group]
+        for phase in dict.fromkeys(phase for energy in energies for phase in energy):
+            found = [energy[phase] for energy in energies if phase in energy]
+            lines.append({**params, "phase": phase, **_line(found)})
+    return lines
 
 
 def _line(found: Sequence[Mapping[str, float]]) -> dict[str, object]:
