@@ -112,6 +112,8 @@ def test_averaging_three_copies_costs_three_times_the_convolvers(run_smoke: Run)
     shown("yao2020/replication", rows)
     one, three = rows[0].result["image_joules"]["1"], rows[0].result["image_joules"]["3"]
     assert 2.5 * one < three < 3 * one  # the last layer is there once
+    conversions = 8 * (676 * 16 + 49 * 8 * 24 + 12 * 20)  # of an image by hand: bits, vectors, tiles, columns
+    assert conversions * 2.55e-12 < one < 1.2 * conversions * 2.55e-12
     lines = find("yao2020/replication").tables[1].rows(rows)
     assert [(line["copies averaged"], line["chips"]) for line in lines] == [(1, 2), (3, 2)]
     assert_close([line["an image, nJ"] for line in lines], [one * 1e9, three * 1e9], rtol=1e-9)
