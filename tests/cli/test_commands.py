@@ -20,7 +20,7 @@ COMMANDS = ["list", "run", "claims", "report", "cost", "fit", "netlist"]
 @pytest.fixture(autouse=True)
 def _coins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Coins instead of papers, and an empty folder to work in."""
-    for module in ("listing", "run", "claims", "report"):
+    for module in ("listing", "run", "claims", "report", "cost"):
         monkeypatch.setattr(sys.modules[f"memweave.cli.{module}"], "load_experiments", lambda: None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
@@ -88,6 +88,35 @@ def test_run_then_claims_then_report(command: Any) -> None:
     page = command("report", "here")
     assert (page.code, page.out.strip()) == (0, str(Path("here", "report.html")))
     assert Path("here/report.html").is_file()
+
+
+def billed(task: Task, context: Context) -> Mapping[str, Any]:
+    joules = 1e-12 * (1 + task.seed)
+    record = {"phase": "training", "layer": "x", "component": "ADC", "count": 1, "joules": joules, "source": "ours"}
+    return run(task, context) | {"bill": [record | {"seconds": 1e-9, "m2": 0.0, "images": 2}]}
+
+
+def test_cost(command: Any) -> None:
+    with only_registered(experiment(run=billed)):
+        command("run", NAME, "--seeds", "3", "--out", "here")
+        command("run", NAME, "--data", "mnist", "--out", "there")
+        printed = command("cost", NAME, "--results", "here", "--by", "component").out
+        (record,) = json.loads(command("cost", NAME, "--results", "here", "--json").out)[NAME]
+        both = command("cost", NAME, "--results", ".").out
+    assert f"{NAME} (of one chip, mean over 3 rows of 1 chip each)" in printed
+    assert all(part in printed for part in ("training", "x", "ADC", "2 pJ", "1 pJ", "± 124.2 %", "100.0%", "1 ns"))
+    assert abs(record["joules"] - 2e-12) < 1e-18
+    assert (record["rows"], record["source"], record["count"]) == (3, "ours", 1)
+    assert record["joules_low"] < record["joules"] < record["joules_high"]
+    assert f"{NAME}, data digits (of one chip, mean over 3 rows" in both
+    assert f"{NAME}, data mnist (of one chip, mean over 1 row of 1 chip)" in both
+
+
+def test_what_has_no_bill_is_said(command: Any) -> None:
+    command("run", NAME, "--out", "here")
+    ended = command("cost", NAME, "--results", "here")
+    assert (ended.code, ended.out) == (1, "")
+    assert "have no bill" in ended.err
 
 
 def test_data_and_scale_have_their_own_folders(command: Any) -> None:

@@ -237,3 +237,32 @@ def test_an_array_without_meters_is_refused() -> None:
     bill = ledger(chip)
     with pytest.raises(MemweaveError, match="`meters`"), bill:
         pass
+
+
+def test_a_bill_may_be_opened_again_and_counts_nothing_in_between() -> None:
+    chip, matrix = small_chip()
+    bill = Bill(COSTS, [chip])
+    for phase, n in (("training", 3), ("inference", 1), ("training", 2)):
+        with bill.counting(phase):
+            matrix.matmul(torch.ones(n, 4))
+        matrix.matmul(torch.ones(7, 4))
+    assert {phase: usage.n_vectors for (phase, _), usage in bill.usage.items()} == {"training": 5, "inference": 1}
+    assert_close(bill.total(phase="training"), 5 * bill.total(phase="inference"), rtol=1e-6)
+    assert chip.array.meters == []
+
+
+def test_pulses_known_otherwise_are_shared_by_layers_as_those_counted() -> None:
+    chip, first = small_chip()
+    second = mw.mapping.Matrix(chip, "second", (2, 4), mapping=mw.DifferentialPair())
+    with ledger(chip, phase="training") as bill:
+        for matrix, n_set, n_reset in ((first, 3, 1), (second, 1, 0)):
+            cells = chip.array.cells(matrix.placement).flatten()[: n_set + n_reset]
+            chip.array.pulse(cells, Pulse(torch.tensor([1.0] * n_set + [-1.0] * n_reset)))
+        with bill.phase("transfer"):
+            chip.array.pulse(cells, Pulse(torch.ones(len(cells))))
+    bill.recount("training", n_set=100, n_reset=7)
+    counts = {key: (usage.n_set, usage.n_reset) for key, usage in bill.usage.items()}
+    assert counts == {("training", "w"): (75, 7), ("training", "second"): (25, 0), ("transfer", "second"): (1, 0)}
+    assert_close(bill.total(phase="training", component="SET pulses"), 100 * SET, rtol=1e-12)
+    bill.recount("transfer", n_set=1, n_reset=5)  # none were counted: all layers of the phase share them
+    assert bill.usage["transfer", "second"].n_reset == 5

@@ -1,12 +1,13 @@
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
 
-from memweave.experiments import FigureSpec, Options, Row, TableSpec, run_experiment
+from memweave.experiments import Context, FigureSpec, Options, Row, TableSpec, Task, run_experiment
 from memweave.report import figures, write_report
 from tests.helpers.experiments import experiment, no_progress, only_registered
 
@@ -107,6 +108,22 @@ def test_the_page_says_all_and_escapes_it(tmp_path: Path) -> None:
         assert part in said
     assert "<b>" not in text
     assert "<fair>" not in text
+
+
+def test_a_bill_is_shown_with_what_stands_behind_it(tmp_path: Path) -> None:
+    def billed(task: Task, context: Context) -> Mapping[str, Any]:
+        common = {"phase": "training", "count": 1, "joules": 1e-12 * (1 + task.seed), "seconds": 1e-9, "m2": 0.0}
+        return {"bill": [common | {"layer": name, "component": "ADC", "chips": 2} for name in ("x", "y")]}
+
+    coins = experiment(run=billed)
+    with only_registered(coins):
+        run_experiment(coins, Options(out=tmp_path, seeds=3), no_progress)
+        said = " ".join(report_on(tmp_path)[1].text.split())
+    assert "The bill by layer" in said
+    assert "The bill by component" in said
+    assert said.count("Of one chip, mean over 3 rows of 2 chips each: counted activity times cited costs.") == 2
+    assert "trainingx1 pJ± 124.2 %" in said
+    assert "trainingADC2 pJ± 124.2 %" in said
 
 
 def test_figures_are_saved_beside_the_page_the_same_each_time(tmp_path: Path) -> None:

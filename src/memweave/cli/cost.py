@@ -1,6 +1,7 @@
 """`memweave cost`: what experiments cost: energy, time and area by phase, layer and component."""
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -34,24 +35,31 @@ def cost(
     from rich.table import Table
 
     from memweave.experiments import ExperimentError, match, read_results
-    from memweave.report import bill_of, bill_table
+    from memweave.report import DETAILS, behind, bill_records, bill_table, bills_of
 
     load_experiments()
     chosen = {experiment.name for name in names for experiment in match(name)}
     rows = {name: found for name, found in read_results(results).items() if name in chosen}
-    bills = {name: bill for name, found in rows.items() if (bill := bill_of(found))}
+    bills = {name: found for name, of in rows.items() if (found := bills_of(of))}
     if not bills:
         what = "have no bill" if rows else "are not there"
         raise ExperimentError(f"rows of {', '.join(sorted(chosen))} in {results} {what}: `memweave run NAME --out DIR`")
     if as_json:
-        typer.echo(json.dumps(bills, indent=2))
+        records = {
+            name: [{**one.params, **record} for one in groups for record in bill_records(one)]
+            for name, groups in bills.items()
+        }
+        typer.echo(json.dumps(records, indent=2))
         return
-    fields = {Detail.phase: 1, Detail.layer: 2, Detail.component: 3}[by]
-    for name, bill in bills.items():
-        lines = bill_table(bill, ("phase", "layer", "component")[:fields])
-        table = Table(*lines[0], title=name, title_justify="left", header_style="dim")
-        for line in lines:
-            table.add_row(*(str(value) for value in line.values()))
-        print_result(table)
+    split_by = {Detail.phase: (), Detail.layer: DETAILS[:1], Detail.component: DETAILS}[by]
+    for name, groups in bills.items():
+        for one in groups:
+            lines = bill_table([replace(one, params={})], split_by)
+            title = ", ".join([name, *(f"{param} {value}" for param, value in one.params.items())])
+            heading = f"{title} (of one chip, mean over {behind([one])})"
+            table = Table(*lines[0], title=heading, title_justify="left", header_style="dim")
+            for line in lines:
+                table.add_row(*(str(value) for value in line.values()))
+            print_result(table)
     for name in sorted(rows.keys() - bills.keys()):
         print_note(f"left out: {name}, whose rows hold no bill")

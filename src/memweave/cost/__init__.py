@@ -4,7 +4,11 @@ from memweave.cost.components import Component, ComponentCosts, Each, Per
 from memweave.cost.ledger import Bill, Line, ledger
 from memweave.cost.macro import Macro, Part
 from memweave.cost.published import (
+    ADC_ENERGY_YAO,
+    COMPARATOR_ENERGY,
     GOPS_PER_W_V100,
+    RESET_ENERGY_YAO,
+    SET_ENERGY_YAO,
     comparators,
     isaac2016,
     sram_energy,
@@ -14,7 +18,11 @@ from memweave.cost.published import (
 from memweave.cost.schedule import Job, Schedule, Stage, balance, pipeline, schedule
 
 __all__ = [
+    "ADC_ENERGY_YAO",
+    "COMPARATOR_ENERGY",
     "GOPS_PER_W_V100",
+    "RESET_ENERGY_YAO",
+    "SET_ENERGY_YAO",
     "Bill",
     "Component",
     "ComponentCosts",

@@ -81,6 +81,31 @@ class Bill:
             for meter, earlier in zip(self._meters, before, strict=True):
                 meter.phase = earlier
 
+    @contextmanager
+    def counting(self, phase: str) -> Iterator[None]:
+        """Count what happens inside, booked under `phase`; to be opened again for every part of a run that is billed.
+
+        Raises:
+            MemweaveError: an array cannot be metered.
+        """
+        with ExitStack() as attached:
+            attached.enter_context(self.phase(phase))
+            for chip, meter in zip(self._chips, self._meters, strict=True):
+                attached.enter_context(_attached(chip.array, meter))
+            yield
+
+    def recount(self, phase: str, *, n_set: float, n_reset: float) -> None:
+        """Put pulses that are known otherwise in place of those counted in `phase`, shared by layers as those were.
+
+        For a bill of samples beside a whole run: pulses by polarity are always counted, by layer they are not.
+        """
+        usages = [usage for meter in self._meters for (during, _), usage in meter.usage.items() if during == phase]
+        for name, wanted in (("n_set", n_set), ("n_reset", n_reset)):
+            counted = [getattr(usage, name) for usage in usages]
+            weights = counted if any(counted) else [1] * len(usages)
+            for usage, weight in zip(usages, weights, strict=True):
+                setattr(usage, name, round(wanted * weight / sum(weights)))
+
     @property
     def usage(self) -> dict[tuple[str, str], Usage]:
         """The counters by (phase, layer)."""
@@ -141,10 +166,7 @@ def ledger(
     if not chips:
         raise MemweaveError("`what` must have layers on a chip, but has none")
     bill = Bill(costs or yao2020_periphery(), chips)
-    with ExitStack() as attached:
-        attached.enter_context(bill.phase(phase))
-        for chip, meter in zip(chips, bill._meters, strict=True):
-            attached.enter_context(_attached(chip.array, meter))
+    with bill.counting(phase):
         yield bill
         bill.close()
 

@@ -45,7 +45,7 @@ from memweave.experiments.files import atomic_write
 from memweave.experiments.registry import experiments, find, match, register
 from memweave.experiments.rows import read_log, read_results, read_rows
 from memweave.experiments.running import Progress, Summary, run_experiment
-from memweave.experiments.settings import Setting, by_setting, setting_of
+from memweave.experiments.settings import Setting, by_params, by_setting, setting_of
 from memweave.experiments.tasks import Context, Options, Row, Task
 from memweave.experiments.values import JSON, canonical, plain
 
@@ -80,6 +80,7 @@ __all__ = [
     "Task",
     "Within",
     "atomic_write",
+    "by_params",
     "by_setting",
     "canonical",
     "experiments",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from memweave.experiments.claims import DATA_TITLES
 from memweave.experiments.tasks import Row
+from memweave.experiments.values import JSON, canonical
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +49,18 @@ def by_setting(rows: Sequence[Row]) -> dict[Setting, list[Row]]:
     for row in rows:
         groups.setdefault(setting_of(row), []).append(row)
     return dict(sorted(groups.items(), key=lambda item: (str(item[0].data), str(item[0].scale), item[0].seeds or 0)))
+
+
+def by_params(rows: Sequence[Row]) -> list[tuple[dict[str, JSON], list[Row]]]:
+    """Groups of rows that differ in nothing but their seeds, in order of appearance.
+
+    Returns:
+        Each group behind the params that tell it from the other groups; none where there is one group.
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(canonical(row.params), []).append(row)
+    every = [group[0].params for group in groups.values()]
+    names = dict.fromkeys(name for params in every for name in params)
+    telling = [name for name in names if len({canonical(params.get(name)) for params in every}) > 1]
+    return [({name: group[0].params.get(name) for name in telling}, group) for group in groups.values()]

@@ -21,7 +21,7 @@ from memweave.experiments import (
     read_log,
     read_results,
 )
-from memweave.report.bill import bill_of, bill_table
+from memweave.report.bill import DETAILS, behind, bill_table, bills_of
 from memweave.report.claims import VERDICTS, claims_table, count_verdicts, grouped, verdict_kind
 from memweave.report.figures import DrawnFigure, draw_figure
 from memweave.report.quantities import show, show_cell, show_duration, show_interval
@@ -128,22 +128,32 @@ def _setting_section(
         setting=setting,
         facts=_facts(rows, seconds),
         figures=[draw_figure(spec, rows, figures / f"{stem}-{spec.name}") for spec in experiment.figures],
-        tables=[_table(spec, rows) for spec in (*experiment.tables, *_bill_spec(rows))],
+        tables=[_table(spec, rows) for spec in (*experiment.tables, *_bill_specs(rows))],
     )
 
 
-def _bill_spec(rows: Sequence[Row]) -> list[TableSpec]:
-    """A table for the bill, where rows hold one: every report shows what a run would have cost on the chip."""
-    if not bill_of(rows):
+def _bill_specs(rows: Sequence[Row]) -> list[TableSpec]:
+    """Tables of the bill, where rows hold one: every report shows what a run would have cost on the chip."""
+    bills = bills_of(rows)
+    if not bills:
         return []
+    caption = (
+        f"Of one chip, mean over {behind(bills)}: counted activity times cited costs. Time is that of one read or "
+        "pulse after another; shares are of a phase."
+    )
     return [
         TableSpec(
-            name="bill",
-            title="The bill",
-            caption="Counted activity times cited costs; time is that of one read or pulse after another.",
-            rows=lambda rows: bill_table(bill_of(rows), ("phase", "layer")),
+            name=f"bill-{part}",
+            title=f"The bill by {part}",
+            caption=caption,
+            rows=partial(_bill_lines, by=(part,)),
         )
+        for part in DETAILS
     ]
+
+
+def _bill_lines(rows: Sequence[Row], *, by: Sequence[str]) -> list[dict[str, object]]:
+    return bill_table(bills_of(rows), by)
 
 
 def _facts(rows: Sequence[Row], seconds: Mapping[str, float]) -> dict[str, str]:

@@ -1,14 +1,18 @@
 """Sign backpropagation on few digits: what is counted, what is claimed, and that chips learn at all."""
 
+import contextlib
 from dataclasses import replace
+from functools import partialmethod
 
 import pytest
 import torch
 
 from memweave.base import generator
+from memweave.cost import comparators
 from memweave.data import Dataset, load
 from memweave.devices import linear_steps
-from memweave.experiments import Context, Options, Row, Task, judge
+from memweave.experiments import Context, Options, Row, Task, judge, match
+from memweave.papers.energy import SampledBill
 from memweave.papers.zhang2018 import cost, robustness, sbp
 from memweave.papers.zhang2018.network import G_MAX, G_MIN, Setting, SignPerceptron, binary, train
 from memweave.programming import BlindWrite
@@ -69,8 +73,104 @@ def test_the_rows_of_sbp_hold_what_its_claims_ask_for():
         assert result["n_reads"] >= 3 * result["n_samples"] == 3 * 400
         assert result["n_set"] + result["n_reset"] > 0
     assert [line["hidden"] for line in sbp.table(rows)] == [100, 300]
+    (experiment,) = match(sbp.NAME)
+    energy = next(table for table in experiment.tables if table.name == "energy")
+    assert f"first {sbp.N_BILLED} samples" in energy.caption
+    assert [(line["hidden"], line["phase"], line["rows"]) for line in energy.rows(rows)] == [
+        (hidden, phase, 2) for hidden in (100, 300) for phase in ("training", "inference")
+    ]
     assert sbp.draw(rows) is not None
     assert sbp.draw([]) is None
+
+
+class NoBill:
+    """In place of the bill: looks at nothing."""
+
+    def __init__(self, *_):
+        self.samples = lambda phase, n: contextlib.nullcontext()
+
+    def billed(self, *_):
+        return {}
+
+
+def test_the_bill_leaves_the_training_as_it_was(monkeypatch):
+    (task,) = (replace(task, params={**task.params, "epochs": 6}) for task in sbp.tasks(Options()))
+    billed = sbp.run(task, CONTEXT)
+    energy = billed.pop("energy")
+    assert energy["training"]["n_images"] == 6 * sbp.N_BILLED
+    assert energy["inference"]["n_images"] == 100  # there are no more
+    assert_close(energy["inference"]["gpu_joules"], 2 * (64 * 100 + 100 * 10) / 100e9, rtol=1e-12)
+    assert_close(energy["training"]["gpu_joules"], 2 * (2 * (64 * 100 + 100 * 10) + 100 * 10) / 100e9, rtol=1e-12)
+    counted = {record["component"]: 0 for record in billed["bill"]}
+    for record in billed["bill"]:
+        counted[record["component"]] += record["count"] if record["phase"] == "training" else 0
+    result = billed["sbp"]
+    assert result["n_samples"] == 5 * 400  # the last epoch is not the one that is tested, nor do its pulses count
+    for component, key in (("SET pulses", "n_set"), ("RESET pulses", "n_reset")):  # to half a pulse a layer
+        assert abs(counted[component] / energy["training"]["n_images"] - result[key] / result["n_samples"]) < 1 / 100
+    del billed["bill"]
+    monkeypatch.setattr(sbp, "SampledBill", NoBill)
+    monkeypatch.setattr(SignPerceptron, "train_epoch", partialmethod(skip_looking, SignPerceptron.train_epoch))
+    assert sbp.run(task, CONTEXT) == billed
+
+
+def skip_looking(perceptron, train_epoch, x, labels, *, compiled=None):
+    """An epoch, but not the samples that a bill would have learned and undone."""
+    if compiled is None:
+        train_epoch(perceptron, x, labels)
+
+
+def paths(g, rows, columns):
+    """S, all cells on the given rows and columns together."""
+    return sum(float(g[row, column]) for row in rows for column in columns)
+
+
+@pytest.mark.parametrize("n_before", [0, 1])
+def test_the_bill_of_a_training_step_equals_the_hand_count(n_before):
+    """One sample: lines that are driven, lines that are sensed, conductances on them, pulses; times prices."""
+    n_in, n_hidden, n_out, label = 9, 6, 4, 2
+    write = BlindWrite(g_step=(G_MAX - G_MIN) / 99)
+    law = linear_steps(g_min=G_MIN, g_max=G_MAX, levels=100)
+    setting = Setting(hidden=n_hidden, threshold=0.05, spread=0.3)
+    p = SignPerceptron(law, n_in, n_out, setting, seed=4, dtype=torch.float64, write=write)
+    p.rule.n_steps = n_before  # the first step is one of RESETs, the second one of SETs
+    x = [1, 0, 1, 1, 0, 1, 0, 1, 1]
+    g1, g2 = (layer.matrix.conductance().clone() for layer in (p.first, p.second))  # neighbours are a pair
+    g_per_w = p.first.matrix.g_per_w
+
+    rows1 = [i for i in range(n_in) if x[i]] + [n_in]  # the last row is always on
+    z1 = [sum(float(g1[i, 2 * k] - g1[i, 2 * k + 1]) for i in rows1) / g_per_w for k in range(n_hidden)]
+    rows2 = [k for k in range(n_hidden) if z1[k] >= 0] + [n_hidden]
+    z2 = [sum(float(g2[k, 2 * j] - g2[k, 2 * j + 1]) for k in rows2) / g_per_w for j in range(n_out)]
+    e = {j: 1 for j in range(n_out) if j == label and z2[j] < 1}
+    e |= {j: -1 for j in range(n_out) if j != label and z2[j] >= -1}
+    a = [sum(s * float(g2[k, 2 * j] - g2[k, 2 * j + 1]) for j, s in e.items()) / g_per_w for k in range(n_hidden)]
+    d = [k for k in range(n_hidden) if abs(z1[k]) < 1 and abs(a[k]) > 0.05]
+    assert len(e) > 1  # or there is little to count
+    assert 0 < len(d) < n_hidden
+
+    bill = SampledBill(p.chip, p.rule, comparators())
+    with bill.samples("training", 1):
+        p.train_epoch(torch.tensor([x], dtype=torch.float64), torch.tensor([label]), compiled=False)
+    heat, pulses = 0.2**2 * 50e-9, {"first": len(rows1) * len(d), "second": len(rows2) * len(e)}
+    driven_back = [column for j in e for column in (2 * j, 2 * j + 1)]
+    cells = {
+        "first": heat * paths(g1, rows1, range(2 * n_hidden)),
+        "second": heat * (paths(g2, rows2, range(2 * n_out)) + paths(g2, range(n_hidden + 1), driven_back)),
+    }
+    sensed = {"first": 2 * n_hidden, "second": 2 * n_out + n_hidden + 1}
+    active = {"first": len(rows1), "second": len(rows2) + len(driven_back)}
+    reads = {"first": 1, "second": 2}
+    name, joules = (("RESET pulses", 1.8 * 45e-6 * 50e-9), ("SET pulses", 2.0 * 60e-6 * 50e-9))[n_before]
+    for layer in ("first", "second"):
+        assert bill.bill.usage["training", layer].n_active == active[layer]
+        lines = bill.bill.by("component", layer=layer)
+        assert set(lines) == {"cells", "comparator", name}
+        assert_close(lines["cells"], cells[layer], rtol=1e-9)
+        assert_close(lines["comparator"], sensed[layer] * 2.55e-12 / 8, rtol=1e-12)
+        assert_close(lines[name], pulses[layer] * joules, rtol=1e-12)
+        seconds = bill.bill.total("seconds", layer=layer)
+        assert_close(seconds, (reads[layer] + pulses[layer]) * 50e-9, rtol=1e-12)
 
 
 def test_lag_is_back_propagation_minus_sign_backpropagation():

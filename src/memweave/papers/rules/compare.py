@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memweave.base import generator
+from memweave.cost import ADC_ENERGY_YAO, COMPARATOR_ENERGY, RESET_ENERGY_YAO, SET_ENERGY_YAO
 from memweave.data import load
 from memweave.experiments import (
     Assumption,
@@ -34,11 +35,6 @@ _SMOKE_CELLS = ("linear", "wang2019")
 
 _MARKS = "osD^v"
 
-# J a pulse. Upper bounds from the direct currents of Yao et al., Nature 577, 641 (2020): 2.0 V, 60 uA, 50 ns and
-# 1.8 V, 45 uA, 50 ns; ours.
-E_SET, E_RESET = 6e-12, 4e-12
-# J a column read: one 8-bit conversion (Yao et al. 2020). A comparator is an eighth of it; ours.
-E_CONVERSION = 2.55e-12
 # s. A read, a cell's readout and a pulse take 50 ns each (Yao et al. 2020).
 T_EVENT = 50e-9
 
@@ -77,7 +73,7 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     back = [HIDDEN] if setup.layers[0].backward == "array" and len(setup.layers) == 2 else []
     sensed = [HIDDEN, data.n_classes, *back]
     n_conversions = trained.n_reads * sum(sensed) / len(sensed) + trained.n_readouts
-    per_conversion = E_CONVERSION / 8 if setup.binary else E_CONVERSION
+    per_conversion = COMPARATOR_ENERGY if setup.binary else ADC_ENERGY_YAO
     return {
         "n_correct": setup.n_correct(data.test),
         "n_total": len(data.test),
@@ -86,7 +82,7 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
         "n_pulses": trained.n_set + trained.n_reset,
         "n_reads": trained.n_reads,
         "n_readouts": trained.n_readouts,
-        "energy_pulses": trained.n_set * E_SET + trained.n_reset * E_RESET,
+        "energy_pulses": trained.n_set * SET_ENERGY_YAO + trained.n_reset * RESET_ENERGY_YAO,
         "energy_reads": n_conversions * per_conversion,
         "buffer_bits": rule.buffer_bits[0] * n_neurons * setup.batch + rule.buffer_bits[1] * n_weights,
         "n_steps": params["epochs"] * -(-len(split) // setup.batch),
@@ -177,7 +173,7 @@ register(
                 text="10,000 images, 3 epochs: enough to tell rules apart, not to train any of them out", source="ours"
             ),
             Assumption(
-                text="energy: 6 pJ a SET, 4 pJ a RESET, 2.55 pJ an 8-bit conversion, an eighth of it a comparator's "
+                text="energy: 6 pJ a SET, 4.05 pJ a RESET, 2.55 pJ an 8-bit conversion, an eighth of it a comparator's "
                 "decision; drivers, wires and digital logic are not in it",
                 source="Yao et al. 2020; comparator: ours",
             ),

@@ -8,7 +8,7 @@ from memweave.cost import Bill, ledger, wang2019_estimate
 from memweave.data import Dataset, load, wang2019_digits, wang2019_sequences
 from memweave.experiments import JSON, Context, Options, Task
 from memweave.mapping import Chip
-from memweave.papers.energy import billed
+from memweave.papers.energy import billed, macs_by_layer, training_macs
 from memweave.papers.wang2019.system import NETWORKS, chip
 from memweave.papers.wang2019.training import Recipe, count_correct, n_weights, train
 
@@ -86,18 +86,11 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
 def _energy(bill: Bill, board: Chip, *, n_trained: int, n_test: int) -> dict[str, JSON]:
     """What a row keeps of the bill; numbers of images are those of one chip."""
     n_chips = board.chips[0]
-    n_macs = round(_multiplications(bill, board, "inference") / (n_chips * n_test))
-    return billed(bill, {"training": n_chips * n_trained, "inference": n_chips * n_test}, n_macs=n_macs)
-
-
-def _multiplications(bill: Bill, board: Chip, phase: str) -> int:
-    """Weights times vectors that they met, over all layers."""
-    placed = board.placed
-    return sum(
-        usage.n_vectors * placed[layer].n_in * placed[layer].n_out
-        for (during, layer), usage in bill.usage.items()
-        if during == phase and layer in placed
-    )
+    n_images = {"training": n_chips * n_trained, "inference": n_chips * n_test}
+    layers = macs_by_layer(bill, board, "inference", n_images["inference"])
+    # Of the ConvLSTM's error through time nothing is counted for the GPU: its first layer stands at the input.
+    n_macs = {"training": training_macs(layers), "inference": sum(layers)}
+    return billed(bill, n_images, n_macs=n_macs, n_chips=n_chips)
 
 
 def dataset(name: str, options: Options, *, sequences: bool) -> Dataset:

@@ -1,7 +1,7 @@
 """`yao2020/efficiency`: the paper's macro from its parts, and what an image of the demonstrated network costs."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,9 +23,11 @@ from memweave.experiments import (
     value_of,
 )
 from memweave.nn import calibrate
+from memweave.papers.energy import ENERGY_TABLE, billed
 from memweave.papers.yao2020 import plan, system
 from memweave.papers.yao2020.figures import result_of
 from memweave.plot import waterfall
+from memweave.report import behind, bill_records, bills_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,7 +135,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "share_of_rows": 9 / 16,
         "n_macs": n_macs,
         "n_images": len(images),
-        "bill": _per_image(bill.rows(), n, setting.n_chips),
+        **billed(bill, {"inference": n}, n_macs={"inference": n_macs}, n_chips=setting.n_chips),
     }
 
 
@@ -144,16 +146,6 @@ def _figures(one: Macro) -> dict[str, JSON]:
         "throughput": one.throughput,
         "density": one.density,
     }
-
-
-def _per_image(rows: list[dict[str, Any]], n_images: int, n_chips: int) -> list[JSON]:
-    """The bill of one transfer and of one image."""
-    share = {"inference": n_images, "transfer": n_chips}
-    scaled = []
-    for row in rows:
-        n = share.get(str(row["phase"]), 1)
-        scaled.append(row | {name: row[name] / n for name in ("count", "joules", "seconds")})
-    return list(scaled)
 
 
 def _claim(key: str, quantity: str, unit: str, paper: float, result: str, *, per_unit: float = 1.0) -> Claim:
@@ -180,12 +172,13 @@ def _breakdown(rows: Sequence[Row]) -> "Figure | None":
 
 
 def _image(rows: Sequence[Row]) -> "Figure | None":
-    lines = [line for line in result_of(rows[-1])["bill"] if line["phase"] == "inference"]
+    (bills,) = bills_of(rows)
+    lines = [line for line in bill_records(bills) if line["phase"] == "inference"]
     parts: dict[str, float] = {}
     for line in lines:
         name = f"{line['layer'].rpartition('.')[2]}: {line['component'].split(',')[0]}"
-        parts[name] = parts.get(name, 0.0) + line["joules"] * 1e9
-    return waterfall(parts, ylabel="energy of an image (nJ)")
+        parts[name] = parts.get(name, 0.0) + line["image_joules"] * 1e9
+    return waterfall(parts, ylabel=f"energy of an image (nJ), mean over {behind([bills])}")
 
 
 def _facts(rows: Sequence[Row]) -> list[dict[str, object]]:
@@ -208,24 +201,29 @@ def _facts(rows: Sequence[Row]) -> list[dict[str, object]]:
 
 
 def _honest(rows: Sequence[Row]) -> list[dict[str, object]]:
-    found = result_of(rows[-1])
-    image, efficiency = found["image_joules"], found["image_efficiency"]
+    def mean(key: str) -> float:
+        found = value_of(key)(rows)
+        assert found is not None
+        return found.value
+
+    reads = {layer.rpartition(".")[2]: n for layer, n in result_of(rows[-1])["reads"].items()}
+    image, efficiency, transfer = (mean(key) for key in ("image_joules", "image_efficiency", "transfer_joules"))
     return [
         {"what": "energy of an image, counted", "value": f"{image * 1e9:.1f} nJ"},
         {"what": "operations (2 a multiplication) a joule, the network", "value": f"{efficiency / 1e9:.0f} GOPS/W"},
         {"what": "against a V100's 100 GOPS/W", "value": f"{efficiency / GOPS_PER_W_V100:.1f} times"},
-        {"what": "energy of writing the network once", "value": f"{found['transfer_joules'] * 1e6:.2f} uJ"},
-        {"what": "images whose energy equals one transfer", "value": f"{found['transfer_joules'] / image:.1f}"},
+        {"what": "energy of writing the network once", "value": f"{transfer * 1e6:.2f} uJ"},
+        {"what": "images whose energy equals one transfer", "value": f"{transfer / image:.1f}"},
         {
             "what": "one-bit reads an image (C1, C3, FC)",
-            "value": ", ".join(f"{n:.0f}" for n in found["reads"].values()),
+            "value": ", ".join(f"{reads[layer]:.0f}" for layer in MACS),
         },
         {
             "what": "mean conductance that the printed array energy implies",
-            "value": f"{found['implied_g'] * 1e6:.2f} uS",
+            "value": f"{mean('implied_g') * 1e6:.2f} uS",
         },
-        {"what": "mean conductance of the cells as written", "value": f"{found['written_g'] * 1e6:.2f} uS"},
-        {"what": "cells that the network uses", "value": f"{found['share_of_cells']:.1%}"},
+        {"what": "mean conductance of the cells as written", "value": f"{mean('written_g') * 1e6:.2f} uS"},
+        {"what": "cells that the network uses", "value": f"{mean('share_of_cells'):.1%}"},
         {"what": "row lines that a convolution uses", "value": "9 of 16"},
     ]
 
@@ -287,6 +285,7 @@ EXPERIMENT = register(
                 rows=_facts,
             ),
             TableSpec(name="honest", title="The demonstrated network", caption="Counted.", rows=_honest),
+            ENERGY_TABLE,
         ),
     )
 )

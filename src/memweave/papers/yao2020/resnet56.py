@@ -4,13 +4,14 @@ import copy
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from memweave.base import generator
+from memweave.cost import ledger
 from memweave.data import Split
 from memweave.devices import yao2020
 from memweave.experiments import (
@@ -39,6 +40,7 @@ from memweave.experiments import (
 from memweave.mapping import Chip
 from memweave.nn import Deployed, NoiseAware, OnChip, deploy, measured, per_channel_scale, recalibrate_batch_norm
 from memweave.optim import ThresholdedWriteVerify
+from memweave.papers.energy import billed, energy_table, macs_by_layer
 from memweave.papers.yao2020 import plan, system
 from memweave.papers.yao2020.hybrid import BATCH, THRESHOLD
 from memweave.papers.yao2020.resnet import ResNet, load_checkpoint
@@ -59,6 +61,7 @@ WRITE_ERROR = 0.6e-6
 """S, standard deviation of a written cell after it has rested: what `yao2020/write-verify` measures (ours)."""
 AWARE_STEPS, AWARE_BATCH, AWARE_RATE = 200, 64, 5e-4
 """Of the training for the chip, with Adam; 100 steps, and 1e-4, did less well on validation images (ours)."""
+N_BILLED = 20  # test images whose inference is billed
 N_TUNE = 2_000  # training images of the tuning, and of the batch-norm statistics (ours)
 _PAPER = {"float": 0.9557, "levels": 0.8964, "mapped": 0.8006, "tuned": 0.9408}
 NEEDS = Needs(data="cifar10", scale="full")
@@ -164,12 +167,31 @@ def _one_way(
             _count(as_written, what.validation, group=group) for group in range(1, N_GROUPS)
         ]
     placed = on_chip.chip.placed.values()
+    images = what.test.images[:N_BILLED]
+    with ledger(on_chip) as bill, torch.no_grad():
+        on_chip(images)
+    n_macs = {"inference": sum(macs_by_layer(bill, on_chip.chip, "inference", len(images)))}
+    found = billed(bill, {"inference": len(images)}, n_macs=n_macs)
     return n_correct, {
+        "energy": found["energy"],
+        "bill": by_stage(found["bill"]),
         "n_arrays": len({tile.array for placement in placed for tile in placement.tiles}),
         "n_cells": on_chip.chip.n_taken,
         "n_pulses": sum(int(report.n_pulses.sum()) for report in on_chip.reports.values()),
         "n_failed": sum(report.n_failed for report in on_chip.reports.values()),
     }
+
+
+def by_stage(records: Sequence[Mapping[str, Any]]) -> list[JSON]:
+    """Records of a bill, those of the layers of a stage in one: "layer1", say, for all of `layer1.0.conv1` and on."""
+    merged: dict[tuple[str, ...], dict[str, Any]] = {}
+    for record in records:
+        named = {**record, "layer": record["layer"].partition(".")[0]}
+        key = tuple(named[field] for field in ("phase", "layer", "component"))
+        sums = merged.setdefault(key, named | dict.fromkeys(("count", "joules", "seconds", "m2"), 0))
+        for quantity in ("count", "joules", "seconds", "m2"):
+            sums[quantity] += record[quantity]
+    return list(merged.values())
 
 
 def transfer(net: ResNet, seed: int) -> tuple[Deployed, ResNet]:
@@ -431,6 +453,7 @@ EXPERIMENT = register(
         ),
         tables=(
             TableSpec(name="stages", title="What is lost, and what helps", caption="Means of the chips.", rows=_table),
+            energy_table(f"Of the network as written, over the first {N_BILLED} test images; batch norm is digital."),
         ),
     )
 )

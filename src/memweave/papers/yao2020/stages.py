@@ -26,7 +26,7 @@ from memweave.experiments import (
     value_of,
 )
 from memweave.nn import Deployed
-from memweave.papers.energy import ENERGY_TABLE, MEASURING, billed
+from memweave.papers.energy import ENERGY_TABLE, MEASURING, billed, training_macs
 from memweave.papers.yao2020 import figures, hybrid, plan, system
 from memweave.papers.yao2020.efficiency import MACS
 from memweave.papers.yao2020.figures import result_of
@@ -76,6 +76,8 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         train_correct["hybrid"] = system.count_correct(net, train)
         error = _error_spread(net, setting.net)
     n_images = {phase: bill.usage[phase, "fc"].n_vectors for phase in ("training", "inference")}
+    layers = list(MACS.values())
+    n_macs = {"training": training_macs(layers, n_frozen=2), "inference": sum(layers)}
     return {
         "n_correct": n_correct,
         "n_test": len(test),
@@ -87,7 +89,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "writing": {name: report.summary() for name, report in net.reports.items()},
         "error": error,
         "n_cells_taken": chip.n_taken,
-        **billed(bill, n_images, n_macs=sum(MACS.values())),
+        **billed(bill, n_images, n_macs=n_macs, n_chips=setting.n_chips),
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from memweave.base import generator
+from memweave.cost import ADC_ENERGY_YAO, COMPARATOR_ENERGY
 from memweave.data import load
 from memweave.devices import linear_steps
 from memweave.experiments import (
@@ -40,10 +41,6 @@ NAME = "zhang2018/cost"
 HIDDEN = 100
 _SAMPLES = {"smoke": 200, "full": 2_000}
 
-# J. Yao et al., Nature 577, 641 (2020): 2.55 pJ a conversion of the 8-bit ADC (Kull et al., JSSC 48, 3049 (2013)).
-E_ADC = 2.55e-12
-# J. A successive-approximation converter of 8 bits decides 8 times: an upper bound for one comparator. Ours.
-E_COMPARATOR = E_ADC / 8
 # J. Horowitz, ISSCC 2014 (45 nm): 10 pJ for 64 bits of an 8 kB memory; 8-bit and 32-bit floating multiply and add.
 E_BIT = 10e-12 / 64
 E_PRODUCT = {8: 0.2e-12, 32: 3.7e-12}
@@ -75,8 +72,8 @@ class Periphery:
     def energy(self) -> dict[str, float]:
         """J a sample, by component."""
         return {
-            "converters": self.n_conversions * E_ADC,
-            "comparators": self.n_comparisons * E_COMPARATOR,
+            "converters": self.n_conversions * ADC_ENERGY_YAO,
+            "comparators": self.n_comparisons * COMPARATOR_ENERGY,
             "memory": 2 * self.n_bits * E_BIT,
             "products": self.n_products * E_PRODUCT[self.bits],
         }

@@ -147,8 +147,11 @@ def train(
     n_epochs: int,
     order: torch.Generator,
     progress: Callable[[float, str], None],
+    before_epoch: Callable[[torch.Tensor, torch.Tensor], None] = lambda x, labels: None,
 ) -> list[int]:
     """Train, and leave the chip as it stood after the epoch with the best validation accuracy.
+
+    `before_epoch` sees the samples of each epoch, in their order, before they are learned.
 
     Returns:
         Validation images right after each epoch.
@@ -159,6 +162,7 @@ def train(
     for epoch in range(n_epochs):
         progress(epoch / n_epochs, f"epoch {epoch + 1} of {n_epochs}")
         chosen = torch.randperm(len(x), generator=order)
+        before_epoch(x[chosen], train_split.labels[chosen])
         perceptron.train_epoch(x[chosen], train_split.labels[chosen])
         history.append(perceptron.n_correct(x_validation, validation.labels))
         if history[-1] == max(history):

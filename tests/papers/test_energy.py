@@ -1,0 +1,167 @@
+"""What rows keep of a bill, and what their table says; the energy of learning by rule."""
+
+import math
+from statistics import stdev
+from typing import Any
+
+import pytest
+import torch
+
+import memweave as mw
+from memweave.cost import GOPS_PER_W_V100, ledger, yao2020_periphery
+from memweave.devices import LinearCell
+from memweave.experiments import Context, Options, Row, judge
+from memweave.mapping import CentredPair
+from memweave.nn import ErrorLoss, Linear, ThresholdError
+from memweave.optim import Stellar
+from memweave.papers import training_energy
+from memweave.papers.energy import ENERGY_TABLE, SampledBill, billed, energy_table, gpu_energy, training_macs
+from tests.helpers import assert_close
+from tests.helpers.experiments import row
+
+
+def test_multiplications_of_learning_by_hand() -> None:
+    layers = (100, 20, 3)
+    assert training_macs(layers) == 123 + 123 + 23  # forward, gradients, errors through the last two
+    assert training_macs(layers, n_frozen=1) == 123 + 23 + 3
+    assert training_macs(layers, n_frozen=2) == 123 + 3
+    assert_close(gpu_energy(50e9), 1.0, rtol=1e-12)  # 100 GOPS/W, two operations a multiplication
+    assert GOPS_PER_W_V100 == 100e9
+
+
+def layer_on(chip: mw.Chip) -> Linear:
+    layer = Linear(4, 2, bias=False, chip=chip, name="last", mapping=CentredPair(w_max=1.0))
+    layer.program(torch.tensor([[0.4, -0.2, 0.1, 0.3], [-0.3, 0.2, 0.6, -0.1]]), mw.WriteVerify(tolerance=0.2e-6))
+    return layer
+
+
+def learner(n_chips: int | None = None) -> tuple[mw.Chip, Linear, Stellar]:
+    cell = LinearCell(g_min=2e-6, g_max=20e-6, levels=100)
+    chip = mw.Chip(cell, rows=4, cols=4, n_chips=n_chips, seed=3)
+    layer = layer_on(chip)
+    return chip, layer, Stellar([layer.weight], gate=0.1)
+
+
+def learn(layer: Linear, rule: Stellar, x: torch.Tensor, labels: torch.Tensor) -> None:
+    loss = ErrorLoss(ThresholdError(0.1, 1.0))
+    for one, label in zip(x.split(1), labels.split(1), strict=True):
+        rule.zero_grad()
+        loss(layer(one), label).backward()
+        rule.step()
+
+
+X, LABELS = torch.tensor([[1.0, 0.5, 0.0, 0.2], [0.1, 0.9, 1.0, 0.4], [0.3, 0.3, 0.8, 0.0]]), torch.tensor([0, 1, 0])
+
+
+def test_what_samples_do_is_billed_and_undone() -> None:
+    chip, layer, rule = learner()
+    learn(layer, rule, X, LABELS)
+    state = {name: leaf.clone() for name, leaf in chip.state_dict().items()}
+    bill = SampledBill(chip, rule, yao2020_periphery())
+    with bill.samples("training", 3):
+        learn(layer, rule, X, LABELS)
+    assert rule.n_steps == 3
+    assert all(torch.equal(leaf, chip.state_dict()[name]) for name, leaf in state.items())
+    assert chip.array.meters == []
+    with ledger(chip, phase="training") as direct:
+        learn(layer, rule, X, LABELS)
+    assert bill.bill.usage == direct.usage
+    assert direct.usage["training", "last"].n_set > 0
+
+
+def test_pulses_are_those_of_the_whole_training_and_all_is_an_image() -> None:
+    chip, layer, rule = learner()
+    bill = SampledBill(chip, rule, yao2020_periphery())
+    with bill.samples("training", 2):
+        learn(layer, rule, X[:2], LABELS[:2])
+    with bill.samples("inference", 3), torch.no_grad():
+        layer(X)
+    reads = bill.bill.total(phase="training") - sum(
+        bill.bill.total(phase="training", component=name) for name in ("SET pulses", "RESET pulses")
+    )
+    trained = mw.arrays.Activity(n_set=400, n_reset=300)  # of 50 samples: 8 and 6 a sample
+    kept = bill.billed([8], trained, 50)
+    pulses = 8 * 2.0 * 60e-6 * 50e-9 + 6 * 1.8 * 45e-6 * 50e-9
+    assert_close(kept["energy"]["training"]["joules"], reads / 2 + pulses, rtol=1e-9)
+    assert kept["energy"]["training"]["n_images"] == 2
+    assert kept["energy"]["inference"]["n_images"] == 3
+    assert_close(kept["energy"]["training"]["gpu_joules"], 2 * 16 / 100e9, rtol=1e-12)  # forward and gradient
+    assert_close(kept["energy"]["inference"]["gpu_joules"], 2 * 8 / 100e9, rtol=1e-12)
+
+
+def test_chips_side_by_side_cost_an_image_what_one_does() -> None:
+    found = []
+    for n_chips in (None, 4):
+        chip, layer, rule = learner(n_chips)
+        bill = SampledBill(chip, rule, yao2020_periphery())
+        with bill.samples("training", 2), torch.no_grad():
+            layer(torch.cat([X[:2]] * (n_chips or 1)))
+        found.append(bill.billed([8], mw.arrays.Activity(n_set=10 * (n_chips or 1)), 5))
+    one, four = found
+    assert_close(four["energy"]["training"]["joules"], one["energy"]["training"]["joules"], rtol=1e-3)
+    assert {record["chips"] for record in four["bill"]} == {4}
+    assert {record["images"] for record in four["bill"] if record["phase"] == "training"} == {8}
+
+
+def test_records_say_images_and_chips() -> None:
+    chip, layer, _ = learner()
+    with ledger(chip, phase="training") as bill, torch.no_grad():
+        layer(X)
+        with bill.phase("transfer"):
+            layer.weight.refresh()
+    kept = billed(bill, {"training": 3}, n_macs={"training": 16.0})
+    assert {(record["phase"], record["images"], record["chips"]) for record in kept["bill"]} == {
+        ("training", 3, 1),
+        ("transfer", None, 1),
+        ("(standing)", None, 1),
+    }
+    assert_close(kept["energy"]["training"]["joules"], bill.total(phase="training") / 3, rtol=1e-12)
+
+
+def spent(nj: float, n: int = 10) -> dict[str, Any]:
+    return {"energy": {"training": {"n_images": n, "joules": nj * 1e-9, "gpu_joules": 60e-9}}}
+
+
+def test_the_table_is_a_mean_over_seeds_for_each_network() -> None:
+    values = (1.0, 2.0, 6.0)
+    rows = [row(spent(nj), seed=seed, hidden=100) for seed, nj in enumerate(values)] + [row(spent(8.0), hidden=300)]
+    first, second = ENERGY_TABLE.rows(rows)
+    assert (first["hidden"], first["phase"], first["rows"], first["images"]) == (100, "training", 3, 30)
+    assert (first["an image, nJ"], first["V100, nJ"], first["V100 over chip"]) == (3, 60, 20)
+    half = 4.302652729911275 * stdev(values) / math.sqrt(3)
+    assert first["95 % interval"] == f"± {100 * half / 3:.1f} %"
+    assert (second["hidden"], second["rows"], second["an image, nJ"]) == (300, 1, 8)
+    assert "95 % interval" not in second
+    (alone,) = ENERGY_TABLE.rows([rows[0], row({"other": 1}, seed=7, hidden=100)])
+    assert list(alone) == ["phase", "rows", "images", "an image, nJ", "V100, nJ", "V100 over chip"]
+    assert energy_table("Of ten samples.").caption == f"{ENERGY_TABLE.caption} Of ten samples."
+
+
+@pytest.fixture(scope="module")
+def by_rule() -> list[Row]:
+    options = Options()
+    return [
+        row(training_energy.run(task, Context(options=options)), **task.params)
+        for task in training_energy.tasks(options)
+    ]
+
+
+def test_the_energy_of_learning_by_rule(by_rule: list[Row]) -> None:
+    experiment = training_energy.EXPERIMENT
+    counts, energy = experiment.tables
+    assert [line["rule"] for line in counts.rows(by_rule)] == list(training_energy.RULES)
+    lines = energy.rows(by_rule)
+    assert [(line["rule"], line["phase"]) for line in lines] == [
+        (rule, phase) for rule in training_energy.RULES for phase in ("training", "inference")
+    ]
+    n_hidden, n_out = 64 * 32, 32 * 10
+    whole, last = 2 * (n_hidden + n_out) + n_out, n_hidden + 2 * n_out
+    for one, macs in zip(by_rule, (whole, last, whole, last), strict=True):
+        energy_of = one.result["energy"]
+        assert_close(energy_of["training"]["gpu_joules"], 2 * macs / 100e9, rtol=1e-12)
+        ratio = energy_of["training"]["joules"] / energy_of["inference"]["joules"]
+        assert_close(one.result["over_inference"], ratio, rtol=1e-12)
+        priced = [n for n in one.result["bill"] if n["component"].endswith("pulses") and n["phase"] == "training"]
+        assert_close(one.result["pulses"], sum(record["joules"] for record in priced) / 100, rtol=1e-12)
+    assert judge(experiment.claims[0], by_rule).verdict == "reproduced"
+    assert experiment.figures[0].draw(by_rule) is not None
