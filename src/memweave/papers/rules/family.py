@@ -1,6 +1,5 @@
 """Every rule of the comparison: how it is set up, what it keeps, and which settings are tried for it."""
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +8,7 @@ from typing import Any
 
 import torch
 
-from memweave.base import generator
+from memweave.base import generator, has_numba
 from memweave.mapping import Chip, DifferentialPair
 from memweave.nn import AlwaysOn, BinaryStep, ErrorLoss, MarginError, ThresholdError
 from memweave.optim import (
@@ -100,17 +99,13 @@ def _gradient(make: Optimizer, **options: Any) -> Callable[[Start, Setting], Set
     return setup
 
 
-def _compiled() -> bool:
-    return importlib.util.find_spec("numba") is not None
-
-
 def _sign(start: Start, setting: Setting) -> Setup:
     first, second = layers_on(start.chip, start.n_in, seed=start.seed)
     comparators, error = BinaryStep(setting["threshold"], 1.0), MarginError(setting["margin"])
     net = torch.nn.Sequential(AlwaysOn(), first, comparators, AlwaysOn(), second)
     optimizer = SignPulse([first.weight, second.weight])
     epoch = None
-    if _compiled():
+    if has_numba():
         from memweave.optim.compiled import sign_epoch
 
         epoch = partial(sign_epoch, first, comparators, second, error, optimizer)
@@ -126,7 +121,7 @@ def _stellar(start: Start, setting: Setting) -> Setup:
     # Outputs of a random first layer are of order 1, a tenth of the source's: the target follows.
     error = ThresholdError(threshold=setting["threshold"] * setting["target"], target=setting["target"])
     net, epoch = relu_net(first, second), None
-    if _compiled():
+    if has_numba():
         from memweave.optim.compiled import stellar_epoch
 
         def epoch(x: torch.Tensor, labels: torch.Tensor) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from memweave.arrays import Activity
-from memweave.base import generator
+from memweave.base import generator, has_numba
 from memweave.cost import yao2020_periphery
 from memweave.data import Dataset, Split, load
 from memweave.devices import Device, stellar2023
@@ -146,12 +146,12 @@ class StellarEpoch:
         some = x[:N_BILLED]
         with self.bill.samples("training", len(some)):
             self.one_by_one(some, labels[:N_BILLED])
-        try:
+        if has_numba():
             from memweave.optim.compiled import stellar_epoch
-        except ImportError:
-            self.one_by_one(x, labels)
-        else:
+
             stellar_epoch(self.layer, self.error, self.rule, x, labels)
+        else:
+            self.one_by_one(x, labels)
         return 0
 
     def one_by_one(self, x: torch.Tensor, labels: torch.Tensor) -> None:

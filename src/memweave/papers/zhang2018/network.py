@@ -1,13 +1,12 @@
 """The perceptron of sign backpropagation on a chip: built, trained and read. Reconstructed; see `ASSUMPTIONS`."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from memweave.base import generator
+from memweave.base import generator, has_numba
 from memweave.data import Split
 from memweave.devices import Device
 from memweave.experiments import Assumption
@@ -115,7 +114,7 @@ class SignPerceptron:
     def train_epoch(self, x: torch.Tensor, labels: torch.Tensor, *, compiled: bool | None = None) -> None:
         """One pass over binary inputs `(n, in)`, one by one; compiled where Numba is there, unless told."""
         if compiled is None:
-            compiled = importlib.util.find_spec("numba") is not None
+            compiled = has_numba()
         if compiled:
             from memweave.optim.compiled import sign_epoch
 
