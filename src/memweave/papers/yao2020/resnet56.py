@@ -90,8 +90,9 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     exams = {"n_correct": what.test, "n_correct_validation": what.validation}
     context.progress(0.1, f"{WAYS[way]}: preparing ResNet-{what.n_layers}")
     net = prepared(way, what, context)
-    context.progress(0.4, f"{WAYS[way]}: writing ResNet-{what.n_layers}")
-    counts, facts = _one_way(way, net, what, exams, task.seed)
+    counts, facts = _one_way(
+        way, net, what, exams, task.seed, lambda done, text: context.progress(0.4 + 0.6 * done, f"{WAYS[way]}: {text}")
+    )
     found = {exam: {"float": _count(what.net, split), way: counts[exam]} for exam, split in exams.items()}
     return {
         **found,
@@ -140,19 +141,23 @@ def trained_for_the_chip(net: ResNet, train: Split, progress: Progress = lambda 
 
 
 def _one_way(
-    way: str, net: ResNet, what: Subject, exams: Mapping[str, Split], seed: int
+    way: str, net: ResNet, what: Subject, exams: Mapping[str, Split], seed: int, progress: Progress
 ) -> tuple[dict[str, dict[str, JSON]], dict[str, JSON]]:
     """Right answers by exam and stage for one way of scaling weights, and what it took to write them."""
+    progress(0.0, f"exams of ResNet-{what.n_layers} rounded to the levels")
     rounded = _quantised(net)
     n_correct: dict[str, dict[str, JSON]] = {exam: {"levels": _count(rounded, split)} for exam, split in exams.items()}
+    progress(0.2, "writing")
     on_chip, software = transfer(net, seed)
     tune_on = what.train.take(min(N_TUNE, len(what.train)))
     as_written, recalibrated = measured(on_chip, software), measured(on_chip, software)
+    progress(0.3, "batch-norm statistics on the chip")
     recalibrate_batch_norm(recalibrated, (x for x, _ in tune_on.batches(250)))
     for stage, after, frozen in (
         ("mapped", "tuned", as_written),
         ("recalibrated", "recalibrated_tuned", recalibrated),
     ):
+        progress(0.4 if frozen is as_written else 0.7, f"exams, {stage} and {after}")
         features = {exam: _features(frozen, split) for exam, split in exams.items()}
         before = on_chip.chip.state_dict()
         for exam, split in features.items():
