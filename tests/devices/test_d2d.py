@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from memweave.base import OutOfRangeError, generator
-from memweave.devices import ConductanceState, Pulse, WithD2D, linear_steps, merged, soft_bounds
+from memweave.devices import ConductanceState, LinearCell, Pulse, PulseTable, WithD2D, linear_steps, merged, soft_bounds
 from memweave.devices.d2d import SpreadState
 from tests.helpers import assert_close
 
@@ -55,6 +55,31 @@ def test_factors_have_the_spread_asked_for_and_a_scaled_step_stops_at_the_bound(
     g = law.conductance(full)
     assert float(g.max()) <= 20e-6 * (1 + 1e-12)
     assert float(g.min()) >= 2e-6
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        LinearCell(**WINDOW, levels=10),
+        linear_steps(**WINDOW, levels=10),
+        PulseTable(
+            **WINDOW, set_mean=(2e-6,) * 3, set_spread=(0.0,) * 3, reset_mean=(-2e-6,) * 3, reset_spread=(0.0,) * 3
+        ),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_a_small_cell_reaches_the_bound_by_whole_steps_of_its_own(inner):
+    """A step is scaled, then cut: the cell does not creep up to the bound by halves of what is left."""
+    law = WithD2D(law=inner, d2d=0.3)
+    state = SpreadState(
+        ConductanceState(torch.tensor([18.7e-6, 18.7e-6, 2.5e-6, 18.7e-6], dtype=torch.float64)),
+        torch.tensor([0.5, 1.5, 0.5, 0.0], dtype=torch.float64),
+    )
+    pulse = Pulse(torch.tensor([1, 1, -1, 1]), n=torch.tensor([2, 1, 1, 3]))
+    after = law.pulse(state, pulse, generator=generator(0, "x"))
+    assert_close(law.conductance(after), [20e-6, 20e-6, 2e-6, 18.7e-6], rtol=1e-12)
+    once = law.pulse(state, Pulse(torch.tensor([1, 0, -1, 0])), generator=generator(0, "x"))
+    assert_close(law.conductance(once), [19.7e-6, 18.7e-6, 2e-6, 18.7e-6], rtol=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [{"d2d": -0.1}, {"trains": "long"}])

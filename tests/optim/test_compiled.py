@@ -38,6 +38,7 @@ LAWS = {
     # Cells that start anywhere: on a grid of table steps, sums tie with thresholds and rounding would decide.
     "table": replace(stellar2023.level(4), g_fresh=(9e-6, 13e-6)),
     "d2d": WithD2D(law=linear_steps(**WINDOW, levels=200), d2d=0.3),
+    "d2d at the bounds": WithD2D(law=linear_steps(**WINDOW, levels=7), d2d=0.3),
     "stuck": WithStuckCells(law=soft_bounds(**WINDOW, levels=60), fraction=0.3, g_stuck=(2e-6, 20e-6)),
 }
 

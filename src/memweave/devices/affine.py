@@ -90,8 +90,13 @@ class AffineCell:
             return ConductanceState(self._merged(state.g, pulse.polarity, n, generator))
         g = state.g
         for k in range(int(n.max()) if n.numel() else 0):
-            g = torch.where(n > k, self._one_pulse(g, pulse.polarity, generator), g)
+            stepped = clamp_step(g, self._one_step(g, pulse.polarity, generator), self.g_min, self.g_max)
+            g = torch.where(n > k, stepped, g)
         return ConductanceState(g)
+
+    def step(self, state: ConductanceState, polarity: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+        """S, how far one pulse would move each cell if the window had no end."""
+        return torch.where(polarity != 0, self._one_step(state.g, polarity, generator), 0)
 
     def _offset_and_slope(self, g: torch.Tensor, polarity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean step at g_min, S, and its change per S, for each cell."""
@@ -99,12 +104,12 @@ class AffineCell:
         chosen = (polarity < 0).long()
         return low[chosen], ((high - low) / (self.g_max - self.g_min))[chosen]
 
-    def _one_pulse(self, g: torch.Tensor, polarity: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def _one_step(self, g: torch.Tensor, polarity: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         offset, slope = self._offset_and_slope(g, polarity)
         dg = offset + slope * (g - self.g_min)
         if self.sigma:
             dg = dg.add_(torch.empty_like(g).normal_(generator=generator), alpha=self.sigma)
-        return clamp_step(g, dg, self.g_min, self.g_max)
+        return dg
 
     def _merged(
         self, g: torch.Tensor, polarity: torch.Tensor, n: torch.Tensor, generator: torch.Generator

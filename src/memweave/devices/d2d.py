@@ -22,7 +22,8 @@ class SpreadState(NamedTuple):
 class WithD2D:
     """A law whose cells differ in the size of their steps: factor ~ N(1, d2d^2), cut at 0, fixed at fabrication.
 
-    Mean and noise of a step are scaled alike, and both polarities of a cell.
+    Mean and noise of a step are scaled alike, and both polarities of a cell; what is scaled is cut at the window. Of
+    merged trains, and of laws that have no method `step`, it is what they have cut already that is scaled.
 
     Args:
         law: what a cell of factor 1 does.
@@ -78,10 +79,17 @@ class WithD2D:
         inner = state.inner
         for one in [pulse] if self.trains == "merged" else _one_by_one(pulse):
             before = self.law.conductance(inner)
-            step = self.law.conductance(self.law.pulse(inner, one, generator=generator)) - before
+            step = self._nominal_step(inner, one, generator)
             kept = clamp_step(before, step * state.factor, self.g_min, self.g_max)
             inner = self.law.displace(inner, kept - before)
         return state._replace(inner=inner)
+
+    def _nominal_step(self, inner: Any, pulse: Pulse, generator: torch.Generator) -> torch.Tensor:
+        """S, what a cell of factor 1 would do, before the window cuts it if the law can tell."""
+        if self.trains == "exact" and hasattr(self.law, "step"):
+            step: torch.Tensor = self.law.step(inner, pulse.polarity, generator=generator)
+            return step
+        return self.law.conductance(self.law.pulse(inner, pulse, generator=generator)) - self.law.conductance(inner)
 
     def relax(self, state: SpreadState, duration: float, *, generator: torch.Generator) -> SpreadState:
         """As the wrapped law."""

@@ -82,6 +82,11 @@ class LinearCell:
         steps = pulse.polarity if pulse.n is None else pulse.polarity * pulse.n
         return ConductanceState(clamp_step(state.g, steps.to(state.g.dtype) * self.g_step, self.g_min, self.g_max))
 
+    def step(self, state: ConductanceState, polarity: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+        """S, how far one pulse would move each cell if the window had no end."""
+        del generator
+        return polarity.to(state.g.dtype) * self.g_step
+
     def relax(self, state: ConductanceState, duration: float, *, generator: torch.Generator) -> ConductanceState:
         """Nothing changes with time."""
         return state

@@ -90,16 +90,20 @@ class PulseTable:
         g = state.g
         n = pulse_count(pulse)
         for k in range(int(n.max()) if n.numel() else 0):
-            stepped = self._one_pulse(g, pulse.polarity, generator)
+            stepped = clamp_step(g, self._one_step(g, pulse.polarity, generator), self.g_min, self.g_max)
             g = torch.where(n > k, stepped, g)
         return ConductanceState(g)
 
-    def _one_pulse(self, g: torch.Tensor, polarity: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def step(self, state: ConductanceState, polarity: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+        """S, how far one pulse would move each cell if the window had no end."""
+        return torch.where(polarity != 0, self._one_step(state.g, polarity, generator), 0)
+
+    def _one_step(self, g: torch.Tensor, polarity: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         row = self.bin(g) + (polarity < 0) * len(self.set_mean)
         mean = g.new_tensor(self.set_mean + self.reset_mean)
         spread = g.new_tensor(self.set_spread + self.reset_spread)
         z = torch.empty_like(g).normal_(generator=generator).clamp_(-self.z_max, self.z_max)
-        return clamp_step(g, torch.addcmul(mean[row], spread[row], z), self.g_min, self.g_max)
+        return torch.addcmul(mean[row], spread[row], z)
 
     def relax(self, state: ConductanceState, duration: float, *, generator: torch.Generator) -> ConductanceState:
         """Nothing changes with time; wrap with `WithRelaxation`."""

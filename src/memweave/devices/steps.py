@@ -3,8 +3,7 @@ r"""A law as numbers: what compiled code needs to know of it. Laws that do not f
     \Delta g = factor * (offset_p[b] + slope_p[b] * (g - g_min) + spread_p[b] * z),    z ~ N(0, 1) cut at +-z_max,
 
 in equal bins b of the window, p the polarity, `factor` a number of each cell (0 for a stuck one); then the step is cut
-at the window. `WithD2D` in torch scales what its law has cut already, since it sees no more: of the steps that would
-leave the window, and of those only, a cell with a factor below 1 makes less there than here.
+at the window.
 """
 
 from functools import singledispatch
