@@ -118,8 +118,11 @@ def _add_ones_compiled(x: torch.Tensor, codes_per_x: float, largest: int, total:
     from memweave.arrays.compiled_drive import add_ones
 
     number = np.float32 if x.dtype == torch.float32 else np.float64
-    for chip, ones in zip(x.reshape(-1, *x.shape[-2:]), total.view(-1, total.shape[-1]), strict=True):
-        add_ones(chip.contiguous().numpy(), number(codes_per_x), number(largest), ones.numpy())
+    chips, sums = x.numpy(), total.numpy()
+    if x.dim() == 2:
+        chips, sums = chips[None], sums[None]
+    for chip, ones in zip(chips, sums, strict=True):
+        add_ones(np.ascontiguousarray(chip), number(codes_per_x), number(largest), ones)
 
 
 def _parts(v: torch.Tensor) -> tuple[torch.Tensor, ...]:
