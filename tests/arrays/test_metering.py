@@ -251,10 +251,9 @@ def test_compiled_sums_are_the_plain_ones(
     pytest.importorskip("numba")
     v = torch.randn(*chips, n, 2_500, dtype=dtype, generator=generator(n, "v"))
     v[..., 5:90] = 9.0  # as many ones as there can be
-    monkeypatch.setattr(drive, "_WORTH_COMPILING", 1)
     found = []
     for compiled in (True, False):
-        monkeypatch.setattr(drive, "has_numba", lambda compiled=compiled: compiled)
+        monkeypatch.setattr(drive, "worth_compiling", lambda n, compiled=compiled: compiled)
         totals = DriveTotals(v_read=0.2, bits=8)
         for _ in range(2):
             totals.add(Drive.of_vectors(v, v_per_x=0.08))

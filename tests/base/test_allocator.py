@@ -24,11 +24,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the C library of Linux is the one that learns")
 def test_buffers_of_megabytes_are_used_again() -> None:
-    faults = {
-        keep: int(subprocess.run([sys.executable, "-c", CHURN.format(keep=keep)], capture_output=True).stdout)
-        for keep in (False, True)
-    }
     n_pages = 20 * 9 * 2**22 // resource.getpagesize()
-    assert faults[True] < n_pages / 100
-    if faults[False] < n_pages / 2:
+    assert _faults(keep=True) < n_pages / 100
+    # Whether a process does it by chance, because something small lies at the heap's end, differs from one to the next.
+    if not any(_faults(keep=False) > n_pages / 2 for _ in range(5)):
         pytest.skip("this C library keeps them anyway")
+
+
+def _faults(*, keep: bool) -> int:
+    done = subprocess.run([sys.executable, "-c", CHURN.format(keep=keep)], capture_output=True, check=True)
+    return int(done.stdout)

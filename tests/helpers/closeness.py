@@ -24,6 +24,7 @@ def assert_close(actual: Any, expected: Any, *, rtol: float, scale: float | None
     """
     a, e = _array(actual), _array(expected)
     assert a.shape == e.shape, f"shapes differ: {a.shape} and {e.shape}"
+    assert scale is None or abs(scale) > 0, "`scale` is zero: nothing was compared with it"
     assert np.isfinite(a).all(), "`actual` is not finite everywhere"
     assert np.isfinite(e).all(), "`expected` is not finite everywhere"
     limit = rtol * (np.abs(e) if scale is None else np.full_like(e, abs(scale)))

@@ -10,12 +10,10 @@ import numpy as np
 import torch
 
 from memweave.arrays.windows import Walk
-from memweave.base import has_numba
+from memweave.base import worth_compiling
 
 CACHE_VALUES = 2**18
 """Voltages looked at in one go: a dozen passes over them are cheap while they stay in a core's cache."""
-# Fewer voltages than this are not worth loading Numba for.
-_WORTH_COMPILING = 2**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +100,7 @@ class DriveTotals:
 
 def _add_ones(x: torch.Tensor, codes_per_x: float, bits: int, total: torch.Tensor) -> None:
     """Add the ones among the bits of round(|x| * codes_per_x), x `(*chips, n, k)`, to `total`, `(*chips, k)` int64."""
-    if has_numba() and bits <= 8 and x.numel() >= _WORTH_COMPILING:
+    if bits <= 8 and worth_compiling(x.numel()):
         _add_ones_compiled(x, codes_per_x, 2**bits - 1, total)
         return
     largest = 2**bits - 1

@@ -17,7 +17,7 @@ from memweave.base.errors import (
     ShapeError,
     UnplaceableLayerError,
 )
-from memweave.base.extras import has_numba
+from memweave.base.extras import has_numba, worth_compiling
 from memweave.base.normals import NormalStream
 from memweave.base.rng import generator, stream_seed
 from memweave.base.state import flatten_state, map_state, unflatten_state
@@ -43,4 +43,5 @@ __all__ = [
     "map_state",
     "stream_seed",
     "unflatten_state",
+    "worth_compiling",
 ]

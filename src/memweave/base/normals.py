@@ -7,7 +7,7 @@ deviations; single numbers repeat. Noise drawn and added so takes 0.4 times what
 Numba, and 0.9 times without (`benchmarks/noise.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -17,16 +17,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from memweave.base.errors import OutOfRangeError
-from memweave.base.extras import has_numba
+from memweave.base.extras import worth_compiling
 from memweave.base.rng import stream_seed
 
 N_CELLS = 2**16
 # Numbers at a time: what is worked on stays in a core's cache.
 _AT_ONCE = 2**16
-# Fewer numbers than this are not worth loading Numba for.
-_WORTH_COMPILING = 2**12
-
-Kernel = Callable[[NDArray[Any], NDArray[Any], NDArray[np.uint16], NDArray[Any]], NDArray[np.int64]]
 
 
 class NormalStream:
@@ -60,19 +56,19 @@ class NormalStream:
         Both must be contiguous and of one floating type; `variance` is used up. With Numba (`memweave[fast]`) in one
         pass, twice as fast or more; the numbers are the same.
         """
-        plain = out.numel() < _WORTH_COMPILING or out.requires_grad or variance.requires_grad
-        kernel = None if plain else _kernel()
+        compiled = worth_compiling(out.numel()) and not (out.requires_grad or variance.requires_grad)
         for part, spread in zip(_parts(out), _parts(variance), strict=True):
-            if kernel is None:
-                part.addcmul_(spread.sqrt_(), self.like(part))
+            if compiled:
+                self._add_compiled(part.numpy(), spread.numpy(), _cell_means(out.dtype).numpy())
             else:
-                self._add_compiled(kernel, part.numpy(), spread.numpy())
+                part.addcmul_(spread.sqrt_(), self.like(part))
         return out
 
-    def _add_compiled(self, kernel: Kernel, out: NDArray[Any], variance: NDArray[Any]) -> None:
+    def _add_compiled(self, out: NDArray[Any], variance: NDArray[Any], cell_means: NDArray[Any]) -> None:
+        from memweave.base.compiled_normals import add_normals
+
         cells = self._cells(len(out))
-        table = _cell_means(torch.float32 if out.dtype == np.float32 else torch.float64).numpy()
-        for i in kernel(out, variance, cells, table).tolist():
+        for i in add_normals(out, variance, cells, cell_means).tolist():
             out[i] += variance[i] ** 0.5 * self._outermost(cells[i])
 
     def _cells(self, n: int) -> NDArray[np.uint16]:
@@ -125,14 +121,3 @@ def _cell_means(dtype: torch.dtype) -> torch.Tensor:
     density = torch.exp(-borders.square() / 2) / (2 * torch.pi) ** 0.5
     lower = -N_CELLS * density.diff()
     return torch.cat([lower, -lower.flip(0)]).to(dtype)
-
-
-@cache
-def _kernel() -> Kernel | None:
-    """`add_normals`, where Numba is installed."""
-    if not has_numba():
-        return None
-    from memweave.base.compiled_normals import add_normals
-
-    kernel: Kernel = add_normals
-    return kernel

@@ -125,7 +125,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     replicas, balanced = layer_pipeline(n_cells, 16)
     averaged, images = {}, {}
     for copies in (1, N_CONVOLVERS):
-        context.progress(0.4 + 0.2 * copies, f"writing convolvers with {copies} copies")
+        context.progress(0.4 if copies == 1 else 0.7, f"writing convolvers, copies of each: {copies}")
         averaged[str(copies)], images[str(copies)] = _with_copies(setting.net, copies, setting, setting.data.test)
     return {
         "latency_one": one.latency,
