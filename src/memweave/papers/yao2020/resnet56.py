@@ -346,7 +346,7 @@ def _bars(rows: Sequence[Row]) -> "Figure | None":
     axes.invert_yaxis()
     axes.set_xlim(left=max(0.0, 100 * min(_lowest(rows)) - 10))
     axes.set_xlabel("test accuracy (%)")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0))  # inside, it would look like a value
     return figure
 
 
