@@ -20,8 +20,8 @@ help: ## this list
 setup: $(READY) ## make the virtual environment, with the tested versions
 
 demo: $(READY) ## one published experiment on the embedded digits: its claims table and its report
-	$(BIN)/memweave run yao2020/stages --data digits --scale smoke --out $(DEMO)
-	$(BIN)/memweave report $(DEMO)
+	$(BIN)/ohmweave run yao2020/stages --data digits --scale smoke --out $(DEMO)
+	$(BIN)/ohmweave report $(DEMO)
 
 test: $(READY) ## the tests, without the slow ones
 	$(PYTEST) -m "not slow"
@@ -47,7 +47,7 @@ clean: ## remove the environments, caches and the demo's results
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "memweave needs Python 3.11 or newer; say which: make PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ohmweave needs Python 3.11 or newer; say which: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,distributed,fast]"
 	@# badcrossbar, an independent circuit solver, is a referee of the tests. Its plotting wants cairo, its solver does not.

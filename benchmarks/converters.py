@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 import torch
 
-from memweave.arrays import ADC, DAC, Wires, yao2020_macro
-from memweave.base import generator
-from memweave.devices import yao2020
-from memweave.mapping import Chip
-from memweave.nn import calibrate_converters
-from memweave.papers.yao2020 import system
-from memweave.papers.yao2020.network import FiveLayerCNN
+from ohmweave.arrays import ADC, DAC, Wires, yao2020_macro
+from ohmweave.base import generator
+from ohmweave.cells import yao2020
+from ohmweave.mapping import Chip
+from ohmweave.nn import calibrate_converters
+from ohmweave.papers.yao2020 import system
+from ohmweave.papers.yao2020.network import FiveLayerCNN
 
 N_IMAGES, BATCH, ROUNDS = 1_000, 100, 5
 
@@ -50,7 +50,7 @@ def main() -> None:
         "bit-serial, ideal converter": {"dac": serial},
         "the same behind wires": {"dac": serial, "wires": Wires(r_row=2.0, r_col=2.0)},
         "bit-serial, 8-bit ADC per read": {"dac": macro.dac, "adc": macro.adc},
-        "the same with faults": {"dac": serial, "adc": ADC(bits=8, columns=4, offset=0.5, gain=0.01, bow=0.5)},
+        "the same with faults": {"dac": serial, "adc": ADC(bits=8, columns=4, offset=0.5, gain=0.01, inl=0.5)},
     }
     for name, parts in kinds.items():
         chip = Chip(yao2020(), n_arrays=8, rows=16, cols=128, **parts)  # type: ignore[arg-type]

@@ -17,10 +17,10 @@ from collections.abc import Callable
 
 import torch
 
-from memweave.base import generator
-from memweave.devices import yao2020
-from memweave.papers.yao2020.network import FiveLayerCNN
-from memweave.papers.yao2020.system import chips, transfer
+from ohmweave.base import generator
+from ohmweave.cells import yao2020
+from ohmweave.papers.yao2020.network import FiveLayerCNN
+from ohmweave.papers.yao2020.system import chips, transfer
 
 
 def once(call: Callable[[], object]) -> float:

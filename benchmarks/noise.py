@@ -1,4 +1,4 @@
-"""Noise added to what was read: one normal number a value, by memweave's stream and by torch's generator.
+"""Noise added to what was read: one normal number a value, by ohmweave's stream and by torch's generator.
 
     python benchmarks/noise.py [N_VALUES]
 
@@ -15,7 +15,7 @@ from unittest import mock
 
 import torch
 
-from memweave.base import NormalStream, keep_freed_buffers, normals
+from ohmweave.base import NormalStream, keep_freed_buffers, normals
 
 ROUNDS = 50
 CACHE_VALUES = 2**16

@@ -15,9 +15,9 @@ import time
 
 import torch
 
-from memweave.arrays import SimulatedArray
-from memweave.devices import RESET, SET, Pulse, yao2020
-from memweave.programming import WriteVerify
+from ohmweave.arrays import SimulatedArray
+from ohmweave.cells import RESET, SET, Pulse, yao2020
+from ohmweave.programming import WriteVerify
 
 N_CELLS = 9_456
 TOLERANCE = 0.5e-6

@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 import torch
 
-import memweave as mw
-from memweave.cost import ledger
-from memweave.mapping import Matrix
-from memweave.papers.yao2020 import system
-from memweave.papers.yao2020.network import FiveLayerCNN
-from memweave.papers.yao2020.resnet import ResNet
-from memweave.programming import BlindWrite
+import ohmweave as ow
+from ohmweave.cost import ledger
+from ohmweave.mapping import Matrix
+from ohmweave.papers.yao2020 import system
+from ohmweave.papers.yao2020.network import FiveLayerCNN
+from ohmweave.papers.yao2020.resnet import ResNet
+from ohmweave.programming import BlindWrite
 
 ROUNDS = 20
 
@@ -42,7 +42,7 @@ def over(times: list[float], others: list[float]) -> float:
     return statistics.median(time / other for time, other in zip(times, others, strict=True))
 
 
-def bill_over_none(net: mw.nn.Deployed, x: torch.Tensor, n_pairs: int) -> dict[str, object]:
+def bill_over_none(net: ow.nn.Deployed, x: torch.Tensor, n_pairs: int) -> dict[str, object]:
     """What counting adds to a batch: pairs of one that the meter does not see and one that it does, on one bill."""
     array = next(part for one in net.modules() for part in vars(one).values() if isinstance(part, Matrix)).chip.array
     pairs = []
@@ -62,12 +62,12 @@ def bill_over_none(net: mw.nn.Deployed, x: torch.Tensor, n_pairs: int) -> dict[s
     }
 
 
-def on_chip(model: torch.nn.Module, x_max: float = 4.0) -> mw.nn.Deployed:
+def on_chip(model: torch.nn.Module, x_max: float = 4.0) -> ow.nn.Deployed:
     """The model with 1 % read noise, on arrays large enough to hold it."""
-    law = mw.devices.WithReadNoise(law=mw.devices.LinearCell(g_min=2e-6, g_max=20e-6), fraction=0.01)
-    chip = mw.Chip(law, n_arrays=782, rows=144, cols=16)
+    law = ow.cells.WithReadNoise(law=ow.cells.LinearCell(g_min=2e-6, g_max=20e-6), fraction=0.01)
+    chip = ow.Chip(law, n_arrays=782, rows=144, cols=16)
     write = BlindWrite(g_step=law.law.g_step)
-    return mw.deploy(model, chip, program=write, scaling=lambda: mw.mapping.FixedScaling(x_max)).eval()
+    return ow.deploy(model, chip, write=write, scaling=lambda: ow.mapping.FixedScaling(x_max)).eval()
 
 
 @torch.no_grad()
@@ -92,7 +92,7 @@ def five_layers(n_images: int = 1_000) -> dict[str, object]:
     torch.manual_seed(0)
     model = FiveLayerCNN()
     x = torch.rand(n_images, 1, 28, 28)
-    net = system.transfer(model, system.chips(1, seed=0, device=mw.devices.yao2020(read_noise=0.01)), x[:10])
+    net = system.transfer(model, system.chips(1, seed=0, device=ow.cells.yao2020(read_noise=0.01)), x[:10])
     return {
         "what": f"five-layer CNN, {n_images} images",
         **bill_over_none(net, x, n_pairs=60 if n_images > 100 else 200),

@@ -2,12 +2,12 @@
 
     python benchmarks/rules.py [--data mnist] [--peer PYTHON_OF_AIHWKIT]
 
-The first epoch from random weights on MNIST (where MEMWEAVE_DATA has it), or on random binary images; noisy cells
+The first epoch from random weights on MNIST (where OHMWEAVE_DATA has it), or on random binary images; noisy cells
 (cycle-to-cycle noise of one step), one core. The peer runs its own update, stochastic pulse trains on soft-bounds cells
 with noise, on the same network, images and batch of one, in its own interpreter; this file is then its program too.
 
 By batches of 100, a step is timed as a multiple of one of `torch.optim.SGD` on the same network, with a cell's train
-drawn once ("merged") and sent pulse by pulse ("exact"); fresh chips, noisy soft-bounds cells, 60 steps, best of 3.
+drawn once ("aggregate") and sent pulse by pulse ("exact"); fresh chips, noisy soft-bounds cells, 60 steps, best of 3.
 Seconds are processor seconds, so that other work on the machine counts less.
 """
 
@@ -34,7 +34,7 @@ Train = Callable[[torch.Tensor, torch.Tensor], object]
 def images(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Binary images of MNIST, or random ones: 60,000 noisy copies of a prototype a class."""
     if name == "mnist":
-        from memweave.data import load
+        from ohmweave.data import load
 
         split = load("mnist", validation=0).train
         return (split.images.flatten(1) >= 128 / 255).float(), split.labels
@@ -52,10 +52,10 @@ def samples_per_second(train: Train, x: torch.Tensor, labels: torch.Tensor) -> f
     return (len(x) - 50) / (time.process_time() - start)
 
 
-def memweave(x: torch.Tensor, labels: torch.Tensor, *, compiled: bool) -> float:
+def ohmweave(x: torch.Tensor, labels: torch.Tensor, *, compiled: bool) -> float:
     """Sign backpropagation with noisy cells."""
-    from memweave.devices import linear_steps
-    from memweave.papers.zhang2018.network import Setting, SignPerceptron
+    from ohmweave.cells import linear_steps
+    from ohmweave.papers.zhang2018.network import Setting, SignPerceptron
 
     law = linear_steps(g_min=2e-6, g_max=20e-6, levels=1_000, c2c=1.0)
     perceptron = SignPerceptron(law, N_IN, N_OUT, Setting.of(HIDDEN), seed=0)
@@ -110,9 +110,9 @@ def by_pulses(rule: str, trains: str) -> Train:
     """A rule of the comparison, its cells with trains of one kind or the other."""
     from dataclasses import replace
 
-    from memweave.papers.rules.cells import CELLS
-    from memweave.papers.rules.family import RULES, Start
-    from memweave.papers.rules.network import make_chip
+    from ohmweave.papers.rules.cells import CELLS
+    from ohmweave.papers.rules.family import RULES, Start
+    from ohmweave.papers.rules.network import make_chip
 
     entry, cell = RULES[rule], CELLS["soft bounds"]
     setting = {name: values[1] for name, values in entry.grid.items()}
@@ -137,9 +137,9 @@ def print_batches(x: torch.Tensor, labels: torch.Tensor) -> None:
     plain = seconds_a_step(plain_sgd(), x, labels)
     print(f"plain SGD, batches of 100: {plain * 1e3:.2f} ms a step")
     for rule in ("mixed precision", "pulsed SGD", "Tiki-Taka v2"):
-        times = {trains: seconds_a_step(by_pulses(rule, trains), x, labels) for trains in ("merged", "exact")}
+        times = {trains: seconds_a_step(by_pulses(rule, trains), x, labels) for trains in ("aggregate", "exact")}
         print(
-            f"{rule}: {times['merged'] * 1e3:.1f} ms a step, {times['merged'] / plain:.1f} times plain SGD; "
+            f"{rule}: {times['aggregate'] * 1e3:.1f} ms a step, {times['aggregate'] / plain:.1f} times plain SGD; "
             f"pulse by pulse {times['exact'] / plain:.1f} times"
         )
 
@@ -159,8 +159,8 @@ def main() -> None:
     x, labels = images(options.data)
     few = x[: options.few], labels[: options.few]
     rates = {
-        "memweave, torch": memweave(*few, compiled=False),
-        "memweave, compiled": memweave(x[: options.samples], labels[: options.samples], compiled=True),
+        "ohmweave, torch": ohmweave(*few, compiled=False),
+        "ohmweave, compiled": ohmweave(x[: options.samples], labels[: options.samples], compiled=True),
     }
     if options.peer:
         with tempfile.TemporaryDirectory() as folder:

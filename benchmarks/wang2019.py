@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from memweave.papers.wang2019.system import ConvolutionalNetwork, chip
-from memweave.papers.wang2019.training import predict, rule
+from ohmweave.papers.wang2019.system import ConvolutionalNetwork, chip
+from ohmweave.papers.wang2019.training import predict, rule
 
 N_CHIPS, BATCH = 10, 100
 TURN = 20

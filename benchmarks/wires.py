@@ -25,7 +25,8 @@ from typing import Any
 
 import torch
 
-from memweave.arrays.wires import (
+from ohmweave.base import generator
+from ohmweave.circuit import (
     Wires,
     choose_method,
     effective_conductance,
@@ -35,7 +36,6 @@ from memweave.arrays.wires import (
     solve_currents,
     solve_nodes,
 )
-from memweave.base import generator
 
 warnings.simplefilter("ignore")
 try:

@@ -8,16 +8,16 @@ from dataclasses import replace
 
 import torch
 
-import memweave as mw
-from memweave.base import generator
-from memweave.devices import Pulse
+import ohmweave as ow
+from ohmweave.base import generator
+from ohmweave.cells import Pulse
 
 # The truth: steps that shrink towards the bounds, noise of a third of a step, cells that differ by 15 %, some stuck.
-cell = mw.devices.exponential_steps(
+cell = ow.cells.exponential_steps(
     g_min=2e-6, g_max=20e-6, n_set=60, n_reset=60, shape_set=0.6, shape_reset=0.4, c2c=0.01
 )
-truth = mw.devices.WithD2D(law=replace(cell, g_fresh=4e-6), d2d=0.15)
-truth = mw.devices.WithStuckCells(law=truth, fraction=0.06, g_stuck=(2e-6, 20e-6))
+truth = ow.cells.WithD2D(law=replace(cell, g_fresh=4e-6), d2d=0.15)
+truth = ow.cells.WithStuckCells(law=truth, fraction=0.06, g_stuck=(2e-6, 20e-6))
 
 # The measurement: six cycles of 35 SET and 35 RESET pulses on 32 cells, each read after every pulse.
 chance = generator(2, "lab")
@@ -30,19 +30,19 @@ with open("pulses.csv", "w", encoding="utf-8") as file:  # noqa: PTH123
         for number, g in enumerate(truth.conductance(state).tolist(), start=1):
             file.write(f"C{number:02d}, {pulse}, {polarity}, {1e6 * g:.5f}, {v}, 50\n")
 
-# The fit; `memweave fit pulses.csv` does the same.
-fit = mw.fitting.fit_trains(mw.fitting.read_trains("pulses.csv"))
-mw.devices.save(fit.device, "pulses.json", about={"origin": "simulated"})
-mw.plot.pulse_fit(fit).savefig("pulses.png")
+# The fit; `ohmweave fit pulses.csv` does the same.
+fit = ow.fitting.fit_trains(ow.fitting.read_trains("pulses.csv"))
+ow.cells.save(fit.device, "pulses.json", about={"origin": "simulated"})
+ow.plot.pulse_fit(fit).savefig("pulses.png")
 print(f"chosen: {fit.chosen.name}; {fit.stuck.value:.0%} of the cells are stuck; d2d {fit.chosen.d2d.value:.3f}")
 for name, (value, low, high) in fit.chosen.parameters.items():
     print(f"{name}: {1e6 * value:.3f} uS, {1e6 * low:.3f} to {1e6 * high:.3f} uS")
 print(f"truth: {cell}")
 
 # The law at work: ten chips of such cells hold a layer.
-chip = mw.Chip(mw.devices.load("pulses.json"), rows=64, cols=32, n_chips=10, seed=0)
+chip = ow.Chip(ow.cells.load("pulses.json"), rows=64, cols=32, n_chips=10, seed=0)
 layer = torch.nn.Sequential(torch.nn.Linear(32, 16, bias=False))
 x = torch.randn(200, 32)
-net = mw.deploy(layer, chip, program=mw.WriteVerify(tolerance=0.5e-6))
+net = ow.deploy(layer, chip, write=ow.WriteVerify(tolerance=0.5e-6))
 error = (net(x) - layer(x)).square().mean((-2, -1)).sqrt() / layer(x).std()
 print(f"error of ten chips: {100 * error.mean():.1f} % of the output's spread")

@@ -6,7 +6,7 @@ Run it with `python examples/in_situ_training.py`: a minute on one core, no down
 import torch
 import torch.nn.functional as F
 
-import memweave as mw
+import ohmweave as ow
 
 model = torch.nn.Sequential(
     torch.nn.Conv2d(1, 12, 3, padding="same", bias=False),
@@ -17,12 +17,12 @@ model = torch.nn.Sequential(
 )
 
 # Ten chips that differ by chance: 11 % stuck cells, every write misses by 10 uS. The model gives the shape alone.
-chip = mw.Chip(mw.devices.wang2019(), rows=128, cols=64, n_chips=10, seed=1)
-mapping = mw.DifferentialPair(lines="rows", g_unit=1e-4)
-net = mw.deploy(model, chip, program=None, mapping=mapping)
-rule = mw.optim.GateControlled(net.parameters(), torch.optim.RMSprop, lr=0.01, alpha=0.9)
+chip = ow.Chip(ow.cells.wang2019(), rows=128, cols=64, n_chips=10, seed=1)
+mapping = ow.DifferentialPair(lines="rows", g_unit=1e-4)
+net = ow.deploy(model, chip, write=None, mapping=mapping)
+rule = ow.optim.GateControlled(net.parameters(), torch.optim.RMSprop, lr=0.01, alpha=0.9)
 
-data = mw.data.wang2019_digits(mw.data.load("digits", size=8))
+data = ow.data.wang2019_digits(ow.data.load("digits", size=8))
 for _epoch in range(10):
     for x, y in data.train.batches(100):
         rule.zero_grad()

@@ -5,28 +5,28 @@ Run it with `python examples/learning_rules.py`: about half a minute on one core
 
 import torch
 
-import memweave as mw
-from memweave.nn import AlwaysOn, BinaryStep, ErrorLoss, MarginError
-from memweave.optim.pulses import send_pulses
+import ohmweave as ow
+from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, MarginError
+from ohmweave.optim.pulses import send_pulses
 
-data = mw.data.load("digits", size=8)
+data = ow.data.load("digits", size=8)
 x, y = (data.train.images.flatten(1) > 0.5).float()[:600], data.train.labels[:600]
 x_test, y_test = (data.test.images.flatten(1) > 0.5).float(), data.test.labels
 
 # Cells of 1,000 levels whose steps are as noisy as they are large, and differ by 30 % from cell to cell.
-law = mw.devices.linear_steps(g_min=2e-6, g_max=20e-6, levels=1_000, c2c=1.0)
-law = mw.devices.WithD2D(law=law, d2d=0.3)
+law = ow.cells.linear_steps(g_min=2e-6, g_max=20e-6, levels=1_000, c2c=1.0)
+law = ow.cells.WithD2D(law=law, d2d=0.3)
 
 
 def perceptron():
     """64-50-10 with bias rows; errors go back through the same cells by a transposed read."""
-    chip = mw.Chip(law, rows=128, cols=128, seed=1)
-    options = {"bias": False, "chip": chip, "mapping": mw.mapping.CentredPair(), "backward": "array"}
-    scaling = mw.mapping.FixedScaling(1.0)
-    first = mw.nn.Linear(65, 50, name="first", scaling=scaling, **options)
-    second = mw.nn.Linear(51, 10, name="second", scaling=scaling, **options)
+    chip = ow.Chip(law, rows=128, cols=128, seed=1)
+    options = {"bias": False, "chip": chip, "mapping": ow.mapping.CentredPair(), "backward": "array"}
+    scaling = ow.mapping.FixedScaling(1.0)
+    first = ow.nn.Linear(65, 50, name="first", scaling=scaling, **options)
+    second = ow.nn.Linear(51, 10, name="second", scaling=scaling, **options)
     for layer in (first, second):
-        layer.program(0.1 * torch.randn(layer.weight.shape), mw.WriteVerify(tolerance=0.1e-6))
+        layer.program(0.1 * torch.randn(layer.weight.shape), ow.WriteVerify(tolerance=0.1e-6))
     return torch.nn.Sequential(AlwaysOn(), first, BinaryStep(), AlwaysOn(), second), chip
 
 
@@ -46,7 +46,7 @@ class CoarseSign(torch.optim.Optimizer):
 
 
 torch.manual_seed(0)
-for name, rule, batch in (("sign pulses", mw.optim.SignPulse, 1), ("your own", lambda p: CoarseSign(p, 0.5), 2)):
+for name, rule, batch in (("sign pulses", ow.optim.SignPulse, 1), ("your own", lambda p: CoarseSign(p, 0.5), 2)):
     net, chip = perceptron()
     optimizer, loss = rule(net.parameters()), ErrorLoss(MarginError(1.0))
     before = chip.array.activity.copy()

@@ -12,17 +12,17 @@ matplotlib.use("Agg")
 torch.set_num_threads(1)
 
 # A failure in CI must be one that can be repeated at home, and a slow machine is no failure.
-hypothesis.settings.register_profile("memweave", deadline=None, derandomize=True, max_examples=50)
-hypothesis.settings.load_profile("memweave")
+hypothesis.settings.register_profile("ohmweave", deadline=None, derandomize=True, max_examples=50)
+hypothesis.settings.load_profile("ohmweave")
 
 
 def _missing_data(mark: pytest.Mark) -> str | None:
     """Why a test marked `data` cannot run, or None if it can."""
-    root = os.environ.get("MEMWEAVE_DATA")
+    root = os.environ.get("OHMWEAVE_DATA")
     if not root:
-        return "MEMWEAVE_DATA is not set"
+        return "OHMWEAVE_DATA is not set"
     missing = [name for name in mark.args if not (Path(root) / name).is_dir()]
-    return f"MEMWEAVE_DATA has no folder {', '.join(missing)}" if missing else None
+    return f"OHMWEAVE_DATA has no folder {', '.join(missing)}" if missing else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,4 +41,4 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of data sets; for tests marked `data`."""
-    return Path(os.environ["MEMWEAVE_DATA"])
+    return Path(os.environ["OHMWEAVE_DATA"])

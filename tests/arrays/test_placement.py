@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given
 
-from memweave.arrays import Placement, Tile, cells_of
-from memweave.base import ShapeError
+from ohmweave.arrays import Placement, Tile, cells_of
+from ohmweave.base import ShapeError
 from tests.helpers import assert_close
 
 

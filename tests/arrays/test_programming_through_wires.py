@@ -5,11 +5,10 @@ import math
 import pytest
 import torch
 
-from memweave.arrays import ADC, Passive, SimulatedArray, Transistors, Wires
-from memweave.arrays.access import rounds
-from memweave.arrays.wires import cell_voltages, read_bias, select_bias, solve_nodes
-from memweave.base import ConvergenceError, generator
-from memweave.devices import (
+from ohmweave.arrays import ADC, Passive, SimulatedArray, Transistors, Wires
+from ohmweave.arrays.writes.access import rounds
+from ohmweave.base import ConvergenceError, generator
+from ohmweave.cells import (
     LinearCell,
     Pulse,
     WithReadNoise,
@@ -19,8 +18,9 @@ from memweave.devices import (
     feels_voltage,
     is_nonlinear,
 )
-from memweave.mapping import Chip, DifferentialPair, Matrix
-from memweave.programming import BlindWrite, CompensatedWrite, WriteVerify, compensate
+from ohmweave.circuit import cell_voltages, read_bias, select_bias, solve_nodes
+from ohmweave.mapping import Chip, DifferentialPair, Matrix
+from ohmweave.programming import BlindWrite, CompensatedWrite, WriteVerify, compensate
 from tests.helpers import assert_close
 
 CELL = LinearCell(g_min=1e-5, g_max=1e-3, levels=100)
@@ -36,7 +36,7 @@ def law_factor(v: float, nominal: float) -> float:
 def array_of(**parts: object) -> SimulatedArray:
     array = SimulatedArray(LAW, n_arrays=2, rows=4, cols=3, chips=(2,), dtype=torch.float64, **parts)  # type: ignore[arg-type]
     chance = generator(1, "start")
-    array._state = array.device.displace(
+    array._state = array.device.shift_conductance(
         array._state, torch.rand(48, generator=chance, dtype=torch.float64) * 5e-4 + 1e-4
     )
     return array
@@ -100,7 +100,7 @@ def test_half_selected_cells_are_disturbed_less_by_thirds_and_not_below_a_thresh
             access=Passive(v_set=2.0, v_reset=2.0, scheme=scheme),
             readout="read",
         )
-        array._state = law.displace(array._state, torch.full((12,), 3e-4, dtype=torch.float64))
+        array._state = law.shift_conductance(array._state, torch.full((12,), 3e-4, dtype=torch.float64))
         before = conductance(array)
         array.pulse(torch.tensor([4]), Pulse(torch.tensor([1]), n=torch.tensor([50])))
         moved = (conductance(array) - before)[0]
@@ -126,7 +126,7 @@ def test_rounds_pulse_each_array_once_and_keep_the_order():
 
 def test_steps_scale_with_the_voltage():
     state = LAW.init_state((3,), generator=generator(0, "x"), dtype=torch.float64)
-    start = LAW.displace(state, torch.full((3,), 4e-4, dtype=torch.float64))
+    start = LAW.shift_conductance(state, torch.full((3,), 4e-4, dtype=torch.float64))
     v = torch.tensor([2.0, 1.5, 0.7], dtype=torch.float64)
     after = LAW.pulse(start, Pulse(torch.tensor([1, -1, 1]), v=v), generator=generator(0, "x"))
     step = LAW.conductance(after) - LAW.conductance(start)

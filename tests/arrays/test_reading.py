@@ -7,21 +7,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memweave.arrays import (
+from ohmweave.arrays import (
     ADC,
     DAC,
+    ConvGeometry,
     Meter,
     Placement,
     ReadScale,
     SimulatedArray,
-    Walk,
-    convolution,
     read_vectors,
     read_windows,
 )
-from memweave.base import generator
-from memweave.devices import LinearCell, Pulse, WithReadNoise
-from memweave.mapping import Chip
+from ohmweave.arrays.reads import convolution
+from ohmweave.base import generator
+from ohmweave.cells import LinearCell, Pulse, WithReadNoise
+from ohmweave.mapping import Chip
 from tests.helpers import assert_close
 
 LAW = LinearCell(g_min=1e-6, g_max=101e-6, levels=2**20)
@@ -68,13 +68,13 @@ def images(*shape: int, seed: int = 4) -> torch.Tensor:
 @given(**WALKS)
 def test_images_are_their_patches(chips, n_out, kernel, stride, dilation, padding):
     """Fewer outputs than channels and more, one chip and several: every way of summing."""
-    walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
+    geometry = ConvGeometry(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
     array, place = bench(CHANNELS * kernel[0] * kernel[1], n_out, chips=chips)
     v = images(*chips, 2)
-    fast = read_windows(array, v, walk, place)
+    fast = read_windows(array, v, geometry, place)
     n_fast = array.activity.n_reads
-    slow = read_windows(Bench(array), v, walk, place)
-    assert fast.shape == (*chips, 2, *walk.out_size(SIZE), n_out)
+    slow = read_windows(Bench(array), v, geometry, place)
+    assert fast.shape == (*chips, 2, *geometry.out_size(SIZE), n_out)
     assert_close(fast, slow, rtol=1e-9, scale=1e-5)
     assert array.activity.n_reads == 2 * n_fast > 0
 
@@ -93,24 +93,24 @@ IMPERFECT = {
 @pytest.mark.parametrize("imperfection", IMPERFECT)
 def test_imperfect_reads_draw_the_same_numbers_for_the_same_patches(imperfection, chips):
     """Same seed, so mean, spread and order of the noise can be told from single reads."""
-    walk = Walk(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0, 2, 1))
+    geometry = ConvGeometry(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0, 2, 1))
     v = images(*chips, 4)
     reads = []
     for look in (lambda array: array, Bench):
         array, place = bench(CHANNELS * 6, 4, chips=chips, **IMPERFECT[imperfection])
-        reads.append(read_windows(look(array), v, walk, place))
+        reads.append(read_windows(look(array), v, geometry, place))
     assert_close(reads[0], reads[1], rtol=1e-9, scale=1e-5)
     exact, place = bench(CHANNELS * 6, 4, chips=chips)
-    assert float((reads[0] - read_windows(exact, v, walk, place)).abs().max()) > 1e-8
+    assert float((reads[0] - read_windows(exact, v, geometry, place)).abs().max()) > 1e-8
 
 
 def test_noise_of_patches_has_the_spread_of_their_cells():
     array, place = bench(CHANNELS * 4, 3, device=NOISY)
     v = images(1).expand(4_000, -1, -1, -1)
-    walk = Walk(kernel_size=(2, 2))
-    reads = read_windows(array, v, walk, place)
+    geometry = ConvGeometry(kernel_size=(2, 2))
+    reads = read_windows(array, v, geometry, place)
     sigma = NOISY.read_noise(array._state)[array.cells(place)].view(-1, 3, 2).square().sum(-1).sqrt()
-    rows = walk.lines(v[:1]).mT
+    rows = geometry.lines(v[:1]).mT
     expected = (rows.square() @ sigma.square()).sqrt().view(reads.shape[1:])
     assert_close(reads.std(0), expected, rtol=5 / 8_000**0.5)
     residue = ((reads - reads.mean(0)) / reads.std(0)).flatten(1)
@@ -121,19 +121,19 @@ def test_noise_of_patches_has_the_spread_of_their_cells():
 @pytest.mark.parametrize("chips", [(), (2,)])
 @pytest.mark.parametrize("n_out", [2, 6])
 def test_parts_of_a_batch_make_no_difference(chips, n_out, monkeypatch):
-    walk = Walk(kernel_size=(2, 3), padding=(1, 1, 0, 1))
+    geometry = ConvGeometry(kernel_size=(2, 3), padding=(1, 1, 0, 1))
     array, place = bench(CHANNELS * 6, n_out, chips=chips)
     v = images(*chips, 5)
-    whole = read_windows(array, v, walk, place)
+    whole = read_windows(array, v, geometry, place)
     monkeypatch.setattr(convolution, "PART_VALUES", 1)
-    assert_close(read_windows(array, v, walk, place), whole, rtol=1e-12, scale=1e-5)
+    assert_close(read_windows(array, v, geometry, place), whole, rtol=1e-12, scale=1e-5)
 
 
 @pytest.mark.parametrize("bits", [None, 4])
 @pytest.mark.parametrize("chips", [(), (2,)])
 @given(**WALKS)
 def test_a_meter_counts_the_patches_of_images(chips, bits, kernel, stride, dilation, padding):
-    walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
+    geometry = ConvGeometry(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
     array, place = bench(CHANNELS * kernel[0] * kernel[1], 3, chips=chips)
     v = images(*chips, 3)
     v[v < 0.05] = 0
@@ -141,18 +141,18 @@ def test_a_meter_counts_the_patches_of_images(chips, bits, kernel, stride, dilat
     for look in (array, Bench(array)):
         meter = Meter({"m": place}, input_bits=bits)
         array.meters[:] = [meter]
-        read_windows(look, v, walk, place)
+        read_windows(look, v, geometry, place)
         usages.append(meter.usage["", "m"])
     fast, slow = usages
     assert_close(fast.v2g, slow.v2g, rtol=1e-9)
     fast.v2g = slow.v2g
     assert fast == slow
-    assert fast.n_vectors == v.shape[:-3].numel() * torch.Size(walk.out_size(SIZE)).numel()
+    assert fast.n_vectors == v.shape[:-3].numel() * torch.Size(geometry.out_size(SIZE)).numel()
 
 
 def test_an_empty_batch():
     array, place = bench(CHANNELS * 4, 3, device=NOISY)
-    assert read_windows(array, images(0), Walk(kernel_size=(2, 2)), place).shape == (0, 6, 7, 3)
+    assert read_windows(array, images(0), ConvGeometry(kernel_size=(2, 2)), place).shape == (0, 6, 7, 3)
 
 
 @pytest.mark.parametrize("device", [LAW, NOISY])
@@ -160,17 +160,17 @@ def test_an_empty_batch():
 @pytest.mark.parametrize("chips", [(), (1,), (3,)])
 def test_reads_by_numbers_are_reads_by_volts(chips, n_out, device):
     """With the same numbers drawn: the noise has the scale too."""
-    walk, scale = Walk(kernel_size=(2, 3), padding=(1, 1, 0, 1)), ReadScale(v_per_x=0.05, a_per_y=3e-7)
+    geometry, scale = ConvGeometry(kernel_size=(2, 3), padding=(1, 1, 0, 1)), ReadScale(v_per_x=0.05, a_per_y=3e-7)
     v = images(*chips, 3)
     results = []
     for numbers in (False, True):
         array, place = bench(CHANNELS * 6, n_out, chips=chips, device=device)
-        rows = walk.lines(v).mT
+        rows = geometry.lines(v).mT
         if numbers:
-            by_images = read_windows(array, v / scale.v_per_x, walk, place, scale) * scale.a_per_y
+            by_images = read_windows(array, v / scale.v_per_x, geometry, place, scale) * scale.a_per_y
             by_rows = read_vectors(array, rows / scale.v_per_x, place, scale) * scale.a_per_y
         else:
-            by_images, by_rows = read_windows(array, v, walk, place), array.read(rows, place)
+            by_images, by_rows = read_windows(array, v, geometry, place), array.read(rows, place)
         results.append((by_images, by_rows))
     for volts, by_numbers in zip(*results, strict=True):
         assert_close(by_numbers, volts, rtol=1e-9, scale=1e-6)
@@ -181,12 +181,12 @@ def test_an_array_that_takes_volts_is_read_by_numbers():
     """Numbers as volts, then divided by what a 1 in the matrix is."""
     array, place = bench(CHANNELS * 4, 3)
     scale, v = ReadScale(v_per_x=0.05, a_per_y=3e-7), images(2)
-    walk = Walk(kernel_size=(2, 2))
+    geometry = ConvGeometry(kernel_size=(2, 2))
     assert_close(
-        read_windows(Bench(array), v, walk, place, scale),
-        read_windows(array, v, walk, place, scale),
+        read_windows(Bench(array), v, geometry, place, scale),
+        read_windows(array, v, geometry, place, scale),
         rtol=1e-9,
         scale=1.0,
     )
-    rows = walk.lines(v).mT
+    rows = geometry.lines(v).mT
     assert_close(read_vectors(Bench(array), rows, place, scale), array.read(rows, place, scale), rtol=1e-9, scale=1.0)

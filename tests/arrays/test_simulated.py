@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from safetensors.torch import load, save
 
-from memweave.arrays import DAC, Activity, Placement, SimulatedArray, Tile, cells_of
-from memweave.base import OutOfRangeError, ShapeError, generator
-from memweave.devices import Device, LinearCell, Pulse, WithReadNoise, WithRelaxation, WithStuckCells, yao2020
+from ohmweave.arrays import DAC, Activity, Placement, SimulatedArray, Tile, cells_of
+from ohmweave.base import OutOfRangeError, ShapeError, generator
+from ohmweave.cells import Device, LinearCell, Pulse, WithReadNoise, WithRelaxation, WithStuckCells, yao2020
 from tests.helpers import assert_close
 
 LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=181)

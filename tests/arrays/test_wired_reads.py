@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from memweave.arrays import DAC, Passive, SimulatedArray, Transistors, Wires
-from memweave.arrays.wires import read_bias, solve_nodes
-from memweave.base import OutOfRangeError, generator
-from memweave.devices import LinearCell, Pulse, WithReadNoise
-from memweave.mapping import Chip, DifferentialPair, Matrix
-from memweave.programming import BlindWrite
+from ohmweave.arrays import DAC, Passive, SimulatedArray, Transistors, Wires
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import LinearCell, Pulse, WithReadNoise
+from ohmweave.circuit import read_bias, solve_nodes
+from ohmweave.mapping import Chip, DifferentialPair, Matrix
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 LAW = LinearCell(g_min=2e-6, g_max=200e-6, levels=1_000)

@@ -8,7 +8,7 @@ import pytest
 
 CHURN = """
 import resource, torch
-from memweave.base import keep_freed_buffers
+from ohmweave.base import keep_freed_buffers
 if {keep}:
     keep_freed_buffers()
 def churn():

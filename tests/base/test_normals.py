@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from memweave.base import NormalStream, OutOfRangeError, normals
+from ohmweave.base import NormalStream, OutOfRangeError, normals
 from tests.helpers import assert_close
 
 N = 2_000_000

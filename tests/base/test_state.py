@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from memweave.base import flatten_state, map_state, unflatten_state
+from ohmweave.base import flatten_state, map_state, unflatten_state
 
 
 class Inner(NamedTuple):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memweave.base.errors import OutOfRangeError
-from memweave.base.units import format_quantity, parse_quantity
+from ohmweave.base.errors import OutOfRangeError
+from ohmweave.base.units import format_quantity, parse_quantity
 from tests.helpers import assert_close
 
 
@@ -112,5 +112,5 @@ def test_what_is_formatted_can_be_parsed(size: float, sign: int, unit: str) -> N
 
 
 def test_pint_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, memweave.base.units as u; u.format_quantity(1.0, 'S'); sys.exit('pint' in sys.modules)"
+    code = "import sys, ohmweave.base.units as u; u.format_quantity(1.0, 'S'); sys.exit('pint' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

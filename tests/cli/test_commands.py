@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from memweave.cli import app, main
-from memweave.experiments import Context, Task, read_rows
+from ohmweave.cli import app, main
+from ohmweave.experiments import Context, Task, read_rows
 from tests.helpers.experiments import NAME, experiment, only_registered, run
 
 COMMANDS = ["list", "run", "claims", "report", "cost", "fit", "netlist"]
@@ -21,7 +21,7 @@ COMMANDS = ["list", "run", "claims", "report", "cost", "fit", "netlist"]
 def _coins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Coins instead of papers, and an empty folder to work in."""
     for module in ("listing", "run", "claims", "report", "cost"):
-        monkeypatch.setattr(sys.modules[f"memweave.cli.{module}"], "load_experiments", lambda: None)
+        monkeypatch.setattr(sys.modules[f"ohmweave.cli.{module}"], "load_experiments", lambda: None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     with only_registered(experiment()):
@@ -49,11 +49,11 @@ def test_every_command_and_option_has_help(command: Any) -> None:
         assert all(getattr(parameter, "help", None) for parameter in one.params), name
         shown = command(name, "--help")
         assert (shown.code, shown.err) == (0, "")
-        assert f"memweave {name}" in shown.out or "Usage" in shown.out
+        assert f"ohmweave {name}" in shown.out or "Usage" in shown.out
 
 
 def test_version_and_no_arguments(command: Any) -> None:
-    assert command("--version").out.startswith("memweave ")
+    assert command("--version").out.startswith("ohmweave ")
     assert all(name in command("--help").out for name in COMMANDS)
 
 
@@ -70,7 +70,7 @@ def test_run_then_claims_then_report(command: Any) -> None:
     assert first.code == 0
     assert "coins/toss · digits, smoke scale" in first.out
     assert "100 %  done" in first.err
-    assert "memweave report here" in first.err
+    assert "ohmweave report here" in first.err
     assert len(read_rows(Path("here") / NAME / "rows.jsonl")) == 2
     assert "2 of 2 tasks had rows already" in command("run", NAME, "--seeds", "2", "--out", "here").err
 
@@ -213,7 +213,7 @@ def test_an_interrupted_run_says_how_to_go_on(command: Any) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
 def test_help_does_not_wait_for_torch(arguments: list[str]) -> None:
     program = (
-        "import sys\nfrom memweave.cli import main\n"
+        "import sys\nfrom ohmweave.cli import main\n"
         f"try:\n    main({arguments!r})\nfinally:\n    assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""`memweave fit` from outside: a file in, a device file and a figure out, and errors that say what to do."""
+"""`ohmweave fit` from outside: a file in, a device file and a figure out, and errors that say what to do."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from memweave.cli import main
-from memweave.devices import AffineCell, WithD2D, linear_steps, load
+from ohmweave.cells import AffineCell, WithD2D, linear_steps, load
+from ohmweave.cli import main
 from tests.fitting.bench import cycles, measured
 from tests.helpers import assert_close
 
@@ -38,7 +38,7 @@ def test_a_device_file_and_a_figure(csv: Path, tmp_path: Path, capsys: pytest.Ca
     assert "linear" in said.out
     assert "best" in said.out
     assert "SET step" in said.out
-    assert f"{out}: memweave.devices.load reads it; {tmp_path / 'cells.png'} shows it" in said.err
+    assert f"{out}: ohmweave.cells.load reads it; {tmp_path / 'cells.png'} shows it" in said.err
     law = load(out)
     assert isinstance(law, WithD2D)
     assert isinstance(law.law, AffineCell)

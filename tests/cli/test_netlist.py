@@ -1,4 +1,4 @@
-"""`memweave netlist`: what ngspice makes of the file, against the solver."""
+"""`ohmweave netlist`: what ngspice makes of the file, against the solver."""
 
 import re
 import shutil
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from memweave.arrays.wires import Wires, effective_conductance
-from memweave.cli import main
+from ohmweave.circuit import Wires, effective_conductance
+from ohmweave.cli import main
 from tests.helpers import assert_close
 
 

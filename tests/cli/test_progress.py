@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from memweave.cli import progress as progress_module
-from memweave.cli.progress import shown_progress
+from ohmweave.cli import progress as progress_module
+from ohmweave.cli.progress import shown_progress
 
 
 class Terminal(io.StringIO):

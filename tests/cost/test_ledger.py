@@ -7,14 +7,14 @@ from functools import cache
 import pytest
 import torch
 
-import memweave as mw
-from memweave.arrays import UNASSIGNED
-from memweave.base import MemweaveError
-from memweave.cost import Bill, Each, Per, ledger, yao2020_periphery
-from memweave.devices import LinearCell, Pulse
-from memweave.papers.yao2020 import system
-from memweave.papers.yao2020.network import FiveLayerCNN
-from memweave.programming import WriteVerify
+import ohmweave as ow
+from ohmweave.arrays import UNASSIGNED
+from ohmweave.base import OhmweaveError
+from ohmweave.cells import LinearCell, Pulse
+from ohmweave.cost import Bill, Each, Per, ledger, yao2020_periphery
+from ohmweave.papers.yao2020 import system
+from ohmweave.papers.yao2020.network import FiveLayerCNN
+from ohmweave.programming import WriteVerify
 from tests.helpers import assert_close
 
 COSTS = yao2020_periphery()
@@ -23,7 +23,7 @@ SHAPES = {"groups.0.c1": (676, 1, 16), "groups.0.c3": (49, 8, 24), "fc": (1, 12,
 
 
 @cache
-def deployed() -> tuple[mw.nn.Deployed, Bill, torch.Tensor]:
+def deployed() -> tuple[ow.nn.Deployed, Bill, torch.Tensor]:
     """A random network on one system, the bill of one image, and the image."""
     torch.manual_seed(0)
     net = FiveLayerCNN()
@@ -35,7 +35,7 @@ def deployed() -> tuple[mw.nn.Deployed, Bill, torch.Tensor]:
     return on_chip, bill, image
 
 
-def inputs_of(net: mw.nn.Deployed, image: torch.Tensor) -> dict[str, torch.Tensor]:
+def inputs_of(net: ow.nn.Deployed, image: torch.Tensor) -> dict[str, torch.Tensor]:
     """`(vectors, lines)` V on the rows of each layer, with the voltages that 8 bits can say."""
     volts = {}
 
@@ -92,9 +92,9 @@ def test_an_image_of_zeros_heats_nothing() -> None:
     assert dark.total() < bill.total()
 
 
-def small_chip(n_chips: int | None = None) -> tuple[mw.Chip, mw.mapping.Matrix]:
-    chip = mw.Chip(LinearCell(g_min=2e-6, g_max=20e-6, levels=10), n_arrays=2, rows=4, cols=8, n_chips=n_chips)
-    return chip, mw.mapping.Matrix(chip, "w", (2, 4), mapping=mw.DifferentialPair())
+def small_chip(n_chips: int | None = None) -> tuple[ow.Chip, ow.mapping.Matrix]:
+    chip = ow.Chip(LinearCell(g_min=2e-6, g_max=20e-6, levels=10), n_arrays=2, rows=4, cols=8, n_chips=n_chips)
+    return chip, ow.mapping.Matrix(chip, "w", (2, 4), mapping=ow.DifferentialPair())
 
 
 def test_phases_of_writing_and_reading() -> None:
@@ -118,7 +118,7 @@ def test_phases_of_writing_and_reading() -> None:
 def test_layers_placed_inside_the_block_are_known() -> None:
     chip, _ = small_chip()
     with ledger(chip, phase="transfer") as bill:
-        net = mw.deploy(torch.nn.Sequential(torch.nn.Linear(4, 2)), chip, program=WriteVerify(tolerance=1.1e-6))
+        net = ow.deploy(torch.nn.Sequential(torch.nn.Linear(4, 2)), chip, write=WriteVerify(tolerance=1.1e-6))
     report = net.reports["0"]
     usage = bill.usage["transfer", "0"]
     assert (usage.n_set, usage.n_reset) == (int(report.n_set.sum()), int(report.n_reset.sum()))
@@ -156,7 +156,7 @@ def test_replicas_cost_area_not_energy() -> None:
     chip, matrix = small_chip()
     with ledger(chip) as alone:
         matrix.matmul(torch.ones(1, 4))
-    mw.mapping.Matrix(chip, "copy", (2, 4), mapping=mw.DifferentialPair())
+    ow.mapping.Matrix(chip, "copy", (2, 4), mapping=ow.DifferentialPair())
     with ledger(chip) as both:
         matrix.matmul(torch.ones(1, 4))
     assert both.total() == alone.total()
@@ -165,11 +165,11 @@ def test_replicas_cost_area_not_energy() -> None:
 
 def test_waiting_and_foreign_cells_have_lines() -> None:
     chip, _ = small_chip()
-    with ledger(chip, phase="rest") as bill:
+    with ledger(chip, phase="t_settle") as bill:
         chip.wait(3.0)
         chip.array.readout(torch.tensor([63]))
     assert bill.total("seconds", component="waiting") == 3.0
-    assert bill.usage["rest", UNASSIGNED].n_readouts == 1
+    assert bill.usage["t_settle", UNASSIGNED].n_readouts == 1
 
 
 def test_chips_side_by_side_add_up() -> None:
@@ -216,7 +216,7 @@ def test_areas_by_what_they_belong_to() -> None:
 
 @pytest.mark.parametrize("per", list(Per))
 def test_uses(per: Per) -> None:
-    usage = mw.arrays.Usage(
+    usage = ow.arrays.Usage(
         n_reads=1, n_lines=20, n_active=300, n_conversions=4000, n_readouts=50000, n_set=600000, n_reset=7000000
     )
     expected = {
@@ -227,7 +227,7 @@ def test_uses(per: Per) -> None:
 
 
 def test_a_network_without_a_chip_is_refused() -> None:
-    with pytest.raises(MemweaveError, match="layers on a chip"), ledger(torch.nn.Linear(2, 2)):
+    with pytest.raises(OhmweaveError, match="layers on a chip"), ledger(torch.nn.Linear(2, 2)):
         pass
 
 
@@ -235,7 +235,7 @@ def test_an_array_without_meters_is_refused() -> None:
     chip, _ = small_chip()
     chip.array = object()  # type: ignore[assignment]
     bill = ledger(chip)
-    with pytest.raises(MemweaveError, match="`meters`"), bill:
+    with pytest.raises(OhmweaveError, match="`meters`"), bill:
         pass
 
 
@@ -253,7 +253,7 @@ def test_a_bill_may_be_opened_again_and_counts_nothing_in_between() -> None:
 
 def test_pulses_known_otherwise_are_shared_by_layers_as_those_counted() -> None:
     chip, first = small_chip()
-    second = mw.mapping.Matrix(chip, "second", (2, 4), mapping=mw.DifferentialPair())
+    second = ow.mapping.Matrix(chip, "second", (2, 4), mapping=ow.DifferentialPair())
     with ledger(chip, phase="training") as bill:
         for matrix, n_set, n_reset in ((first, 3, 1), (second, 1, 0)):
             cells = chip.array.cells(matrix.placement).flatten()[: n_set + n_reset]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memweave.base import OutOfRangeError
-from memweave.cost import Job, Stage, balance, pipeline, schedule
+from ohmweave.base import OutOfRangeError
+from ohmweave.cost import Job, Stage, balance, pipeline, schedule
 from tests.helpers import assert_close
 
 STAGES = (

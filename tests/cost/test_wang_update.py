@@ -3,10 +3,10 @@
 import torch
 import torch.nn.functional as F
 
-import memweave as mw
-from memweave.arrays import UNASSIGNED
-from memweave.cost import ledger, wang2019_estimate
-from memweave.papers.wang2019 import system
+import ohmweave as ow
+from ohmweave.arrays import UNASSIGNED
+from ohmweave.cost import ledger, wang2019_estimate
+from ohmweave.papers.wang2019 import system
 from tests.helpers import assert_close
 
 BATCH = 3
@@ -17,7 +17,7 @@ VECTORS = {"conv1": 64, "conv2": 64, "dense": 1}  # of an image: 8 x 8 positions
 def test_an_update_equals_the_hand_count() -> None:
     chip = system.chip(1, seed=0)
     network = system.ConvolutionalNetwork(chip)
-    rule = mw.optim.GateControlled(network.parameters(), torch.optim.RMSprop, lr=0.01, alpha=0.9, eps=1e-8)
+    rule = ow.optim.GateControlled(network.parameters(), torch.optim.RMSprop, lr=0.01, alpha=0.9, eps=1e-8)
     images = torch.rand(BATCH, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 0.2
     labels = torch.tensor([1, 2, 3])
     before = {layer.matrix.name: v.clone() for layer, v in _gates(network, rule)}
@@ -57,7 +57,7 @@ def test_an_update_equals_the_hand_count() -> None:
 
 
 def _gates(
-    network: torch.nn.Module, rule: mw.optim.GateControlled
-) -> list[tuple[mw.nn.Linear | mw.nn.Conv2d, torch.Tensor]]:
+    network: torch.nn.Module, rule: ow.optim.GateControlled
+) -> list[tuple[ow.nn.Linear | ow.nn.Conv2d, torch.Tensor]]:
     layers = [network.conv1, network.conv2, network.dense]
     return [(layer, rule.state[layer.weight]["v_gate"]) for layer in layers]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from memweave.data import cifar10, files, mnist
-from memweave.data.download import DownloadError
+from ohmweave.data import cifar10, files, mnist
+from ohmweave.data.download import DownloadError
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +13,7 @@ def cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     """An empty cache folder, in the place of the user's."""
     folder = tmp_path / "cache"
     if request.node.get_closest_marker("data") is None:
-        monkeypatch.delenv("MEMWEAVE_DATA", raising=False)
+        monkeypatch.delenv("OHMWEAVE_DATA", raising=False)
     for module in (files, mnist, cifar10):
         monkeypatch.setattr(module, "cache_folder", lambda: folder)
     return folder

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from memweave.base import DataError, OutOfRangeError
-from memweave.data import cifar10, load, normalised
-from memweave.data.split import Split
+from ohmweave.base import DataError, OutOfRangeError
+from ohmweave.data import cifar10, load, normalised
+from ohmweave.data.split import Split
 from tests.helpers import assert_close
 
 PER_FILE = 4
@@ -142,7 +142,7 @@ def test_an_archive_without_a_batch_is_refused(batches: dict[str, bytes], tmp_pa
 
 
 def test_missing_files_are_named_with_what_to_do(batches: dict[str, bytes], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz was not found in .*no network.*MEMWEAVE_DATA"):
+    with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz was not found in .*no network.*OHMWEAVE_DATA"):
         load("cifar10", data_dir=tmp_path, validation=5)
     with pytest.raises(DataError, match="downloads are switched off"):
         load("cifar10", data_dir=tmp_path, validation=5, allow_download=False)

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from sklearn import datasets
 
-from memweave.base import OutOfRangeError
-from memweave.data import Dataset, load
+from ohmweave.base import OutOfRangeError
+from ohmweave.data import Dataset, load
 from tests.helpers import assert_close
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pooch
 import pytest
 
-from memweave.data.download import DownloadError, download
+from ohmweave.data.download import DownloadError, download
 
 CONTENT = b"the right bytes"
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()

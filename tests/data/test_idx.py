@@ -5,8 +5,8 @@ import struct
 import pytest
 import torch
 
-from memweave.base import DataError
-from memweave.data.idx import parse_idx
+from ohmweave.base import DataError
+from ohmweave.data.idx import parse_idx
 
 
 def idx(shape: tuple[int, ...], entries: bytes) -> bytes:

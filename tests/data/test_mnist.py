@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from memweave.base import DataError, OutOfRangeError
-from memweave.data import load, mnist
-from memweave.data.files import read
+from ohmweave.base import DataError, OutOfRangeError
+from ohmweave.data import load, mnist
+from ohmweave.data.files import read
 from tests.data.test_idx import idx
 
 CONSTANTS = ("TRAIN_IMAGES", "TRAIN_LABELS", "TEST_IMAGES", "TEST_LABELS")
@@ -63,7 +63,7 @@ def test_validation_may_be_empty_but_training_may_not(folder: Path) -> None:
 def test_each_place_is_searched(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     data_dir = {"folder": folder, "parent": folder.parent}.get(how)
     if how.startswith("environment"):
-        monkeypatch.setenv("MEMWEAVE_DATA", str(folder if how == "environment" else folder.parent))
+        monkeypatch.setenv("OHMWEAVE_DATA", str(folder if how == "environment" else folder.parent))
     if how == "cache":
         cache.mkdir()
         folder.rename(cache / "mnist")
@@ -71,7 +71,7 @@ def test_each_place_is_searched(folder: Path, cache: Path, monkeypatch: pytest.M
 
 
 def test_data_dir_comes_before_the_environment(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEMWEAVE_DATA", str(folder))
+    monkeypatch.setenv("OHMWEAVE_DATA", str(folder))
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "train-images-idx3-ubyte").write_bytes(b"nothing")
@@ -91,7 +91,7 @@ def test_a_truncated_file_is_refused(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError) as caught:
         load("mnist", data_dir=folder, validation=5)
-    for part in (str(path), "truncated or corrupted", "23,536 bytes", "sha256", "--data-dir", "MEMWEAVE_DATA"):
+    for part in (str(path), "truncated or corrupted", "23,536 bytes", "sha256", "--data-dir", "OHMWEAVE_DATA"):
         assert part in str(caught.value)
 
 
@@ -116,7 +116,7 @@ def test_a_missing_file_is_named_with_what_to_do(folder: Path, cache: Path) -> N
     (folder / "t10k-images-idx3-ubyte.gz").unlink()
     with pytest.raises(DataError) as caught:
         load("mnist", data_dir=folder, validation=5)
-    for part in ("t10k-images-idx3-ubyte.gz", str(folder), str(cache), "no network", "--data-dir", "MEMWEAVE_DATA"):
+    for part in ("t10k-images-idx3-ubyte.gz", str(folder), str(cache), "no network", "--data-dir", "OHMWEAVE_DATA"):
         assert part in str(caught.value)
     assert not cache.exists()
 
@@ -130,8 +130,8 @@ def test_downloads_can_be_switched_off(folder: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"`data_dir` must name an existing folder, but is .*typo"):
         load("mnist", data_dir=tmp_path / "typo")
-    monkeypatch.setenv("MEMWEAVE_DATA", str(tmp_path / "typo"))
-    with pytest.raises(DataError, match="the environment variable MEMWEAVE_DATA must name an existing folder"):
+    monkeypatch.setenv("OHMWEAVE_DATA", str(tmp_path / "typo"))
+    with pytest.raises(DataError, match="the environment variable OHMWEAVE_DATA must name an existing folder"):
         load("mnist", data_dir=folder)
 
 

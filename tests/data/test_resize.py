@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from memweave.base import ShapeError
-from memweave.data.resize import crop_centre, pad_centre, quantise_8bit, resize_bicubic
+from ohmweave.base import ShapeError
+from ohmweave.data.resize import crop_centre, pad_centre, quantise_8bit, resize_bicubic
 from tests.helpers import assert_close
 
 

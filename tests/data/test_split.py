@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from memweave.base import OutOfRangeError, ShapeError, generator
-from memweave.data import Split
+from ohmweave.base import OutOfRangeError, ShapeError, generator
+from ohmweave.data import Split
 
 
 def numbered(n: int) -> Split:

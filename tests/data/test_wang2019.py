@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from memweave.base import OutOfRangeError, ShapeError
-from memweave.data import Dataset, Split, digit_sequences, load, wang2019_digits, wang2019_sequences
+from ohmweave.base import OutOfRangeError, ShapeError
+from ohmweave.data import Dataset, Split, digit_sequences, load, wang2019_digits, wang2019_sequences
 from tests.helpers import assert_close
 
 # The paper's order of the classes.

@@ -8,10 +8,10 @@ from types import ModuleType
 
 import pytest
 
-import memweave
+import ohmweave
 
-PACKAGES = ["memweave"] + [
-    module.name for module in pkgutil.walk_packages(memweave.__path__, "memweave.") if module.ispkg
+PACKAGES = ["ohmweave"] + [
+    module.name for module in pkgutil.walk_packages(ohmweave.__path__, "ohmweave.") if module.ispkg
 ]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from memweave.experiments import (
+from ohmweave.experiments import (
     AtLeast,
     AtMost,
     Between,
@@ -13,7 +13,7 @@ from memweave.experiments import (
     judge,
     value_of,
 )
-from memweave.experiments.claims import Acceptance, Condition
+from ohmweave.experiments.claims import Acceptance, Condition
 from tests.helpers.experiments import row
 
 

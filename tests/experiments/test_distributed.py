@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from memweave.experiments import ExperimentError, Options, read_rows, run_distributed, run_experiment
+from ohmweave.experiments import ExperimentError, Options, read_rows, run_distributed, run_experiment
 from tests.helpers.experiments import NAME, experiment, no_progress
 
 
@@ -26,5 +26,5 @@ def test_workers_leave_the_same_rows_as_one_process(tmp_path: Path) -> None:
 
 def test_without_dask_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ExperimentError, match=r"pip install memweave\[distributed\]"):
+    with pytest.raises(ExperimentError, match=r"pip install ohmweave\[distributed\]"):
         run_distributed(experiment(), Options(out=tmp_path), no_progress, workers=1)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from memweave.experiments import (
+from ohmweave.experiments import (
     Estimate,
     ExperimentError,
     gap_interval,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from memweave.experiments import Context, ExperimentError, Options, atomic_write
-from memweave.experiments.files import append_line, drop_torn_line, exclusive, whole_lines
+from ohmweave.experiments import Context, ExperimentError, Options, atomic_write
+from ohmweave.experiments.files import append_line, drop_torn_line, exclusive, whole_lines
 
 
 def test_an_atomic_write_replaces_the_file_whole(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_file_with_nothing_but_a_torn_line_becomes_empty(tmp_path: Path) -> No
 HOLD = """
 import sys, time
 from pathlib import Path
-from memweave.experiments.files import exclusive
+from ohmweave.experiments.files import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from memweave.experiments.provenance import commit_of, versions
+from ohmweave.experiments.provenance import commit_of, versions
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 
@@ -28,7 +28,7 @@ def checkout(folder: Path, package: Path) -> str:
 
 
 def test_the_commit_of_a_checkout_and_its_changes(tmp_path: Path) -> None:
-    package = tmp_path / "src" / "memweave"
+    package = tmp_path / "src" / "ohmweave"
     head = checkout(tmp_path, package)
     assert commit_of(package) == head
     (tmp_path / "results.txt").write_text("not the package's")
@@ -38,12 +38,12 @@ def test_the_commit_of_a_checkout_and_its_changes(tmp_path: Path) -> None:
 
 
 def test_a_package_inside_another_checkout_or_none_has_no_commit(tmp_path: Path) -> None:
-    package = tmp_path / "venv" / "site-packages" / "memweave"
+    package = tmp_path / "venv" / "site-packages" / "ohmweave"
     checkout(tmp_path, package)
     assert commit_of(package) is None
     assert commit_of(tmp_path / "missing") is None
 
 
 def test_versions_name_what_computed() -> None:
-    assert set(versions()) == {"memweave", "torch", "python"}
+    assert set(versions()) == {"ohmweave", "torch", "python"}
     assert all(versions().values())

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from memweave.base.errors import OutOfRangeError
-from memweave.experiments import Claim, Experiment, ExperimentError, Options, experiments, find, match, register
+from ohmweave.base.errors import OutOfRangeError
+from ohmweave.experiments import Claim, Experiment, ExperimentError, Options, experiments, find, match, register
 from tests.helpers.experiments import CLAIMS, experiment, only_registered
 
 
@@ -35,7 +35,7 @@ def test_a_typo_is_answered_with_the_near_name() -> None:
     for search in (find, match):
         with pytest.raises(ExperimentError, match="did you mean yao2020/stages"):
             search("yao2020/stage")
-        with pytest.raises(ExperimentError, match="`memweave list` shows all"):
+        with pytest.raises(ExperimentError, match="`ohmweave list` shows all"):
             search("zzz")
 
 

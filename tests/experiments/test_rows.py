@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from memweave.experiments import ExperimentError, Setting, by_setting, read_log, read_results, read_rows
-from memweave.experiments.rows import open_rows
+from ohmweave.experiments import ExperimentError, Setting, by_setting, read_log, read_results, read_rows
+from ohmweave.experiments.rows import open_rows
 from tests.helpers.experiments import NAME, row
 
 STARTED = "2020-01-30T12:00:00+00:00"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from memweave.experiments import Context, ExperimentError, Options, Row, Task, read_rows, run_experiment
-from memweave.experiments.rows import open_rows
+from ohmweave.experiments import Context, ExperimentError, Options, Row, Task, read_rows, run_experiment
+from ohmweave.experiments.rows import open_rows
 from tests.helpers.experiments import NAME, experiment, no_progress, run
 
 
@@ -27,7 +27,7 @@ def test_each_task_leaves_a_row_with_what_computed_it(tmp_path: Path) -> None:
     assert (summary.n_tasks, summary.n_before, summary.path) == (3, 0, rows_file(tmp_path))
     assert [one.seed for one in rows] == [0, 1, 2]
     assert rows[1].result == {"n_heads": [51, 61], "n_tosses": 100, "g": 1e-6 / 3}
-    assert set(rows[0].versions) == {"memweave", "torch", "python"}
+    assert set(rows[0].versions) == {"ohmweave", "torch", "python"}
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def without_commit(out: Path) -> list[Row]:
 KILLED = """
 import sys, time
 from pathlib import Path
-from memweave.experiments import Options, run_experiment
+from ohmweave.experiments import Options, run_experiment
 from tests.helpers.experiments import experiment, no_progress, run
 
 def slow(task, context):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import chdtri
 
-from memweave.fitting.between_cells import Interval, population, share
+from ohmweave.fitting.between_cells import Interval, population, share
 from tests.helpers import assert_close
 
 

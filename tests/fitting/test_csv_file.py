@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memweave.base import DataError, OutOfRangeError
-from memweave.fitting import read_trains
+from ohmweave.base import DataError, OutOfRangeError
+from ohmweave.fitting import read_trains
 from tests.helpers import assert_close
 
 HEADER = "cell, pulse, polarity, g (uS)\n"

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memweave.base import DataError, OutOfRangeError
-from memweave.devices import (
+from ohmweave.base import DataError, OutOfRangeError
+from ohmweave.cells import (
     AffineCell,
     PulseTable,
     WithD2D,
@@ -21,9 +21,9 @@ from memweave.devices import (
     linear_steps,
     soft_bounds,
 )
-from memweave.fitting import Fit, PulseTrains, estimates, families, fit_trains, trains_of
-from memweave.fitting.fit import simplest
-from memweave.fitting.usable import usable
+from ohmweave.fitting import Fit, PulseTrains, estimates, families, fit_trains, trains_of
+from ohmweave.fitting.fit import simplest
+from ohmweave.fitting.usable import usable
 from tests.fitting.bench import cycles, measured
 from tests.helpers import assert_close
 

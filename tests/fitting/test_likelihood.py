@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from memweave.base import ConvergenceError
-from memweave.fitting import likelihood
-from memweave.fitting.likelihood import Parameters, Sample, log_likelihood, maximise, residuals
+from ohmweave.base import ConvergenceError
+from ohmweave.fitting import likelihood
+from ohmweave.fitting.likelihood import Parameters, Sample, log_likelihood, maximise, residuals
 from tests.helpers import assert_close
 
 AT = Parameters(np.array([9.0, 14.0, 11.0]), np.array([1.0, 0.6, 1.7]), np.array([0.8, -1.1, 0.4]))

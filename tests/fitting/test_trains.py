@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from memweave.base import DataError, ShapeError
-from memweave.fitting import PulseTrains, trains_of
+from ohmweave.base import DataError, ShapeError
+from ohmweave.fitting import PulseTrains, trains_of
 from tests.fitting.bench import cycles
 from tests.helpers import assert_close
 

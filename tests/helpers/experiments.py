@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from memweave.experiments import (
+from ohmweave.experiments import (
     Assumption,
     AtLeast,
     Claim,

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from memweave.base import OutOfRangeError
-from memweave.devices import LinearCell
-from memweave.mapping import CentredPair, Chip, Matrix
-from memweave.programming import BlindWrite
+from ohmweave.base import OutOfRangeError
+from ohmweave.cells import LinearCell
+from ohmweave.mapping import CentredPair, Chip, Matrix
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 WEIGHT = torch.tensor([[0.5, -1.0, 0.0], [2.0, 4.0, -0.1]], dtype=torch.float64)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 
-from memweave.arrays import Activity, Placement, SimulatedArray
-from memweave.base import ChipFullError, OutOfRangeError
-from memweave.devices import LinearCell
-from memweave.mapping import Chip
+from ohmweave.arrays import Activity, Placement, SimulatedArray
+from ohmweave.base import ChipFullError, OutOfRangeError
+from ohmweave.cells import LinearCell
+from ohmweave.mapping import Chip
 from tests.helpers import assert_close
 
 LINEAR = LinearCell(g_min=2e-6, g_max=20e-6)
@@ -79,7 +79,7 @@ def test_what_does_not_fit_leaves_nothing_taken(how: dict[str, Any]) -> None:
     with pytest.raises(ChipFullError, match=r"no room for 'big': its tile of 6 x 8 .* 6 of 144 cells .*\['here'\]"):
         one.place("big", (18, 8), **how)
     assert (one.n_taken, sorted(one.placed)) == (6, ["here"])
-    one.place("rest", (6, 7), arrays=(2,))
+    one.place("t_settle", (6, 7), arrays=(2,))
     one.place("others", (12, 8))
     assert one.n_taken == one.n_cells
 

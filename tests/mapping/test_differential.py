@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 
-from memweave.arrays import SimulatedArray
-from memweave.base import OutOfRangeError, generator
-from memweave.devices import LinearCell
-from memweave.mapping import Chip, DifferentialPair
+from ohmweave.arrays import SimulatedArray
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import LinearCell
+from ohmweave.mapping import Chip, DifferentialPair
 from tests.helpers import assert_close
 
 LINEAR = LinearCell(g_min=2e-6, g_max=20e-6)

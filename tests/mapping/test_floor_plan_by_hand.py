@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from memweave.base import ChipFullError, OutOfRangeError, generator
-from memweave.devices import GateControlledCell, LinearCell, LinearGate
-from memweave.mapping import Chip, DifferentialPair, Matrix
-from memweave.programming import BlindWrite
+from ohmweave.base import ChipFullError, OutOfRangeError, generator
+from ohmweave.cells import GateControlledCell, LinearCell, LinearGate
+from ohmweave.mapping import Chip, DifferentialPair, Matrix
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 CELL = LinearCell(g_min=1e-6, g_max=101e-6, levels=2**30)

@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from memweave.mapping.free_space import FreeSpace
+from ohmweave.mapping.free_space import FreeSpace
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 7))
 

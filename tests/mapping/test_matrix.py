@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import torch
 
-from memweave.arrays import DAC
-from memweave.base import ChipFullError, ShapeError, generator
-from memweave.cost import ledger
-from memweave.devices import LinearCell, WithReadNoise, WithStuckCells
-from memweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix, PerSampleScaling
-from memweave.programming import BlindWrite, WriteVerify
+from ohmweave.arrays import DAC
+from ohmweave.base import ChipFullError, ShapeError, generator
+from ohmweave.cells import LinearCell, WithReadNoise, WithStuckCells
+from ohmweave.cost import ledger
+from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix, PerSampleScaling
+from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
 FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**24)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from memweave.base import OutOfRangeError
-from memweave.mapping import FixedScaling, PerSampleScaling
+from ohmweave.base import OutOfRangeError
+from ohmweave.mapping import FixedScaling, PerSampleScaling
 from tests.helpers import assert_close
 
 X = torch.tensor([[1.0, -4.0], [0.0, 0.0], [0.5, 0.25]], dtype=torch.float64)

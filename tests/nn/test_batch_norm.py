@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-import memweave as mw
-from memweave.base import MemweaveError, OutOfRangeError, generator
-from memweave.devices import LinearCell
-from memweave.nn import (
+import ohmweave as ow
+from ohmweave.base import OhmweaveError, OutOfRangeError, generator
+from ohmweave.cells import LinearCell
+from ohmweave.nn import (
     NoiseAware,
     batch_norm_pairs,
     fold_batch_norm,
@@ -14,8 +14,8 @@ from memweave.nn import (
     per_channel_scale,
     recalibrate_batch_norm,
 )
-from memweave.papers.yao2020.resnet import Block
-from memweave.programming import WriteVerify
+from ohmweave.papers.yao2020.resnet import Block
+from ohmweave.programming import WriteVerify
 from tests.helpers import assert_close
 
 
@@ -30,8 +30,8 @@ def block() -> tuple[Block, torch.Tensor]:
     return net.eval(), torch.randn(3, 4, 8, 8, dtype=torch.float64)
 
 
-def chip(n_chips: int | None = None) -> mw.Chip:
-    return mw.Chip(LinearCell(g_min=2e-6, g_max=20e-6), n_arrays=2, rows=64, cols=64, n_chips=n_chips)
+def chip(n_chips: int | None = None) -> ow.Chip:
+    return ow.Chip(LinearCell(g_min=2e-6, g_max=20e-6), n_arrays=2, rows=64, cols=64, n_chips=n_chips)
 
 
 def test_pairs_follow_the_data() -> None:
@@ -74,13 +74,13 @@ def test_statistics_are_means_over_batches_and_modes_come_back() -> None:
 
 def test_training_mode_is_refused() -> None:
     net, x = block()
-    with pytest.raises(MemweaveError, match="evaluation mode"):
+    with pytest.raises(OhmweaveError, match="evaluation mode"):
         fold_batch_norm(net.train(), x)
 
 
 def test_measured_network_has_the_weights_that_were_read() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
-    net = mw.deploy(model, chip(2), program=WriteVerify(tolerance=0.1e-6))
+    net = ow.deploy(model, chip(2), write=WriteVerify(tolerance=0.1e-6))
     x = torch.rand(4, 5)
     for index in range(2):
         assert_close(measured(net, model, chip=index)(x), net(x)[index], rtol=1e-4, scale=1.0)
@@ -100,7 +100,7 @@ def test_evaluation_is_the_model_itself() -> None:
 
 def test_forward_sees_levels_and_gradients_go_straight_through() -> None:
     model = torch.nn.Linear(4, 3, bias=False)
-    mapping = mw.DifferentialPair(levels=3)
+    mapping = ow.DifferentialPair(levels=3)
     net = aware(model, mapping=mapping)
     x = torch.rand(2, 4)
     y = net(x)

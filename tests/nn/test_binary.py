@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from memweave.base import OutOfRangeError
-from memweave.devices import LinearCell
-from memweave.mapping import CentredPair, Chip
-from memweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
-from memweave.programming import BlindWrite
+from ohmweave.base import OutOfRangeError
+from ohmweave.cells import LinearCell
+from ohmweave.mapping import CentredPair, Chip
+from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 

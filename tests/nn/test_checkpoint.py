@@ -3,23 +3,23 @@ from pathlib import Path
 import pytest
 import torch
 
-import memweave as mw
-from memweave.base import DataError
-from memweave.nn import checkpoint
+import ohmweave as ow
+from ohmweave.base import DataError
+from ohmweave.nn import checkpoint
 
-WRITE = mw.WriteVerify(tolerance=0.5e-6, rest=1.0)
+WRITE = ow.WriteVerify(tolerance=0.5e-6, t_settle=1.0)
 
 
-def deployed(seed: int, out: int = 5) -> mw.nn.Deployed:
+def deployed(seed: int, out: int = 5) -> ow.nn.Deployed:
     torch.manual_seed(3)
     model = torch.nn.Sequential(torch.nn.Linear(12, 8), torch.nn.ReLU(), torch.nn.Linear(8, out))
-    chip = mw.Chip(mw.devices.yao2020(read_noise=0.01), n_arrays=2, rows=16, cols=32, n_chips=3, seed=seed)
-    return mw.deploy(model, chip, program=WRITE, scaling=mw.mapping.FixedScaling)
+    chip = ow.Chip(ow.cells.yao2020(read_noise=0.01), n_arrays=2, rows=16, cols=32, n_chips=3, seed=seed)
+    return ow.deploy(model, chip, write=WRITE, scaling=ow.mapping.FixedScaling)
 
 
-def use(net: mw.nn.Deployed, x: torch.Tensor) -> torch.Tensor:
+def use(net: ow.nn.Deployed, x: torch.Tensor) -> torch.Tensor:
     """Noisy reads, a learning step and time: all that has memory."""
-    rule = mw.optim.ThresholdedWriteVerify(net.parameters(), lr=1e-6, threshold=0.5e-6, write=WRITE)
+    rule = ow.optim.ThresholdedWriteVerify(net.parameters(), lr=1e-6, threshold=0.5e-6, write=WRITE)
     rule.zero_grad()
     net(x).square().sum().backward()
     rule.step()
@@ -31,7 +31,7 @@ def use(net: mw.nn.Deployed, x: torch.Tensor) -> torch.Tensor:
 def test_a_loaded_network_goes_on_bit_for_bit(tmp_path: Path) -> None:
     x = torch.rand(4, 12)
     first, second = deployed(seed=1), deployed(seed=2)
-    mw.nn.calibrate(first, 3 * x)
+    ow.nn.calibrate(first, 3 * x)
     use(first, x)
     checkpoint.save(first, tmp_path / "net.safetensors")
     checkpoint.load(second, tmp_path / "net.safetensors")
@@ -43,8 +43,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not there"):
         checkpoint.load(deployed(seed=1), tmp_path / "none.safetensors")
     torch.manual_seed(0)
-    single = mw.deploy(
-        torch.nn.Sequential(torch.nn.Linear(12, 8)), mw.Chip(mw.devices.yao2020(), rows=16, cols=32), program=WRITE
+    single = ow.deploy(
+        torch.nn.Sequential(torch.nn.Linear(12, 8)), ow.Chip(ow.cells.yao2020(), rows=16, cols=32), write=WRITE
     )
     checkpoint.save(single, tmp_path / "single.safetensors")
     with pytest.raises(DataError, match="holds the layers"):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from memweave.arrays import DAC
-from memweave.base import OutOfRangeError, ShapeError, generator
-from memweave.devices import LinearCell
-from memweave.mapping import Chip, DifferentialPair, FixedScaling
-from memweave.nn import Conv2d, patches
-from memweave.programming import BlindWrite
+from ohmweave.arrays import DAC
+from ohmweave.base import OutOfRangeError, ShapeError, generator
+from ohmweave.cells import LinearCell
+from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
+from ohmweave.nn import Conv2d, patches
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**24)

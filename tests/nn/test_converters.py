@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from memweave.arrays import ADC, DAC, SimulatedArray, yao2020_macro
-from memweave.base import OutOfRangeError, generator
-from memweave.devices import LinearCell
-from memweave.mapping import Chip, FixedScaling
-from memweave.nn import Deployed, calibrate, calibrate_converters, deploy
-from memweave.programming import BlindWrite
+from ohmweave.arrays import ADC, DAC, SimulatedArray, yao2020_macro
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import LinearCell
+from ohmweave.mapping import Chip, FixedScaling
+from ohmweave.nn import Deployed, calibrate, calibrate_converters, deploy
+from ohmweave.programming import BlindWrite
 
 LAW = LinearCell(g_min=2e-6, g_max=20e-6, levels=1_000)
 
@@ -26,7 +26,7 @@ def network() -> torch.nn.Module:
 
 def deployed(**parts: object) -> Deployed:
     chip = Chip(LAW, n_arrays=4, rows=16, cols=16, n_chips=2, **parts)  # type: ignore[arg-type]
-    return deploy(network(), chip, program=BlindWrite(g_step=1.8e-8), scaling=FixedScaling)
+    return deploy(network(), chip, write=BlindWrite(g_step=1.8e-8), scaling=FixedScaling)
 
 
 @torch.no_grad()

@@ -6,12 +6,12 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memweave.arrays import Walk
-from memweave.base import generator
-from memweave.devices import LinearCell
-from memweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
-from memweave.nn import Conv2d, patches
-from memweave.programming import BlindWrite
+from ohmweave.arrays import ConvGeometry
+from ohmweave.base import generator
+from ohmweave.cells import LinearCell
+from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
+from ohmweave.nn import Conv2d, patches
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 IDEAL = LinearCell(g_min=1e-6, g_max=101e-6, levels=2**30)
@@ -108,59 +108,61 @@ WALKS = {
 def test_lines_are_the_patches(kernel, stride, dilation):
     x = torch.randn(2, 3, 2, 7, 8, generator=generator(4, "x"), dtype=torch.float64)
     padding = (1, 0, 2, 1)
-    walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
+    geometry = ConvGeometry(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
     expected = torch.stack([patches(F.pad(part, padding), kernel, stride, dilation) for part in x])
-    assert walk.out_size((7, 8)) == expected.shape[2:4]
-    lines = walk.lines(x.movedim(-3, -1))
+    assert geometry.out_size((7, 8)) == expected.shape[2:4]
+    lines = geometry.lines(x.movedim(-3, -1))
     assert torch.equal(lines.mT, expected.flatten(1, 3))
-    assert_close(walk.line_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
+    assert_close(geometry.line_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
 
 
 @given(**WALKS)
 def test_scatter_is_the_adjoint_of_collect(kernel, stride, dilation):
-    walk = Walk(kernel_size=kernel, stride=stride, dilation=dilation, padding=(1, 0, 2, 1))
+    geometry = ConvGeometry(kernel_size=kernel, stride=stride, dilation=dilation, padding=(1, 0, 2, 1))
     chance = generator(5, "x")
     products = torch.randn(*kernel, 2, 3, 7, 8, generator=chance, dtype=torch.float64)
-    collected = walk.collect(products.clone())
+    collected = geometry.collect(products.clone())
     error = torch.randn(collected.shape, generator=chance, dtype=torch.float64)
-    assert_close((collected * error).sum(), (products * walk.scatter(error, (7, 8))).sum(), rtol=1e-9, scale=1.0)
+    assert_close((collected * error).sum(), (products * geometry.scatter(error, (7, 8))).sum(), rtol=1e-9, scale=1.0)
 
 
 @st.composite
 def same_size(draw):
-    """A walk whose outputs are as many as the pixels, and an image, often smaller than the kernel's reach."""
+    """A geometry whose outputs are as many as the pixels, and an image, often smaller than the kernel's reach."""
     kernel, dilation = (draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) for _ in range(2))
     reach_h, reach_w = ((k - 1) * d for k, d in zip(kernel, dilation, strict=True))
     left, top = draw(st.integers(0, reach_w)), draw(st.integers(0, reach_h))
     padding = (left, reach_w - left, top, reach_h - top)
-    return Walk(kernel_size=kernel, dilation=dilation, padding=padding), draw(st.tuples(*2 * [st.integers(1, 6)]))
+    return ConvGeometry(kernel_size=kernel, dilation=dilation, padding=padding), draw(
+        st.tuples(*2 * [st.integers(1, 6)])
+    )
 
 
 @given(same_size())
 def test_shifted_runs_are_the_patches(walk_and_size):
-    walk, size = walk_and_size
+    geometry, size = walk_and_size
     x = torch.randn(2, 3, 2, *size, generator=generator(4, "x"), dtype=torch.float64)
-    taps = walk.kernel_size, walk.stride, walk.dilation
-    expected = torch.stack([patches(F.pad(part, walk.padding), *taps) for part in x])
-    assert walk.out_size(size) == size
-    lines = walk.lines(x.movedim(-3, -1))
+    taps = geometry.kernel_size, geometry.stride, geometry.dilation
+    expected = torch.stack([patches(F.pad(part, geometry.padding), *taps) for part in x])
+    assert geometry.out_size(size) == size
+    lines = geometry.lines(x.movedim(-3, -1))
     assert torch.equal(lines.mT, expected.flatten(1, 3))
-    assert_close(walk.line_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
+    assert_close(geometry.line_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
 
 
 @given(same_size())
 def test_shifted_runs_collect_as_taps_do(walk_and_size):
     """Against patch by patch, the other order of the same sum."""
-    walk, size = walk_and_size
+    geometry, size = walk_and_size
     chance = generator(5, "x")
     x = torch.randn(3, *size, 1, generator=chance, dtype=torch.float64)
-    weight = torch.randn(*walk.kernel_size, 2, generator=chance, dtype=torch.float64)
+    weight = torch.randn(*geometry.kernel_size, 2, generator=chance, dtype=torch.float64)
     products = weight[..., None, None, None] * x[..., 0]
-    expected = weight.flatten(0, 1).mT @ walk.lines(x)
-    collected = walk.collect(products.clone())
+    expected = weight.flatten(0, 1).mT @ geometry.lines(x)
+    collected = geometry.collect(products.clone())
     assert_close(collected.flatten(-3), expected, rtol=1e-9, scale=1.0)
     error = torch.randn(collected.shape, generator=chance, dtype=torch.float64)
-    assert_close((collected * error).sum(), (products * walk.scatter(error, size)).sum(), rtol=1e-9, scale=1.0)
+    assert_close((collected * error).sum(), (products * geometry.scatter(error, size)).sum(), rtol=1e-9, scale=1.0)
 
 
 def test_reads_are_one_a_patch():

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from memweave.base import ChipFullError, OutOfRangeError, UnplaceableLayerError, generator
-from memweave.devices import LinearCell, WithRelaxation
-from memweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
-from memweave.nn import ArrayWeight, Conv2d, Deployed, Linear, OnChip, calibrate, deploy
-from memweave.programming import BlindWrite, WriteVerify
+from ohmweave.base import ChipFullError, OutOfRangeError, UnplaceableLayerError, generator
+from ohmweave.cells import LinearCell, WithRelaxation
+from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
+from ohmweave.nn import ArrayWeight, Conv2d, Deployed, Linear, OnChip, calibrate, deploy
+from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
 FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**20)
@@ -42,7 +42,7 @@ def images(n: int = 6) -> torch.Tensor:
 @pytest.mark.parametrize("n_chips", [None, 1, 3])
 def test_the_network_on_chips_is_the_network(n_chips: int | None) -> None:
     software = model()
-    net = deploy(software, chip(n_chips), program=EXACT)
+    net = deploy(software, chip(n_chips), write=EXACT)
     y = net(images())
     chips = () if n_chips is None else (n_chips,)
     assert y.shape == (*chips, 6, 5)
@@ -56,7 +56,7 @@ def test_the_network_on_chips_is_the_network(n_chips: int | None) -> None:
 def test_the_model_is_copied_not_changed() -> None:
     software = model()
     before = {name: leaf.clone() for name, leaf in software.state_dict().items()}
-    net = deploy(software, chip(), program=EXACT)
+    net = deploy(software, chip(), write=EXACT)
     assert type(software.fc) is nn.Linear
     assert isinstance(net.fc, Linear)  # the model's names are the network's
     assert isinstance(net.conv, Conv2d)
@@ -70,7 +70,7 @@ def test_the_model_is_copied_not_changed() -> None:
 
 def test_a_model_that_is_one_layer() -> None:
     software = nn.Linear(4, 3)
-    net = deploy(software, chip(2), program=EXACT)
+    net = deploy(software, chip(2), write=EXACT)
     x = torch.rand(5, 4, generator=generator(0))
     assert isinstance(net.model, Linear)
     assert isinstance(net.model.weight, ArrayWeight)
@@ -91,14 +91,14 @@ class Tied(nn.Module):
 
 
 def test_a_layer_with_two_names_is_on_the_chip_under_both() -> None:
-    net = deploy(Tied(), chip(), program=EXACT)
+    net = deploy(Tied(), chip(), write=EXACT)
     assert isinstance(net.first, Linear)
     assert net.again is net.first
     assert net.chip.n_taken == 4 * 8
 
 
 def test_trainable_state_and_optimizer_see_torch_parameters() -> None:
-    net = deploy(model(), chip(2), program=EXACT)
+    net = deploy(model(), chip(2), write=EXACT)
     names = dict(net.named_parameters())
     assert set(names) == {
         f"model.{one}" for one in ("conv.weight", "conv.bias", "norm.weight", "norm.bias", "fc.weight", "fc.bias")
@@ -116,12 +116,12 @@ def test_options_layer_by_layer() -> None:
         scaling=lambda: FixedScaling(7.0),
         tile_rows=16,
         arrays=(3,),
-        program=WriteVerify(tolerance=4e-6),
+        write=WriteVerify(tolerance=4e-6),
     )
     net = deploy(
         model(),
         chip(),
-        program=EXACT,
+        write=EXACT,
         mapping=DifferentialPair(lines="rows"),
         layers={"fc": special},
     )
@@ -138,7 +138,7 @@ def test_options_layer_by_layer() -> None:
 
 def test_digital_layers_stay_and_are_listed() -> None:
     software = model()
-    net = deploy(software, chip(), program=EXACT, digital=["conv"])
+    net = deploy(software, chip(), write=EXACT, digital=["conv"])
     assert net.on_chip == ("fc",)
     assert net.digital == ("conv", "norm")
     assert type(net.conv) is nn.Conv2d
@@ -157,39 +157,39 @@ class Odd(nn.Module):
 def test_what_cannot_be_placed_is_refused_by_name_all_at_once() -> None:
     one = chip()
     with pytest.raises(UnplaceableLayerError) as refused:
-        deploy(Odd(), one, program=EXACT)
+        deploy(Odd(), one, write=EXACT)
     for name in ("the model itself (Odd)", "rnn (LSTM)", "grouped (Conv2d)", "mirrored (Conv2d)", "`digital`"):
         assert name in str(refused.value)
     assert "fc" not in str(refused.value)
     assert one.n_taken == 0
     with pytest.raises(UnplaceableLayerError, match="no layer to put on a chip"):
-        deploy(nn.ReLU(), one, program=EXACT)
+        deploy(nn.ReLU(), one, write=EXACT)
 
 
 @pytest.mark.parametrize("argument", ["layers", "digital"])
 def test_names_that_are_not_there(argument: str) -> None:
     given = {"fv": OnChip()} if argument == "layers" else ["fv"]
     with pytest.raises(OutOfRangeError, match=f"`{argument}` must name layers of the model, .* but has 'fv'"):
-        deploy(model(), chip(), program=EXACT, **{argument: given})  # type: ignore[arg-type]
+        deploy(model(), chip(), write=EXACT, **{argument: given})  # type: ignore[arg-type]
 
 
 def test_options_for_a_layer_that_does_not_go_on_the_chip() -> None:
     for software, name, digital in ((model(), "relu", []), (model(), "fc", ["fc"])):
         with pytest.raises(OutOfRangeError, match=f"`layers` .*'{name}'"):
-            deploy(software, chip(), program=EXACT, layers={name: OnChip()}, digital=digital)
+            deploy(software, chip(), write=EXACT, layers={name: OnChip()}, digital=digital)
 
 
 def test_a_network_that_does_not_fit_leaves_the_chip_as_it_was() -> None:
     small = chip(n_arrays=1, rows=64, cols=10)
     with pytest.raises(ChipFullError, match="no room for 'fc'"):
-        deploy(model(), small, program=EXACT)
+        deploy(model(), small, write=EXACT)
     assert small.n_taken == 0
     assert small.array.activity.n_set + small.array.activity.n_reset == 0
-    deploy(model(), chip(), program=EXACT)
+    deploy(model(), chip(), write=EXACT)
 
 
 def test_weights_are_read_out_again_on_request() -> None:
-    net = deploy(model(), chip(device=WithRelaxation(law=FINE, sigma_fast=1e-6)), program=EXACT)
+    net = deploy(model(), chip(device=WithRelaxation(law=FINE, sigma_fast=1e-6)), write=EXACT)
     before = net.fc.weight.detach().clone()
     net.chip.wait(10.0)
     assert torch.equal(net.fc.weight, before)
@@ -200,7 +200,7 @@ def test_weights_are_read_out_again_on_request() -> None:
 
 def test_calibration_sets_scales_in_the_order_of_the_layers() -> None:
     software = model()
-    net = deploy(software, chip(), program=EXACT, scaling=lambda: FixedScaling(1e-3))
+    net = deploy(software, chip(), write=EXACT, scaling=lambda: FixedScaling(1e-3))
     x = images() * 3
     calibrate(net, x)
     assert_close(net.conv.matrix.scaling.x_max, x.max(), rtol=1e-6)
@@ -212,7 +212,7 @@ def test_calibration_sets_scales_in_the_order_of_the_layers() -> None:
 
 
 def test_calibration_leaves_other_scalings_alone() -> None:
-    net = deploy(model(), chip(), program=EXACT)
+    net = deploy(model(), chip(), write=EXACT)
     calibrate(net, images())
     assert isinstance(net.fc.matrix.scaling, PerSampleScaling)
 
@@ -228,7 +228,7 @@ class Branches(nn.Module):
 
 def test_arguments_reach_the_model() -> None:
     software = Branches()
-    net = deploy(software, chip(2), program=EXACT, scaling=lambda: FixedScaling(1e-3))
+    net = deploy(software, chip(2), write=EXACT, scaling=lambda: FixedScaling(1e-3))
     x = torch.rand(4, 3, generator=generator(0)) * 2
     calibrate(net, x, right=True)
     assert net.left.matrix.scaling.x_max == 1e-3
@@ -236,7 +236,7 @@ def test_arguments_reach_the_model() -> None:
 
 
 def test_a_deployed_network_is_a_module() -> None:
-    net = deploy(model(), chip(), program=EXACT)
+    net = deploy(model(), chip(), write=EXACT)
     assert isinstance(net, Deployed)
     assert not net.eval().training
     assert "on 'fc'" in repr(net)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from memweave.base import OutOfRangeError, ShapeError, generator
-from memweave.devices import LinearCell, WithReadNoise
-from memweave.mapping import Chip, DifferentialPair, FixedScaling
-from memweave.nn import ArrayWeight, Linear, matrix_of
-from memweave.programming import BlindWrite
+from ohmweave.base import OutOfRangeError, ShapeError, generator
+from ohmweave.cells import LinearCell, WithReadNoise
+from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
+from ohmweave.nn import ArrayWeight, Linear, matrix_of
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**24)

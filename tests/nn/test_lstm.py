@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from memweave.base import OutOfRangeError, ShapeError, UnplaceableLayerError, generator
-from memweave.devices import GateControlledCell, LinearCell, LinearGate
-from memweave.mapping import Chip, DifferentialPair
-from memweave.nn import ConvLSTM, ConvLSTMCell, LSTMCell, OnChip, deploy
-from memweave.programming import BlindWrite
+from ohmweave.base import OutOfRangeError, ShapeError, UnplaceableLayerError, generator
+from ohmweave.cells import GateControlledCell, LinearCell, LinearGate
+from ohmweave.mapping import Chip, DifferentialPair
+from ohmweave.nn import ConvLSTM, ConvLSTMCell, LSTMCell, OnChip, deploy
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 IDEAL = LinearCell(g_min=1e-6, g_max=101e-6, levels=2**30)
@@ -76,7 +76,7 @@ def test_deploy_places_an_lstm_cell():
             return self.out(self.cell(x, (h, c))[0])
 
     model = Network()
-    net = deploy(model, chip(2), program=WRITE)
+    net = deploy(model, chip(2), write=WRITE)
     assert net.on_chip == ("cell", "out")
     x = normal(5, 3, seed=1)
     assert_close(net(x), model(x).expand(2, 5, 2), rtol=1e-5, scale=1.0)
@@ -84,17 +84,17 @@ def test_deploy_places_an_lstm_cell():
 
 def test_deploy_refuses_a_whole_lstm_by_name():
     with pytest.raises(UnplaceableLayerError, match=r"0 \(LSTM\)"):
-        deploy(torch.nn.Sequential(torch.nn.LSTM(3, 4)), chip(), program=WRITE)
+        deploy(torch.nn.Sequential(torch.nn.LSTM(3, 4)), chip(), write=WRITE)
 
 
 def test_deploy_without_writing_needs_a_scale():
     model = torch.nn.Sequential(torch.nn.Linear(3, 2))
-    with pytest.raises(OutOfRangeError, match="`program`"):
-        deploy(model, chip(), program=None)
+    with pytest.raises(OutOfRangeError, match="`write`"):
+        deploy(model, chip(), write=None)
     law = GateControlledCell(gate=LinearGate(slope=100e-6), v_gate=1.6, v_gate_max=2.5)
     board = Chip(law, rows=16, cols=8)
     how = {"0": OnChip(corners=[(0, 3, 2)])}
-    net = deploy(model, board, program=None, mapping=DifferentialPair(g_unit=1e-4), layers=how)
+    net = deploy(model, board, write=None, mapping=DifferentialPair(g_unit=1e-4), layers=how)
     assert net.on_chip == ("0",)
     assert net.reports == {}
     assert (board.array.activity.n_set, board.array.activity.n_reset) == (0, 0)

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from memweave.arrays import DAC, SimulatedArray, Wires
-from memweave.base import OutOfRangeError, ShapeError, generator
-from memweave.cost import ledger
-from memweave.devices import (
+from ohmweave.arrays import DAC, SimulatedArray, Wires
+from ohmweave.base import OutOfRangeError, ShapeError, generator
+from ohmweave.cells import (
     LinearCell,
     Pulse,
     WithD2D,
@@ -19,16 +18,17 @@ from memweave.devices import (
     soft_bounds,
     stellar2023,
 )
-from memweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
-from memweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
-from memweave.optim import SignPulse, Stellar
-from memweave.programming import BlindWrite
+from ohmweave.cost import ledger
+from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
+from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
+from ohmweave.optim import SignPulse, Stellar
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 pytest.importorskip("numba")
 
-from memweave.arrays import compiled as lending
-from memweave.optim import compiled
+from ohmweave.arrays import compiled as lending
+from ohmweave.optim import compiled
 
 WINDOW = {"g_min": 2e-6, "g_max": 20e-6}
 LAWS = {

@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 
-from memweave.arrays import SimulatedArray
-from memweave.base import OutOfRangeError, generator
-from memweave.devices import GateControlledCell, LinearGate, wang2019
-from memweave.mapping import Chip, DifferentialPair
-from memweave.nn import Linear
-from memweave.optim import GateControlled
+from ohmweave.arrays import SimulatedArray
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import GateControlledCell, LinearGate, wang2019
+from ohmweave.mapping import Chip, DifferentialPair
+from ohmweave.nn import Linear
+from ohmweave.optim import GateControlled
 from tests.helpers import assert_close
 
 EXACT = GateControlledCell(gate=LinearGate(slope=100e-6), v_gate=1.6, v_gate_max=2.5)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from memweave.base import OutOfRangeError, generator
-from memweave.devices import RESET, SET, LinearCell, linear_steps, merged
-from memweave.mapping import CentredPair, Chip
-from memweave.nn import Linear
-from memweave.optim import Manhattan, MixedPrecision, PulsedSGD, SignPulse, Stellar, TikiTakaV2
-from memweave.optim.pulses import round_stochastically, send_pulses
-from memweave.programming import BlindWrite, WriteVerify
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import RESET, SET, LinearCell, aggregate, linear_steps
+from ohmweave.mapping import CentredPair, Chip
+from ohmweave.nn import Linear
+from ohmweave.optim import Manhattan, MixedPrecision, PulsedSGD, SignPulse, Stellar, TikiTakaV2
+from ohmweave.optim.pulses import round_stochastically, send_pulses
+from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
 STEP = 18e-6 / 1800  # S; one pulse on one cell of a pair moves w by 1 / 1800
@@ -148,7 +148,7 @@ def test_pulses_drawn_once_have_the_moments_of_trains_sent_bit_by_bit(draw):
     """Mean and variance over 20,000 chips, within 5 standard errors; rounding takes the trains' own variance away."""
     n_chips, bits, sigma = 20_000, 10, 0.8
     x, d = torch.tensor([0.9, 0.3, 0.6]).double(), torch.tensor([0.8, -0.4]).double()
-    law = merged(linear_steps(g_min=2e-6, g_max=20e-6, levels=1801, c2c=sigma))
+    law = aggregate(linear_steps(g_min=2e-6, g_max=20e-6, levels=1801, c2c=sigma))
     layer = layer_on_chip(n_chips=n_chips, law=replace(law, g_fresh=11e-6))
     layer.weight.grad = (-d[:, None] * x).expand(layer.weight.shape).clone()
     layer.weight.refresh()

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from memweave.base import OutOfRangeError, generator
-from memweave.devices import LinearCell, WithStuckCells
-from memweave.devices.yao2020 import pulse_table
-from memweave.mapping import Chip, DifferentialPair
-from memweave.nn import Deployed, deploy
-from memweave.optim import ThresholdedWriteVerify
-from memweave.programming import BlindWrite, WriteVerify
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import LinearCell, WithStuckCells
+from ohmweave.cells.yao2020 import pulse_table
+from ohmweave.mapping import Chip, DifferentialPair
+from ohmweave.nn import Deployed, deploy
+from ohmweave.optim import ThresholdedWriteVerify
+from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
 FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**22)
@@ -27,7 +27,7 @@ def network(n_chips: int | None = None, device: Any = FINE, bias: bool = True, *
     torch.manual_seed(1)
     program = EXACT if device is FINE else WriteVerify(tolerance=0.5e-6)
     return deploy(
-        nn.Linear(6, 3, bias=bias, dtype=torch.float64), chip, program=program, mapping=DifferentialPair(**mapping)
+        nn.Linear(6, 3, bias=bias, dtype=torch.float64), chip, write=program, mapping=DifferentialPair(**mapping)
     )
 
 

@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from memweave.arrays import Wires
-from memweave.arrays.wires import read_bias, solve_nodes
-from memweave.base import generator
-from memweave.devices import wang2019, yao2020
-from memweave.devices.wang2019 import DEVICE, G_STUCK
-from memweave.mapping import Chip
-from memweave.papers.wang2019 import circuit as in_situ
-from memweave.papers.wang2019.system import ConvolutionalNetwork
-from memweave.papers.wang2019.training import rule
-from memweave.papers.wang2019.wires import FastRead, resistance_for
-from memweave.papers.yao2020.circuit import STUDIES, empty, parts_of
+from ohmweave.arrays import Wires
+from ohmweave.base import generator
+from ohmweave.cells import wang2019, yao2020
+from ohmweave.cells.wang2019 import DEVICE, G_STUCK
+from ohmweave.circuit import read_bias, solve_nodes
+from ohmweave.mapping import Chip
+from ohmweave.papers.wang2019 import circuit as in_situ
+from ohmweave.papers.wang2019.system import ConvolutionalNetwork
+from ohmweave.papers.wang2019.training import rule
+from ohmweave.papers.wang2019.wires import FastRead, resistance_for
+from ohmweave.papers.yao2020.circuit import STUDIES, empty, parts_of
 from tests.helpers import assert_close
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-import memweave as mw
-from memweave.cost import GOPS_PER_W_V100, ledger, yao2020_periphery
-from memweave.devices import LinearCell
-from memweave.experiments import Context, Options, Row, judge
-from memweave.mapping import CentredPair
-from memweave.nn import ErrorLoss, Linear, ThresholdError
-from memweave.optim import Stellar
-from memweave.papers import training_energy
-from memweave.papers.energy import ENERGY_TABLE, SampledBill, billed, energy_table, gpu_energy, training_macs
+import ohmweave as ow
+from ohmweave.cells import LinearCell
+from ohmweave.cost import GOPS_PER_W_V100, ledger, yao2020_periphery
+from ohmweave.experiments import Context, Options, Row, judge
+from ohmweave.mapping import CentredPair
+from ohmweave.nn import ErrorLoss, Linear, ThresholdError
+from ohmweave.optim import Stellar
+from ohmweave.papers import training_energy
+from ohmweave.papers.energy import ENERGY_TABLE, SampledBill, billed, energy_table, gpu_energy, training_macs
 from tests.helpers import assert_close
 from tests.helpers.experiments import row
 
@@ -29,15 +29,15 @@ def test_multiplications_of_learning_by_hand() -> None:
     assert GOPS_PER_W_V100 == 100e9
 
 
-def layer_on(chip: mw.Chip) -> Linear:
+def layer_on(chip: ow.Chip) -> Linear:
     layer = Linear(4, 2, bias=False, chip=chip, name="last", mapping=CentredPair(w_max=1.0))
-    layer.program(torch.tensor([[0.4, -0.2, 0.1, 0.3], [-0.3, 0.2, 0.6, -0.1]]), mw.WriteVerify(tolerance=0.2e-6))
+    layer.program(torch.tensor([[0.4, -0.2, 0.1, 0.3], [-0.3, 0.2, 0.6, -0.1]]), ow.WriteVerify(tolerance=0.2e-6))
     return layer
 
 
-def learner(n_chips: int | None = None) -> tuple[mw.Chip, Linear, Stellar]:
+def learner(n_chips: int | None = None) -> tuple[ow.Chip, Linear, Stellar]:
     cell = LinearCell(g_min=2e-6, g_max=20e-6, levels=100)
-    chip = mw.Chip(cell, rows=4, cols=4, n_chips=n_chips, seed=3)
+    chip = ow.Chip(cell, rows=4, cols=4, n_chips=n_chips, seed=3)
     layer = layer_on(chip)
     return chip, layer, Stellar([layer.weight], gate=0.1)
 
@@ -79,7 +79,7 @@ def test_pulses_are_those_of_the_whole_training_and_all_is_an_image() -> None:
     reads = bill.bill.total(phase="training") - sum(
         bill.bill.total(phase="training", component=name) for name in ("SET pulses", "RESET pulses")
     )
-    trained = mw.arrays.Activity(n_set=400, n_reset=300)  # of 50 samples: 8 and 6 a sample
+    trained = ow.arrays.Activity(n_set=400, n_reset=300)  # of 50 samples: 8 and 6 a sample
     kept = bill.billed([8], trained, 50)
     pulses = 8 * 2.0 * 60e-6 * 50e-9 + 6 * 1.8 * 45e-6 * 50e-9
     assert_close(kept["energy"]["training"]["joules"], reads / 2 + pulses, rtol=1e-9)
@@ -96,7 +96,7 @@ def test_chips_side_by_side_cost_an_image_what_one_does() -> None:
         bill = SampledBill(chip, rule, yao2020_periphery())
         with bill.samples("training", 2), torch.no_grad():
             layer(torch.cat([X[:2]] * (n_chips or 1)))
-        found.append(bill.billed([8], mw.arrays.Activity(n_set=10 * (n_chips or 1)), 5))
+        found.append(bill.billed([8], ow.arrays.Activity(n_set=10 * (n_chips or 1)), 5))
     one, four = found
     assert_close(four["energy"]["training"]["joules"], one["energy"]["training"]["joules"], rtol=1e-3)
     assert {record["chips"] for record in four["bill"]} == {4}

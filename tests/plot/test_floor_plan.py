@@ -2,9 +2,9 @@
 
 from matplotlib.patches import Rectangle
 
-from memweave.devices import LinearCell
-from memweave.mapping import Chip
-from memweave.plot.floor_plan import floor_plan
+from ohmweave.cells import LinearCell
+from ohmweave.mapping import Chip
+from ohmweave.plot.floor_plan import floor_plan
 
 
 def chip() -> Chip:

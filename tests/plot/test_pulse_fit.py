@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from memweave.devices import WithD2D, WithStuckCells, linear_steps
-from memweave.fitting import fit_trains
-from memweave.plot import pulse_fit
+from ohmweave.cells import WithD2D, WithStuckCells, linear_steps
+from ohmweave.fitting import fit_trains
+from ohmweave.plot import pulse_fit
 from tests.fitting.bench import cycles, measured
 from tests.helpers import assert_close
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from memweave.arrays.wires import Wires, read_bias, solve_nodes
-from memweave.base import ShapeError
-from memweave.plot.voltage_drop import voltage_drop
+from ohmweave.base import ShapeError
+from ohmweave.circuit import Wires, read_bias, solve_nodes
+from ohmweave.plot.voltage_drop import voltage_drop
 from tests.helpers import assert_close
 
 

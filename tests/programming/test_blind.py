@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 
-from memweave.arrays import SimulatedArray
-from memweave.base import OutOfRangeError, ShapeError
-from memweave.devices import LinearCell
-from memweave.programming import BlindWrite
+from ohmweave.arrays import SimulatedArray
+from ohmweave.base import OutOfRangeError, ShapeError
+from ohmweave.cells import LinearCell
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=181)  # steps of 0.1 uS
@@ -49,7 +49,7 @@ def test_a_wrong_step_misses_in_proportion() -> None:
 def test_rest_and_shapes() -> None:
     bank = array(chips=(2,))
     cells = torch.tensor([[0, 3], [25, 21]])
-    report = BlindWrite(g_step=LINEAR.g_step, rest=3.0)(bank, cells, torch.full((2, 2), 5e-6).double())
+    report = BlindWrite(g_step=LINEAR.g_step, t_settle=3.0)(bank, cells, torch.full((2, 2), 5e-6).double())
     assert report.error.shape == (2, 2)
     assert bank.activity.seconds == 3.0
     assert_close(bank.readout(cells), torch.full((2, 2), 5e-6), rtol=1e-6)
@@ -60,8 +60,8 @@ def test_rest_and_shapes() -> None:
 def test_bad_arguments() -> None:
     with pytest.raises(OutOfRangeError, match="`g_step` must be > 0 S"):
         BlindWrite(g_step=0.0)
-    with pytest.raises(OutOfRangeError, match="`rest` must be >= 0 s"):
-        BlindWrite(g_step=1e-7, rest=-1.0)
+    with pytest.raises(OutOfRangeError, match="`t_settle` must be >= 0 s"):
+        BlindWrite(g_step=1e-7, t_settle=-1.0)
     with pytest.raises(OutOfRangeError, match="`g_target` must be finite"):
         BlindWrite(g_step=1e-7)(array(), torch.arange(1), torch.tensor([-1e-6]))
     with pytest.raises(ShapeError, match="`g_target` must have the shape"):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 
-from memweave.arrays import SimulatedArray
-from memweave.base import OutOfRangeError, ShapeError, generator
-from memweave.devices import Device, LinearCell, Pulse, WithReadNoise, WithRelaxation, WithStuckCells
-from memweave.devices.yao2020 import pulse_table
-from memweave.programming import WriteReport, WriteVerify
+from ohmweave.arrays import SimulatedArray
+from ohmweave.base import OutOfRangeError, ShapeError, generator
+from ohmweave.cells import Device, LinearCell, Pulse, WithReadNoise, WithRelaxation, WithStuckCells
+from ohmweave.cells.yao2020 import pulse_table
+from ohmweave.programming import WriteReport, WriteVerify
 from tests.helpers import assert_close
 
 LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=37)  # steps of 0.5 uS
@@ -126,7 +126,7 @@ def test_no_cells() -> None:
 def test_rest_lets_written_cells_relax() -> None:
     bank = array(WithRelaxation(law=LINEAR, sigma_fast=1e-7), 400)
     target = torch.full((400,), 10e-6, dtype=torch.float64)
-    report = WriteVerify(tolerance=0.3e-6, rest=5.0)(bank, torch.arange(400), target)
+    report = WriteVerify(tolerance=0.3e-6, t_settle=5.0)(bank, torch.arange(400), target)
     assert bank.activity.seconds == 5.0
     moved = bank.readout(torch.arange(400)) - (target + report.error)  # the report tells the last verify
     assert_close(moved.std(), 1e-7, rtol=5 / 800**0.5)
@@ -177,7 +177,7 @@ def test_summary() -> None:
     [
         ({"tolerance": 0.0}, "`tolerance` must be > 0 S"),
         ({"max_pulses": 0}, "`max_pulses` must be an integer >= 1"),
-        ({"rest": -1.0}, "`rest` must be >= 0 s"),
+        ({"t_settle": -1.0}, "`t_settle` must be >= 0 s"),
     ],
 )
 def test_bad_arguments(changes: dict[str, Any], message: str) -> None:

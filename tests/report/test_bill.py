@@ -4,8 +4,8 @@ import math
 from statistics import stdev
 from typing import Any
 
-from memweave.experiments import Row, by_params
-from memweave.report import DETAILS, behind, bill_records, bill_table, bills_of, show_spread
+from ohmweave.experiments import Row, by_params
+from ohmweave.report import DETAILS, behind, bill_records, bill_table, bills_of, show_spread
 from tests.helpers import assert_close
 from tests.helpers.experiments import row
 

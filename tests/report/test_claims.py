@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from memweave.experiments import Row
-from memweave.report import claims_markdown, claims_table, claims_text
-from memweave.report.claims import count_verdicts
+from ohmweave.experiments import Row
+from ohmweave.report import claims_markdown, claims_table, claims_text
+from ohmweave.report.claims import count_verdicts
 from tests.helpers import assert_close
 from tests.helpers.experiments import NAME, experiment, only_registered, row
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from memweave.experiments import Context, FigureSpec, Options, Row, TableSpec, Task, run_experiment
-from memweave.report import figures, write_report
+from ohmweave.experiments import Context, FigureSpec, Options, Row, TableSpec, Task, run_experiment
+from ohmweave.report import figures, write_report
 from tests.helpers.experiments import experiment, no_progress, only_registered
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -177,7 +177,7 @@ def test_rows_without_their_experiment_are_named(tmp_path: Path) -> None:
     run_experiment(COINS, Options(out=tmp_path), no_progress)
     with only_registered():
         _, page = report_on(tmp_path)
-    assert "rows of coins/toss, which this version of memweave does not know" in page.text
+    assert "rows of coins/toss, which this version of ohmweave does not know" in page.text
     assert "There are no rows yet" not in page.text
 
 

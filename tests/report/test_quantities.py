@@ -1,7 +1,7 @@
 import pytest
 
-from memweave.report import show, show_interval
-from memweave.report.quantities import show_cell, show_duration
+from ohmweave.report import show, show_interval
+from ohmweave.report.quantities import show_cell, show_duration
 
 
 @pytest.mark.parametrize(

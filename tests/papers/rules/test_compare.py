@@ -2,12 +2,12 @@
 
 import pytest
 
-from memweave.data import Dataset, load
-from memweave.experiments import Context, Options, Row, Task
-from memweave.papers.rules import compare
-from memweave.papers.rules.cells import CELLS
-from memweave.papers.rules.family import RULES
-from memweave.papers.rules.settings import SETTINGS
+from ohmweave.data import Dataset, load
+from ohmweave.experiments import Context, Options, Row, Task
+from ohmweave.papers.rules import compare
+from ohmweave.papers.rules.cells import CELLS
+from ohmweave.papers.rules.family import RULES
+from ohmweave.papers.rules.settings import SETTINGS
 
 
 def few(name="digits", **_):

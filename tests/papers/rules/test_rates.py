@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from memweave.base import generator
-from memweave.devices import RESET, SET, Pulse
-from memweave.experiments import Context, Options, Row, Task
-from memweave.papers.rules import rates
-from memweave.papers.rules.cells import CELLS, MIDDLE
-from memweave.papers.rules.family import RULES
-from memweave.papers.rules.settings import SETTINGS
+from ohmweave.base import generator
+from ohmweave.cells import RESET, SET, Pulse
+from ohmweave.experiments import Context, Options, Row, Task
+from ohmweave.papers.rules import rates
+from ohmweave.papers.rules.cells import CELLS, MIDDLE
+from ohmweave.papers.rules.family import RULES
+from ohmweave.papers.rules.settings import SETTINGS
 from tests.helpers import assert_close
 from tests.papers.rules.test_compare import few
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from memweave.data import Dataset, load
-from memweave.experiments import Context, Options, Row, judge
-from memweave.mapping import CentredPair, Chip
-from memweave.nn import Linear
-from memweave.papers.stellar2023 import last_layer
-from memweave.programming import WriteVerify
+from ohmweave.data import Dataset, load
+from ohmweave.experiments import Context, Options, Row, judge
+from ohmweave.mapping import CentredPair, Chip
+from ohmweave.nn import Linear
+from ohmweave.papers.stellar2023 import last_layer
+from ohmweave.programming import WriteVerify
 from tests.helpers import assert_close
 
 pytest.importorskip("numba")
@@ -47,7 +47,7 @@ class LooksAtNothing(last_layer.StellarEpoch):
     """The rule without its bill."""
 
     def __call__(self, x, labels):
-        from memweave.optim.compiled import stellar_epoch
+        from ohmweave.optim.compiled import stellar_epoch
 
         stellar_epoch(self.layer, self.error, self.rule, x, labels)
         return 0

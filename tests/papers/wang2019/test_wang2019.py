@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from memweave.base import generator
-from memweave.devices.wang2019 import GATES
-from memweave.experiments import Context, Options, Row, judge, match, read_rows, run_experiment
-from memweave.experiments.tasks import row_of
-from memweave.papers.wang2019 import figures, mlp, nonidealities, published, system, tasks, training
+from ohmweave.base import generator
+from ohmweave.cells.wang2019 import GATES
+from ohmweave.experiments import Context, Options, Row, judge, match, read_rows, run_experiment
+from ohmweave.experiments.tasks import row_of
+from ohmweave.papers.wang2019 import figures, mlp, nonidealities, published, system, tasks, training
 from tests.helpers import assert_close
 
 COUNTS = {"cnn": (1_015, 4_060), "convlstm": (850, 3_400), "mlp": (3_996, 7_992)}

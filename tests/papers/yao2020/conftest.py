@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from memweave.data import Dataset, load
-from memweave.experiments import Options, Row, find, read_rows, run_experiment
-from memweave.papers.yao2020 import plan
-from memweave.papers.yao2020.network import Recipe
+from ohmweave.data import Dataset, load
+from ohmweave.experiments import Options, Row, find, read_rows, run_experiment
+from ohmweave.papers.yao2020 import plan
+from ohmweave.papers.yao2020.network import Recipe
 from tests.helpers.experiments import no_progress
 
 Run = Callable[..., list[Row]]

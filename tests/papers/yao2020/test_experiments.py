@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from memweave.cost.ledger import joules_of
-from memweave.experiments import Options, Row, find, judge, read_rows, run_experiment
-from memweave.papers.energy import MEASURING
-from memweave.papers.yao2020 import plan
-from memweave.report import bill_records, bills_of
+from ohmweave.cost.ledger import joules_of
+from ohmweave.experiments import Options, Row, find, judge, read_rows, run_experiment
+from ohmweave.papers.energy import MEASURING
+from ohmweave.papers.yao2020 import plan
+from ohmweave.report import bill_records, bills_of
 from tests.helpers import assert_close
 from tests.papers.yao2020.conftest import Run
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from memweave.base import generator
-from memweave.nn import Deployed
-from memweave.papers.yao2020 import hybrid, system
-from memweave.papers.yao2020.network import FiveLayerCNN
+from ohmweave.base import generator
+from ohmweave.nn import Deployed
+from ohmweave.papers.yao2020 import hybrid, system
+from ohmweave.papers.yao2020.network import FiveLayerCNN
 from tests.helpers import assert_close
 
 X = torch.rand(12, 1, 28, 28, generator=generator(0))

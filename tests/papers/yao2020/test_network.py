@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from memweave.base import generator
-from memweave.data import Split
-from memweave.papers.yao2020 import network
-from memweave.papers.yao2020.network import FiveLayerCNN, Recipe, cut_convolution, train, trained
-from memweave.papers.yao2020.subset import scramble
+from ohmweave.base import generator
+from ohmweave.data import Split
+from ohmweave.papers.yao2020 import network
+from ohmweave.papers.yao2020.network import FiveLayerCNN, Recipe, cut_convolution, train, trained
+from ohmweave.papers.yao2020.subset import scramble
 from tests.helpers import assert_close
 from tests.helpers.experiments import no_progress
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from memweave.data import Split
-from memweave.experiments import Context, Options, Row, find, judge
-from memweave.papers.yao2020 import resnet56
-from memweave.papers.yao2020.resnet import ResNet
-from memweave.papers.yao2020.resnet_data import Subject
+from ohmweave.data import Split
+from ohmweave.experiments import Context, Options, Row, find, judge
+from ohmweave.papers.yao2020 import resnet56
+from ohmweave.papers.yao2020.resnet import ResNet
+from ohmweave.papers.yao2020.resnet_data import Subject
 from tests.helpers import assert_close
 
 STAGES = ("levels", "mapped", "tuned", "recalibrated", "recalibrated_tuned")

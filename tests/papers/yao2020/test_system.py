@@ -2,12 +2,12 @@
 
 import torch
 
-from memweave.arrays import Placement
-from memweave.base import generator
-from memweave.data import Split
-from memweave.mapping import Chip
-from memweave.papers.yao2020 import system
-from memweave.papers.yao2020.network import FiveLayerCNN
+from ohmweave.arrays import Placement
+from ohmweave.base import generator
+from ohmweave.data import Split
+from ohmweave.mapping import Chip
+from ohmweave.papers.yao2020 import system
+from ohmweave.papers.yao2020.network import FiveLayerCNN
 from tests.helpers import assert_close
 
 

@@ -7,15 +7,15 @@ from functools import partialmethod
 import pytest
 import torch
 
-from memweave.base import generator
-from memweave.cost import comparators
-from memweave.data import Dataset, load
-from memweave.devices import linear_steps
-from memweave.experiments import Context, Options, Row, Task, judge, match
-from memweave.papers.energy import SampledBill
-from memweave.papers.zhang2018 import cost, robustness, sbp
-from memweave.papers.zhang2018.network import G_MAX, G_MIN, Setting, SignPerceptron, binary, train
-from memweave.programming import BlindWrite
+from ohmweave.base import generator
+from ohmweave.cells import linear_steps
+from ohmweave.cost import comparators
+from ohmweave.data import Dataset, load
+from ohmweave.experiments import Context, Options, Row, Task, judge, match
+from ohmweave.papers.energy import SampledBill
+from ohmweave.papers.zhang2018 import cost, robustness, sbp
+from ohmweave.papers.zhang2018.network import G_MAX, G_MIN, Setting, SignPerceptron, binary, train
+from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 from tests.helpers.experiments import no_progress
 

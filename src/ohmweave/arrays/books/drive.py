@@ -1,0 +1,143 @@
+"""What drivers did during reads, summed line by line: all that heat and drivers are billed by.
+
+Counting must cost little beside the reads. So images are summed over the batch before their patches are counted, and
+small numbers are summed as bytes side by side in 64-bit words.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ohmweave.arrays.reads.geometry import ConvGeometry
+from ohmweave.base import worth_compiling
+
+CACHE_VALUES = 2**18
+"""Voltages looked at in one go: a dozen passes over them are cheap while they stay in a core's cache."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """How what was driven reached the lines: as it is, or as all patches of images.
+
+    Attributes:
+        geometry: over images, or None.
+        size: (H, W, C) of the images.
+    """
+
+    geometry: ConvGeometry | None = None
+    size: tuple[int, ...] = ()
+
+    def of(self, totals: torch.Tensor) -> torch.Tensor:
+        """From sums over the batch, `(*chips, H * W * C)`, to sums over reads, `(*chips, lines)`."""
+        return totals if self.geometry is None else self.geometry.line_sums(totals.unflatten(-1, self.size))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drive:
+    """Voltages that were driven.
+
+    Attributes:
+        v: `(*chips, n, k)` V.
+        n_vectors: reads that they made, summed over chips.
+        lines: how they reached the lines.
+        v_per_x: V, where `v` is not volts but numbers.
+    """
+
+    v: torch.Tensor
+    n_vectors: int
+    lines: Lines = Lines()
+    v_per_x: float = 1.0
+
+    @classmethod
+    def of_windows(cls, v: torch.Tensor, geometry: ConvGeometry, *, v_per_x: float = 1.0) -> "Drive":
+        """Images `(*chips, batch, H, W, C)` V, a read for each patch."""
+        size = tuple(v.shape[-3:])
+        n_vectors = v.shape[:-3].numel() * torch.Size(geometry.out_size(size)).numel()
+        lines = Lines(geometry=geometry, size=size)
+        return cls(v=v.flatten(-3), n_vectors=n_vectors, lines=lines, v_per_x=v_per_x)
+
+    @classmethod
+    def of_vectors(cls, v: torch.Tensor, *, v_per_x: float = 1.0) -> "Drive":
+        """Vectors `(*chips, batch, lines)` V, one read each."""
+        return cls(v=v, n_vectors=v.shape[:-1].numel(), v_per_x=v_per_x)
+
+
+class DriveTotals:
+    """Sums over drives that reach the same lines.
+
+    Args:
+        v_read: V, of the largest number, and of every bit that is one where bits are sent one after another.
+        bits: None where a voltage carries a number in one interval; else of a number.
+    """
+
+    def __init__(self, *, v_read: float, bits: int | None) -> None:
+        self._active = torch.zeros(0, dtype=torch.int64)
+        self._v2 = torch.zeros(0, dtype=torch.float64)
+        self._v_read, self._bits = v_read, bits
+
+    def by_line(self, lines: Lines) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(*chips, lines)`: intervals at a voltage other than zero, and V^2 summed over intervals."""
+        active = lines.of(self._active)
+        return active, lines.of(self._v2) if self._bits is None else active.double() * self._v_read**2
+
+    def add(self, drive: Drive) -> None:
+        """Count the voltages of a drive."""
+        v = drive.v.detach()
+        shape = (*v.shape[:-2], v.shape[-1])
+        if not self._active.numel():
+            self._active = torch.zeros(shape, dtype=torch.int64)
+        if self._bits is not None:
+            codes_per_x = (2**self._bits - 1) * drive.v_per_x / self._v_read
+            _add_ones(v, codes_per_x, self._bits, self._active)
+            return
+        if not self._v2.numel():
+            self._v2 = torch.zeros(shape, dtype=torch.float64)
+        for part in _parts(v):
+            self._active += _sum_bytes(part.bool().view(torch.uint8), largest=1)
+            self._v2 += part.square().sum(-2) * drive.v_per_x**2
+
+
+def _add_ones(x: torch.Tensor, codes_per_x: float, bits: int, total: torch.Tensor) -> None:
+    """Add the ones among the bits of round(|x| * codes_per_x), x `(*chips, n, k)`, to `total`, `(*chips, k)` int64."""
+    if bits <= 8 and worth_compiling(x.numel()):
+        _add_ones_compiled(x, codes_per_x, 2**bits - 1, total)
+        return
+    largest = 2**bits - 1
+    for part in _parts(x):
+        steps = (part * codes_per_x).clamp_(-largest, largest).round_()
+        # From numbers to bytes by way of short ones: torch has no quick way from floats to bytes.
+        codes = steps.to(torch.int16 if bits <= 8 else torch.int64).abs_()
+        ones = np.bitwise_count(codes.to(torch.uint8).numpy() if bits <= 8 else codes.numpy())
+        total += _sum_bytes(torch.from_numpy(ones), largest=bits)
+
+
+def _add_ones_compiled(x: torch.Tensor, codes_per_x: float, largest: int, total: torch.Tensor) -> None:
+    from ohmweave.arrays.books.compiled_drive import add_ones
+
+    number = np.float32 if x.dtype == torch.float32 else np.float64
+    chips, sums = x.numpy(), total.numpy()
+    if x.dim() == 2:
+        chips, sums = chips[None], sums[None]
+    for chip, ones in zip(chips, sums, strict=True):
+        add_ones(np.ascontiguousarray(chip), number(codes_per_x), number(largest), ones)
+
+
+def _parts(v: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    parts: tuple[torch.Tensor, ...] = v.split(max(1, CACHE_VALUES // max(1, v[..., :1, :].numel())), dim=-2)
+    return parts
+
+
+def _sum_bytes(x: torch.Tensor, *, largest: int) -> torch.Tensor:
+    """`(..., n, k)` uint8, none over `largest`, to int64 sums over n, `(..., k)`.
+
+    Eight bytes at a time, as long as no sum carries over into its neighbour.
+    """
+    n, k = x.shape[-2:]
+    if k % 8:
+        x = torch.nn.functional.pad(x, (0, -k % 8))
+    words, each = x.contiguous().view(torch.int64), 255 // largest
+    whole = n - n % each
+    sums: torch.Tensor = words[..., :whole, :].unflatten(-2, (-1, each)).sum(-2).view(torch.uint8).sum(-2)
+    sums = sums + words[..., whole:, :].sum(-2).view(torch.uint8)
+    return sums[..., :k]

@@ -1,0 +1,125 @@
+"""Where a matrix stands on the arrays: tiles of cells, and the lines that carry its inputs and outputs.
+
+A logical input may drive several row lines (the +V and -V rows of a differential pair, copies), and a logical
+output may gather several column lines (g_pos and g_neg columns, copies). Line h of an input carries
+`row_gain[h]` times its voltage, line c of an output counts `col_gain[c]` times in its current:
+
+    i[o] = sum over h, c, i of  col_gain[c] * row_gain[h] * v[i] * g[i, h, o, c].
+
+Lines that belong together stand side by side: row line `i * H + h`, column line `o * C + c`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from ohmweave.base import ShapeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A rectangle of cells on one array, read in one go.
+
+    Attributes:
+        array: which array of the chip.
+        row, col: its first row and column there.
+        rows, cols: its size.
+        row_line, col_line: the first row and column line of the matrix that it carries.
+    """
+
+    array: int
+    row: int
+    col: int
+    rows: int
+    cols: int
+    row_line: int
+    col_line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
+class Placement:
+    """The cells of one matrix.
+
+    Attributes:
+        tiles: they cover all row and column lines, each cell once.
+        cells: `(n_in * H, n_out * C)` int64, index of each cell in its chip's flattened `(n_arrays, rows, cols)`.
+        row_gain: H factors of the lines of one input; col_gain: C factors of the lines of one output.
+    """
+
+    tiles: tuple[Tile, ...]
+    cells: torch.Tensor
+    row_gain: tuple[float, ...] = (1.0,)
+    col_gain: tuple[float, ...] = (1.0,)
+    n_in: int = field(init=False)
+    n_out: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive the logical size, and check that whole inputs and outputs are there."""
+        lines = tuple(self.cells.shape)
+        if len(lines) != 2 or lines[0] % len(self.row_gain) or lines[1] % len(self.col_gain):
+            raise ShapeError(
+                f"`cells` must have the shape (n_in * {len(self.row_gain)}, n_out * {len(self.col_gain)}), "
+                f"but has {lines}"
+            )
+        object.__setattr__(self, "n_in", lines[0] // len(self.row_gain))
+        object.__setattr__(self, "n_out", lines[1] // len(self.col_gain))
+
+    def by_weight(self, lines: torch.Tensor) -> torch.Tensor:
+        """`(..., n_in * H, n_out * C)` of all cells as `(..., n_in, H, n_out, C)`: the cells of each weight."""
+        weights: torch.Tensor = lines.unflatten(-1, (self.n_out, -1)).unflatten(-3, (self.n_in, -1))
+        return weights
+
+    def gain(self, like: torch.Tensor) -> torch.Tensor:
+        """`(H, 1, C)`, the factor of each cell of a weight, with the dtype and device of `like`."""
+        rows, cols = like.new_tensor(self.row_gain), like.new_tensor(self.col_gain)
+        return rows[:, None, None] * cols
+
+    def fold(self, lines: torch.Tensor) -> torch.Tensor:
+        """Conductances `(..., n_in * H, n_out * C)` to the signed matrix `(..., n_in, n_out)` that a read sees."""
+        return self.sum_weights(self.by_weight(lines))
+
+    def fold_variance(self, lines: torch.Tensor) -> torch.Tensor:
+        """Variances `(..., n_in * H, n_out * C)` of independent cells to that of the signed matrix."""
+        return self.sum_variances(self.by_weight(lines))
+
+    def sum_weights(self, g: torch.Tensor) -> torch.Tensor:
+        """Conductances by weight, `(..., H, n_out, C)`, to what each weight amounts to, `(..., n_out)`."""
+        return _weighted_sum(_weighted_sum(g, self.row_gain, dim=-3), self.col_gain, dim=-1)
+
+    def sum_variances(self, variance: torch.Tensor) -> torch.Tensor:
+        """Variances by weight, `(..., H, n_out, C)`, to the variance of each weight, `(..., n_out)`."""
+        row_gain, col_gain = [gain**2 for gain in self.row_gain], [gain**2 for gain in self.col_gain]
+        return _weighted_sum(_weighted_sum(variance, row_gain, dim=-3), col_gain, dim=-1)
+
+
+def _weighted_sum(values: torch.Tensor, gains: Sequence[float], *, dim: int) -> torch.Tensor:
+    """Over a dimension of a few entries: slice by slice, many times as fast as a reduction over so short a dimension.
+
+    One product and one addition for each number, in the same order wherever it stands, so that a weight summed alone
+    is bit for bit the weight summed among others.
+    """
+    total = values.select(dim, 0) * gains[0]
+    for index in range(1, len(gains)):
+        total += values.select(dim, index) * gains[index]
+    return total
+
+
+def cells_of(tiles: Sequence[Tile], *, rows: int, cols: int) -> torch.Tensor:
+    """`(row lines, column lines)` int64: the cell index of each crossing, for arrays of `rows` x `cols`.
+
+    Raises:
+        ShapeError: the tiles leave a crossing out or cover one twice.
+    """
+    n_rows = max(tile.row_line + tile.rows for tile in tiles)
+    n_cols = max(tile.col_line + tile.cols for tile in tiles)
+    cells = torch.full((n_rows, n_cols), -1, dtype=torch.int64)
+    for tile in tiles:
+        at_row, at_col = torch.arange(tile.row, tile.row + tile.rows), torch.arange(tile.col, tile.col + tile.cols)
+        block = cells[tile.row_line : tile.row_line + tile.rows, tile.col_line : tile.col_line + tile.cols]
+        if (block >= 0).any():
+            raise ShapeError(f"`tiles` must cover each crossing once, but {tile} overlaps another")
+        block.copy_((tile.array * rows + at_row[:, None]) * cols + at_col)
+    if (cells < 0).any():
+        raise ShapeError("`tiles` must cover every crossing of the matrix, but leave some out")
+    return cells

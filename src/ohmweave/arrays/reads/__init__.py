@@ -1,0 +1,1 @@
+"""How a simulated array is read: products, convolutions, conversions and operating points."""

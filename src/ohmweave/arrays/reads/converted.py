@@ -1,0 +1,201 @@
+"""Reads that end in real converters: every tile, bit plane and chip of a placement in one batched product.
+
+Currents are kept in units of a converter's step, so that a conversion is a rounding and a cut. With x_p the input
+of bit plane p (0 or 1, times the sign of the input; the voltage itself where the input is not bit-serial), G_t the
+matrix of tile t and c the lines of an output,
+
+    out[o] = step * sum over t, c, p of  line[c] * weight[p] * code(G_t[o, c] x_p).
+
+Sums over planes are the shift-and-add, sums over lines the (digital) differential subtraction, sums over tiles the
+accumulation behind the arrays. For cells that are not linear, G_t x_p is the currents of an operating point.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from ohmweave.arrays.converters.adc import ADC, Converters
+from ohmweave.arrays.converters.dac import DAC
+from ohmweave.arrays.placement import Placement, Tile
+from ohmweave.arrays.reads.tile_currents import TileCurrents, TilesOf
+from ohmweave.base import NormalStream, OutOfRangeError, ShapeError
+
+# Conversions worked on at a time: a few passes over them are cheap while they stay in a core's cache.
+CACHE_VALUES = 2**18
+
+
+class _Stack(NamedTuple):
+    """Tiles that hold the same column lines, stacked, their inputs padded to the same number. T tiles, L lines.
+
+    Attributes:
+        inputs: `(T * k,)`, the input of each row of each tile.
+        shape: (chips, T, L, k).
+        currents: what the lines carry, in steps.
+        offset, inl: `(chips * T, L, 1)`, steps.
+        outputs: which outputs the lines belong to.
+    """
+
+    inputs: torch.Tensor
+    shape: tuple[int, int, int, int]
+    currents: TileCurrents
+    offset: torch.Tensor
+    inl: torch.Tensor
+    outputs: slice
+
+
+class ConvertedMatrix:
+    """A placement as its converters see it.
+
+    Args:
+        placement: where the matrix stands.
+        tiles_of: what the columns of stacked tiles carry.
+        adc, converters: of the columns.
+        dac: of the rows; None drives any voltage.
+        i_max: A, full scale.
+
+    Raises:
+        ShapeError: a tile parts the lines of an output.
+        OutOfRangeError: the converter is unsigned, and the placement or the drivers make negative currents.
+    """
+
+    def __init__(
+        self,
+        placement: Placement,
+        tiles_of: TilesOf,
+        *,
+        adc: ADC,
+        converters: Converters,
+        dac: DAC | None,
+        i_max: float,
+    ) -> None:
+        self._adc, self._dac, self._n_out = adc, dac, placement.n_out
+        self._step = adc.step(i_max)
+        if not adc.signed and min(placement.row_gain) < 0:
+            raise OutOfRangeError("`signed` of the ADC must be true where rows are driven both ways, but is False")
+        serial = dac is not None and dac.bit_serial
+        n_planes = dac.n_planes if dac is not None else 1
+        self._n_planes = n_planes
+        # What one unit of drive is, and what the sum over planes must be multiplied by to be that of the voltage.
+        drive = dac.v_max if dac is not None and serial else 1.0
+        self._scale = self._step * (dac.v_step / dac.v_max if dac is not None and serial else 1.0)
+        analogue = adc.subtract == "analogue"
+        line = converters.gain.new_tensor([1.0] if analogue else placement.col_gain)
+        weight = 2.0 ** torch.arange(n_planes, dtype=line.dtype)
+        self._weight = (line[:, None] * weight).flatten()
+        self._stacks = [
+            _stack(placement, tiles, tiles_of, converters, step=self._step, drive=drive, analogue=analogue)
+            for tiles in _by_columns(placement.tiles)
+        ]
+
+    def read(self, v_row: torch.Tensor, *, noise: NormalStream, peak: list[float] | None = None) -> torch.Tensor:
+        """Convert a read.
+
+        Args:
+            v_row: `(chips, batch, n_in)` V, as the DAC drives it.
+            noise: of reads and converters.
+            peak: where to append the largest current that a converter met, A; nothing is rounded or cut then.
+
+        Returns:
+            `(chips, batch, n_out)` A, of the current that the voltages would make in one go.
+        """
+        dac, chips, n = self._dac, v_row.shape[0], v_row.shape[1]
+        out = v_row.new_zeros(chips, self._n_out, n)
+        if dac is None or not dac.bit_serial:
+            if not self._adc.signed and bool((v_row < 0).any()):
+                raise OutOfRangeError("`signed` of the ADC must be true for negative row voltages, but is False")
+            drive = v_row.mT
+        else:
+            drive = (v_row.mT * (1 / dac.v_step)).round_()
+            if not dac.signed:  # bits are picked from integers; small ones are quicker
+                drive = drive.to(torch.uint8 if dac.bits <= 8 else torch.int32)
+        for stack in self._stacks:
+            conversions = math.prod(stack.shape[:3]) * self._n_planes
+            n_chunk = max(1, CACHE_VALUES // conversions)
+            for first in range(0, n, n_chunk):
+                part = slice(first, first + n_chunk)
+                out[:, stack.outputs, part] += self._convert(stack, drive[..., part], noise, peak)
+        return out.mul_(self._scale).mT
+
+    def _convert(
+        self, stack: _Stack, drive: torch.Tensor, noise: NormalStream, peak: list[float] | None
+    ) -> torch.Tensor:
+        """`(chips, n_in, n)` drives to `(chips, outputs, n)`, in steps of the lowest plane."""
+        chips, tiles, _, k = stack.shape
+        n = drive.shape[-1]
+        picked = self._planes(drive.index_select(1, stack.inputs), stack.offset.dtype)
+        code = stack.currents(picked.view(chips * tiles, k, self._n_planes * n), noise=noise)
+        if peak is None:
+            self._digitise(code, stack, noise)
+        else:
+            peak.append(float(code.abs().max()) * self._step)
+        by_output = code.view(chips * tiles * (stack.outputs.stop - stack.outputs.start), len(self._weight), n)
+        total = self._weight.expand(len(by_output), 1, -1) @ by_output
+        return total.view(chips, tiles, -1, n).sum(1)
+
+    def _digitise(self, x: torch.Tensor, stack: _Stack, noise: NormalStream) -> None:
+        """Currents in steps, `(chips * tiles, lines, n)`, to codes, in place."""
+        adc = self._adc
+        low, high = adc.codes
+        if adc.inl > 0:
+            share = x / high
+            x += stack.inl * 4 * share * (1 - share.abs_())
+        if adc.offset > 0:
+            x += stack.offset
+        if adc.noise > 0:
+            x.add_(noise.like(x), alpha=adc.noise)
+        x.round_().clamp_(low, high)
+
+    def _planes(self, drive: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """`(chips, lines, n)` to `(chips, lines, planes, n)`: the bits, from the lowest up, or the drive itself."""
+        if self._dac is None or not self._dac.bit_serial:
+            return drive.unsqueeze(-2).to(dtype).contiguous()
+        sign = None
+        if self._dac.signed:
+            sign = drive.sign()
+            drive = drive.abs().to(torch.int32)
+        bits = torch.arange(self._n_planes, dtype=drive.dtype)[:, None]
+        planes = ((drive.unsqueeze(-2) >> bits) & 1).to(dtype)
+        return planes if sign is None else planes * sign.unsqueeze(-2)
+
+
+def _by_columns(tiles: Sequence[Tile]) -> list[list[Tile]]:
+    groups: dict[tuple[int, int], list[Tile]] = defaultdict(list)
+    for tile in tiles:
+        groups[tile.col_line, tile.cols].append(tile)
+    return list(groups.values())
+
+
+def _stack(
+    placement: Placement,
+    tiles: Sequence[Tile],
+    tiles_of: TilesOf,
+    converters: Converters,
+    *,
+    step: float,
+    drive: float,
+    analogue: bool,
+) -> _Stack:
+    h, c = len(placement.row_gain), len(placement.col_gain)
+    if any(tile.col_line % c or tile.cols % c for tile in tiles):
+        raise ShapeError(f"tiles must keep the {c} lines of an output together where they are converted")
+    spans = [range(tile.row_line // h, -(-(tile.row_line + tile.rows) // h)) for tile in tiles]
+    n_lines = tiles[0].cols // c if analogue else tiles[0].cols
+    shape = (len(converters.gain), len(tiles), n_lines, max(len(span) for span in spans))
+    inputs = torch.zeros(shape[1], shape[3], dtype=torch.int64)
+    faults = [fault.new_empty(*shape[:3], 1) for fault in converters]
+    for t, (tile, span) in enumerate(zip(tiles, spans, strict=True)):
+        inputs[t, : len(span)] = torch.arange(span.start, span.stop)
+        columns = slice(tile.col, tile.col + tile.cols, c if analogue else 1)
+        for fault, of_column in zip(faults, converters, strict=True):
+            fault[:, t, :, 0] = of_column[:, tile.array, columns]
+    return _Stack(
+        inputs=inputs.flatten(),
+        shape=shape,
+        currents=tiles_of(tiles, spans, faults[0] / step, drive, analogue),
+        offset=faults[1].flatten(0, 1),
+        inl=faults[2].flatten(0, 1),
+        outputs=slice(tiles[0].col_line // c, (tiles[0].col_line + tiles[0].cols) // c),
+    )

@@ -1,0 +1,130 @@
+"""The reads of all patches of images, with the noise of each read drawn where it lands.
+
+The read of a patch has the mean and the variance of the product of the patch with the matrix. Over all patches both
+are convolutions: the images with the matrix for kernels, and their squares with the variances. So no patch need be
+copied out, which moves kernel height x kernel width times the image.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from ohmweave.arrays.reads.geometry import ConvGeometry
+from ohmweave.arrays.reads.product import noisy_product
+from ohmweave.base import NormalStream
+
+PART_VALUES = 2**22
+"""Numbers that a part of a batch makes in between, 16 MiB in float32: a bound on memory, and better for the caches."""
+
+Read = Callable[[torch.Tensor], torch.Tensor]
+
+
+def noisy_convolution(
+    v: torch.Tensor,
+    g: torch.Tensor,
+    variance: torch.Tensor | None,
+    geometry: ConvGeometry,
+    *,
+    noise: NormalStream,
+    square: Read = torch.square,
+) -> torch.Tensor:
+    """`noisy_product` of every patch.
+
+    Args:
+        v: `(*chips, batch, H, W, C)` V.
+        g: `(*chips, C * kh * kw, n_out)` S, channel by channel.
+        variance: `(*chips, C * kh * kw, n_out)` S^2, or None for exact reads.
+        geometry: which patches; what is padded is at 0 V.
+        noise: of the reads.
+        square: what the variances are multiplied by, V^2, as a function of `v`; 0 at 0 V.
+
+    Returns:
+        `(*chips, batch, out H, out W, n_out)` A.
+    """
+    if v.shape[:-4].numel() == 1:
+        n_values = 4 * g.shape[-1] * torch.Size(geometry.out_size(v.shape[-3:-1])).numel()
+        kernels, spreads = _kernels(g, geometry), None if variance is None else _kernels(variance, geometry)
+        return by_parts(v, n_values, lambda part: _by_kernels(part, kernels, spreads, geometry, noise, square))
+    if variance is None and g.shape[-1] < v.shape[-1]:
+        taps = g.unflatten(-2, (v.shape[-1], -1)).movedim(-3, -1).flatten(-3, -2)
+        n_values = taps[..., 0].numel() * v.shape[-3:-1].numel()
+        return by_parts(v, n_values, lambda part: _tap_by_tap(part, taps, geometry))
+    return by_rows(v, geometry, lambda rows: noisy_product(rows, g, variance, noise=noise, square=square))
+
+
+def by_rows(v: torch.Tensor, geometry: ConvGeometry, read: Read) -> torch.Tensor:
+    """Copy patches out and let `read` see them as rows.
+
+    Args:
+        v: `(*chips, batch, H, W, C)` V.
+        geometry: which patches.
+        read: `(*chips, n, C * kh * kw)` V to `(*chips, n, n_out)` A.
+
+    Returns:
+        `(*chips, batch, out H, out W, n_out)` A.
+    """
+    size = geometry.out_size(v.shape[-3:-1])
+    n_values = v.shape[:-4].numel() * v.shape[-1] * torch.Size((*geometry.kernel_size, *size)).numel()
+
+    def read_part(part: torch.Tensor) -> torch.Tensor:
+        current: torch.Tensor = read(geometry.lines(part).mT).unflatten(-2, (-1, *size))
+        return current
+
+    return by_parts(v, n_values, read_part)
+
+
+def by_parts(v: torch.Tensor, n_values: int, read: Read) -> torch.Tensor:
+    """`read` of a few of the images `(*chips, batch, H, W, C)` at a time, each of which makes `n_values` numbers."""
+    parts = [read(part) for part in v.split(max(1, PART_VALUES // max(1, n_values)), dim=-4)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-4)
+
+
+def _by_kernels(
+    v: torch.Tensor,
+    kernels: torch.Tensor,
+    spreads: torch.Tensor | None,
+    geometry: ConvGeometry,
+    noise: NormalStream,
+    square: Read,
+) -> torch.Tensor:
+    """One chip: torch's own convolution, of the mean and of the variance."""
+    images = v.reshape(v.shape[-4:])
+    out = _convolved(images, kernels, geometry)
+    if spreads is not None:
+        noise.add_(out, _convolved(square(images), spreads, geometry))
+    return out.view(*v.shape[:-4], *out.shape)
+
+
+def _kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
+    """`(..., C * kh * kw, n_out)` of one chip to `(n_out, C, kh, kw)`, stored channels-last like the images."""
+    kernels: torch.Tensor = matrix.reshape(matrix.shape[-2:]).mT.unflatten(-1, (-1, *geometry.kernel_size))
+    return kernels.contiguous(memory_format=torch.channels_last)
+
+
+def _convolved(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
+    """`(batch, H, W, C)` to `(batch, out H, out W, n_out)`, contiguous."""
+    x = images.permute(0, 3, 1, 2)
+    left, right, top, bottom = geometry.padding
+    padding = (top, left)
+    if (left, top) != (right, bottom):
+        x, padding = F.pad(x, geometry.padding), (0, 0)
+    y = F.conv2d(x, kernels, stride=geometry.stride, padding=padding, dilation=geometry.dilation)
+    by_pixel: torch.Tensor = y.permute(0, 2, 3, 1).contiguous()
+    return by_pixel
+
+
+def _tap_by_tap(v: torch.Tensor, taps: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
+    """Exact reads of several chips, where each pixel has fewer products with all taps than a patch has values.
+
+    Args:
+        v: `(*chips, batch, H, W, C)` V.
+        taps: `(*chips, kh * kw * n_out, C)` S.
+        geometry: which patches.
+
+    Returns:
+        `(*chips, batch, out H, out W, n_out)` A.
+    """
+    *_, batch, height, width, _ = v.shape
+    products = (taps @ v.flatten(-4, -2).mT).unflatten(-1, (batch, height, width))
+    return geometry.collect(products.unflatten(-4, (*geometry.kernel_size, -1))).movedim(-4, -1)

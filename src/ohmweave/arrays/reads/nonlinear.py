@@ -1,0 +1,84 @@
+"""Reads of cells that do not obey Ohm's law: an operating point for every input, so for small arrays only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from ohmweave.arrays.placement import Placement, Tile
+from ohmweave.base import NormalStream
+from ohmweave.circuit import Wires, solve_nonlinear
+
+# Cells whose operating points are sought at a time.
+CELLS_AT_ONCE = 2**20
+
+
+class ArrayLaw(NamedTuple):
+    """All cells of one array of every chip, in shapes that broadcast against `(chips, batch, rows, cols)`.
+
+    Attributes:
+        current: V to A.
+        relative_variance: of a read, as a fraction of the cell's current, squared; None where reads are exact.
+    """
+
+    current: Callable[[torch.Tensor], torch.Tensor]
+    relative_variance: torch.Tensor | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonlinearRead:
+    """How an array of such cells is read: one tile at a time, all other rows of its array at 0 V.
+
+    Attributes:
+        law_of: the cells of an array, by its index on the chip.
+        rows, cols: of an array.
+        wires: resistances around the cells.
+        r_on: Ohm, in series with each cell.
+        noise: of reads.
+    """
+
+    law_of: Callable[[int], ArrayLaw]
+    rows: int
+    cols: int
+    wires: Wires
+    r_on: float
+    noise: NormalStream
+
+    def tile(self, tile: Tile, v_line: torch.Tensor) -> torch.Tensor:
+        """Voltages of a tile's lines, `(chips, n, tile.rows)` V, to the currents of its columns, A.
+
+        Raises:
+            ConvergenceError: an operating point was not found.
+        """
+        chips, n, _ = v_line.shape
+        law, at_once = self.law_of(tile.array), max(1, CELLS_AT_ONCE // (chips * self.rows * self.cols))
+        i_tile = v_line.new_empty(chips, n, tile.cols)
+        for first in range(0, n, at_once):
+            part = slice(first, first + at_once)
+            v = v_line.new_zeros(chips, v_line[:, part].shape[1], self.rows)
+            v[..., tile.row : tile.row + tile.rows] = v_line[:, part]
+            i_cell = solve_nonlinear(law.current, v, self.cols, self.wires, r_cell=self.r_on).i_cell
+            i_col = i_cell.sum(-2)
+            if law.relative_variance is not None:
+                sigma = (i_cell.square() * law.relative_variance).sum(-2).sqrt()
+                i_col += sigma * self.noise.like(sigma)
+            i_tile[:, part] = i_col[..., tile.col : tile.col + tile.cols].to(i_tile.dtype)
+        return i_tile
+
+    def placement(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
+        """Inputs `(chips, batch, n_in)` V to outputs `(chips, batch, n_out)` A.
+
+        Raises:
+            ConvergenceError: an operating point was not found.
+        """
+        h = len(placement.row_gain)
+        v_line = v_row.repeat_interleave(h, -1) * v_row.new_tensor(placement.row_gain).repeat(placement.n_in)
+        i_line = v_row.new_zeros(*v_row.shape[:-1], placement.cells.shape[1])
+        for tile in placement.tiles:
+            v_tile = v_line[..., tile.row_line : tile.row_line + tile.rows]
+            i_line[..., tile.col_line : tile.col_line + tile.cols] += self.tile(tile, v_tile)
+        i_out: torch.Tensor = (i_line.unflatten(-1, (placement.n_out, -1)) * i_line.new_tensor(placement.col_gain)).sum(
+            -1
+        )
+        return i_out

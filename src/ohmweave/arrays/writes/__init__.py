@@ -1,0 +1,1 @@
+"""How single cells are reached for programming, and what the wires leave of a pulse."""

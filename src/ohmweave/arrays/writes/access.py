@@ -1,0 +1,154 @@
+"""How single cells are reached for programming, and what the wires leave of a pulse on the way.
+
+A pulse is sent to one cell of an array at a time. Its law gets the voltage that the cell really sees (`Pulse.v`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
+from ohmweave.cells import Pulse
+from ohmweave.circuit import Bias, LineEnd, Wires, cell_voltages, solve_cells
+from ohmweave.circuit.bias import Scheme
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transistors:
+    """1T1R: a transistor in series with each cell. Reads open all of them, a pulse only that of its cell.
+
+    Args:
+        r_on: Ohm, of an open transistor.
+        v_set, v_reset: V, amplitude at the drivers of a pulse that gives none; None leaves such pulses to the law's
+            own standard, untouched by the wires.
+    """
+
+    r_on: float = 0.0
+    v_set: float | None = None
+    v_reset: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_non_negative("r_on", self.r_on, "Ohm")
+        _check_amplitudes(self.v_set, self.v_reset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passive:
+    """1R: no transistors, so a pulse meets the whole array, and cells that share a line with its cell see part of it.
+
+    Args:
+        scheme: what the lines do that are not selected; see `select_bias`.
+        v_set, v_reset: V, amplitude at the drivers of a pulse that gives none.
+    """
+
+    v_set: float
+    v_reset: float
+    scheme: Scheme = "half"
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        _check_amplitudes(self.v_set, self.v_reset)
+        if self.scheme not in ("half", "third", "floating"):
+            raise OutOfRangeError(f"`scheme` must be 'half', 'third' or 'floating', but is {self.scheme!r}")
+
+    @property
+    def r_on(self) -> float:
+        """Ohm: nothing stands in series with a cell."""
+        return 0.0
+
+
+Access = Transistors | Passive
+
+
+def _check_amplitudes(v_set: float | None, v_reset: float | None) -> None:
+    for name, v in (("v_set", v_set), ("v_reset", v_reset)):
+        if v is not None:
+            check_positive(name, v, "V")
+
+
+def amplitude(access: Access, pulse: Pulse, like: torch.Tensor) -> torch.Tensor | None:
+    """V at the drivers for each pulse, or None where the law's own standard holds."""
+    if pulse.v is not None:
+        return pulse.v.to(like)
+    if access.v_set is None or access.v_reset is None:
+        return None
+    return torch.where(pulse.polarity > 0, like.new_tensor(access.v_set), like.new_tensor(access.v_reset))
+
+
+def path_resistance(wires: Wires, access: Access, *, rows: int, cols: int) -> torch.Tensor:
+    """Ohm, `(rows, cols)` float64: all that is in series with a cell while it alone conducts.
+
+    Driver, row wire up to the cell, transistor, column wire down to the sense end, sense circuit.
+    """
+    col = torch.arange(cols, dtype=torch.float64)
+    row = torch.arange(rows, dtype=torch.float64)[:, None]
+    along_row = wires.r_driver + wires.r_row * (col + 1)
+    if wires.driven_from == "both":
+        from_right = wires.r_driver + wires.r_row * (cols - col)
+        both = along_row + from_right
+        along_row = torch.where(both > 0, along_row * from_right / both.clamp_min(torch.finfo(both.dtype).tiny), 0.0)
+    return along_row + access.r_on + wires.r_col * (rows - row) + wires.r_sense
+
+
+def one_at_a_time(pulse: Pulse) -> Iterator[Pulse]:
+    """A train as single pulses: what a cell sees of the next depends on what the last has done."""
+    if pulse.n is None:
+        yield pulse
+        return
+    for k in range(int(pulse.n.max()) if pulse.n.numel() else 0):
+        yield pulse._replace(polarity=torch.where(pulse.n > k, pulse.polarity, 0), n=None)
+
+
+class Round(NamedTuple):
+    """Pulses sent at once, at most one an array. Shapes `(k,)`."""
+
+    array: torch.Tensor  # of all chips, counted through
+    row: torch.Tensor
+    col: torch.Tensor
+    chosen: torch.Tensor  # positions in the list of pulses
+
+
+def rounds(cells: torch.Tensor, *, rows: int, cols: int) -> Iterator[Round]:
+    """Share out pulses on `cells` so that no round pulses two cells of one array; the order of the list is kept."""
+    array = cells // (rows * cols)
+    by_array = torch.argsort(array, stable=True)
+    n = torch.bincount(array)
+    first = torch.cumsum(n, 0) - n
+    rank = torch.empty_like(cells)
+    rank[by_array] = torch.arange(len(cells)) - first[array[by_array]]
+    for k in range(int(n.max()) if len(cells) else 0):
+        chosen = (rank == k).nonzero()[:, 0]
+        at = cells[chosen]
+        yield Round(array[chosen], at // cols % rows, at % cols, chosen)
+
+
+def passive_voltages(
+    g: torch.Tensor, row: torch.Tensor, col: torch.Tensor, v: torch.Tensor, wires: Wires, scheme: Scheme
+) -> torch.Tensor:
+    """V on every cell of passive arrays while one cell of each is selected.
+
+    Args:
+        g: `(k, rows, cols)`, S.
+        row: `(k,)`, of the selected cells.
+        col: `(k,)`, of the selected cells.
+        v: `(k,)`, V between the selected row and column, negative for a pulse the other way round.
+        wires: resistances around the cells.
+        scheme: of the lines that are not selected.
+
+    Returns:
+        `(k, rows, cols)`, V, from row to column.
+    """
+    rows_at, cols_at = {"half": (1 / 2, 1 / 2), "third": (1 / 3, 2 / 3), "floating": (0.0, 0.0)}[scheme]
+    v = v.to(torch.float64)
+    v_row = (v * rows_at)[:, None].repeat(1, g.shape[-2]).scatter_(1, row[:, None], v[:, None])
+    v_col = (v * cols_at)[:, None].repeat(1, g.shape[-1]).scatter_(1, col[:, None], 0.0)
+    if scheme != "floating":
+        return solve_cells(g, v_row[:, None], wires, v_col=v_col[:, None]).v_cell[:, 0]
+    r_row = torch.full_like(v_row, torch.inf).scatter_(1, row[:, None], wires.r_driver)
+    r_col = torch.full_like(v_col, torch.inf).scatter_(1, col[:, None], wires.r_sense)
+    driven = LineEnd(v=v_row, r=r_row)
+    both = {"right": driven} if wires.driven_from == "both" else {}
+    return cell_voltages(g, Bias(left=driven, bottom=LineEnd(v=v_col, r=r_col), **both), wires)

@@ -1,0 +1,47 @@
+"""What every layer stands on: errors, argument checks, named random streams, nested state."""
+
+from ohmweave.base.allocator import keep_freed_buffers
+from ohmweave.base.checks import (
+    check_fraction,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    check_shape,
+)
+from ohmweave.base.errors import (
+    ChipFullError,
+    ConvergenceError,
+    DataError,
+    OhmweaveError,
+    OutOfRangeError,
+    ShapeError,
+    UnplaceableLayerError,
+)
+from ohmweave.base.extras import has_numba, worth_compiling
+from ohmweave.base.normals import NormalStream
+from ohmweave.base.rng import generator, stream_seed
+from ohmweave.base.state import flatten_state, map_state, unflatten_state
+
+__all__ = [
+    "ChipFullError",
+    "ConvergenceError",
+    "DataError",
+    "NormalStream",
+    "OhmweaveError",
+    "OutOfRangeError",
+    "ShapeError",
+    "UnplaceableLayerError",
+    "check_fraction",
+    "check_integer",
+    "check_non_negative",
+    "check_positive",
+    "check_shape",
+    "flatten_state",
+    "generator",
+    "has_numba",
+    "keep_freed_buffers",
+    "map_state",
+    "stream_seed",
+    "unflatten_state",
+    "worth_compiling",
+]

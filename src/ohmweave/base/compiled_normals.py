@@ -1,0 +1,26 @@
+"""Normal numbers added in one pass over what is noisy. Needs Numba (`ohmweave[fast]`); see `ohmweave.base.normals`."""
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+
+def _add_normals(
+    out: NDArray[Any], variance: NDArray[Any], cells: NDArray[np.uint16], cell_means: NDArray[Any]
+) -> NDArray[np.int64]:
+    """`out += sqrt(variance) * cell_means[cells]`, but for the outermost cells: where those are is returned."""
+    outermost = np.empty(len(cells), dtype=np.int64)
+    n_outermost = 0
+    for i in range(len(cells)):
+        cell = cells[i]
+        if cell == 0 or cell == len(cell_means) - 1:
+            outermost[n_outermost] = i
+            n_outermost += 1
+        else:
+            out[i] += np.sqrt(variance[i]) * cell_means[cell]
+    return outermost[:n_outermost].copy()
+
+
+add_normals: Any = numba.njit(cache=True, nogil=True)(_add_normals)

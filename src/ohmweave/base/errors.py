@@ -1,0 +1,29 @@
+"""The errors that ohmweave raises on purpose. All share one base class, so one `except` catches them."""
+
+
+class OhmweaveError(Exception):
+    """Base of every error that ohmweave raises on purpose."""
+
+
+class OutOfRangeError(OhmweaveError, ValueError):
+    """A number is outside the range in which the called code is valid."""
+
+
+class ShapeError(OhmweaveError, ValueError):
+    """A tensor does not have the shape that the called code needs."""
+
+
+class ChipFullError(OhmweaveError):
+    """A chip has no room for what was to be placed on it."""
+
+
+class UnplaceableLayerError(OhmweaveError, TypeError):
+    """A network holds layers that ohmweave cannot put on a chip and was not told to leave digital."""
+
+
+class ConvergenceError(OhmweaveError):
+    """An iterative solver stopped before it reached its tolerance; the message gives the residual."""
+
+
+class DataError(OhmweaveError):
+    """A data file is missing, truncated or corrupted; the message says which, and what to do."""

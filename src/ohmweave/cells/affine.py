@@ -1,0 +1,243 @@
+r"""The affine cell: the mean step of a pulse changes linearly with the conductance. Soft bounds and exponential laws.
+
+With x = (g - g_min) / (g_max - g_min), one pulse of polarity p moves the cell by
+
+    \Delta g = s_p(0) + (s_p(1) - s_p(0)) x + \sigma z,    z ~ N(0, 1), new for every pulse,
+
+and the result is kept in the window. Three laws of the field are this one:
+
+* *linear*: both ends equal;
+* *soft bounds*: SET falls from s to (1 - a) s towards g_max, RESET likewise towards g_min, a from 0 (linear) to 1;
+* *exponential* (the non-linearity of MLP+NeuroSim): the curve over pulse number P is
+  g_min + B (1 - exp(-P / A)), so that a pulse closes the fraction 1 - exp(-1 / A) of the way to g_min + B.
+
+A train of n pulses iterates an affine map, so without bounds its outcome is exactly Gaussian with known moments.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp
+from typing import Literal
+
+import torch
+
+from ohmweave.base import OutOfRangeError, check_fraction, check_integer, check_non_negative, check_positive
+from ohmweave.cells.linear import ConductanceState, check_window, clamp_step
+from ohmweave.cells.protocol import Pulse, pulse_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AffineCell:
+    """Cell whose mean step is linear in its conductance, with cycle-to-cycle noise.
+
+    Args:
+        g_min, g_max: S, the window.
+        set_step: S, mean SET step at g_min and at g_max, >= 0.
+        reset_step: S, mean RESET step at g_min and at g_max, <= 0.
+        sigma: S, standard deviation of one step about its mean (cycle to cycle).
+        trains: "exact" sends n pulses one by one, each kept in the window; "aggregate" draws the sum of a train once,
+            from its mean and variance, and keeps only that in the window: right while a train is short against the
+            window, and as fast as one pulse.
+        g_fresh: S, where fresh cells stand; None is `g_min`.
+
+    Raises:
+        OutOfRangeError: a step has the wrong sign or is larger than the window.
+    """
+
+    g_min: float
+    g_max: float
+    set_step: tuple[float, float]
+    reset_step: tuple[float, float]
+    sigma: float = 0.0
+    trains: Literal["exact", "aggregate"] = "exact"
+    g_fresh: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_window(self.g_min, self.g_max)
+        check_non_negative("sigma", self.sigma, "S")
+        window = self.g_max - self.g_min
+        if not all(0 <= step <= window for step in self.set_step):
+            raise OutOfRangeError(f"`set_step` must be from 0 to the window's {window:.4g} S, but is {self.set_step}")
+        if not all(-window <= step <= 0 for step in self.reset_step):
+            raise OutOfRangeError(f"`reset_step` must be from -{window:.4g} S to 0, but is {self.reset_step}")
+        if self.trains not in ("exact", "aggregate"):
+            raise OutOfRangeError(f"`trains` must be 'exact' or 'aggregate', but is {self.trains!r}")
+
+    def init_state(
+        self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> ConductanceState:
+        """All cells at `g_fresh`."""
+        del generator
+        g = self.g_min if self.g_fresh is None else self.g_fresh
+        return ConductanceState(torch.full(tuple(shape), g, dtype=dtype))
+
+    def conductance(self, state: ConductanceState) -> torch.Tensor:
+        """S."""
+        return state.g
+
+    def current(self, state: ConductanceState, v: torch.Tensor) -> torch.Tensor:
+        """A, Ohm's law."""
+        return state.g * v
+
+    def read_noise(self, state: ConductanceState) -> None:
+        """Reads are exact; wrap with `WithReadNoise` for noise."""
+
+    def pulse(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> ConductanceState:
+        """Trains of `pulse.n`, one by one or in aggregate."""
+        n = pulse_count(pulse)
+        if self.trains == "aggregate":
+            return ConductanceState(self._aggregate(state.g, pulse.polarity, n, generator))
+        g = state.g
+        for k in range(int(n.max()) if n.numel() else 0):
+            stepped = clamp_step(g, self._one_step(g, pulse.polarity, generator), self.g_min, self.g_max)
+            g = torch.where(n > k, stepped, g)
+        return ConductanceState(g)
+
+    def step(self, state: ConductanceState, polarity: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+        """S, how far one pulse would move each cell if the window had no end."""
+        return torch.where(polarity != 0, self._one_step(state.g, polarity, generator), 0)
+
+    def _offset_and_slope(self, g: torch.Tensor, polarity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean step at g_min, S, and its change per S, for each cell."""
+        low, high = g.new_tensor([self.set_step, self.reset_step]).T
+        chosen = (polarity < 0).long()
+        return low[chosen], ((high - low) / (self.g_max - self.g_min))[chosen]
+
+    def _one_step(self, g: torch.Tensor, polarity: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        offset, slope = self._offset_and_slope(g, polarity)
+        dg = offset + slope * (g - self.g_min)
+        if self.sigma:
+            dg = dg.add_(torch.empty_like(g).normal_(generator=generator), alpha=self.sigma)
+        return dg
+
+    def _aggregate(
+        self, g: torch.Tensor, polarity: torch.Tensor, n: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """One draw of the sum of n steps: d <- d + (offset + slope (x + d)) + noise, n times from d = 0.
+
+        With r = 1 + slope, d_n = (offset + slope x) (r^n - 1) / slope and its variance is
+        sigma^2 (r^2n - 1) / (r^2 - 1); both tend to n times one step's as the slope goes to 0.
+        """
+        offset, slope = self._offset_and_slope(g, polarity)
+        first = offset + slope * (g - self.g_min)
+        count = n.to(g.dtype)
+        dg = first * self._geometric_sum(slope, count)
+        if self.sigma:
+            variance = self._geometric_sum(slope * (2 + slope), count)
+            dg = torch.addcmul(dg, variance.sqrt(), torch.empty_like(g).normal_(generator=generator), value=self.sigma)
+        return clamp_step(g, dg, self.g_min, self.g_max)
+
+    def _geometric_sum(self, rate: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
+        """Sum of (1 + rate)^k for k from 0 to n - 1; n where the rate is 0."""
+        if self.set_step[0] == self.set_step[1] and self.reset_step[0] == self.reset_step[1]:
+            return n
+        return _geometric_sum(rate, n)
+
+    def relax(self, state: ConductanceState, duration: float, *, generator: torch.Generator) -> ConductanceState:
+        """Nothing changes with time."""
+        return state
+
+    def shift_conductance(self, state: ConductanceState, dg: torch.Tensor) -> ConductanceState:
+        """Move by `dg` S; never below zero."""
+        return ConductanceState((state.g + dg).clamp_min(0))
+
+
+def _geometric_sum(rate: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
+    """Sum of (1 + rate)^k for k from 0 to n - 1; n where the rate is 0."""
+    nonzero = torch.where(rate == 0, 1.0, rate)
+    return torch.where(rate == 0, n, torch.expm1(n * torch.log1p(rate)) / nonzero)
+
+
+def linear_steps(
+    *, g_min: float, g_max: float, levels: int, c2c: float = 0.0, up: float = 1.0, down: float = 1.0
+) -> AffineCell:
+    """Equal steps everywhere: `LinearCell` with noise and with SET and RESET of different size.
+
+    Args:
+        g_min: S.
+        g_max: S.
+        levels: conductances that pulses can reach; the nominal step is (g_max - g_min) / (levels - 1).
+        c2c: standard deviation of a step as a fraction of the nominal step: 1 is noise as large as the step.
+        up: SET step in nominal steps.
+        down: RESET step in nominal steps.
+    """
+    step = _nominal_step(g_min, g_max, levels)
+    check_non_negative("c2c", c2c)
+    return AffineCell(
+        g_min=g_min, g_max=g_max, set_step=(up * step,) * 2, reset_step=(-down * step,) * 2, sigma=c2c * step
+    )
+
+
+def soft_bounds(*, g_min: float, g_max: float, levels: int, asymmetry: float = 1.0, c2c: float = 0.0) -> AffineCell:
+    """Steps that shrink towards the bound that they move to.
+
+    Args:
+        g_min: S.
+        g_max: S.
+        levels: conductances that equal steps of the full size would reach.
+        asymmetry: how much of a step is lost at the bound, 0 (linear) to 1 (the bound is never reached).
+        c2c: standard deviation of a step as a fraction of the full step.
+
+    Source: the soft-bounds model of Fusi and Abbott, Nat. Neurosci. 10, 485 (2007), as used for resistive devices.
+    """
+    step = _nominal_step(g_min, g_max, levels)
+    check_fraction("asymmetry", asymmetry)
+    check_non_negative("c2c", c2c)
+    least = (1 - asymmetry) * step
+    return AffineCell(g_min=g_min, g_max=g_max, set_step=(step, least), reset_step=(-least, -step), sigma=c2c * step)
+
+
+def exponential_steps(
+    *,
+    g_min: float,
+    g_max: float,
+    n_set: int,
+    n_reset: int,
+    shape_set: float,
+    shape_reset: float,
+    c2c: float = 0.0,
+) -> AffineCell:
+    """Conductance that saturates exponentially with the pulse number, with SET and RESET curves of their own.
+
+    g(P) = g_min + B (1 - exp(-P / A)), B = (g_max - g_min) / (1 - exp(-n_set / A)), A = shape_set * n_set for SET;
+    RESET runs the mirror image down from g_max.
+
+    Args:
+        g_min: S.
+        g_max: S.
+        n_set: SET pulses across the window.
+        n_reset: RESET pulses across the window.
+        shape_set: A of SET as a fraction of `n_set`, > 0; small is strongly non-linear, large is linear.
+        shape_reset: A of RESET as a fraction of `n_reset`.
+        c2c: standard deviation of a step as a fraction of the window.
+
+    Source: MLP+NeuroSim V3.0 (Chen, Peng and Yu, IEEE TCAD 37, 3067 (2018)), whose "non-linearity" label is a
+        function of A alone; its c2c is a fraction of the window as here.
+    """
+    for name, n in (("n_set", n_set), ("n_reset", n_reset)):
+        check_integer(name, n, at_least=1)
+    for name, shape in (("shape_set", shape_set), ("shape_reset", shape_reset)):
+        check_positive(name, shape)
+    check_non_negative("c2c", c2c)
+    window = g_max - g_min
+
+    def first_and_last(n: int, shape: float) -> tuple[float, float]:
+        """Mean step at the start and at the end of the window."""
+        closed = 1 - exp(-1 / (shape * n))
+        reach = window / (1 - exp(-1 / shape))
+        return reach * closed, (reach - window) * closed
+
+    up, down = first_and_last(n_set, shape_set), first_and_last(n_reset, shape_reset)
+    return AffineCell(g_min=g_min, g_max=g_max, set_step=up, reset_step=(-down[1], -down[0]), sigma=c2c * window)
+
+
+def aggregate(law: AffineCell) -> AffineCell:
+    """The same cell with its pulse trains drawn as one sum."""
+    return replace(law, trains="aggregate")
+
+
+def _nominal_step(g_min: float, g_max: float, levels: int) -> float:
+    check_window(g_min, g_max)
+    check_integer("levels", levels, at_least=2)
+    return (g_max - g_min) / (levels - 1)

@@ -1,0 +1,70 @@
+"""What a gate voltage allows: the conductance that a compliance-limited SET leaves, by gate voltage."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import torch
+
+from ohmweave.base import OutOfRangeError, check_positive
+
+
+class GateCurve(Protocol):
+    """Conductance after RESET and SET at a gate voltage; never falls with the voltage."""
+
+    def conductance(self, v_gate: torch.Tensor) -> torch.Tensor:
+        """S, elementwise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearGate:
+    """g = slope * v_gate + offset, and no less than zero.
+
+    Args:
+        slope: S/V.
+        offset: S, where the line meets v_gate = 0; negative for a transistor with a threshold.
+    """
+
+    slope: float
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_positive("slope", self.slope, "S/V")
+
+    def conductance(self, v_gate: torch.Tensor) -> torch.Tensor:
+        """S."""
+        return (v_gate * self.slope + self.offset).clamp_min(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabulatedGate:
+    """A measured curve, straight between its points; outside the table the nearest end holds.
+
+    Args:
+        v_gate: V, rising, at least two.
+        g: S, one for each voltage, never falling.
+
+    Raises:
+        OutOfRangeError: the table is not of this form.
+    """
+
+    v_gate: tuple[float, ...]
+    g: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        if len(self.v_gate) < 2 or any(high <= low for low, high in pairwise(self.v_gate)):
+            raise OutOfRangeError(f"`v_gate` must be two or more rising voltages, but is {self.v_gate}")
+        if len(self.g) != len(self.v_gate):
+            raise OutOfRangeError(f"`g` must have {len(self.v_gate)} entries as `v_gate`, but has {len(self.g)}")
+        if self.g[0] < 0 or any(high < low for low, high in pairwise(self.g)):
+            raise OutOfRangeError(f"`g` must be >= 0 S and never fall, but is {self.g}")
+
+    def conductance(self, v_gate: torch.Tensor) -> torch.Tensor:
+        """S."""
+        at, g = v_gate.new_tensor(self.v_gate), v_gate.new_tensor(self.g)
+        right = torch.searchsorted(at, v_gate.contiguous()).clamp(1, len(self.g) - 1)
+        share = ((v_gate - at[right - 1]) / (at[right] - at[right - 1])).clamp(0, 1)
+        return torch.lerp(g[right - 1], g[right], share)

@@ -1,0 +1,69 @@
+"""The cell of Wang et al., Nat. Mach. Intell. 1, 434 (2019): Pt/TaOx/Ta, 1T1R, written by gate voltage."""
+
+from typing import Any, Literal
+
+from ohmweave.base import OutOfRangeError
+from ohmweave.cells.gate_controlled import GateControlledCell
+from ohmweave.cells.gate_curve import GateCurve, LinearGate, TabulatedGate
+from ohmweave.cells.protocol import Device
+from ohmweave.cells.stuck import WithStuckCells
+
+V_READ = 0.2  # V. Paper, Table 1.
+V_GATE_MIN, V_GATE_START, V_GATE_MAX = 0.5, 1.6, 2.5  # V. Paper, Table 1; the start is the public code's.
+NOISE = 10e-6  # S. Paper, text (the public scripts say 8 uS).
+STUCK = 0.11  # Paper.
+G_STUCK = 10e-6  # S. Fig. 1b shows a flat line at 10-20 uS; 10 uS is the model of Li et al. 2018 for the same chip.
+D2D = 25e-6  # S. Width of the weights' core before training, read off the paper's histograms.
+
+IN_ARRAY = LinearGate(slope=120e-6, offset=-42e-6)
+"""What a SET leaves in the array, wires and sneak paths included. Inferred (ours) from the paper's range of weights."""
+
+AUTHORS_SIMULATOR = LinearGate(slope=200e-6 / 1.1)
+"""The public simulator's line through the origin."""
+
+DEVICE = TabulatedGate(
+    v_gate=(1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.3, 2.4),
+    g=tuple(g * 1e-6 for g in (38, 45, 63, 97, 140, 205, 278, 358, 445, 534, 630, 728, 823, 900, 940)),
+)
+"""One cell measured alone. Fig. 1b, digitised, +-20 uS; the last two points are lower bounds, cut by the axis."""
+
+TABLE_1 = LinearGate(slope=1 / 1.5e4)
+"""The line that the controller believes in: the inverse of Table 1's 1.5e4 V/S."""
+
+GATES: dict[str, GateCurve] = {
+    "in-array": IN_ARRAY,
+    "authors-simulator": AUTHORS_SIMULATOR,
+    "device": DEVICE,
+    "table-1": TABLE_1,
+}
+
+
+def wang2019(
+    *,
+    gate: Literal["in-array", "authors-simulator", "device", "table-1"] | GateCurve = "in-array",
+    noise: float = NOISE,
+    noise_on: Literal["all", "written"] = "all",
+    stuck: float = STUCK,
+    d2d: float = D2D,
+) -> Device[Any]:
+    """The cell of the in-situ trained array: compliance law, programming noise, and cells that don't respond.
+
+    Args:
+        gate: what a SET leaves, by gate voltage: a published variant by name, or a curve. The device's own curve must
+            not be combined with the paper's 1.5e4 V/S: wires compress it in the array.
+        noise: S, programming error of a pulse.
+        noise_on: see `GateControlledCell`; "all" is the authors' simulator.
+        stuck: fraction of cells stuck at 10 uS.
+        d2d: S, spread of the first SET.
+
+    Raises:
+        OutOfRangeError: `gate` is unknown, or a number is out of range.
+    """
+    if isinstance(gate, str):
+        if gate not in GATES:
+            raise OutOfRangeError(f"`gate` must be one of {', '.join(GATES)}, or a curve, but is {gate!r}")
+        gate = GATES[gate]
+    law = GateControlledCell(
+        gate=gate, v_gate=V_GATE_START, v_gate_max=V_GATE_MAX, noise=noise, noise_on=noise_on, d2d=d2d
+    )
+    return WithStuckCells(law=law, fraction=stuck, g_stuck=G_STUCK) if stuck else law

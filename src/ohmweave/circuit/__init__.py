@@ -1,0 +1,48 @@
+"""The electrical circuit around the cells: wires, drivers and sense circuits, as pure functions on tensors.
+
+Linear cells: `effective_conductance` folds the wires into one matrix, `solve_currents` and `solve_cells` solve for
+given inputs, `read_through_wires` picks the faster. `solve_nodes` gives the whole circuit under any bias,
+floating lines included. `solve_nonlinear` takes any current-voltage law. `to_spice` writes a netlist.
+"""
+
+from ohmweave.circuit.bias import FLOATING, Bias, LineEnd, read_bias, select_bias
+from ohmweave.circuit.choose import choose_method, estimated_steps, read_through_wires
+from ohmweave.circuit.conjugate_gradients import CellSolution, solve_cells, solve_currents
+from ohmweave.circuit.elimination import effective_conductance
+from ohmweave.circuit.newton import (
+    Law,
+    NonlinearSolution,
+    sinh_law,
+    solve_nonlinear,
+    solve_nonlinear_nodes,
+)
+from ohmweave.circuit.solution import CircuitPower, CircuitSolution, cell_voltages, solve_nodes
+from ohmweave.circuit.spice import to_spice
+from ohmweave.circuit.wires import Wires, series_conductance
+
+__all__ = [
+    "FLOATING",
+    "Bias",
+    "CellSolution",
+    "CircuitPower",
+    "CircuitSolution",
+    "Law",
+    "LineEnd",
+    "NonlinearSolution",
+    "Wires",
+    "cell_voltages",
+    "choose_method",
+    "effective_conductance",
+    "estimated_steps",
+    "read_bias",
+    "read_through_wires",
+    "select_bias",
+    "series_conductance",
+    "sinh_law",
+    "solve_cells",
+    "solve_currents",
+    "solve_nodes",
+    "solve_nonlinear",
+    "solve_nonlinear_nodes",
+    "to_spice",
+]

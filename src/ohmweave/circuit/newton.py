@@ -1,0 +1,258 @@
+r"""Cells whose current is not proportional to their voltage: Newton's method around the linear solvers.
+
+With all lines driven, the cell voltages v obey :math:`F(v) = v + K i(v) - v_0 = 0`, K being the wires' operator of
+`conjugate_gradients` (plus the resistance in series with a cell). A Newton step solves
+:math:`(1 + K G)\,\delta = -F` with :math:`G = diag(di/dv)`, which the substitution :math:`w = \sqrt G \delta` makes
+symmetric: :math:`(1 + \sqrt G K \sqrt G)\, w = -\sqrt G F` and :math:`\delta = -F - K \sqrt G w`. With floating lines
+the unknowns are the node voltages and a step is one sparse solve (`network`). Either way a step is halved until it
+lowers the residual, and what does not converge raises.
+
+Source: Newton's method with backtracking, as in any textbook.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ohmweave.base import ConvergenceError, OutOfRangeError, check_integer, check_non_negative, check_positive
+from ohmweave.circuit.bias import Bias
+from ohmweave.circuit.conjugate_gradients import conjugate_gradients, wire_drop
+from ohmweave.circuit.nodal import Array, Network
+from ohmweave.circuit.solution import CircuitSolution, describe
+from ohmweave.circuit.wires import Wires, check_inputs
+
+Law = Callable[[torch.Tensor], torch.Tensor]
+
+# A step that must be halved more often than this leads nowhere.
+_HALVINGS = 40
+# The linear systems inside need not be solved further than the next Newton step corrects anyway.
+_INNER_TOLERANCE = 1e-7
+_INNER_STEPS = 2_000
+
+
+class NonlinearSolution(NamedTuple):
+    """Operating points, `(..., rows, cols)` and `(..., cols)`."""
+
+    i_col: torch.Tensor  # A
+    v_cell: torch.Tensor  # V
+    i_cell: torch.Tensor  # A
+    residual: float  # largest error of Kirchhoff's voltage law, relative to the largest voltage applied
+    steps: int
+
+
+def sinh_law(g: torch.Tensor, v0: float) -> tuple[Law, Law]:
+    """Current and its derivative of i = g v0 sinh(v / v0).
+
+    Args:
+        g: `(*chips, rows, cols)`, S: the conductance at low voltage.
+        v0: V, > 0: where the current begins to grow exponentially.
+
+    Returns:
+        `current(v)` (A) and `didv(v)` (S).
+    """
+    check_positive("v0", v0, "V")
+    return (lambda v: g * v0 * torch.sinh(v / v0)), (lambda v: g * torch.cosh(v / v0))
+
+
+def solve_nonlinear(
+    current: Law,
+    v_row: torch.Tensor,
+    cols: int,
+    wires: Wires,
+    *,
+    didv: Law | None = None,
+    v_col: torch.Tensor | None = None,
+    r_cell: float = 0.0,
+    tolerance: float = 1e-9,
+    max_steps: int = 100,
+) -> NonlinearSolution:
+    """Operating point of an array of non-linear cells with all lines driven.
+
+    Args:
+        current: The cells' law, elementwise: voltages `(..., rows, cols)` (V) to currents (A), nowhere falling.
+        v_row: `(..., rows)`, V. Each leading index is an operating point of its own.
+        cols: Columns of the array.
+        wires: The resistances around the cells.
+        didv: Derivative of `current`, S. None: by autograd.
+        v_col: `(..., cols)`, V behind each column's sense resistance. None: virtual ground.
+        r_cell: Ohm, >= 0, in series with every cell.
+        tolerance: Largest residual voltage, relative to the largest voltage applied.
+        max_steps: Newton steps after which to give up.
+
+    Returns:
+        Column currents, cell voltages and currents in float64; not differentiable.
+
+    Raises:
+        ConvergenceError: no operating point was found, or the law gives something that is not a number; the message
+            gives the residual.
+        OutOfRangeError: a resistance or voltage is out of range, or the law's derivative is negative.
+
+    Valid for: monotonic laws. Cost: as `solve_currents` for each Newton step.
+    """
+    check_inputs(v_row, v_row.shape[-1] if v_row.ndim else 1)
+    check_non_negative("r_cell", r_cell, "Ohm")
+    check_integer("cols", cols, at_least=1)
+    check_positive("tolerance", tolerance)
+    v_row = v_row.detach().to(torch.float64)
+    v_open = v_row[..., :, None] - (v_row.new_zeros(cols) if v_col is None else v_col.detach().to(v_row))[..., None, :]
+    wire = wire_drop(wires, v_row.shape[-1], cols, v_open)
+    slope = didv or _autograd_slope(current)
+
+    def drop(i_cell: torch.Tensor) -> torch.Tensor:
+        return wire(i_cell) + r_cell * i_cell
+
+    def residual_of(v_cell: torch.Tensor) -> torch.Tensor:
+        return v_cell + drop(current(v_cell).detach()) - v_open
+
+    scale = _largest(v_open)
+    scale = torch.where(scale > 0, scale, 1.0)  # nothing applied: relative to 1 V
+    # From zero the residual starts at the applied voltages and only falls, so that exponential laws stay in bounds.
+    v_cell = torch.zeros_like(v_open)
+    residual = residual_of(v_cell)
+    for step in range(max_steps + 1):
+        error = _largest(residual) / scale
+        done = error <= tolerance
+        if bool(done.all()):
+            i_cell = current(v_cell).detach()
+            return NonlinearSolution(i_cell.sum(-2), v_cell, i_cell, float(error.max()), step)
+        if step < max_steps:
+            direction = _newton_direction(drop, _checked_slope(slope, v_cell), residual)
+            v_cell, residual = _backtrack(residual_of, v_cell, torch.where(done, 0.0, direction), residual, done)
+    raise _no_operating_point(max_steps, float(error.max()), tolerance)
+
+
+def solve_nonlinear_nodes(
+    current: Law,
+    bias: Bias,
+    shape: tuple[int, ...],
+    wires: Wires,
+    *,
+    didv: Law | None = None,
+    tolerance: float = 1e-9,
+    max_steps: int = 100,
+) -> CircuitSolution:
+    """The whole circuit of non-linear cells under any bias, floating lines and sneak paths included.
+
+    Args:
+        current: The cells' law, elementwise: voltages `(*chips, rows, cols)` (V) to currents (A), nowhere falling.
+        bias: What the four sides are connected to.
+        shape: `(*chips, rows, cols)`.
+        wires: `r_row` and `r_col` count here; what is at the ends, `bias` says.
+        didv: Derivative of `current`, S. None: by autograd.
+        tolerance: Largest error of Kirchhoff's current law at a node, relative to the largest cell current.
+        max_steps: Newton steps after which to give up.
+
+    Returns:
+        As `solve_nodes`; not differentiable.
+
+    Raises:
+        ConvergenceError: no operating point was found; the message gives the residual.
+        OutOfRangeError: as `solve_nodes`, or the law's derivative is negative.
+    """
+    check_positive("tolerance", tolerance)
+    check_integer("max_steps", max_steps, at_least=1)
+    like = torch.zeros(shape, dtype=torch.float64)
+    rows, cols = shape[-2:]
+    network = Network((like.numel() // (rows * cols), rows, cols), bias, wires)
+    slope = didv or _autograd_slope(current)
+
+    def cells(law: Law, x: Array) -> Array:
+        v_cell = torch.from_numpy(network.v_cell(x)).reshape(shape)
+        values: Array = law(v_cell).detach().cpu().numpy().reshape(-1, rows, cols)
+        return values
+
+    def error_at(x: Array) -> tuple[float, Array]:
+        i_cell = cells(current, x)
+        missing = (network.outflow(x, i_cell) - network.inflow(x))[~network.held]
+        return float(np.abs(missing).max(initial=0.0)), i_cell
+
+    # Node voltages carry rounding errors, and the wires' conductances turn them into currents: no residual is smaller.
+    floor = network.rounding_current()
+    x = network.v_held.copy()
+    error, i_cell = error_at(x)
+    for step in range(max_steps + 1):
+        limit = max(tolerance * float(np.abs(i_cell).max()), floor)
+        if error <= limit:
+            return describe(network, wires, x, network.v_cell(x), i_cell, like)
+        if step < max_steps:
+            g = cells(lambda v: _checked_slope(slope, v), x)
+            target = network.solve(g, i_cell - g * network.v_cell(x))
+            x, error, i_cell = _shorten(error_at, x, target - x, error)
+    raise _no_operating_point(max_steps, error / float(np.abs(i_cell).max()), tolerance)
+
+
+def _newton_direction(drop: Law, g: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    root = g.sqrt()
+    source = -root * residual
+    limit = _INNER_TOLERANCE * _size(source)
+    w = conjugate_gradients(lambda u: u + root * drop(root * u), source, limit, _INNER_STEPS)
+    return -residual - drop(root * w)
+
+
+def _backtrack(
+    residual_of: Law, v_cell: torch.Tensor, direction: torch.Tensor, residual: torch.Tensor, done: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Go along `direction`, each operating point as far as its own residual falls."""
+    length = torch.ones_like(done, dtype=residual.dtype)
+    size = _size(residual)
+    for _ in range(_HALVINGS):
+        trial = v_cell + length * direction
+        trial_residual = residual_of(trial)
+        good = done | (_size(trial_residual) < (1 - 1e-4 * length) * size)  # false for NaN
+        if bool(good.all()):
+            return trial, trial_residual
+        length = torch.where(good, length, length / 2)
+    raise ConvergenceError(
+        f"no step along Newton's direction lowers the residual of {float(_largest(residual).max()):.3e} V"
+    )
+
+
+def _shorten(
+    error_at: Callable[[Array], tuple[float, Array]], x: Array, direction: Array, error: float
+) -> tuple[Array, float, Array]:
+    length = 1.0
+    for _ in range(_HALVINGS):
+        trial_error, i_cell = error_at(x + length * direction)
+        if trial_error < (1 - 1e-4 * length) * error:
+            return x + length * direction, trial_error, i_cell
+        length /= 2
+    raise ConvergenceError(f"no step along Newton's direction lowers the residual of {error:.3e} A")
+
+
+def _checked_slope(slope: Law, v_cell: torch.Tensor) -> torch.Tensor:
+    g = slope(v_cell).detach()
+    if not bool(torch.isfinite(g).all()):
+        raise ConvergenceError("the law's derivative is not finite at the voltages that Newton's method has reached")
+    if bool((g < 0).any()):
+        raise OutOfRangeError(
+            f"the law's current must not fall with the voltage, but its derivative is {float(g.min())} S"
+        )
+    return g
+
+
+def _autograd_slope(current: Law) -> Law:
+    def slope(v_cell: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            v_cell = v_cell.detach().requires_grad_()
+            (g,) = torch.autograd.grad([current(v_cell).sum()], [v_cell])
+        return g
+
+    return slope
+
+
+def _largest(cells: torch.Tensor) -> torch.Tensor:
+    return cells.abs().amax((-2, -1), keepdim=True)
+
+
+def _size(cells: torch.Tensor) -> torch.Tensor:
+    size: torch.Tensor = torch.linalg.vector_norm(cells, dim=(-2, -1), keepdim=True)
+    return size
+
+
+def _no_operating_point(steps: int, residual: float, tolerance: float) -> ConvergenceError:
+    return ConvergenceError(
+        f"no operating point after {steps} Newton steps: the relative residual is {residual:.3e}, "
+        f"`tolerance` is {tolerance:.3e}"
+    )

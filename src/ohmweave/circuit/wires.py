@@ -1,0 +1,108 @@
+"""What surrounds the cells: resistance of the wires, of the drivers and of the sense circuits."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ohmweave.base import OutOfRangeError, ShapeError, check_non_negative
+from ohmweave.circuit.ladder import Line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wires:
+    """Resistances around a crossbar, all in Ohm and >= 0; zero is an ideal conductor, solved exactly.
+
+    A row is driven at its left end: driver, `r_driver`, one segment `r_row`, the first cell, one segment, the next
+    cell. A column ends at the bottom: last cell, one segment `r_col`, `r_sense`, virtual ground.
+
+    Attributes:
+        r_row: One segment of a row wire, between neighbouring cells and between the driver and the first cell.
+        r_col: One segment of a column wire, between neighbouring cells and between the last cell and the sense end.
+        r_driver: Output resistance of a row driver.
+        r_sense: Input resistance of a column's sense circuit, to virtual ground.
+        driven_from: "left", or "both": then the right end has a segment `r_row` and a driver at the same voltage too.
+
+    Raises:
+        OutOfRangeError: a resistance is negative or not finite, or `driven_from` is neither word.
+    """
+
+    r_row: float
+    r_col: float
+    r_driver: float = 0.0
+    r_sense: float = 0.0
+    driven_from: Literal["left", "both"] = "left"
+
+    def __post_init__(self) -> None:
+        check_non_negative("r_row", self.r_row, "Ohm")
+        check_non_negative("r_col", self.r_col, "Ohm")
+        check_non_negative("r_driver", self.r_driver, "Ohm")
+        check_non_negative("r_sense", self.r_sense, "Ohm")
+        if self.driven_from not in ("left", "both"):
+            raise OutOfRangeError(f'`driven_from` must be "left" or "both", but is {self.driven_from!r}')
+
+    @property
+    def ideal(self) -> bool:
+        """Whether nothing around the cells has any resistance."""
+        return self.r_row == self.r_col == self.r_driver == self.r_sense == 0
+
+    def row_line(self, cols: int) -> Line:
+        """One row wire, counted from its left driver."""
+        two_ended = self.driven_from == "both"
+        if two_ended and self.r_row == 0:  # two drivers at the same node are one of half the resistance
+            return Line(length=cols, r_segment=0.0, r_near=self.r_driver / 2)
+        return Line(length=cols, r_segment=self.r_row, r_near=self.r_driver, two_ended=two_ended)
+
+    def col_line(self, rows: int) -> Line:
+        """One column wire, counted from its sense end: the cell of the last row comes first."""
+        return Line(length=rows, r_segment=self.r_col, r_near=self.r_sense)
+
+
+def check_conductances(g: torch.Tensor) -> None:
+    """Raise unless `g` is a floating point `(*chips, rows, cols)` with finite entries >= 0 S and at least one cell."""
+    if not g.is_floating_point():
+        raise OutOfRangeError(f"`g` must be a floating point tensor, but has the dtype {g.dtype}")
+    if g.ndim < 2 or g.shape[-1] == 0 or g.shape[-2] == 0:
+        raise ShapeError(
+            f"`g` must have the shape (..., rows, cols) with at least one row and column, but has {tuple(g.shape)}"
+        )
+    low, high = torch.aminmax(g.detach())
+    if not (low >= 0 and high < torch.inf):  # false for NaN as well
+        bad = ~(g.detach() >= 0) | torch.isinf(g.detach())
+        where = tuple(bad.nonzero()[0].tolist())
+        raise OutOfRangeError(
+            f"`g` must be finite and >= 0 S everywhere, but is {g[where].item()!r} at {where} ({int(bad.sum())} such)"
+        )
+
+
+def series_conductance(g: torch.Tensor, r_cell: torch.Tensor | float) -> torch.Tensor:
+    """Conductance of each cell with the resistance `r_cell` (its selected transistor, 1T1R) in series.
+
+    Args:
+        g: `(*chips, rows, cols)`, S, >= 0.
+        r_cell: Ohm, >= 0; a number, or a tensor that broadcasts against `g`.
+
+    Returns:
+        `g / (1 + g * r_cell)`, S, in float64: the circuit solvers lose digits in anything shorter.
+
+    Raises:
+        OutOfRangeError: a conductance or resistance is negative or not finite.
+        ShapeError: `g` has no rows or columns.
+    """
+    check_conductances(g)
+    if isinstance(r_cell, torch.Tensor):
+        if not bool((torch.isfinite(r_cell) & (r_cell >= 0)).all()):
+            raise OutOfRangeError("`r_cell` must be finite and >= 0 Ohm everywhere")
+        r_cell = r_cell.to(g.device, torch.float64)
+    else:
+        check_non_negative("r_cell", r_cell, "Ohm")
+    g = g.to(torch.float64)
+    return g if isinstance(r_cell, float) and r_cell == 0 else g / (1 + g * r_cell)
+
+
+def check_inputs(v_row: torch.Tensor, rows: int) -> None:
+    """Raise unless `v_row` is `(..., rows)` with finite voltages."""
+    if v_row.ndim < 1 or v_row.shape[-1] != rows:
+        raise ShapeError(f"`v_row` must have the shape (..., {rows}), one voltage a row, but has {tuple(v_row.shape)}")
+    if not bool(torch.isfinite(v_row.detach()).all()):
+        raise OutOfRangeError("`v_row` must be finite everywhere, in V")

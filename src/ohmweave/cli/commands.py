@@ -1,0 +1,75 @@
+"""The command line as a whole: the table of commands, and how errors end.
+
+Commands import what they need when they run, so that `--help` and `--version` answer at once: torch alone takes
+seconds to import.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from ohmweave.cli.claims import claims
+from ohmweave.cli.console import print_error
+from ohmweave.cli.cost import cost
+from ohmweave.cli.fit import fit
+from ohmweave.cli.listing import list_experiments
+from ohmweave.cli.netlist import netlist
+from ohmweave.cli.report import report
+from ohmweave.cli.run import run
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_experiments,
+    "run": run,
+    "claims": claims,
+    "report": report,
+    "cost": cost,
+    "fit": fit,
+    "netlist": netlist,
+}
+
+app = typer.Typer(
+    name="ohmweave",
+    help="Train, program and run neural networks on memristor crossbars, and reproduce published systems.",
+    epilog="Results go to a folder of rows; every number in `claims` and `report` comes from them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ohmweave {version('ohmweave')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 an error of ohmweave or the disk, 2 bad usage, 130 interrupted."""
+    try:
+        app(args=arguments)
+    except OSError as error:
+        print_error(str(error))
+        sys.exit(1)
+    except Exception as error:
+        from ohmweave.base.errors import OhmweaveError
+
+        if not isinstance(error, OhmweaveError):
+            raise
+        print_error(str(error))
+        sys.exit(1)

@@ -1,0 +1,130 @@
+"""`ohmweave fit`: measured pulse trains into a device file."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ohmweave.cli.console import print_note, print_result
+
+if TYPE_CHECKING:
+    from ohmweave.fitting import Fit, Interval
+
+
+def fit(
+    trains: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CSV", show_default=False, help="Lines of `cell, pulse, polarity, g (uS)`; see docs/fit.md."
+        ),
+    ],
+    unit: Annotated[
+        str | None, typer.Option(show_default="the header's", help="Unit of `g` or `i`: uS, nA, ...")
+    ] = None,
+    v_read: Annotated[
+        str | None, typer.Option(show_default="none", help="Read voltage, where the file has currents, `i`: '0.2 V'.")
+    ] = None,
+    g_min: Annotated[
+        str | None, typer.Option(show_default="the lowest seen", help="Lower end of the window: '2 uS'.")
+    ] = None,
+    g_max: Annotated[
+        str | None, typer.Option(show_default="the highest seen", help="Upper end of the window: '20 uS'.")
+    ] = None,
+    bins: Annotated[int, typer.Option(min=1, help="Bins of the pulse table, at most.")] = 10,
+    stuck_below: Annotated[
+        float, typer.Option(min=0, max=1, help="Stuck: spans less than this fraction of what the widest cell spans.")
+    ] = 0.1,
+    law: Annotated[
+        str | None,
+        typer.Option(show_default="by held-out likelihood", help="linear, soft-bounds, exponential or pulse-table."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(show_default="CSV with .json", help="The device file.")] = None,
+    figure: Annotated[bool, typer.Option(help="Draw the trains beside the law, next to the device file.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the estimates as JSON, in SI units.")] = False,
+) -> None:
+    """Fit device laws to measured pulse trains, choose one, and write it as a device file."""
+    from ohmweave.base.units import parse_quantity
+    from ohmweave.cells import save
+    from ohmweave.fitting import fit_trains, read_trains
+
+    def quantity(text: str | None, of: str, name: str) -> float | None:
+        return None if text is None else parse_quantity(text, of, name)
+
+    result = fit_trains(
+        read_trains(trains, unit=unit, v_read=quantity(v_read, "V", "v_read")),
+        g_min=quantity(g_min, "S", "g_min"),
+        g_max=quantity(g_max, "S", "g_max"),
+        bins=bins,
+        stuck_below=stuck_below,
+        law=law,
+    )
+    about = {"file": trains.name, **_about(result)}
+    path = trains.with_suffix(".json") if out is None else out
+    save(result.device, path, about=about)
+    drawn = _draw(result, path.with_suffix(".png")) if figure else None
+    if as_json:
+        typer.echo(json.dumps(about, indent=2))
+    else:
+        _print(result)
+    for note in result.notes:
+        print_note(f"note: {note}")
+    print_note(f"{path}: ohmweave.cells.load reads it" + (f"; {drawn} shows it" if drawn else ""))
+
+
+def _draw(result: "Fit", path: Path) -> Path:
+    from ohmweave.base.files import atomic_write
+    from ohmweave.plot import pulse_fit
+
+    with atomic_write(path) as part:
+        pulse_fit(result).savefig(part, dpi=150)
+    return path
+
+
+def _about(result: "Fit") -> dict[str, Any]:
+    """Where the law comes from: SI units and fractions; intervals cover 95 %."""
+    return {
+        "cells": len(result.used.working),
+        "pulses": len(result.used.cell),
+        "conditions": dict(result.trains.conditions),
+        "chosen": result.chosen.name,
+        "g_min": result.used.g_min,
+        "g_max": result.used.g_max,
+        "parameters": {name: list(interval) for name, interval in result.chosen.parameters.items()},
+        "d2d": list(result.chosen.d2d),
+        "stuck": list(result.stuck),
+        "behind": {name: list(gap) for name, gap in result.behind.items()},
+        "notes": list(result.notes),
+    }
+
+
+def _print(result: "Fit") -> None:
+    from rich.table import Table
+
+    from ohmweave.base.units import format_quantity
+
+    def row(name: str, interval: "Interval", unit: str = "") -> tuple[str, str, str]:
+        value, *ends = (None if x is None else format_quantity(x, unit) for x in interval)
+        return name, str(value), "none" if None in ends else f"{ends[0]} to {ends[1]}"
+
+    laws = Table(
+        "law",
+        "parameters",
+        "behind, nats a pulse",
+        title="Held-out likelihood",
+        header_style="dim",
+        title_justify="left",
+    )
+    for name, one in result.laws.items():
+        gap, error = result.behind[name]
+        mark = "  chosen" if one is result.chosen else ""
+        laws.add_row(name, str(one.n_parameters), (f"{gap:.4f} ± {error:.4f}" if gap else "best") + mark)
+    print_result(laws)
+    table = Table(result.chosen.name, "estimate", "95 %", header_style="dim")
+    used = result.used
+    table.add_row("window", f"{format_quantity(used.g_min, 'S')} to {format_quantity(used.g_max, 'S')}", "")
+    for name, interval in result.chosen.parameters.items():
+        table.add_row(*row(name, interval, "S"))
+    table.add_row(*row("d2d", result.chosen.d2d))
+    table.add_row(*row("stuck", result.stuck))
+    print_result(table)

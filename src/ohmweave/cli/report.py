@@ -1,0 +1,25 @@
+"""`ohmweave report`: one self-contained page from the rows of a folder."""
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ohmweave.cli.console import print_note
+from ohmweave.cli.registered import load_experiments
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder, or one that holds several.")],
+) -> None:
+    """Write DIR/report.html: claims, figures, tables and assumptions in one file that needs no network."""
+    from ohmweave.report import write_report
+
+    load_experiments()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        path = write_report(folder)
+    for warning in caught:
+        print_note(f"warning: {warning.message}")
+    typer.echo(path)

@@ -1,0 +1,109 @@
+"""Data files: where they are looked for, how they are verified, and what the user is told when that fails."""
+
+import gzip
+import hashlib
+import lzma
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ohmweave.base import DataError
+
+ENVIRONMENT_VARIABLE = "OHMWEAVE_DATA"
+HOW_TO_NAME_A_FOLDER = f"name its folder by `data_dir` (--data-dir) or the environment variable {ENVIRONMENT_VARIABLE}"
+_DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.decompress, ".xz": lzma.decompress}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """What one file must hold once uncompressed; on disk it may be plain, `.gz` or `.xz`.
+
+    Args:
+        name: without a compression suffix.
+        n_bytes: length, uncompressed.
+        algorithm: "sha256" or "sha1", whichever is published for the file.
+        digests: hex digests of the accepted contents; more than one where different versions are in use.
+    """
+
+    name: str
+    n_bytes: int
+    algorithm: str
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Verified bytes, and which of the accepted digests they have."""
+
+    data: bytes
+    digest: str
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: the operating system's cache folder for ohmweave."""
+    import pooch
+
+    return Path(pooch.os_cache("ohmweave"))
+
+
+def search_folders(data_dir: str | os.PathLike[str] | None, subfolders: Sequence[str]) -> list[Path]:
+    """Folders that may hold a data set, first choice first: `data_dir`, OHMWEAVE_DATA, the cache.
+
+    Args:
+        data_dir: as given by the user, or None.
+        subfolders: names that the data set's folder may have inside these.
+    Returns:
+        Each folder, followed by its subfolders.
+    Raises:
+        DataError: `data_dir` or OHMWEAVE_DATA names no folder.
+    """
+    named = {
+        "`data_dir`": data_dir,
+        f"the environment variable {ENVIRONMENT_VARIABLE}": os.environ.get(ENVIRONMENT_VARIABLE),
+    }
+    for origin, value in named.items():
+        if value and not Path(value).is_dir():
+            raise DataError(f"{origin} must name an existing folder, but is '{value}'")
+    roots = [Path(value) for value in named.values() if value] + [cache_folder()]
+    return [folder for root in roots for folder in (root, *(root / name for name in subfolders))]
+
+
+def find(name: str, folders: Sequence[Path], suffixes: Sequence[str] = tuple(_DECOMPRESS)) -> Path | None:
+    """The first file called `name` plus one of `suffixes` in `folders`, or None."""
+    candidates = (folder / (name + suffix) for folder in folders for suffix in suffixes)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def read(path: Path, file: DataFile) -> Content:
+    """The uncompressed, verified content of `path`. Raises `DataError` where it is not what `file` says."""
+    try:
+        data = _DECOMPRESS.get(path.suffix, bytes)(path.read_bytes())
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise _damaged(str(path), file, f"it cannot be read: {error}") from error
+    return verified(data, file, str(path))
+
+
+def verified(data: bytes, file: DataFile, source: str) -> Content:
+    """`data` once its digest is right. Raises `DataError` naming `source` where it is not."""
+    digest = hashlib.new(file.algorithm, data, usedforsecurity=False).hexdigest()
+    if digest not in file.digests:
+        raise _damaged(source, file, f"it holds {len(data):,} bytes with {file.algorithm} {digest}")
+    return Content(data, digest)
+
+
+def _damaged(source: str, file: DataFile, found: str) -> DataError:
+    return DataError(
+        f"{source} is truncated or corrupted: expected {file.n_bytes:,} bytes (uncompressed) with {file.algorithm} "
+        f"{' or '.join(file.digests)}, but {found}. Replace it by the original, or delete it and let it be downloaded, "
+        f"or put the original elsewhere and {HOW_TO_NAME_A_FOLDER}."
+    )
+
+
+def missing(name: str, folders: Sequence[Path], why_not_downloaded: str) -> DataError:
+    """The error for a file that is nowhere: where it was looked for, and what to do."""
+    return DataError(
+        f"{name} was not found in {', '.join(map(str, folders))}, and was not downloaded: {why_not_downloaded}. "
+        f"Put the file into one of these folders, or {HOW_TO_NAME_A_FOLDER}."
+    )

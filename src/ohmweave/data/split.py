@@ -1,0 +1,90 @@
+"""Labelled images, and the three parts of a data set."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from ohmweave.base import OutOfRangeError, ShapeError, check_integer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Split:
+    """Images and their labels, in one order.
+
+    Args:
+        images: `(n, channels, height, width)`, float32; grey levels in [0, 1] as loaded, V after `wang2019_digits`.
+            Sequences have one dimension more: `(n, frames, channels, height, width)`.
+        labels: `(n,)`, int64, class numbers from 0.
+    Raises:
+        ShapeError: not one label for each image.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __post_init__(self) -> None:
+        if self.labels.shape != self.images.shape[:1]:
+            wanted, found = tuple(self.images.shape[:1]), tuple(self.labels.shape)
+            raise ShapeError(f"`labels` must have the shape {wanted}, one for each image, but has {found}")
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    def __getitem__(self, index: slice | torch.Tensor) -> "Split":
+        """The part picked by a slice (a view), or by a tensor of positions or booleans (a copy)."""
+        return Split(images=self.images[index], labels=self.labels[index])
+
+    def take(self, n: int) -> "Split":
+        """The first `n` images (a view). Raises `OutOfRangeError` where there are fewer."""
+        check_integer("n", n, at_least=0)
+        if n > len(self):
+            raise OutOfRangeError(f"`n` must be <= {len(self)}, the number of images, but is {n}")
+        return self[:n]
+
+    def to(self, device: torch.device | str) -> "Split":
+        """The same on `device`."""
+        return Split(images=self.images.to(device), labels=self.labels.to(device))
+
+    def batches(
+        self, size: int, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """One pass over all images in batches of `size`; the last batch holds what is left.
+
+        Args:
+            size: images a batch, >= 1.
+            generator: shuffles, anew in each call. None: the natural order.
+        Returns:
+            An iterator over (images, labels).
+        Raises:
+            OutOfRangeError: `size` is below 1.
+        """
+        check_integer("size", size, at_least=1)
+        return self._batches(size, generator)
+
+    def _batches(self, size: int, generator: torch.Generator | None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        if generator is None:
+            yield from zip(self.images.split(size), self.labels.split(size), strict=True) if len(self) else ()
+            return
+        order = torch.randperm(len(self), generator=generator, device=generator.device).to(self.images.device)
+        for chosen in order.split(size) if len(self) else ():
+            yield self.images[chosen], self.labels[chosen]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """A named data set in three disjoint parts.
+
+    Args:
+        name: as given to `load`, with what was done to it since.
+        train, validation, test: disjoint; `validation` may be empty.
+        n_classes: labels are 0 .. n_classes - 1.
+        note: how the parts were cut, and whatever must be said beside a number measured on them.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    n_classes: int
+    note: str = ""

@@ -1,0 +1,218 @@
+"""Claims: what a paper says, where, and how near counts as reproduced; all declared before anything runs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from ohmweave.experiments.errors import ExperimentError
+from ohmweave.experiments.estimates import Estimate, Estimator
+from ohmweave.experiments.tasks import Row
+
+REPRODUCED = "reproduced"
+NOT_REPRODUCED = "not reproduced"
+NOT_COMPARABLE = "not comparable"
+NOT_RUN = "not run"
+
+DATA_TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
+"""How data sets are spelt to people, where that differs from their name."""
+
+
+class Acceptance(Protocol):
+    """When our number counts as the paper's. Decided on the estimate itself; its interval is shown, not used."""
+
+    def accepts(self, ours: float, paper: float | None = None) -> bool:
+        """Whether `ours` counts as reproduced; both in the claim's unit."""
+        ...
+
+    def describe(self, show: Callable[[float], str] = str) -> str:
+        """The condition in words; `show` writes a number with its unit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    """At most `absolute` away from the paper's number, either way."""
+
+    absolute: float
+
+    def accepts(self, ours: float, paper: float | None = None) -> bool:
+        """See `Acceptance`."""
+        return abs(ours - _printed(paper)) <= self.absolute
+
+    def describe(self, show: Callable[[float], str] = str) -> str:
+        """See `Acceptance`."""
+        return f"within {show(self.absolute)} of the paper"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotWorseThan:
+    """As good as the paper's number, or worse by at most `margin`; `higher_is_better` says which way is good."""
+
+    margin: float = 0.0
+    higher_is_better: bool = True
+
+    def accepts(self, ours: float, paper: float | None = None) -> bool:
+        """See `Acceptance`."""
+        if self.higher_is_better:
+            return ours >= _printed(paper) - self.margin
+        return ours <= _printed(paper) + self.margin
+
+    def describe(self, show: Callable[[float], str] = str) -> str:
+        """See `Acceptance`."""
+        word = "below" if self.higher_is_better else "above"
+        return f"at most {show(self.margin)} {word} the paper"
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """`value` or more."""
+
+    value: float
+
+    def accepts(self, ours: float, paper: float | None = None) -> bool:
+        """See `Acceptance`."""
+        return ours >= self.value
+
+    def describe(self, show: Callable[[float], str] = str) -> str:
+        """See `Acceptance`."""
+        return f"at least {show(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """`value` or less."""
+
+    value: float
+
+    def accepts(self, ours: float, paper: float | None = None) -> bool:
+        """See `Acceptance`."""
+        return ours <= self.value
+
+    def describe(self, show: Callable[[float], str] = str) -> str:
+        """See `Acceptance`."""
+        return f"at most {show(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """From `low` to `high`, both included."""
+
+    low: float
+    high: float
+
+    def accepts(self, ours: float, paper: float | None = None) -> bool:
+        """See `Acceptance`."""
+        return self.low <= ours <= self.high
+
+    def describe(self, show: Callable[[float], str] = str) -> str:
+        """See `Acceptance`."""
+        return f"from {show(self.low)} to {show(self.high)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """Exactly the paper's number: for counts."""
+
+    def accepts(self, ours: float, paper: float | None = None) -> bool:
+        """See `Acceptance`."""
+        return ours == _printed(paper)
+
+    def describe(self, show: Callable[[float], str] = str) -> str:
+        """See `Acceptance`."""
+        return "equal to the paper"
+
+
+def _printed(paper: float | None) -> float:
+    if paper is None:
+        raise ExperimentError("`paper` must be a number for an acceptance relative to it, but is None")
+    return paper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a row must come from to be comparable with the paper; None: anything will do."""
+
+    data: str | None = None
+    scale: str | None = None
+
+    def __call__(self, row: Row) -> bool:
+        """Whether `row` is comparable."""
+        return not self.why_not(row)
+
+    def why_not(self, row: Row) -> str:
+        """What `row` comes from instead, as in "digits, not MNIST"; empty where it is comparable."""
+        reasons = []
+        if self.data is not None and (data := row.params.get("data")) != self.data:
+            reasons.append(f"{_data_title(data)}, not {_data_title(self.data)}")
+        if self.scale is not None and (scale := row.params.get("scale")) != self.scale:
+            reasons.append(f"{scale or 'unknown'} scale, not {self.scale}")
+        return "; ".join(reasons)
+
+
+def _data_title(name: str | None) -> str:
+    return "unknown data" if name is None else DATA_TITLES.get(name, name)
+
+
+Condition: TypeAlias = Callable[[Row], bool]
+"""Whether a row may be compared with the paper: a `Needs`, or any function of a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One number (or condition) of a paper.
+
+    Attributes:
+        key: short name, unique in its experiment.
+        quantity: what it is, in words.
+        unit: SI unit, or "1" for fractions, or what is counted ("pulses").
+        paper: the paper's number; None where it prints none.
+        where: the figure, table or sentence that prints it.
+        estimate: our number from rows; None where the rows hold nothing of it.
+        accept: when ours counts as reproduced.
+        needs: which rows are comparable with the paper.
+        note: what a reader must know beside the verdict.
+    """
+
+    key: str
+    quantity: str
+    unit: str
+    paper: float | None
+    where: str
+    estimate: Estimator
+    accept: Acceptance
+    needs: Condition = field(default_factory=Needs)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.paper is None and isinstance(self.accept, Within | NotWorseThan | Equal):
+            raise ExperimentError(
+                f"`paper` of claim {self.key!r} must be a number for {type(self.accept).__name__}, but is None"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A claim beside our number. `verdict` is one of the four words; `why` explains "not comparable"."""
+
+    claim: Claim
+    estimate: Estimate | None
+    verdict: str
+    why: str = ""
+
+    @property
+    def text(self) -> str:
+        """The verdict with its reason, as in "not comparable (digits, not MNIST)"."""
+        return f"{self.verdict} ({self.why})" if self.why else self.verdict
+
+
+def judge(claim: Claim, rows: Sequence[Row]) -> Finding:
+    """The finding on `claim` from rows of one experiment in one setting."""
+    estimate = claim.estimate(rows) if rows else None
+    if estimate is None:
+        return Finding(claim=claim, estimate=None, verdict=NOT_RUN)
+    unfit = [row for row in rows if not claim.needs(row)]
+    if unfit:
+        why = claim.needs.why_not(unfit[0]) if isinstance(claim.needs, Needs) else "not under the paper's conditions"
+        return Finding(claim=claim, estimate=estimate, verdict=NOT_COMPARABLE, why=why)
+    accepted = claim.accept.accepts(estimate.value, claim.paper)
+    return Finding(claim=claim, estimate=estimate, verdict=REPRODUCED if accepted else NOT_REPRODUCED)

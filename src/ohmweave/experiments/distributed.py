@@ -1,0 +1,84 @@
+"""Runs tasks on many processes or machines with Dask. Needs the extra: `pip install ohmweave[distributed]`."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ohmweave.experiments.errors import ExperimentError
+from ohmweave.experiments.experiment import Experiment
+from ohmweave.experiments.provenance import commit, versions
+from ohmweave.experiments.rows import ROWS, open_rows
+from ohmweave.experiments.running import Progress, Summary, describe, now, unique_tasks
+from ohmweave.experiments.tasks import Context, Options, Task, row_of
+from ohmweave.experiments.values import JSON
+
+
+def run_distributed(
+    experiment: Experiment,
+    options: Options,
+    progress: Progress,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+) -> Summary:
+    """As `run_experiment`, with the tasks spread over Dask workers. Only this process writes rows.
+
+    The rows are the same as those of `run_experiment`; their order in the file is the order in which they finished.
+
+    Args:
+        experiment: whose tasks to run. Its functions must be importable by the workers.
+        options: the user's options; `out` and `data_dir` must mean the same folders on all machines.
+        progress: called as each task finishes.
+        scheduler: address of a running scheduler ("tcp://host:8786"); None starts a cluster on this machine.
+        workers: processes of that cluster; None: one for each core.
+
+    Raises:
+        ExperimentError: Dask is not installed, the scheduler does not answer, or as `run_experiment`.
+    """
+    start = time.monotonic()
+    tasks = unique_tasks(experiment, options)
+    with open_rows(options.out, experiment.name) as rows:
+        todo = {task.id: task for task in tasks if task.id not in rows.done}
+        n_before = len(tasks) - len(todo)
+        if todo:
+            with _client(scheduler, workers) as client:
+                futures = [
+                    client.submit(_work, experiment.run, task, options, key=f"{task.id}-{start}", pure=False)
+                    for task in todo.values()
+                ]
+                progress(n_before / len(tasks), f"{len(todo)} tasks on {scheduler or 'this machine'}")
+                for n_done, future in enumerate(_as_completed(futures), start=n_before + 1):
+                    task_id, result, seconds, started = future.result()
+                    task = todo[task_id]
+                    rows.append(row_of(task, result, versions(), commit()), seconds=seconds, started=started)
+                    progress(n_done / len(tasks), describe(task))
+        progress(1.0, "done")
+        path = rows.folder / ROWS
+    return Summary(n_tasks=len(tasks), n_before=n_before, path=path, seconds=time.monotonic() - start)
+
+
+def _work(run: Any, task: Task, options: Options) -> tuple[str, Mapping[str, JSON], float, str]:
+    started, start = now(), time.monotonic()
+    result = run(task, Context(options=options))
+    return task.id, result, time.monotonic() - start, started
+
+
+def _client(scheduler: str | None, workers: int | None) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ExperimentError(
+            "--workers and --scheduler need Dask, which is not installed; `pip install ohmweave[distributed]`"
+        ) from None
+    if scheduler is None:
+        return Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    try:
+        return Client(scheduler)
+    except (OSError, ValueError) as error:
+        raise ExperimentError(f"no Dask scheduler answers at {scheduler}: {error}") from None
+
+
+def _as_completed(futures: list[Any]) -> Any:
+    from distributed import as_completed
+
+    return as_completed(futures)

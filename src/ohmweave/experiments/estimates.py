@@ -1,0 +1,209 @@
+"""From rows to one number with its interval.
+
+An estimate is a function of rows; the makers here cover the usual ones. Keys are dotted paths into a row's result
+("stages.hybrid.n_correct"); what stands there is one number, or a list with one number a chip. Rows without the key
+are left out, so an estimate over a partial run uses what there is and is None where there is nothing. `where` keeps
+the rows whose params have the given values. Intervals cover 95 %.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ohmweave.experiments.errors import ExperimentError
+from ohmweave.experiments.tasks import Row
+from ohmweave.experiments.values import JSON
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A number, the ends of its interval (None where it has none) and how many observations stand behind it."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int = 1
+
+
+Estimator: TypeAlias = Callable[[Sequence[Row]], Estimate | None]
+Where: TypeAlias = Mapping[str, JSON] | None
+
+
+def mean_interval(values: Sequence[float]) -> Estimate | None:
+    """Mean with Student's t interval; None without values, no interval for a single one."""
+    n = len(values)
+    if n == 0:
+        return None
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Estimate(value=mean)
+    from scipy.special import stdtrit
+
+    t = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
+    half = t * statistics.stdev(values, mean) / math.sqrt(n)
+    return Estimate(value=mean, low=mean - half, high=mean + half, n=n)
+
+
+def gap_interval(values: Sequence[float], others: Sequence[float]) -> Estimate | None:
+    """Mean of `values` less mean of independent `others`, with Welch's interval; n is the smaller group's."""
+    if not values or not others:
+        return None
+    groups = (values, others)
+    gap = math.fsum(values) / len(values) - math.fsum(others) / len(others)
+    n = min(map(len, groups))
+    errors = [statistics.variance(group) / len(group) if len(group) > 1 else 0.0 for group in groups]
+    if n == 1 or sum(errors) == 0:
+        return Estimate(value=gap, n=n)
+    from scipy.special import stdtrit
+
+    freedom = sum(errors) ** 2 / sum(error**2 / (len(g) - 1) for error, g in zip(errors, groups, strict=True))
+    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(sum(errors))
+    return Estimate(value=gap, low=gap - half, high=gap + half, n=n)
+
+
+def wilson_interval(n_correct: float, n_total: float) -> Estimate | None:
+    """Rate with Wilson's score interval; None where `n_total` is 0.
+
+    Raises:
+        ExperimentError: not 0 <= `n_correct` <= `n_total`.
+    """
+    if not 0 <= n_correct <= n_total:
+        raise ExperimentError(f"`n_correct` must be from 0 to {n_total!r}, but is {n_correct!r}")
+    if n_total == 0:
+        return None
+    z = statistics.NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    rate = n_correct / n_total
+    centre = (rate + z**2 / (2 * n_total)) / (1 + z**2 / n_total)
+    half = z / (1 + z**2 / n_total) * math.sqrt(rate * (1 - rate) / n_total + (z / (2 * n_total)) ** 2)
+    # Rounding must not push the ends past what is possible, nor leave the rate outside at 0 and 1.
+    return Estimate(
+        value=rate, low=min(rate, max(0.0, centre - half)), high=max(rate, min(1.0, centre + half)), n=int(n_total)
+    )
+
+
+def numbers(rows: Iterable[Row], key: str, where: Where = None) -> list[float]:
+    """All numbers under `key`, rows one after the other, lists flattened."""
+    return [number for row in select(rows, where) for number in _numbers_in(row, key)]
+
+
+def rates(rows: Iterable[Row], correct: str, total: str, where: Where = None) -> list[float]:
+    """One rate for each number under `correct`; `total` holds one number for all of a row's, or one for each."""
+    return [part / whole for part, whole in _counts(rows, correct, total, where) if whole]
+
+
+def select(rows: Iterable[Row], where: Where = None) -> list[Row]:
+    """The rows whose params have all the values of `where`."""
+    return [row for row in rows if all(row.params.get(name) == value for name, value in (where or {}).items())]
+
+
+def mean_of(key: str, *, where: Where = None) -> Estimator:
+    """Mean of all numbers under `key` with Student's t interval."""
+    return lambda rows: mean_interval(numbers(rows, key, where))
+
+
+def rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
+    """Pooled rate with Wilson's interval: for independent trials (one chip's images, cells written).
+
+    Several chips that saw the same images are not independent trials: `mean_rate_of` is for them.
+    """
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        counts = _counts(rows, correct, total, where)
+        return wilson_interval(math.fsum(part for part, _ in counts), math.fsum(whole for _, whole in counts))
+
+    return estimate
+
+
+def mean_rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
+    """Mean over chips of each chip's rate, with Student's t interval over the chips."""
+    return lambda rows: mean_interval(rates(rows, correct, total, where))
+
+
+def value_of(key: str, *, where: Where = None) -> Estimator:
+    """The number under `key`, for what has no chance in it; where rows differ, their mean. No interval."""
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        values = numbers(rows, key, where)
+        return Estimate(value=math.fsum(values) / len(values), n=len(values)) if values else None
+
+    return estimate
+
+
+def lowest_of(key: str, *, where: Where = None) -> Estimator:
+    """The smallest number under `key`. No interval."""
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        values = numbers(rows, key, where)
+        return Estimate(value=min(values), n=len(values)) if values else None
+
+    return estimate
+
+
+def lowest_rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
+    """The worst chip's rate. No interval."""
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        values = rates(rows, correct, total, where)
+        return Estimate(value=min(values), n=len(values)) if values else None
+
+    return estimate
+
+
+def mean_rate_difference_of(correct: str, minus: str, total: str, *, where: Where = None) -> Estimator:
+    """Mean over chips of (`correct` - `minus`) / `total`, each chip against itself, with Student's t interval."""
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        differences: list[float] = []
+        for row in select(rows, where):
+            after, before = rates([row], correct, total), rates([row], minus, total)
+            if after and before:
+                differences += [a - b for a, b in zip(after, before, strict=True)]
+        return mean_interval(differences)
+
+    return estimate
+
+
+def mean_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where) -> Estimator:
+    """Mean rate of the chips of one setting less that of the independent chips of another."""
+    return lambda rows: gap_interval(rates(rows, correct, total, where), rates(rows, correct, total, minus))
+
+
+def _numbers_in(row: Row, key: str) -> list[float]:
+    found: JSON = row.result
+    for part in key.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return []
+        found = found[part]
+    return list(_flat(found, row, key))
+
+
+def _flat(found: JSON, row: Row, key: str) -> Iterable[float]:
+    if isinstance(found, list | tuple):
+        for part in found:
+            yield from _flat(part, row, key)
+    elif isinstance(found, int | float):
+        yield float(found)
+    elif found is not None:
+        kind = type(found).__name__
+        raise ExperimentError(
+            f"`{key}` must lead to numbers, but leads to a {kind} in row {row.id} of {row.experiment}"
+        )
+
+
+def _counts(rows: Iterable[Row], correct: str, total: str, where: Where) -> list[tuple[float, float]]:
+    counts: list[tuple[float, float]] = []
+    for row in select(rows, where):
+        parts, wholes = _numbers_in(row, correct), _numbers_in(row, total)
+        if len(wholes) == 1:
+            wholes *= len(parts)
+        if parts and len(parts) != len(wholes):
+            raise ExperimentError(
+                f"`{total}` must hold one number or as many as `{correct}` ({len(parts)}), but holds {len(wholes)} "
+                f"in row {row.id} of {row.experiment}"
+            )
+        counts += zip(parts, wholes, strict=False) if parts else []
+    return counts

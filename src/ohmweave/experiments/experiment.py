@@ -1,0 +1,87 @@
+"""An experiment: its claims, the tasks that test them, and how their rows are drawn."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ohmweave.experiments.claims import Claim
+from ohmweave.experiments.errors import ExperimentError
+from ohmweave.experiments.tasks import Context, Options, Row, Task
+from ohmweave.experiments.values import JSON
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumption:
+    """What the paper doesn't print and we had to choose. `source` is "ours" or a reference."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureSpec:
+    """A figure from rows of one setting. `draw` imports matplotlib itself; None: the rows hold nothing to draw."""
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Sequence[Row]], "Figure | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSpec:
+    """A table from rows of one setting: `rows` gives one dict a line, its keys the column heads."""
+
+    name: str
+    title: str
+    caption: str
+    rows: Callable[[Sequence[Row]], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """All there is to know about one experiment.
+
+    Attributes:
+        name: "paper/what", lower case.
+        title: one line.
+        paper: citation.
+        summary: what it shows and how, in a few sentences.
+        claims: what the paper says.
+        assumptions: what it leaves open.
+        tasks: the user's options to tasks; equal options give equal tasks.
+        run: does one task and gives its result. All randomness comes from the task's seed.
+        figures: drawn in the report.
+        tables: printed in the report.
+
+    Raises:
+        ExperimentError: the name is not of the form above, or two claims, figures or tables share a name.
+    """
+
+    name: str
+    title: str
+    paper: str
+    summary: str
+    claims: tuple[Claim, ...]
+    assumptions: tuple[Assumption, ...]
+    tasks: Callable[[Options], Sequence[Task]]
+    run: Callable[[Task, Context], Mapping[str, JSON]]
+    figures: tuple[FigureSpec, ...] = ()
+    tables: tuple[TableSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9._-]*[a-z0-9](/[a-z0-9._-]*[a-z0-9])*", self.name):
+            raise ExperimentError(f"`name` must be lower-case words joined by - and /, but is {self.name!r}")
+        _check_unique(f"claims of {self.name}", [claim.key for claim in self.claims])
+        _check_unique(f"figures of {self.name}", [figure.name for figure in self.figures])
+        _check_unique(f"tables of {self.name}", [table.name for table in self.tables])
+
+
+def _check_unique(what: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ExperimentError(f"{what} must have different names, but {name!r} is there {names.count(name)} times")

@@ -1,0 +1,69 @@
+"""Lines that are whole or ignored, and one writer at a time; whole files come from `ohmweave.base`."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ohmweave.base.files import atomic_write
+from ohmweave.experiments.errors import ExperimentError
+
+__all__ = ["append_line", "atomic_write", "drop_torn_line", "exclusive", "whole_lines"]
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append `line` and a line end; returns when the disk has them."""
+    with path.open("ab") as file:
+        file.write(line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file that end with a line end: what follows the last one was torn. No file, no lines."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    return [line.decode() for line in content.split(b"\n")[:-1]]
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut off what follows the last line end, so that the next line appended starts on its own."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` during the block. The system lets go of it when the process ends, however it ends.
+
+    Raises:
+        ExperimentError: another process holds it.
+    """
+    with path.open("ab") as file:
+        try:
+            _lock(file.fileno())
+        except OSError:
+            raise ExperimentError(
+                f"another run is writing to {path.parent}; wait for it, or choose another folder with --out"
+            ) from None
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,75 @@
+"""Runs the tasks of an experiment that have no row yet, one after the other."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from ohmweave.experiments.experiment import Experiment
+from ohmweave.experiments.provenance import commit, versions
+from ohmweave.experiments.rows import ROWS, open_rows
+from ohmweave.experiments.tasks import Context, Options, Task, row_of
+
+Progress: TypeAlias = Callable[[float, str], None]
+"""`progress(fraction, text)`: how much of all tasks is done, from 0 to 1, and what is going on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run did: tasks in all, how many had a row before, where the rows are, seconds spent."""
+
+    n_tasks: int
+    n_before: int
+    path: Path
+    seconds: float
+
+
+def run_experiment(experiment: Experiment, options: Options, progress: Progress) -> Summary:
+    """Run the tasks of `experiment` under `options` whose rows are not in `options.out`.
+
+    Each row is on the disk before the next task starts, so stopping a run at any moment (Ctrl-C included) loses at
+    most the task under way, and the same call goes on where it stopped.
+
+    Raises:
+        ExperimentError: another run is writing to the same rows, or a result has no JSON form (a NaN, say).
+    """
+    start = time.monotonic()
+    tasks = unique_tasks(experiment, options)
+    with open_rows(options.out, experiment.name) as rows:
+        todo = [task for task in tasks if task.id not in rows.done]
+        n_before = len(tasks) - len(todo)
+        for n_done, task in enumerate(todo, start=n_before):
+            report = _part_of(progress, n_done, len(tasks))
+            report(0.0, describe(task))
+            started, task_start = now(), time.monotonic()
+            result = experiment.run(task, Context(options=options, progress=report))
+            rows.append(
+                row_of(task, result, versions(), commit()), seconds=time.monotonic() - task_start, started=started
+            )
+        progress(1.0, "done")
+        path = rows.folder / ROWS
+    return Summary(n_tasks=len(tasks), n_before=n_before, path=path, seconds=time.monotonic() - start)
+
+
+def unique_tasks(experiment: Experiment, options: Options) -> list[Task]:
+    """The tasks of `experiment` in its order, each id once."""
+    return list({task.id: task for task in experiment.tasks(options)}.values())
+
+
+def describe(task: Task) -> str:
+    """One short line that tells a task from its neighbours."""
+    simple: Sequence[str] = [
+        f"{name}={value}" for name, value in task.params.items() if isinstance(value, str | int | float)
+    ]
+    return ", ".join([*simple, f"seed={task.seed}"])
+
+
+def now() -> str:
+    """The time as the log writes it: ISO 8601, UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _part_of(progress: Progress, n_done: int, n_tasks: int) -> Progress:
+    return lambda fraction, text: progress((n_done + min(max(fraction, 0.0), 1.0)) / n_tasks, text)

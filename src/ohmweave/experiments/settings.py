@@ -1,0 +1,66 @@
+"""Settings: what must not differ between rows that are put into one number.
+
+An experiment that batches all chips into one task names their count in `params["seeds"]`; one task a chip needs no
+such name, and its rows may be added to later. Rows on digits and rows on MNIST never meet in one claim.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ohmweave.experiments.claims import DATA_TITLES
+from ohmweave.experiments.tasks import Row
+from ohmweave.experiments.values import JSON, canonical
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """The values of `params["data"]`, `["scale"]` and `["seeds"]`; None where a row doesn't say."""
+
+    data: str | None = None
+    scale: str | None = None
+    seeds: int | None = None
+
+    @property
+    def title(self) -> str:
+        """As in "MNIST, full scale, 10 seeds"."""
+        parts = []
+        if self.data is not None:
+            parts.append(DATA_TITLES.get(self.data, self.data))
+        if self.scale is not None:
+            parts.append(f"{self.scale} scale")
+        if self.seeds is not None:
+            parts.append(f"{self.seeds} seed{'' if self.seeds == 1 else 's'}")
+        return ", ".join(parts) or "one setting"
+
+    @property
+    def slug(self) -> str:
+        """The same as part of a file name: "mnist-full-10"."""
+        return "-".join(str(part) for part in (self.data, self.scale, self.seeds) if part is not None) or "all"
+
+
+def setting_of(row: Row) -> Setting:
+    """The setting that `row` was computed in."""
+    return Setting(data=row.params.get("data"), scale=row.params.get("scale"), seeds=row.params.get("seeds"))
+
+
+def by_setting(rows: Sequence[Row]) -> dict[Setting, list[Row]]:
+    """Rows by setting, sorted by its title."""
+    groups: dict[Setting, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(setting_of(row), []).append(row)
+    return dict(sorted(groups.items(), key=lambda item: (str(item[0].data), str(item[0].scale), item[0].seeds or 0)))
+
+
+def by_params(rows: Sequence[Row]) -> list[tuple[dict[str, JSON], list[Row]]]:
+    """Groups of rows that differ in nothing but their seeds, in order of appearance.
+
+    Returns:
+        Each group behind the params that tell it from the other groups; none where there is one group.
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(canonical(row.params), []).append(row)
+    every = [group[0].params for group in groups.values()]
+    names = dict.fromkeys(name for params in every for name in params)
+    telling = [name for name in names if len({canonical(params.get(name)) for params in every}) > 1]
+    return [({name: group[0].params.get(name) for name in telling}, group) for group in groups.values()]

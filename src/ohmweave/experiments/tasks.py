@@ -1,0 +1,127 @@
+"""What is run: a user's options, the tasks that an experiment makes of them, and the row that a task leaves."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from ohmweave.base.checks import check_integer
+from ohmweave.experiments.errors import ExperimentError
+from ohmweave.experiments.values import JSON, canonical, plain
+
+SCALES = ("smoke", "full")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a user may choose about a run; never physics.
+
+    Attributes:
+        data: name of the data set.
+        data_dir: folder that holds its files; None looks in the usual places.
+        scale: "smoke" (seconds to minutes, checks that all works) or "full" (the paper's size).
+        seeds: number of independent repetitions (chips, mostly), >= 1.
+        out: results folder.
+        device: where tensors live, as torch names it ("cpu", "cuda", "cuda:1").
+        seed: first seed, >= 0; every random stream derives from it.
+
+    Raises:
+        ExperimentError: `scale` is neither "smoke" nor "full".
+        OutOfRangeError: `seeds` or `seed` is too small or not an integer.
+    """
+
+    data: str = "digits"
+    data_dir: Path | None = None
+    scale: str = "smoke"
+    seeds: int = 1
+    out: Path = Path("results")
+    device: str = "cpu"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ExperimentError(f"`scale` must be one of {', '.join(SCALES)}, but is {self.scale!r}")
+        check_integer("seeds", self.seeds, at_least=1)
+        check_integer("seed", self.seed, at_least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The unit of work and of resuming.
+
+    `params` holds everything but the seed that changes the result. Three of its names are understood outside the
+    experiment: `data`, `scale` and `seeds` (see `ohmweave.experiments.settings`).
+    """
+
+    experiment: str
+    params: Mapping[str, JSON]
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """16 hex digits, the same for equal name, params and seed on any machine."""
+        content = {"experiment": self.experiment, "params": self.params, "seed": self.seed}
+        return hashlib.sha256(canonical(content, "task").encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What one task left: counts and SI numbers, and what computed them. No times: equal work, equal bytes."""
+
+    id: str
+    experiment: str
+    params: Mapping[str, JSON]
+    seed: int
+    result: Mapping[str, JSON]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str | None = None
+
+    def to_line(self) -> str:
+        """The row as one line of canonical JSON, without the line end."""
+        return canonical({name: getattr(self, name) for name in self.__slots__}, "row")
+
+
+def row_of(task: Task, result: Mapping[str, JSON], versions: Mapping[str, str], commit: str | None) -> Row:
+    """The row of a finished task. Raises `ExperimentError` where `result` has no JSON form (a NaN, say)."""
+    return Row(
+        id=task.id,
+        experiment=task.experiment,
+        params=plain(task.params, "params"),
+        seed=task.seed,
+        result=plain(result, "result"),
+        versions=versions,
+        commit=commit,
+    )
+
+
+def _ignore_progress(fraction: float, text: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a running task may use of its surroundings.
+
+    Attributes:
+        options: the user's options. What changes the result belongs in `Task.params` instead.
+        progress: `progress(fraction, text)`: how far this task is, from 0 to 1, and what it is doing.
+    """
+
+    options: Options
+    progress: Callable[[float, str], None] = _ignore_progress
+
+    def artifact(self, name: str) -> Path:
+        """Path for a file beside the rows: `<out>/artifacts/<name>`; its folder exists afterwards.
+
+        All experiments of a results folder share it, so that one trained network can serve several: put into `name`
+        whatever tells two contents apart, and write with `atomic_write`.
+
+        Raises:
+            ExperimentError: `name` is empty, absolute or leads out of the folder.
+        """
+        inside = PurePosixPath(name)
+        if not inside.parts or inside.is_absolute() or ".." in inside.parts:
+            raise ExperimentError(f"`name` must be a relative path inside the artifacts folder, but is {name!r}")
+        path = self.options.out / "artifacts" / inside
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path

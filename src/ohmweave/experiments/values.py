@@ -1,0 +1,46 @@
+"""JSON values with one canonical spelling, so that equal content has equal bytes and an equal hash."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from ohmweave.experiments.errors import ExperimentError
+
+JSON: TypeAlias = Any
+"""None, bool, int, float, str, or lists and string-keyed mappings of them. `plain` checks it when it matters."""
+
+
+def plain(value: JSON, name: str = "value") -> JSON:
+    """`value` as plain dicts, lists and scalars; tuples, arrays and tensors become lists.
+
+    Args:
+        value: what to convert.
+        name: how error messages call it; the place inside is added, as in `result.stages[2]`.
+
+    Raises:
+        ExperimentError: a number is NaN or infinite, a key is not text, or a type has no JSON form.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ExperimentError(f"`{name}` must be a finite number, but is {float(value)!r}; write None if unknown")
+        return float(value)
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise ExperimentError(f"keys of `{name}` must be text, but one is {key!r}")
+        return {key: plain(part, f"{name}.{key}") for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part, f"{name}[{index}]") for index, part in enumerate(value)]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist(), name)
+    raise ExperimentError(f"`{name}` must have a JSON form, but is a {type(value).__name__}")
+
+
+def canonical(value: JSON, name: str = "value") -> str:
+    """One line of JSON: keys sorted, no spaces, ASCII, floats in their shortest exact form. Raises as `plain`."""
+    return json.dumps(plain(value, name), sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,178 @@
+"""Pulse trains from a CSV file: one reading a line.
+
+    cell, pulse, polarity, g (uS)
+    A1,   0,     0,        2.13
+    A1,   1,     SET,      2.71
+    A1,   2,     SET,      3.05
+
+`i (uA)` may stand for `g`; `v (V)` and `width (ns)` say what the pulses were. Other columns are not read.
+"""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ohmweave.base import DataError, check_positive
+from ohmweave.base.units import parse_quantity
+from ohmweave.fitting.trains import PulseTrains
+
+_HEADER = re.compile(r"(?P<name>[^(\[]+?)\s*(?:[(\[](?P<unit>[^)\]]*)[)\]])?")
+_UNITS = {"g": "S", "i": "A", "v": "V", "width": "s"}
+_POLARITIES = {"set": 1, "1": 1, "+1": 1, "reset": -1, "-1": -1, "0": 0, "": 0}
+
+
+class _Column(NamedTuple):
+    """Where a column stands, and what its numbers are to be multiplied by."""
+
+    at: int
+    factor: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One line of the file: where it is, and its fields by column."""
+
+    where: str
+    fields: list[str]
+    columns: Mapping[str, _Column]
+
+    def text(self, name: str) -> str:
+        return self.fields[self.columns[name].at].strip()
+
+    def refused(self, name: str, wanted: str) -> DataError:
+        return DataError(f"{self.where}: `{name}` must be {wanted}, but is {self.text(name)!r}")
+
+    def number(self, name: str) -> float:
+        """In SI units: the float nearest to the decimal value, whatever unit the file is in."""
+        try:
+            value = float(Decimal(self.text(name)) * self.columns[name].factor)
+        except InvalidOperation:
+            raise self.refused(name, "a number") from None
+        if not np.isfinite(value):
+            raise self.refused(name, "a finite number")
+        return value
+
+    def integer(self, name: str) -> int:
+        try:
+            return int(self.text(name))
+        except ValueError:
+            raise self.refused(name, "an integer") from None
+
+    def polarity(self) -> int:
+        try:
+            return _POLARITIES[self.text("polarity").lower()]
+        except KeyError:
+            raise self.refused("polarity", "SET or 1, RESET or -1, or 0 for a reading without a pulse") from None
+
+
+def read_trains(path: str | Path, *, v_read: float | None = None, unit: str | None = None) -> PulseTrains:
+    """Read pulse trains from a CSV file.
+
+    Args:
+        path: lines of `cell, pulse, polarity, g`, under a header; the delimiter may be a comma, semicolon or tab, and
+            lines that begin with # are not read. `pulse` counts the pulses of a cell; where numbers are missing there
+            is a gap. A cell's first line is where it starts. Lines of different cells may stand in any order.
+        v_read: V, which turns a column `i` into conductances.
+        unit: of `g` or `i`, where the header gives none.
+
+    Raises:
+        DataError: the file is not there, a column is missing, or a field is not what it must be: the message names
+            line and column.
+        OutOfRangeError: a unit is missing or of another dimension.
+    """
+    if v_read is not None:
+        check_positive("v_read", v_read, "V")
+    lines = list(_lines(Path(path), unit))
+    if not lines:
+        raise DataError(f"{path} must hold readings, but has no line below its header")
+    g_is_there = "g" in lines[0].columns
+    if not g_is_there and v_read is None:
+        raise DataError(f"{path} has currents, `i`: `v_read` must say at which voltage they were read")
+
+    by_cell: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
+    for line in lines:
+        readings = by_cell[line.text("cell")]
+        pulse = line.integer("pulse")
+        if readings and pulse <= readings[-1][0]:
+            raise line.refused("pulse", f"above {readings[-1][0]}, the cell's pulse before")
+        g = line.number("g") if g_is_there else line.number("i") / (v_read or 1.0)
+        readings.append((pulse, line.polarity(), g))
+
+    names = tuple(sorted(by_cell))
+    pulse_, polarity, conductance = zip(*(reading for name in names for reading in by_cell[name]), strict=True)
+    return PulseTrains(
+        names=names,
+        cell=np.repeat(np.arange(len(names)), [len(by_cell[name]) for name in names]),
+        pulse=np.array(pulse_),
+        polarity=np.array(polarity),
+        g=np.array(conductance),
+        conditions=_conditions(lines),
+    )
+
+
+def _lines(path: Path, unit: str | None) -> Iterator[_Line]:
+    """The lines below the header."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"`path` must be a CSV file, but {path} cannot be read: {error}") from None
+    # Blanked, not dropped: the reader goes on counting lines as the user's editor does.
+    content = ["" if line.lstrip().startswith("#") else line for line in text.splitlines()]
+    delimiter = max(",;\t", key=next((line for line in content if line.strip()), "").count)
+    reader = csv.reader(content, delimiter=delimiter, skipinitialspace=True)
+    columns: dict[str, _Column] | None = None
+    for fields in reader:
+        where = f"{path.name}, line {reader.line_num}"
+        if not any(one.strip() for one in fields):
+            continue
+        if columns is None:
+            columns, n = _columns(fields, where, unit), len(fields)
+        elif len(fields) != n:
+            raise DataError(f"{where} must have {n} fields as the header, but has {len(fields)}")
+        else:
+            yield _Line(where=where, fields=fields, columns=columns)
+
+
+def _columns(header: list[str], where: str, unit: str | None) -> dict[str, _Column]:
+    """Columns by name, with their factor to SI units."""
+    columns: dict[str, _Column] = {}
+    for at, title in enumerate(header):
+        match = _HEADER.fullmatch(title.strip())
+        name = match["name"].strip().lower() if match else ""
+        if name in columns:
+            raise DataError(f"{where}: the header must name `{name}` once, but names it twice")
+        if name not in _UNITS:
+            columns[name] = _Column(at)
+            continue
+        given = (match["unit"] if match else None) or (unit if name in ("g", "i") else None) or ""
+        # Without a unit this is a bare number, which the door refuses; it says which unit is wanted.
+        columns[name] = _Column(at, Decimal(repr(parse_quantity(f"1 {given}", _UNITS[name], f"{name} of {where}"))))
+    missing = [name for name in ("cell", "pulse", "polarity") if name not in columns]
+    if not {"g", "i"} & columns.keys():
+        missing.append("g")
+    if missing:
+        raise DataError(f"{where}: the header must name {', '.join(missing)} too, but names {', '.join(columns)}")
+    return columns
+
+
+def _conditions(lines: list[_Line]) -> dict[str, float]:
+    """Amplitude, V, and width, s, of SET and of RESET, which must each be one: a law is of identical pulses."""
+    found: dict[str, float] = {}
+    for name in {"v", "width"} & lines[0].columns.keys():
+        for line in lines:
+            polarity = line.polarity()
+            if not polarity:
+                continue
+            kind = f"{name}_{'set' if polarity > 0 else 'reset'}"
+            value = abs(line.number(name))
+            if found.setdefault(kind, value) != value:
+                unit = _UNITS[name]
+                raise line.refused(name, f"{found[kind]:g} {unit} as before: a law holds for identical pulses")
+    return dict(sorted(found.items()))

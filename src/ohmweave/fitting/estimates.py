@@ -1,0 +1,137 @@
+"""One law from the maximum of its likelihood: parameters in S with intervals, what cells differ by, the device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ohmweave.cells import Device, WithD2D, WithStuckCells
+from ohmweave.fitting.between_cells import Interval, Population, population, share
+from ohmweave.fitting.families import Family
+from ohmweave.fitting.likelihood import Maximum, Sample, log_likelihood, maximise, residuals
+from ohmweave.fitting.trains import Floats, Mask
+from ohmweave.fitting.usable import Usable
+
+N_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedLaw:
+    """One law, fitted.
+
+    Attributes:
+        name: of the law.
+        device: the law as fitted; where cells differ, in `WithD2D`; where some are stuck, in `WithStuckCells`.
+        parameters: S, by name: coefficients, then spreads. One that the data push against its limit of 0 has no
+            interval.
+        d2d: standard deviation of the cells' step size, a fraction of the mean; a single cell gives no interval.
+        factor: `(cells,)`, how large each working cell's steps are, as a fraction of the mean.
+        factor_error: `(cells,)`, their standard errors.
+        z: `(steps,)`, residuals in units of the cell's spread; not a number where a step ended at a bound.
+        held_out: `(steps,)`, log likelihood of each step under the law fitted to the other folds. Its zero means
+            nothing, differences between laws do.
+        n_parameters: d2d and the window not counted.
+    """
+
+    name: str
+    device: Device[Any]
+    parameters: Mapping[str, Interval]
+    d2d: Interval
+    factor: Floats
+    factor_error: Floats
+    z: Floats
+    held_out: Floats
+    n_parameters: int
+
+
+def fitted(family: Family, data: Usable) -> FittedLaw:
+    """Fit one family.
+
+    Raises:
+        OutOfRangeError: the steps that fit best are larger than the window.
+        ConvergenceError: the likelihood has no maximum.
+    """
+    sample = data.sample(family)
+    cells = len(data.working)
+    best, free = _maximum(family, sample, cells)
+    size = 1 / best.parameters.rho
+    # Conditional on the law: what it is uncertain by is common to all cells and tells none from another.
+    error = size**2 / np.sqrt(best.information.cells)
+    across = population(size, error)
+    parameters = {
+        name: interval.scaled(data.g_max - data.g_min)
+        for name, interval in _parameters(family, best, free, size, across).items()
+    }
+    d2d = across.spread.scaled(1 / across.mean)
+    return FittedLaw(
+        name=family.name,
+        device=_device(family, parameters, d2d.value, data),
+        parameters=parameters,
+        d2d=d2d,
+        factor=size / across.mean,
+        factor_error=error / across.mean,
+        z=residuals(sample, best.parameters),
+        held_out=_held_out(family, data),
+        n_parameters=family.n_parameters,
+    )
+
+
+def _maximum(family: Family, sample: Sample, cells: int) -> tuple[Maximum, Mask]:
+    """The maximum with coefficients of the signs that the law needs; those of the wrong sign are 0, and not free."""
+    free = np.ones(len(family.coefficients), dtype=bool)
+    while True:
+        best = maximise(sample, cells=cells, classes=len(family.spreads), free=free)
+        wrong = best.parameters.beta * np.array(family.signs) < 0
+        if not wrong.any():
+            return best, free
+        free &= ~wrong
+
+
+def _parameters(family: Family, best: Maximum, free: Mask, size: Floats, across: Population) -> dict[str, Interval]:
+    """Coefficients and spreads of the mean cell, in units of the window, by the delta method.
+
+    Each is a number of the maximum times the mean size of the cells, which are a sample of all cells.
+    """
+    _, w, beta = best.parameters
+    relative = np.append(beta, 1 / w)
+    value = relative * across.mean
+
+    by_rho = -np.outer(relative, across.weights * size**2)
+    by_beta = across.mean * np.eye(len(value), len(beta))[:, free]
+    by_w = -across.mean * np.diag(np.append(0 * beta, 1 / w**2))[:, len(beta) + 1 :]
+    jacobian = np.hstack([by_rho, by_w, by_beta])
+    within = np.einsum("ij,ji->i", jacobian, best.information.solve(jacobian.T))
+    between = relative**2 * across.spread.value**2 * np.sum(across.weights**2)
+
+    names = (*family.coefficients, *family.spreads)
+    known = np.append(free, np.ones(len(w), dtype=bool))
+    return {
+        name: across.interval(*numbers) if is_known else Interval(0.0)
+        for name, is_known, *numbers in zip(names, known, value.tolist(), (within + between).tolist(), strict=True)
+    }
+
+
+def _device(family: Family, parameters: Mapping[str, Interval], d2d: float, data: Usable) -> Device[Any]:
+    values = [parameters[name].value for name in family.coefficients]
+    spreads = [parameters[name].value for name in family.spreads]
+    law = family.build(data.g_min, data.g_max, data.g_start, values, spreads)
+    if d2d:
+        law = WithD2D(law=law, d2d=d2d)
+    if len(data.stuck):
+        n_cells = len(data.stuck) + len(data.working)
+        g_stuck = (float(data.g_stuck.min()), float(data.g_stuck.max()))
+        law = WithStuckCells(law=law, fraction=share(len(data.stuck), n_cells).value, g_stuck=g_stuck)
+    return law
+
+
+def _held_out(family: Family, data: Usable) -> Floats:
+    """`(steps,)`, log likelihood of each step under the law fitted to the other folds."""
+    score = np.empty(len(data.cell))
+    for fold in range(N_FOLDS):
+        out = data.steps.fold == fold
+        if not out.any():
+            continue
+        best, _ = _maximum(family, data.sample(family, ~out), len(data.working))
+        score[out] = log_likelihood(data.sample(family, out), best.parameters)
+    return score

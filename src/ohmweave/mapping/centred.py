@@ -1,0 +1,84 @@
+"""Centred pairs: both cells of a weight stand in the middle of the window and move against each other.
+
+    g_pos = g_mid + w / 2 * g_per_w,    g_neg = g_mid - w / 2 * g_per_w,
+
+so that either polarity of a pulse on either cell moves the weight, as rules with blind pulses need. (In a
+`DifferentialPair` one cell idles at the lowest level, where a RESET does nothing.)
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ohmweave.arrays import Array, Placement
+from ohmweave.base import check_positive
+from ohmweave.mapping.differential import DifferentialPair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CentredPair:
+    """How weights become pairs about the middle of the window, and back.
+
+    Args:
+        w_max: the weight whose cells stand at opposite ends of the window; larger weights are cut.
+        g_low: S, lower end; None is the device's `g_min`.
+        g_high: S, upper end; None is the device's `g_max`.
+        lines: "columns" or "rows", as in `DifferentialPair`.
+
+    Source: the public code of Zhang et al., Science 381, 1205 (2023), except that its g_pos starts at g_mid and g_neg
+        alone carries the weight.
+    """
+
+    w_max: float = 1.0
+    g_low: float | None = None
+    g_high: float | None = None
+    lines: Literal["columns", "rows"] = "columns"
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_positive("w_max", self.w_max)
+        self._pair()
+
+    def _pair(self) -> DifferentialPair:
+        """The pair on the same lines, which knows gains and window."""
+        return DifferentialPair(g_low=self.g_low, g_high=self.g_high, lines=self.lines)
+
+    @property
+    def g_unit(self) -> float | None:
+        """None: the scale is known once the array is."""
+        return None
+
+    @property
+    def row_gain(self) -> tuple[float, ...]:
+        """Factors of the row lines of one input."""
+        return self._pair().row_gain
+
+    @property
+    def col_gain(self) -> tuple[float, ...]:
+        """Factors of the column lines of one output."""
+        return self._pair().col_gain
+
+    def window(self, array: Array) -> tuple[float, float]:
+        """(lowest, highest) target, S."""
+        return self._pair().window(array)
+
+    def g_per_w(self, weight: torch.Tensor, array: Array) -> float:
+        """S per unit weight; `w_max` fixes it, whatever the weights are."""
+        low, high = self.window(array)
+        return (high - low) / self.w_max
+
+    def quantise(self, weight: torch.Tensor, array: Array) -> torch.Tensor:
+        """`weight` cut at `w_max`."""
+        return weight.detach().clamp(-self.w_max, self.w_max)
+
+    def to_conductance(
+        self, weight: torch.Tensor, placement: Placement, *, g_per_w: float, array: Array
+    ) -> torch.Tensor:
+        """Targets `(..., row lines, column lines)` S of `weight` `(..., out, in)`."""
+        low, high = self.window(array)
+        return (low + high) / 2 + self.split(self.quantise(weight, array) * g_per_w, placement)
+
+    def split(self, dg: torch.Tensor, placement: Placement) -> torch.Tensor:
+        """As `DifferentialPair.split`: half of `dg` `(..., out, in)` S to each cell, with the cell's sign."""
+        return self._pair().split(dg, placement)

@@ -1,0 +1,214 @@
+"""A chip: arrays of one kind, and which of their cells are taken."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import torch
+
+from ohmweave.arrays import ADC, DAC, Access, Array, Placement, SimulatedArray, Tile, Wires, cells_of
+from ohmweave.base import ChipFullError, OutOfRangeError, check_integer
+from ohmweave.cells import Device
+from ohmweave.mapping.free_space import FreeSpace
+
+Corner: TypeAlias = tuple[int, int, int]
+"""Where a tile begins: (array, row, column)."""
+
+
+class Chip:
+    """Several arrays of one kind and room on them; simulated, or any `Array`.
+
+    Args:
+        device: law of every cell of a simulated chip.
+        n_arrays, rows, cols: arrays on the chip, and their size.
+        n_chips: None for one chip; n for n chips that differ only by chance, worked on side by side.
+        seed: of everything random about the chips.
+        array: an `Array` to use in place of a simulated one, a driver of a real board, say; then no other argument
+            but `seed` may be given.
+        v_read, dac, adc, wires, access, readout, dtype: as in `SimulatedArray`.
+
+    Raises:
+        OutOfRangeError: a size is not a positive integer, or both or neither of `device` and `array` are given.
+    """
+
+    def __init__(
+        self,
+        device: Device[Any] | None = None,
+        *,
+        n_arrays: int = 1,
+        rows: int = 128,
+        cols: int = 128,
+        n_chips: int | None = None,
+        seed: int = 0,
+        array: Array | None = None,
+        v_read: float = 0.2,
+        dac: DAC | None = None,
+        adc: ADC | None = None,
+        wires: Wires | None = None,
+        access: Access | None = None,
+        readout: Literal["cell", "read"] = "cell",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if (device is None) == (array is None):
+            raise OutOfRangeError("exactly one of `device` and `array` must be given")
+        if n_chips is not None:
+            check_integer("n_chips", n_chips, at_least=1)
+        self.array: Array = array or SimulatedArray(
+            _not_none(device),
+            n_arrays=n_arrays,
+            rows=rows,
+            cols=cols,
+            chips=() if n_chips is None else (n_chips,),
+            seed=seed,
+            v_read=v_read,
+            dac=dac,
+            adc=adc,
+            wires=wires,
+            access=access,
+            readout=readout,
+            dtype=dtype,
+        )
+        self.seed = seed
+        self.placed: dict[str, Placement] = {}
+        self._free = [FreeSpace(self.array.rows, self.array.cols) for _ in range(self.array.n_arrays)]
+
+    @property
+    def chips(self) -> tuple[int, ...]:
+        """Leading dimensions of everything on this chip: () or (n,)."""
+        return self.array.chips
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of one chip."""
+        return self.array.n_arrays * self.array.rows * self.array.cols
+
+    @property
+    def n_taken(self) -> int:
+        """Cells of one chip that carry something."""
+        return sum(placement.cells.numel() for placement in self.placed.values())
+
+    def place(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        *,
+        row_gain: tuple[float, ...] = (1.0,),
+        col_gain: tuple[float, ...] = (1.0,),
+        tile_rows: int | None = None,
+        arrays: Sequence[int] | None = None,
+        corners: Sequence[Corner] | None = None,
+    ) -> Placement:
+        """Find room for a matrix of `shape` (n_in, n_out) logical lines, tile by tile, first fit.
+
+        Args:
+            name: what the matrix is called; one name, one placement.
+            shape: inputs and outputs.
+            row_gain: factors of the lines of one input (see `Placement`).
+            col_gain: factors of the lines of one output.
+            tile_rows: row lines of a tile; the last has what is left. A tall matrix is folded into chunks of 86 rows
+                in Wang et al. 2019, whatever lines meet at the fold; a convolution puts one kernel slice (9 cells
+                for 3 x 3) on a tile in Yao et al. 2020. None is an array's rows, less what would part an input.
+            arrays: which arrays may be used, in this order; None is all.
+            corners: where each tile begins, for a floor plan made by hand, top tiles first; None finds room.
+
+        Raises:
+            ChipFullError: the matrix does not fit; nothing is taken then.
+            OutOfRangeError: the name is taken, a size is not a positive integer, an array does not exist, there is not
+                one corner a tile, or the column lines of one output are more than an array has.
+        """
+        order = list(range(self.array.n_arrays) if arrays is None else arrays)
+        self._check_request(name, shape, col_gain, tile_rows, [*order, *(corner[0] for corner in corners or ())])
+        sizes = self._tile_sizes(shape[0] * len(row_gain), shape[1] * len(col_gain), row_gain, col_gain, tile_rows)
+        if corners is not None and len(corners) != len(sizes):
+            raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
+        trial = [space.copy() for space in self._free]
+        tiles = []
+        for index, (row_line, col_line, rows, cols) in enumerate(sizes):
+            corner = None if corners is None else corners[index]
+            found = _first_fit(trial, order, rows, cols) if corner is None else _take(trial, corner, rows, cols)
+            if found is None:
+                where = f"on none of the arrays {order}" if corner is None else f"not at {corner}"
+                raise ChipFullError(
+                    f"no room for {name!r}: its tile of {rows} x {cols} cells at line ({row_line}, {col_line}) fits "
+                    f"{where}; {self.n_taken} of {self.n_cells} cells are taken by {sorted(self.placed)}"
+                )
+            array, row, col = found
+            tiles.append(
+                Tile(array=array, row=row, col=col, rows=rows, cols=cols, row_line=row_line, col_line=col_line)
+            )
+        self._free = trial
+        cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
+        self.placed[name] = Placement(tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain)
+        return self.placed[name]
+
+    def _check_request(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        col_gain: Sequence[float],
+        tile_rows: int | None,
+        arrays: Sequence[int],
+    ) -> None:
+        if name in self.placed:
+            raise OutOfRangeError(f"`name` must be new on this chip, but {name!r} is placed already")
+        for argument, n in (("shape", shape[0]), ("shape", shape[1]), ("tile_rows", tile_rows)):
+            if n is not None:
+                check_integer(argument, n, at_least=1)
+        if len(col_gain) > self.array.cols:
+            raise OutOfRangeError(f"`col_gain` must have at most {self.array.cols} lines, but has {len(col_gain)}")
+        for index in arrays:
+            if not 0 <= index < self.array.n_arrays:
+                raise OutOfRangeError(f"`arrays` must be from 0 to {self.array.n_arrays - 1}, but has {index!r}")
+
+    def _tile_sizes(
+        self, n_rows: int, n_cols: int, row_gain: Sequence[float], col_gain: Sequence[float], tile_rows: int | None
+    ) -> list[tuple[int, int, int, int]]:
+        """(first row line, first column line, rows, columns) of the tiles that cover all lines."""
+        height = min(tile_rows or self.array.rows, self.array.rows)
+        if tile_rows is None and height > len(row_gain):
+            height -= height % len(row_gain)
+        width = self.array.cols - self.array.cols % len(col_gain)
+        return [
+            (row_line, col_line, min(height, n_rows - row_line), min(width, n_cols - col_line))
+            for row_line in range(0, n_rows, height)
+            for col_line in range(0, n_cols, width)
+        ]
+
+    def remove(self, name: str) -> None:
+        """Give the cells of a placement back. The cells themselves stay as they are."""
+        for tile in self.placed.pop(name).tiles:
+            self._free[tile.array].give_back(tile.row, tile.col, tile.rows, tile.cols)
+
+    def wait(self, duration: float) -> None:
+        """Let `duration` s pass on all arrays."""
+        self.array.wait(duration)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The whole state of a simulated chip; see `SimulatedArray.state_dict`."""
+        return self._simulated("state_dict").state_dict()
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over the state of a chip of the same kind."""
+        self._simulated("load_state_dict").load_state_dict(state)
+
+    def _simulated(self, what: str) -> SimulatedArray:
+        if not isinstance(self.array, SimulatedArray):
+            raise TypeError(f"`{what}` needs a simulated chip: the state of {type(self.array).__name__} is not ours")
+        return self.array
+
+
+def _first_fit(free: list[FreeSpace], order: Sequence[int], rows: int, cols: int) -> Corner | None:
+    for array in order:
+        corner = free[array].take(rows, cols)
+        if corner is not None:
+            return (array, *corner)
+    return None
+
+
+def _take(free: list[FreeSpace], corner: Corner, rows: int, cols: int) -> Corner | None:
+    array, row, col = corner
+    return corner if free[array].take_at(row, col, rows, cols) else None
+
+
+def _not_none(device: Device[Any] | None) -> Device[Any]:
+    assert device is not None
+    return device

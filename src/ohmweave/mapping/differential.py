@@ -1,0 +1,129 @@
+"""Differential pairs: a signed weight as the difference of two conductances.
+
+With one scale `g_per_w` (S per unit weight) for a layer,
+
+    g_pos = g_idle + max(w, 0) * g_per_w,    g_neg = g_idle + max(-w, 0) * g_per_w,
+
+so the cell that a sign does not need idles at the lowest level. With `levels` the products are rounded to the
+nearest of (levels - 1) / 2 steps of the window: 15 signed levels from 8 conductances.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ohmweave.arrays import Array, Placement
+from ohmweave.base import OutOfRangeError, check_integer, check_positive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DifferentialPair:
+    """How weights become target conductances, and back.
+
+    Args:
+        levels: odd number of signed weight levels; None is analogue.
+        g_low: S, the idle conductance; None is the device's `g_min`.
+        g_high: S, the conductance of the largest weight; None is the device's `g_max`.
+        lines: "columns" puts g_pos and g_neg on neighbouring column lines, subtracted after sensing (Yao et al.
+            2020); "rows" on neighbouring row lines driven with +v and -v (Wang et al. 2019).
+        copies: (row copies, column copies) of every pair; currents of copies are averaged.
+        clip: which weight fills the window: "max" is the layer's largest, "mse" the clip that makes the rounding
+            error of the layer's weights least (needs `levels`), a number is that weight.
+        g_unit: S per unit weight, whatever the weights are; None lets `clip` decide. With it a layer has its scale
+            before anything is written, as training in situ from fresh cells needs.
+    """
+
+    levels: int | None = None
+    g_low: float | None = None
+    g_high: float | None = None
+    lines: Literal["columns", "rows"] = "columns"
+    copies: tuple[int, int] = (1, 1)
+    clip: Literal["max", "mse"] | float = "max"
+    g_unit: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        if self.levels is not None and (self.levels < 3 or self.levels % 2 == 0):
+            raise OutOfRangeError(f"`levels` must be an odd number >= 3, but is {self.levels!r}")
+        if self.lines not in ("columns", "rows"):
+            raise OutOfRangeError(f"`lines` must be 'columns' or 'rows', but is {self.lines!r}")
+        for n in self.copies:
+            check_integer("copies", n, at_least=1)
+        if isinstance(self.clip, str):
+            if self.clip not in ("max", "mse"):
+                raise OutOfRangeError(f"`clip` must be 'max', 'mse' or a weight > 0, but is {self.clip!r}")
+            if self.clip == "mse" and self.levels is None:
+                raise OutOfRangeError("`clip` can be 'mse' only with `levels`, but `levels` is None")
+        else:
+            check_positive("clip", self.clip)
+        if self.g_unit is not None:
+            check_positive("g_unit", self.g_unit, "S")
+            if self.clip != "max":
+                raise OutOfRangeError(f"`clip` must be left at 'max' where `g_unit` is given, but is {self.clip!r}")
+
+    @property
+    def row_gain(self) -> tuple[float, ...]:
+        """Factors of the row lines of one input."""
+        return ((1.0, -1.0) if self.lines == "rows" else (1.0,)) * self.copies[0]
+
+    @property
+    def col_gain(self) -> tuple[float, ...]:
+        """Factors of the column lines of one output: copies are averaged here."""
+        share = 1.0 / (self.copies[0] * self.copies[1])
+        return ((share, -share) if self.lines == "columns" else (share,)) * self.copies[1]
+
+    def window(self, array: Array) -> tuple[float, float]:
+        """(lowest, highest) target, S."""
+        low = array.g_min if self.g_low is None else self.g_low
+        high = array.g_max if self.g_high is None else self.g_high
+        if not 0 <= low < high:
+            raise OutOfRangeError(f"`g_high` must be > g_low = {low!r} S, but is {high!r}")
+        return low, high
+
+    def g_per_w(self, weight: torch.Tensor, array: Array) -> float:
+        """S per unit weight: one scale for the whole layer, of all chips."""
+        if self.g_unit is not None:
+            return self.g_unit
+        low, high = self.window(array)
+        return (high - low) / self._w_max(weight.detach())
+
+    def _w_max(self, weight: torch.Tensor) -> float:
+        largest = float(weight.abs().max()) or 1.0  # an all-zero layer may have any scale
+        if self.clip == "max":
+            return largest
+        if self.clip == "mse":
+            candidates = [largest * k / 100 for k in range(20, 101)]
+            return min(candidates, key=lambda w_max: float((self.rounded(weight, w_max) - weight).square().sum()))
+        return float(self.clip)
+
+    def rounded(self, weight: torch.Tensor, w_max: float) -> torch.Tensor:
+        """Weights as they can be stored: cut at `w_max`, and rounded where there are levels."""
+        cut = weight.clamp(-w_max, w_max)
+        if self.levels is None:
+            return cut
+        step = w_max / ((self.levels - 1) // 2)
+        return (cut / step).round_() * step
+
+    def quantise(self, weight: torch.Tensor, array: Array) -> torch.Tensor:
+        """`weight` as its ideal conductances would give it back: what the 15-level network is."""
+        low, high = self.window(array)
+        return self.rounded(weight.detach(), (high - low) / self.g_per_w(weight, array))
+
+    def to_conductance(
+        self, weight: torch.Tensor, placement: Placement, *, g_per_w: float, array: Array
+    ) -> torch.Tensor:
+        """Targets `(..., row lines, column lines)` S of `weight` `(..., out, in)`."""
+        low, high = self.window(array)
+        w = self.rounded(weight.detach(), (high - low) / g_per_w).mT[..., :, None, :, None]
+        sign = placement.gain(w).sign()
+        cells = low + (w * sign).clamp_min(0) * g_per_w
+        return cells.flatten(-2).flatten(-3, -2)
+
+    def split(self, dg: torch.Tensor, placement: Placement) -> torch.Tensor:
+        """Changes `(..., row lines, column lines)` S of the cells that move each pair's difference by `dg`.
+
+        `dg` is `(..., out, in)` S; half goes to each cell of a pair, with the cell's sign.
+        """
+        moves = dg.mT[..., :, None, :, None] * placement.gain(dg).sign() / 2
+        return moves.flatten(-2).flatten(-3, -2)

@@ -1,0 +1,48 @@
+"""What turns weights into conductances: the few things that a matrix asks of it."""
+
+from typing import Protocol
+
+import torch
+
+from ohmweave.arrays import Array, Placement
+
+
+class WeightMapping(Protocol):
+    """From weights to target conductances of the cells on each weight's lines, and back."""
+
+    @property
+    def row_gain(self) -> tuple[float, ...]:
+        """Factors of the row lines of one input."""
+        ...
+
+    @property
+    def col_gain(self) -> tuple[float, ...]:
+        """Factors of the column lines of one output."""
+        ...
+
+    @property
+    def g_unit(self) -> float | None:
+        """S per unit weight where it is fixed before anything is written, else None."""
+        ...
+
+    def window(self, array: Array) -> tuple[float, float]:
+        """(lowest, highest) target, S."""
+        ...
+
+    def g_per_w(self, weight: torch.Tensor, array: Array) -> float:
+        """S per unit weight: one scale for the whole layer, of all chips."""
+        ...
+
+    def quantise(self, weight: torch.Tensor, array: Array) -> torch.Tensor:
+        """`weight` as its ideal conductances would give it back."""
+        ...
+
+    def to_conductance(
+        self, weight: torch.Tensor, placement: Placement, *, g_per_w: float, array: Array
+    ) -> torch.Tensor:
+        """Targets `(..., row lines, column lines)` S of `weight` `(..., out, in)`."""
+        ...
+
+    def split(self, dg: torch.Tensor, placement: Placement) -> torch.Tensor:
+        """Changes `(..., row lines, column lines)` S of the cells that move each weight's `(..., out, in)` by `dg`."""
+        ...

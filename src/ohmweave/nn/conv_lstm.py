@@ -1,0 +1,135 @@
+r"""Convolutional LSTM on a chip: the gates of each pixel are one read of its input patch and its recurrent patch.
+
+    i, f, g, o = W_x * x_t + W_h * h_{t-1} (+ b),
+    c_t = \sigma(f) c_{t-1} + \sigma(i) tanh(g),    h_t = \sigma(o) tanh(c_t),
+
+with * a convolution: padded as asked for the input, "same" for the recurrent part, whose odd line of zeros comes
+after. No peepholes. Source: Shi et al. 2015 (the network), Wang et al., Nat. Mach. Intell. 1, 434 (2019) (its mapping).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from ohmweave.base import OutOfRangeError, check_integer, check_shape
+from ohmweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix
+from ohmweave.nn.conv import Pair, pair_of, patches, sides
+from ohmweave.nn.linear import add_bias
+from ohmweave.nn.lstm import State, gated
+from ohmweave.nn.product import array_product
+from ohmweave.nn.weight import ArrayWeight
+from ohmweave.programming import Write, WriteReport
+
+_ONE = (1, 1)
+
+
+class ConvLSTMCell(torch.nn.Module):
+    """One step of a convolutional LSTM: image and (h, c) to the next (h, c).
+
+    `weight` is `(*chips, 4 * hidden, rows)`: gates in torch's order (input, forget, cell, output); rows are the input
+    patch, channel by channel, and then the recurrent patch.
+
+    Args:
+        in_channels, hidden_channels: of the image and of the state.
+        kernel_size: of the input's convolution.
+        hidden_kernel_size: of the recurrent convolution; None is `kernel_size`.
+        padding: of the input's convolution, as in torch; the state has the size of its output.
+        bias: whether there is a digital bias for each gate and channel.
+        chip, name, mapping, scaling, tile_rows, arrays, corners: as in `Matrix`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        kernel_size: Pair,
+        hidden_kernel_size: Pair | None = None,
+        padding: Pair | Literal["same", "valid"] = "same",
+        bias: bool = True,
+        *,
+        chip: Chip,
+        name: str,
+        mapping: DifferentialPair | None = None,
+        scaling: InputScaling | None = None,
+        tile_rows: int | None = None,
+        arrays: Sequence[int] | None = None,
+        corners: Sequence[Corner] | None = None,
+    ) -> None:
+        super().__init__()
+        check_integer("in_channels", in_channels, at_least=1)
+        check_integer("hidden_channels", hidden_channels, at_least=1)
+        self.in_channels, self.hidden_channels = in_channels, hidden_channels
+        self.kernel_size = pair_of(kernel_size)
+        self.hidden_kernel_size = self.kernel_size if hidden_kernel_size is None else pair_of(hidden_kernel_size)
+        self.padding = sides(padding, self.kernel_size)
+        self.hidden_padding = sides("same", self.hidden_kernel_size)
+        (kh, kw), (rh, rw) = self.kernel_size, self.hidden_kernel_size
+        shape = (4 * hidden_channels, in_channels * kh * kw + hidden_channels * rh * rw)
+        self.matrix = Matrix(
+            chip,
+            name,
+            shape,
+            mapping=mapping or DifferentialPair(),
+            scaling=scaling,
+            tile_rows=tile_rows,
+            arrays=arrays,
+            corners=corners,
+        )
+        self.weight = ArrayWeight(self.matrix, shape)
+        self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, shape[0], dtype=self.weight.dtype)) if bias else None
+
+    def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
+        """Write `weight` `(4 * hidden, rows)`, with or without chips, and read it back."""
+        report = self.matrix.program(weight, write)
+        self.weight.refresh()
+        return report
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> State:
+        """One step.
+
+        Args:
+            x: `(chips * batch, in_channels, height, width)`.
+            state: (h, c), each `(chips * batch, hidden_channels, out height, out width)`; None is zeros.
+        """
+        check_shape("x", x, (None, self.in_channels, None, None))
+        input_lines = patches(F.pad(x, self.padding), self.kernel_size, _ONE)
+        n, height, width, _ = input_lines.shape
+        h, c = state or (x.new_zeros(n, self.hidden_channels, height, width),) * 2
+        check_shape("state[0]", h, (n, self.hidden_channels, height, width))
+        lines = torch.cat([input_lines, patches(F.pad(h, self.hidden_padding), self.hidden_kernel_size, _ONE)], dim=-1)
+        gates = array_product(lines.flatten(0, 2), self.weight, self.matrix).view(n, height, width, -1)
+        if self.bias is not None:
+            gates = add_bias(gates, self.bias, self.matrix.chip.chips)
+        return gated(gates.permute(0, 3, 1, 2), c)
+
+    def extra_repr(self) -> str:
+        """Shown in the network's printout."""
+        return f"{self.in_channels}, {self.hidden_channels}, kernel_size={self.kernel_size}, on {self.matrix.name!r}"
+
+
+class ConvLSTM(torch.nn.Module):
+    """A `ConvLSTMCell` over a sequence of images, unrolled: gradients go back through all steps.
+
+    Args:
+        cell: the cell; one set of weights for all steps.
+        batch_first: must be True: between layers on chips the first dimension is (chips * batch).
+    """
+
+    def __init__(self, cell: ConvLSTMCell, *, batch_first: bool = True) -> None:
+        super().__init__()
+        if not batch_first:
+            raise OutOfRangeError("`batch_first` must be True on chips, but is False")
+        self.cell = cell
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """`(chips * batch, time, channels, height, width)` to all outputs h, and the last (h, c), as torch's LSTM."""
+        check_shape("x", x, (None, None, self.cell.in_channels, None, None))
+        outputs = []
+        for frame in x.unbind(1):
+            state = self.cell(frame, state)
+            outputs.append(state[0])
+        if state is None:
+            raise OutOfRangeError("`x` must have one time step or more, but has none")
+        return torch.stack(outputs, dim=1), state

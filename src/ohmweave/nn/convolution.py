@@ -1,0 +1,122 @@
+"""The convolution on the array as a torch operation: one read a patch, gradients from the last readout.
+
+Images stand channels-last between layers. Memory traffic decides the speed, so patches are not kept for the backward
+pass: where the error of the image is wanted, the output's error spread over the taps of the kernel gives both
+gradients.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ohmweave.arrays import ConvGeometry, read_windows
+from ohmweave.mapping import Matrix
+from ohmweave.nn.product import unfold_chips
+
+# Numbers in the patches of a part of the batch, 16 MiB in float32: a bound on memory.
+PART_VALUES = 2**22
+
+
+class _ArrayConvolution(torch.autograd.Function):
+    """All tensors channels-last: x `(*chips, batch, H, W, C)`, weight `(*chips, out, C, kh, kw)`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, geometry: ConvGeometry
+    ) -> torch.Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.geometry = geometry
+        return _read(x, matrix, geometry)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        if ctx.needs_input_grad[0]:
+            return *_both_gradients(x, weight, grads[0], ctx.geometry), None, None
+        return None, _weight_gradient(x, weight, grads[0], ctx.geometry), None, None
+
+
+def _read(x: torch.Tensor, matrix: Matrix, geometry: ConvGeometry) -> torch.Tensor:
+    """Images to what the array makes of them, channels-last."""
+    array, place = matrix.chip.array, matrix.placement
+    if (scale := matrix.read_scale) is not None:
+        return read_windows(array, x, geometry, place, scale)
+    v, v_per_x = matrix.scaling.to_voltage(x.flatten(-3), array.v_read)
+    a_per_y = v_per_x * matrix.g_per_w
+    per_image = a_per_y[..., None, None] if isinstance(a_per_y, torch.Tensor) else a_per_y
+    return _divided(read_windows(array, v.view(x.shape), geometry, place), per_image)
+
+
+def _divided(current: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:
+    """A quotient that is contiguous, whether or not `current`, which is used up, is."""
+    if current.is_contiguous():
+        return current.div_(by)
+    divisor = torch.as_tensor(by, dtype=current.dtype)
+    return torch.div(current, divisor, out=current.new_empty(current.shape))
+
+
+def _both_gradients(
+    x: torch.Tensor, weight: torch.Tensor, grad_y: torch.Tensor, geometry: ConvGeometry
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the image and of the weight, both from the error spread over the taps."""
+    by_tap = weight.movedim((-2, -1), (-4, -3))  # (*chips, kh, kw, out, C)
+    flat = by_tap.flatten(-4, -2)
+    grads_x = []
+    grad_flat = torch.zeros_like(flat)
+    for part in _parts(x, weight[..., 0, :, :].numel() * x.shape[-3] * x.shape[-2]):
+        spread = geometry.scatter(grad_y[part].movedim(-1, -4), x.shape[-3:-1]).flatten(-3).flatten(-4, -2)
+        grads_x.append((spread.mT @ flat).view(x[part].shape))
+        grad_flat += spread @ _rows(x[part])
+    grad_x = grads_x[0] if len(grads_x) == 1 else torch.cat(grads_x, dim=-4)
+    return grad_x, grad_flat.view(by_tap.shape).movedim((-4, -3), (-2, -1))
+
+
+def _weight_gradient(
+    x: torch.Tensor, weight: torch.Tensor, grad_y: torch.Tensor, geometry: ConvGeometry
+) -> torch.Tensor:
+    """Of the weight alone, for a first layer."""
+    grad = torch.zeros_like(weight.flatten(-3).mT)
+    for part in _parts(x, weight[..., 0, :, :, :].numel() * grad_y.shape[-3] * grad_y.shape[-2]):
+        grad += geometry.lines(x[part]) @ _rows(grad_y[part])
+    return grad.mT.reshape(weight.shape)
+
+
+def _parts(x: torch.Tensor, n_values: int) -> Iterator[tuple[Any, ...]]:
+    """Indices of parts of the batch of `(*chips, batch, H, W, C)` whose patches (`n_values` an image) fit."""
+    size = max(1, PART_VALUES // max(1, n_values))
+    for first in range(0, x.shape[-4], size):
+        yield ..., slice(first, first + size), slice(None), slice(None), slice(None)
+
+
+def _rows(images: torch.Tensor) -> torch.Tensor:
+    """`(*chips, batch, H, W, C)` to `(*chips, batch * H * W, C)`."""
+    return images.flatten(-4, -2)
+
+
+def _shared(images: torch.Tensor) -> torch.Tensor:
+    """Images that are the same for all chips, as they come from a data set, as one chip's images seen by all."""
+    one = images[:1].expand_as(images)
+    return one if torch.equal(one, images) else images
+
+
+def array_convolution(x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, geometry: ConvGeometry) -> torch.Tensor:
+    """The convolution of images as the array computes it.
+
+    Each image has one scale from numbers to volts, by the matrix's `scaling`; each patch is one read.
+
+    Args:
+        x: `(chips * batch, in, height, width)`; the chips stand first (see `fold_chips`).
+        weight: `(*chips, out, in, kernel height, kernel width)`, the readout that gradients use.
+        matrix: the cells, of shape (out, in * kernel height * kernel width).
+        geometry: how the kernel walks.
+
+    Returns:
+        `(chips * batch, out, out height, out width)`, stored channels-last.
+    """
+    chips = matrix.chip.chips
+    images = unfold_chips(x.permute(0, 2, 3, 1), chips)
+    if chips and not x.requires_grad:
+        images = _shared(images)
+    y: torch.Tensor = _ArrayConvolution.apply(images, weight, matrix, geometry)  # type: ignore[no-untyped-call]
+    return y.flatten(0, len(chips)).permute(0, 3, 1, 2)

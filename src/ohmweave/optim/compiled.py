@@ -1,0 +1,341 @@
+"""Whole epochs of single-sample training in one call: the same rules, compiled, for simulated chips.
+
+Needs Numba (`ohmweave[fast]`); nothing imports this module but who asks for it. The torch version (the layers of
+`ohmweave.nn`, `SignPulse`, `Stellar`) is the reference: without noise the two go the same way pulse for pulse, with
+noise they draw from the same law with other numbers.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from ohmweave.arrays.compiled import after_pulse, lend, pair_cells, pair_matrix, seed_noise
+from ohmweave.base import check_shape
+from ohmweave.mapping import Matrix
+from ohmweave.nn import BinaryStep, Linear, MarginError, ThresholdError
+from ohmweave.optim.sign_pulse import SignPulse
+from ohmweave.optim.stellar import Stellar
+
+
+def sign_epoch(
+    first: Linear,
+    step: BinaryStep,
+    second: Linear,
+    error: MarginError,
+    rule: SignPulse,
+    x: torch.Tensor,
+    labels: torch.Tensor,
+) -> int:
+    """One pass of sign backpropagation over samples one by one, a bias row (`AlwaysOn`) before each layer.
+
+    Args:
+        first: layer on the chip, in + 1 rows.
+        step: its comparators.
+        second: layer on the chip, hidden + 1 rows.
+        error: of the outputs.
+        rule: whose cycle is gone on with; its count of steps grows by the number of samples.
+        x: `(n, in)`, binary inputs, in the order of training.
+        labels: `(n,)` int64.
+
+    Returns:
+        How many errors were not 0, summed over outputs, samples and chips.
+    """
+    check_shape("x", x, (first.in_features - 1,))
+    on = np.ascontiguousarray((torch.nn.functional.pad(x, (0, 1), value=1.0) > 0).numpy())
+    array = first.matrix.chip.array
+    with lend(array) as lent:
+        layers = [(_matrix(m), pair_cells(array, m.placement), m.g_per_w) for m in (first.matrix, second.matrix)]
+        n_set, n_reset, n_errors = _sign_epoch(
+            on,
+            labels.numpy(),
+            *layers[0],
+            *layers[1],
+            lent.g,
+            lent.law,
+            (error.margin, step.threshold, step.window),
+            rule.n_steps,
+            rule.param_groups[0]["cycle"] == "both",
+            lent.seed,
+        )
+        lent.n_set, lent.n_reset = n_set, n_reset
+        tiles = len(first.matrix.placement.tiles) + 2 * len(second.matrix.placement.tiles)
+        lent.n_reads = len(x) * tiles * layers[0][0].shape[0]
+    rule.n_steps += len(x)
+    return int(n_errors)
+
+
+def stellar_epoch(layer: Linear, error: ThresholdError, rule: Stellar, x: torch.Tensor, labels: torch.Tensor) -> None:
+    """One pass of STELLAR over samples one by one.
+
+    Args:
+        layer: on the chip.
+        error: of its outputs.
+        rule: gate and cycle; its count of steps grows by the number of samples.
+        x: `(n, in)`, inputs >= 0 of the layer, in the order of training.
+        labels: `(n,)` int64.
+    """
+    check_shape("x", x, (layer.in_features,))
+    matrix = layer.matrix
+    array = matrix.chip.array
+    group = rule.param_groups[0]
+    with lend(array) as lent:
+        f = _matrix(matrix)
+        lent.n_set, lent.n_reset = _stellar_epoch(
+            x.numpy(),
+            labels.numpy(),
+            f,
+            pair_cells(array, matrix.placement),
+            matrix.g_per_w,
+            lent.g,
+            lent.law,
+            (error.threshold, error.target, group["gate"]),
+            rule.n_steps,
+            group["cycle"] == "both",
+            lent.seed,
+        )
+        lent.n_reads = len(x) * len(matrix.placement.tiles) * f.shape[0]
+    rule.n_steps += len(x)
+
+
+def gradient_epoch(
+    layer: Linear,
+    x: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    target: float,
+    lr: float,
+    tolerance: float | None,
+    max_pulses: int,
+    g_step: float,
+) -> int:
+    """One pass of back-propagation on the last layer over samples one by one, each step written at once.
+
+    The error is t - relu(z) and dG = lr * e * y * g_per_w is shared by the cells of a pair. The baseline that STELLAR
+    is compared with.
+
+    Args:
+        layer: on the chip.
+        x: `(n, in)`, inputs >= 0 of the layer, in the order of training.
+        labels: `(n,)` int64.
+        target: t of the label; 0 for the others.
+        lr: per unit weight.
+        tolerance: S; each cell is written by pulse and read until it is this near to its new target. None: no verify,
+            a single pulse to each cell whose step is at least half of `g_step`.
+        max_pulses: after which a cell is given up.
+        g_step: S, the step of a pulse as the controller believes it.
+
+    Returns:
+        Verify reads, of single cells.
+    """
+    check_shape("x", x, (layer.in_features,))
+    matrix = layer.matrix
+    array = matrix.chip.array
+    with lend(array) as lent:
+        f = _matrix(matrix)
+        lent.n_set, lent.n_reset, n_verify = _gradient_epoch(
+            x.numpy(),
+            labels.numpy(),
+            f,
+            pair_cells(array, matrix.placement),
+            matrix.g_per_w,
+            lent.g,
+            lent.law,
+            (target, lr, -1.0 if tolerance is None else tolerance, max_pulses, g_step),
+            lent.seed,
+        )
+        lent.n_reads = len(x) * len(matrix.placement.tiles) * f.shape[0]
+    return int(n_verify)
+
+
+def _matrix(matrix: Matrix) -> Any:
+    return pair_matrix(matrix.chip.array, matrix.placement)
+
+
+def _outer(f: Any, cells: Any, rows: Any, columns: Any, signs: Any, cycle: int, g: Any, law: Any) -> int:
+    """One step, up or down by its sign, at each crossing of active rows and columns with an error.
+
+    `cycle` 0 sends RESETs alone, 1 SETs alone, 2 both. The matrix `f` follows. Returns the number of SETs.
+    """
+    factor, offset, slope, spread, g_min, bins_per_s, g_max, z_max = law
+    for i in rows:
+        for c in range(len(columns)):
+            j = columns[c]
+            pos = cells[i, j]
+            down = 0 if signs[c] > 0 else 1
+            if cycle != 0:
+                at = pos + down
+                g[at] = after_pulse(g[at], factor[at], 0, offset, slope, spread, g_min, bins_per_s, g_max, z_max)
+            if cycle != 1:
+                at = pos + 1 - down
+                g[at] = after_pulse(g[at], factor[at], 1, offset, slope, spread, g_min, bins_per_s, g_max, z_max)
+            f[i, j] = g[pos] - g[pos + 1]
+    return len(rows) * len(columns) if cycle != 0 else 0
+
+
+def _sign_chip(
+    on: Any, label: int, f1: Any, c1: Any, s1: float, f2: Any, c2: Any, s2: float, g: Any, law: Any, p: Any, cycle: int
+) -> tuple[int, int, int]:
+    """One sample on one chip: forward, error, transposed read, both updates. Returns SETs, RESETs, errors."""
+    margin, threshold, window = p
+    rows: Any = np.nonzero(on)[0]
+    z1 = np.zeros(f1.shape[1], f1.dtype)
+    for i in rows:
+        z1 += f1[i]
+    hidden = np.empty(f2.shape[0], np.bool_)
+    hidden[:-1] = z1 >= 0
+    hidden[-1] = True
+    active = np.nonzero(hidden)[0]
+    z2 = np.zeros(f2.shape[1], f2.dtype)
+    for neuron in active:
+        z2 += f2[neuron]
+    e = np.zeros(f2.shape[1], np.int64)
+    for j in range(f2.shape[1]):
+        if j == label:
+            e[j] = 1 if z2[j] / s2 < margin else 0
+        else:
+            e[j] = -1 if z2[j] / s2 >= -margin else 0
+    outputs: Any = np.nonzero(e)[0]
+    if len(outputs) == 0:
+        return 0, 0, 0
+    d = np.zeros(f1.shape[1], np.int64)
+    for k in range(f1.shape[1]):
+        if abs(z1[k] / s1) < window:
+            a: Any = f2.dtype.type(0)
+            for output in outputs:
+                a += f2[k, output] * e[output]
+            if abs(a / s2) > threshold:
+                d[k] = 1 if a > 0 else -1
+    neurons = np.nonzero(d)[0]
+    n_set = outer(f2, c2, active, outputs, e[outputs], cycle, g, law)
+    n_set += outer(f1, c1, rows, neurons, d[neurons], cycle, g, law)
+    n_weights = len(active) * len(outputs) + len(rows) * len(neurons)
+    return n_set, (n_weights if cycle != 1 else 0), len(outputs)
+
+
+def _sign_loop(
+    on: Any,
+    labels: Any,
+    f1: Any,
+    c1: Any,
+    s1: float,
+    f2: Any,
+    c2: Any,
+    s2: float,
+    g: Any,
+    law: Any,
+    p: Any,
+    n_before: int,
+    both: bool,
+    seed: int,
+) -> tuple[int, int, int]:
+    seed_noise(seed)
+    n_set, n_reset, n_errors = 0, 0, 0
+    for n in range(len(labels)):
+        cycle = 2 if both else (n_before + n) % 2
+        for chip in range(f1.shape[0]):
+            done = sign_chip(on[n], labels[n], f1[chip], c1[chip], s1, f2[chip], c2[chip], s2, g, law, p, cycle)
+            n_set += done[0]
+            n_reset += done[1]
+            n_errors += done[2]
+    return n_set, n_reset, n_errors
+
+
+def _rectified(y: Any, f: Any, scale: float) -> Any:
+    """relu(y @ f / scale), `(n_out,)`."""
+    z = np.zeros(f.shape[1], f.dtype)
+    for i in range(len(y)):
+        if y[i] > 0:
+            z += y[i] * f[i]
+    return np.maximum(z / scale, 0)
+
+
+def _stellar_loop(
+    x: Any,
+    labels: Any,
+    f: Any,
+    cells: Any,
+    scale: float,
+    g: Any,
+    law: Any,
+    p: Any,
+    n_before: int,
+    both: bool,
+    seed: int,
+) -> tuple[int, int]:
+    threshold, target, gate = p
+    seed_noise(seed)
+    n_set, n_reset = 0, 0
+    for n in range(len(labels)):
+        cycle = 2 if both else (n_before + n) % 2
+        rows = np.nonzero((x[n] >= gate * x[n].max()) & (x[n] > 0))[0]
+        for chip in range(f.shape[0]):
+            e = -rectified(x[n], f[chip], scale)
+            e[labels[n]] += target
+            outputs = np.nonzero((np.abs(e) >= threshold) & (e != 0))[0]
+            n_set += outer(f[chip], cells[chip], rows, outputs, e[outputs], cycle, g, law)
+            n_reset += len(rows) * len(outputs) if cycle != 1 else 0
+    return n_set, n_reset
+
+
+def _write_cell(g: Any, at: int, dg: float, tolerance: float, max_pulses: int, law: Any) -> tuple[int, int, int]:
+    """Write one cell to where it stands plus `dg`, kept in the window. Returns SETs, RESETs, reads."""
+    factor, offset, slope, spread, g_min, bins_per_s, g_max, z_max = law
+    n_set, n_reset, n_reads = 0, 0, 1
+    goal = min(max(g[at] + dg, g_min), g_max)
+    while n_set + n_reset < max_pulses:
+        miss = g[at] - goal
+        n_reads += 1
+        if abs(miss) <= tolerance:
+            break
+        row = 0 if miss < 0 else 1
+        g[at] = after_pulse(g[at], factor[at], row, offset, slope, spread, g_min, bins_per_s, g_max, z_max)
+        n_set += 1 - row
+        n_reset += row
+    return n_set, n_reset, n_reads
+
+
+def _gradient_loop(
+    x: Any, labels: Any, f: Any, cells: Any, scale: float, g: Any, law: Any, p: Any, seed: int
+) -> tuple[int, int, int]:
+    target, lr, tolerance, max_pulses, g_step = p
+    factor, offset, slope, spread, g_min, bins_per_s, g_max, z_max = law
+    seed_noise(seed)
+    n_set, n_reset, n_reads = 0, 0, 0
+    for n in range(len(labels)):
+        rows = np.nonzero(x[n] > 0)[0]
+        for chip in range(f.shape[0]):
+            e = -rectified(x[n], f[chip], scale)
+            e[labels[n]] += target
+            for i in rows:
+                for j in range(f.shape[2]):
+                    half = lr * e[j] * x[n, i] * scale / 2
+                    for side in range(2):
+                        dg = half if side == 0 else -half
+                        at = cells[chip, i, j] + side
+                        if tolerance >= 0:
+                            if abs(dg) > tolerance:
+                                done = write_cell(g, at, dg, tolerance, max_pulses, law)
+                                n_set += done[0]
+                                n_reset += done[1]
+                                n_reads += done[2]
+                        elif abs(dg) >= g_step / 2:
+                            n_set += dg > 0
+                            n_reset += dg < 0
+                            row = 0 if dg > 0 else 1
+                            g[at] = after_pulse(
+                                g[at], factor[at], row, offset, slope, spread, g_min, bins_per_s, g_max, z_max
+                            )
+                    f[chip, i, j] = g[cells[chip, i, j]] - g[cells[chip, i, j] + 1]
+    return n_set, n_reset, n_reads
+
+
+_njit = numba.njit(cache=True)
+outer: Any = _njit(_outer)
+sign_chip: Any = _njit(_sign_chip)
+rectified: Any = _njit(_rectified)
+write_cell: Any = _njit(_write_cell)
+_sign_epoch: Any = _njit(_sign_loop)
+_stellar_epoch: Any = _njit(_stellar_loop)
+_gradient_epoch: Any = _njit(_gradient_loop)

@@ -1,0 +1,95 @@
+"""The network of the comparison on one chip, and one pass of training."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ohmweave.base import generator
+from ohmweave.cells import Device
+from ohmweave.data import Split
+from ohmweave.mapping import CentredPair, Chip, FixedScaling
+from ohmweave.nn import AlwaysOn, Linear
+from ohmweave.papers.rules.cells import G_MAX, G_MIN
+from ohmweave.programming import WriteVerify
+
+HIDDEN = 100
+W_MAX = 1.0
+G_PER_W = (G_MAX - G_MIN) / W_MAX  # S
+WRITE = WriteVerify(tolerance=0.1e-6, max_pulses=300)
+"""Brings initial weights, and zeros of second matrices, to the cells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """A rule ready to train.
+
+    Attributes:
+        net: from inputs `(batch, pixels)` to outputs.
+        loss: from outputs and labels.
+        optimizer: the rule.
+        layers: on the chip, those that learn.
+        batch: samples a step.
+        binary: whether inputs are one bit.
+        epoch: the same training in one compiled call, from inputs and labels in order; None where there is none.
+    """
+
+    net: torch.nn.Module
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    optimizer: torch.optim.Optimizer
+    layers: tuple[Linear, ...]
+    batch: int = 100
+    binary: bool = False
+    epoch: Callable[[torch.Tensor, torch.Tensor], object] | None = None
+
+    def train_epoch(self, split: Split, order: torch.Generator) -> None:
+        """One pass over the samples, in an order drawn anew."""
+        x = self._inputs(split)
+        everything = torch.randperm(len(x), generator=order)
+        if self.epoch is not None:
+            self.epoch(x[everything], split.labels[everything])
+            return
+        for chosen in everything.split(self.batch):
+            self.optimizer.zero_grad()
+            self.loss(self.net(x[chosen]), split.labels[chosen]).backward()
+            self.optimizer.step()
+
+    @torch.no_grad()
+    def n_correct(self, split: Split) -> int:
+        """How many labels have the largest output."""
+        return int((self.net(self._inputs(split)).argmax(dim=-1) == split.labels).sum())
+
+    def _inputs(self, split: Split) -> torch.Tensor:
+        x = split.images.flatten(1)
+        return (x >= 128 / 255).to(x.dtype) if self.binary else x
+
+
+def layers_on(
+    chip: Chip, n_in: int, *, seed: int, mapping: Any = None, backward: Any = "array", write: bool = True
+) -> tuple[Linear, Linear]:
+    """784-100-10 with bias rows, initial weights written with verify."""
+    common: dict[str, Any] = {
+        "bias": False,
+        "chip": chip,
+        "mapping": mapping or CentredPair(w_max=W_MAX),
+        "backward": backward,
+    }
+    first = Linear(n_in + 1, HIDDEN, name="first", scaling=FixedScaling(1.0), **common)
+    second = Linear(HIDDEN + 1, 10, name="second", **common)
+    random = generator(seed, "rules", "weights")
+    for layer in (first, second):
+        weight = torch.randn(layer.weight.shape, generator=random) * (2 / layer.in_features) ** 0.5
+        if write:
+            layer.program(weight, WRITE)
+    return first, second
+
+
+def relu_net(first: Linear, second: Linear) -> torch.nn.Sequential:
+    """Rectified neurons, and an always-on input of each layer."""
+    return torch.nn.Sequential(AlwaysOn(), first, torch.nn.ReLU(), AlwaysOn(), second)
+
+
+def make_chip(device: Device[Any], n_in: int, *, matrices: int, lines: int, seed: int) -> Chip:
+    """Room for `matrices` copies of each layer, with `lines` row lines an input."""
+    return Chip(device, n_arrays=2 * matrices, rows=(n_in + 1) * lines, cols=2 * HIDDEN, seed=seed)

@@ -1,0 +1,104 @@
+"""What the experiments share: from a user's options to tasks, and from a task to its row."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from ohmweave.cost import Bill, ledger, wang2019_estimate
+from ohmweave.data import Dataset, load, wang2019_digits, wang2019_sequences
+from ohmweave.experiments import JSON, Context, Options, Task
+from ohmweave.mapping import Chip
+from ohmweave.papers.energy import billed, macs_by_layer, training_macs
+from ohmweave.papers.wang2019.system import NETWORKS, chip
+from ohmweave.papers.wang2019.training import Recipe, count_correct, n_weights, train
+
+PAPER_RECIPES = {
+    "cnn": Recipe(batch=100, n_updates=1_200),
+    "convlstm": Recipe(batch=50, n_updates=240),
+    "mlp": Recipe(batch=50, n_updates=1_600),
+}
+"""Two epochs of 60,000 images, two of 5,958 sequences (paper); 80,000 images (Li et al. 2018)."""
+
+SMOKE_RECIPES = {
+    "cnn": Recipe(batch=100, n_updates=120),
+    "convlstm": Recipe(batch=50, n_updates=80),
+    "mlp": Recipe(batch=50, n_updates=160),
+}
+
+CHIP: dict[str, Any] = {"gate": "in-array", "noise": 10e-6, "noise_on": "all", "stuck": 0.11}
+"""The paper's chip: every write misses by 10 uS, every ninth cell is stuck."""
+
+NO_STUCK = CHIP | {"stuck": 0.0}
+NOISE_FREE = CHIP | {"gate": "table-1", "noise": 0.0, "stuck": 0.0}
+"""Cells that do what the controller believes: the line of Table 1's 1.5e4 V/S, exactly."""
+
+
+def tasks(name: str, network: str, devices: Mapping[str, Mapping[str, Any]], options: Options) -> list[Task]:
+    """One task a device: all seeds are chips of one batch."""
+    return [
+        Task(
+            experiment=name,
+            params={
+                "data": options.data,
+                "scale": options.scale,
+                "seeds": options.seeds,
+                "network": network,
+                "variant": variant,
+                "device": dict(device),
+            },
+            seed=options.seed,
+        )
+        for variant, device in devices.items()
+    ]
+
+
+def run(task: Task, context: Context) -> Mapping[str, Any]:
+    """Train `seeds` chips in situ and test them."""
+    network_name: str = task.params["network"]
+    recipes = PAPER_RECIPES if task.params["scale"] == "full" else SMOKE_RECIPES
+    recipe = recipes[network_name]
+    context.progress(0.0, "loading the data")
+    data = dataset(task.params["data"], context.options, sequences=network_name == "convlstm")
+    board = chip(task.params["seeds"], seed=task.seed, **task.params["device"])
+    network = NETWORKS[network_name](board)
+    # The paper's chip has its bill; variants, which would cost the same, are spared the counting.
+    is_the_chip = task.params["variant"] == "chip"
+    with ledger(board, costs=wang2019_estimate(), phase="training") if is_the_chip else nullcontext() as bill:
+        trained = train(network, board, data.train, recipe, context.progress)
+        activity = board.array.activity
+        with nullcontext() if bill is None else bill.phase("inference"):
+            n_correct = count_correct(network, board, data.test)
+    energy = (
+        {} if bill is None else _energy(bill, board, n_trained=recipe.n_updates * recipe.batch, n_test=len(data.test))
+    )
+    counts = {
+        "n_correct": n_correct,
+        "n_test": len(data.test),
+        "n_train": len(data.train),
+        "n_weights": n_weights(network, board),
+        "n_cells": board.n_taken,
+        "n_updates": recipe.n_updates,
+        "pulses_per_chip": {"set": activity.n_set / board.chips[0], "reset": activity.n_reset / board.chips[0]},
+    }
+    return trained | energy | counts
+
+
+def _energy(bill: Bill, board: Chip, *, n_trained: int, n_test: int) -> dict[str, JSON]:
+    """What a row keeps of the bill; numbers of images are those of one chip."""
+    n_chips = board.chips[0]
+    n_images = {"training": n_chips * n_trained, "inference": n_chips * n_test}
+    layers = macs_by_layer(bill, board, "inference", n_images["inference"])
+    # Of the ConvLSTM's error through time nothing is counted for the GPU: its first layer stands at the input.
+    n_macs = {"training": training_macs(layers), "inference": sum(layers)}
+    return billed(bill, n_images, n_macs=n_macs, n_chips=n_chips)
+
+
+def dataset(name: str, options: Options, *, sequences: bool) -> Dataset:
+    """8 x 8 digits as voltages, or sequences of three; all training images are used, as in the paper.
+
+    Nothing is chosen on these data: every constant is the paper's, so no image is set aside for validation.
+    """
+    size = 8 if name == "digits" else None
+    digits = wang2019_digits(load(name, data_dir=options.data_dir, size=size, validation=0))
+    # The draw of the classes is part of the data set, the same for all seeds.
+    return wang2019_sequences(digits, seed=0) if sequences else digits

@@ -1,0 +1,126 @@
+"""`yao2020/groups`: three replicated convolvers work on three batches side by side and share one last layer."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ohmweave.experiments import JSON, Claim, Context, Experiment, FigureSpec, NotWorseThan, Row, Task, rates, register
+from ohmweave.papers.yao2020 import figures, hybrid, plan, system
+from ohmweave.papers.yao2020.plan import NEEDS
+from ohmweave.plot import floor_plan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAME = "yao2020/groups"
+N_GROUPS = 3
+N_ROUNDS = 100  # of three batches. Paper.
+_BEFORE = {"test": (0.0479, 0.0660, 0.0620), "train": (0.0482, 0.0643, 0.0585)}
+_AFTER = {"test": (0.0341, 0.0486, 0.0386), "train": (0.0289, 0.0422, 0.0340)}
+
+
+def run(task: Task, context: Context) -> Mapping[str, JSON]:
+    """Write three convolvers, tune the shared layer batch after batch, count each group before and after."""
+    setting = plan.setting(task, context)
+    n_rounds = N_ROUNDS if task.params["scale"] == "full" else 20
+    chip = system.chips(setting.n_chips, seed=task.seed)
+    net = system.transfer(setting.net.replicate(N_GROUPS), chip, setting.data.train.images[:1000])
+    parts = {"test": setting.data.test, "train": setting.data.train.take(min(10_000, len(setting.data.train)))}
+
+    def count() -> dict[str, JSON]:
+        return {
+            f"{part}_{group}": system.count_correct(net, images, group=group)
+            for part, images in parts.items()
+            for group in range(N_GROUPS)
+        }
+
+    before = count()
+    n_written = hybrid.tune(
+        net,
+        setting.batches(hybrid.BATCH, name="hybrid"),
+        n_steps=n_rounds * N_GROUPS,
+        group=lambda n_done: n_done % N_GROUPS,
+        progress=lambda fraction, text: context.progress(0.4 + 0.4 * fraction, text),
+    )
+    return {
+        "before": before,
+        "after": count(),
+        "n_test": len(parts["test"]),
+        "n_train": len(parts["train"]),
+        "n_written": sum(n_written),
+        "n_cells_taken": chip.n_taken,
+    }
+
+
+def _claim(part: str, group: int) -> Claim:
+    before, after = _BEFORE[part][group], _AFTER[part][group]
+    return Claim(
+        key=f"{part}-g{group + 1}",
+        quantity=f"{part} error of group G{group + 1} after tuning",
+        unit="1",
+        paper=after,
+        where="Fig. 4" if part == "test" else "Extended Data Fig. 4a",
+        estimate=lambda rows: figures.error_rate(rows, f"after.{part}_{group}", f"n_{part}"),
+        accept=NotWorseThan(margin=0.0, higher_is_better=False),
+        needs=NEEDS,
+        note=f"paper before tuning: {before:.2%}; ours in the figure",
+    )
+
+
+def _draw(rows: Sequence[Row]) -> "Figure | None":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for group in range(N_GROUPS):
+        for stage, shift, paper in (("before", -0.2, _BEFORE), ("after", 0.2, _AFTER)):
+            values = 100 * (1 - np.array(rates(rows, f"{stage}.test_{group}", "n_test")))
+            colour = "#8c8c8c" if stage == "before" else "#4c72b0"
+            label = f"ours, {stage} tuning" if group == 0 else None
+            axes.bar(group + shift, values.mean(), width=0.36, color=colour, alpha=0.5, label=label)
+            axes.plot(group + shift + np.linspace(-0.1, 0.1, len(values)), values, ".", color=colour, markersize=4)
+            label = "paper" if group == 0 and stage == "before" else None
+            axes.plot(group + shift, 100 * paper["test"][group], "x", color="#c44e52", label=label)
+    axes.set_xticks(range(N_GROUPS), [f"G{group + 1}" for group in range(N_GROUPS)])
+    axes.set_ylabel("test error (%)")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _floor_plan(rows: Sequence[Row]) -> "Figure":
+    return floor_plan(system.placed(N_GROUPS))
+
+
+EXPERIMENT = register(
+    Experiment(
+        name=NAME,
+        title="Three parallel convolvers sharing one last layer",
+        paper=plan.PAPER,
+        summary="The convolvers are written three times. In each of 100 rounds three batches go through the three of "
+        "them side by side, and the shared last layer is updated after each batch in turn.",
+        claims=(
+            *(_claim(part, group) for part in ("test", "train") for group in range(N_GROUPS)),
+            plan.count_claim("cells", "cells taken by three convolvers and the last layer", 9_456, "n_cells_taken"),
+        ),
+        assumptions=plan.ASSUMPTIONS,
+        tasks=lambda options: plan.tasks(NAME, options),
+        run=run,
+        figures=(
+            FigureSpec(
+                name="groups",
+                title="Error of each group",
+                caption="Test error before and after tuning: bars are means over chips, points single chips, "
+                "crosses the paper's one system.",
+                draw=_draw,
+            ),
+            FigureSpec(
+                name="floor-plan",
+                title="Floor plan",
+                caption="Where the three convolvers and the last layer stand on the eight arrays of 16 x 128 cells. A "
+                "kernel slice takes 9 of the 16 cells of a line.",
+                draw=_floor_plan,
+            ),
+        ),
+    )
+)

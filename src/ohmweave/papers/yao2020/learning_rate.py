@@ -1,0 +1,95 @@
+"""`yao2020/learning-rate`: the one free number of hybrid training, chosen on the validation images alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ohmweave.experiments import JSON, Context, Experiment, FigureSpec, Options, Row, TableSpec, Task, rates, register
+from ohmweave.papers.yao2020 import hybrid, plan, system
+from ohmweave.papers.yao2020.figures import result_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAME = "yao2020/learning-rate"
+CANDIDATES = (2e-8, 4e-8, 8e-8, 1.2e-7, 1.6e-7)  # S per unit of summed gradient
+
+
+def tasks(options: Options) -> list[Task]:
+    """One task a candidate."""
+    return [task for lr in CANDIDATES for task in plan.tasks(NAME, options, lr=lr)]
+
+
+def run(task: Task, context: Context) -> Mapping[str, JSON]:
+    """Tune with one learning rate; count on the validation images. The chips are not those of other experiments."""
+    setting = plan.setting(task, context)
+    lr = task.params["lr"]
+    assert isinstance(lr, float)
+    net = system.transfer(
+        setting.net, system.chips(setting.n_chips, seed=task.seed + 10_000), setting.data.train.images[:1000]
+    )
+    before = system.count_correct(net, setting.data.validation)
+    n_written = hybrid.tune(
+        net,
+        setting.batches(hybrid.BATCH, name="hybrid"),
+        n_steps=setting.n_steps,
+        lr={"fc": lr},
+        progress=lambda fraction, text: context.progress(0.3 + 0.6 * fraction, text),
+    )
+    return {
+        "before": before,
+        "after": system.count_correct(net, setting.data.validation),
+        "n_validation": len(setting.data.validation),
+        "n_written": sum(n_written),
+    }
+
+
+def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
+    return [
+        {
+            "learning rate, nS": float(str(row.params["lr"])) * 1e9,
+            "validation accuracy": round(float(np.mean(rates([row], "after", "n_validation"))), 5),
+            "before tuning": round(float(np.mean(rates([row], "before", "n_validation"))), 5),
+            "weights written": result_of(row)["n_written"],
+        }
+        for row in sorted(rows, key=lambda row: float(str(row.params["lr"])))
+    ]
+
+
+def _draw(rows: Sequence[Row]) -> "Figure | None":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for row in rows:
+        values = 100 * np.array(rates([row], "after", "n_validation"))
+        axes.plot([float(str(row.params["lr"]))] * len(values), values, "o", color="#4c72b0")
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate (S per unit of summed gradient)")
+    axes.set_ylabel("validation accuracy after tuning (%)")
+    return figure
+
+
+EXPERIMENT = register(
+    Experiment(
+        name=NAME,
+        title="Learning rate of hybrid training",
+        paper=plan.PAPER,
+        summary="The paper prints no learning rate. Each candidate tunes fresh chips for one epoch and is judged on "
+        "the validation images; the test images are not touched.",
+        claims=(),
+        assumptions=plan.ASSUMPTIONS,
+        tasks=tasks,
+        run=run,
+        figures=(
+            FigureSpec(
+                name="candidates",
+                title="Validation accuracy by learning rate",
+                caption="A point is a chip after one epoch of tuning.",
+                draw=_draw,
+            ),
+        ),
+        tables=(TableSpec(name="candidates", title="Candidates", caption="Means over chips.", rows=_table),),
+    )
+)

@@ -1,0 +1,131 @@
+"""The five-layer CNN (section 1 of the paper's methods) and its ex-situ training."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+from ohmweave.base import generator
+from ohmweave.data import Split
+from ohmweave.experiments import atomic_write
+
+
+class Convolver(torch.nn.Module):
+    """C1, S2, C3, S4: `(n, 1, 28, 28)` to `(n, 192)`. No biases; pooling keeps incomplete windows (TensorFlow SAME)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1 = torch.nn.Conv2d(1, 8, 3, bias=False)
+        self.c3 = torch.nn.Conv2d(8, 12, 3, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Features of whole images."""
+        s2 = F.max_pool2d(F.relu(self.c1(x)), 3, ceil_mode=True)
+        return F.max_pool2d(F.relu(self.c3(s2)), 2, ceil_mode=True).flatten(1)
+
+
+class FiveLayerCNN(torch.nn.Module):
+    """`(n, 1, 28, 28)` to `(n, 10)`; 2,856 weights. `n_groups` convolvers, equal at first, share the last layer.
+
+    Args:
+        n_groups: replicas of the convolver: 1, or 3 as in the paper's parallel system.
+    """
+
+    def __init__(self, n_groups: int = 1) -> None:
+        super().__init__()
+        self.groups = torch.nn.ModuleList(Convolver() for _ in range(n_groups))
+        self.fc = torch.nn.Linear(192, 10, bias=False)
+
+    def forward(self, x: torch.Tensor, group: int | None = 0) -> torch.Tensor:
+        """Images through one convolver, or cut over all of them (None), and the shared last layer."""
+        features: torch.Tensor = self._cut(x) if group is None else self.groups[group](x)
+        out: torch.Tensor = self.fc(features)
+        return out
+
+    def _cut(self, x: torch.Tensor) -> torch.Tensor:
+        """Features of images whose rows are shared out over the convolvers, layer by layer."""
+        c1, c3 = ([group.get_submodule(name) for group in self.groups] for name in ("c1", "c3"))
+        s2 = F.max_pool2d(F.relu(cut_convolution(c1, x)), 3, ceil_mode=True)
+        return F.max_pool2d(F.relu(cut_convolution(c3, s2)), 2, ceil_mode=True).flatten(1)
+
+    def replicate(self, n_groups: int) -> "FiveLayerCNN":
+        """The same network with `n_groups` copies of its first convolver."""
+        twin = FiveLayerCNN(n_groups)
+        for group in twin.groups:
+            group.load_state_dict(self.groups[0].state_dict())
+        twin.fc.load_state_dict(self.fc.state_dict())
+        return twin
+
+
+def cut_convolution(layers: Sequence[Callable[[torch.Tensor], torch.Tensor]], x: torch.Tensor) -> torch.Tensor:
+    """Output rows of a 3 x 3 convolution, computed in equal shares by several layers, joined again.
+
+    Each layer gets the input rows that its share of the output needs, so neighbours' inputs overlap by two rows.
+    The paper cuts images top to bottom into three; how it treats the borders is not printed: this is ours.
+    """
+    n_out = x.shape[2] - 2
+    bounds = [round(k * n_out / len(layers)) for k in range(len(layers) + 1)]
+    shares = zip(layers, bounds[:-1], bounds[1:], strict=True)
+    return torch.cat([layer(x[:, :, first : last + 2]) for layer, first, last in shares], dim=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Ex-situ training. The paper prints none; this one was chosen on the validation images (ours).
+
+    Attributes:
+        epochs, batch, lr: of Adam with a learning rate that falls to zero along a cosine.
+    """
+
+    epochs: int = 12
+    batch: int = 100
+    lr: float = 3e-3
+
+
+def train(split: Split, recipe: Recipe, *, seed: int, progress: Callable[[float, str], None]) -> FiveLayerCNN:
+    """Train the network in float on `split`."""
+    weights = generator(seed, "yao2020", "software", "weights")
+    order = generator(seed, "yao2020", "software", "order")
+    net = FiveLayerCNN()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            fan_in = parameter[0].numel()
+            parameter.normal_(0, (2 / fan_in) ** 0.5, generator=weights)
+    optimizer = torch.optim.Adam(net.parameters(), lr=recipe.lr)
+    n_steps = recipe.epochs * -(-len(split) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    for epoch in range(recipe.epochs):
+        progress(epoch / recipe.epochs, f"training the software network, epoch {epoch + 1} of {recipe.epochs}")
+        for x, y in split.batches(recipe.batch, generator=order):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+            schedule.step()
+    return net
+
+
+def trained(
+    split: Split,
+    recipe: Recipe,
+    *,
+    data: str,
+    seed: int,
+    artifact: Callable[[str], Path],
+    progress: Callable[[float, str], None],
+) -> FiveLayerCNN:
+    """The software network, trained once for a results folder and kept there."""
+    what = json.dumps({"data": data, "n": len(split), "seed": seed, **asdict(recipe)}, sort_keys=True)
+    path = artifact(f"yao2020-cnn-{hashlib.sha256(what.encode()).hexdigest()[:12]}.safetensors")
+    if path.exists():
+        net = FiveLayerCNN()
+        net.load_state_dict(load_file(path))
+        return net
+    net = train(split, recipe, seed=seed, progress=progress)
+    with atomic_write(path) as part:
+        save_file(net.state_dict(), part)
+    return net

@@ -1,0 +1,84 @@
+"""The eight arrays, where the network stands on them, and how accuracy is counted."""
+
+from typing import Any
+
+import torch
+
+from ohmweave.arrays import DAC
+from ohmweave.cells import Device, LinearCell, yao2020
+from ohmweave.cells.yao2020 import G_MAX, G_MIN
+from ohmweave.data import Split
+from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
+from ohmweave.nn import Deployed, OnChip, calibrate, deploy
+from ohmweave.papers.yao2020.network import FiveLayerCNN
+from ohmweave.programming import BlindWrite, Write, WriteVerify
+
+MAPPING = DifferentialPair(levels=15, g_low=2.5e-6, g_high=20e-6, clip="mse")
+"""15 signed levels from the conductances 2.5, 5, ... 20 uS (paper). That the cell which a sign does not need idles at
+2.5 uS and that the clip of a layer makes its rounding error least are ours: the paper says neither."""
+
+WRITE = WriteVerify(tolerance=0.5e-6, max_pulses=500, t_settle=1.0)
+"""+-100 nA at 0.2 V, at most 500 pulses (paper). A cell is used from 1 s after its last pulse (ours): its fast
+relaxation is over then."""
+
+KERNEL_SLICE = 9
+"""Cells of one 3 x 3 kernel slice: they share a line, 9 of whose 16 cells they use (paper)."""
+
+
+def chips(n_chips: int, *, seed: int, device: Device[Any] | None = None) -> Chip:
+    """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs."""
+    return Chip(
+        device or yao2020(),
+        n_arrays=8,
+        rows=16,
+        cols=128,
+        n_chips=n_chips,
+        seed=seed,
+        dac=DAC(bits=8, v_max=0.2),
+    )
+
+
+def transfer(net: FiveLayerCNN, chip: Chip, training_images: torch.Tensor, write: Write = WRITE) -> Deployed:
+    """Quantise, write and calibrate: convolvers on arrays 1-2, 3-4, 5-6, the last layer on arrays 7-8 (paper)."""
+    deployed = written(net, chip, write)
+    for group in range(len(net.groups)):
+        calibrate(deployed, training_images, group=group)
+    return deployed
+
+
+def written(net: FiveLayerCNN, chip: Chip, write: Write = WRITE) -> Deployed:
+    """Quantise and write, without the full scales of the inputs, which `transfer` sets."""
+    layers = {"fc": OnChip(arrays=(6, 7))}
+    for group in range(len(net.groups)):
+        pair = OnChip(arrays=(2 * group, 2 * group + 1), tile_rows=KERNEL_SLICE)
+        layers |= {f"groups.{group}.c1": pair, f"groups.{group}.c3": pair}
+    return deploy(net, chip, write=write, mapping=MAPPING, scaling=FixedScaling, layers=layers)
+
+
+def placed(n_groups: int) -> Chip:
+    """A chip with the network on ideal cells: to look at where everything stands."""
+    cell = LinearCell(g_min=G_MIN, g_max=G_MAX)
+    chip = chips(1, seed=0, device=cell)
+    transfer(FiveLayerCNN(n_groups), chip, torch.zeros(1, 1, 28, 28), BlindWrite(g_step=cell.g_step))
+    return chip
+
+
+def quantised(net: FiveLayerCNN, chip: Chip) -> FiveLayerCNN:
+    """The network with 15-level weights, in software."""
+    twin = net.replicate(len(net.groups))
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            matrix = parameter.flatten(1)
+            parameter.copy_(MAPPING.quantise(matrix, chip.array).view_as(parameter))
+    return twin
+
+
+@torch.no_grad()
+def count_correct(net: torch.nn.Module, split: Split, *, batch: int = 500, **forward: Any) -> list[int]:
+    """Images that each chip classifies right; one number for a network in software."""
+    n_correct: torch.Tensor | None = None
+    for x, y in split.batches(batch):
+        hits = (net(x, **forward).argmax(-1) == y).sum(-1)
+        n_correct = hits if n_correct is None else n_correct + hits
+    assert n_correct is not None
+    return [int(n) for n in n_correct.reshape(-1)]

@@ -1,0 +1,119 @@
+"""`yao2020/which-layers`: in-situ tuning of every combination of C1, C3 and FC."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ohmweave.experiments import (
+    JSON,
+    Assumption,
+    AtLeast,
+    Claim,
+    Context,
+    Estimate,
+    Experiment,
+    Options,
+    Row,
+    TableSpec,
+    Task,
+    mean_interval,
+    rates,
+    register,
+)
+from ohmweave.papers.yao2020 import hybrid, plan, system
+from ohmweave.papers.yao2020.figures import result_of
+from ohmweave.papers.yao2020.plan import NEEDS
+
+NAME = "yao2020/which-layers"
+LAYERS = {"C1": "groups.0.c1", "C3": "groups.0.c3", "FC": "fc"}
+COMBINATIONS = tuple("+".join(chosen) for n in (1, 2, 3) for chosen in itertools.combinations(LAYERS, n))
+N_EPOCHS = {"full": 5, "smoke": 1}  # full: paper
+
+
+def tasks(options: Options) -> list[Task]:
+    """One task a combination."""
+    return [task for layers in COMBINATIONS for task in plan.tasks(NAME, options, layers=layers)]
+
+
+def run(task: Task, context: Context) -> Mapping[str, JSON]:
+    """Tune the chosen layers and count."""
+    setting = plan.setting(task, context)
+    chosen = str(task.params["layers"]).split("+")
+    net = system.transfer(setting.net, system.chips(setting.n_chips, seed=task.seed), setting.data.train.images[:1000])
+    before = system.count_correct(net, setting.data.test)
+    rates_of = {LAYERS[layer]: hybrid.LEARNING_RATE for layer in chosen}
+    n_written = hybrid.tune(
+        net,
+        setting.batches(hybrid.BATCH, name="hybrid"),
+        n_steps=setting.n_steps * N_EPOCHS[str(task.params["scale"])],
+        lr=rates_of,
+        progress=lambda fraction, text: context.progress(0.1 + 0.8 * fraction, f"{'+'.join(chosen)}: {text}"),
+    )
+    after = system.count_correct(net, setting.data.test)
+    return {"before": before, "after": after, "n_test": len(setting.data.test), "n_written": sum(n_written)}
+
+
+def _gain(rows: Sequence[Row], layers: str) -> list[float]:
+    found = [row for row in rows if row.params["layers"] == layers]
+    return [
+        after - before
+        for row in found
+        for after, before in zip(rates([row], "after", "n_test"), rates([row], "before", "n_test"), strict=True)
+    ]
+
+
+def _fc_share(rows: Sequence[Row]) -> Estimate | None:
+    """What FC alone wins, as a part of the best that any combination wins."""
+    means = {layers: mean_interval(_gain(rows, layers)) for layers in COMBINATIONS}
+    found = {layers: mean.value for layers, mean in means.items() if mean is not None}
+    if len(found) < len(COMBINATIONS) or max(found.values()) <= 0:
+        return None
+    return Estimate(value=found["FC"] / max(found.values()))
+
+
+def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
+    return [
+        {
+            "layers tuned": layers,
+            "accuracy before": round(float(np.mean(rates(found, "before", "n_test"))), 4),
+            "accuracy after": round(float(np.mean(rates(found, "after", "n_test"))), 4),
+            "weights written": sum(result_of(row)["n_written"] for row in found),
+        }
+        for layers in COMBINATIONS
+        if (found := [row for row in rows if row.params["layers"] == layers])
+    ]
+
+
+EXPERIMENT = register(
+    Experiment(
+        name=NAME,
+        title="Which layers to tune in situ",
+        paper=plan.PAPER,
+        summary="Every combination of the first convolution, the second and the last layer is tuned for five epochs.",
+        claims=(
+            Claim(
+                key="fc-share",
+                quantity="accuracy won by tuning FC alone, as a part of the best combination's",
+                unit="1",
+                paper=None,
+                where="Extended Data Fig. 4b: FC alone is the most efficient",
+                estimate=_fc_share,
+                accept=AtLeast(0.8),
+                needs=NEEDS,
+                note="80 % counts as most efficient (ours): FC alone writes no convolution weights and needs no "
+                "back-propagation",
+            ),
+        ),
+        assumptions=(
+            *plan.ASSUMPTIONS,
+            Assumption(
+                text="One learning rate for all layers: on validation images that of FC serves the convolutions too.",
+                source="ours; the paper prints none",
+            ),
+        ),
+        tasks=tasks,
+        run=run,
+        tables=(TableSpec(name="layers", title="Combinations", caption="Means over chips.", rows=_table),),
+    )
+)

@@ -1,0 +1,170 @@
+"""The perceptron of sign backpropagation on a chip: built, trained and read. Reconstructed; see `ASSUMPTIONS`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ohmweave.base import generator, has_numba
+from ohmweave.cells import Device
+from ohmweave.data import Split
+from ohmweave.experiments import Assumption
+from ohmweave.mapping import CentredPair, Chip, FixedScaling
+from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError
+from ohmweave.optim import SignPulse
+from ohmweave.programming import BlindWrite, Write
+
+PAPER = "Zhang et al., Neural Networks 108, 217 (2018)"
+G_MIN, G_MAX = 2e-6, 20e-6  # S. Window of the same laboratory's cells (STELLAR, 2023); the paper's is not known.
+EVALUATION_BATCH = 1_000
+
+ASSUMPTIONS = (
+    Assumption(
+        text="Only the abstract is at hand: layer sizes, thresholds, error rule, derivative, device and epochs are "
+        "reconstructed; no accuracy is printed there",
+        source="abstract of the paper",
+    ),
+    Assumption(text="inputs are pixels >= 128 of 255, with an always-on bias row before each layer", source="ours"),
+    Assumption(
+        text="one SET or RESET pulse per non-zero entry, no verify, RESET and SET cycles by turns, centred pairs",
+        source="public code of Zhang et al., Science 381, 1205 (2023)",
+    ),
+    Assumption(
+        text="output error +1 for a label below the margin 1, -1 for another output at or above -1; hidden error "
+        "counts above 0.1 (0.05 from 300 neurons on) and within 1 of the switching point; weights in [-1, 1]",
+        source="ours",
+    ),
+    Assumption(
+        text="the chip is tested as it stood after the epoch with the best validation accuracy; the test set is read "
+        "once",
+        source="ours",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What is chosen about a run; the defaults are the reconstruction's."""
+
+    hidden: int
+    threshold: float
+    window: float = 1.0
+    margin: float = 1.0
+    spread: float = 0.1
+
+    @classmethod
+    def of(cls, hidden: int) -> "Setting":
+        """The reconstruction's thresholds and initial spread by size."""
+        small = hidden < 300
+        return cls(hidden=hidden, threshold=0.1 if small else 0.05, spread=0.1 if small else 0.05)
+
+
+class SignPerceptron:
+    """A perceptron on a chip with its rule: layers, comparators, error, optimizer.
+
+    Args:
+        law: of the cells.
+        n_in, n_out: pixels and classes.
+        setting: thresholds and size.
+        seed: of the chip and of the initial weights.
+        dtype: of the cells.
+        write: brings the initial weights to the cells; None is a blind write with a nominal step of a thousandth of
+            the window.
+    """
+
+    def __init__(
+        self,
+        law: Device[Any],
+        n_in: int,
+        n_out: int,
+        setting: Setting,
+        *,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+        write: Write | None = None,
+    ) -> None:
+        self.chip = Chip(
+            law,
+            n_arrays=2,
+            rows=max(n_in, setting.hidden) + 1,
+            cols=2 * max(setting.hidden, n_out),
+            seed=seed,
+            dtype=dtype,
+        )
+        common: dict[str, Any] = {
+            "bias": False,
+            "chip": self.chip,
+            "mapping": CentredPair(w_max=1.0),
+            "scaling": FixedScaling(1.0),
+            "backward": "array",
+        }
+        self.first = Linear(n_in + 1, setting.hidden, name="first", **common)
+        self.second = Linear(setting.hidden + 1, n_out, name="second", **common)
+        self.comparators = BinaryStep(setting.threshold, setting.window)
+        self.error = MarginError(setting.margin)
+        self.net = torch.nn.Sequential(AlwaysOn(), self.first, self.comparators, AlwaysOn(), self.second)
+        self.rule = SignPulse([self.first.weight, self.second.weight])
+        random = generator(seed, "zhang2018", "weights")
+        write = write or BlindWrite(g_step=(G_MAX - G_MIN) / 1_000)
+        for layer in (self.first, self.second):
+            weight = torch.randn(layer.weight.shape, generator=random, dtype=dtype) * setting.spread
+            layer.program(weight, write)
+
+    def train_epoch(self, x: torch.Tensor, labels: torch.Tensor, *, compiled: bool | None = None) -> None:
+        """One pass over binary inputs `(n, in)`, one by one; compiled where Numba is there, unless told."""
+        if compiled is None:
+            compiled = has_numba()
+        if compiled:
+            from ohmweave.optim.compiled import sign_epoch
+
+            sign_epoch(self.first, self.comparators, self.second, self.error, self.rule, x, labels)
+            return
+        loss = ErrorLoss(self.error)
+        for image, label in zip(x.split(1), labels.split(1), strict=True):
+            self.rule.zero_grad()
+            loss(self.net(image), label).backward()
+            self.rule.step()
+
+    @torch.no_grad()
+    def n_correct(self, x: torch.Tensor, labels: torch.Tensor) -> int:
+        """How many labels have the largest output."""
+        parts = zip(x.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
+        return sum(int((self.net(images).argmax(dim=-1) == wanted).sum()) for images, wanted in parts)
+
+
+def binary(split: Split) -> torch.Tensor:
+    """Images as binary inputs `(n, pixels)`: 1 from grey level 128 of 255 on."""
+    return (split.images.flatten(1) >= 128 / 255).to(torch.float32)
+
+
+def train(
+    perceptron: SignPerceptron,
+    train_split: Split,
+    validation: Split,
+    *,
+    n_epochs: int,
+    order: torch.Generator,
+    progress: Callable[[float, str], None],
+    before_epoch: Callable[[torch.Tensor, torch.Tensor], None] = lambda x, labels: None,
+) -> list[int]:
+    """Train, and leave the chip as it stood after the epoch with the best validation accuracy.
+
+    `before_epoch` sees the samples of each epoch, in their order, before they are learned.
+
+    Returns:
+        Validation images right after each epoch.
+    """
+    x, x_validation = binary(train_split), binary(validation)
+    history: list[int] = []
+    best = perceptron.chip.state_dict()
+    for epoch in range(n_epochs):
+        progress(epoch / n_epochs, f"epoch {epoch + 1} of {n_epochs}")
+        chosen = torch.randperm(len(x), generator=order)
+        before_epoch(x[chosen], train_split.labels[chosen])
+        perceptron.train_epoch(x[chosen], train_split.labels[chosen])
+        history.append(perceptron.n_correct(x_validation, validation.labels))
+        if history[-1] == max(history):
+            best = perceptron.chip.state_dict()
+    perceptron.chip.load_state_dict(best)
+    return history

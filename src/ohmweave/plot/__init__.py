@@ -1,0 +1,9 @@
+"""Figures of physical things: floor plans, voltages, weights. Rows of experiments are drawn by the experiments."""
+
+from ohmweave.plot.floor_plan import floor_plan
+from ohmweave.plot.pulse_fit import pulse_fit
+from ohmweave.plot.timeline import timeline
+from ohmweave.plot.voltage_drop import voltage_drop
+from ohmweave.plot.waterfall import waterfall
+
+__all__ = ["floor_plan", "pulse_fit", "timeline", "voltage_drop", "waterfall"]

@@ -1,0 +1,48 @@
+"""The floor plan of a chip: which cells of which array carry what."""
+
+from typing import TYPE_CHECKING
+
+from ohmweave.mapping import Chip
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def floor_plan(chip: Chip, *, columns: int = 2) -> "Figure":
+    """Every array as a panel, rows (inputs) downwards, every tile as a coloured box with the name of its matrix.
+
+    Args:
+        chip: with at least one placement, or none.
+        columns: panels side by side.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch, Rectangle
+
+    array = chip.array
+    n_lines = -(-array.n_arrays // columns)
+    height = max(0.6, 4.2 * array.rows / array.cols)
+    figure = Figure(figsize=(4.2 * columns + 0.4, (height + 0.45) * n_lines + 0.7), layout="constrained")
+    panels = figure.subplots(n_lines, columns, squeeze=False).flatten()
+    palette = colormaps["tab20"]
+    colour = {name: palette(index % 20) for index, name in enumerate(chip.placed)}
+    for index, axes in enumerate(panels):
+        axes.set_visible(index < array.n_arrays)
+        axes.set_xlim(0, array.cols)
+        axes.set_ylim(array.rows, 0)
+        axes.set_title(f"array {index + 1}", fontsize=8, pad=2)
+        axes.tick_params(labelsize=6)
+    for name, placement in chip.placed.items():
+        for tile in placement.tiles:
+            box = Rectangle((tile.col, tile.row), tile.cols, tile.rows, facecolor=colour[name], edgecolor="white")
+            panels[tile.array].add_patch(box)
+    figure.legend(
+        handles=[Patch(color=colour[name], label=name) for name in chip.placed],
+        loc="outside lower center",
+        ncols=min(5, max(1, len(chip.placed))),
+        fontsize=7,
+        frameon=False,
+        title=f"{chip.n_taken:,} of {chip.n_cells:,} cells taken; rows are inputs, columns are outputs",
+        title_fontsize=8,
+    )
+    return figure

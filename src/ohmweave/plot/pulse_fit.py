@@ -1,0 +1,153 @@
+"""Measured pulse trains beside the law that was fitted to them."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ohmweave.base import generator
+from ohmweave.cells import Device, Pulse, WithStuckCells
+from ohmweave.fitting import Fit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SET, _RESET, _LAW = "#c44e52", "#4c72b0", "0.25"
+_PREFIXES = {1e-9: "n", 1e-6: "µ", 1e-3: "m", 1.0: ""}
+_BAND = (0.05, 0.5, 0.95)
+_SHOWN = 300
+"""Readings of a train, so that single pulses can be seen."""
+
+
+def pulse_fit(fit: Fit) -> "Figure":
+    """Four panels: trains, steps by conductance, residuals, and what cells differ by.
+
+    What is drawn of the law is drawn by the law: cells of `fit.device`, stuck ones aside, that get the same pulses.
+    """
+    from matplotlib.figure import Figure
+
+    law = fit.device.law if isinstance(fit.device, WithStuckCells) else fit.device
+    figure = Figure(figsize=(10, 6.8), layout="constrained")
+    trains, steps, residuals, cells = figure.subplots(2, 2).flatten()
+    _draw_trains(trains, fit, law)
+    _draw_steps(steps, fit, law)
+    _draw_residuals(residuals, fit)
+    _draw_cells(cells, fit)
+    figure.suptitle(
+        f"{fit.chosen.name} law, {len(fit.used.cell):,} pulses on {len(fit.used.working)} cells", fontsize=11
+    )
+    return figure
+
+
+def _unit(fit: Fit) -> tuple[float, str]:
+    """What S are multiplied by to be read easily, and the unit that they then have."""
+    size = max((size for size in _PREFIXES if size <= fit.used.g_max), default=1e-9)
+    return 1 / size, f"{_PREFIXES[size]}S"
+
+
+def _draw_trains(axes: "Axes", fit: Fit, law: Device[Any]) -> None:
+    """The cell whose steps are of middling size, the others that got the same pulses, and the law's cells."""
+    data, (factor, unit) = fit.trains, _unit(fit)
+    middle = fit.used.working[np.argsort(fit.chosen.factor)[len(fit.chosen.factor) // 2]]
+    readings = {index: np.flatnonzero(data.cell == index)[:_SHOWN] for index in fit.used.working}
+    shown = readings[middle]
+    for index, at in readings.items():
+        same = np.array_equal(data.polarity[at], data.polarity[shown])
+        if index != middle and same:
+            axes.plot(data.pulse[at], factor * data.g[at], color="0.8", linewidth=0.4, zorder=1)
+    gap = np.diff(data.pulse[shown], prepend=data.pulse[shown[0]])
+    low, median, high = factor * _simulated(law, data.g[shown], data.polarity[shown], gap)
+    axes.fill_between(data.pulse[shown], low, high, color="#dd8452", alpha=0.3, linewidth=0, label="law, 5 to 95 %")
+    axes.plot(data.pulse[shown], median, color="#dd8452", label="law, median")
+    axes.plot(
+        data.pulse[shown],
+        factor * data.g[shown],
+        ".-",
+        color=_LAW,
+        markersize=2,
+        linewidth=0.6,
+        label=data.names[middle],
+    )
+    axes.set(xlabel="pulse", ylabel=f"g ({unit})", title="Trains: one cell in black, others in grey")
+    axes.set_ylim(top=axes.get_ylim()[1] + 0.12 * float(np.ptp(axes.get_ylim())))  # room for the legend
+    axes.legend(fontsize=7, loc="upper center", ncols=3)
+
+
+def _simulated(law: Device[Any], g: Any, polarity: Any, gap: Any) -> Any:
+    """`(3, readings)` S, quantiles of 400 cells; where readings are missing or no pulse was sent, all start anew."""
+    chance = generator(0, "plot", "trains")
+    state = law.init_state((400,), generator=chance, dtype=torch.float64)
+    seen: list[torch.Tensor] = []
+    for measured, sign, n in zip(g, polarity, gap, strict=True):
+        if sign and n == 1 and seen:
+            state = law.pulse(state, Pulse(torch.full((400,), int(sign))), generator=chance)
+        else:
+            state = law.shift_conductance(state, float(measured) - law.conductance(state))
+        seen.append(law.conductance(state))
+    return np.quantile(torch.stack(seen).numpy(), _BAND, axis=1)
+
+
+def _draw_steps(axes: "Axes", fit: Fit, law: Device[Any]) -> None:
+    """Single steps, their mean in bins, and what the law's cells do from the same conductances."""
+    steps, n, (factor, unit) = fit.used.steps, 1000, _unit(fit)
+    grid = torch.linspace(fit.used.g_min, fit.used.g_max, 61, dtype=torch.float64)
+    bins = np.linspace(fit.used.g_min, fit.used.g_max, 16)
+    chance = generator(0, "plot", "steps")
+    for sign, name, colour in ((1, "SET", _SET), (-1, "RESET", _RESET)):
+        chosen = np.flatnonzero(steps.polarity == sign)
+        g, dg = steps.g_before[chosen], steps.g_after[chosen] - steps.g_before[chosen]
+        few = slice(None, None, max(1, len(g) // 3000))
+        axes.plot(factor * g[few], factor * dg[few], ".", color=colour, markersize=1.5, alpha=0.25, rasterized=True)
+        at = np.digitize(g, bins[1:-1])
+        count, total = np.bincount(at, minlength=15), np.bincount(at, dg, 15)
+        enough = count >= 5
+        centre = (bins[:-1] + bins[1:]) / 2
+        axes.plot(
+            factor * centre[enough], factor * (total[enough] / count[enough]), "o", color=colour, markersize=4,
+            markeredgecolor="white", label=f"{name}, measured mean",
+        )  # fmt: skip
+        state = law.init_state((n, len(grid)), generator=chance, dtype=torch.float64)
+        state = law.shift_conductance(state, grid - law.conductance(state))
+        after = law.conductance(law.pulse(state, Pulse(torch.full((n, len(grid)), sign)), generator=chance))
+        moved = (after - grid).numpy()
+        low, high = np.quantile(moved, (_BAND[0], _BAND[-1]), axis=0)
+        axes.fill_between(factor * grid, factor * low, factor * high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(factor * grid, factor * moved.mean(0), color=colour, label=f"{name}, law: mean, 5 to 95 %")
+    axes.axhline(0, color="0.5", linewidth=0.5)
+    axes.set(xlabel=f"g before the pulse ({unit})", ylabel=f"step ({unit})", title="Steps")
+    axes.legend(fontsize=7)
+
+
+def _draw_residuals(axes: "Axes", fit: Fit) -> None:
+    z, bins = fit.chosen.z, np.linspace(-4.5, 4.5, 46)
+    for sign, name, colour in ((1, "SET", _SET), (-1, "RESET", _RESET)):
+        chosen = z[np.isfinite(z) & (fit.used.steps.polarity == sign)]
+        axes.hist(
+            chosen, bins=bins.tolist(), density=True, histtype="step", color=colour, label=f"{name}, {len(chosen):,}"
+        )
+    axes.plot(
+        bins, np.exp(-(bins**2) / 2) / (2 * np.pi) ** 0.5, color=_LAW, linestyle="--", label="Gaussian, as the law"
+    )
+    axes.set(xlabel="residual / spread", ylabel="density", title="Residuals of steps that end inside the window")
+    axes.legend(fontsize=7)
+
+
+def _draw_cells(axes: "Axes", fit: Fit) -> None:
+    law, order = fit.chosen, np.argsort(fit.chosen.factor)
+    at = np.arange(len(order))
+    axes.axhspan(
+        1 - law.d2d.value,
+        1 + law.d2d.value,
+        color="#dd8452",
+        alpha=0.2,
+        linewidth=0,
+        label=f"1 ± d2d, {law.d2d.value:.3f}",
+    )
+    axes.errorbar(
+        at, law.factor[order], 1.96 * law.factor_error[order], fmt=".", color=_LAW, linewidth=0.8, label="95 %"
+    )
+    if len(order) <= 24:
+        axes.set_xticks(at, [fit.trains.names[fit.used.working[index]] for index in order], fontsize=7, rotation=90)
+    axes.set(xlabel="cell, from the smallest steps to the largest", ylabel="size of its steps / mean", title="Cells")
+    axes.legend(fontsize=7, loc="upper left")

@@ -1,0 +1,41 @@
+"""Who does what when: a schedule as bars in time."""
+
+from typing import TYPE_CHECKING
+
+from ohmweave.cost import Schedule
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_JOBS = 4_000
+"""Bars beyond which nothing could be told apart."""
+
+
+def timeline(done: Schedule, *, title: str = "") -> "Figure":
+    """A line a machine, with its utilisation; a bar a job, coloured by what it is, shaded by its image."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    machines = list(done.utilisation)
+    names = list(dict.fromkeys(job.name for job in done.jobs))
+    colour = {name: colormaps["tab10"](index % 10) for index, name in enumerate(names)}
+    figure = Figure(figsize=(7.6, 0.9 + 0.32 * len(machines)), layout="constrained")
+    axes = figure.subplots()
+    for job, start in list(zip(done.jobs, done.start, strict=True))[:MAX_JOBS]:
+        axes.barh(
+            machines.index(job.machine),
+            job.duration * 1e6,
+            left=start * 1e6,
+            color=colour[job.name],
+            alpha=0.9 if job.image % 2 == 0 else 0.5,
+            edgecolor="white",
+            linewidth=0.3,
+        )
+    labels = [f"{machine}  {done.utilisation[machine]:.0%}" for machine in machines]
+    axes.set_yticks(range(len(machines)), labels, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("time (us)")
+    axes.set_title(title, fontsize=9)
+    axes.legend(handles=[Patch(color=colour[name], label=name) for name in names], frameon=False, fontsize=7, ncols=6)
+    return figure

@@ -1,0 +1,139 @@
+"""Claims beside our numbers: one line each, for programs (JSON) and for people (terminal, Markdown)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ohmweave.experiments import (
+    NOT_COMPARABLE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    Claim,
+    Row,
+    Setting,
+    by_setting,
+    experiments,
+    judge,
+)
+from ohmweave.report.quantities import show, show_interval
+
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, NOT_COMPARABLE, NOT_RUN)
+
+_STYLES = {REPRODUCED: "green", NOT_REPRODUCED: "red", NOT_COMPARABLE: "yellow", NOT_RUN: "dim"}
+
+
+def claims_table(results: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
+    """One dict for each claim and setting, ready for JSON; numbers in SI units and fractions.
+
+    Args:
+        results: rows by experiment name, as `read_results` gives them. An experiment without rows gives claims
+            "not run"; one that isn't registered gives none.
+
+    Returns:
+        Dicts with `experiment, claim, data, scale, seeds, quantity, unit, paper, ours, low, high, n, accept, verdict,
+        where, note`. `verdict` includes the reason: "not comparable (digits, not MNIST)".
+    """
+    registered = experiments()
+    return [
+        _line(name, claim, setting, group)
+        for name, rows in results.items()
+        if name in registered
+        for setting, group in (by_setting(rows) or {Setting(): []}).items()
+        for claim in registered[name].claims
+    ]
+
+
+def _line(name: str, claim: Claim, setting: Setting, rows: Sequence[Row]) -> dict[str, Any]:
+    finding = judge(claim, rows)
+    estimate = finding.estimate
+    return {
+        "experiment": name,
+        "claim": claim.key,
+        "data": setting.data,
+        "scale": setting.scale,
+        "seeds": setting.seeds,
+        "quantity": claim.quantity,
+        "unit": claim.unit,
+        "paper": claim.paper,
+        "ours": estimate.value if estimate else None,
+        "low": estimate.low if estimate else None,
+        "high": estimate.high if estimate else None,
+        "n": estimate.n if estimate else 0,
+        "accept": claim.accept.describe(partial(show, unit=claim.unit)),
+        "verdict": finding.text,
+        "where": claim.where,
+        "note": claim.note,
+    }
+
+
+def verdict_kind(verdict: str) -> str:
+    """The verdict without its reason: one of `VERDICTS`."""
+    return verdict.split(" (")[0]
+
+
+def count_verdicts(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many lines have each of the four verdicts."""
+    kinds = [verdict_kind(line["verdict"]) for line in lines]
+    return {kind: kinds.count(kind) for kind in VERDICTS}
+
+
+def grouped(lines: Iterable[dict[str, Any]]) -> list[tuple[str, Setting, list[dict[str, Any]]]]:
+    """Lines by experiment and setting, in their order."""
+
+    def key(line: dict[str, Any]) -> tuple[Any, ...]:
+        return line["experiment"], line["data"], line["scale"], line["seeds"]
+
+    return [
+        (name, Setting(data=data, scale=scale, seeds=seeds), list(group))
+        for (name, data, scale, seeds), group in groupby(lines, key)
+    ]
+
+
+def claims_text(lines: Sequence[dict[str, Any]]) -> RenderableType:
+    """For the terminal: one table for each experiment and setting, notes below it, and the count of verdicts."""
+    parts: list[RenderableType] = []
+    for name, setting, group in grouped(lines):
+        table = Table(
+            title=Text(f"{name} · {setting.title}"), title_justify="left", title_style="bold", header_style="dim"
+        )
+        for head in ("quantity", "paper", "ours", "95 % interval", "n", "reproduced if", "verdict", "where"):
+            table.add_column(head, justify="right" if head in ("paper", "ours", "n") else "left")
+        for line in group:
+            *cells, verdict = _cells(line)
+            style = _STYLES[verdict_kind(verdict)]
+            table.add_row(*map(Text, cells), Text(line["accept"]), Text(verdict, style=style), Text(line["where"]))
+        parts.append(table)
+        parts += [Text(f"  {line['quantity']}: {line['note']}", style="dim") for line in group if line["note"]]
+        parts.append(Text())
+    counts = ", ".join(f"{count} {kind}" for kind, count in count_verdicts(lines).items())
+    return Group(*parts, Text(f"{len(lines)} claims: {counts}"))
+
+
+def claims_markdown(lines: Sequence[dict[str, Any]]) -> str:
+    """As Markdown: one heading and table for each experiment and setting."""
+    parts = []
+    for name, setting, group in grouped(lines):
+        rows = [[*_cells(line), line["where"], line["note"]] for line in group]
+        heads = ["quantity", "paper", "ours", "95 % interval", "n", "verdict", "where", "note"]
+        parts.append(f"### {name} · {setting.title}\n\n{_markdown_table(heads, rows)}")
+    return "\n".join(parts)
+
+
+def _cells(line: Mapping[str, Any]) -> list[str]:
+    unit = line["unit"]
+    interval = show_interval(line["low"], line["high"], unit)
+    n = f"{line['n']:,}" if line["n"] else "–"
+    return [line["quantity"], show(line["paper"], unit), show(line["ours"], unit), interval, n, line["verdict"]]
+
+
+def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
+
+    return line(heads) + line(["---"] * len(heads)) + "".join(map(line, rows))

@@ -1,0 +1,72 @@
+"""An experiment's figures as files, and as images that a page can hold."""
+
+import base64
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ohmweave.experiments import FigureSpec, Row, atomic_write
+
+LARGEST_SVG = 1_000_000
+"""Bytes. A drawing above it (a scatter of every cell, say) goes into the page as pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnFigure:
+    """A figure in the page: `image` is a data URI, `file` the saved drawing; both None where `problem` says why."""
+
+    title: str
+    caption: str
+    image: str | None = None
+    file: Path | None = None
+    problem: str = ""
+
+
+def draw_figure(spec: FigureSpec, rows: Sequence[Row], path: Path) -> DrawnFigure:
+    """Draw `spec` and save it as `path` with .svg and with .png.
+
+    A figure that fails (on the rows of a partial run, for one) costs the report that figure only: the page says what
+    went wrong, and a `RuntimeWarning` is given.
+    """
+    try:
+        svg, png = _drawn(spec, rows, path)
+    except _NothingToDrawError:
+        return DrawnFigure(
+            title=spec.title, caption=spec.caption, problem="There are no rows to draw this figure from yet."
+        )
+    except Exception as error:  # noqa: BLE001  whatever a drawing function does, the claims must reach the reader
+        problem = f"could not be drawn from these rows: {type(error).__name__}: {error}"
+        warnings.warn(f"figure {spec.name!r} {problem}", RuntimeWarning, stacklevel=2)
+        return DrawnFigure(title=spec.title, caption=spec.caption, problem=f"This figure {problem}.")
+    small = svg.stat().st_size <= LARGEST_SVG
+    image = _data_uri(svg, "image/svg+xml") if small else _data_uri(png, "image/png")
+    return DrawnFigure(title=spec.title, caption=spec.caption, image=image, file=svg)
+
+
+class _NothingToDrawError(Exception):
+    pass
+
+
+def _drawn(spec: FigureSpec, rows: Sequence[Row], path: Path) -> tuple[Path, Path]:
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    # Ids and metadata free of chance and time: equal rows, equal bytes.
+    with mpl.rc_context({"svg.hashsalt": path.name}):
+        figure = spec.draw(rows)
+        if figure is None:
+            raise _NothingToDrawError
+        svg, png = path.with_name(path.name + ".svg"), path.with_name(path.name + ".png")
+        try:
+            with atomic_write(svg) as part:
+                figure.savefig(part, metadata={"Date": None, "Creator": None}, bbox_inches="tight", facecolor="white")
+            with atomic_write(png) as part:
+                figure.savefig(part, dpi=200, metadata={"Software": None}, bbox_inches="tight", facecolor="white")
+        finally:
+            plt.close(figure)
+    return svg, png
+
+
+def _data_uri(path: Path, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,200 @@
+"""The report: one HTML file that needs nothing else, from the rows of a results folder alone."""
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ohmweave.experiments import (
+    Experiment,
+    Row,
+    Setting,
+    TableSpec,
+    atomic_write,
+    by_setting,
+    experiments,
+    read_log,
+    read_results,
+)
+from ohmweave.report.bill import DETAILS, behind, bill_table, bills_of
+from ohmweave.report.claims import VERDICTS, claims_table, count_verdicts, grouped, verdict_kind
+from ohmweave.report.figures import DrawnFigure, draw_figure
+from ohmweave.report.quantities import show, show_cell, show_duration, show_interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrintedTable:
+    """A table in the page; `problem` says why there are no lines."""
+
+    title: str
+    caption: str
+    heads: Sequence[str] = ()
+    lines: Sequence[Sequence[str]] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingSection:
+    """What one experiment did in one setting: facts about the run, figures and tables."""
+
+    setting: Setting
+    facts: Mapping[str, str]
+    figures: Sequence[DrawnFigure]
+    tables: Sequence[PrintedTable]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentSection:
+    """One experiment's part of the page."""
+
+    experiment: Experiment
+    anchor: str
+    settings: Sequence[SettingSection]
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` into `folder` from the rows in it and below, and its figures into `folder/figures`.
+
+    Works on a partial run and on several experiments and settings. The page loads nothing: figures, style and data
+    are inside it.
+
+    Args:
+        folder: a results folder.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        ExperimentError: there is no such folder, or a row cannot be read.
+    """
+    results = read_results(folder)
+    seconds = read_log(folder)
+    registered = experiments()
+    known = {name: rows for name, rows in results.items() if name in registered}
+    lines = claims_table(known)
+    content = _template().render(
+        groups=grouped(lines),
+        counts=count_verdicts(lines),
+        sections=[_section(registered[name], rows, seconds, folder / "figures") for name, rows in known.items()],
+        unknown=[name for name in results if name not in registered],
+        folder=folder,
+    )
+    path = folder / "report.html"
+    with atomic_write(path) as part:
+        part.write_text(content, encoding="utf-8")
+    return path
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("ohmweave.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"kind": verdict_kind, "slug": _slug}
+    environment.globals |= {"show": show, "show_interval": show_interval, "verdicts": VERDICTS, "relative": _relative}
+    return environment.get_template("report.html.j2")
+
+
+def _slug(name: str) -> str:
+    return name.replace("/", "-").replace(" ", "-")
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _section(
+    experiment: Experiment, rows: Sequence[Row], seconds: Mapping[str, float], figures: Path
+) -> ExperimentSection:
+    settings = [
+        _setting_section(experiment, setting, group, seconds, figures) for setting, group in by_setting(rows).items()
+    ]
+    return ExperimentSection(experiment=experiment, anchor=_slug(experiment.name), settings=settings)
+
+
+def _setting_section(
+    experiment: Experiment, setting: Setting, rows: Sequence[Row], seconds: Mapping[str, float], figures: Path
+) -> SettingSection:
+    stem = f"{_slug(experiment.name)}-{setting.slug}"
+    return SettingSection(
+        setting=setting,
+        facts=_facts(rows, seconds),
+        figures=[draw_figure(spec, rows, figures / f"{stem}-{spec.name}") for spec in experiment.figures],
+        tables=[_table(spec, rows) for spec in (*experiment.tables, *_bill_specs(rows))],
+    )
+
+
+def _bill_specs(rows: Sequence[Row]) -> list[TableSpec]:
+    """Tables of the bill, where rows hold one: every report shows what a run would have cost on the chip."""
+    bills = bills_of(rows)
+    if not bills:
+        return []
+    caption = (
+        f"Of one chip, mean over {behind(bills)}: counted activity times cited costs. Time is that of one read or "
+        "pulse after another; shares are of a phase."
+    )
+    return [
+        TableSpec(
+            name=f"bill-{part}",
+            title=f"The bill by {part}",
+            caption=caption,
+            rows=partial(_bill_lines, by=(part,)),
+        )
+        for part in DETAILS
+    ]
+
+
+def _bill_lines(rows: Sequence[Row], *, by: Sequence[str]) -> list[dict[str, object]]:
+    return bill_table(bills_of(rows), by)
+
+
+def _facts(rows: Sequence[Row], seconds: Mapping[str, float]) -> dict[str, str]:
+    every = partial(_distinct, rows)
+    timed = [seconds[row.id] for row in rows if row.id in seconds]
+    facts = {
+        "Tasks": str(len(rows)),
+        "Seeds": every(lambda row: str(row.seed)),
+        "ohmweave": every(lambda row: row.versions.get("ohmweave", "unknown")),
+        "torch": every(lambda row: row.versions.get("torch", "unknown")),
+        "Python": every(lambda row: row.versions.get("python", "unknown")),
+        "Commit": every(lambda row: _short_commit(row.commit)),
+    }
+    if timed:
+        facts["Time"] = show_duration(sum(timed)) + ("" if len(timed) == len(rows) else f" ({len(timed)} tasks timed)")
+    return facts
+
+
+def _distinct(rows: Sequence[Row], text: Any) -> str:
+    return ", ".join(dict.fromkeys(text(row) for row in rows))
+
+
+def _short_commit(commit: str | None) -> str:
+    if commit is None:
+        return "installed package"
+    head, plus, changes = commit.partition("+")
+    return head[:10] + plus + changes
+
+
+def _table(spec: TableSpec, rows: Sequence[Row]) -> PrintedTable:
+    try:
+        lines = spec.rows(rows)
+    except Exception as error:  # noqa: BLE001  as with figures: one table must not cost the report
+        problem = f"could not be made from these rows: {type(error).__name__}: {error}"
+        warnings.warn(f"table {spec.name!r} {problem}", RuntimeWarning, stacklevel=2)
+        return PrintedTable(title=spec.title, caption=spec.caption, problem=f"This table {problem}.")
+    heads = list(dict.fromkeys(head for line in lines for head in line))
+    return PrintedTable(
+        title=spec.title,
+        caption=spec.caption,
+        heads=heads,
+        lines=[[show_cell(line.get(head)) for head in heads] for line in lines],
+        problem="" if lines else "There are no rows to make this table from yet.",
+    )

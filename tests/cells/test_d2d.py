@@ -1,0 +1,97 @@
+"""Cells of different step size against the plain law, cell by cell."""
+
+import pytest
+import torch
+
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import (
+    ConductanceState,
+    LinearCell,
+    Pulse,
+    PulseTable,
+    WithD2D,
+    aggregate,
+    linear_steps,
+    soft_bounds,
+)
+from ohmweave.cells.d2d import SpreadState
+from tests.helpers import assert_close
+
+WINDOW = {"g_min": 2e-6, "g_max": 20e-6}
+
+
+def test_every_step_of_a_train_is_scaled():
+    law = WithD2D(law=soft_bounds(**WINDOW, levels=50, asymmetry=1.0), d2d=0.3)
+    factor, n = [0.0, 0.5, 1.0, 1.7], 6
+    state = SpreadState(
+        ConductanceState(torch.full((4,), 9e-6, dtype=torch.float64)), torch.tensor(factor, dtype=torch.float64)
+    )
+    after = law.pulse(state, Pulse(torch.ones(4), n=torch.full((4,), n)), generator=generator(0, "x"))
+    expected = []
+    for scale in factor:
+        g = 9e-6
+        for _ in range(n):
+            g += scale * (20e-6 - g) / 49
+        expected.append(g)
+    assert_close(law.conductance(after), expected, rtol=1e-12)
+    assert torch.equal(after.factor, state.factor)
+
+
+def test_aggregate_trains_have_the_moments_of_trains_sent_one_by_one():
+    """Noisy equal steps, three factors, 40,000 cells each; within 5 standard errors."""
+    n_cells, n = 40_000, 7
+    step = 18e-6 / 999
+    inner = linear_steps(**WINDOW, levels=1_000, c2c=1.5)
+    factor = torch.tensor([0.4, 1.0, 1.8], dtype=torch.float64)[:, None].expand(3, n_cells)
+    moved = {}
+    for trains, law in (("exact", inner), ("aggregate", aggregate(inner))):
+        state = SpreadState(ConductanceState(torch.full((3, n_cells), 11e-6, dtype=torch.float64)), factor)
+        pulse = Pulse(-torch.ones(3, n_cells), n=torch.full((3, n_cells), n))
+        cells = WithD2D(law=law, d2d=0.3, trains=trains)
+        moved[trains] = (cells.pulse(state, pulse, generator=generator(1, trains)).inner.g - 11e-6) / step
+    for one in moved.values():
+        spread = 1.5 * n**0.5 * factor[:, 0]
+        assert float(((one.mean(1) + n * factor[:, 0]) / spread).abs().max()) < 5 / n_cells**0.5
+        assert_close(one.std(1), spread, rtol=5 / (2 * n_cells) ** 0.5)
+
+
+def test_factors_have_the_spread_asked_for_and_a_scaled_step_stops_at_the_bound():
+    law = WithD2D(law=linear_steps(**WINDOW, levels=10), d2d=0.3)
+    state = law.init_state((20_000,), generator=generator(2, "d2d"), dtype=torch.float64)
+    assert_close(state.factor.mean(), 1.0, rtol=0.01)
+    assert_close(state.factor.std(), 0.3, rtol=0.02)
+    full = law.pulse(state, Pulse(torch.ones(20_000), n=torch.full((20_000,), 40)), generator=generator(0, "x"))
+    g = law.conductance(full)
+    assert float(g.max()) <= 20e-6 * (1 + 1e-12)
+    assert float(g.min()) >= 2e-6
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        LinearCell(**WINDOW, levels=10),
+        linear_steps(**WINDOW, levels=10),
+        PulseTable(
+            **WINDOW, set_mean=(2e-6,) * 3, set_spread=(0.0,) * 3, reset_mean=(-2e-6,) * 3, reset_spread=(0.0,) * 3
+        ),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_a_small_cell_reaches_the_bound_by_whole_steps_of_its_own(inner):
+    """A step is scaled, then cut: the cell does not creep up to the bound by halves of what is left."""
+    law = WithD2D(law=inner, d2d=0.3)
+    state = SpreadState(
+        ConductanceState(torch.tensor([18.7e-6, 18.7e-6, 2.5e-6, 18.7e-6], dtype=torch.float64)),
+        torch.tensor([0.5, 1.5, 0.5, 0.0], dtype=torch.float64),
+    )
+    pulse = Pulse(torch.tensor([1, 1, -1, 1]), n=torch.tensor([2, 1, 1, 3]))
+    after = law.pulse(state, pulse, generator=generator(0, "x"))
+    assert_close(law.conductance(after), [20e-6, 20e-6, 2e-6, 18.7e-6], rtol=1e-12)
+    once = law.pulse(state, Pulse(torch.tensor([1, 0, -1, 0])), generator=generator(0, "x"))
+    assert_close(law.conductance(once), [19.7e-6, 18.7e-6, 2e-6, 18.7e-6], rtol=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [{"d2d": -0.1}, {"trains": "long"}])
+def test_wrong_arguments_are_named(wrong):
+    with pytest.raises(OutOfRangeError, match=f"`{next(iter(wrong))}`"):
+        WithD2D(law=linear_steps(**WINDOW, levels=10), **({"d2d": 0.3} | wrong))

@@ -1,0 +1,157 @@
+"""The compliance law against a loop over cells that follows the authors' simulator line by line."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import GateControlledCell, LinearGate, Pulse, wang2019
+from ohmweave.cells.gate_controlled import GateControlledState
+from tests.helpers import assert_close
+
+GATE = LinearGate(slope=120e-6, offset=-42e-6)
+LAW = {"gate": GATE, "v_gate": 1.6, "v_gate_max": 2.5}
+
+
+def cell_by_cell(g, first_miss, polarity, v_gate, noise, *, noise_on, g_reset):
+    """One call, one cell after the other; returns the conductances and what is left of the first miss."""
+    after, left = [], []
+    for one, miss, p, v, n in zip(g, first_miss, polarity, v_gate, noise, strict=True):
+        value = one
+        if p < 0:
+            value = g_reset
+        if p > 0:
+            value = max(120e-6 * min(v, 2.5) - 42e-6 + miss, one)
+        if p != 0 or noise_on == "all":
+            value += n
+        after.append(max(value, 0.0))
+        left.append(0.0 if p > 0 else miss)
+    return after, left
+
+
+def some_cells(n, seed):
+    chance = generator(seed, "test")
+    uniform = torch.rand(4, n, generator=chance, dtype=torch.float64)
+    g, miss = 300e-6 * uniform[0], 50e-6 * (uniform[1] - 0.5)
+    polarity = (3 * uniform[2]).long() - 1
+    return g, miss, polarity, 0.5 + 2.5 * uniform[3]
+
+
+@pytest.mark.parametrize("noise_on", ["all", "written"])
+@pytest.mark.parametrize("g_reset", [0.0, 5e-6])
+def test_law_agrees_with_the_loop(noise_on, g_reset):
+    law = GateControlledCell(**LAW, noise=10e-6, noise_on=noise_on, g_reset=g_reset)
+    g, miss, polarity, v_gate = some_cells(200, seed=1)
+    noise = torch.empty(200, dtype=torch.float64).normal_(0, 10e-6, generator=generator(3, "noise"))
+    state = GateControlledState(g, miss)
+    after = law.pulse(state, Pulse(polarity=polarity, v_gate=v_gate), generator=generator(3, "noise"))
+    expected_g, expected_miss = cell_by_cell(
+        g.tolist(),
+        miss.tolist(),
+        polarity.tolist(),
+        v_gate.tolist(),
+        noise.tolist(),
+        noise_on=noise_on,
+        g_reset=g_reset,
+    )
+    assert_close(after.g, expected_g, rtol=1e-12, scale=300e-6)
+    assert_close(after.first_miss, expected_miss, rtol=1e-12, scale=50e-6)
+
+
+def test_a_call_without_pulses_changes_nothing_unless_noise_reaches_all():
+    g, miss, _, _ = some_cells(100, seed=2)
+    state, silence = GateControlledState(g, miss), Pulse(polarity=torch.zeros(100, dtype=torch.int64))
+    written = GateControlledCell(**LAW, noise=10e-6, noise_on="written")
+    assert torch.equal(written.pulse(state, silence, generator=generator(0, "x")).g, g)
+    everywhere = GateControlledCell(**LAW, noise=10e-6, noise_on="all")
+    moved = everywhere.pulse(state, silence, generator=generator(0, "x")).g - g
+    assert (moved != 0).all()
+
+
+def test_noise_has_the_spread_asked_for():
+    law = GateControlledCell(**LAW, noise=10e-6)
+    state = law.init_state((50_000,), generator=generator(0, "x"), dtype=torch.float64)
+    g = law.pulse(state, Pulse(polarity=torch.ones(50_000)), generator=generator(1, "x")).g
+    assert_close(g.mean(), 150e-6, rtol=2e-3)
+    assert_close(g.std(), 10e-6, rtol=0.02)
+
+
+def test_only_the_first_set_misses_by_the_spread_of_devices():
+    law = GateControlledCell(**LAW, d2d=25e-6)
+    state = law.init_state((50_000,), generator=generator(0, "x"), dtype=torch.float64)
+    up, down = Pulse(polarity=torch.ones(50_000)), Pulse(polarity=-torch.ones(50_000))
+    state = law.pulse(law.pulse(state, down, generator=None), up, generator=None)
+    assert_close(state.g.std(), 25e-6, rtol=0.02)
+    state = law.pulse(law.pulse(state, down, generator=None), up, generator=None)
+    assert_close(state.g, torch.full((50_000,), 150e-6, dtype=torch.float64), rtol=1e-12)
+
+
+@given(st.floats(0, 300e-6), st.floats(0.4, 3.0), st.floats(0.4, 3.0))
+def test_a_set_never_lowers_and_reset_forgets(g, one, other):
+    law = GateControlledCell(**LAW)
+
+    def after(g, *pulses):
+        state = GateControlledState(torch.tensor([g], dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
+        for polarity, v in pulses:
+            pulse = Pulse(polarity=torch.tensor([polarity]), v_gate=torch.tensor([v], dtype=torch.float64))
+            state = law.pulse(state, pulse, generator=None)
+        return state.g.item()
+
+    assert after(g, (1, one)) >= g
+    assert after(g, (-1, 0.0), (1, one)) == after(0.0, (1, one))
+    assert after(g, (1, one), (1, other)) == after(g, (1, max(one, other)))
+
+
+def test_a_train_of_pulses_is_one_call_after_the_other():
+    law = GateControlledCell(**LAW, noise=10e-6)
+    g, miss, polarity, v_gate = some_cells(50, seed=5)
+    n = torch.arange(50) % 3
+    train = law.pulse(GateControlledState(g, miss), Pulse(polarity, n=n, v_gate=v_gate), generator=generator(0, "x"))
+    chance, state = generator(0, "x"), GateControlledState(g, miss)
+    for k in range(2):
+        state = law.pulse(state, Pulse(torch.where(n > k, polarity, 0), v_gate=v_gate), generator=chance)
+    assert_close(train.g, state.g, rtol=1e-12, scale=1e-4)
+
+
+def test_window_and_standard_gate():
+    law = GateControlledCell(**LAW, g_reset=2e-6)
+    assert_close([law.g_min, law.g_max], [2e-6, 258e-6], rtol=1e-12)
+    state = law.init_state((1,), generator=generator(0, "x"), dtype=torch.float64)
+    assert_close(law.pulse(state, Pulse(polarity=torch.ones(1)), generator=None).g, [150e-6], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"v_gate": 2.6}, "`v_gate`"),
+        ({"v_gate_max": 0.0}, "`v_gate_max`"),
+        ({"noise": -1e-6}, "`noise`"),
+        ({"d2d": -1e-6}, "`d2d`"),
+        ({"g_reset": -1e-6}, "`g_reset`"),
+        ({"noise_on": "some"}, "`noise_on`"),
+    ],
+)
+def test_bad_arguments_are_named(changes, name):
+    with pytest.raises(OutOfRangeError, match=name):
+        GateControlledCell(**(LAW | changes))
+
+
+def test_the_published_cell():
+    law = wang2019()
+    state = law.init_state((50_000,), generator=generator(0, "x"), dtype=torch.float64)
+    assert_close(state.stuck.double().mean(), 0.11, rtol=0.05)
+    pulses = Pulse(polarity=torch.ones(50_000), v_gate=torch.full((50_000,), 2.0, dtype=torch.float64))
+    g = law.conductance(law.pulse(state, pulses, generator=generator(1, "x")))
+    assert_close(g[state.stuck], torch.full((int(state.stuck.sum()),), 10e-6, dtype=torch.float64), rtol=1e-12)
+    assert_close(g[~state.stuck].mean(), 198e-6, rtol=2e-3)
+    assert_close(g[~state.stuck].std(), (10e-6**2 + 25e-6**2) ** 0.5, rtol=0.02)
+
+
+def test_variants_of_the_published_cell():
+    assert wang2019(stuck=0.0).noise_on == "all"
+    assert wang2019(stuck=0.0, noise_on="written", noise=8e-6).noise == 8e-6
+    assert wang2019(stuck=0.0, gate=GATE).gate is GATE
+    assert_close(wang2019(gate="authors-simulator").g_max, 2.5 * 200e-6 / 1.1, rtol=1e-6)
+    with pytest.raises(OutOfRangeError, match="`gate`"):
+        wang2019(gate="nmos")

@@ -1,0 +1,92 @@
+"""Stuck cells stay, whatever is asked; the others do as their law says."""
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given
+
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import LinearCell, Pulse, WithReadNoise, WithRelaxation, WithStuckCells
+from tests.helpers import assert_close
+
+LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=10)
+HALF = WithStuckCells(law=WithRelaxation(law=LINEAR, sigma_fast=1e-6), fraction=0.5, g_stuck=(1e-6, 3e-6))
+ACTIONS = st.lists(st.sampled_from(["set", "reset", "relax", "up", "down"]), max_size=8)
+
+
+@given(ACTIONS, st.integers(0, 1000))
+def test_stuck_cells_never_move(actions: list[str], seed: int) -> None:
+    chance = generator(seed)
+    state = HALF.init_state((40,), generator=chance, dtype=torch.float64)
+    before = HALF.conductance(state).clone()
+    stuck = state.stuck.clone()
+    for action in actions:
+        if action == "relax":
+            state = HALF.relax(state, 10.0, generator=chance)
+        elif action in ("up", "down"):
+            state = HALF.shift_conductance(
+                state, torch.full((40,), 1e-6 if action == "up" else -1e-6, dtype=torch.float64)
+            )
+        else:
+            state = HALF.pulse(state, Pulse(torch.full((40,), 1 if action == "set" else -1)), generator=chance)
+        assert torch.equal(HALF.conductance(state)[stuck], before[stuck])
+        assert torch.equal(state.stuck, stuck)
+
+
+def test_working_cells_follow_the_wrapped_law() -> None:
+    law = WithStuckCells(law=LINEAR, fraction=0.5, g_stuck=7e-6)
+    state = law.init_state((200,), generator=generator(1), dtype=torch.float64)
+    state = law.pulse(state, Pulse(torch.ones(200)), generator=generator(2))
+    state = law.shift_conductance(state, torch.full((200,), 0.25e-6, dtype=torch.float64))
+    expected = [7e-6 if stuck else 4.25e-6 for stuck in state.stuck.tolist()]
+    assert_close(law.conductance(state), expected, rtol=1e-12)
+    assert_close(law.current(state, torch.full((200,), -0.1)), [-0.1 * g for g in expected], rtol=1e-6)
+
+
+def test_share_and_places_of_stuck_cells() -> None:
+    law = WithStuckCells(law=LINEAR, fraction=0.1, g_stuck=(4e-6, 8e-6))
+    state = law.init_state((50_000,), generator=generator(3), dtype=torch.float64)
+    assert abs(float(state.stuck.double().mean()) - 0.1) < 5 * (0.1 * 0.9 / 50_000) ** 0.5
+    at = law.conductance(state)[state.stuck]
+    assert float(at.min()) >= 4e-6
+    assert float(at.max()) <= 8e-6
+    assert_close(at.mean(), 6e-6, rtol=0.02)
+    assert_close(at.std(), 4e-6 / 12**0.5, rtol=0.05)
+
+
+@pytest.mark.parametrize(("fraction", "share"), [(0.0, 0), (1.0, 30)])
+def test_none_and_all(fraction: float, share: int) -> None:
+    law = WithStuckCells(law=LINEAR, fraction=fraction, g_stuck=0.0)
+    assert int(law.init_state((30,), generator=generator(0)).stuck.sum()) == share
+
+
+def test_stuck_cells_are_read_exactly() -> None:
+    law = WithStuckCells(law=WithReadNoise(law=LINEAR, floor=1e-7), fraction=0.5, g_stuck=7e-6)
+    state = law.init_state((100,), generator=generator(1), dtype=torch.float64)
+    noise = law.read_noise(state)
+    assert noise is not None
+    assert_close(noise, [0.0 if stuck else 1e-7 for stuck in state.stuck.tolist()], rtol=1e-12)
+    assert (
+        WithStuckCells(law=LINEAR, fraction=0.5, g_stuck=7e-6).read_noise(
+            WithStuckCells(law=LINEAR, fraction=0.5, g_stuck=7e-6).init_state((3,), generator=generator(1))
+        )
+        is None
+    )
+
+
+def test_window_is_that_of_working_cells() -> None:
+    assert (HALF.g_min, HALF.g_max) == (2e-6, 20e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fraction": 1.5}, "`fraction` must be a fraction from 0 to 1"),
+        ({"fraction": -0.1}, "`fraction` must be a fraction"),
+        ({"g_stuck": -1e-6}, "`g_stuck` must be >= 0 S"),
+        ({"g_stuck": (3e-6, 2e-6)}, "low before high"),
+    ],
+)
+def test_bad_arguments(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(OutOfRangeError, match=message):
+        WithStuckCells(**({"law": LINEAR, "fraction": 0.1, "g_stuck": 1e-6} | changes))  # type: ignore[arg-type]
