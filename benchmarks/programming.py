@@ -26,7 +26,7 @@ TARGETS = torch.linspace(2.5e-6, 20e-6, 8)
 
 def array(n_chips: int, n_cells: int) -> SimulatedArray:
     """Fresh cells."""
-    return SimulatedArray(yao2020(), rows=1, cols=n_cells, chips=(n_chips,), seed=0)
+    return SimulatedArray(yao2020(), rows=1, cols=n_cells, n_chips=n_chips, seed=0)
 
 
 def together(n_chips: int) -> dict[str, float]:

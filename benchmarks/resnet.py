@@ -92,7 +92,7 @@ def five_layers(n_images: int = 1_000) -> dict[str, object]:
     torch.manual_seed(0)
     model = FiveLayerCNN()
     x = torch.rand(n_images, 1, 28, 28)
-    net = system.transfer(model, system.chips(1, seed=0, device=ow.cells.yao2020(read_noise=0.01)), x[:10])
+    net = system.transfer(model, system.chips(1, seed=0, cell=ow.cells.yao2020(read_noise=0.01)), x[:10])
     return {
         "what": f"five-layer CNN, {n_images} images",
         **bill_over_none(net, x, n_pairs=60 if n_images > 100 else 200),

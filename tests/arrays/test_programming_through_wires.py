@@ -34,16 +34,16 @@ def law_factor(v: float, nominal: float) -> float:
 
 
 def array_of(**parts: object) -> SimulatedArray:
-    array = SimulatedArray(LAW, n_arrays=2, rows=4, cols=3, chips=(2,), dtype=torch.float64, **parts)  # type: ignore[arg-type]
+    array = SimulatedArray(LAW, n_arrays=2, rows=4, cols=3, n_chips=2, dtype=torch.float64, **parts)  # type: ignore[arg-type]
     chance = generator(1, "start")
-    array._state = array.device.shift_conductance(
+    array._state = array.cell.shift_conductance(
         array._state, torch.rand(48, generator=chance, dtype=torch.float64) * 5e-4 + 1e-4
     )
     return array
 
 
 def conductance(array: SimulatedArray) -> torch.Tensor:
-    return array.device.conductance(array._state).view(-1, array.rows, array.cols).clone()
+    return array.cell.conductance(array._state).view(-1, array.rows, array.cols).clone()
 
 
 def test_a_selected_cell_sees_what_its_path_leaves():

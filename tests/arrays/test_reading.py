@@ -50,7 +50,13 @@ class Bench:
 
 def bench(n_in: int, n_out: int, *, chips: tuple[int, ...] = (), **parts: Any) -> tuple[SimulatedArray, Placement]:
     """An array with conductances that all differ, the same for the same arguments."""
-    settings = {"device": LAW, "rows": 64, "cols": 16, "chips": chips, "dtype": torch.float64} | parts
+    settings = {
+        "cell": LAW,
+        "rows": 64,
+        "cols": 16,
+        "n_chips": chips[0] if chips else None,
+        "dtype": torch.float64,
+    } | parts
     array = SimulatedArray(**settings)
     place = Chip(array=array).place("m", (n_in, n_out), col_gain=(1.0, -1.0))
     cells = array.cells(place).flatten()
@@ -80,11 +86,11 @@ def test_images_are_their_patches(chips, n_out, kernel, stride, dilation, paddin
 
 
 IMPERFECT = {
-    "noise": {"device": NOISY},
-    "noise of small numbers": {"device": WithReadNoise(law=LAW, floor=1e-6)},
+    "noise": {"cell": NOISY},
+    "noise of small numbers": {"cell": WithReadNoise(law=LAW, floor=1e-6)},
     "DAC": {"dac": DAC(bits=3, v_max=0.2)},
-    "DAC and noise": {"device": NOISY, "dac": DAC(bits=3, v_max=0.2)},
-    "bits and noise": {"device": NOISY, "dac": DAC(bits=5, v_max=0.2, bit_serial=True)},
+    "DAC and noise": {"cell": NOISY, "dac": DAC(bits=3, v_max=0.2)},
+    "bits and noise": {"cell": NOISY, "dac": DAC(bits=5, v_max=0.2, bit_serial=True)},
     "converters": {"dac": DAC(bits=4, v_max=0.2, bit_serial=True), "adc": ADC(bits=8)},
 }
 
@@ -105,7 +111,7 @@ def test_imperfect_reads_draw_the_same_numbers_for_the_same_patches(imperfection
 
 
 def test_noise_of_patches_has_the_spread_of_their_cells():
-    array, place = bench(CHANNELS * 4, 3, device=NOISY)
+    array, place = bench(CHANNELS * 4, 3, cell=NOISY)
     v = images(1).expand(4_000, -1, -1, -1)
     geometry = ConvGeometry(kernel_size=(2, 2))
     reads = read_windows(array, v, geometry, place)
@@ -151,20 +157,20 @@ def test_a_meter_counts_the_patches_of_images(chips, bits, kernel, stride, dilat
 
 
 def test_an_empty_batch():
-    array, place = bench(CHANNELS * 4, 3, device=NOISY)
+    array, place = bench(CHANNELS * 4, 3, cell=NOISY)
     assert read_windows(array, images(0), ConvGeometry(kernel_size=(2, 2)), place).shape == (0, 6, 7, 3)
 
 
-@pytest.mark.parametrize("device", [LAW, NOISY])
+@pytest.mark.parametrize("cell", [LAW, NOISY])
 @pytest.mark.parametrize("n_out", [2, 6])
 @pytest.mark.parametrize("chips", [(), (1,), (3,)])
-def test_reads_by_numbers_are_reads_by_volts(chips, n_out, device):
+def test_reads_by_numbers_are_reads_by_volts(chips, n_out, cell):
     """With the same numbers drawn: the noise has the scale too."""
     geometry, scale = ConvGeometry(kernel_size=(2, 3), padding=(1, 1, 0, 1)), ReadScale(v_per_x=0.05, a_per_y=3e-7)
     v = images(*chips, 3)
     results = []
     for numbers in (False, True):
-        array, place = bench(CHANNELS * 6, n_out, chips=chips, device=device)
+        array, place = bench(CHANNELS * 6, n_out, chips=chips, cell=cell)
         rows = geometry.lines(v).mT
         if numbers:
             by_images = read_windows(array, v / scale.v_per_x, geometry, place, scale) * scale.a_per_y

@@ -28,7 +28,7 @@ def deployed() -> tuple[ow.nn.Deployed, Bill, torch.Tensor]:
     torch.manual_seed(0)
     net = FiveLayerCNN()
     image = torch.rand(1, 1, 28, 28) * (torch.rand(1, 1, 28, 28) > 0.5)
-    chip = system.chips(1, seed=0, device=LinearCell(g_min=2e-6, g_max=20e-6))
+    chip = system.chips(1, seed=0, cell=LinearCell(g_min=2e-6, g_max=20e-6))
     on_chip = system.transfer(net, chip, image)
     with ledger(on_chip) as bill:
         on_chip(image)

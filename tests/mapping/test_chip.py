@@ -117,9 +117,9 @@ def test_no_two_matrices_share_a_cell(sizes: list[tuple[int, int, int]]) -> None
 
 
 def test_chips_and_time() -> None:
-    assert chip().chips == ()
+    assert chip().chip_shape == ()
     many = chip(n_chips=4)
-    assert many.chips == (4,)
+    assert many.chip_shape == (4,)
     many.wait(3.0)
     assert many.array.activity.seconds == 3.0
 
@@ -139,7 +139,7 @@ def test_any_array_will_do() -> None:
     bench = Bench(LINEAR, rows=4, cols=4)
     one = Chip(array=bench)
     assert one.array is bench
-    assert (one.n_cells, one.chips) == (16, ())
+    assert (one.n_cells, one.chip_shape) == (16, ())
 
 
 class Foreign:
@@ -166,8 +166,8 @@ def test_precision_and_read_voltage_reach_the_array() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Chip(), "exactly one of `device` and `array`"),
-        (lambda: Chip(LINEAR, array=Bench(LINEAR, rows=2, cols=2)), "exactly one of `device` and `array`"),
+        (lambda: Chip(), "exactly one of `cell` and `array`"),
+        (lambda: Chip(LINEAR, array=Bench(LINEAR, rows=2, cols=2)), "exactly one of `cell` and `array`"),
         (lambda: chip(n_chips=0), "`n_chips` must be an integer >= 1"),
         (lambda: chip(rows=0), "`rows` must be an integer >= 1"),
         (lambda: chip().place("a", (2, 2), arrays=(3,)), "`arrays` must be from 0 to 2, but has 3"),

@@ -77,8 +77,8 @@ def test_sign_backpropagation_goes_the_way_of_the_layers_and_the_rule(name, n_ch
             net = torch.nn.Sequential(AlwaysOn(), first, step, AlwaysOn(), second)
             for image, label in zip(x.split(1), labels.split(1), strict=True):
                 rule.zero_grad()
-                folded = image.expand(*chip.chips, *image.shape).flatten(0, len(chip.chips))
-                z = net(folded).unflatten(0, (*chip.chips, 1))
+                folded = image.expand(*chip.chip_shape, *image.shape).flatten(0, len(chip.chip_shape))
+                z = net(folded).unflatten(0, (*chip.chip_shape, 1))
                 ErrorLoss(error)(z, label).backward()
                 rule.step()
         done = chip.array.activity - before

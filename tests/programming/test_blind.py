@@ -47,7 +47,7 @@ def test_a_wrong_step_misses_in_proportion() -> None:
 
 
 def test_rest_and_shapes() -> None:
-    bank = array(chips=(2,))
+    bank = array(n_chips=2)
     cells = torch.tensor([[0, 3], [25, 21]])
     report = BlindWrite(g_step=LINEAR.g_step, t_settle=3.0)(bank, cells, torch.full((2, 2), 5e-6).double())
     assert report.error.shape == (2, 2)

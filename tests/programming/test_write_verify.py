@@ -81,10 +81,10 @@ def test_the_loop_in_distribution_for_a_law_with_chance() -> None:
 @pytest.mark.parametrize("chips", [(), (3,)])
 def test_properties_of_a_bill(chips: tuple[int, ...]) -> None:
     device = WithStuckCells(law=pulse_table(), fraction=0.1, g_stuck=(2e-6, 20e-6))
-    bank = SimulatedArray(device, rows=10, cols=12, chips=chips, seed=4)
-    cells = torch.randperm(bank.n_chips * 120, generator=generator(0))[: 2 * 3 * 15].view(2, 3, 15)
+    bank = SimulatedArray(device, rows=10, cols=12, n_chips=chips[0] if chips else None, seed=4)
+    cells = torch.randperm((bank.n_chips or 1) * 120, generator=generator(0))[: 2 * 3 * 15].view(2, 3, 15)
     target = torch.rand(cells.shape, generator=generator(1)) * 18e-6 + 2e-6
-    before = bank.readout(torch.arange(bank.n_chips * 120))
+    before = bank.readout(torch.arange((bank.n_chips or 1) * 120))
     counted = bank.activity.copy()
     report = WriteVerify(tolerance=0.4e-6, max_pulses=40)(bank, cells, target)
     books = bank.activity - counted
@@ -136,7 +136,7 @@ def test_noisy_reads_decide() -> None:
     bank = array(WithReadNoise(law=LINEAR, floor=0.4e-6), 500)
     report = WriteVerify(tolerance=0.3e-6)(bank, torch.arange(500), torch.full((500,), 10e-6, dtype=torch.float64))
     assert float(report.error[report.converged].abs().max()) <= 0.3e-6
-    true_error = bank.device.conductance(bank._state) - 10e-6
+    true_error = bank.cell.conductance(bank._state) - 10e-6
     assert float(true_error.abs().max()) > 0.3e-6
 
 

@@ -21,8 +21,13 @@ class Array(Protocol):
     """
 
     @property
-    def chips(self) -> tuple[int, ...]:
-        """Leading dimensions: () for one chip, (n,) for n chips worked on side by side."""
+    def n_chips(self) -> int | None:
+        """None for one chip; n for n chips worked on side by side."""
+        ...
+
+    @property
+    def chip_shape(self) -> tuple[int, ...]:
+        """Leading dimensions of what is driven and read: () for one chip, (n,) for n chips."""
         ...
 
     @property

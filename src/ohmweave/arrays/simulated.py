@@ -57,9 +57,9 @@ class SimulatedArray:
     `Wiring.noise_share`.
 
     Args:
-        device: law of every cell.
+        cell: law of every cell.
         n_arrays, rows, cols: crossbars on a chip, and their size.
-        chips: leading dimensions, () or (n,).
+        n_chips: None for one chip; n for n chips worked on side by side.
         seed: of all randomness: fabrication, pulses, relaxation, read noise (a stream each).
         v_read: V, largest read voltage.
         dac: converter of the row drivers; None drives any voltage exactly.
@@ -77,12 +77,12 @@ class SimulatedArray:
 
     def __init__(
         self,
-        device: Device[Any],
+        cell: Device[Any],
         *,
         n_arrays: int = 1,
         rows: int,
         cols: int,
-        chips: tuple[int, ...] = (),
+        n_chips: int | None = None,
         seed: int = 0,
         v_read: float = 0.2,
         dac: DAC | None = None,
@@ -92,26 +92,26 @@ class SimulatedArray:
         readout: Literal["cell", "read"] = "cell",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        for name, size in (("n_arrays", n_arrays), ("rows", rows), ("cols", cols), *(("chips", n) for n in chips)):
+        for name, size in (("n_arrays", n_arrays), ("rows", rows), ("cols", cols)):
             check_integer(name, size, at_least=1)
-        if len(chips) > 1:
-            raise OutOfRangeError(f"`chips` must be () or (n,), but is {chips!r}")
+        if n_chips is not None:
+            check_integer("n_chips", n_chips, at_least=1)
         check_positive("v_read", v_read, "V")
         keep_freed_buffers()
-        self.device = device
-        self.chips, self.n_arrays, self.rows, self.cols = chips, n_arrays, rows, cols
+        self.cell = cell
+        self.n_chips, self.n_arrays, self.rows, self.cols = n_chips, n_arrays, rows, cols
         self.v_read = v_read
         self.dac, self.adc, self.wires, self.readout_by = dac, adc, wires, readout
-        self._nonlinear = is_nonlinear(device)
-        _check_parts(device, access, readout)
+        self._nonlinear = is_nonlinear(cell)
+        _check_parts(cell, access, readout)
         self.activity = Activity()
         self.meters: list[Meter] = []
         self._pulses = generator(seed, "array", "pulses")
         self._time = generator(seed, "array", "time")
         self._reads = NormalStream(seed, "array", "reads")
         fabrication = generator(seed, "array", "fabrication")
-        n_cells = self.n_chips * n_arrays * rows * cols
-        self._state = device.init_state((n_cells,), generator=fabrication, dtype=dtype)
+        n_cells = self._n_sets * n_arrays * rows * cols
+        self._state = cell.init_state((n_cells,), generator=fabrication, dtype=dtype)
         self._everywhere: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self._last_pulsed: tuple[torch.Tensor, int, Any] | None = None
         self._driven_by: WeakKeyDictionary[Placement, dict[bool, torch.Tensor]] = WeakKeyDictionary()
@@ -124,22 +124,26 @@ class SimulatedArray:
             self._wiring = Wiring(
                 wires or Wires(r_row=0.0, r_col=0.0),
                 access or Transistors(),
-                n_arrays=self.n_chips * n_arrays,
+                n_arrays=self._n_sets * n_arrays,
                 rows=rows,
                 cols=cols,
-                conductance=lambda cells: self.device.conductance(self._state_of(cells)),
+                conductance=lambda cells: self.cell.conductance(self._state_of(cells)),
             )
         self._converters: Converters | None = None
         if adc is not None:
             converters = generator(seed, "array", "converters")
             self._converters = draw_converters(
-                adc, chips=self.n_chips, n_arrays=n_arrays, cols=cols, generator=converters, dtype=dtype
+                adc, chips=self._n_sets, n_arrays=n_arrays, cols=cols, generator=converters, dtype=dtype
             )
 
     @property
-    def n_chips(self) -> int:
-        """Chips worked on side by side."""
-        return self.chips[0] if self.chips else 1
+    def chip_shape(self) -> tuple[int, ...]:
+        """Leading dimensions of states and reads: () for one chip, (n,) for n chips."""
+        return () if self.n_chips is None else (self.n_chips,)
+
+    @property
+    def _n_sets(self) -> int:
+        return self.n_chips or 1
 
     @property
     def _cells_a_chip(self) -> int:
@@ -148,12 +152,12 @@ class SimulatedArray:
     @property
     def g_min(self) -> float:
         """S."""
-        return self.device.g_min
+        return self.cell.g_min
 
     @property
     def g_max(self) -> float:
         """S."""
-        return self.device.g_max
+        return self.cell.g_max
 
     @property
     def homogeneous(self) -> bool:
@@ -170,12 +174,12 @@ class SimulatedArray:
 
     def cells(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` int64."""
-        first = torch.arange(self.n_chips).view(*self.chips, 1, 1) * self._cells_a_chip
+        first = torch.arange(self._n_sets).view(*self.chip_shape, 1, 1) * self._cells_a_chip
         return placement.cells + first
 
     def read(self, v_row: torch.Tensor, placement: Placement, scale: ReadScale = IN_SI) -> torch.Tensor:
         """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A; numbers to numbers by a `scale`, if homogeneous."""
-        check_shape("v_row", v_row, (*self.chips, None, placement.n_in))
+        check_shape("v_row", v_row, (*self.chip_shape, None, placement.n_in))
         self._check_scale(scale)
         if self.dac is not None:
             v_row = self.dac.convert(v_row)
@@ -236,7 +240,7 @@ class SimulatedArray:
         Raises:
             OutOfRangeError: the columns have converters, which rows have not, or the cells are not linear.
         """
-        check_shape("v_col", v_col, (*self.chips, None, placement.n_out))
+        check_shape("v_col", v_col, (*self.chip_shape, None, placement.n_out))
         if self.adc is not None or self._nonlinear:
             raise OutOfRangeError("`read_transposed` needs an array of linear cells without an ADC at its columns")
         g, variance = self._fold(placement)
@@ -301,7 +305,7 @@ class SimulatedArray:
     def _switch(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Let the law act on the cells with the pulses that reach them."""
         before = self._gathered(cells)
-        after = self.device.pulse(before, pulse, generator=self._pulses)
+        after = self.cell.pulse(before, pulse, generator=self._pulses)
         map_state(
             lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), self._state, before, after
         )
@@ -330,7 +334,7 @@ class SimulatedArray:
         self.activity.seconds += duration
         for meter in self.meters:
             meter.saw_wait(duration)
-        self._state = self.device.relax(self._state, float(duration), generator=self._time)
+        self._state = self.cell.relax(self._state, float(duration), generator=self._time)
         self._forget()
 
     @contextmanager
@@ -377,16 +381,16 @@ class SimulatedArray:
                 i_max=self.full_scale(placement),
             )
         peak = None if self._peaks is None else self._peaks.setdefault(_corner(placement), [])
-        v = v_row.view(self.n_chips, *v_row.shape[-2:]) if not self.chips else v_row
+        v = v_row.view(self._n_sets, *v_row.shape[-2:]) if not self.chip_shape else v_row
         i_out = self._converted[placement].read(v, noise=self._reads, peak=peak)
-        return i_out.view(*v_row.shape[:-1], -1) if not self.chips else i_out
+        return i_out.view(*v_row.shape[:-1], -1) if not self.chip_shape else i_out
 
     def _tiles_of(self, placement: Placement) -> TilesOf:
         """What converters sense of a placement's tiles."""
         if self._nonlinear:
             return nonlinear_tiles(placement, self._nonlinear_read.tile)
         g, sigma = (
-            None if part is None else part.view(self.n_chips, *placement.cells.shape)
+            None if part is None else part.view(self._n_sets, *placement.cells.shape)
             for part in self._seen_at(self.cells(placement))
         )
         assert g is not None
@@ -394,11 +398,11 @@ class SimulatedArray:
 
     def _read_nonlinear(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         planes = [(v_row, 1.0)] if self.dac is None else self.dac.intervals(v_row)
-        per_chip = v_row.unsqueeze(0) if not self.chips else v_row
+        per_chip = v_row.unsqueeze(0) if not self.chip_shape else v_row
         total = per_chip.new_zeros(*per_chip.shape[:-1], placement.n_out)
         for v, weight in planes:
             total += weight * self._nonlinear_read.placement(v.view(per_chip.shape), placement)
-        return total if self.chips else total[0]
+        return total if self.chip_shape else total[0]
 
     @property
     def _nonlinear_read(self) -> NonlinearRead:
@@ -416,13 +420,13 @@ class SimulatedArray:
         """The cells of array `index` of every chip."""
         per_array = self.rows * self.cols
         at = index * per_array + torch.arange(per_array).view(1, 1, self.rows, self.cols)
-        state = self._state_of(at + torch.arange(self.n_chips).view(-1, 1, 1, 1) * self._cells_a_chip)
-        sigma = self.device.read_noise(state)
+        state = self._state_of(at + torch.arange(self._n_sets).view(-1, 1, 1, 1) * self._cells_a_chip)
+        sigma = self.cell.read_noise(state)
         relative = None
         if sigma is not None:
-            g = self.device.conductance(state)
+            g = self.cell.conductance(state)
             relative = torch.where(g > 0, (sigma / g).square(), 0.0).double()
-        return ArrayLaw(lambda v: self.device.current(state, v), relative)
+        return ArrayLaw(lambda v: self.cell.current(state, v), relative)
 
     def _forget(self) -> None:
         """All cells may have changed."""
@@ -462,11 +466,11 @@ class SimulatedArray:
         Gathering costs more than calculating: whoever asks for many cells has all of them worked out, for the next
         reader as well, and gathers the result instead of every part of the state.
         """
-        if self._everywhere is None and cells.numel() >= SPARSE * self.n_chips * self._cells_a_chip:
-            self._everywhere = self.device.conductance(self._state), self.device.read_noise(self._state)
+        if self._everywhere is None and cells.numel() >= SPARSE * self._n_sets * self._cells_a_chip:
+            self._everywhere = self.cell.conductance(self._state), self.cell.read_noise(self._state)
         if self._everywhere is None:
             state = self._state_of(cells)
-            return self.device.conductance(state), self.device.read_noise(state)
+            return self.cell.conductance(state), self.cell.read_noise(state)
         at = cells.reshape(-1)
         g, sigma = self._everywhere
         gathered = None if sigma is None else sigma.index_select(0, at).view(cells.shape)
@@ -522,15 +526,15 @@ class SimulatedArray:
         return {"pulses": self._pulses, "time": self._time, "reads": self._reads}
 
 
-def _check_parts(device: Device[Any], access: Access | None, readout: str) -> None:
+def _check_parts(cell: Device[Any], access: Access | None, readout: str) -> None:
     if readout not in ("cell", "read"):
         raise OutOfRangeError(f"`readout` must be 'cell' or 'read', but is {readout!r}")
     if isinstance(access, Passive):
         if readout == "cell":
             raise OutOfRangeError("`readout` must be 'read' for a passive array: no cell can be measured alone")
-        if not feels_voltage(device):
+        if not feels_voltage(cell):
             raise OutOfRangeError(
-                "`device` must feel the voltage in a passive array, or every pulse would write all cells: wrap it "
+                "`cell` must feel the voltage in a passive array, or every pulse would write all cells: wrap it "
                 "with WithVoltageDependence"
             )
 

@@ -18,7 +18,7 @@ class Chip:
     """Several arrays of one kind and room on them; simulated, or any `Array`.
 
     Args:
-        device: law of every cell of a simulated chip.
+        cell: law of every cell of a simulated chip.
         n_arrays, rows, cols: arrays on the chip, and their size.
         n_chips: None for one chip; n for n chips that differ only by chance, worked on side by side.
         seed: of everything random about the chips.
@@ -27,12 +27,12 @@ class Chip:
         v_read, dac, adc, wires, access, readout, dtype: as in `SimulatedArray`.
 
     Raises:
-        OutOfRangeError: a size is not a positive integer, or both or neither of `device` and `array` are given.
+        OutOfRangeError: a size is not a positive integer, or both or neither of `cell` and `array` are given.
     """
 
     def __init__(
         self,
-        device: Device[Any] | None = None,
+        cell: Device[Any] | None = None,
         *,
         n_arrays: int = 1,
         rows: int = 128,
@@ -48,16 +48,16 @@ class Chip:
         readout: Literal["cell", "read"] = "cell",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        if (device is None) == (array is None):
-            raise OutOfRangeError("exactly one of `device` and `array` must be given")
+        if (cell is None) == (array is None):
+            raise OutOfRangeError("exactly one of `cell` and `array` must be given")
         if n_chips is not None:
             check_integer("n_chips", n_chips, at_least=1)
         self.array: Array = array or SimulatedArray(
-            _not_none(device),
+            _not_none(cell),
             n_arrays=n_arrays,
             rows=rows,
             cols=cols,
-            chips=() if n_chips is None else (n_chips,),
+            n_chips=n_chips,
             seed=seed,
             v_read=v_read,
             dac=dac,
@@ -72,9 +72,9 @@ class Chip:
         self._free = [FreeSpace(self.array.rows, self.array.cols) for _ in range(self.array.n_arrays)]
 
     @property
-    def chips(self) -> tuple[int, ...]:
+    def chip_shape(self) -> tuple[int, ...]:
         """Leading dimensions of everything on this chip: () or (n,)."""
-        return self.array.chips
+        return self.array.chip_shape
 
     @property
     def n_cells(self) -> int:
@@ -209,6 +209,6 @@ def _take(free: list[FreeSpace], corner: Corner, rows: int, cols: int) -> Corner
     return corner if free[array].take_at(row, col, rows, cols) else None
 
 
-def _not_none(device: Device[Any] | None) -> Device[Any]:
-    assert device is not None
-    return device
+def _not_none(cell: Device[Any] | None) -> Device[Any]:
+    assert cell is not None
+    return cell

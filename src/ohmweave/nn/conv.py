@@ -115,7 +115,7 @@ class Conv2d(torch.nn.Module):
         )
         self.weight = ArrayWeight(self.matrix, (out_channels, in_channels, *self.kernel_size))
         self.bias = (
-            torch.nn.Parameter(torch.zeros(*chip.chips, out_channels, dtype=self.weight.dtype)) if bias else None
+            torch.nn.Parameter(torch.zeros(*chip.chip_shape, out_channels, dtype=self.weight.dtype)) if bias else None
         )
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
@@ -132,7 +132,7 @@ class Conv2d(torch.nn.Module):
         y = array_convolution(x, self.weight, self.matrix, self.geometry)
         if self.bias is None:
             return y
-        return add_bias(y.permute(0, 2, 3, 1), self.bias, self.matrix.chip.chips).permute(0, 3, 1, 2)
+        return add_bias(y.permute(0, 2, 3, 1), self.bias, self.matrix.chip.chip_shape).permute(0, 3, 1, 2)
 
     def _check_size(self, height: int, width: int) -> None:
         left, right, top, bottom = self.padding

@@ -78,7 +78,9 @@ class ConvLSTMCell(torch.nn.Module):
             corners=corners,
         )
         self.weight = ArrayWeight(self.matrix, shape)
-        self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, shape[0], dtype=self.weight.dtype)) if bias else None
+        self.bias = (
+            torch.nn.Parameter(torch.zeros(*chip.chip_shape, shape[0], dtype=self.weight.dtype)) if bias else None
+        )
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write `weight` `(4 * hidden, rows)`, with or without chips, and read it back."""
@@ -101,7 +103,7 @@ class ConvLSTMCell(torch.nn.Module):
         lines = torch.cat([input_lines, patches(F.pad(h, self.hidden_padding), self.hidden_kernel_size, _ONE)], dim=-1)
         gates = array_product(lines.flatten(0, 2), self.weight, self.matrix).view(n, height, width, -1)
         if self.bias is not None:
-            gates = add_bias(gates, self.bias, self.matrix.chip.chips)
+            gates = add_bias(gates, self.bias, self.matrix.chip.chip_shape)
         return gated(gates.permute(0, 3, 1, 2), c)
 
     def extra_repr(self) -> str:

@@ -114,7 +114,7 @@ def array_convolution(x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, geo
     Returns:
         `(chips * batch, out, out height, out width)`, stored channels-last.
     """
-    chips = matrix.chip.chips
+    chips = matrix.chip.chip_shape
     images = unfold_chips(x.permute(0, 2, 3, 1), chips)
     if chips and not x.requires_grad:
         images = _shared(images)

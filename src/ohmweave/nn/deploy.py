@@ -79,7 +79,7 @@ class Deployed(torch.nn.Module):
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """`(batch, ...)`, the same for all chips, to `(*chips, batch, ...)`; other arguments go to the model."""
-        chips = self.chip.chips
+        chips = self.chip.chip_shape
         y: torch.Tensor = self.model(fold_chips(x.expand(*chips, *x.shape), chips), *args, **kwargs)
         return unfold_chips(y, chips)
 

@@ -58,7 +58,7 @@ class Linear(torch.nn.Module):
         )
         self.weight = ArrayWeight(self.matrix, (out_features, in_features))
         self.bias = (
-            torch.nn.Parameter(torch.zeros(*chip.chips, out_features, dtype=self.weight.dtype)) if bias else None
+            torch.nn.Parameter(torch.zeros(*chip.chip_shape, out_features, dtype=self.weight.dtype)) if bias else None
         )
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
@@ -73,7 +73,7 @@ class Linear(torch.nn.Module):
         transposed = self.backward == "array"
         y = array_product(x.flatten(0, -2), self.weight, self.matrix, transposed=transposed)
         y = y.view(*x.shape[:-1], self.out_features)
-        return y if self.bias is None else add_bias(y, self.bias, self.matrix.chip.chips)
+        return y if self.bias is None else add_bias(y, self.bias, self.matrix.chip.chip_shape)
 
     def extra_repr(self) -> str:
         """Shown in the network's printout."""

@@ -71,7 +71,9 @@ class LSTMCell(torch.nn.Module):
             corners=corners,
         )
         self.weight = ArrayWeight(self.matrix, shape)
-        self.bias = torch.nn.Parameter(torch.zeros(*chip.chips, shape[0], dtype=self.weight.dtype)) if bias else None
+        self.bias = (
+            torch.nn.Parameter(torch.zeros(*chip.chip_shape, shape[0], dtype=self.weight.dtype)) if bias else None
+        )
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write `weight`, `weight_ih` and `weight_hh` side by side, to the cells, and read it back."""
@@ -85,7 +87,7 @@ class LSTMCell(torch.nn.Module):
         h, c = state or (x.new_zeros(x.shape[0], self.hidden_size),) * 2
         gates = array_product(torch.cat([x, h], dim=1), self.weight, self.matrix)
         if self.bias is not None:
-            gates = add_bias(gates, self.bias, self.matrix.chip.chips)
+            gates = add_bias(gates, self.bias, self.matrix.chip.chip_shape)
         return gated(gates, c)
 
     def extra_repr(self) -> str:

@@ -22,7 +22,7 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
     Raises:
         OutOfRangeError: `chip` is missing, or is not one of the chips.
     """
-    n_chips = net.chip.chips[0] if net.chip.chips else None
+    n_chips = net.chip.chip_shape[0] if net.chip.chip_shape else None
     if (n_chips is None) != (chip is None) or (n_chips is not None and not 0 <= (chip or 0) < n_chips):
         wanted = "None on a single chip" if n_chips is None else f"from 0 to {n_chips - 1}"
         raise OutOfRangeError(f"`chip` must be {wanted}, but is {chip!r}")

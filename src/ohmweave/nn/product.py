@@ -42,7 +42,7 @@ def array_product(x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, *, tran
     Returns:
         `(chips * batch, out)`.
     """
-    chips = matrix.chip.chips
+    chips = matrix.chip.chip_shape
     y: torch.Tensor = _ArrayProduct.apply(unfold_chips(x, chips), weight, matrix, transposed)  # type: ignore[no-untyped-call]
     return y.flatten(0, len(chips))
 

@@ -22,7 +22,7 @@ class ArrayWeight(torch.nn.Parameter):
 
     def __new__(cls, matrix: Matrix, shape: tuple[int, ...]) -> "ArrayWeight":
         """Read the cells out once."""
-        data = matrix.readout().reshape(*matrix.chip.chips, *shape)
+        data = matrix.readout().reshape(*matrix.chip.chip_shape, *shape)
         weight = torch.Tensor._make_subclass(cls, data, True)
         weight.matrix = matrix
         return weight

@@ -134,7 +134,9 @@ class _Bank:
         numbers, signs, first = [], [], 0
         for weight in weights:
             matrix = weight.matrix
-            number = torch.arange(1, weight.numel() + 1, dtype=torch.float64).view(*matrix.chip.chips, *matrix.shape)
+            number = torch.arange(1, weight.numel() + 1, dtype=torch.float64).view(
+                *matrix.chip.chip_shape, *matrix.shape
+            )
             # `split` gives each cell of a pair half of the change, with the cell's sign: twice that names its weight.
             of_cell = 2 * matrix.mapping.split(number, matrix.placement)
             numbers.append(of_cell.abs().round().long() - 1 + first)

@@ -77,7 +77,7 @@ def moves(optimizer: torch.optim.Optimizer) -> Iterator[tuple[ArrayWeight, torch
     for group in optimizer.param_groups:
         for weight in group["params"]:
             if weight.grad is not None:
-                yield weight, weight.grad.reshape(*weight.matrix.chip.chips, *weight.matrix.shape), group
+                yield weight, weight.grad.reshape(*weight.matrix.chip.chip_shape, *weight.matrix.shape), group
 
 
 def check_on_chip(optimizer: torch.optim.Optimizer) -> None:

@@ -62,7 +62,7 @@ class ThresholdedWriteVerify(torch.optim.Optimizer):
     def _write(self, weight: ArrayWeight, group: dict[str, Any]) -> None:
         matrix = weight.matrix
         assert weight.grad is not None
-        dg = -group["lr"] * weight.grad.reshape(*matrix.chip.chips, *matrix.shape)
+        dg = -group["lr"] * weight.grad.reshape(*matrix.chip.chip_shape, *matrix.shape)
         selected = (dg.abs() >= group["threshold"]) & (dg != 0)
         self.n_selected += int(selected.sum())
         matrix.shift(dg, selected, group["write"])

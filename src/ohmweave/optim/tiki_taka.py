@@ -95,7 +95,7 @@ class TikiTakaV2(torch.optim.Optimizer):
         n_in, n_read = matrix.shape[1], min(group["columns"], matrix.shape[1])
         first = self.n_steps // group["every"] * n_read
         columns = (first + torch.arange(n_read)) % n_in
-        probe = torch.nn.functional.one_hot(columns, n_in).to(weight.dtype).expand(*matrix.chip.chips, -1, -1)
+        probe = torch.nn.functional.one_hot(columns, n_in).to(weight.dtype).expand(*matrix.chip.chip_shape, -1, -1)
         read = matrix.matmul(probe).mT - state["reference"][..., columns]
         full = state["filtered"][..., columns] + group["lr"] * read / step_in_weight(weight.matrix, group["g_step"])
         n = full.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
@@ -113,7 +113,7 @@ def _fast_matrix(weight: ArrayWeight, write: Write | None, n_zeroing: int) -> di
     if write is not None:
         fast.program(torch.zeros(slow.shape, dtype=weight.dtype), write)
     fast.g_per_w = slow.g_per_w
-    up = torch.ones(*slow.chip.chips, *slow.shape, dtype=weight.dtype)
+    up = torch.ones(*slow.chip.chip_shape, *slow.shape, dtype=weight.dtype)
     for _ in range(n_zeroing):
         # Each cell gets both polarities: a step up sets g_pos and resets g_neg, a step down the reverse.
         for polarity in (SET, RESET):

@@ -98,7 +98,7 @@ class SampledBill:
 
     def __init__(self, chip: Chip, rule: _Cycled, costs: ComponentCosts) -> None:
         self.bill = Bill(costs, [chip])
-        self._chip, self._rule, self._n_chips = chip, rule, math.prod(chip.chips)
+        self._chip, self._rule, self._n_chips = chip, rule, math.prod(chip.chip_shape)
         self._n_images: dict[str, int] = {}
 
     @contextmanager

@@ -38,7 +38,9 @@ def array(
     dtype: torch.dtype = torch.float64,
     **parts: Any,
 ) -> SimulatedArray:
-    bench = SimulatedArray(law, n_arrays=2, rows=6, cols=9, chips=chips, v_read=0.2, dtype=dtype, **parts)
+    bench = SimulatedArray(
+        law, n_arrays=2, rows=6, cols=9, n_chips=chips[0] if chips else None, v_read=0.2, dtype=dtype, **parts
+    )
     cells = torch.arange(108 * (chips[0] if chips else 1))
     bench.pulse(cells, Pulse(torch.ones_like(cells), n=1 + steps * cells % 6))  # conductances that differ
     return bench
@@ -172,7 +174,7 @@ def test_pulses_and_readouts_go_to_the_layer_of_their_cell() -> None:
 CHANGES = {
     "pulses": lambda bench: bench.pulse(torch.arange(108), Pulse(torch.full((108,), -1))),
     "time": lambda bench: bench.wait(1.0),
-    "a loaded state": lambda bench: bench.load_state_dict(array(law=bench.device, steps=3).state_dict()),
+    "a loaded state": lambda bench: bench.load_state_dict(array(law=bench.cell, steps=3).state_dict()),
 }
 
 

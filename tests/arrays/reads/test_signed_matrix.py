@@ -38,7 +38,7 @@ def test_sparse_pulses_leave_the_matrix_that_folding_anew_gives(n_chips, mapping
     array = chip.array
     for _ in range(6):
         # Cells of both matrices and of neither, with a read after some of the pulses only.
-        everywhere = torch.randperm(array.n_chips * chip.n_cells, generator=chance)[:25]
+        everywhere = torch.randperm((array.n_chips or 1) * chip.n_cells, generator=chance)[:25]
         cells = torch.cat([everywhere, first.cells.flatten()[:2], other.cells.flatten()[-1:]]).unique()
         polarity = torch.randint(-1, 2, cells.shape, generator=chance)
         array.pulse(cells, Pulse(polarity))

@@ -78,14 +78,17 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
         "n_weights": n_weights(network, board),
         "n_cells": board.n_taken,
         "n_updates": recipe.n_updates,
-        "pulses_per_chip": {"set": activity.n_set / board.chips[0], "reset": activity.n_reset / board.chips[0]},
+        "pulses_per_chip": {
+            "set": activity.n_set / board.chip_shape[0],
+            "reset": activity.n_reset / board.chip_shape[0],
+        },
     }
     return trained | energy | counts
 
 
 def _energy(bill: Bill, board: Chip, *, n_trained: int, n_test: int) -> dict[str, JSON]:
     """What a row keeps of the bill; numbers of images are those of one chip."""
-    n_chips = board.chips[0]
+    n_chips = board.chip_shape[0]
     n_images = {"training": n_chips * n_trained, "inference": n_chips * n_test}
     layers = macs_by_layer(bill, board, "inference", n_images["inference"])
     # Of the ConvLSTM's error through time nothing is counted for the GPU: its first layer stands at the input.

@@ -51,14 +51,14 @@ def train(
     optimizer = rule(network)
     weight_std = {"before": spread(network)}
     accuracy, loss = [], []
-    n_in_batch, n_seen = torch.zeros(chip.chips, dtype=torch.int64), 0
+    n_in_batch, n_seen = torch.zeros(chip.chip_shape, dtype=torch.int64), 0
     for n_done, (x, y) in enumerate(islice(_forever(split, recipe.batch), recipe.n_updates)):
         if n_done % 20 == 0:
             progress(n_done / recipe.n_updates, f"update {n_done + 1} of {recipe.n_updates}")
         prepare(n_done, x)
         optimizer.zero_grad()
         logits = predict(network, chip, x)
-        summed = F.cross_entropy(logits.flatten(0, 1), y.repeat(*chip.chips), reduction="sum")
+        summed = F.cross_entropy(logits.flatten(0, 1), y.repeat(*chip.chip_shape), reduction="sum")
         summed.backward()
         optimizer.step()
         correct = (logits.detach().argmax(-1) == y).sum(-1)
@@ -76,13 +76,13 @@ def train(
 
 def predict(network: torch.nn.Module, chip: Chip, x: torch.Tensor) -> torch.Tensor:
     """`(batch, ...)`, the same for all chips, to logits `(*chips, batch, classes)`."""
-    return unfold_chips(network(fold_chips(x.expand(*chip.chips, *x.shape), chip.chips)), chip.chips)
+    return unfold_chips(network(fold_chips(x.expand(*chip.chip_shape, *x.shape), chip.chip_shape)), chip.chip_shape)
 
 
 @torch.no_grad()
 def count_correct(network: torch.nn.Module, chip: Chip, split: Split) -> list[int]:
     """Correct images of each chip."""
-    n_correct = torch.zeros(chip.chips, dtype=torch.int64)
+    n_correct = torch.zeros(chip.chip_shape, dtype=torch.int64)
     for x, y in split.batches(TEST_BATCH):
         n_correct += (predict(network, chip, x).argmax(-1) == y).sum(-1)
     return [int(n) for n in n_correct]
@@ -100,7 +100,7 @@ def weights_of(network: torch.nn.Module) -> list[ArrayWeight]:
 
 def n_weights(network: torch.nn.Module, chip: Chip) -> int:
     """Weights of one chip."""
-    return sum(weight.numel() for weight in weights_of(network)) // chip.chips[0]
+    return sum(weight.numel() for weight in weights_of(network)) // chip.chip_shape[0]
 
 
 def _forever(split: Split, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

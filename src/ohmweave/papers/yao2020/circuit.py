@@ -121,7 +121,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
 def empty(chip: Chip) -> None:
     """RESET all cells to the bottom of their window: fresh ones would load the wires."""
     array = chip.array
-    cells = torch.arange(math.prod(array.chips) * chip.n_cells)
+    cells = torch.arange(math.prod(array.chip_shape) * chip.n_cells)
     array.pulse(cells, Pulse(torch.full(cells.shape, RESET), n=torch.full(cells.shape, RESETS)))
 
 

@@ -40,7 +40,7 @@ WEIGHT_STEP = 2.5e-6  # S
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """Tune, wait, count at each time, tune again for a fifth of an epoch."""
     setting = plan.setting(task, context)
-    chip = system.chips(setting.n_chips, seed=task.seed, device=yao2020(drift=True))
+    chip = system.chips(setting.n_chips, seed=task.seed, cell=yao2020(drift=True))
     net = system.transfer(setting.net, chip, setting.data.train.images[:1000])
     targets = _kernel_targets(net, setting.net)
     batches = setting.batches(hybrid.BATCH, name="hybrid")

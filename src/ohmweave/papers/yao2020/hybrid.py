@@ -32,8 +32,8 @@ def optimizer(net: Deployed, lr: Mapping[str, float]) -> ThresholdedWriteVerify:
 def step(net: Deployed, rule: ThresholdedWriteVerify, x: torch.Tensor, y: torch.Tensor, group: int | None = 0) -> None:
     """One update of every chip from one batch, the same images for all."""
     rule.zero_grad()
-    out = net(x, group=group).flatten(0, len(net.chip.chips))
-    F.cross_entropy(out, y.repeat(*net.chip.chips), reduction="sum").backward()
+    out = net(x, group=group).flatten(0, len(net.chip.chip_shape))
+    F.cross_entropy(out, y.repeat(*net.chip.chip_shape), reduction="sum").backward()
     rule.step()
 
 

@@ -25,10 +25,10 @@ KERNEL_SLICE = 9
 """Cells of one 3 x 3 kernel slice: they share a line, 9 of whose 16 cells they use (paper)."""
 
 
-def chips(n_chips: int, *, seed: int, device: Device[Any] | None = None) -> Chip:
+def chips(n_chips: int, *, seed: int, cell: Device[Any] | None = None) -> Chip:
     """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs."""
     return Chip(
-        device or yao2020(),
+        cell or yao2020(),
         n_arrays=8,
         rows=16,
         cols=128,
@@ -58,7 +58,7 @@ def written(net: FiveLayerCNN, chip: Chip, write: Write = WRITE) -> Deployed:
 def placed(n_groups: int) -> Chip:
     """A chip with the network on ideal cells: to look at where everything stands."""
     cell = LinearCell(g_min=G_MIN, g_max=G_MAX)
-    chip = chips(1, seed=0, device=cell)
+    chip = chips(1, seed=0, cell=cell)
     transfer(FiveLayerCNN(n_groups), chip, torch.zeros(1, 1, 28, 28), BlindWrite(g_step=cell.g_step))
     return chip
 
