@@ -19,6 +19,7 @@ from ohmweave.base.errors import (
 )
 from ohmweave.base.extras import has_numba, worth_compiling
 from ohmweave.base.normals import NormalStream
+from ohmweave.base.plugins import load_plugins
 from ohmweave.base.rng import generator, stream_seed
 from ohmweave.base.state import flatten_state, map_state, unflatten_state
 
@@ -40,6 +41,7 @@ __all__ = [
     "generator",
     "has_numba",
     "keep_freed_buffers",
+    "load_plugins",
     "map_state",
     "stream_seed",
     "unflatten_state",

@@ -6,6 +6,7 @@ import torch
 
 from ohmweave.arrays import ReadScale, read_vectors
 from ohmweave.base import check_shape
+from ohmweave.cells import Pulse
 from ohmweave.mapping.chip import Chip, Corner
 from ohmweave.mapping.protocol import WeightMapping
 from ohmweave.mapping.scaling import InputScaling, PerSampleScaling
@@ -102,6 +103,15 @@ class Matrix:
         """`y @ weight` by a transposed read: `(*chips, batch, out)` to `(*chips, batch, in)`."""
         v_col, v_per_y = PerSampleScaling().to_voltage(y, self.chip.array.v_read)
         return self.chip.array.read_transposed(v_col, self.placement) / (v_per_y * self.g_per_w)
+
+    def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Send programming pulses to cells of this matrix; the way by which every learning rule changes cells.
+
+        Args:
+            cells: `(k,)` int64, addresses on the array, each at most once.
+            pulse: fields of the same shape.
+        """
+        self.chip.array.pulse(cells, pulse)
 
     def shift(self, dg: torch.Tensor, selected: torch.Tensor, write: Write) -> WriteReport:
         """Move the selected pairs' differences by `dg`, half up and half down, from where they are measured to be.
