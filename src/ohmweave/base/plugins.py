@@ -27,7 +27,7 @@ def load_plugins(kind: str) -> dict[str, Any]:
     for point in sorted(entry_points(group=PREFIX + kind), key=lambda point: point.name):
         try:
             found[point.name] = point.load()
-        except Exception as error:  # noqa: BLE001 - whatever another package raises while it is imported
+        except Exception as error:
             package = point.dist.name if point.dist is not None else "an unknown package"
             raise DataError(
                 f"the entry point {point.name!r} of {package} must be importable, but {point.value} gives "
