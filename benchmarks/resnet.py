@@ -64,9 +64,9 @@ def bill_over_none(net: ow.nn.Deployed, x: torch.Tensor, n_pairs: int) -> dict[s
 
 def on_chip(model: torch.nn.Module, x_max: float = 4.0) -> ow.nn.Deployed:
     """The model with 1 % read noise, on arrays large enough to hold it."""
-    law = ow.cells.WithReadNoise(law=ow.cells.LinearCell(g_min=2e-6, g_max=20e-6), fraction=0.01)
+    law = ow.cells.Cell(ow.cells.LinearStep(g_min=2e-6, g_max=20e-6), read_noise=ow.cells.ReadNoise(fraction=0.01))
     chip = ow.Chip(law, n_arrays=782, rows=144, cols=16)
-    write = BlindWrite(g_step=law.law.g_step)
+    write = BlindWrite(g_step=law.switching.g_step)
     return ow.deploy(model, chip, write=write, scaling=lambda: ow.mapping.FixedScaling(x_max)).eval()
 
 

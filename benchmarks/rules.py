@@ -110,13 +110,15 @@ def by_pulses(rule: str, trains: str) -> Train:
     """A rule of the comparison, its cells with trains of one kind or the other."""
     from dataclasses import replace
 
+    from ohmweave.cells import Cell
     from ohmweave.papers.rules.cells import CELLS
     from ohmweave.papers.rules.family import RULES, Start
     from ohmweave.papers.rules.network import make_chip
 
     entry, cell = RULES[rule], CELLS["soft bounds"]
     setting = {name: values[1] for name, values in entry.grid.items()}
-    chip = make_chip(replace(cell.device, trains=trains), N_IN, matrices=entry.matrices, lines=entry.lines, seed=0)
+    law = replace(cell.cell.switching, trains=trains)
+    chip = make_chip(Cell(law), N_IN, matrices=entry.matrices, lines=entry.lines, seed=0)
     setup = entry.make(Start(chip=chip, n_in=N_IN, g_step=cell.g_step, seed=0), setting)
     return trainer(setup.net, setup.optimizer)
 

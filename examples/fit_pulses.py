@@ -16,8 +16,8 @@ from ohmweave.cells import Pulse
 cell = ow.cells.exponential_steps(
     g_min=2e-6, g_max=20e-6, n_set=60, n_reset=60, shape_set=0.6, shape_reset=0.4, c2c=0.01
 )
-truth = ow.cells.WithD2D(law=replace(cell, g_fresh=4e-6), d2d=0.15)
-truth = ow.cells.WithStuckCells(law=truth, fraction=0.06, g_stuck=(2e-6, 20e-6))
+truth = ow.cells.Cell(replace(cell, g_fresh=4e-6), spread=ow.cells.Spread(d2d=0.15))
+truth = ow.cells.Cell(truth, faults=ow.cells.StuckCells(fraction=0.06, g_stuck=(2e-6, 20e-6)))
 
 # The measurement: six cycles of 35 SET and 35 RESET pulses on 32 cells, each read after every pulse.
 chance = generator(2, "lab")
@@ -32,7 +32,7 @@ with open("pulses.csv", "w", encoding="utf-8") as file:  # noqa: PTH123
 
 # The fit; `ohmweave fit pulses.csv` does the same.
 fit = ow.fitting.fit_trains(ow.fitting.read_trains("pulses.csv"))
-ow.cells.save(fit.device, "pulses.json", about={"origin": "simulated"})
+ow.cells.save(fit.cell, "pulses.json", about={"origin": "simulated"})
 ow.plot.pulse_fit(fit).savefig("pulses.png")
 print(f"chosen: {fit.chosen.name}; {fit.stuck.value:.0%} of the cells are stuck; d2d {fit.chosen.d2d.value:.3f}")
 for name, (value, low, high) in fit.chosen.parameters.items():

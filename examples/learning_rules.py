@@ -15,7 +15,7 @@ x_test, y_test = (data.test.images.flatten(1) > 0.5).float(), data.test.labels
 
 # Cells of 1,000 levels whose steps are as noisy as they are large, and differ by 30 % from cell to cell.
 law = ow.cells.linear_steps(g_min=2e-6, g_max=20e-6, levels=1_000, c2c=1.0)
-law = ow.cells.WithD2D(law=law, d2d=0.3)
+law = ow.cells.Cell(law, spread=ow.cells.Spread(d2d=0.3))
 
 
 def perceptron():

@@ -1,6 +1,7 @@
 """What cells see of pulses, and of each other's: against the nodal solve of the whole array, pulse by pulse."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,24 +9,15 @@ import torch
 from ohmweave.arrays import ADC, Passive, SimulatedArray, Transistors, Wires
 from ohmweave.arrays.writes.access import rounds
 from ohmweave.base import ConvergenceError, generator
-from ohmweave.cells import (
-    LinearCell,
-    Pulse,
-    WithReadNoise,
-    WithSinhCurrent,
-    WithStuckCells,
-    WithVoltageDependence,
-    feels_voltage,
-    is_nonlinear,
-)
+from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise, SinhConduction, StuckCells, VoltageDependence
 from ohmweave.circuit import cell_voltages, read_bias, select_bias, solve_nodes
 from ohmweave.mapping import Chip, DifferentialPair, Matrix
 from ohmweave.programming import BlindWrite, CompensatedWrite, WriteVerify, compensate
 from tests.helpers import assert_close
 
-CELL = LinearCell(g_min=1e-5, g_max=1e-3, levels=100)
+CELL = LinearStep(g_min=1e-5, g_max=1e-3, levels=100)
 STEP = 1e-5
-LAW = WithVoltageDependence(law=CELL, v_set=2.0, v_reset=1.5, v0=0.2)
+LAW = Cell(CELL, voltage=VoltageDependence(v_set=2.0, v_reset=1.5, v0=0.2))
 WIRES = Wires(r_row=5.0, r_col=8.0, r_driver=30.0, r_sense=20.0)
 
 
@@ -91,7 +83,7 @@ def test_half_selected_cells_are_disturbed_less_by_thirds_and_not_below_a_thresh
     """A thousand pulses on one cell: its neighbours on the same lines creep, the others stay."""
     creep = {}
     for name, scheme, threshold in (("half", "half", 0.0), ("third", "third", 0.0), ("safe", "half", 1.2)):
-        law = WithVoltageDependence(law=CELL, v_set=2.0, v_reset=2.0, v0=0.2, v_threshold=threshold)
+        law = Cell(CELL, voltage=VoltageDependence(v_set=2.0, v_reset=2.0, v0=0.2, v_threshold=threshold))
         array = SimulatedArray(
             law,
             rows=4,
@@ -131,8 +123,8 @@ def test_steps_scale_with_the_voltage():
     after = LAW.pulse(start, Pulse(torch.tensor([1, -1, 1]), v=v), generator=generator(0, "x"))
     step = LAW.conductance(after) - LAW.conductance(start)
     assert_close(step, torch.tensor([STEP, -STEP, STEP * law_factor(0.7, 2.0)]).double(), rtol=1e-6)
-    assert feels_voltage(WithStuckCells(law=LAW, fraction=0.1, g_stuck=1e-5))
-    assert not feels_voltage(CELL)
+    assert replace(LAW, faults=StuckCells(fraction=0.1, g_stuck=1e-5)).feels_voltage
+    assert not Cell(CELL).feels_voltage
 
 
 def sinh_read(array: SimulatedArray, v: torch.Tensor) -> torch.Tensor:
@@ -142,9 +134,9 @@ def sinh_read(array: SimulatedArray, v: torch.Tensor) -> torch.Tensor:
 
 
 def test_nonlinear_cells_without_wires_are_sums():
-    law = WithSinhCurrent(law=CELL, v0=0.1)
-    assert is_nonlinear(WithReadNoise(law=law, fraction=0.1))
-    assert not is_nonlinear(CELL)
+    law = Cell(CELL, conduction=SinhConduction(v0=0.1))
+    assert not replace(law, read_noise=ReadNoise(fraction=0.1)).is_ohmic
+    assert Cell(CELL).is_ohmic
     chip = Chip(law, rows=6, cols=4, dtype=torch.float64)
     matrix = Matrix(chip, "w", (2, 6), mapping=DifferentialPair())
     matrix.program(torch.randn(2, 6, generator=generator(0, "w"), dtype=torch.float64), BlindWrite(g_step=STEP))
@@ -155,7 +147,7 @@ def test_nonlinear_cells_without_wires_are_sums():
 
 
 def test_nonlinear_cells_behind_wires_obey_kirchhoff():
-    law = WithSinhCurrent(law=CELL, v0=0.1)
+    law = Cell(CELL, conduction=SinhConduction(v0=0.1))
     chip = Chip(
         law, n_arrays=2, rows=4, cols=4, n_chips=2, dtype=torch.float64, wires=WIRES, access=Transistors(r_on=90.0)
     )
@@ -184,11 +176,11 @@ def test_nonlinear_cells_behind_wires_obey_kirchhoff():
 
 @pytest.mark.parametrize("adc", [None, ADC(bits=4)], ids=["exact", "converted"])
 def test_an_operating_point_that_is_not_found_is_an_error(adc):
-    class Broken(WithSinhCurrent):
-        def current(self, state, v):
+    class Broken(SinhConduction):
+        def current(self, g, v):
             return v * torch.nan
 
-    chip = Chip(Broken(law=CELL, v0=0.1), rows=2, cols=2, dtype=torch.float64, wires=WIRES, adc=adc)
+    chip = Chip(Cell(CELL, conduction=Broken(v0=0.1)), rows=2, cols=2, dtype=torch.float64, wires=WIRES, adc=adc)
     matrix = Matrix(chip, "w", (1, 2), mapping=DifferentialPair())
     with pytest.raises(ConvergenceError):
         chip.array.read(torch.full((1, 2), 0.2, dtype=torch.float64), matrix.placement)
@@ -209,7 +201,7 @@ def test_compensated_write_brings_reads_to_the_targets():
     wires, access = Wires(r_row=50.0, r_col=50.0), Transistors(r_on=50.0)
     errors = []
     for compensated in (False, True):
-        law = LinearCell(g_min=1e-6, g_max=1e-4, levels=500)
+        law = LinearStep(g_min=1e-6, g_max=1e-4, levels=500)
         chip = Chip(law, n_arrays=2, rows=12, cols=12, n_chips=2, dtype=torch.float64, wires=wires, access=access)
         matrix = Matrix(chip, "w", (5, 18), mapping=DifferentialPair(g_high=5e-5))
         verify = WriteVerify(tolerance=1.1e-7)
@@ -224,7 +216,7 @@ def test_compensated_write_brings_reads_to_the_targets():
 def test_compensation_knows_what_the_other_cells_really_are():
     """They were measured behind their paths; the written ones will be verified behind theirs."""
     wires, access = Wires(r_row=50.0, r_col=50.0), Transistors(r_on=500.0)
-    law = LinearCell(g_min=1e-6, g_max=1e-3, levels=500)
+    law = LinearStep(g_min=1e-6, g_max=1e-3, levels=500)
     array = SimulatedArray(law, rows=6, cols=5, dtype=torch.float64, wires=wires, access=access)
     array.pulse(torch.arange(30), Pulse(torch.ones(30), n=torch.arange(30) * 10))
     asked = []

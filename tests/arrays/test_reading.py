@@ -20,12 +20,12 @@ from ohmweave.arrays import (
 )
 from ohmweave.arrays.reads import convolution
 from ohmweave.base import generator
-from ohmweave.cells import LinearCell, Pulse, WithReadNoise
+from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise
 from ohmweave.mapping import Chip
 from tests.helpers import assert_close
 
-LAW = LinearCell(g_min=1e-6, g_max=101e-6, levels=2**20)
-NOISY = WithReadNoise(law=LAW, fraction=0.02, floor=1e-6)
+LAW = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**20)
+NOISY = Cell(LAW, read_noise=ReadNoise(fraction=0.02, floor=1e-6))
 SIZE = (7, 8)
 CHANNELS = 4
 
@@ -87,7 +87,7 @@ def test_images_are_their_patches(chips, n_out, kernel, stride, dilation, paddin
 
 IMPERFECT = {
     "noise": {"cell": NOISY},
-    "noise of small numbers": {"cell": WithReadNoise(law=LAW, floor=1e-6)},
+    "noise of small numbers": {"cell": Cell(LAW, read_noise=ReadNoise(floor=1e-6))},
     "DAC": {"dac": DAC(bits=3, v_max=0.2)},
     "DAC and noise": {"cell": NOISY, "dac": DAC(bits=3, v_max=0.2)},
     "bits and noise": {"cell": NOISY, "dac": DAC(bits=5, v_max=0.2, bit_serial=True)},
@@ -115,7 +115,7 @@ def test_noise_of_patches_has_the_spread_of_their_cells():
     v = images(1).expand(4_000, -1, -1, -1)
     geometry = ConvGeometry(kernel_size=(2, 2))
     reads = read_windows(array, v, geometry, place)
-    sigma = NOISY.read_noise(array._state)[array.cells(place)].view(-1, 3, 2).square().sum(-1).sqrt()
+    sigma = NOISY.read_noise_sigma(array._state)[array.cells(place)].view(-1, 3, 2).square().sum(-1).sqrt()
     rows = geometry.lines(v[:1]).mT
     expected = (rows.square() @ sigma.square()).sqrt().view(reads.shape[1:])
     assert_close(reads.std(0), expected, rtol=5 / 8_000**0.5)

@@ -11,10 +11,10 @@ from safetensors.torch import load, save
 
 from ohmweave.arrays import DAC, Activity, Placement, SimulatedArray, Tile, cells_of
 from ohmweave.base import OutOfRangeError, ShapeError, generator
-from ohmweave.cells import Device, LinearCell, Pulse, WithReadNoise, WithRelaxation, WithStuckCells, yao2020
+from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise, Relaxation, StuckCells, yao2020
 from tests.helpers import assert_close
 
-LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=181)
+LINEAR = LinearStep(g_min=2e-6, g_max=20e-6, levels=181)
 ROWS, COLS = 7, 9
 # Two inputs of two lines (+V and -V) by two outputs of three lines, in three tiles on two arrays.
 TILES = (
@@ -30,7 +30,7 @@ PLACED = Placement(
 )
 
 
-def bank(cell: Device[Any] = LINEAR, **changes: Any) -> SimulatedArray:
+def bank(cell: Cell = LINEAR, **changes: Any) -> SimulatedArray:
     """Two arrays whose cells all stand at different conductances."""
     options = {"n_arrays": 2, "rows": ROWS, "cols": COLS, "seed": 3, "dtype": torch.float64}
     array = SimulatedArray(cell, **(options | changes))
@@ -92,7 +92,7 @@ def test_one_row_one_column_pins_directions_and_signs() -> None:
 
 def test_read_noise_has_the_variance_of_all_cells_together() -> None:
     n = 20_000
-    array = bank(WithReadNoise(law=LINEAR, fraction=0.05, floor=1e-7))
+    array = bank(Cell(LINEAR, read_noise=ReadNoise(fraction=0.05, floor=1e-7)))
     v = torch.tensor([[0.2, -0.1]], dtype=torch.float64)
     reads = array.read(v.expand(n, 2), PLACED)
     truth = array.cell.conductance(array._state)
@@ -173,13 +173,11 @@ def test_differences_of_the_books() -> None:
     assert before.seconds == 0.0
 
 
-RICH = WithReadNoise(
-    law=WithStuckCells(
-        law=WithRelaxation(law=LINEAR, sigma_fast=1e-7, sigma_slow=1e-7, fraction=0.5),
-        fraction=0.1,
-        g_stuck=(1e-6, 2e-6),
-    ),
-    fraction=0.01,
+RICH = Cell(
+    LINEAR,
+    retention=Relaxation(sigma_fast=1e-7, sigma_slow=1e-7, fraction=0.5),
+    faults=StuckCells(fraction=0.1, g_stuck=(1e-6, 2e-6)),
+    read_noise=ReadNoise(fraction=0.01),
 )
 
 
@@ -194,7 +192,7 @@ def scenario(array: SimulatedArray) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("device", [RICH, yao2020(variant="tails", drift=True, read_noise=0.02)], ids=["rich", "yao"])
-def test_a_saved_array_goes_on_bit_for_bit(device: Device[Any]) -> None:
+def test_a_saved_array_goes_on_bit_for_bit(device: Cell) -> None:
     array = bank(device, n_chips=2)
     scenario(array)
     stored = load(save(array.state_dict()))
@@ -288,7 +286,7 @@ def test_bad_calls() -> None:
 
 def test_cells_pulsed_again_are_not_mistaken_for_what_they_were() -> None:
     """What was gathered for the last pulse serves the next one, unless cells changed otherwise in between."""
-    law = LinearCell(g_min=2e-6, g_max=20e-6, levels=101)
+    law = LinearStep(g_min=2e-6, g_max=20e-6, levels=101)
     up = Pulse(torch.ones(3, dtype=torch.int64))
 
     def after(*between: str) -> torch.Tensor:

@@ -5,13 +5,13 @@ import torch
 
 from ohmweave.arrays import DAC, Passive, SimulatedArray, Transistors, Wires
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import LinearCell, Pulse, WithReadNoise
+from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise
 from ohmweave.circuit import read_bias, solve_nodes
 from ohmweave.mapping import Chip, DifferentialPair, Matrix
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-LAW = LinearCell(g_min=2e-6, g_max=200e-6, levels=1_000)
+LAW = LinearStep(g_min=2e-6, g_max=200e-6, levels=1_000)
 WIRES = Wires(r_row=20.0, r_col=35.0, r_driver=80.0, r_sense=15.0)
 STEP = (LAW.g_max - LAW.g_min) / 999
 
@@ -119,7 +119,7 @@ def test_fast_readout_is_what_reads_see():
 
 def test_noise_behind_wires_is_weakened_as_a_change_of_the_cell_is():
     """Finite differences of the nodal solve: what a change of a cell does at its own column, from its own row."""
-    law = WithReadNoise(law=LAW, floor=3e-7)
+    law = Cell(LAW, read_noise=ReadNoise(floor=3e-7))
     weak = Wires(r_row=30.0, r_col=30.0)
     chip, matrix = written(DifferentialPair(), law=law, wires=weak)
     array = chip.array
@@ -169,10 +169,10 @@ def test_bad_parts():
 
 def test_state_with_wires_goes_on_bit_for_bit():
     first, matrix = written(
-        DifferentialPair(), wires=WIRES, law=WithReadNoise(law=LAW, fraction=0.1), dac=DAC(bits=4, v_max=0.2)
+        DifferentialPair(), wires=WIRES, law=Cell(LAW, read_noise=ReadNoise(fraction=0.1)), dac=DAC(bits=4, v_max=0.2)
     )
     second, twin = written(
-        DifferentialPair(), wires=WIRES, law=WithReadNoise(law=LAW, fraction=0.1), dac=DAC(bits=4, v_max=0.2)
+        DifferentialPair(), wires=WIRES, law=Cell(LAW, read_noise=ReadNoise(fraction=0.1)), dac=DAC(bits=4, v_max=0.2)
     )
     v = torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.2
     first.array.read(v, matrix.placement)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import (
-    AffineCell,
+    AffineStep,
     ConductanceState,
-    LinearCell,
+    LinearStep,
     Pulse,
     aggregate,
     exponential_steps,
@@ -28,7 +28,7 @@ LAWS = {
 }
 
 
-def after(law: AffineCell, g: torch.Tensor, polarity: torch.Tensor, n: torch.Tensor | None = None) -> torch.Tensor:
+def after(law: AffineStep, g: torch.Tensor, polarity: torch.Tensor, n: torch.Tensor | None = None) -> torch.Tensor:
     return law.pulse(ConductanceState(g), Pulse(polarity, n=n), generator=generator(1, "pulses")).g
 
 
@@ -38,7 +38,7 @@ def mid_range(n: int) -> torch.Tensor:
 
 def test_equal_steps_are_the_linear_cell():
     g, polarity, n = mid_range(6), torch.tensor([1, -1, 0, 1, -1, 1]), torch.tensor([1, 2, 3, 90, 90, 0])
-    ideal = LinearCell(**WINDOW, levels=100)
+    ideal = LinearStep(**WINDOW, levels=100)
     expected = ideal.pulse(ConductanceState(g), Pulse(polarity, n=n), generator=generator(1, "x")).g
     assert_close(after(linear_steps(**WINDOW, levels=100), g, polarity, n), expected, rtol=1e-12)
 
@@ -85,7 +85,7 @@ def test_aggregate_trains_have_the_mean_of_a_loop_over_single_pulses(name):
 def test_aggregate_trains_have_the_moments_of_exact_trains(name, sign):
     """20,000 cells: the standard error of a mean is sigma / 141, that of a spread 0.5 %; 4 of them are allowed."""
     base = LAWS[name]
-    law = AffineCell(**WINDOW, set_step=base.set_step, reset_step=base.reset_step, sigma=0.2e-6)
+    law = AffineStep(**WINDOW, set_step=base.set_step, reset_step=base.reset_step, sigma=0.2e-6)
     g = torch.full((20_000,), 11e-6, dtype=torch.float64)
     polarity, n = torch.full((20_000,), sign), torch.full((20_000,), 8)
     exact, drawn_once = after(law, g, polarity, n) - g, after(aggregate(law), g, polarity, n) - g
@@ -132,4 +132,4 @@ def test_a_cell_without_a_pulse_stays_whatever_the_noise():
 def test_wrong_arguments_are_named(wrong, named):
     right = {**WINDOW, "set_step": (1e-8, 1e-8), "reset_step": (-1e-8, -1e-8)}
     with pytest.raises(OutOfRangeError, match=f"`{named}`"):
-        AffineCell(**(right | wrong))
+        AffineStep(**(right | wrong))

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from ohmweave.cells.d2d import SpreadState
 
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import (
     ConductanceState,
-    LinearCell,
+    LinearStep,
     Pulse,
     PulseTable,
     WithD2D,
@@ -14,7 +15,6 @@ from ohmweave.cells import (
     linear_steps,
     soft_bounds,
 )
-from ohmweave.cells.d2d import SpreadState
 from tests.helpers import assert_close
 
 WINDOW = {"g_min": 2e-6, "g_max": 20e-6}
@@ -69,7 +69,7 @@ def test_factors_have_the_spread_asked_for_and_a_scaled_step_stops_at_the_bound(
 @pytest.mark.parametrize(
     "inner",
     [
-        LinearCell(**WINDOW, levels=10),
+        LinearStep(**WINDOW, levels=10),
         linear_steps(**WINDOW, levels=10),
         PulseTable(
             **WINDOW, set_mean=(2e-6,) * 3, set_spread=(0.0,) * 3, reset_mean=(-2e-6,) * 3, reset_spread=(0.0,) * 3

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ohmweave.cells.files import KINDS
 
 import ohmweave as ow
 from ohmweave.base import DataError
 from ohmweave.cells import (
-    GateControlledCell,
-    LinearCell,
+    GateCompliance,
     LinearGate,
+    LinearStep,
     WithD2D,
     WithReadNoise,
     WithRelaxation,
@@ -27,14 +28,13 @@ from ohmweave.cells import (
     wang2019,
     yao2020,
 )
-from ohmweave.cells.files import KINDS
 
 AFFINE = soft_bounds(g_min=2e-6, g_max=20e-6, levels=100, c2c=0.3)
 LAWS = [
-    LinearCell(g_min=2e-6, g_max=20e-6, levels=64),
+    LinearStep(g_min=2e-6, g_max=20e-6, levels=64),
     WithD2D(law=AFFINE, d2d=0.3, trains="aggregate"),
     WithSinhCurrent(law=WithVoltageDependence(law=AFFINE, v_set=1.2, v_reset=1.4, v0=0.1), v0=0.3),
-    stellar2023.level(3, noise=1.0),
+    stellar2023(level=3, noise=1.0),
     yao2020(read_noise=0.01, variant="tails", drift=True),
     wang2019(),
     wang2019(gate="device", stuck=0.0),
@@ -63,14 +63,14 @@ def test_every_law_of_the_package_can_be_written() -> None:
 @given(st.floats(1e-9, 1e-6), st.floats(2e-6, 1e-3), st.floats(0, 1))
 def test_numbers_come_back_to_the_last_bit(tmp_path_factory, g_min: float, g_max: float, d2d: float) -> None:
     path = tmp_path_factory.mktemp("device") / "cell.json"
-    law = WithD2D(law=LinearCell(g_min=g_min, g_max=g_max), d2d=d2d)
+    law = WithD2D(law=LinearStep(g_min=g_min, g_max=g_max), d2d=d2d)
     save(law, path)
     assert load(path) == law
 
 
 def written(path: Path, **changes: Any) -> Path:
     """A device file of a linear cell with d2d, changed."""
-    save(WithD2D(law=LinearCell(g_min=2e-6, g_max=20e-6), d2d=0.1), path)
+    save(WithD2D(law=LinearStep(g_min=2e-6, g_max=20e-6), d2d=0.1), path)
     content = json.loads(path.read_text())
     for name, value in changes.items():
         place, *last = name.split("__")
@@ -90,17 +90,17 @@ def written(path: Path, **changes: Any) -> Path:
         ({"format": None}, "must be a device file, but has no"),
         ({"version": 2}, "`version` must be 1, but is 2"),
         ({"law": None}, "law must be an object with a `kind`, but is None"),
-        ({"law__kind": "Cubic"}, "law: `kind` must be one of AffineCell, .*, but is 'Cubic'"),
+        ({"law__kind": "Cubic"}, "law: `kind` must be one of AffineStep, .*, but is 'Cubic'"),
         ({"law__c2c": 0.1}, "law: WithD2D has the fields law, d2d, trains, but not c2c"),
         ({"law__d2d": "0.1"}, "law: `d2d` must be >= 0, but is '0.1'"),
         ({"law__d2d": float("nan")}, "must be JSON"),
-        ({"law__law": {"kind": "LinearCell", "g_min": 2e-6}}, "law.law: LinearCell needs g_max"),
-        ({"law__law": {"kind": "LinearCell", "g_min": 2e-6, "g_max": 1e-6}}, "law.law: `g_max` must be > g_min"),
+        ({"law__law": {"kind": "LinearStep", "g_min": 2e-6}}, "law.law: LinearStep needs g_max"),
+        ({"law__law": {"kind": "LinearStep", "g_min": 2e-6, "g_max": 1e-6}}, "law.law: `g_max` must be > g_min"),
         ({"law__law": 3}, "law.law must be an object with a `kind`, but is 3"),
         ({"law__law": {"kind": "LinearGate", "slope": 1e-4}}, "law.law must be the law of a cell, but is a LinearGate"),
         ({"law": {"kind": "LinearGate", "slope": 1e-4}}, "law must be the law of a cell, but is a LinearGate"),
         (
-            {"law": {"kind": "AffineCell", "g_min": 1e-6, "g_max": 2e-6, "set_step": 3, "reset_step": [0, 0]}},
+            {"law": {"kind": "AffineStep", "g_min": 1e-6, "g_max": 2e-6, "set_step": 3, "reset_step": [0, 0]}},
             "law: .*'int' object is not iterable",
         ),
     ],
@@ -125,7 +125,7 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path: Path) -> Non
     path = tmp_path / "cell.json"
     save(AFFINE, path)
     before = path.read_bytes()
-    with pytest.raises(DataError, match=r"`law` must be made of AffineCell, .* but holds a Own"):
+    with pytest.raises(DataError, match=r"`law` must be made of AffineStep, .* but holds a Own"):
         save(WithD2D(law=Own(), d2d=0.1), path)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="`about` must hold JSON values"):
         save(AFFINE, path, about={"score": float("nan")})
@@ -134,7 +134,7 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path: Path) -> Non
 
 
 def test_nested_wrappers_keep_their_order(tmp_path: Path) -> None:
-    gate = GateControlledCell(gate=LinearGate(slope=1e-4), v_gate=1.0, v_gate_max=2.0)
+    gate = GateCompliance(gate=LinearGate(slope=1e-4), v_gate=1.0, v_gate_max=2.0)
     law = WithStuckCells(law=WithRelaxation(law=WithReadNoise(law=gate, floor=1e-7)), fraction=0.1, g_stuck=1e-5)
     save(law, tmp_path / "cell.json")
     assert load(tmp_path / "cell.json") == law

@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from ohmweave.cells.gate_controlled import GateComplianceState
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import GateControlledCell, LinearGate, Pulse, wang2019
-from ohmweave.cells.gate_controlled import GateControlledState
+from ohmweave.cells import GateCompliance, LinearGate, Pulse, wang2019
 from tests.helpers import assert_close
 
 GATE = LinearGate(slope=120e-6, offset=-42e-6)
@@ -41,10 +41,10 @@ def some_cells(n, seed):
 @pytest.mark.parametrize("noise_on", ["all", "written"])
 @pytest.mark.parametrize("g_reset", [0.0, 5e-6])
 def test_law_agrees_with_the_loop(noise_on, g_reset):
-    law = GateControlledCell(**LAW, noise=10e-6, noise_on=noise_on, g_reset=g_reset)
+    law = GateCompliance(**LAW, noise=10e-6, noise_on=noise_on, g_reset=g_reset)
     g, miss, polarity, v_gate = some_cells(200, seed=1)
     noise = torch.empty(200, dtype=torch.float64).normal_(0, 10e-6, generator=generator(3, "noise"))
-    state = GateControlledState(g, miss)
+    state = GateComplianceState(g, miss)
     after = law.pulse(state, Pulse(polarity=polarity, v_gate=v_gate), generator=generator(3, "noise"))
     expected_g, expected_miss = cell_by_cell(
         g.tolist(),
@@ -61,16 +61,16 @@ def test_law_agrees_with_the_loop(noise_on, g_reset):
 
 def test_a_call_without_pulses_changes_nothing_unless_noise_reaches_all():
     g, miss, _, _ = some_cells(100, seed=2)
-    state, silence = GateControlledState(g, miss), Pulse(polarity=torch.zeros(100, dtype=torch.int64))
-    written = GateControlledCell(**LAW, noise=10e-6, noise_on="written")
+    state, silence = GateComplianceState(g, miss), Pulse(polarity=torch.zeros(100, dtype=torch.int64))
+    written = GateCompliance(**LAW, noise=10e-6, noise_on="written")
     assert torch.equal(written.pulse(state, silence, generator=generator(0, "x")).g, g)
-    everywhere = GateControlledCell(**LAW, noise=10e-6, noise_on="all")
+    everywhere = GateCompliance(**LAW, noise=10e-6, noise_on="all")
     moved = everywhere.pulse(state, silence, generator=generator(0, "x")).g - g
     assert (moved != 0).all()
 
 
 def test_noise_has_the_spread_asked_for():
-    law = GateControlledCell(**LAW, noise=10e-6)
+    law = GateCompliance(**LAW, noise=10e-6)
     state = law.init_state((50_000,), generator=generator(0, "x"), dtype=torch.float64)
     g = law.pulse(state, Pulse(polarity=torch.ones(50_000)), generator=generator(1, "x")).g
     assert_close(g.mean(), 150e-6, rtol=2e-3)
@@ -78,7 +78,7 @@ def test_noise_has_the_spread_asked_for():
 
 
 def test_only_the_first_set_misses_by_the_spread_of_devices():
-    law = GateControlledCell(**LAW, d2d=25e-6)
+    law = GateCompliance(**LAW, d2d=25e-6)
     state = law.init_state((50_000,), generator=generator(0, "x"), dtype=torch.float64)
     up, down = Pulse(polarity=torch.ones(50_000)), Pulse(polarity=-torch.ones(50_000))
     state = law.pulse(law.pulse(state, down, generator=None), up, generator=None)
@@ -89,10 +89,10 @@ def test_only_the_first_set_misses_by_the_spread_of_devices():
 
 @given(st.floats(0, 300e-6), st.floats(0.4, 3.0), st.floats(0.4, 3.0))
 def test_a_set_never_lowers_and_reset_forgets(g, one, other):
-    law = GateControlledCell(**LAW)
+    law = GateCompliance(**LAW)
 
     def after(g, *pulses):
-        state = GateControlledState(torch.tensor([g], dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
+        state = GateComplianceState(torch.tensor([g], dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
         for polarity, v in pulses:
             pulse = Pulse(polarity=torch.tensor([polarity]), v_gate=torch.tensor([v], dtype=torch.float64))
             state = law.pulse(state, pulse, generator=None)
@@ -104,18 +104,18 @@ def test_a_set_never_lowers_and_reset_forgets(g, one, other):
 
 
 def test_a_train_of_pulses_is_one_call_after_the_other():
-    law = GateControlledCell(**LAW, noise=10e-6)
+    law = GateCompliance(**LAW, noise=10e-6)
     g, miss, polarity, v_gate = some_cells(50, seed=5)
     n = torch.arange(50) % 3
-    train = law.pulse(GateControlledState(g, miss), Pulse(polarity, n=n, v_gate=v_gate), generator=generator(0, "x"))
-    chance, state = generator(0, "x"), GateControlledState(g, miss)
+    train = law.pulse(GateComplianceState(g, miss), Pulse(polarity, n=n, v_gate=v_gate), generator=generator(0, "x"))
+    chance, state = generator(0, "x"), GateComplianceState(g, miss)
     for k in range(2):
         state = law.pulse(state, Pulse(torch.where(n > k, polarity, 0), v_gate=v_gate), generator=chance)
     assert_close(train.g, state.g, rtol=1e-12, scale=1e-4)
 
 
 def test_window_and_standard_gate():
-    law = GateControlledCell(**LAW, g_reset=2e-6)
+    law = GateCompliance(**LAW, g_reset=2e-6)
     assert_close([law.g_min, law.g_max], [2e-6, 258e-6], rtol=1e-12)
     state = law.init_state((1,), generator=generator(0, "x"), dtype=torch.float64)
     assert_close(law.pulse(state, Pulse(polarity=torch.ones(1)), generator=None).g, [150e-6], rtol=1e-12)
@@ -134,7 +134,7 @@ def test_window_and_standard_gate():
 )
 def test_bad_arguments_are_named(changes, name):
     with pytest.raises(OutOfRangeError, match=name):
-        GateControlledCell(**(LAW | changes))
+        GateCompliance(**(LAW | changes))
 
 
 def test_the_published_cell():

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import ConductanceState, LinearCell, Pulse, pulse_count
+from ohmweave.cells import ConductanceState, LinearStep, Pulse, pulse_count
 from tests.helpers import assert_close
 
-CELL = LinearCell(g_min=2e-6, g_max=20e-6, levels=10)  # steps of 2 uS
+CELL = LinearStep(g_min=2e-6, g_max=20e-6, levels=10)  # steps of 2 uS
 NONE = generator(0)
 
 
@@ -79,4 +79,4 @@ def test_any_train_stays_in_the_window(train: list[tuple[int, int]], start: floa
 )
 def test_bad_arguments(changes: dict[str, float], message: str) -> None:
     with pytest.raises(OutOfRangeError, match=message):
-        LinearCell(**({"g_min": 2e-6, "g_max": 20e-6} | changes))  # type: ignore[arg-type]
+        LinearStep(**({"g_min": 2e-6, "g_max": 20e-6} | changes))  # type: ignore[arg-type]

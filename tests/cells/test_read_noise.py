@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import ConductanceState, LinearCell, Pulse, WithReadNoise
+from ohmweave.cells import ConductanceState, LinearStep, Pulse, WithReadNoise
 from tests.helpers import assert_close
 
-LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=10)
+LINEAR = LinearStep(g_min=2e-6, g_max=20e-6, levels=10)
 STATE = ConductanceState(torch.tensor([2e-6, 10e-6], dtype=torch.float64))
 
 

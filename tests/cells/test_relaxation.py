@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import LinearCell, Pulse, WithRelaxation
+from ohmweave.cells import LinearStep, Pulse, WithRelaxation
 from ohmweave.cells.relaxation import RelaxationState
 from tests.helpers import assert_close
 
-LINEAR = LinearCell(g_min=2e-6, g_max=1e-3, levels=10)
+LINEAR = LinearStep(g_min=2e-6, g_max=1e-3, levels=10)
 LAW = WithRelaxation(law=LINEAR, sigma_fast=0.4e-6, tau=0.5, sigma_slow=0.3e-6, t_slow=60.0)
 N = 60_000
 SPREAD_RTOL = 5 / (2 * N) ** 0.5  # five standard errors of a standard deviation from N numbers

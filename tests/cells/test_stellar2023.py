@@ -17,18 +17,18 @@ def mean_steps(law, sign):
 
 
 def test_level_3_moves_as_printed_and_its_reset_is_the_mirror_image():
-    law = stellar2023.level(3)
+    law = stellar2023(level=3)
     assert_close(mean_steps(law, 1), [step * 1e-9 for step in SET_3], rtol=1e-6)
     assert_close(mean_steps(law, -1), [-step * 1e-9 for step in reversed(SET_3)], rtol=1e-6)
 
 
 def test_level_2_has_a_reset_table_of_its_own():
-    steps = mean_steps(stellar2023.level(2), -1)
+    steps = mean_steps(stellar2023(level=2), -1)
     assert_close(steps[:3], [-30e-9, -25e-9, -37.6e-9], rtol=1e-6)
 
 
 def test_level_1_crosses_the_window_in_363_pulses():
-    law = stellar2023.level(1)
+    law = stellar2023(level=1)
     start = ConductanceState(torch.tensor([2e-6], dtype=torch.float64))
     for n, done in ((362, False), (363, True)):
         g = law.pulse(start, Pulse(torch.ones(1), n=torch.tensor([n])), generator=generator(0, "x")).g
@@ -36,7 +36,7 @@ def test_level_1_crosses_the_window_in_363_pulses():
 
 
 def test_noise_is_the_table_over_its_divisor_and_root_two_cut_at_one_sigma():
-    law = stellar2023.level(1, noise=1.0)
+    law = stellar2023(level=1, noise=1.0)
     assert_close(law.reset_spread[0], 3.417e-6 / 9 / 2**0.5, rtol=1e-9)
     assert_close(law.set_spread[9], 2.616e-6 / 5.94 / 2**0.5, rtol=1e-9)
     middle = torch.full((50_000,), 2e-6 + 1.8e-6 * 4.5, dtype=torch.float64)

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import LinearCell, Pulse, WithReadNoise, WithRelaxation, WithStuckCells
+from ohmweave.cells import LinearStep, Pulse, WithReadNoise, WithRelaxation, WithStuckCells
 from tests.helpers import assert_close
 
-LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=10)
+LINEAR = LinearStep(g_min=2e-6, g_max=20e-6, levels=10)
 HALF = WithStuckCells(law=WithRelaxation(law=LINEAR, sigma_fast=1e-6), fraction=0.5, g_stuck=(1e-6, 3e-6))
 ACTIONS = st.lists(st.sampled_from(["set", "reset", "relax", "up", "down"]), max_size=8)
 

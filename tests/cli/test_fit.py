@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ohmweave.cells import AffineCell, WithD2D, linear_steps, load
+from ohmweave.cells import AffineStep, Cell, Spread, linear_steps, load
 from ohmweave.cli import main
 from tests.fitting.bench import cycles, measured
 from tests.helpers import assert_close
@@ -23,7 +23,7 @@ def run(*arguments: Any) -> int:
 @pytest.fixture(scope="module")
 def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six cells, in uS."""
-    data = measured(WithD2D(law=LAW, d2d=0.1), cells=6, pulses=cycles(2, 30, 30), seed=0, g_start=5e-6)
+    data = measured(Cell(LAW, spread=Spread(d2d=0.1)), cells=6, pulses=cycles(2, 30, 30), seed=0, g_start=5e-6)
     path = tmp_path_factory.mktemp("bench") / "pulses.csv"
     rows = zip(data.cell, data.pulse, data.polarity, data.g, strict=True)
     lines = [f"C{cell},{pulse},{polarity},{1e6 * g:.6f}" for cell, pulse, polarity, g in rows]
@@ -39,11 +39,11 @@ def test_a_device_file_and_a_figure(csv: Path, tmp_path: Path, capsys: pytest.Ca
     assert "best" in said.out
     assert "SET step" in said.out
     assert f"{out}: ohmweave.cells.load reads it; {tmp_path / 'cells.png'} shows it" in said.err
-    law = load(out)
-    assert isinstance(law, WithD2D)
-    assert isinstance(law.law, AffineCell)
-    assert (law.g_min, law.g_max) == (2e-6, 20e-6)
-    assert_close(law.law.set_step[0], LAW.set_step[0], rtol=0.2)
+    cell = load(out)
+    assert isinstance(cell.spread, Spread)
+    assert isinstance(cell.switching, AffineStep)
+    assert (cell.g_min, cell.g_max) == (2e-6, 20e-6)
+    assert_close(cell.switching.set_step[0], LAW.set_step[0], rtol=0.2)
     assert (tmp_path / "cells.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.json", "cells.png"]
 

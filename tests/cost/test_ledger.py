@@ -10,7 +10,7 @@ import torch
 import ohmweave as ow
 from ohmweave.arrays import UNASSIGNED
 from ohmweave.base import OhmweaveError
-from ohmweave.cells import LinearCell, Pulse
+from ohmweave.cells import LinearStep, Pulse
 from ohmweave.cost import Bill, Each, Per, ledger, yao2020_periphery
 from ohmweave.papers.yao2020 import system
 from ohmweave.papers.yao2020.network import FiveLayerCNN
@@ -28,7 +28,7 @@ def deployed() -> tuple[ow.nn.Deployed, Bill, torch.Tensor]:
     torch.manual_seed(0)
     net = FiveLayerCNN()
     image = torch.rand(1, 1, 28, 28) * (torch.rand(1, 1, 28, 28) > 0.5)
-    chip = system.chips(1, seed=0, cell=LinearCell(g_min=2e-6, g_max=20e-6))
+    chip = system.chips(1, seed=0, cell=LinearStep(g_min=2e-6, g_max=20e-6))
     on_chip = system.transfer(net, chip, image)
     with ledger(on_chip) as bill:
         on_chip(image)
@@ -93,7 +93,7 @@ def test_an_image_of_zeros_heats_nothing() -> None:
 
 
 def small_chip(n_chips: int | None = None) -> tuple[ow.Chip, ow.mapping.Matrix]:
-    chip = ow.Chip(LinearCell(g_min=2e-6, g_max=20e-6, levels=10), n_arrays=2, rows=4, cols=8, n_chips=n_chips)
+    chip = ow.Chip(LinearStep(g_min=2e-6, g_max=20e-6, levels=10), n_arrays=2, rows=4, cols=8, n_chips=n_chips)
     return chip, ow.mapping.Matrix(chip, "w", (2, 4), mapping=ow.DifferentialPair())
 
 

@@ -6,19 +6,21 @@ from typing import Any
 import torch
 
 from ohmweave.base import generator
-from ohmweave.cells import Device, Pulse
+from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.fitting import PulseTrains, trains_of
 
 
-def measured(law: Device[Any], *, cells: int, pulses: Sequence[int], seed: int, g_start: float) -> PulseTrains:
+def measured(
+    law: Cell | SwitchingLaw[Any], *, cells: int, pulses: Sequence[int], seed: int, g_start: float
+) -> PulseTrains:
     """Send the same pulses to all cells, from the same start, and read after each."""
-    chance = generator(seed, "bench")
-    state = law.init_state((cells,), generator=chance, dtype=torch.float64)
-    state = law.shift_conductance(state, g_start - law.conductance(state))
-    readings = [law.conductance(state)]
+    chance, cell = generator(seed, "bench"), Cell.of(law)
+    state = cell.init_state((cells,), generator=chance, dtype=torch.float64)
+    state = cell.shift_conductance(state, g_start - cell.conductance(state))
+    readings = [cell.conductance(state)]
     for polarity in pulses:
-        state = law.pulse(state, Pulse(torch.full((cells,), polarity)), generator=chance)
-        readings.append(law.conductance(state))
+        state = cell.pulse(state, Pulse(torch.full((cells,), polarity)), generator=chance)
+        readings.append(cell.conductance(state))
     return trains_of(torch.stack(readings), torch.tensor(pulses))
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from ohmweave.base import DataError, OutOfRangeError
 from ohmweave.cells import (
-    AffineCell,
+    AffineStep,
+    Cell,
     PulseTable,
-    WithD2D,
-    WithStuckCells,
+    Spread,
     exponential_steps,
     linear_steps,
     soft_bounds,
@@ -42,7 +42,7 @@ TABLE = PulseTable(
 ENDS = ("SET step at g_min", "SET step at g_max", "RESET step at g_min", "RESET step at g_max")
 
 
-def truth(law: AffineCell) -> dict[str, float]:
+def truth(law: AffineStep) -> dict[str, float]:
     """Parameters by the names that the fit gives them."""
     ends = dict(zip(ENDS, (*law.set_step, *law.reset_step), strict=True))
     if law == LINEAR:
@@ -59,7 +59,7 @@ NAMES = {"linear": LINEAR, "soft-bounds": SOFT, "exponential": EXPONENTIAL}
 @pytest.mark.parametrize("name", NAMES)
 def test_the_law_behind_the_data_is_chosen_and_found(name: str) -> None:
     law = NAMES[name]
-    data = measured(WithD2D(law=law, d2d=0.2), cells=30, pulses=cycles(5, 30, 30), seed=2, g_start=8e-6)
+    data = measured(Cell(law, spread=Spread(d2d=0.2)), cells=30, pulses=cycles(5, 30, 30), seed=2, g_start=8e-6)
     fit = fit_trains(data, **WINDOW)
     assert fit.chosen.name == name
     assert list(fit.laws) == ["linear", "soft-bounds", "exponential", "pulse-table"]
@@ -67,10 +67,10 @@ def test_the_law_behind_the_data_is_chosen_and_found(name: str) -> None:
         found = fit.chosen.parameters[parameter]
         assert abs(found.value - value) < 2 * (found.high - found.low) / 3.92 * 2
     assert abs(fit.chosen.d2d.value - 0.2) < 0.08
-    assert isinstance(fit.device, WithD2D)
-    inner = fit.device.law
-    assert isinstance(inner, AffineCell)
-    assert (fit.device.d2d, inner.sigma) == (fit.chosen.d2d.value, fit.chosen.parameters["sigma"].value)
+    assert fit.cell.spread is not None
+    inner = fit.cell.switching
+    assert isinstance(inner, AffineStep)
+    assert (fit.cell.spread.d2d, inner.sigma) == (fit.chosen.d2d.value, fit.chosen.parameters["sigma"].value)
     assert_close(inner.set_step, law.set_step, rtol=0.25, scale=max(law.set_step))
     assert_close(inner.reset_step, law.reset_step, rtol=0.25, scale=min(law.reset_step))
     assert (inner.g_min, inner.g_max) == (2e-6, 20e-6)
@@ -91,7 +91,9 @@ def test_intervals_cover_the_truth(name: str, d2d: float, train: int, monkeypatc
     true = truth(law) | {"d2d": d2d}
     hits: dict[str, list[bool]] = {key: [] for key in true}
     pulses = cycles(3, train, train)
-    every = measured(WithD2D(law=law, d2d=d2d), cells=480, pulses=pulses, g_start=8e-6, seed=0).g.reshape(60, 8, -1)
+    every = measured(Cell(law, spread=Spread(d2d=d2d)), cells=480, pulses=pulses, g_start=8e-6, seed=0).g.reshape(
+        60, 8, -1
+    )
     for g in every:
         data = trains_of(g.T, np.array(pulses))
         found = estimates.fitted(family, usable(data, **WINDOW, stuck_below=0.1))
@@ -120,7 +122,7 @@ def test_equal_steps_of_one_cell_have_a_closed_form() -> None:
         assert_close(interval.value, mean, rtol=1e-6)
         assert_close([interval.high - mean, mean - interval.low], [1.959964 * error] * 2, rtol=1e-4)
     assert found.d2d == (0.0, None, None)
-    assert isinstance(found.device, AffineCell)
+    assert isinstance(found.cell.switching, AffineStep)
 
 
 def test_a_table_is_found_bin_by_bin() -> None:
@@ -128,7 +130,7 @@ def test_a_table_is_found_bin_by_bin() -> None:
     pulses = (2 * torch.randint(0, 2, (300,), generator=torch.Generator().manual_seed(0)) - 1).tolist()
     fit = fit_trains(measured(TABLE, cells=80, pulses=pulses, seed=3, g_start=11e-6), **WINDOW, bins=4)
     assert fit.chosen.name == "pulse-table"
-    law = fit.device.law if isinstance(fit.device, WithD2D) else fit.device
+    law = fit.cell.switching
     assert isinstance(law, PulseTable)
     assert law.z_max == 8.0
     rows = ("set_mean", "reset_mean", "set_spread", "reset_spread")
@@ -152,7 +154,7 @@ def summary(fit: Fit) -> list[float]:
     return [x for law in laws for x in law if x is not None] + [x for pair in fit.behind.values() for x in pair]
 
 
-DATA = measured(WithD2D(law=EXPONENTIAL, d2d=0.2), cells=5, pulses=cycles(2, 30, 30), seed=1, g_start=8e-6)
+DATA = measured(Cell(EXPONENTIAL, spread=Spread(d2d=0.2)), cells=5, pulses=cycles(2, 30, 30), seed=1, g_start=8e-6)
 
 
 @cache
@@ -192,16 +194,14 @@ def test_readings_of_another_origin_count_from_it() -> None:
 
 
 def test_stuck_cells_are_counted_and_kept_out() -> None:
-    law = WithStuckCells(law=LINEAR, fraction=0.3, g_stuck=(5e-6, 9e-6))
     data = measured(LINEAR, cells=12, pulses=cycles(3, 40, 40), seed=4, g_start=8e-6)
     g = data.g.reshape(12, -1).copy()
     g[[2, 7, 9]] = np.array([[30e-6], [1e-6], [12e-6]]) + 0.05e-6 * np.sin(np.arange(g.shape[1]))
     fit = fit_trains(trains_of(g.T, data.polarity[1 : g.shape[1]]))
     assert fit.used.stuck.tolist() == [2, 7, 9]
     assert_close(fit.stuck.value, 0.25, rtol=1e-12)
-    assert isinstance(fit.device, type(law))
-    assert fit.device.fraction == 0.25
-    assert_close(fit.device.g_stuck, [1e-6, 30e-6], rtol=0.01)
+    assert fit.cell.faults.fraction == 0.25
+    assert_close(fit.cell.faults.g_stuck, [1e-6, 30e-6], rtol=0.01)
     assert fit.used.g_max <= 20e-6 * (1 + 1e-9)
     assert len(fit.chosen.factor) == 9
     assert fit_trains(trains_of(g.T, data.polarity[1 : g.shape[1]]), stuck_below=0.0).stuck.value == 0

@@ -9,11 +9,11 @@ from hypothesis import given
 
 from ohmweave.arrays import Activity, Placement, SimulatedArray
 from ohmweave.base import ChipFullError, OutOfRangeError
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip
 from tests.helpers import assert_close
 
-LINEAR = LinearCell(g_min=2e-6, g_max=20e-6)
+LINEAR = LinearStep(g_min=2e-6, g_max=20e-6)
 
 
 def chip(**changes: Any) -> Chip:

@@ -9,11 +9,11 @@ from hypothesis import given
 
 from ohmweave.arrays import SimulatedArray
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip, DifferentialPair
 from tests.helpers import assert_close
 
-LINEAR = LinearCell(g_min=2e-6, g_max=20e-6)
+LINEAR = LinearStep(g_min=2e-6, g_max=20e-6)
 ARRAY = SimulatedArray(LINEAR, rows=1, cols=1)
 MAPPINGS = st.builds(
     DifferentialPair,

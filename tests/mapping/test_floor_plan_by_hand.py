@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from ohmweave.base import ChipFullError, OutOfRangeError, generator
-from ohmweave.cells import GateControlledCell, LinearCell, LinearGate
+from ohmweave.cells import GateCompliance, LinearGate, LinearStep
 from ohmweave.mapping import Chip, DifferentialPair, Matrix
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-CELL = LinearCell(g_min=1e-6, g_max=101e-6, levels=2**30)
+CELL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**30)
 
 
 def board(**changes):
@@ -71,7 +71,7 @@ def test_there_is_one_corner_a_tile_on_an_array_that_exists():
 
 
 def test_fixed_scale_holds_before_and_after_writing():
-    law = GateControlledCell(gate=LinearGate(slope=100e-6), v_gate=1.6, v_gate_max=2.5)
+    law = GateCompliance(gate=LinearGate(slope=100e-6), v_gate=1.6, v_gate_max=2.5)
     matrix = Matrix(Chip(law, rows=8, cols=8), "m", (2, 3), mapping=DifferentialPair(g_unit=1e-4))
     assert matrix.g_per_w == 1e-4
     mapping = DifferentialPair(g_unit=50e-6)

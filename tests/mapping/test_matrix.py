@@ -7,13 +7,13 @@ import torch
 
 from ohmweave.arrays import DAC
 from ohmweave.base import ChipFullError, ShapeError, generator
-from ohmweave.cells import LinearCell, WithReadNoise, WithStuckCells
+from ohmweave.cells import Cell, LinearStep, ReadNoise, StuckCells
 from ohmweave.cost import ledger
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix, PerSampleScaling
 from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
-FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**24)
+FINE = LinearStep(g_min=2e-6, g_max=20e-6, levels=2**24)
 EXACT = BlindWrite(g_step=FINE.g_step)
 MAPPINGS = [
     DifferentialPair(),
@@ -56,7 +56,7 @@ def test_one_weight_for_all_chips() -> None:
 
 def test_reads_that_cannot_tell_the_scale_are_not_scaled() -> None:
     """Noise included: the same draws, with and without the scale, give the same numbers."""
-    noisy = WithReadNoise(law=FINE, fraction=0.05, floor=1e-7)
+    noisy = Cell(FINE, read_noise=ReadNoise(fraction=0.05, floor=1e-7))
     x = weights(5, 7)
     x[2] = 0
     results = []
@@ -177,7 +177,7 @@ def test_a_shift_of_nothing_sends_nothing() -> None:
 
 def test_stuck_cells_show_in_the_readout_and_the_bill() -> None:
     stuck = Chip(
-        WithStuckCells(law=LinearCell(g_min=2e-6, g_max=20e-6, levels=1000), fraction=0.2, g_stuck=20e-6),
+        Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=1000), faults=StuckCells(fraction=0.2, g_stuck=20e-6)),
         rows=20,
         cols=20,
         dtype=torch.float64,

@@ -5,7 +5,7 @@ import torch
 
 import ohmweave as ow
 from ohmweave.base import OhmweaveError, OutOfRangeError, generator
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.nn import (
     NoiseAware,
     batch_norm_pairs,
@@ -31,7 +31,7 @@ def block() -> tuple[Block, torch.Tensor]:
 
 
 def chip(n_chips: int | None = None) -> ow.Chip:
-    return ow.Chip(LinearCell(g_min=2e-6, g_max=20e-6), n_arrays=2, rows=64, cols=64, n_chips=n_chips)
+    return ow.Chip(LinearStep(g_min=2e-6, g_max=20e-6), n_arrays=2, rows=64, cols=64, n_chips=n_chips)
 
 
 def test_pairs_follow_the_data() -> None:

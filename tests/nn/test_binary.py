@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ohmweave.base import OutOfRangeError
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.mapping import CentredPair, Chip
 from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
 from ohmweave.programming import BlindWrite
@@ -59,7 +59,7 @@ def test_threshold_error_counts_large_errors_of_rectified_outputs():
 def test_errors_go_back_through_the_cells_as_they_are():
     """A pulse after the readout shows in a transposed read, and not in the product with the last readout."""
     for backward in ("array", "readout"):
-        chip = Chip(LinearCell(g_min=2e-6, g_max=20e-6, levels=100), rows=4, cols=8, dtype=torch.float64)
+        chip = Chip(LinearStep(g_min=2e-6, g_max=20e-6, levels=100), rows=4, cols=8, dtype=torch.float64)
         layer = Linear(3, 2, bias=False, chip=chip, name="w", mapping=CentredPair(), backward=backward)
         old = torch.tensor([[0.5, -0.25, 0.1], [0.0, 0.3, -0.4]], dtype=torch.float64)
         layer.program(old, BlindWrite(g_step=18e-6 / 99))

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 
 from ohmweave.arrays import DAC
 from ohmweave.base import OutOfRangeError, ShapeError, generator
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
 from ohmweave.nn import Conv2d, patches
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**24)
+FINE = LinearStep(g_min=2e-6, g_max=20e-6, levels=2**24)
 EXACT = BlindWrite(g_step=FINE.g_step)
 
 

@@ -5,12 +5,12 @@ import torch
 
 from ohmweave.arrays import ADC, DAC, SimulatedArray, yao2020_macro
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip, FixedScaling
 from ohmweave.nn import Deployed, calibrate, calibrate_converters, deploy
 from ohmweave.programming import BlindWrite
 
-LAW = LinearCell(g_min=2e-6, g_max=20e-6, levels=1_000)
+LAW = LinearStep(g_min=2e-6, g_max=20e-6, levels=1_000)
 
 
 def network() -> torch.nn.Module:

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from ohmweave.arrays import ConvGeometry
 from ohmweave.base import generator
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
 from ohmweave.nn import Conv2d, patches
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-IDEAL = LinearCell(g_min=1e-6, g_max=101e-6, levels=2**30)
+IDEAL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**30)
 WRITE = BlindWrite(g_step=IDEAL.g_step)
 N_CHIPS = 2
 

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from ohmweave.base import ChipFullError, OutOfRangeError, UnplaceableLayerError, generator
-from ohmweave.cells import LinearCell, WithRelaxation
+from ohmweave.cells import Cell, LinearStep, Relaxation
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
 from ohmweave.nn import ArrayWeight, Conv2d, Deployed, Linear, OnChip, calibrate, deploy
 from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
-FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**20)
+FINE = LinearStep(g_min=2e-6, g_max=20e-6, levels=2**20)
 EXACT = BlindWrite(g_step=FINE.g_step)
 
 
@@ -189,7 +189,7 @@ def test_a_network_that_does_not_fit_leaves_the_chip_as_it_was() -> None:
 
 
 def test_weights_are_read_out_again_on_request() -> None:
-    net = deploy(model(), chip(device=WithRelaxation(law=FINE, sigma_fast=1e-6)), write=EXACT)
+    net = deploy(model(), chip(device=Cell(FINE, retention=Relaxation(sigma_fast=1e-6))), write=EXACT)
     before = net.fc.weight.detach().clone()
     net.chip.wait(10.0)
     assert torch.equal(net.fc.weight, before)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from ohmweave.base import OutOfRangeError, ShapeError, generator
-from ohmweave.cells import LinearCell, WithReadNoise
+from ohmweave.cells import Cell, LinearStep, ReadNoise
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
 from ohmweave.nn import ArrayWeight, Linear, matrix_of
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**24)
+FINE = LinearStep(g_min=2e-6, g_max=20e-6, levels=2**24)
 EXACT = BlindWrite(g_step=FINE.g_step)
 
 
@@ -118,7 +118,7 @@ def test_the_weight_is_the_last_readout() -> None:
 
 
 def test_reads_are_noisy_and_the_weight_is_a_noisy_readout() -> None:
-    device = WithReadNoise(law=FINE, fraction=0.02)
+    device = Cell(FINE, read_noise=ReadNoise(fraction=0.02))
     ours = Linear(5, 3, bias=False, chip=chip(device=device), name="fc")
     x = randn(1, 5).expand(2_000, 5)
     y = ours(x).detach()

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from ohmweave.base import OutOfRangeError, ShapeError, UnplaceableLayerError, generator
-from ohmweave.cells import GateControlledCell, LinearCell, LinearGate
+from ohmweave.cells import GateCompliance, LinearGate, LinearStep
 from ohmweave.mapping import Chip, DifferentialPair
 from ohmweave.nn import ConvLSTM, ConvLSTMCell, LSTMCell, OnChip, deploy
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-IDEAL = LinearCell(g_min=1e-6, g_max=101e-6, levels=2**30)
+IDEAL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**30)
 WRITE = BlindWrite(g_step=IDEAL.g_step)
 F64 = torch.float64
 
@@ -91,7 +91,7 @@ def test_deploy_without_writing_needs_a_scale():
     model = torch.nn.Sequential(torch.nn.Linear(3, 2))
     with pytest.raises(OutOfRangeError, match="`write`"):
         deploy(model, chip(), write=None)
-    law = GateControlledCell(gate=LinearGate(slope=100e-6), v_gate=1.6, v_gate_max=2.5)
+    law = GateCompliance(gate=LinearGate(slope=100e-6), v_gate=1.6, v_gate_max=2.5)
     board = Chip(law, rows=16, cols=8)
     how = {"0": OnChip(corners=[(0, 3, 2)])}
     net = deploy(model, board, write=None, mapping=DifferentialPair(g_unit=1e-4), layers=how)

@@ -8,12 +8,13 @@ import torch
 from ohmweave.arrays import DAC, SimulatedArray, Wires
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import (
-    LinearCell,
+    Cell,
+    LinearStep,
     Pulse,
-    WithD2D,
-    WithReadNoise,
-    WithRelaxation,
-    WithStuckCells,
+    ReadNoise,
+    Relaxation,
+    Spread,
+    StuckCells,
     linear_steps,
     soft_bounds,
     stellar2023,
@@ -32,14 +33,14 @@ from ohmweave.optim import compiled
 
 WINDOW = {"g_min": 2e-6, "g_max": 20e-6}
 LAWS = {
-    "ideal": LinearCell(**WINDOW, levels=60),
+    "ideal": LinearStep(**WINDOW, levels=60),
     "linear": linear_steps(**WINDOW, levels=60, up=1.3),
     "soft": soft_bounds(**WINDOW, levels=60, asymmetry=0.9),
     # Cells that start anywhere: on a grid of table steps, sums tie with thresholds and rounding would decide.
-    "table": replace(stellar2023.level(4), g_fresh=(9e-6, 13e-6)),
-    "d2d": WithD2D(law=linear_steps(**WINDOW, levels=200), d2d=0.3),
-    "d2d at the bounds": WithD2D(law=linear_steps(**WINDOW, levels=7), d2d=0.3),
-    "stuck": WithStuckCells(law=soft_bounds(**WINDOW, levels=60), fraction=0.3, g_stuck=(2e-6, 20e-6)),
+    "table": replace(stellar2023(level=4), g_fresh=(9e-6, 13e-6)),
+    "d2d": Cell(linear_steps(**WINDOW, levels=200), spread=Spread(d2d=0.3)),
+    "d2d at the bounds": Cell(linear_steps(**WINDOW, levels=7), spread=Spread(d2d=0.3)),
+    "stuck": Cell(soft_bounds(**WINDOW, levels=60), faults=StuckCells(fraction=0.3, g_stuck=(2e-6, 20e-6))),
 }
 
 
@@ -113,7 +114,7 @@ def test_stellar_goes_the_way_of_the_layer_and_the_rule(name):
 
 def test_noise_has_the_mean_and_spread_of_the_torch_version():
     """10,000 cells, five pulses each: means to 4 standard errors, spreads to 4 %."""
-    law = WithD2D(law=stellar2023.level(3, noise=1.0), d2d=0.2)
+    law = Cell(stellar2023(level=3, noise=1.0), spread=Spread(d2d=0.2))
     moved = []
     for fast in (False, True):
         array = SimulatedArray(law, rows=100, cols=100, seed=6, dtype=torch.float64)
@@ -146,7 +147,7 @@ def test_a_seed_repeats_its_noise_and_another_does_not():
 
 
 def test_write_verify_ends_inside_its_tolerance_and_counts():
-    chip = Chip(LinearCell(**WINDOW, levels=1_000), rows=2, cols=4, seed=0, dtype=torch.float64)
+    chip = Chip(LinearStep(**WINDOW, levels=1_000), rows=2, cols=4, seed=0, dtype=torch.float64)
     layer = Linear(2, 2, bias=False, chip=chip, name="last", mapping=CentredPair())
     layer.program(torch.tensor([[0.2, -0.1], [0.0, 0.1]]).double(), BlindWrite(g_step=18e-6 / 999))
     start, before = layer.matrix.conductance(), chip.array.activity.copy()
@@ -167,8 +168,8 @@ def test_write_verify_ends_inside_its_tolerance_and_counts():
 @pytest.mark.parametrize(
     ("law", "named"),
     [
-        (WithReadNoise(law=LAWS["linear"], floor=1e-8), "exact reads"),
-        (WithRelaxation(law=LAWS["linear"], sigma_fast=1e-7), "`law`"),
+        (Cell(LAWS["linear"], read_noise=ReadNoise(floor=1e-8)), "exact reads"),
+        (Cell(LAWS["linear"], retention=Relaxation(sigma_fast=1e-7)), "`law`"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused(law, named):

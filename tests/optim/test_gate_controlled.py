@@ -7,13 +7,13 @@ import torch
 
 from ohmweave.arrays import SimulatedArray
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import GateControlledCell, LinearGate, wang2019
+from ohmweave.cells import GateCompliance, LinearGate, wang2019
 from ohmweave.mapping import Chip, DifferentialPair
 from ohmweave.nn import Linear
 from ohmweave.optim import GateControlled
 from tests.helpers import assert_close
 
-EXACT = GateControlledCell(gate=LinearGate(slope=100e-6), v_gate=1.6, v_gate_max=2.5)
+EXACT = GateCompliance(gate=LinearGate(slope=100e-6), v_gate=1.6, v_gate_max=2.5)
 ROWS, COLS = 16, 8
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import RESET, SET, LinearCell, aggregate, linear_steps
+from ohmweave.cells import RESET, SET, LinearStep, aggregate, linear_steps
 from ohmweave.mapping import CentredPair, Chip
 from ohmweave.nn import Linear
 from ohmweave.optim import Manhattan, MixedPrecision, PulsedSGD, SignPulse, Stellar, TikiTakaV2
@@ -18,7 +18,7 @@ STEP = 18e-6 / 1800  # S; one pulse on one cell of a pair moves w by 1 / 1800
 W_STEP = 1 / 1800
 START = torch.tensor([[0.1, -0.2, 0.3], [-0.1, 0.2, 0.0]], dtype=torch.float64)
 GRAD = torch.tensor([[2.0, -0.5, 0.0], [0.5, -3.0, 1.0]], dtype=torch.float64)
-LAW = LinearCell(g_min=2e-6, g_max=20e-6, levels=1801)
+LAW = LinearStep(g_min=2e-6, g_max=20e-6, levels=1801)
 
 
 def layer_on_chip(*, n_chips=None, n_arrays=1, step=STEP, law=LAW):

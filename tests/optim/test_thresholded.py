@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from torch import nn
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import LinearCell, WithStuckCells
+from ohmweave.cells import Cell, LinearStep, StuckCells
 from ohmweave.cells.yao2020 import pulse_table
 from ohmweave.mapping import Chip, DifferentialPair
 from ohmweave.nn import Deployed, deploy
@@ -17,7 +17,7 @@ from ohmweave.optim import ThresholdedWriteVerify
 from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
-FINE = LinearCell(g_min=2e-6, g_max=20e-6, levels=2**22)
+FINE = LinearStep(g_min=2e-6, g_max=20e-6, levels=2**22)
 EXACT = BlindWrite(g_step=FINE.g_step)
 THRESHOLD = 1.5e-6
 
@@ -114,7 +114,7 @@ def test_dropped_steps_are_forgotten() -> None:
 
 def test_it_descends_on_real_cells() -> None:
     """Ten steps on the pulse table, with stuck cells: the loss falls on every chip."""
-    net = network(3, device=WithStuckCells(law=pulse_table(), fraction=0.01, g_stuck=2e-6))
+    net = network(3, device=Cell(pulse_table(), faults=StuckCells(fraction=0.01, g_stuck=2e-6)))
     x = torch.randn(50, 6, dtype=torch.float64, generator=generator(1))
     y = x @ torch.randn(6, 3, dtype=torch.float64, generator=generator(2)) * 0.1
     rule = ThresholdedWriteVerify(net.parameters(), lr=1e-7, threshold=0.5e-6, write=WriteVerify(tolerance=0.5e-6))

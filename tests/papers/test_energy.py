@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ohmweave as ow
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.cost import GOPS_PER_W_V100, ledger, yao2020_periphery
 from ohmweave.experiments import Context, Options, Row, judge
 from ohmweave.mapping import CentredPair
@@ -36,7 +36,7 @@ def layer_on(chip: ow.Chip) -> Linear:
 
 
 def learner(n_chips: int | None = None) -> tuple[ow.Chip, Linear, Stellar]:
-    cell = LinearCell(g_min=2e-6, g_max=20e-6, levels=100)
+    cell = LinearStep(g_min=2e-6, g_max=20e-6, levels=100)
     chip = ow.Chip(cell, rows=4, cols=4, n_chips=n_chips, seed=3)
     layer = layer_on(chip)
     return chip, layer, Stellar([layer.weight], gate=0.1)

@@ -2,13 +2,13 @@
 
 from matplotlib.patches import Rectangle
 
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip
 from ohmweave.plot.floor_plan import floor_plan
 
 
 def chip() -> Chip:
-    one = Chip(LinearCell(g_min=2e-6, g_max=20e-6), n_arrays=3, rows=6, cols=8)
+    one = Chip(LinearStep(g_min=2e-6, g_max=20e-6), n_arrays=3, rows=6, cols=8)
     one.place("a", (7, 3))
     one.place("b", (2, 2), arrays=(2,))
     return one
@@ -45,5 +45,5 @@ def test_the_legend_names_and_counts() -> None:
 
 
 def test_an_empty_chip() -> None:
-    figure = floor_plan(Chip(LinearCell(g_min=2e-6, g_max=20e-6), rows=6, cols=8))
+    figure = floor_plan(Chip(LinearStep(g_min=2e-6, g_max=20e-6), rows=6, cols=8))
     assert figure.axes[0].patches[:] == []

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ohmweave.cells import WithD2D, WithStuckCells, linear_steps
+from ohmweave.cells import Cell, Spread, StuckCells, linear_steps
 from ohmweave.fitting import fit_trains
 from ohmweave.plot import pulse_fit
 from tests.fitting.bench import cycles, measured
@@ -10,10 +10,10 @@ from tests.helpers import assert_close
 
 
 def test_panels() -> None:
-    law = WithD2D(law=linear_steps(g_min=2e-6, g_max=20e-6, levels=80, c2c=0.4), d2d=0.2)
-    law = WithStuckCells(law=law, fraction=0.2, g_stuck=6e-6)
+    law = Cell(linear_steps(g_min=2e-6, g_max=20e-6, levels=80, c2c=0.4), spread=Spread(d2d=0.2))
+    law = Cell(law, faults=StuckCells(fraction=0.2, g_stuck=6e-6))
     fit = fit_trains(measured(law, cells=10, pulses=cycles(3, 40, 40), seed=1, g_start=8e-6), law="linear")
-    assert isinstance(fit.device, WithStuckCells)
+    assert fit.cell.faults is not None
     figure = pulse_fit(fit)
     figure.canvas.draw()
     trains, steps, residuals, cells = figure.axes

@@ -9,11 +9,11 @@ from hypothesis import given
 
 from ohmweave.arrays import SimulatedArray
 from ohmweave.base import OutOfRangeError, ShapeError
-from ohmweave.cells import LinearCell
+from ohmweave.cells import LinearStep
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=181)  # steps of 0.1 uS
+LINEAR = LinearStep(g_min=2e-6, g_max=20e-6, levels=181)  # steps of 0.1 uS
 
 
 def array(**changes: Any) -> SimulatedArray:

@@ -9,15 +9,15 @@ from hypothesis import given
 
 from ohmweave.arrays import SimulatedArray
 from ohmweave.base import OutOfRangeError, ShapeError, generator
-from ohmweave.cells import Device, LinearCell, Pulse, WithReadNoise, WithRelaxation, WithStuckCells
+from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise, Relaxation, StuckCells
 from ohmweave.cells.yao2020 import pulse_table
 from ohmweave.programming import WriteReport, WriteVerify
 from tests.helpers import assert_close
 
-LINEAR = LinearCell(g_min=2e-6, g_max=20e-6, levels=37)  # steps of 0.5 uS
+LINEAR = LinearStep(g_min=2e-6, g_max=20e-6, levels=37)  # steps of 0.5 uS
 
 
-def array(device: Device[Any], n_cells: int, **changes: Any) -> SimulatedArray:
+def array(device: Cell, n_cells: int, **changes: Any) -> SimulatedArray:
     return SimulatedArray(device, rows=1, cols=n_cells, **({"dtype": torch.float64, "seed": 2} | changes))
 
 
@@ -49,7 +49,7 @@ def loop(array: SimulatedArray, targets: torch.Tensor, tolerance: float, max_pul
 def test_exactly_the_loop_for_a_law_without_chance(
     targets: list[float], tolerance: float, max_pulses: int, seed: int
 ) -> None:
-    device = WithStuckCells(law=LINEAR, fraction=0.3, g_stuck=(2e-6, 20e-6))
+    device = Cell(LINEAR, faults=StuckCells(fraction=0.3, g_stuck=(2e-6, 20e-6)))
     target = torch.tensor(targets, dtype=torch.float64)
     n = len(targets)
     fast, slow = array(device, n, seed=seed), array(device, n, seed=seed)
@@ -80,7 +80,7 @@ def test_the_loop_in_distribution_for_a_law_with_chance() -> None:
 
 @pytest.mark.parametrize("chips", [(), (3,)])
 def test_properties_of_a_bill(chips: tuple[int, ...]) -> None:
-    device = WithStuckCells(law=pulse_table(), fraction=0.1, g_stuck=(2e-6, 20e-6))
+    device = Cell(pulse_table(), faults=StuckCells(fraction=0.1, g_stuck=(2e-6, 20e-6)))
     bank = SimulatedArray(device, rows=10, cols=12, n_chips=chips[0] if chips else None, seed=4)
     cells = torch.randperm((bank.n_chips or 1) * 120, generator=generator(0))[: 2 * 3 * 15].view(2, 3, 15)
     target = torch.rand(cells.shape, generator=generator(1)) * 18e-6 + 2e-6
@@ -124,7 +124,7 @@ def test_no_cells() -> None:
 
 
 def test_rest_lets_written_cells_relax() -> None:
-    bank = array(WithRelaxation(law=LINEAR, sigma_fast=1e-7), 400)
+    bank = array(Cell(LINEAR, retention=Relaxation(sigma_fast=1e-7)), 400)
     target = torch.full((400,), 10e-6, dtype=torch.float64)
     report = WriteVerify(tolerance=0.3e-6, t_settle=5.0)(bank, torch.arange(400), target)
     assert bank.activity.seconds == 5.0
@@ -133,7 +133,7 @@ def test_rest_lets_written_cells_relax() -> None:
 
 
 def test_noisy_reads_decide() -> None:
-    bank = array(WithReadNoise(law=LINEAR, floor=0.4e-6), 500)
+    bank = array(Cell(LINEAR, read_noise=ReadNoise(floor=0.4e-6)), 500)
     report = WriteVerify(tolerance=0.3e-6)(bank, torch.arange(500), torch.full((500,), 10e-6, dtype=torch.float64))
     assert float(report.error[report.converged].abs().max()) <= 0.3e-6
     true_error = bank.cell.conductance(bank._state) - 10e-6

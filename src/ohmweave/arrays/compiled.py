@@ -61,7 +61,7 @@ def lend(array: Array) -> Iterator[LentCells]:
     parts = {"dac": array.dac, "adc": array.adc, "wires and access": array._wiring}
     if found := [name for name, part in parts.items() if part is not None]:
         raise OutOfRangeError(f"`array` must be bare to be compiled, but has {', '.join(found)}")
-    if array.cell.read_noise(array._state) is not None:
+    if array.cell.read_noise is not None:
         raise OutOfRangeError("`array` must have exact reads to be compiled, but its cells are noisy")
     steps = steps_of(array.cell, array._state)
     n_bins = steps.offset.shape[1]

@@ -44,7 +44,7 @@ from ohmweave.base import (
     map_state,
     unflatten_state,
 )
-from ohmweave.cells import Device, Pulse, feels_voltage, is_nonlinear
+from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.circuit import Wires
 
 
@@ -57,7 +57,7 @@ class SimulatedArray:
     `Wiring.noise_share`.
 
     Args:
-        cell: law of every cell.
+        cell: what every cell is; a switching law is taken for a cell that is nothing else.
         n_arrays, rows, cols: crossbars on a chip, and their size.
         n_chips: None for one chip; n for n chips worked on side by side.
         seed: of all randomness: fabrication, pulses, relaxation, read noise (a stream each).
@@ -72,12 +72,13 @@ class SimulatedArray:
 
     Raises:
         OutOfRangeError: an argument is out of range, or parts are combined that cannot be: a passive array read out
-            cell by cell or with a law that does not feel the voltage.
+            cell by cell or with a cell that does not feel the voltage; amplitudes for such a cell.
+        TypeError: `cell` is no cell.
     """
 
     def __init__(
         self,
-        cell: Device[Any],
+        cell: Cell | SwitchingLaw[Any],
         *,
         n_arrays: int = 1,
         rows: int,
@@ -98,11 +99,12 @@ class SimulatedArray:
             check_integer("n_chips", n_chips, at_least=1)
         check_positive("v_read", v_read, "V")
         keep_freed_buffers()
+        cell = Cell.of(cell)
         self.cell = cell
         self.n_chips, self.n_arrays, self.rows, self.cols = n_chips, n_arrays, rows, cols
         self.v_read = v_read
         self.dac, self.adc, self.wires, self.readout_by = dac, adc, wires, readout
-        self._nonlinear = is_nonlinear(cell)
+        self._nonlinear = not cell.is_ohmic
         _check_parts(cell, access, readout)
         self.activity = Activity()
         self.meters: list[Meter] = []
@@ -421,7 +423,7 @@ class SimulatedArray:
         per_array = self.rows * self.cols
         at = index * per_array + torch.arange(per_array).view(1, 1, self.rows, self.cols)
         state = self._state_of(at + torch.arange(self._n_sets).view(-1, 1, 1, 1) * self._cells_a_chip)
-        sigma = self.cell.read_noise(state)
+        sigma = self.cell.read_noise_sigma(state)
         relative = None
         if sigma is not None:
             g = self.cell.conductance(state)
@@ -467,10 +469,10 @@ class SimulatedArray:
         reader as well, and gathers the result instead of every part of the state.
         """
         if self._everywhere is None and cells.numel() >= SPARSE * self._n_sets * self._cells_a_chip:
-            self._everywhere = self.cell.conductance(self._state), self.cell.read_noise(self._state)
+            self._everywhere = self.cell.conductance(self._state), self.cell.read_noise_sigma(self._state)
         if self._everywhere is None:
             state = self._state_of(cells)
-            return self.cell.conductance(state), self.cell.read_noise(state)
+            return self.cell.conductance(state), self.cell.read_noise_sigma(state)
         at = cells.reshape(-1)
         g, sigma = self._everywhere
         gathered = None if sigma is None else sigma.index_select(0, at).view(cells.shape)
@@ -526,17 +528,22 @@ class SimulatedArray:
         return {"pulses": self._pulses, "time": self._time, "reads": self._reads}
 
 
-def _check_parts(cell: Device[Any], access: Access | None, readout: str) -> None:
+def _check_parts(cell: Cell, access: Access | None, readout: str) -> None:
     if readout not in ("cell", "read"):
         raise OutOfRangeError(f"`readout` must be 'cell' or 'read', but is {readout!r}")
     if isinstance(access, Passive):
         if readout == "cell":
             raise OutOfRangeError("`readout` must be 'read' for a passive array: no cell can be measured alone")
-        if not feels_voltage(cell):
+        if not cell.feels_voltage:
             raise OutOfRangeError(
-                "`cell` must feel the voltage in a passive array, or every pulse would write all cells: wrap it "
-                "with WithVoltageDependence"
+                "`cell` must feel the voltage in a passive array, or every pulse would write all cells: give it a "
+                "`voltage`, such as VoltageDependence"
             )
+    elif access is not None and not cell.feels_voltage and None not in (access.v_set, access.v_reset):
+        raise OutOfRangeError(
+            "`access` must have no `v_set` and `v_reset` for cells that do not feel the voltage: leave them out, or "
+            "give the cell a `voltage`, such as VoltageDependence"
+        )
 
 
 def _corner(placement: Placement) -> tuple[int, int, int]:

@@ -1,4 +1,7 @@
-"""Nested named tuples of tensors: how device states are walked, and named for a `state_dict`."""
+"""Nested named tuples of tensors: how states of cells are walked, and named for a `state_dict`.
+
+A field is a tensor, a named tuple, a plain tuple of such (named by position), or None for what is not there.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -9,31 +12,47 @@ S = TypeVar("S", bound=tuple[Any, ...])
 
 
 def map_state(function: Callable[..., torch.Tensor], state: S, *others: S) -> S:
-    """Apply `function` to each tensor of `state` (and the tensors in the same places of `others`)."""
-    leaves = [
-        function(*parts) if isinstance(parts[0], torch.Tensor) else map_state(function, *parts)
-        for parts in zip(state, *others, strict=True)
-    ]
-    return type(state)(*leaves)
+    """Apply `function` to each tensor of `state` (and the tensors in the same places of `others`); None stays None."""
+    leaves: list[Any] = []
+    for index, part in enumerate(state):
+        if part is None:
+            leaves.append(None)
+            continue
+        places = [other[index] for other in others]
+        mapped = function(part, *places) if isinstance(part, torch.Tensor) else map_state(function, part, *places)
+        leaves.append(mapped)
+    return _like(state, leaves)
 
 
 def flatten_state(state: tuple[Any, ...], prefix: str = "") -> dict[str, torch.Tensor]:
-    """`{"inner.g": tensor, ...}`: the tensors of a nested named tuple under dotted names."""
+    """`{"switching.g": tensor, "retention.0.age": ...}`: the tensors of a nested tuple under dotted names."""
     flat: dict[str, torch.Tensor] = {}
-    fields: tuple[str, ...] = state._fields  # type: ignore[attr-defined]
-    for name, part in zip(fields, state, strict=True):
+    for name, part in zip(_names(state), state, strict=True):
         if isinstance(part, torch.Tensor):
             flat[prefix + name] = part
-        else:
+        elif part is not None:
             flat.update(flatten_state(part, f"{prefix}{name}."))
     return flat
 
 
 def unflatten_state(like: S, flat: Mapping[str, torch.Tensor], prefix: str = "") -> S:
     """Inverse of `flatten_state`; `like` gives the structure. A missing name raises `KeyError`."""
-    fields: tuple[str, ...] = like._fields  # type: ignore[attr-defined]
-    leaves = [
-        flat[prefix + name] if isinstance(part, torch.Tensor) else unflatten_state(part, flat, f"{prefix}{name}.")
-        for name, part in zip(fields, like, strict=True)
-    ]
-    return type(like)(*leaves)
+    leaves: list[Any] = []
+    for name, part in zip(_names(like), like, strict=True):
+        if part is None or isinstance(part, torch.Tensor):
+            leaves.append(None if part is None else flat[prefix + name])
+        else:
+            leaves.append(unflatten_state(part, flat, f"{prefix}{name}."))
+    return _like(like, leaves)
+
+
+def _names(state: tuple[Any, ...]) -> tuple[str, ...]:
+    """Field names of a named tuple; positions in a plain one."""
+    if type(state) is tuple:
+        return tuple(str(index) for index in range(len(state)))
+    fields: tuple[str, ...] = state._fields  # type: ignore[attr-defined]
+    return fields
+
+
+def _like(state: S, leaves: list[Any]) -> S:
+    return tuple(leaves) if type(state) is tuple else type(state)(*leaves)  # type: ignore[return-value]

@@ -1,47 +1,71 @@
-"""Laws of one cell. A law is a frozen dataclass of pure functions; variants are made by wrapping (`With...`)."""
+"""Memristor cells: a switching law and, each in a place of its own, what else there is to a cell."""
 
-from ohmweave.cells import stellar2023
-from ohmweave.cells.affine import AffineCell, aggregate, exponential_steps, linear_steps, soft_bounds
-from ohmweave.cells.d2d import WithD2D
-from ohmweave.cells.files import load, save
-from ohmweave.cells.gate_controlled import GateControlledCell
+from ohmweave.cells.affine_step import AffineStep, aggregate, exponential_steps, linear_steps, soft_bounds
+from ohmweave.cells.cell import Cell, CellState
+from ohmweave.cells.cell_file import load, save
+from ohmweave.cells.conduction import SinhConduction
+from ohmweave.cells.gate_compliance import GateCompliance
 from ohmweave.cells.gate_curve import GateCurve, LinearGate, TabulatedGate
-from ohmweave.cells.linear import ConductanceState, LinearCell
-from ohmweave.cells.protocol import RESET, SET, Device, Pulse, pulse_count
+from ohmweave.cells.laws import (
+    ConductanceState,
+    ConductionLaw,
+    DirectPulses,
+    FaultLaw,
+    ReadNoiseLaw,
+    RetentionLaw,
+    SpreadLaw,
+    SummedTrains,
+    SwitchingLaw,
+    VoltageLaw,
+)
+from ohmweave.cells.linear_step import LinearStep
+from ohmweave.cells.published import find, published
+from ohmweave.cells.pulse import RESET, SET, Pulse, pulse_count
 from ohmweave.cells.pulse_table import PulseTable
-from ohmweave.cells.read_noise import WithReadNoise
-from ohmweave.cells.relaxation import WithRelaxation
-from ohmweave.cells.sinh_current import WithSinhCurrent, is_nonlinear
-from ohmweave.cells.stuck import WithStuckCells
-from ohmweave.cells.voltage import WithVoltageDependence, feels_voltage
+from ohmweave.cells.read_noise import ReadNoise
+from ohmweave.cells.relaxation import Relaxation
+from ohmweave.cells.spread import Spread
+from ohmweave.cells.stellar2023 import stellar2023
+from ohmweave.cells.stuck_cells import StuckCells
+from ohmweave.cells.voltage import VoltageDependence
 from ohmweave.cells.wang2019 import wang2019
 from ohmweave.cells.yao2020 import yao2020
 
 __all__ = [
     "RESET",
     "SET",
-    "AffineCell",
+    "AffineStep",
+    "Cell",
+    "CellState",
     "ConductanceState",
-    "Device",
-    "GateControlledCell",
+    "ConductionLaw",
+    "DirectPulses",
+    "FaultLaw",
+    "GateCompliance",
     "GateCurve",
-    "LinearCell",
     "LinearGate",
+    "LinearStep",
     "Pulse",
     "PulseTable",
+    "ReadNoise",
+    "ReadNoiseLaw",
+    "Relaxation",
+    "RetentionLaw",
+    "SinhConduction",
+    "Spread",
+    "SpreadLaw",
+    "StuckCells",
+    "SummedTrains",
+    "SwitchingLaw",
     "TabulatedGate",
-    "WithD2D",
-    "WithReadNoise",
-    "WithRelaxation",
-    "WithSinhCurrent",
-    "WithStuckCells",
-    "WithVoltageDependence",
+    "VoltageDependence",
+    "VoltageLaw",
     "aggregate",
     "exponential_steps",
-    "feels_voltage",
-    "is_nonlinear",
+    "find",
     "linear_steps",
     "load",
+    "published",
     "pulse_count",
     "save",
     "soft_bounds",

@@ -13,36 +13,38 @@ Yao et al. 2020 print, and broadening with the logarithm of time is what retenti
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from ohmweave.base import check_fraction, check_non_negative, check_positive
-from ohmweave.cells.protocol import Device, Pulse, pulse_count
+from ohmweave.cells.laws import RetentionLaw
 
 
 class RelaxationState(NamedTuple):
-    """Attributes: inner: state of the wrapped law; age: s since the last pulse; relaxes: bool, drawn once."""
+    """Attributes: age: s since the last pulse; relaxes: bool, drawn once."""
 
-    inner: Any
     age: torch.Tensor
     relaxes: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WithRelaxation:
-    """A law whose written cells relax with time. Wrap twice for two populations, such as tail cells.
+class Relaxation(RetentionLaw[RelaxationState]):
+    """One population of cells that relax with time. Give a cell two of them for two populations, such as tail cells.
+
+    Ages have the dtype of the conductances: in float32 an old cell does not age by waits shorter than 1e-7 of its age.
 
     Args:
-        law: the law below.
         sigma_fast: S, standard deviation of the fast part once it is over.
         tau: s, time constant of the fast part.
         sigma_slow: S, standard deviation that the slow part adds in the first decade after `t_slow`.
         t_slow: s, when the slow part sets in.
         fraction: probability that a cell belongs to the population that relaxes.
+
+    Raises:
+        OutOfRangeError: an argument is out of range.
     """
 
-    law: Device[Any]
     sigma_fast: float = 0.0
     tau: float = 0.1
     sigma_slow: float = 0.0
@@ -57,55 +59,40 @@ class WithRelaxation:
         check_positive("t_slow", self.t_slow, "s")
         check_fraction("fraction", self.fraction)
 
-    @property
-    def g_min(self) -> float:
-        """S."""
-        return self.law.g_min
-
-    @property
-    def g_max(self) -> float:
-        """S."""
-        return self.law.g_max
-
     def variance(self, age: torch.Tensor) -> torch.Tensor:
-        """S^2, variance of the walk at `age` s after the last pulse."""
-        fast = self.sigma_fast**2 * -torch.expm1(-age / self.tau)
-        return fast + self.sigma_slow**2 / math.log(10) * torch.log1p(age / self.t_slow)
+        """S^2, of the walk at `age` s after the last pulse, in the shape of `age`."""
+        # A part of size 0 is left out: on large chips its exponential or logarithm is most of what a wait costs.
+        parts = []
+        if self.sigma_fast:
+            parts.append((-age / self.tau).expm1_().mul_(-(self.sigma_fast**2)))
+        if self.sigma_slow:
+            # log10(x) = ln(x) / ln(10)
+            parts.append((age / self.t_slow).log1p_().mul_(self.sigma_slow**2 / math.log(10)))
+        if not parts:
+            return torch.zeros_like(age)
+        return parts[0] if len(parts) == 1 else parts[0].add_(parts[1])
 
     def init_state(
-        self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32
+        self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> RelaxationState:
         """Fresh cells were formed just now: their age is zero."""
-        inner = self.law.init_state(shape, generator=generator, dtype=dtype)
-        age = torch.zeros(tuple(shape), dtype=dtype)
-        relaxes = torch.rand(tuple(shape), generator=generator) < self.fraction
-        return RelaxationState(inner, age, relaxes)
+        age = torch.zeros(tuple(shape), dtype=dtype, device=device)
+        # float32, whatever the cells' dtype: which cells relax does not depend on it
+        uniform = torch.rand(tuple(shape), generator=generator, dtype=torch.float32, device=device)
+        return RelaxationState(age, uniform < self.fraction)
 
-    def conductance(self, state: RelaxationState) -> torch.Tensor:
-        """S."""
-        return self.law.conductance(state.inner)
+    def after_pulse(self, state: RelaxationState, pulsed: torch.Tensor) -> RelaxationState:
+        """A pulsed cell starts to age anew."""
+        return state._replace(age=state.age.masked_fill(pulsed, 0.0))
 
-    def current(self, state: RelaxationState, v: torch.Tensor) -> torch.Tensor:
-        """A."""
-        return self.law.current(state.inner, v)
-
-    def read_noise(self, state: RelaxationState) -> torch.Tensor | None:
-        """S, of the wrapped law."""
-        return self.law.read_noise(state.inner)
-
-    def pulse(self, state: RelaxationState, pulse: Pulse, *, generator: torch.Generator) -> RelaxationState:
-        """A pulse acts on the conductance as it is now, and makes the cell young again."""
-        age = state.age.masked_fill(pulse_count(pulse) > 0, 0.0)
-        return state._replace(inner=self.law.pulse(state.inner, pulse, generator=generator), age=age)
-
-    def relax(self, state: RelaxationState, duration: float, *, generator: torch.Generator) -> RelaxationState:
-        """Add the increment of the walk between the ages before and after."""
-        inner = self.law.relax(state.inner, duration, generator=generator)
-        growth = self.variance(state.age + duration) - self.variance(state.age)
-        sigma = growth.clamp_min(0).sqrt().masked_fill(~state.relaxes, 0.0)
-        z = torch.empty_like(sigma).normal_(generator=generator)
-        return RelaxationState(self.law.shift_conductance(inner, sigma * z), state.age + duration, state.relaxes)
-
-    def shift_conductance(self, state: RelaxationState, dg: torch.Tensor) -> RelaxationState:
-        """As the wrapped law."""
-        return state._replace(inner=self.law.shift_conductance(state.inner, dg))
+    def relax(
+        self, state: RelaxationState, g: torch.Tensor, duration: float, *, generator: torch.Generator
+    ) -> tuple[torch.Tensor, RelaxationState]:
+        """The increment of the walk between the ages before and after."""
+        later = state.age + duration
+        growth = self.variance(later).sub_(self.variance(state.age))
+        sigma = growth.clamp_min_(0).sqrt_()
+        if self.fraction < 1:
+            sigma = sigma.masked_fill_(~state.relaxes, 0.0)
+        z = torch.empty_like(g).normal_(generator=generator)
+        return z.mul_(sigma), RelaxationState(later, state.relaxes)

@@ -1,11 +1,12 @@
-"""Device tables of Zhang et al., Science 381, 1205 (2023) (STELLAR): window 2-20 uS in ten bins of 1.8 uS.
+"""The cells of Zhang et al., Science 381, 1205 (2023) (STELLAR): window 2-20 uS in ten bins of 1.8 uS.
 
 Facts of the authors' public code: mean steps by bin for five levels of non-linearity and nine combinations of SET
-and RESET size, and the measured cycle-to-cycle noise, about ten times the mean step. Fresh cells stand in
-the middle of the window, as in that code.
+and RESET size, and the measured cycle-to-cycle noise, about ten times the mean step. Fresh cells are in the
+middle of the window, as in that code.
 """
 
 from ohmweave.base import OutOfRangeError, check_non_negative
+from ohmweave.cells.cell import Cell
 from ohmweave.cells.pulse_table import PulseTable
 
 G_MIN = 2e-6  # S.
@@ -31,36 +32,36 @@ _SET_NOISE = (3.126, 3.205, 3.450, 3.575, 3.859, 3.800, 3.954, 3.775, 3.735, 2.6
 _RESET_DIVISOR, _SET_DIVISOR = 9.0, 5.94
 
 
-def level(number: int, *, noise: float = 0.0) -> PulseTable:
-    """A cell of non-linearity `number`, 1 (linear) to 5 (worst).
+def stellar2023(*, level: int = 1, linear_asymmetry: int | None = None, noise: float = 0.0) -> Cell:
+    """The cell of the STELLAR chip, by non-linearity or by the asymmetry of linear steps.
+
+    The authors' code gives no geometry of arrays: as everywhere here, inputs are rows and outputs are columns.
 
     Args:
-        number: of the table.
+        level: of non-linearity, 1 (linear) to 5 (worst).
+        linear_asymmetry: None, or a linear cell whose SET and RESET differ, combination 1 to 9: SET 60, 45, 36 nS,
+            RESET likewise within each. The order of the nine is ours: the source names the values and that all
+            combinations occur. `level` must then be 1.
         noise: 0 for the mean steps alone, as the released run; 1 for the measured noise c: N(0, c^2 / 2) cut at one
             standard deviation.
 
     Raises:
-        OutOfRangeError: there is no such level.
+        OutOfRangeError: there is no such level or combination, or both are given.
     """
-    if number not in _SET:
-        raise OutOfRangeError(f"`number` must be a level from 1 to 5, but is {number!r}")
-    up = _SET[number]
-    down = _RESET_2 if number == 2 else tuple(-step for step in reversed(up))
-    return _table(up, down, noise)
-
-
-def linear_asymmetry(number: int, *, noise: float = 0.0) -> PulseTable:
-    """A linear cell whose SET and RESET differ, combination 1 to 9: SET 60, 45, 36 nS, RESET likewise within each.
-
-    The order of the nine is ours: the source names the values and that all combinations occur.
-
-    Raises:
-        OutOfRangeError: there is no such combination.
-    """
-    if number not in range(1, len(_ASYMMETRY) + 1):
-        raise OutOfRangeError(f"`number` must be a combination from 1 to {len(_ASYMMETRY)}, but is {number!r}")
-    up, down = _ASYMMETRY[number - 1]
-    return _table((up,) * N_BINS, (down,) * N_BINS, noise)
+    if level not in _SET:
+        raise OutOfRangeError(f"`level` must be from 1 to 5, but is {level!r}")
+    if linear_asymmetry is None:
+        up = _SET[level]
+        down = _RESET_2 if level == 2 else tuple(-step for step in reversed(up))
+        return Cell(_table(up, down, noise))
+    if linear_asymmetry not in range(1, len(_ASYMMETRY) + 1):
+        raise OutOfRangeError(
+            f"`linear_asymmetry` must be a combination from 1 to {len(_ASYMMETRY)}, but is {linear_asymmetry!r}"
+        )
+    if level != 1:
+        raise OutOfRangeError(f"`level` must be 1 with a `linear_asymmetry`, but is {level!r}")
+    set_step, reset_step = _ASYMMETRY[linear_asymmetry - 1]
+    return Cell(_table((set_step,) * N_BINS, (reset_step,) * N_BINS, noise))
 
 
 def _table(up: tuple[float, ...], down: tuple[float, ...], noise: float) -> PulseTable:

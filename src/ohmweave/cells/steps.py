@@ -1,4 +1,4 @@
-r"""A law as numbers: what compiled code needs to know of it. Laws that do not fit stay with the torch version.
+r"""The steps of a cell as numbers, for compiled loops. Cells that do not fit stay with the torch version.
 
     \Delta g = factor * (offset_p[b] + slope_p[b] * (g - g_min) + spread_p[b] * z),    z ~ N(0, 1) cut at +-z_max,
 
@@ -12,22 +12,23 @@ from typing import Any, NamedTuple
 import torch
 
 from ohmweave.base import OutOfRangeError
-from ohmweave.cells.affine import AffineCell
-from ohmweave.cells.d2d import SpreadState, WithD2D
-from ohmweave.cells.linear import ConductanceState, LinearCell
+from ohmweave.cells.affine_step import AffineStep
+from ohmweave.cells.cell import Cell, CellState
+from ohmweave.cells.laws import SwitchingLaw
+from ohmweave.cells.linear_step import LinearStep
 from ohmweave.cells.pulse_table import PulseTable
-from ohmweave.cells.stuck import StuckState, WithStuckCells
+from ohmweave.cells.stuck_cells import StuckCells
 
 
 class Steps(NamedTuple):
-    """A law and the state of its cells, for compiled code. Row 0 of a table is SET, row 1 RESET.
+    """A switching law and the state of its cells, for compiled code. Row 0 of a table is SET, row 1 RESET.
 
     Attributes:
-        g: S, `(cells,)`, the law's own tensor: writing to it moves the cells.
+        g: S, `(cells,)`, the state's own tensor: writing to it moves the cells.
         factor: `(cells,)`, of every step of a cell.
         offset, spread: `(2, bins)` S; slope: `(2, bins)`, dimensionless.
         g_min, g_max: S, the window.
-        z_max: where the variate is cut; infinite where it is not.
+        z_max: where the variate is cut; infinite for no cut.
     """
 
     g: torch.Tensor
@@ -40,55 +41,61 @@ class Steps(NamedTuple):
     z_max: float
 
 
+class _Tables(NamedTuple):
+    """Attributes: offset, spread: `(2, bins)` S; slope: `(2, bins)`; z_max."""
+
+    offset: torch.Tensor
+    slope: torch.Tensor
+    spread: torch.Tensor
+    z_max: float = float("inf")
+
+
+def steps_of(cell: Cell, state: CellState) -> Steps:
+    """The numbers of `cell` and the tensors of its `state`, `(cells,)` each.
+
+    Reads are not looked at: the caller checks conduction and read noise.
+
+    Raises:
+        OutOfRangeError: the cell's steps have another form, its conductance moves with time, or its faults are of
+            another kind than `StuckCells`.
+    """
+    if cell.processes:
+        raise OutOfRangeError("`cell` must have no `retention` to be compiled, but has: compiled loops keep no ages")
+    g: torch.Tensor = state.switching.g
+    tables = _tables(cell.switching, g)
+    factor = torch.ones_like(g) if state.factor is None else state.factor
+    if cell.faults is not None:
+        if not isinstance(cell.faults, StuckCells):
+            raise OutOfRangeError(f"`cell` must have StuckCells or no faults to be compiled, but has {cell.faults!r}")
+        stuck, g_stuck = state.faults
+        # The conductance that a fault overrules is never seen, so it may hold what is seen in its place.
+        g[stuck] = g_stuck[stuck]
+        factor = factor.masked_fill(stuck, 0.0)
+    return Steps(g, factor, tables.offset, tables.slope, tables.spread, cell.g_min, cell.g_max, tables.z_max)
+
+
 @singledispatch
-def steps_of(law: Any, state: Any) -> Steps:
-    """The numbers of `law`; raises `OutOfRangeError` for one whose steps have another form."""
+def _tables(law: SwitchingLaw[Any], like: torch.Tensor) -> _Tables:
     raise OutOfRangeError(
-        f"`law` must be made of single steps and exact reads to be compiled, but is {type(law).__name__}"
+        f"`cell` must switch by LinearStep, AffineStep or PulseTable to be compiled, but is a {type(law).__name__}"
     )
 
 
-@steps_of.register
-def _(law: LinearCell, state: ConductanceState) -> Steps:
-    table = state.g.new_tensor([[law.g_step], [-law.g_step]])
-    return _plain(law.g_min, law.g_max, state, table, torch.zeros_like(table), torch.zeros_like(table))
+@_tables.register
+def _(law: LinearStep, like: torch.Tensor) -> _Tables:
+    step = like.new_tensor([[law.g_step], [-law.g_step]])
+    return _Tables(step, torch.zeros_like(step), torch.zeros_like(step))
 
 
-@steps_of.register
-def _(law: AffineCell, state: ConductanceState) -> Steps:
-    ends = state.g.new_tensor([law.set_step, law.reset_step])
+@_tables.register
+def _(law: AffineStep, like: torch.Tensor) -> _Tables:
+    ends = like.new_tensor([law.set_step, law.reset_step])
     slope = (ends[:, 1:] - ends[:, :1]) / (law.g_max - law.g_min)
-    return _plain(law.g_min, law.g_max, state, ends[:, :1], slope, torch.full_like(slope, law.sigma))
+    return _Tables(ends[:, :1], slope, torch.full_like(slope, law.sigma))
 
 
-@steps_of.register
-def _(law: PulseTable, state: ConductanceState) -> Steps:
-    mean = state.g.new_tensor([law.set_mean, law.reset_mean])
-    spread = state.g.new_tensor([law.set_spread, law.reset_spread])
-    return _plain(law.g_min, law.g_max, state, mean, torch.zeros_like(mean), spread, z_max=law.z_max)
-
-
-@steps_of.register
-def _(law: WithD2D, state: SpreadState) -> Steps:
-    inner = steps_of(law.law, state.inner)
-    return inner._replace(factor=inner.factor * state.factor)
-
-
-@steps_of.register
-def _(law: WithStuckCells, state: StuckState) -> Steps:
-    inner = steps_of(law.law, state.inner)
-    # What the law holds under a stuck value is never seen, so it may hold that value.
-    inner.g[state.stuck] = state.g_stuck[state.stuck]
-    return inner._replace(factor=inner.factor.masked_fill(state.stuck, 0.0))
-
-
-def _plain(
-    g_min: float,
-    g_max: float,
-    state: ConductanceState,
-    offset: torch.Tensor,
-    slope: torch.Tensor,
-    spread: torch.Tensor,
-    z_max: float = float("inf"),
-) -> Steps:
-    return Steps(state.g, torch.ones_like(state.g), offset, slope, spread, g_min, g_max, z_max)
+@_tables.register
+def _(law: PulseTable, like: torch.Tensor) -> _Tables:
+    mean = like.new_tensor([law.set_mean, law.reset_mean])
+    spread = like.new_tensor([law.set_spread, law.reset_spread])
+    return _Tables(mean, torch.zeros_like(mean), spread, law.z_max)

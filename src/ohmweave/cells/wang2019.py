@@ -1,12 +1,12 @@
 """The cell of Wang et al., Nat. Mach. Intell. 1, 434 (2019): Pt/TaOx/Ta, 1T1R, written by gate voltage."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from ohmweave.base import OutOfRangeError
-from ohmweave.cells.gate_controlled import GateControlledCell
+from ohmweave.cells.cell import Cell
+from ohmweave.cells.gate_compliance import GateCompliance
 from ohmweave.cells.gate_curve import GateCurve, LinearGate, TabulatedGate
-from ohmweave.cells.protocol import Device
-from ohmweave.cells.stuck import WithStuckCells
+from ohmweave.cells.stuck_cells import StuckCells
 
 V_READ = 0.2  # V. Paper, Table 1.
 V_GATE_MIN, V_GATE_START, V_GATE_MAX = 0.5, 1.6, 2.5  # V. Paper, Table 1; the start is the public code's.
@@ -42,17 +42,21 @@ def wang2019(
     *,
     gate: Literal["in-array", "authors-simulator", "device", "table-1"] | GateCurve = "in-array",
     noise: float = NOISE,
-    noise_on: Literal["all", "written"] = "all",
+    noise_on: Literal["listed", "written"] = "listed",
     stuck: float = STUCK,
     d2d: float = D2D,
-) -> Device[Any]:
+) -> Cell:
     """The cell of the in-situ trained array: compliance law, programming noise, and cells that don't respond.
+
+    In the paper, inputs drive the rows of a 128 x 64 array and outputs are sensed on its columns: rows are rows and
+    columns are columns here.
 
     Args:
         gate: what a SET leaves, by gate voltage: a published variant by name, or a curve. The device's own curve must
             not be combined with the paper's 1.5e4 V/S: wires compress it in the array.
         noise: S, programming error of a pulse.
-        noise_on: see `GateControlledCell`; "all" is the authors' simulator.
+        noise_on: see `GateCompliance`; "listed" is the authors' simulator, where every update lists the whole array
+            and its programming error reaches all cells of it.
         stuck: fraction of cells stuck at 10 uS.
         d2d: S, spread of the first SET.
 
@@ -63,7 +67,5 @@ def wang2019(
         if gate not in GATES:
             raise OutOfRangeError(f"`gate` must be one of {', '.join(GATES)}, or a curve, but is {gate!r}")
         gate = GATES[gate]
-    law = GateControlledCell(
-        gate=gate, v_gate=V_GATE_START, v_gate_max=V_GATE_MAX, noise=noise, noise_on=noise_on, d2d=d2d
-    )
-    return WithStuckCells(law=law, fraction=stuck, g_stuck=G_STUCK) if stuck else law
+    law = GateCompliance(gate=gate, v_gate=V_GATE_START, v_gate_max=V_GATE_MAX, noise=noise, noise_on=noise_on, d2d=d2d)
+    return Cell(law, faults=StuckCells(fraction=stuck, g_stuck=G_STUCK) if stuck else None)

@@ -1,13 +1,13 @@
 """The cell of Yao et al., Nature 577, 641 (2020): TiN/TaOx/HfOx/TiN, 1T1R, window 2-20 uS."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from ohmweave.base import OutOfRangeError
-from ohmweave.cells.protocol import Device
+from ohmweave.cells.cell import Cell
 from ohmweave.cells.pulse_table import PulseTable
-from ohmweave.cells.read_noise import WithReadNoise
-from ohmweave.cells.relaxation import WithRelaxation
-from ohmweave.cells.stuck import WithStuckCells
+from ohmweave.cells.read_noise import ReadNoise
+from ohmweave.cells.relaxation import Relaxation
+from ohmweave.cells.stuck_cells import StuckCells
 
 G_MIN = 2e-6  # S. Paper, Fig. 1c: 32 levels from 2 to 20 uS.
 G_MAX = 20e-6
@@ -44,15 +44,16 @@ def pulse_table() -> PulseTable:
     )
 
 
-def yao2020(
-    *, read_noise: float = 0.0, variant: Literal["printed", "tails"] = "printed", drift: bool = False
-) -> Device[Any]:
+def yao2020(*, read_noise: float = 0.0, variant: Literal["printed", "tails"] = "printed", drift: bool = False) -> Cell:
     """The cell of the fully hardware memristor CNN.
 
+    In the paper, inputs drive 16 bit lines and outputs are sensed on 128 source lines: an array is 16 rows x 128
+    columns here.
+
     Pulse table, then relaxation after the last pulse, then 0.01 % stuck cells (the printed yield of 99.99 %; that
-    they stand anywhere in the window is ours). The relaxation is calibrated so that a cell that write-verify
-    leaves evenly spread over its +-0.5 uS band (standard deviation 0.29 uS) ends with the printed error of
-    0.54 uS: sqrt(0.54^2 - 0.29^2) = 0.456 uS. No accuracy was used to choose it.
+    their conductances are spread evenly over the window is ours). The relaxation is calibrated so that a cell that
+    write-verify leaves evenly spread over its +-0.5 uS band (standard deviation 0.29 uS) ends with the printed error
+    of 0.54 uS: sqrt(0.54^2 - 0.29^2) = 0.456 uS. No accuracy was used to choose it.
 
     Args:
         read_noise: fraction of the reading. The paper prints none; 0.01 is the usual advice for RRAM.
@@ -69,10 +70,14 @@ def yao2020(
         raise OutOfRangeError(f"`variant` must be 'printed' or 'tails', but is {variant!r}")
     sigma_band = TOLERANCE / 3**0.5
     sigma_fast = (SIGMA_WRITTEN**2 - sigma_band**2) ** 0.5
-    law: Device[Any] = WithRelaxation(law=pulse_table(), sigma_fast=sigma_fast, sigma_slow=0.10e-6 if drift else 0.0)
+    retention = [Relaxation(sigma_fast=sigma_fast, sigma_slow=0.10e-6 if drift else 0.0)]
     if variant == "tails":
-        law = WithRelaxation(law=law, sigma_fast=5e-6, fraction=0.01)
+        retention.append(Relaxation(sigma_fast=5e-6, fraction=0.01))
     if drift:
-        law = WithRelaxation(law=law, sigma_slow=2.8e-6, fraction=0.02)
-    law = WithStuckCells(law=law, fraction=1 - YIELD, g_stuck=(G_MIN, G_MAX))
-    return WithReadNoise(law=law, fraction=read_noise) if read_noise else law
+        retention.append(Relaxation(sigma_slow=2.8e-6, fraction=0.02))
+    return Cell(
+        pulse_table(),
+        retention=tuple(retention),
+        faults=StuckCells(fraction=1 - YIELD, g_stuck=(G_MIN, G_MAX)),
+        read_noise=ReadNoise(fraction=read_noise) if read_noise else None,
+    )

@@ -1,4 +1,4 @@
-"""`ohmweave fit`: measured pulse trains into a device file."""
+"""`ohmweave fit`: measured pulse trains into a cell file."""
 
 import json
 from pathlib import Path
@@ -39,11 +39,11 @@ def fit(
         str | None,
         typer.Option(show_default="by held-out likelihood", help="linear, soft-bounds, exponential or pulse-table."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(show_default="CSV with .json", help="The device file.")] = None,
-    figure: Annotated[bool, typer.Option(help="Draw the trains beside the law, next to the device file.")] = True,
+    out: Annotated[Path | None, typer.Option(show_default="CSV with .json", help="The cell file.")] = None,
+    figure: Annotated[bool, typer.Option(help="Draw the trains beside the law, next to the cell file.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the estimates as JSON, in SI units.")] = False,
 ) -> None:
-    """Fit device laws to measured pulse trains, choose one, and write it as a device file."""
+    """Fit switching laws to measured pulse trains, choose one, and write the cell to a file."""
     from ohmweave.base.units import parse_quantity
     from ohmweave.cells import save
     from ohmweave.fitting import fit_trains, read_trains
@@ -61,7 +61,7 @@ def fit(
     )
     about = {"file": trains.name, **_about(result)}
     path = trains.with_suffix(".json") if out is None else out
-    save(result.device, path, about=about)
+    save(result.cell, path, about=about)
     drawn = _draw(result, path.with_suffix(".png")) if figure else None
     if as_json:
         typer.echo(json.dumps(about, indent=2))

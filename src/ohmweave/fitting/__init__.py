@@ -1,4 +1,4 @@
-"""Device laws from measured pulse trains: read, fit, compare."""
+"""Cells from measured pulse trains: read, fit, compare."""
 
 from ohmweave.fitting.between_cells import Interval
 from ohmweave.fitting.csv_file import read_trains

@@ -1,12 +1,11 @@
-"""One law from the maximum of its likelihood: parameters in S with intervals, what cells differ by, the device."""
+"""One law from the maximum of its likelihood: parameters in S with intervals, what cells differ by, the cell."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ohmweave.cells import Device, WithD2D, WithStuckCells
+from ohmweave.cells import Cell, Spread, StuckCells
 from ohmweave.fitting.between_cells import Interval, Population, population, share
 from ohmweave.fitting.families import Family
 from ohmweave.fitting.likelihood import Maximum, Sample, log_likelihood, maximise, residuals
@@ -22,7 +21,7 @@ class FittedLaw:
 
     Attributes:
         name: of the law.
-        device: the law as fitted; where cells differ, in `WithD2D`; where some are stuck, in `WithStuckCells`.
+        cell: the law as fitted, with a `Spread` where cells differ, and with `StuckCells` where some are stuck.
         parameters: S, by name: coefficients, then spreads. One that the data push against its limit of 0 has no
             interval.
         d2d: standard deviation of the cells' step size, a fraction of the mean; a single cell gives no interval.
@@ -35,7 +34,7 @@ class FittedLaw:
     """
 
     name: str
-    device: Device[Any]
+    cell: Cell
     parameters: Mapping[str, Interval]
     d2d: Interval
     factor: Floats
@@ -66,7 +65,7 @@ def fitted(family: Family, data: Usable) -> FittedLaw:
     d2d = across.spread.scaled(1 / across.mean)
     return FittedLaw(
         name=family.name,
-        device=_device(family, parameters, d2d.value, data),
+        cell=_cell(family, parameters, d2d.value, data),
         parameters=parameters,
         d2d=d2d,
         factor=size / across.mean,
@@ -112,17 +111,16 @@ def _parameters(family: Family, best: Maximum, free: Mask, size: Floats, across:
     }
 
 
-def _device(family: Family, parameters: Mapping[str, Interval], d2d: float, data: Usable) -> Device[Any]:
+def _cell(family: Family, parameters: Mapping[str, Interval], d2d: float, data: Usable) -> Cell:
     values = [parameters[name].value for name in family.coefficients]
     spreads = [parameters[name].value for name in family.spreads]
     law = family.build(data.g_min, data.g_max, data.g_start, values, spreads)
-    if d2d:
-        law = WithD2D(law=law, d2d=d2d)
+    faults = None
     if len(data.stuck):
         n_cells = len(data.stuck) + len(data.working)
         g_stuck = (float(data.g_stuck.min()), float(data.g_stuck.max()))
-        law = WithStuckCells(law=law, fraction=share(len(data.stuck), n_cells).value, g_stuck=g_stuck)
-    return law
+        faults = StuckCells(fraction=share(len(data.stuck), n_cells).value, g_stuck=g_stuck)
+    return Cell(law, spread=Spread(d2d=d2d) if d2d else None, faults=faults)
 
 
 def _held_out(family: Family, data: Usable) -> Floats:

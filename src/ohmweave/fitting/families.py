@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ohmweave.cells import AffineCell, Device, PulseTable
+from ohmweave.cells import AffineStep, PulseTable, SwitchingLaw
 from ohmweave.fitting.trains import Floats, Ints
 
 TABLE = "pulse-table"
@@ -34,7 +34,7 @@ class Family:
         coefficient: (x, polarity) to the indices of their c, `(steps, terms)`.
         spread_class: (x, polarity) to the index of sigma, `(steps,)`.
         signs: of each coefficient: +1 and -1 where the law needs it; 0 where it may have either.
-        build: (g_min, g_max, g_fresh, c, sigma), S, to the law.
+        build: (g_min, g_max, g_fresh, c, sigma), S, to the switching law.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Family:
     coefficient: Callable[[Floats, Ints], Ints]
     spread_class: Callable[[Floats, Ints], Ints]
     signs: tuple[int, ...]
-    build: Callable[[float, float, float, list[float], list[float]], Device[Any]]
+    build: Callable[[float, float, float, list[float], list[float]], SwitchingLaw[Any]]
 
     @property
     def n_parameters(self) -> int:
@@ -58,7 +58,7 @@ def _affine(
     down: Mapping[str, Callable[[Floats], Floats]],
     ends: Callable[..., tuple[tuple[float, float], tuple[float, float]]],
 ) -> Family:
-    """A family of `AffineCell`, by the terms of its SET and RESET steps, as many of each."""
+    """A family of `AffineStep`, by the terms of its SET and RESET steps, as many of each."""
     n = len(up)
 
     def basis(x: Floats, polarity: Ints) -> Floats:
@@ -68,9 +68,9 @@ def _affine(
     def coefficient(x: Floats, polarity: Ints) -> Ints:
         return np.where(polarity < 0, n, 0)[:, None] + np.arange(n)
 
-    def build(g_min: float, g_max: float, g_fresh: float, c: list[float], sigma: list[float]) -> AffineCell:
+    def build(g_min: float, g_max: float, g_fresh: float, c: list[float], sigma: list[float]) -> AffineStep:
         set_step, reset_step = ends(*c)
-        return AffineCell(
+        return AffineStep(
             g_min=g_min, g_max=g_max, set_step=set_step, reset_step=reset_step, sigma=sigma[0], g_fresh=g_fresh
         )
 

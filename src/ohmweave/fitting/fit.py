@@ -1,14 +1,13 @@
-"""From pulse trains to a device law: the laws that ohmweave has, fitted and compared."""
+"""From pulse trains to a cell: the switching laws that ohmweave has, fitted and compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ohmweave.base import DataError, OutOfRangeError, check_fraction, check_integer
 from ohmweave.base.units import format_quantity
-from ohmweave.cells import Device
+from ohmweave.cells import Cell
 from ohmweave.fitting.between_cells import Interval, share
 from ohmweave.fitting.estimates import FittedLaw, fitted
 from ohmweave.fitting.families import EXPONENTIAL, LINEAR, SOFT_BOUNDS, TABLE, table
@@ -42,9 +41,9 @@ class Fit:
     notes: tuple[str, ...]
 
     @property
-    def device(self) -> Device[Any]:
-        """The chosen law."""
-        return self.chosen.device
+    def cell(self) -> Cell:
+        """The cell by the chosen law."""
+        return self.chosen.cell
 
 
 def fit_trains(
@@ -56,10 +55,10 @@ def fit_trains(
     stuck_below: float = 0.1,
     law: str | None = None,
 ) -> Fit:
-    """Fit device laws to pulse trains by maximum likelihood, and choose one.
+    """Fit switching laws to pulse trains by maximum likelihood, and choose one.
 
     A step that ends at a bound of the window counts as one that would have gone at least so far. Cells differ by one
-    factor of their steps and noise, as in `WithD2D`.
+    factor of their steps and noise, as in `Spread`.
 
     Args:
         trains: the data.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ohmweave.base import DataError
-from ohmweave.cells.linear import check_window
+from ohmweave.cells.window import check_window
 from ohmweave.fitting.families import Family, table
 from ohmweave.fitting.likelihood import RESOLUTION, Sample
 from ohmweave.fitting.trains import Floats, Ints, Mask, PulseTrains, Steps

@@ -7,7 +7,7 @@ import torch
 
 from ohmweave.arrays import ADC, DAC, Access, Array, Placement, SimulatedArray, Tile, Wires, cells_of
 from ohmweave.base import ChipFullError, OutOfRangeError, check_integer
-from ohmweave.cells import Device
+from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 
 Corner: TypeAlias = tuple[int, int, int]
@@ -18,7 +18,7 @@ class Chip:
     """Several arrays of one kind and room on them; simulated, or any `Array`.
 
     Args:
-        cell: law of every cell of a simulated chip.
+        cell: of a simulated chip, such as `yao2020()`; a switching law is taken for a cell that is nothing else.
         n_arrays, rows, cols: arrays on the chip, and their size.
         n_chips: None for one chip; n for n chips that differ only by chance, worked on side by side.
         seed: of everything random about the chips.
@@ -28,11 +28,12 @@ class Chip:
 
     Raises:
         OutOfRangeError: a size is not a positive integer, or both or neither of `cell` and `array` are given.
+        TypeError: `cell` is no cell, but the name of one, say.
     """
 
     def __init__(
         self,
-        cell: Device[Any] | None = None,
+        cell: Cell | SwitchingLaw[Any] | None = None,
         *,
         n_arrays: int = 1,
         rows: int = 128,
@@ -209,6 +210,6 @@ def _take(free: list[FreeSpace], corner: Corner, rows: int, cols: int) -> Corner
     return corner if free[array].take_at(row, col, rows, cols) else None
 
 
-def _not_none(cell: Device[Any] | None) -> Device[Any]:
+def _not_none(cell: Cell | SwitchingLaw[Any] | None) -> Cell | SwitchingLaw[Any]:
     assert cell is not None
     return cell

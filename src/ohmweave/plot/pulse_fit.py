@@ -1,12 +1,13 @@
 """Measured pulse trains beside the law that was fitted to them."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ohmweave.base import generator
-from ohmweave.cells import Device, Pulse, WithStuckCells
+from ohmweave.cells import Cell, Pulse
 from ohmweave.fitting import Fit
 
 if TYPE_CHECKING:
@@ -23,15 +24,15 @@ _SHOWN = 300
 def pulse_fit(fit: Fit) -> "Figure":
     """Four panels: trains, steps by conductance, residuals, and what cells differ by.
 
-    What is drawn of the law is drawn by the law: cells of `fit.device`, stuck ones aside, that get the same pulses.
+    What is drawn of the law is simulated: cells of `fit.cell`, without stuck ones, that get the same pulses.
     """
     from matplotlib.figure import Figure
 
-    law = fit.device.law if isinstance(fit.device, WithStuckCells) else fit.device
+    cell = replace(fit.cell, faults=None)
     figure = Figure(figsize=(10, 6.8), layout="constrained")
     trains, steps, residuals, cells = figure.subplots(2, 2).flatten()
-    _draw_trains(trains, fit, law)
-    _draw_steps(steps, fit, law)
+    _draw_trains(trains, fit, cell)
+    _draw_steps(steps, fit, cell)
     _draw_residuals(residuals, fit)
     _draw_cells(cells, fit)
     figure.suptitle(
@@ -46,7 +47,7 @@ def _unit(fit: Fit) -> tuple[float, str]:
     return 1 / size, f"{_PREFIXES[size]}S"
 
 
-def _draw_trains(axes: "Axes", fit: Fit, law: Device[Any]) -> None:
+def _draw_trains(axes: "Axes", fit: Fit, cell: Cell) -> None:
     """The cell whose steps are of middling size, the others that got the same pulses, and the law's cells."""
     data, (factor, unit) = fit.trains, _unit(fit)
     middle = fit.used.working[np.argsort(fit.chosen.factor)[len(fit.chosen.factor) // 2]]
@@ -57,7 +58,7 @@ def _draw_trains(axes: "Axes", fit: Fit, law: Device[Any]) -> None:
         if index != middle and same:
             axes.plot(data.pulse[at], factor * data.g[at], color="0.8", linewidth=0.4, zorder=1)
     gap = np.diff(data.pulse[shown], prepend=data.pulse[shown[0]])
-    low, median, high = factor * _simulated(law, data.g[shown], data.polarity[shown], gap)
+    low, median, high = factor * _simulated(cell, data.g[shown], data.polarity[shown], gap)
     axes.fill_between(data.pulse[shown], low, high, color="#dd8452", alpha=0.3, linewidth=0, label="law, 5 to 95 %")
     axes.plot(data.pulse[shown], median, color="#dd8452", label="law, median")
     axes.plot(
@@ -74,21 +75,21 @@ def _draw_trains(axes: "Axes", fit: Fit, law: Device[Any]) -> None:
     axes.legend(fontsize=7, loc="upper center", ncols=3)
 
 
-def _simulated(law: Device[Any], g: Any, polarity: Any, gap: Any) -> Any:
+def _simulated(cell: Cell, g: Any, polarity: Any, gap: Any) -> Any:
     """`(3, readings)` S, quantiles of 400 cells; where readings are missing or no pulse was sent, all start anew."""
     chance = generator(0, "plot", "trains")
-    state = law.init_state((400,), generator=chance, dtype=torch.float64)
+    state = cell.init_state((400,), generator=chance, dtype=torch.float64)
     seen: list[torch.Tensor] = []
     for measured, sign, n in zip(g, polarity, gap, strict=True):
         if sign and n == 1 and seen:
-            state = law.pulse(state, Pulse(torch.full((400,), int(sign))), generator=chance)
+            state = cell.pulse(state, Pulse(torch.full((400,), int(sign))), generator=chance)
         else:
-            state = law.shift_conductance(state, float(measured) - law.conductance(state))
-        seen.append(law.conductance(state))
+            state = cell.shift_conductance(state, float(measured) - cell.conductance(state))
+        seen.append(cell.conductance(state))
     return np.quantile(torch.stack(seen).numpy(), _BAND, axis=1)
 
 
-def _draw_steps(axes: "Axes", fit: Fit, law: Device[Any]) -> None:
+def _draw_steps(axes: "Axes", fit: Fit, cell: Cell) -> None:
     """Single steps, their mean in bins, and what the law's cells do from the same conductances."""
     steps, n, (factor, unit) = fit.used.steps, 1000, _unit(fit)
     grid = torch.linspace(fit.used.g_min, fit.used.g_max, 61, dtype=torch.float64)
@@ -107,9 +108,9 @@ def _draw_steps(axes: "Axes", fit: Fit, law: Device[Any]) -> None:
             factor * centre[enough], factor * (total[enough] / count[enough]), "o", color=colour, markersize=4,
             markeredgecolor="white", label=f"{name}, measured mean",
         )  # fmt: skip
-        state = law.init_state((n, len(grid)), generator=chance, dtype=torch.float64)
-        state = law.shift_conductance(state, grid - law.conductance(state))
-        after = law.conductance(law.pulse(state, Pulse(torch.full((n, len(grid)), sign)), generator=chance))
+        state = cell.init_state((n, len(grid)), generator=chance, dtype=torch.float64)
+        state = cell.shift_conductance(state, grid - cell.conductance(state))
+        after = cell.conductance(cell.pulse(state, Pulse(torch.full((n, len(grid)), sign)), generator=chance))
         moved = (after - grid).numpy()
         low, high = np.quantile(moved, (_BAND[0], _BAND[-1]), axis=0)
         axes.fill_between(factor * grid, factor * low, factor * high, color=colour, alpha=0.15, linewidth=0)

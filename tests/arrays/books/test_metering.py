@@ -20,20 +20,20 @@ from ohmweave.arrays import (
 from ohmweave.arrays.books import drive
 from ohmweave.arrays.books.drive import Drive, DriveTotals, Lines
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import Device, LinearCell, Pulse, WithRelaxation
+from ohmweave.cells import Cell, LinearStep, Pulse, Relaxation
 from tests.helpers import assert_close
 
 TILES = (
     Tile(array=0, row=1, col=0, rows=4, cols=6, row_line=0, col_line=0),
     Tile(array=1, row=0, col=2, rows=2, cols=6, row_line=4, col_line=0),
 )
-LAW = LinearCell(g_min=1e-6, g_max=9e-6, levels=9)
+LAW = LinearStep(g_min=1e-6, g_max=9e-6, levels=9)
 
 
 def array(
     *,
     chips: tuple[int, ...] = (),
-    law: Device[Any] = LAW,
+    law: Cell = LAW,
     steps: int = 7,
     dtype: torch.dtype = torch.float64,
     **parts: Any,
@@ -181,7 +181,7 @@ CHANGES = {
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
 def test_heat_follows_the_cells(change: str, transposed: bool) -> None:
-    bench, where = array(law=WithRelaxation(law=LAW, sigma_fast=1e-6)), placement()
+    bench, where = array(law=Cell(LAW, retention=Relaxation(sigma_fast=1e-6))), placement()
     meter = Meter({"layer": where})
     bench.meters.append(meter)
     v = voltages(5, 3)
@@ -199,7 +199,7 @@ def test_heat_follows_the_cells(change: str, transposed: bool) -> None:
 @pytest.mark.parametrize("change", CHANGES)
 def test_heat_is_that_of_the_cells_at_the_time(change: str) -> None:
     """Heat is worked out late, but from the conductances that were read."""
-    bench, where = array(law=WithRelaxation(law=LAW, sigma_fast=1e-6)), placement()
+    bench, where = array(law=Cell(LAW, retention=Relaxation(sigma_fast=1e-6))), placement()
     v = voltages(5, 3)
     by_input = bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2))
     meter = Meter({"layer": where})

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from ohmweave.arrays import ADC, DAC, SimulatedArray, Wires, yao2020_macro
 from ohmweave.base import OutOfRangeError, ShapeError, generator
-from ohmweave.cells import LinearCell, WithReadNoise, WithSinhCurrent
+from ohmweave.cells import Cell, LinearStep, ReadNoise, SinhConduction
 from ohmweave.mapping import Chip, DifferentialPair, Matrix
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-LAW = LinearCell(g_min=2e-6, g_max=20e-6, levels=1_000)
+LAW = LinearStep(g_min=2e-6, g_max=20e-6, levels=1_000)
 SERIAL = DAC(bits=4, v_max=0.2, bit_serial=True)
 SIGNED = DAC(bits=5, v_max=0.2, signed=True, bit_serial=True)
 PARALLEL = DAC(bits=4, v_max=0.2)
@@ -129,7 +129,7 @@ def test_conversions_behind_wires_agree_with_loops():
     ids=["serial", "analogue", "rows", "no dac"],
 )
 def test_conversions_of_cells_beyond_ohm_agree_with_loops(mapping, dac, adc):
-    array, matrix = written(mapping, WithSinhCurrent(law=LAW, v0=0.05), dac=dac, adc=adc)
+    array, matrix = written(mapping, Cell(LAW, conduction=SinhConduction(v0=0.05)), dac=dac, adc=adc)
     v = (torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) - 0.3) * 0.25
     expected = by_loops(array, matrix, v, lambda v: 0.05 * torch.sinh(v / 0.05))
     assert_close(array.read(v, matrix.placement), expected, rtol=1e-12, scale=float(expected.abs().max()))
@@ -140,13 +140,13 @@ def test_a_fine_converter_sees_what_cells_beyond_ohm_carry_through_wires():
     v = torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.2
     reads = []
     for adc in (None, ADC(bits=30, i_max=1e-2)):
-        array, matrix = written(DifferentialPair(), WithSinhCurrent(law=LAW, v0=0.05), adc=adc, **parts)
+        array, matrix = written(DifferentialPair(), Cell(LAW, conduction=SinhConduction(v0=0.05)), adc=adc, **parts)
         reads.append(array.read(v, matrix.placement))
     assert_close(reads[1], reads[0], rtol=1e-5, scale=float(reads[0].abs().max()))
 
 
 def test_noise_of_cells_beyond_ohm_is_a_fraction_of_their_currents():
-    law = WithSinhCurrent(law=WithReadNoise(law=LAW, fraction=0.02), v0=0.05)
+    law = Cell(LAW, read_noise=ReadNoise(fraction=0.02), conduction=SinhConduction(v0=0.05))
     array, matrix = written(DifferentialPair(), law, adc=ADC(bits=30, i_max=1e-2))
     v = torch.full((2, 4_000, 14), 0.15, dtype=torch.float64)
     found = array.read(v, matrix.placement).std(dim=1)
@@ -171,7 +171,7 @@ def test_bit_serial_input_with_an_ideal_converter_is_one_product(bits, signed, s
 
 def test_read_noise_of_bit_planes_collapses_exactly():
     """Variance of one product against that of real planes behind a fine converter, by sampling and by formula."""
-    law = WithReadNoise(law=LAW, floor=1e-6)
+    law = Cell(LAW, read_noise=ReadNoise(floor=1e-6))
     v = torch.full((2, 4_000, 14), 0.2 * 11 / 15, dtype=torch.float64)  # code 1011
     spreads = []
     for adc in (None, ADC(bits=30)):
@@ -184,7 +184,9 @@ def test_read_noise_of_bit_planes_collapses_exactly():
 
 
 def test_read_noise_reaches_a_coarse_converter_before_it_rounds():
-    array, matrix = written(DifferentialPair(), WithReadNoise(law=LAW, floor=1e-6), dac=SERIAL, adc=ADC(bits=6))
+    array, matrix = written(
+        DifferentialPair(), Cell(LAW, read_noise=ReadNoise(floor=1e-6)), dac=SERIAL, adc=ADC(bits=6)
+    )
     v = torch.full((2, 500, 14), 0.2, dtype=torch.float64)
     step = array.full_scale(matrix.placement) / 63 * (0.2 / 15) / 0.2
     codes = array.read(v, matrix.placement) / step

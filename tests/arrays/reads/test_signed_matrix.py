@@ -5,14 +5,14 @@ import torch
 
 from ohmweave.arrays import SimulatedArray
 from ohmweave.base import generator
-from ohmweave.cells import LinearCell, Pulse, WithReadNoise
+from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise
 from ohmweave.mapping import Chip, DifferentialPair, Matrix
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 
 def noisy_chip(n_chips: int | None) -> Chip:
-    law = WithReadNoise(law=LinearCell(g_min=2e-6, g_max=20e-6, levels=50), floor=1e-7)
+    law = Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=50), read_noise=ReadNoise(floor=1e-7))
     return Chip(law, n_arrays=3, rows=24, cols=20, n_chips=n_chips, seed=3, dtype=torch.float64)
 
 
@@ -53,7 +53,7 @@ def test_sparse_pulses_leave_the_matrix_that_folding_anew_gives(n_chips, mapping
 
 
 def test_a_sparse_pulse_shows_in_the_next_read():
-    chip = Chip(LinearCell(g_min=2e-6, g_max=20e-6, levels=10), rows=40, cols=40, dtype=torch.float64)
+    chip = Chip(LinearStep(g_min=2e-6, g_max=20e-6, levels=10), rows=40, cols=40, dtype=torch.float64)
     matrix = Matrix(chip, "w", (10, 30), mapping=DifferentialPair())
     v = torch.eye(30, dtype=torch.float64) * 0.1
     assert float(chip.array.read(v, matrix.placement).abs().max()) == 0

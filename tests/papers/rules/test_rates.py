@@ -22,7 +22,7 @@ def row(task, **result):
 
 @pytest.mark.parametrize("name", [name for name, cell in CELLS.items() if cell.g_step])
 def test_controllers_believe_the_mean_step_in_the_middle_of_the_window(name):
-    law, n = CELLS[name].device, 40_000
+    law, n = CELLS[name].cell, 40_000
     steps = []
     for polarity in (SET, RESET):
         state = law.init_state((n,), generator=generator(1, "cells"), dtype=torch.float64)

@@ -207,9 +207,9 @@ def test_faults_are_the_ones_asked_for():
     tasks = robustness.tasks(CONTEXT.options)
     assert len({task.id for task in tasks}) == len(tasks) == 2 * 7
     stuck = robustness.cells({**robustness.NEAR_LINEAR, "stuck": 0.1, "d2d": 0.3, "c2c": 0.5})
-    assert stuck.fraction == 0.1
-    assert stuck.law.d2d == 0.3
-    assert_close(stuck.law.law.sigma, 0.5 * 18e-6 / 999, rtol=1e-12)
+    assert stuck.faults.fraction == 0.1
+    assert stuck.spread.d2d == 0.3
+    assert_close(stuck.switching.sigma, 0.5 * 18e-6 / 999, rtol=1e-12)
     chosen = [replace(task, params={**task.params, "epochs": 1}) for task in tasks if task.seed == 0][:3]
     rows = rows_of(robustness, chosen)
     assert judge(robustness.CLAIMS[2], rows).estimate is not None

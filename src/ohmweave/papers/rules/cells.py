@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from ohmweave.cells import Device, WithD2D, aggregate, linear_steps, soft_bounds, stellar2023, wang2019
+from ohmweave.cells import Cell, Spread, aggregate, linear_steps, soft_bounds, stellar2023, wang2019
 
 G_MIN, G_MAX = 2e-6, 20e-6  # S.
-MIDDLE = 11e-6  # S, where fresh cells stand.
+MIDDLE = 11e-6  # S, conductance of fresh cells.
 LEVELS = 1_000
 ASYMMETRY = 0.9
 STEP = (G_MAX - G_MIN) / (LEVELS - 1)
@@ -19,25 +18,27 @@ _SOFT = replace(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class ComparedCell:
     """A cell of the comparison.
 
     Attributes:
-        device: its law.
+        cell: what is on the chip.
         g_step: S, mean size of a pulse's step in the middle of the window: what a controller knows of the law. 0 where
             a gate voltage, not the number of pulses, sets the conductance.
     """
 
-    device: Device[Any]
+    cell: Cell
     g_step: float
 
 
-CELLS: Mapping[str, Cell] = {
-    "linear": Cell(device=_LINEAR, g_step=STEP),
-    "varied": Cell(device=WithD2D(law=replace(_LINEAR, sigma=STEP), d2d=0.3, trains="aggregate"), g_step=STEP),
-    "soft bounds": Cell(device=_SOFT, g_step=(1 - ASYMMETRY / 2) * STEP),
-    "stellar level 3": Cell(device=stellar2023.level(3), g_step=85e-9),
-    "wang2019": Cell(device=wang2019(stuck=0.0), g_step=0.0),
+CELLS: Mapping[str, ComparedCell] = {
+    "linear": ComparedCell(cell=Cell(_LINEAR), g_step=STEP),
+    "varied": ComparedCell(
+        cell=Cell(replace(_LINEAR, sigma=STEP), spread=Spread(d2d=0.3, trains="aggregate")), g_step=STEP
+    ),
+    "soft bounds": ComparedCell(cell=Cell(_SOFT), g_step=(1 - ASYMMETRY / 2) * STEP),
+    "stellar level 3": ComparedCell(cell=stellar2023(level=3), g_step=85e-9),
+    "wang2019": ComparedCell(cell=wang2019(stuck=0.0), g_step=0.0),
 }
 """Each but the last has the window 2-20 uS. "varied": noise of a step in each step, 30 % between cells; "soft bounds"
 has that noise too."""

@@ -77,7 +77,7 @@ class Rule:
     def start(self, cell: str, n_in: int, setting: Setting, *, seed: int) -> Setup:
         """The rule on a fresh chip of its own."""
         chosen = CELLS[cell]
-        chip = make_chip(chosen.device, n_in, matrices=self.matrices, lines=self.lines, seed=seed)
+        chip = make_chip(chosen.cell, n_in, matrices=self.matrices, lines=self.lines, seed=seed)
         return self.make(Start(chip=chip, n_in=n_in, g_step=chosen.g_step, seed=seed), setting)
 
 

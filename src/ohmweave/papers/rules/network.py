@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ohmweave.base import generator
-from ohmweave.cells import Device
+from ohmweave.cells import Cell
 from ohmweave.data import Split
 from ohmweave.mapping import CentredPair, Chip, FixedScaling
 from ohmweave.nn import AlwaysOn, Linear
@@ -90,6 +90,6 @@ def relu_net(first: Linear, second: Linear) -> torch.nn.Sequential:
     return torch.nn.Sequential(AlwaysOn(), first, torch.nn.ReLU(), AlwaysOn(), second)
 
 
-def make_chip(device: Device[Any], n_in: int, *, matrices: int, lines: int, seed: int) -> Chip:
+def make_chip(cell: Cell, n_in: int, *, matrices: int, lines: int, seed: int) -> Chip:
     """Room for `matrices` copies of each layer, with `lines` row lines an input."""
-    return Chip(device, n_arrays=2 * matrices, rows=(n_in + 1) * lines, cols=2 * HIDDEN, seed=seed)
+    return Chip(cell, n_arrays=2 * matrices, rows=(n_in + 1) * lines, cols=2 * HIDDEN, seed=seed)

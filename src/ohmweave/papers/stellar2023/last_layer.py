@@ -8,7 +8,8 @@ import torch
 
 from ohmweave.arrays import Activity
 from ohmweave.base import generator, has_numba
-from ohmweave.cells import Device, stellar2023
+from ohmweave.cells import Cell, stellar2023
+from ohmweave.cells.stellar2023 import LINEAR_STEP
 from ohmweave.cost import yao2020_periphery
 from ohmweave.data import Dataset, Split, load
 from ohmweave.experiments import (
@@ -59,10 +60,10 @@ _MNIST = Needs(data="mnist", scale="full")
 _LINEAR = {"device": "level-1"}
 
 
-def cells(name: str) -> Device[Any]:
+def cells(name: str) -> Cell:
     """A STELLAR table by the name that tasks use."""
     level, _, noise = name.partition("+")
-    return stellar2023.level(int(level.removeprefix("level-")), noise=1.0 if noise else 0.0)
+    return stellar2023(level=int(level.removeprefix("level-")), noise=1.0 if noise else 0.0)
 
 
 def tasks(options: Options) -> list[Task]:
@@ -181,7 +182,7 @@ def back_propagation(layer: Linear, tolerance: float | None) -> Epoch:
         lr=LR,
         tolerance=tolerance,
         max_pulses=MAX_VERIFY,
-        g_step=stellar2023.LINEAR_STEP,
+        g_step=LINEAR_STEP,
     )
 
 

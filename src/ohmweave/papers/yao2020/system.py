@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from ohmweave.arrays import DAC
-from ohmweave.cells import Device, LinearCell, yao2020
+from ohmweave.cells import Cell, LinearStep, yao2020
 from ohmweave.cells.yao2020 import G_MAX, G_MIN
 from ohmweave.data import Split
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
@@ -25,7 +25,7 @@ KERNEL_SLICE = 9
 """Cells of one 3 x 3 kernel slice: they share a line, 9 of whose 16 cells they use (paper)."""
 
 
-def chips(n_chips: int, *, seed: int, cell: Device[Any] | None = None) -> Chip:
+def chips(n_chips: int, *, seed: int, cell: Cell | None = None) -> Chip:
     """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs."""
     return Chip(
         cell or yao2020(),
@@ -57,9 +57,9 @@ def written(net: FiveLayerCNN, chip: Chip, write: Write = WRITE) -> Deployed:
 
 def placed(n_groups: int) -> Chip:
     """A chip with the network on ideal cells: to look at where everything stands."""
-    cell = LinearCell(g_min=G_MIN, g_max=G_MAX)
-    chip = chips(1, seed=0, cell=cell)
-    transfer(FiveLayerCNN(n_groups), chip, torch.zeros(1, 1, 28, 28), BlindWrite(g_step=cell.g_step))
+    law = LinearStep(g_min=G_MIN, g_max=G_MAX)
+    chip = chips(1, seed=0, cell=Cell(law))
+    transfer(FiveLayerCNN(n_groups), chip, torch.zeros(1, 1, 28, 28), BlindWrite(g_step=law.g_step))
     return chip
 
 

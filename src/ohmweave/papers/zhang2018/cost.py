@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ohmweave.base import generator
-from ohmweave.cells import linear_steps
+from ohmweave.cells import Cell, linear_steps
 from ohmweave.cost import ADC_ENERGY_YAO, COMPARATOR_ENERGY
 from ohmweave.data import load
 from ohmweave.experiments import (
@@ -104,8 +104,8 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     """Train on some samples with the layers of `ohmweave.nn`, and count what the interfaces carry."""
     data = load(task.params["data"], data_dir=context.options.data_dir)
     n_in, n_out = data.train.images[0].numel(), data.n_classes
-    law = linear_steps(g_min=G_MIN, g_max=G_MAX, levels=1_000)
-    perceptron = SignPerceptron(law, n_in, n_out, Setting.of(HIDDEN), seed=task.seed)
+    cell = Cell(linear_steps(g_min=G_MIN, g_max=G_MAX, levels=1_000))
+    perceptron = SignPerceptron(cell, n_in, n_out, Setting.of(HIDDEN), seed=task.seed)
     chosen = torch.randperm(len(data.train), generator=generator(task.seed, NAME, "order"))[: task.params["samples"]]
     forward, backward = _signals(perceptron, binary(data.train)[chosen], data.train.labels[chosen])
     before = perceptron.chip.array.activity.copy()

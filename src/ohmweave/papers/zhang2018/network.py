@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ohmweave.base import generator, has_numba
-from ohmweave.cells import Device
+from ohmweave.cells import Cell
 from ohmweave.data import Split
 from ohmweave.experiments import Assumption
 from ohmweave.mapping import CentredPair, Chip, FixedScaling
@@ -64,7 +64,7 @@ class SignPerceptron:
     """A perceptron on a chip with its rule: layers, comparators, error, optimizer.
 
     Args:
-        law: of the cells.
+        cell: what is on the chip.
         n_in, n_out: pixels and classes.
         setting: thresholds and size.
         seed: of the chip and of the initial weights.
@@ -75,7 +75,7 @@ class SignPerceptron:
 
     def __init__(
         self,
-        law: Device[Any],
+        cell: Cell,
         n_in: int,
         n_out: int,
         setting: Setting,
@@ -85,7 +85,7 @@ class SignPerceptron:
         write: Write | None = None,
     ) -> None:
         self.chip = Chip(
-            law,
+            cell,
             n_arrays=2,
             rows=max(n_in, setting.hidden) + 1,
             cols=2 * max(setting.hidden, n_out),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ohmweave.base import generator
-from ohmweave.cells import Device, WithD2D, WithStuckCells, soft_bounds
+from ohmweave.cells import Cell, Spread, StuckCells, soft_bounds
 from ohmweave.data import load
 from ohmweave.experiments import (
     Assumption,
@@ -57,16 +57,15 @@ _EPOCHS = {"smoke": 3, "full": 5}
 _MNIST = Needs(data="mnist", scale="full")
 
 
-def cells(params: Mapping[str, Any]) -> Device[Any]:
-    """The law that a task's parameters describe."""
+def cells(params: Mapping[str, Any]) -> Cell:
+    """The cell that a task's parameters describe."""
     window = {"g_min": G_MIN, "g_max": G_MAX}
     steps = soft_bounds(**window, levels=params["levels"], asymmetry=params["asymmetry"], c2c=params["c2c"])
-    law: Device[Any] = replace(steps, g_fresh=(G_MIN + G_MAX) / 2)
-    if params["d2d"]:
-        law = WithD2D(law=law, d2d=params["d2d"])
-    if params["stuck"]:
-        law = WithStuckCells(law=law, fraction=params["stuck"], g_stuck=(G_MIN, G_MAX))
-    return law
+    return Cell(
+        replace(steps, g_fresh=(G_MIN + G_MAX) / 2),
+        spread=Spread(d2d=params["d2d"]) if params["d2d"] else None,
+        faults=StuckCells(fraction=params["stuck"], g_stuck=(G_MIN, G_MAX)) if params["stuck"] else None,
+    )
 
 
 def tasks(options: Options) -> list[Task]:

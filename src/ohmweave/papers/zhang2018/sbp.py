@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ohmweave.base import generator
-from ohmweave.cells import linear_steps
+from ohmweave.cells import Cell, linear_steps
 from ohmweave.cost import comparators
 from ohmweave.data import Dataset, load
 from ohmweave.experiments import (
@@ -67,9 +67,9 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     """Train both, and read the test set once for each."""
     params = task.params
     data = load(params["data"], data_dir=context.options.data_dir)
-    law = linear_steps(g_min=G_MIN, g_max=G_MAX, levels=params["levels"])
+    cell = Cell(linear_steps(g_min=G_MIN, g_max=G_MAX, levels=params["levels"]))
     n_in = data.train.images[0].numel()
-    perceptron = SignPerceptron(law, n_in, data.n_classes, Setting.of(params["hidden"]), seed=task.seed)
+    perceptron = SignPerceptron(cell, n_in, data.n_classes, Setting.of(params["hidden"]), seed=task.seed)
     order = generator(task.seed, NAME, "order")
     bill = SampledBill(perceptron.chip, perceptron.rule, comparators())
 

@@ -1,4 +1,4 @@
-r"""The affine cell: the mean step of a pulse changes linearly with the conductance. Soft bounds and exponential laws.
+r"""Affine steps: the mean step of a pulse changes linearly with the conductance. Soft bounds and exponential laws.
 
 With x = (g - g_min) / (g_max - g_min), one pulse of polarity p moves the cell by
 
@@ -22,13 +22,14 @@ from typing import Literal
 import torch
 
 from ohmweave.base import OutOfRangeError, check_fraction, check_integer, check_non_negative, check_positive
-from ohmweave.cells.linear import ConductanceState, check_window, clamp_step
-from ohmweave.cells.protocol import Pulse, pulse_count
+from ohmweave.cells.laws import ConductanceState, SummedTrains, SwitchingLaw
+from ohmweave.cells.pulse import Pulse, pulse_count
+from ohmweave.cells.window import check_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AffineCell:
-    """Cell whose mean step is linear in its conductance, with cycle-to-cycle noise.
+class AffineStep(SwitchingLaw[ConductanceState], SummedTrains):
+    """Switching whose mean step is linear in the conductance, with cycle-to-cycle noise.
 
     Args:
         g_min, g_max: S, the window.
@@ -38,7 +39,7 @@ class AffineCell:
         trains: "exact" sends n pulses one by one, each kept in the window; "aggregate" draws the sum of a train once,
             from its mean and variance, and keeps only that in the window: right while a train is short against the
             window, and as fast as one pulse.
-        g_fresh: S, where fresh cells stand; None is `g_min`.
+        g_fresh: S, conductance of fresh cells, >= 0; None is `g_min`.
 
     Raises:
         OutOfRangeError: a step has the wrong sign or is larger than the window.
@@ -63,40 +64,47 @@ class AffineCell:
             raise OutOfRangeError(f"`reset_step` must be from -{window:.4g} S to 0, but is {self.reset_step}")
         if self.trains not in ("exact", "aggregate"):
             raise OutOfRangeError(f"`trains` must be 'exact' or 'aggregate', but is {self.trains!r}")
+        if self.g_fresh is not None:
+            check_non_negative("g_fresh", self.g_fresh, "S")
+
+    @property
+    def sums_trains(self) -> bool:
+        """True if `trains` is "aggregate"."""
+        return self.trains == "aggregate"
 
     def init_state(
-        self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32
+        self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> ConductanceState:
         """All cells at `g_fresh`."""
         del generator
         g = self.g_min if self.g_fresh is None else self.g_fresh
-        return ConductanceState(torch.full(tuple(shape), g, dtype=dtype))
+        return ConductanceState(torch.full(tuple(shape), g, dtype=dtype, device=device))
 
-    def conductance(self, state: ConductanceState) -> torch.Tensor:
-        """S."""
-        return state.g
-
-    def current(self, state: ConductanceState, v: torch.Tensor) -> torch.Tensor:
-        """A, Ohm's law."""
-        return state.g * v
-
-    def read_noise(self, state: ConductanceState) -> None:
-        """Reads are exact; wrap with `WithReadNoise` for noise."""
-
-    def pulse(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> ConductanceState:
-        """Trains of `pulse.n`, one by one or in aggregate."""
-        n = pulse_count(pulse)
-        if self.trains == "aggregate":
-            return ConductanceState(self._aggregate(state.g, pulse.polarity, n, generator))
+    def step(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
+        """S, mean step at the present conductance plus sigma z."""
         g = state.g
-        for k in range(int(n.max()) if n.numel() else 0):
-            stepped = clamp_step(g, self._one_step(g, pulse.polarity, generator), self.g_min, self.g_max)
-            g = torch.where(n > k, stepped, g)
-        return ConductanceState(g)
+        offset, slope = self._offset_and_slope(g, pulse.polarity)
+        dg = offset + slope * (g - self.g_min)
+        if self.sigma:
+            dg = dg.add_(torch.empty_like(g).normal_(generator=generator), alpha=self.sigma)
+        return dg
 
-    def step(self, state: ConductanceState, polarity: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
-        """S, how far one pulse would move each cell if the window had no end."""
-        return torch.where(polarity != 0, self._one_step(state.g, polarity, generator), 0)
+    def train(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
+        """S, one draw of the sum of n steps: d <- d + (offset + slope (x + d)) + noise, n times from d = 0.
+
+        With r = 1 + slope, d_n = (offset + slope x) (r^n - 1) / slope and its variance is
+        sigma^2 (r^2n - 1) / (r^2 - 1); both tend to n times one step's as the slope goes to 0.
+        """
+        g = state.g
+        offset, slope = self._offset_and_slope(g, pulse.polarity)
+        first = offset + slope * (g - self.g_min)
+        count = pulse_count(pulse).to(g.dtype)
+        dg = first * self._geometric_sum(slope, count)
+        if self.sigma:
+            # r^2 - 1 = slope (2 + slope)
+            variance = self._geometric_sum(slope * (2 + slope), count)
+            dg = torch.addcmul(dg, variance.sqrt(), torch.empty_like(g).normal_(generator=generator), value=self.sigma)
+        return dg
 
     def _offset_and_slope(self, g: torch.Tensor, polarity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean step at g_min, S, and its change per S, for each cell."""
@@ -104,43 +112,11 @@ class AffineCell:
         chosen = (polarity < 0).long()
         return low[chosen], ((high - low) / (self.g_max - self.g_min))[chosen]
 
-    def _one_step(self, g: torch.Tensor, polarity: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        offset, slope = self._offset_and_slope(g, polarity)
-        dg = offset + slope * (g - self.g_min)
-        if self.sigma:
-            dg = dg.add_(torch.empty_like(g).normal_(generator=generator), alpha=self.sigma)
-        return dg
-
-    def _aggregate(
-        self, g: torch.Tensor, polarity: torch.Tensor, n: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
-        """One draw of the sum of n steps: d <- d + (offset + slope (x + d)) + noise, n times from d = 0.
-
-        With r = 1 + slope, d_n = (offset + slope x) (r^n - 1) / slope and its variance is
-        sigma^2 (r^2n - 1) / (r^2 - 1); both tend to n times one step's as the slope goes to 0.
-        """
-        offset, slope = self._offset_and_slope(g, polarity)
-        first = offset + slope * (g - self.g_min)
-        count = n.to(g.dtype)
-        dg = first * self._geometric_sum(slope, count)
-        if self.sigma:
-            variance = self._geometric_sum(slope * (2 + slope), count)
-            dg = torch.addcmul(dg, variance.sqrt(), torch.empty_like(g).normal_(generator=generator), value=self.sigma)
-        return clamp_step(g, dg, self.g_min, self.g_max)
-
     def _geometric_sum(self, rate: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
         """Sum of (1 + rate)^k for k from 0 to n - 1; n where the rate is 0."""
         if self.set_step[0] == self.set_step[1] and self.reset_step[0] == self.reset_step[1]:
             return n
         return _geometric_sum(rate, n)
-
-    def relax(self, state: ConductanceState, duration: float, *, generator: torch.Generator) -> ConductanceState:
-        """Nothing changes with time."""
-        return state
-
-    def shift_conductance(self, state: ConductanceState, dg: torch.Tensor) -> ConductanceState:
-        """Move by `dg` S; never below zero."""
-        return ConductanceState((state.g + dg).clamp_min(0))
 
 
 def _geometric_sum(rate: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
@@ -151,8 +127,8 @@ def _geometric_sum(rate: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
 
 def linear_steps(
     *, g_min: float, g_max: float, levels: int, c2c: float = 0.0, up: float = 1.0, down: float = 1.0
-) -> AffineCell:
-    """Equal steps everywhere: `LinearCell` with noise and with SET and RESET of different size.
+) -> AffineStep:
+    """Equal steps everywhere: `LinearStep` with noise and with SET and RESET of different size.
 
     Args:
         g_min: S.
@@ -164,12 +140,12 @@ def linear_steps(
     """
     step = _nominal_step(g_min, g_max, levels)
     check_non_negative("c2c", c2c)
-    return AffineCell(
+    return AffineStep(
         g_min=g_min, g_max=g_max, set_step=(up * step,) * 2, reset_step=(-down * step,) * 2, sigma=c2c * step
     )
 
 
-def soft_bounds(*, g_min: float, g_max: float, levels: int, asymmetry: float = 1.0, c2c: float = 0.0) -> AffineCell:
+def soft_bounds(*, g_min: float, g_max: float, levels: int, asymmetry: float = 1.0, c2c: float = 0.0) -> AffineStep:
     """Steps that shrink towards the bound that they move to.
 
     Args:
@@ -185,7 +161,7 @@ def soft_bounds(*, g_min: float, g_max: float, levels: int, asymmetry: float = 1
     check_fraction("asymmetry", asymmetry)
     check_non_negative("c2c", c2c)
     least = (1 - asymmetry) * step
-    return AffineCell(g_min=g_min, g_max=g_max, set_step=(step, least), reset_step=(-least, -step), sigma=c2c * step)
+    return AffineStep(g_min=g_min, g_max=g_max, set_step=(step, least), reset_step=(-least, -step), sigma=c2c * step)
 
 
 def exponential_steps(
@@ -197,7 +173,7 @@ def exponential_steps(
     shape_set: float,
     shape_reset: float,
     c2c: float = 0.0,
-) -> AffineCell:
+) -> AffineStep:
     """Conductance that saturates exponentially with the pulse number, with SET and RESET curves of their own.
 
     g(P) = g_min + B (1 - exp(-P / A)), B = (g_max - g_min) / (1 - exp(-n_set / A)), A = shape_set * n_set for SET;
@@ -229,11 +205,11 @@ def exponential_steps(
         return reach * closed, (reach - window) * closed
 
     up, down = first_and_last(n_set, shape_set), first_and_last(n_reset, shape_reset)
-    return AffineCell(g_min=g_min, g_max=g_max, set_step=up, reset_step=(-down[1], -down[0]), sigma=c2c * window)
+    return AffineStep(g_min=g_min, g_max=g_max, set_step=up, reset_step=(-down[1], -down[0]), sigma=c2c * window)
 
 
-def aggregate(law: AffineCell) -> AffineCell:
-    """The same cell with its pulse trains drawn as one sum."""
+def aggregate(law: AffineStep) -> AffineStep:
+    """The same law with its pulse trains drawn as one sum."""
     return replace(law, trains="aggregate")
 
 

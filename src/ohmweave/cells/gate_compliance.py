@@ -1,4 +1,4 @@
-r"""The 1T1R cell under compliance: the gate voltage during SET decides where the cell ends, whatever came before.
+r"""The 1T1R cell under compliance: the gate voltage during SET sets the final conductance, whatever came before.
 
 With f the gate curve, and n ~ N(0, \sigma^2) new for every cell and pulse,
 
@@ -18,16 +18,17 @@ their programming noise.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 
 from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
 from ohmweave.cells.gate_curve import GateCurve
-from ohmweave.cells.protocol import Pulse, pulse_count
+from ohmweave.cells.laws import DirectPulses, SwitchingLaw
+from ohmweave.cells.pulse import Pulse, pulse_count
 
 
-class GateControlledState(NamedTuple):
+class GateComplianceState(NamedTuple):
     """Attributes: g: S; first_miss: S, what the first SET will miss by, zero once it has."""
 
     g: torch.Tensor
@@ -35,29 +36,35 @@ class GateControlledState(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateControlledCell:
-    """A cell whose SET is limited by its transistor's gate.
+class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
+    """Switching whose SET is limited by the gate of the cell's transistor.
 
     Args:
         gate: conductance that a SET leaves, by gate voltage.
         v_gate: V, gate voltage of a SET where the pulse gives none.
         v_gate_max: V, the highest gate voltage; pulses beyond it are cut. It gives the cell's `g_max`.
         noise: S, standard deviation of the programming error of a pulse.
-        noise_on: which cells a pulse disturbs. "written": those it is meant for. "all": all that the call lists, cells
-            with polarity 0 as well, as in the authors' simulator; the caller then lists a whole array, as its
-            drivers reach a whole array, and cells that are never lowered creep upwards.
+        noise_on: which cells the programming error moves. "written": those with a pulse. "listed": all that the call
+            lists, cells with polarity 0 as well (the law then `disturbs_listed_cells`), as in the authors' simulator:
+            the caller lists a whole array, as its drivers reach a whole array. Cells that are never lowered then
+            creep upwards, since conductances end at zero and SET never lowers a cell.
         d2d: S, standard deviation of what the first SET misses by.
-        g_reset: S, where RESET takes the cell.
+        g_reset: S, mean conductance after RESET.
+
+    The window holds means: programming errors may leave a cell beyond its ends, but never below zero.
 
     Raises:
         OutOfRangeError: an argument is out of range.
     """
 
+    feels_gate: ClassVar[bool] = True
+    bounded: ClassVar[bool] = False
+
     gate: GateCurve
     v_gate: float
     v_gate_max: float
     noise: float = 0.0
-    noise_on: Literal["all", "written"] = "all"
+    noise_on: Literal["listed", "written"] = "written"
     d2d: float = 0.0
     g_reset: float = 0.0
 
@@ -68,8 +75,8 @@ class GateControlledCell:
             raise OutOfRangeError(f"`v_gate` must be from 0 to {self.v_gate_max!r} V, but is {self.v_gate!r}")
         for name in ("noise", "d2d", "g_reset"):
             check_non_negative(name, getattr(self, name), "S")
-        if self.noise_on not in ("all", "written"):
-            raise OutOfRangeError(f"`noise_on` must be 'all' or 'written', but is {self.noise_on!r}")
+        if self.noise_on not in ("listed", "written"):
+            raise OutOfRangeError(f"`noise_on` must be 'listed' or 'written', but is {self.noise_on!r}")
 
     @property
     def g_min(self) -> float:
@@ -79,37 +86,49 @@ class GateControlledCell:
     @property
     def g_max(self) -> float:
         """S, after SET at the highest gate voltage."""
-        return float(self.gate.conductance(torch.tensor([self.v_gate_max], dtype=torch.float64)))
+        return float(self.gate.conductance(torch.tensor([self.v_gate_max], dtype=torch.float64, device="cpu")))
+
+    @property
+    def disturbs_listed_cells(self) -> bool:
+        """True if `noise_on` is "listed"."""
+        return self.noise_on == "listed"
 
     def init_state(
-        self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32
-    ) -> GateControlledState:
+        self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
+    ) -> GateComplianceState:
         """Cells after a RESET, before their first SET."""
-        first_miss = self.d2d * torch.randn(tuple(shape), generator=generator, dtype=dtype)
-        return GateControlledState(torch.full_like(first_miss, self.g_reset), first_miss)
+        first_miss = self.d2d * torch.randn(tuple(shape), generator=generator, dtype=dtype, device=device)
+        return GateComplianceState(torch.full_like(first_miss, self.g_reset), first_miss)
 
-    def conductance(self, state: GateControlledState) -> torch.Tensor:
-        """S."""
-        return state.g
+    def step(self, state: GateComplianceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
+        """S, from the present conductance to the one after the pulse, which may be below zero."""
+        return self._written(state, pulse, generator)[0] - state.g
 
-    def current(self, state: GateControlledState, v: torch.Tensor) -> torch.Tensor:
-        """A, Ohm's law: reads open the transistor wide."""
-        return state.g * v
+    def after_pulse(
+        self, state: GateComplianceState, g: torch.Tensor, pulse: Pulse, chosen: torch.Tensor
+    ) -> GateComplianceState:
+        """A cell's first SET uses up its first miss."""
+        used = chosen & (pulse.polarity > 0)
+        return GateComplianceState(g, state.first_miss.masked_fill(used, 0.0))
 
-    def read_noise(self, state: GateControlledState) -> None:
-        """Reads are exact; wrap with `WithReadNoise` for noise."""
-        return
-
-    def pulse(self, state: GateControlledState, pulse: Pulse, *, generator: torch.Generator) -> GateControlledState:
+    def pulse(self, state: GateComplianceState, pulse: Pulse, *, generator: torch.Generator) -> GateComplianceState:
         """RESET to the bottom or SET to the gate's conductance; `n` pulses are `n` draws of the noise."""
         if pulse.n is None:
             return self._one_pulse(state, pulse, generator)
         n = pulse_count(pulse)
         for k in range(int(n.max()) if n.numel() else 0):
-            state = self._one_pulse(state, pulse._replace(polarity=torch.where(n > k, pulse.polarity, 0)), generator)
+            one = pulse._replace(polarity=torch.where(n > k, pulse.polarity, 0), n=None)
+            state = self._one_pulse(state, one, generator)
         return state
 
-    def _one_pulse(self, state: GateControlledState, pulse: Pulse, generator: torch.Generator) -> GateControlledState:
+    def _one_pulse(self, state: GateComplianceState, pulse: Pulse, generator: torch.Generator) -> GateComplianceState:
+        after, first_miss = self._written(state, pulse, generator)
+        return GateComplianceState(after.clamp_min(0), first_miss)
+
+    def _written(
+        self, state: GateComplianceState, pulse: Pulse, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Conductances before the end at zero, S, and what is left of the first misses, S."""
         # Masks as factors: on a CPU they are several times as fast as masked writes, and this is the rule's hot spot.
         g, first_miss = state
         direction = pulse.polarity.to(g.dtype).sign()
@@ -129,13 +148,5 @@ class GateControlledCell:
                 after += self.g_reset * (1 - stays)
         if self.noise > 0:
             miss = torch.empty_like(g).normal_(0.0, self.noise, generator=generator)
-            after = after + (miss if self.noise_on == "all" else miss * direction.abs())
-        return GateControlledState(after.clamp_min(0), first_miss)
-
-    def relax(self, state: GateControlledState, duration: float, *, generator: torch.Generator) -> GateControlledState:
-        """Nothing changes with time; wrap with `WithRelaxation`."""
-        return state
-
-    def shift_conductance(self, state: GateControlledState, dg: torch.Tensor) -> GateControlledState:
-        """Move by `dg` S; never below zero."""
-        return state._replace(g=(state.g + dg).clamp_min(0))
+            after = after + (miss if self.noise_on == "listed" else miss * direction.abs())
+        return after, first_miss

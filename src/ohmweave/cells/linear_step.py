@@ -1,0 +1,64 @@
+"""Linear steps: every pulse moves the conductance by the same amount, exactly, until a bound."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ohmweave.base import check_integer
+from ohmweave.cells.laws import ConductanceState, SummedTrains, SwitchingLaw
+from ohmweave.cells.pulse import Pulse
+from ohmweave.cells.window import check_window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearStep(SwitchingLaw[ConductanceState], SummedTrains):
+    """Ideal switching: `n` pulses of one polarity move g by exactly `n` steps of (g_max - g_min) / (levels - 1).
+
+    No source: the reference against which real laws are compared. With many levels it is a cell that can be
+    written to any value.
+
+    Args:
+        g_min, g_max: S, bounds of the window.
+        levels: number of conductances that pulses can reach from a bound.
+
+    Raises:
+        OutOfRangeError: the window is empty or there are fewer than two levels.
+    """
+
+    g_min: float
+    g_max: float
+    levels: int = 2**16
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_window(self.g_min, self.g_max)
+        check_integer("levels", self.levels, at_least=2)
+
+    @property
+    def g_step(self) -> float:
+        """S, what one pulse adds or takes."""
+        return (self.g_max - self.g_min) / (self.levels - 1)
+
+    @property
+    def sums_trains(self) -> bool:
+        """True: equal steps of one sign reach a bound together or one by one."""
+        return True
+
+    def init_state(
+        self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
+    ) -> ConductanceState:
+        """All cells at `g_min`."""
+        del generator
+        return ConductanceState(torch.full(tuple(shape), self.g_min, dtype=dtype, device=device))
+
+    def step(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
+        """S, one step up or down."""
+        del generator
+        return pulse.polarity.to(state.g.dtype) * self.g_step
+
+    def train(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
+        """S, `n` steps up or down."""
+        del generator
+        steps = pulse.polarity if pulse.n is None else pulse.polarity * pulse.n
+        return steps.to(state.g.dtype) * self.g_step

@@ -1,0 +1,36 @@
+"""The conductance window [g_min, g_max]: its check, and how a step is kept inside."""
+
+import torch
+
+from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
+
+
+def check_window(g_min: float, g_max: float) -> None:
+    """Raise `OutOfRangeError` unless 0 < g_min < g_max, both in S."""
+    check_positive("g_min", g_min, "S")
+    check_positive("g_max", g_max, "S")
+    if not g_min < g_max:
+        raise OutOfRangeError(f"`g_max` must be > g_min = {g_min!r} S, but is {g_max!r}")
+
+
+def check_range(name: str, value: tuple[float, float]) -> None:
+    """Raise `OutOfRangeError` unless `value` is (low, high) in S with 0 <= low <= high."""
+    low, high = value
+    check_non_negative(f"{name}[0]", low, "S")
+    check_non_negative(f"{name}[1]", high, "S")
+    if not low <= high:
+        raise OutOfRangeError(f"`{name}` must be >= 0 S, low before high, but is {value!r}")
+
+
+def keep_in_window(g: torch.Tensor, dg: torch.Tensor, g_min: float, g_max: float) -> torch.Tensor:
+    """`g + dg` kept in the window; a cell that relaxed out of the window may stay where it is, but not go further.
+
+    Args:
+        g: S, any shape.
+        dg: S, the same shape.
+        g_min: S.
+        g_max: S.
+    """
+    lower = g.clamp(max=g_min)
+    upper = g.clamp(min=g_max)
+    return torch.minimum(torch.maximum(g + dg, lower), upper)
