@@ -219,7 +219,7 @@ def test_a_stored_state_does_not_change_with_the_array() -> None:
 
 
 def test_a_state_of_another_size_is_refused() -> None:
-    with pytest.raises(ShapeError, match=r"`cells\.g` must have the shape"):
+    with pytest.raises(ShapeError, match=r"`cells\.switching\.g` must have the shape"):
         bank().load_state_dict(bank(n_chips=2).state_dict())
 
 

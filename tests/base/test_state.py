@@ -52,3 +52,23 @@ def test_map_meets_leaves_in_the_same_places() -> None:
 
     map_state(note, state(), state())
     assert seen == [[1.0, 2.0, 1.0, 2.0], [3.0, 4.0, 3.0, 4.0], [True, False, True, False]]
+
+
+class Sparse(NamedTuple):
+    several: tuple[Inner, ...]
+    absent: Inner | None
+    leaf: torch.Tensor | None = None
+
+
+def test_absent_parts_are_skipped_and_several_are_named_by_position() -> None:
+    one, two = Inner(torch.ones(1), torch.zeros(1)), Inner(torch.ones(2), torch.zeros(2))
+    state = Sparse((one, two), None)
+    flat = flatten_state(state)
+    assert list(flat) == ["several.0.g", "several.0.age", "several.1.g", "several.1.age"]
+    back = unflatten_state(state, {name: leaf + 1 for name, leaf in flat.items()})
+    assert (back.absent, back.leaf, type(back.several)) == (None, None, tuple)
+    assert back.several[1].g.tolist() == [2.0, 2.0]
+    doubled = map_state(torch.add, state, state)
+    assert (doubled.absent, doubled.leaf) == (None, None)
+    assert doubled.several[1].g.tolist() == [2.0, 2.0]
+    assert map_state(torch.neg, Sparse((), None)) == Sparse((), None)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import ConductanceState, Pulse, PulseTable
+from ohmweave.cells import Cell, CellState, ConductanceState, Pulse, PulseTable
 from ohmweave.cells.yao2020 import pulse_table
 from tests.helpers import assert_close
 
@@ -42,7 +42,7 @@ def one_cell(law: PulseTable, g: float, polarity: int, normals: Sequence[float])
 
 
 def pulsed(law: PulseTable, g: torch.Tensor, pulse: Pulse, seed: int) -> torch.Tensor:
-    return law.conductance(law.pulse(ConductanceState(g), pulse, generator=generator(seed)))
+    return Cell(law).pulse(CellState(ConductanceState(g)), pulse, generator=generator(seed)).switching.g
 
 
 @pytest.mark.parametrize("law", [TABLE, pulse_table()], ids=["four bins", "yao2020"])
@@ -100,17 +100,18 @@ def test_no_pulse_draws_nothing() -> None:
     chance = generator(0)
     before = chance.get_state()
     g = torch.tensor([5e-6])
-    after = TABLE.pulse(ConductanceState(g), Pulse(torch.tensor([0])), generator=chance)
-    assert torch.equal(after.g, g)
+    after = Cell(TABLE).pulse(CellState(ConductanceState(g)), Pulse(torch.tensor([0])), generator=chance)
+    assert torch.equal(after.switching.g, g)
     assert torch.equal(chance.get_state(), before)
     empty = torch.empty(0)
-    assert TABLE.pulse(ConductanceState(empty), Pulse(empty), generator=chance).g.shape == (0,)
+    none = Cell(TABLE).pulse(CellState(ConductanceState(empty)), Pulse(empty), generator=chance)
+    assert none.switching.g.shape == (0,)
 
 
 def test_fresh_cells() -> None:
-    at_top = TABLE.init_state((3,), generator=generator(0), dtype=torch.float64)
-    assert_close(at_top.g, [10e-6] * 3, rtol=1e-12)
-    fresh = pulse_table().init_state((5_000,), generator=generator(0), dtype=torch.float64).g
+    at_top = Cell(TABLE).init_state((3,), generator=generator(0), dtype=torch.float64)
+    assert_close(at_top.switching.g, [10e-6] * 3, rtol=1e-12)
+    fresh = Cell(pulse_table()).init_state((5_000,), generator=generator(0), dtype=torch.float64).switching.g
     assert float(fresh.min()) >= 20e-6
     assert float(fresh.max()) <= 24e-6
     assert_close(fresh.mean(), 22e-6, rtol=0.005)
@@ -125,11 +126,21 @@ def test_fresh_cells() -> None:
         ({"z_max": 0.0}, "`z_max` must be > 0"),
         ({"g_min": 10e-6}, "`g_max` must be > g_min"),
         ({"set_mean": (), "set_spread": (), "reset_mean": (), "reset_spread": ()}, "`set_mean` must have"),
+        ({"set_mean": (1e-6, 1e-6, float("nan"), 1e-6)}, "`set_mean` must be finite in every bin"),
+        ({"reset_spread": (1e-6, 1e-6, float("nan"), 1e-6)}, "`reset_spread` must be finite in every bin"),
         ({"g_fresh": (5e-6, 4e-6)}, "`g_fresh` must be"),
-        ({"g_fresh": (-1e-6, 4e-6)}, "`g_fresh` must be"),
+        ({"g_fresh": (5e-6, float("nan"))}, "`g_fresh"),
+        ({"g_fresh": (-1e-6, 4e-6)}, "`g_fresh"),
     ],
 )
 def test_bad_arguments(changes: dict[str, object], message: str) -> None:
     good = {name: getattr(TABLE, name) for name in TABLE.__dataclass_fields__}
     with pytest.raises(OutOfRangeError, match=message):
         PulseTable(**(good | changes))  # type: ignore[arg-type]
+
+
+def test_a_shift_ends_at_zero() -> None:
+    """Time may take a cell out of the window, but not below zero."""
+    state = CellState(ConductanceState(torch.tensor([3e-6, 3e-6], dtype=torch.float64)))
+    shifted = Cell(TABLE).shift_conductance(state, torch.tensor([-2.5e-6, -4e-6], dtype=torch.float64))
+    assert_close(shifted.switching.g, [0.5e-6, 0.0], rtol=1e-9)

@@ -40,7 +40,7 @@ def test_written_cells_end_with_the_printed_error() -> None:
     assert 8 < float(report.n_pulses.double().mean()) < 20  # section 2.5 of the facts: 8 to 20 pulses by level
 
 
-def test_fresh_cells_stand_above_the_window() -> None:
+def test_fresh_cells_are_above_the_window() -> None:
     law = yao2020()
     g = law.conductance(law.init_state((2_000,), generator=generator(0)))
     assert int((g < 20e-6).sum()) <= 3  # stuck cells alone
@@ -66,18 +66,19 @@ def test_tails_and_drift_are_variants_of_the_printed_model() -> None:
 def test_read_noise_is_a_fraction_of_the_reading() -> None:
     law = yao2020(read_noise=0.01)
     state = law.init_state((5,), generator=generator(0), dtype=torch.float64)
-    noise = law.read_noise(state)
+    noise = law.read_noise_sigma(state)
     assert noise is not None
     assert_close(noise, 0.01 * law.conductance(state), rtol=1e-12)
     exact = yao2020()
-    assert exact.read_noise(exact.init_state((5,), generator=generator(0))) is None
+    assert exact.read_noise_sigma(exact.init_state((5,), generator=generator(0))) is None
 
 
 def test_the_whole_state_has_names_and_comes_back() -> None:
     law = yao2020(variant="tails", drift=True, read_noise=0.01)
     state = law.init_state((7,), generator=generator(0))
     flat = flatten_state(state)
-    assert {name.rpartition(".")[2] for name in flat} == {"g", "age", "relaxes", "stuck", "g_stuck"}
+    processes = [f"retention.{index}.{name}" for index in range(3) for name in ("age", "relaxes")]
+    assert list(flat) == ["switching.g", *processes, "faults.stuck", "faults.g_stuck"]
     back = flatten_state(unflatten_state(law.init_state((7,), generator=generator(1)), flat))
     assert flat.keys() == back.keys()
     assert all(torch.equal(flat[name], back[name]) for name in flat)

@@ -13,11 +13,13 @@ from ohmweave.cells import (
     Pulse,
     ReadNoise,
     Relaxation,
+    SinhConduction,
     Spread,
     StuckCells,
     linear_steps,
     soft_bounds,
     stellar2023,
+    wang2019,
 )
 from ohmweave.cost import ledger
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
@@ -37,7 +39,7 @@ LAWS = {
     "linear": linear_steps(**WINDOW, levels=60, up=1.3),
     "soft": soft_bounds(**WINDOW, levels=60, asymmetry=0.9),
     # Cells that start anywhere: on a grid of table steps, sums tie with thresholds and rounding would decide.
-    "table": replace(stellar2023(level=4), g_fresh=(9e-6, 13e-6)),
+    "table": replace(stellar2023(level=4).switching, g_fresh=(9e-6, 13e-6)),
     "d2d": Cell(linear_steps(**WINDOW, levels=200), spread=Spread(d2d=0.3)),
     "d2d at the bounds": Cell(linear_steps(**WINDOW, levels=7), spread=Spread(d2d=0.3)),
     "stuck": Cell(soft_bounds(**WINDOW, levels=60), faults=StuckCells(fraction=0.3, g_stuck=(2e-6, 20e-6))),
@@ -114,7 +116,7 @@ def test_stellar_goes_the_way_of_the_layer_and_the_rule(name):
 
 def test_noise_has_the_mean_and_spread_of_the_torch_version():
     """10,000 cells, five pulses each: means to 4 standard errors, spreads to 4 %."""
-    law = Cell(stellar2023(level=3, noise=1.0), spread=Spread(d2d=0.2))
+    law = replace(stellar2023(level=3, noise=1.0), spread=Spread(d2d=0.2))
     moved = []
     for fast in (False, True):
         array = SimulatedArray(law, rows=100, cols=100, seed=6, dtype=torch.float64)
@@ -169,7 +171,9 @@ def test_write_verify_ends_inside_its_tolerance_and_counts():
     ("law", "named"),
     [
         (Cell(LAWS["linear"], read_noise=ReadNoise(floor=1e-8)), "exact reads"),
-        (Cell(LAWS["linear"], retention=Relaxation(sigma_fast=1e-7)), "`law`"),
+        (Cell(LAWS["linear"], retention=Relaxation(sigma_fast=1e-7)), "`retention`"),
+        (Cell(LAWS["linear"], conduction=SinhConduction(v0=0.1)), "`conduction`"),
+        (wang2019(), "must switch by LinearStep, AffineStep or PulseTable"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused(law, named):

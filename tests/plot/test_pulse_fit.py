@@ -10,8 +10,11 @@ from tests.helpers import assert_close
 
 
 def test_panels() -> None:
-    law = Cell(linear_steps(g_min=2e-6, g_max=20e-6, levels=80, c2c=0.4), spread=Spread(d2d=0.2))
-    law = Cell(law, faults=StuckCells(fraction=0.2, g_stuck=6e-6))
+    law = Cell(
+        linear_steps(g_min=2e-6, g_max=20e-6, levels=80, c2c=0.4),
+        spread=Spread(d2d=0.2),
+        faults=StuckCells(fraction=0.2, g_stuck=6e-6),
+    )
     fit = fit_trains(measured(law, cells=10, pulses=cycles(3, 40, 40), seed=1, g_start=8e-6), law="linear")
     assert fit.cell.faults is not None
     figure = pulse_fit(fit)

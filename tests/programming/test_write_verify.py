@@ -96,7 +96,7 @@ def test_properties_of_a_bill(chips: tuple[int, ...]) -> None:
     assert torch.equal(g - target, report.error)
     assert torch.equal(report.converged, report.error.abs() <= 0.4e-6)
     assert torch.equal(report.n_reads, report.n_pulses + 1)
-    stuck = bank._state.stuck[cells]
+    stuck = bank._state.faults.stuck[cells]
     lucky = stuck & ((g - target).abs() <= 0.4e-6)
     assert not report.converged[stuck & ~lucky].any()
     assert (report.n_pulses[stuck & ~lucky] == 40).all()

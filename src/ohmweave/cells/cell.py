@@ -293,6 +293,8 @@ def _unfelt(name: str, why: str) -> str:
 def _wanted(name: str, kind: str, value: object) -> str:
     """The message for a part of the wrong kind, with the remedy for the usual slips."""
     must = f"`{name}` must be {kind}, but is"
+    if isinstance(value, Cell):
+        return f"{must} a Cell: add a part to a cell with dataclasses.replace(cell, part=...)"
     if isinstance(value, type):
         return f"{must} the class {value.__name__}: give it its arguments"
     if isinstance(value, FunctionType):

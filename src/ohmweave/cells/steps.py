@@ -53,12 +53,14 @@ class _Tables(NamedTuple):
 def steps_of(cell: Cell, state: CellState) -> Steps:
     """The numbers of `cell` and the tensors of its `state`, `(cells,)` each.
 
-    Reads are not looked at: the caller checks conduction and read noise.
+    Read noise is not looked at: that is for the caller, who may draw it.
 
     Raises:
-        OutOfRangeError: the cell's steps have another form, its conductance moves with time, or its faults are of
-            another kind than `StuckCells`.
+        OutOfRangeError: the cell's steps have another form, its conductance moves with time, it is not ohmic, or its
+            faults are of another kind than `StuckCells`.
     """
+    if not cell.is_ohmic:
+        raise OutOfRangeError("`cell` must have no `conduction` to be compiled, but has: compiled reads are products")
     if cell.processes:
         raise OutOfRangeError("`cell` must have no `retention` to be compiled, but has: compiled loops keep no ages")
     g: torch.Tensor = state.switching.g

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import (
     AffineStep,
+    Cell,
+    CellState,
     ConductanceState,
     LinearStep,
     Pulse,
@@ -28,8 +30,11 @@ LAWS = {
 }
 
 
-def after(law: AffineStep, g: torch.Tensor, polarity: torch.Tensor, n: torch.Tensor | None = None) -> torch.Tensor:
-    return law.pulse(ConductanceState(g), Pulse(polarity, n=n), generator=generator(1, "pulses")).g
+def after(
+    law: AffineStep | LinearStep, g: torch.Tensor, polarity: torch.Tensor, n: torch.Tensor | None = None
+) -> torch.Tensor:
+    state = CellState(ConductanceState(g))
+    return Cell(law).pulse(state, Pulse(polarity, n=n), generator=generator(1, "pulses")).switching.g
 
 
 def mid_range(n: int) -> torch.Tensor:
@@ -39,7 +44,7 @@ def mid_range(n: int) -> torch.Tensor:
 def test_equal_steps_are_the_linear_cell():
     g, polarity, n = mid_range(6), torch.tensor([1, -1, 0, 1, -1, 1]), torch.tensor([1, 2, 3, 90, 90, 0])
     ideal = LinearStep(**WINDOW, levels=100)
-    expected = ideal.pulse(ConductanceState(g), Pulse(polarity, n=n), generator=generator(1, "x")).g
+    expected = after(ideal, g, polarity, n)
     assert_close(after(linear_steps(**WINDOW, levels=100), g, polarity, n), expected, rtol=1e-12)
 
 
@@ -125,6 +130,10 @@ def test_a_cell_without_a_pulse_stays_whatever_the_noise():
         ({"set_step": (-1e-9, 1e-9)}, "set_step"),
         ({"reset_step": (1e-9, -1e-9)}, "reset_step"),
         ({"sigma": -1e-9}, "sigma"),
+        ({"sigma": float("nan")}, "sigma"),
+        ({"set_step": (float("nan"), 0.0)}, "set_step"),
+        ({"g_fresh": -1e-9}, "g_fresh"),
+        ({"g_fresh": float("nan")}, "g_fresh"),
         ({"g_max": 1e-6}, "g_max"),
         ({"trains": "some"}, "trains"),
     ],

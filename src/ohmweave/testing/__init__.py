@@ -1,0 +1,14 @@
+"""Contract tests to inherit: what every cell, and every other part of its kind, must do, for yours as for ours.
+
+A contract is a class whose `test_...` methods pytest finds in a subclass; the subclass says what is tested:
+
+    from ohmweave.testing import CellContract
+
+    class TestMyCell(CellContract):
+        def make_cell(self):
+            return Cell(MyLaw(...))
+"""
+
+from ohmweave.testing.cells import CellContract
+
+__all__ = ["CellContract"]
