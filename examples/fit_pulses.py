@@ -13,11 +13,14 @@ from ohmweave.base import generator
 from ohmweave.cells import Pulse
 
 # The truth: steps that shrink towards the bounds, noise of a third of a step, cells that differ by 15 %, some stuck.
-cell = ow.cells.exponential_steps(
+law = ow.cells.exponential_steps(
     g_min=2e-6, g_max=20e-6, n_set=60, n_reset=60, shape_set=0.6, shape_reset=0.4, c2c=0.01
 )
-truth = ow.cells.Cell(replace(cell, g_fresh=4e-6), spread=ow.cells.Spread(d2d=0.15))
-truth = ow.cells.Cell(truth, faults=ow.cells.StuckCells(fraction=0.06, g_stuck=(2e-6, 20e-6)))
+truth = ow.cells.Cell(
+    replace(law, g_fresh=4e-6),
+    spread=ow.cells.Spread(d2d=0.15),
+    faults=ow.cells.StuckCells(fraction=0.06, g_stuck=(2e-6, 20e-6)),
+)
 
 # The measurement: six cycles of 35 SET and 35 RESET pulses on 32 cells, each read after every pulse.
 chance = generator(2, "lab")
@@ -39,7 +42,7 @@ for name, (value, low, high) in fit.chosen.parameters.items():
     print(f"{name}: {1e6 * value:.3f} uS, {1e6 * low:.3f} to {1e6 * high:.3f} uS")
 print(f"truth: {cell}")
 
-# The law at work: ten chips of such cells hold a layer.
+# The cell at work: ten chips of such cells hold a layer.
 chip = ow.Chip(ow.cells.load("pulses.json"), rows=64, cols=32, n_chips=10, seed=0)
 layer = torch.nn.Sequential(torch.nn.Linear(32, 16, bias=False))
 x = torch.randn(200, 32)

@@ -15,12 +15,12 @@ x_test, y_test = (data.test.images.flatten(1) > 0.5).float(), data.test.labels
 
 # Cells of 1,000 levels whose steps are as noisy as they are large, and differ by 30 % from cell to cell.
 law = ow.cells.linear_steps(g_min=2e-6, g_max=20e-6, levels=1_000, c2c=1.0)
-law = ow.cells.Cell(law, spread=ow.cells.Spread(d2d=0.3))
+cell = ow.cells.Cell(law, spread=ow.cells.Spread(d2d=0.3))
 
 
 def perceptron():
     """64-50-10 with bias rows; errors go back through the same cells by a transposed read."""
-    chip = ow.Chip(law, rows=128, cols=128, seed=1)
+    chip = ow.Chip(cell, rows=128, cols=128, seed=1)
     options = {"bias": False, "chip": chip, "mapping": ow.mapping.CentredPair(), "backward": "array"}
     scaling = ow.mapping.FixedScaling(1.0)
     first = ow.nn.Linear(65, 50, name="first", scaling=scaling, **options)

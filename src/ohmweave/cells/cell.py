@@ -210,10 +210,11 @@ class Cell:
         Raises:
             OutOfRangeError: the pulse gives `v`, `v_gate` or `width` and the cell does not respond to it.
         """
-        self._check(pulse)
+        if pulse.v is not None or pulse.v_gate is not None or pulse.width is not None:
+            self._check(pulse)
         switching = self._switched(state, pulse, generator)
         if not self.retention:
-            return state._replace(switching=switching)
+            return CellState(switching, state.factor, state.retention, state.faults)  # faster than _replace
         pulsed = pulse.polarity != 0 if pulse.n is None else (pulse.polarity != 0) & (pulse.n > 0)
         aged = tuple(
             process.after_pulse(past, pulsed) for process, past in zip(self.processes, state.retention, strict=True)
@@ -281,8 +282,9 @@ class Cell:
 
     def _kept(self, g: torch.Tensor, step: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
         dg = step if scale is None else step * scale
-        if self.switching.bounded:
-            return keep_in_window(g, dg, self.g_min, self.g_max)
+        law = self.switching
+        if law.bounded:
+            return keep_in_window(g, dg, law.g_min, law.g_max)
         return (g + dg).clamp_min(0)
 
 

@@ -123,7 +123,7 @@ class CellContract:
         state = self.inside(cell)
         pulse = self.pulses(cell, _g(state), n=True)
         square = map_state(lambda x: x.view(2, -1), state)
-        square_pulse = Pulse(*(None if x is None else x.view(2, -1) for x in pulse))
+        square_pulse = Pulse._make(None if x is None else x.view(2, -1) for x in pulse)
         one = cell.relax(cell.pulse(state, pulse, generator=generator(1)), _WAIT, generator=generator(2))
         two = cell.relax(cell.pulse(square, square_pulse, generator=generator(1)), _WAIT, generator=generator(2))
         _check_equal(one, map_state(torch.flatten, two), "cells in another shape")
@@ -323,5 +323,6 @@ def _check_same_distribution(one: torch.Tensor, two: torch.Tensor, what: str, to
     squares = [(x - x.mean()).square() for x in (one, two)]
     error = float((squares[0].var() / n + squares[1].var() / n).sqrt())
     gap = abs(float(squares[0].mean() - squares[1].mean()))
-    allowed = 5 * error + 2 * tolerance * float(squares[1].mean()) + 1e-9 * float(squares[1].max())
+    rounding = (1e-9 * float(two.abs().max())) ** 2
+    allowed = 5 * error + 2 * tolerance * float(squares[1].mean()) + rounding
     assert gap <= allowed, f"{what} must have the standard deviation {float(two.std())} S, but has {float(one.std())} S"
