@@ -1,4 +1,4 @@
-"""`ohmweave fit` from outside: a file in, a device file and a figure out, and errors that say what to do."""
+"""`ohmweave fit` from outside: a file in, a cell file and a figure out, and errors that say what to do."""
 
 import json
 from pathlib import Path

@@ -228,7 +228,7 @@ class CellContract:
         _check_same_distribution(_g(once) - _g(start), _g(twice) - _g(start), "two waits", 0.0)
 
     def test_currents_follow_the_conductance_at_low_voltage(self) -> None:
-        """i = g v for small v, of the sign of v, and odd in v; for ohmic cells at any v."""
+        """I = g v for small v, of the sign of v, and odd in v; for ohmic cells at any v."""
         cell = self.cell()
         state = self.inside(cell)
         g = cell.conductance(state)
