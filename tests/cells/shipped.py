@@ -44,7 +44,7 @@ LAWS: dict[str, SwitchingLaw[Any]] = {
         reset_spread=(0.3e-6, 1.2e-6, 1.4e-6, 1.7e-6),
     ),
     "gate": GATE,
-    "gate, listed cells disturbed": replace(GATE, noise_on="listed", g_reset=3e-6),
+    "gate, listed cells disturbed": replace(GATE, noise_on="all", g_reset=3e-6),
 }
 PARTS: dict[str, dict[str, Any]] = {
     "spread": {"spread": Spread(d2d=0.3)},

@@ -253,8 +253,8 @@ def test_laws_of_version_1_have_new_names(law: dict[str, Any], kind: str, tmp_pa
     assert load(tmp_path / "new.json") == cell
 
 
-@pytest.mark.parametrize(("old", "new"), [(None, "listed"), ("all", "listed"), ("written", "written")])
-def test_noise_on_all_of_version_1_is_on_the_listed_cells(old: str | None, new: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("old", "new"), [(None, "all"), ("all", "all"), ("written", "written")])
+def test_the_default_of_noise_on_is_that_of_version_1(old: str | None, new: str, tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text(json.dumps(v1({**GATE_1, **({} if old is None else {"noise_on": old})})))
     assert load(path).switching.noise_on == new  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ def cell_by_cell(g, first_miss, polarity, v_gate, noise, *, noise_on, g_reset):
             value = g_reset
         if p > 0:
             value = max(120e-6 * min(v, 2.5) - 42e-6 + miss, one)
-        if p != 0 or noise_on == "listed":
+        if p != 0 or noise_on == "all":
             value += n
         after.append(max(value, 0.0))
         left.append(0.0 if p > 0 else miss)
@@ -42,7 +42,7 @@ def some_cells(n, seed):
     return g, miss, polarity, 0.5 + 2.5 * uniform[3]
 
 
-@pytest.mark.parametrize("noise_on", ["listed", "written"])
+@pytest.mark.parametrize("noise_on", ["all", "written"])
 @pytest.mark.parametrize("g_reset", [0.0, 5e-6])
 def test_law_agrees_with_the_loop(noise_on, g_reset):
     law = GateCompliance(**LAW, noise=10e-6, noise_on=noise_on, g_reset=g_reset)
@@ -68,7 +68,7 @@ def test_a_call_without_pulses_changes_nothing_unless_noise_reaches_all():
     state, silence = GateComplianceState(g, miss), Pulse(polarity=torch.zeros(100, dtype=torch.int64))
     written = GateCompliance(**LAW, noise=10e-6, noise_on="written")
     assert torch.equal(written.pulse(state, silence, generator=generator(0, "x")).g, g)
-    everywhere = GateCompliance(**LAW, noise=10e-6, noise_on="listed")
+    everywhere = GateCompliance(**LAW, noise=10e-6, noise_on="all")
     moved = everywhere.pulse(state, silence, generator=generator(0, "x")).g - g
     assert (moved != 0).all()
 
@@ -118,7 +118,7 @@ def test_a_train_of_pulses_is_one_call_after_the_other():
     assert_close(train.g, state.g, rtol=1e-12, scale=1e-4)
 
 
-@pytest.mark.parametrize("noise_on", ["listed", "written"])
+@pytest.mark.parametrize("noise_on", ["all", "written"])
 def test_steps_written_out_are_the_fast_way(noise_on):
     """Cells whose factor is 1 for all take the slow way, step by step, with the same random numbers."""
     law = GateCompliance(**LAW, noise=10e-6, noise_on=noise_on, d2d=25e-6, g_reset=5e-6)
@@ -140,7 +140,7 @@ def test_steps_written_out_are_the_fast_way(noise_on):
 
 def test_listed_cells_that_are_never_lowered_creep_upwards():
     """Errors add up, and end at zero: the mean of cells at zero rises. Cells that are not listed stay."""
-    law = GateCompliance(**LAW, noise=10e-6, noise_on="listed")
+    law = GateCompliance(**LAW, noise=10e-6, noise_on="all")
     assert law.disturbs_listed_cells
     assert not GateCompliance(**LAW, noise=10e-6).disturbs_listed_cells
     state, chance = fresh(law, 4_000), generator(1)
@@ -189,7 +189,7 @@ def test_the_published_cell():
 
 
 def test_variants_of_the_published_cell():
-    assert wang2019().switching.noise_on == "listed"
+    assert wang2019().switching.noise_on == "all"
     assert wang2019(noise_on="written", noise=8e-6).switching.noise == 8e-6
     assert wang2019(gate=GATE).switching.gate is GATE
     assert wang2019(stuck=0.0).faults is None

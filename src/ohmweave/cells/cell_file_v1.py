@@ -71,7 +71,5 @@ def parts_of_v1(law: Any, path: str) -> tuple[dict[str, Any], Mapping[str, str]]
 def _switching(law: Mapping[str, Any]) -> dict[str, Any]:
     renamed = {**law, "kind": _LAW_OF[law["kind"]]}
     if law["kind"] == "GateControlledCell":
-        # "all" was the default, and meant the cells that a call lists.
-        noise_on = law.get("noise_on", "all")
-        renamed["noise_on"] = "listed" if noise_on == "all" else noise_on
+        renamed.setdefault("noise_on", "all")  # the default of version 1
     return renamed

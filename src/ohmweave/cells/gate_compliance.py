@@ -44,7 +44,7 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
         v_gate: V, gate voltage of a SET where the pulse gives none.
         v_gate_max: V, the highest gate voltage; pulses beyond it are cut. It gives the cell's `g_max`.
         noise: S, standard deviation of the programming error of a pulse.
-        noise_on: which cells the programming error moves. "written": those with a pulse. "listed": all that the call
+        noise_on: which cells the programming error moves. "written": those with a pulse. "all": all that the call
             lists, cells with polarity 0 as well (the law then `disturbs_listed_cells`), as in the authors' simulator:
             the caller lists a whole array, as its drivers reach a whole array. Cells that are never lowered then
             creep upwards, since conductances end at zero and SET never lowers a cell.
@@ -64,7 +64,7 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
     v_gate: float
     v_gate_max: float
     noise: float = 0.0
-    noise_on: Literal["listed", "written"] = "written"
+    noise_on: Literal["all", "written"] = "written"
     d2d: float = 0.0
     g_reset: float = 0.0
 
@@ -75,8 +75,8 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
             raise OutOfRangeError(f"`v_gate` must be from 0 to {self.v_gate_max!r} V, but is {self.v_gate!r}")
         for name in ("noise", "d2d", "g_reset"):
             check_non_negative(name, getattr(self, name), "S")
-        if self.noise_on not in ("listed", "written"):
-            raise OutOfRangeError(f"`noise_on` must be 'listed' or 'written', but is {self.noise_on!r}")
+        if self.noise_on not in ("all", "written"):
+            raise OutOfRangeError(f"`noise_on` must be 'all' or 'written', but is {self.noise_on!r}")
 
     @property
     def g_min(self) -> float:
@@ -90,8 +90,8 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
 
     @property
     def disturbs_listed_cells(self) -> bool:
-        """True if `noise_on` is "listed"."""
-        return self.noise_on == "listed"
+        """True if `noise_on` is "all"."""
+        return self.noise_on == "all"
 
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
@@ -148,5 +148,5 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
                 after += self.g_reset * (1 - stays)
         if self.noise > 0:
             miss = torch.empty_like(g).normal_(0.0, self.noise, generator=generator)
-            after = after + (miss if self.noise_on == "listed" else miss * direction.abs())
+            after = after + (miss if self.noise_on == "all" else miss * direction.abs())
         return after, first_miss

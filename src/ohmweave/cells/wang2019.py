@@ -42,7 +42,7 @@ def wang2019(
     *,
     gate: Literal["in-array", "authors-simulator", "device", "table-1"] | GateCurve = "in-array",
     noise: float = NOISE,
-    noise_on: Literal["listed", "written"] = "listed",
+    noise_on: Literal["all", "written"] = "all",
     stuck: float = STUCK,
     d2d: float = D2D,
 ) -> Cell:
@@ -55,7 +55,7 @@ def wang2019(
         gate: what a SET leaves, by gate voltage: a published variant by name, or a curve. The device's own curve must
             not be combined with the paper's 1.5e4 V/S: wires compress it in the array.
         noise: S, programming error of a pulse.
-        noise_on: see `GateCompliance`; "listed" is the authors' simulator, where every update lists the whole array
+        noise_on: see `GateCompliance`; "all" is the authors' simulator, where every update lists the whole array
             and its programming error reaches all cells of it.
         stuck: fraction of cells stuck at 10 uS.
         d2d: S, spread of the first SET.

@@ -41,28 +41,6 @@ class CellContract:
         wanted = cell.g_min + (cell.g_max - cell.g_min) * (0.1 + 0.8 * x if at is None else x)
         return cell.shift_conductance(state, wanted - _g(state))
 
-    def pulses(self, cell: Cell, like: torch.Tensor, *, n: bool = False, seed: int = 0) -> Pulse:
-        """A pulse on each cell, both polarities and none, with all that the cell responds to."""
-        chance = generator(seed, "contract", "pulses")
-
-        def uniform() -> torch.Tensor:
-            return torch.rand(like.shape, generator=chance, dtype=torch.float64, device="cpu")
-
-        polarity = (3 * uniform()).long() - 1
-        count = (4 * uniform()).long() if n else None
-        v_gate = (0.5 + 2 * uniform()).to(like.dtype) if cell.feels_gate else None
-        v = (0.5 + 2 * uniform()).to(like.dtype) if cell.feels_voltage else None
-        width = (1e-7 * (0.5 + uniform())).to(like.dtype) if cell.feels_width else None
-        return Pulse(polarity, n=count, v_gate=v_gate, v=v, width=width)
-
-    def life(self, cell: Cell, state: CellState, seed: int = 0) -> CellState:
-        """Pulses, trains and waits, one after the other."""
-        chance = generator(seed, "contract", "life")
-        for k in range(4):
-            state = cell.pulse(state, self.pulses(cell, _g(state), n=k % 2 == 1, seed=k), generator=chance)
-            state = cell.relax(state, 10.0**k, generator=chance)
-        return state
-
     # The contract
 
     def test_fresh_cells_have_a_conductance(self) -> None:
@@ -76,8 +54,8 @@ class CellContract:
     def test_arguments_are_left_as_they_were(self) -> None:
         """A cell is pure functions: a state and a pulse given to one are not changed."""
         cell = self.cell()
-        state = self.life(cell, self.inside(cell))
-        pulse = self.pulses(cell, _g(state), n=True)
+        state = _life(cell, self.inside(cell))
+        pulse = _pulses(cell, _g(state), n=True)
         v = torch.full_like(_g(state), 0.2)
         given = {**flatten_state(state), **{name: x for name, x in pulse._asdict().items() if x is not None}, "v": v}
         before = {name: tensor.clone() for name, tensor in given.items()}
@@ -97,7 +75,7 @@ class CellContract:
         for dtype in (torch.float32, torch.float64):
             state = self.inside(cell, dtype=dtype)
             for polarity in (torch.int8, torch.int64, torch.float32, torch.float64):
-                pulse = self.pulses(cell, _g(state), n=True)
+                pulse = _pulses(cell, _g(state), n=True)
                 now = cell.pulse(state, pulse._replace(polarity=pulse.polarity.to(polarity)), generator=generator(1))
                 now = cell.shift_conductance(cell.relax(now, _WAIT, generator=generator(2)), 0 * _g(now))
                 seen = {"conductance": cell.conductance(now), "current": cell.current(now, _g(now) * 0 + 0.1)}
@@ -112,7 +90,7 @@ class CellContract:
         """With another default device, cells live where their generator does."""
         cell = self.cell()
         with torch.device("meta"):
-            state = self.life(cell, self.inside(cell))
+            state = _life(cell, self.inside(cell))
             seen = {**flatten_state(state), "current": cell.current(state, _g(state) * 0 + 0.1)}
         for name, tensor in seen.items():
             assert tensor.device.type == "cpu", f"`{name}` must be on the generator's device, but is on {tensor.device}"
@@ -121,7 +99,7 @@ class CellContract:
         """The same cells in rows and columns do the same, bit for bit."""
         cell = self.cell()
         state = self.inside(cell)
-        pulse = self.pulses(cell, _g(state), n=True)
+        pulse = _pulses(cell, _g(state), n=True)
         square = map_state(lambda x: x.view(2, -1), state)
         square_pulse = Pulse._make(None if x is None else x.view(2, -1) for x in pulse)
         one = cell.relax(cell.pulse(state, pulse, generator=generator(1)), _WAIT, generator=generator(2))
@@ -133,7 +111,7 @@ class CellContract:
         cell = self.cell()
         state = self.inside(cell)
         elsewhere = torch.arange(_FEW, device="cpu") % 2 == 1
-        pulse = self.pulses(cell, _g(state))
+        pulse = _pulses(cell, _g(state))
         other = cell.shift_conductance(state, elsewhere * 0.3 * _g(state))
         other_pulse = pulse._replace(polarity=torch.where(elsewhere, -pulse.polarity, pulse.polarity))
         one = cell.relax(cell.pulse(state, pulse, generator=generator(1)), _WAIT, generator=generator(2))
@@ -146,7 +124,7 @@ class CellContract:
         cell = self.cell()
         state = cell.relax(self.inside(cell), 1.0, generator=generator(3))
         for n in (False, True):
-            pulse = self.pulses(cell, _g(state), n=n)
+            pulse = _pulses(cell, _g(state), n=n)
             stays = pulse.polarity == 0 if pulse.n is None else (pulse.polarity == 0) | (pulse.n == 0)
             after = cell.pulse(state, pulse, generator=generator(1))
             before, now = (map_state(lambda x: x[stays], one) for one in (state, after))  # noqa: B023 - used at once
@@ -159,22 +137,22 @@ class CellContract:
     def test_equal_seeds_give_equal_bits(self) -> None:
         """Two runs from the same generators."""
         cell = self.cell()
-        one, two = (self.life(cell, self.inside(cell)) for _ in range(2))
+        one, two = (_life(cell, self.inside(cell)) for _ in range(2))
         _check_equal(one, two, "a second run")
 
     def test_a_saved_state_goes_on_bit_for_bit(self) -> None:
         """Flattened to named tensors and put into a fresh state of other cells."""
         cell = self.cell()
-        state = self.life(cell, self.inside(cell))
+        state = _life(cell, self.inside(cell))
         saved = {name: tensor.clone() for name, tensor in flatten_state(state).items()}
         restored = unflatten_state(cell.init_state((_FEW,), generator=generator(9), dtype=torch.float64), saved)
-        _check_equal(self.life(cell, state, seed=5), self.life(cell, restored, seed=5), "a restored state")
+        _check_equal(_life(cell, state, seed=5), _life(cell, restored, seed=5), "a restored state")
 
     def test_a_pulse_is_a_step_in_the_order_of_the_physics(self) -> None:
         """Step of the law, times the cell's factor, times that of the voltage, kept in the window: to rounding."""
         cell = self.cell()
         state = self.inside(cell)
-        pulse = self.pulses(cell, _g(state))
+        pulse = _pulses(cell, _g(state))
         expected = _one_pulse(cell, state, pulse, generator(1))
         error = (_g(cell.pulse(state, pulse, generator=generator(1))) - expected.switching.g).abs()
         good = error <= 1e-9 * _g(expected)
@@ -199,7 +177,7 @@ class CellContract:
     def test_conductances_stay_physical(self) -> None:
         """Finite and never negative, whatever happens; pulses leave cells in the window if the law is bounded."""
         cell = self.cell()
-        _check_physical(cell.conductance(self.life(cell, self.inside(cell))), "cells after pulses and waits")
+        _check_physical(cell.conductance(_life(cell, self.inside(cell))), "cells after pulses and waits")
         for polarity in (SET, RESET):
             for dtype in (torch.float32, torch.float64):
                 state = self.inside(cell, dtype=dtype)
@@ -215,7 +193,7 @@ class CellContract:
     def test_no_time_changes_nothing(self) -> None:
         """A wait of 0 s."""
         cell = self.cell()
-        state = self.life(cell, self.inside(cell))
+        state = _life(cell, self.inside(cell))
         _check_equal(state, cell.relax(state, 0.0, generator=generator(1)), "cells after 0 s")
 
     def test_two_waits_are_one(self) -> None:
@@ -277,6 +255,30 @@ def _g(state: CellState) -> torch.Tensor:
     """S, of the switching law: what pulses and time move, faults aside."""
     g: torch.Tensor = state.switching.g
     return g
+
+
+def _pulses(cell: Cell, like: torch.Tensor, *, n: bool = False, seed: int = 0) -> Pulse:
+    """A pulse on each cell, both polarities and none, with all that the cell responds to."""
+    chance = generator(seed, "contract", "pulses")
+
+    def uniform() -> torch.Tensor:
+        return torch.rand(like.shape, generator=chance, dtype=torch.float64, device="cpu")
+
+    polarity = (3 * uniform()).long() - 1
+    count = (4 * uniform()).long() if n else None
+    v_gate = (0.5 + 2 * uniform()).to(like.dtype) if cell.feels_gate else None
+    v = (0.5 + 2 * uniform()).to(like.dtype) if cell.feels_voltage else None
+    width = (1e-7 * (0.5 + uniform())).to(like.dtype) if cell.feels_width else None
+    return Pulse(polarity, n=count, v_gate=v_gate, v=v, width=width)
+
+
+def _life(cell: Cell, state: CellState, seed: int = 0) -> CellState:
+    """Pulses, trains and waits, one after the other."""
+    chance = generator(seed, "contract", "life")
+    for k in range(4):
+        state = cell.pulse(state, _pulses(cell, _g(state), n=k % 2 == 1, seed=k), generator=chance)
+        state = cell.relax(state, 10.0**k, generator=chance)
+    return state
 
 
 def _one_pulse(cell: Cell, state: CellState, pulse: Pulse, chance: torch.Generator) -> CellState:
