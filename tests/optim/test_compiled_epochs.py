@@ -1,4 +1,4 @@
-"""Compiled epochs against the torch version: the same way pulse for pulse without noise, else the same law."""
+"""Compiled epochs against the torch version: equal pulse for pulse without noise, else the same law."""
 
 from dataclasses import replace
 
@@ -27,8 +27,8 @@ from tests.helpers import assert_close
 
 pytest.importorskip("numba")
 
-from ohmweave.arrays import compiled as lending
-from ohmweave.optim import compiled
+from ohmweave.arrays import compiled_cells as numbers
+from ohmweave.optim import compiled_epochs as compiled
 
 WINDOW = {"g_min": 2e-6, "g_max": 20e-6}
 LAWS = {
@@ -62,7 +62,7 @@ def samples(n=40):
 
 @pytest.mark.parametrize("cycle", ["alternate", "both"])
 @pytest.mark.parametrize(("name", "n_chips"), [*((name, None) for name in LAWS), ("d2d", 3)])
-def test_sign_backpropagation_goes_the_way_of_the_layers_and_the_rule(name, n_chips, cycle):
+def test_sign_backpropagation_agrees_with_the_layers_and_the_rule(name, n_chips, cycle):
     x, labels = samples()
     ends = []
     for fast in (False, True):
@@ -71,7 +71,7 @@ def test_sign_backpropagation_goes_the_way_of_the_layers_and_the_rule(name, n_ch
         rule = SignPulse([first.weight, second.weight], cycle=cycle)
         before = chip.array.activity.copy()
         if fast:
-            for part in (slice(0, 13), slice(13, None)):  # a loan in the middle of a pair of cycles
+            for part in (slice(0, 13), slice(13, None)):  # cut in the middle of a pair of cycles
                 compiled.sign_epoch(first, step, second, error, rule, x[part], labels[part])
         else:
             net = torch.nn.Sequential(AlwaysOn(), first, step, AlwaysOn(), second)
@@ -90,7 +90,7 @@ def test_sign_backpropagation_goes_the_way_of_the_layers_and_the_rule(name, n_ch
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_stellar_goes_the_way_of_the_layer_and_the_rule(name):
+def test_stellar_agrees_with_the_layer_and_the_rule(name):
     chance = generator(2, "features")
     x, labels = torch.rand(30, 6, generator=chance).double(), torch.randint(5, (30,), generator=chance)
     ends = []
@@ -121,10 +121,10 @@ def test_noise_has_the_mean_and_spread_of_the_torch_version():
         start = array.readout(everywhere)
         for k in range(5):
             if fast:
-                with lending.lend(array) as lent:
-                    lending.seed_noise(lent.seed)
-                    for cell in range(10_000):
-                        lent.g[cell] = lending.after_pulse(lent.g[cell], lent.law[0][cell], k % 2, *lent.law[1:])
+                with numbers.compiled_cells(array) as cells:
+                    numbers.seed_noise(cells.seed)
+                    for i in range(10_000):
+                        cells.g[i] = numbers.after_pulse(cells.g[i], cells.law[0][i], k % 2, *cells.law[1:])
             else:
                 array.pulse(everywhere, Pulse(torch.full((10_000,), -1 if k % 2 else 1)))
         moved.append(array.readout(everywhere) - start)
@@ -172,16 +172,16 @@ def test_write_verify_ends_inside_its_tolerance_and_counts():
     ],
 )
 def test_what_cannot_be_compiled_is_refused(law, named):
-    with pytest.raises(OutOfRangeError, match=named), lending.lend(SimulatedArray(law, rows=2, cols=2)):
+    with pytest.raises(OutOfRangeError, match=named), numbers.compiled_cells(SimulatedArray(law, rows=2, cols=2)):
         pass
 
 
 def test_arrays_with_other_parts_are_refused():
     for parts in ({"dac": DAC(bits=4, v_max=0.2)}, {"wires": Wires(r_row=1.0, r_col=1.0)}):
         array = SimulatedArray(LAWS["linear"], rows=2, cols=2, **parts)
-        with pytest.raises(OutOfRangeError, match="bare"), lending.lend(array):
+        with pytest.raises(OutOfRangeError, match="bare"), numbers.compiled_cells(array):
             pass
-    with pytest.raises(OutOfRangeError, match="simulated"), lending.lend(object()):
+    with pytest.raises(OutOfRangeError, match="simulated"), numbers.compiled_cells(object()):
         pass
 
 
@@ -189,7 +189,7 @@ def test_other_placements_and_shapes_are_refused():
     chip = Chip(LAWS["linear"], rows=8, cols=8)
     layer = Linear(3, 2, bias=False, chip=chip, name="rows", mapping=DifferentialPair(lines="rows"))
     with pytest.raises(OutOfRangeError, match="`placement`"):
-        lending.pair_cells(chip.array, layer.matrix.placement)
+        numbers.pair_cells(chip.array, layer.matrix.placement)
     _, first, second = perceptron(LAWS["ideal"])
     rule = SignPulse([first.weight, second.weight])
     with pytest.raises(ShapeError, match="`x`"):
