@@ -34,17 +34,14 @@ class Proposer:
             self._copies.update(zip(weights, copies, strict=True))
             mine.append({name: value for name, value in group.items() if name != "param_names"} | {"params": copies})
         self.optimizer = optimizer(mine, **options)
+        self.defaults = dict(self.optimizer.defaults)
+        """Hyperparameters of the optimizer."""
         self._before: dict[ArrayWeight, torch.Tensor] = {}
 
     @property
     def name(self) -> str:
         """Of the optimizer's class."""
         return type(self.optimizer).__name__
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """Hyperparameters of the optimizer."""
-        return dict(self.optimizer.defaults)
 
     def propose(self, groups: Sequence[Mapping[str, Any]], moves: Sequence[Move]) -> None:
         """Let the optimizer step from the weights as they were last read out.

@@ -18,6 +18,13 @@ from ohmweave.optim.pulses import (
 from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, one_of
 
 
+def _check_length(name: str, value: Any) -> None:
+    """2^-1000 is the least probability that a double holds, which the draw of coincidences needs."""
+    check_integer(name, value, at_least=1)
+    if value > 1_000:
+        raise OutOfRangeError(f"`{name}` must be at most 1000, but is {value!r}")
+
+
 class PulsedSGD(ArrayRule, DropsSteps):
     """Each weight gets, on average, as many pulses as its step -lr * grad amounts to; nothing is accumulated.
 
@@ -76,13 +83,6 @@ class PulsedSGD(ArrayRule, DropsSteps):
 
     def _why_silent(self, move: Move) -> str:
         return f"the largest step of {move.name!r} is {largest_train(_wanted(move))} at random: raise `lr`"
-
-
-def _check_length(name: str, value: Any) -> None:
-    """2^-1000 is the least probability that a double holds, which the draw of coincidences needs."""
-    check_integer(name, value, at_least=1)
-    if value > 1_000:
-        raise OutOfRangeError(f"`{name}` must be at most 1000, but is {value!r}")
 
 
 def _wanted(move: Move) -> torch.Tensor:

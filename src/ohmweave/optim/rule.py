@@ -103,6 +103,8 @@ class ArrayRule(torch.optim.Optimizer, ABC):
     ) -> None:
         self._generator, self._first_state = generator, first_state
         self._started = False
+        # torch adds keys of its own to `defaults` when a state is loaded.
+        self._names = tuple(defaults)
         self.n_steps = 0
         """Steps taken."""
         self._n_silent: int | None = 0
@@ -122,7 +124,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         group = param_group | {"params": [params] if isinstance(params, torch.Tensor) else list(params)}
         weights = [one[1] if isinstance(one, tuple) else one for one in group["params"]]
         check_on_chip(weights)
-        check_hyperparameters(group, self.defaults, self.checks)
+        check_hyperparameters(group, {name: self.defaults[name] for name in self._names}, self.checks)
         if self._generator is not None:
             _check_device(self._generator, weights)
         super().add_param_group(group)
@@ -214,7 +216,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         own, like = state_dict.get("rule"), self._own_state()
         check_own(own, like)
         assert isinstance(own, Mapping)
-        check_groups(state_dict, self.param_groups, needed=self.defaults.keys() - set(self.unsaved))
+        check_groups(state_dict, self.param_groups, needed=set(self._names) - set(self.unsaved))
         check_weights(state_dict, [self.state.get(weight, {}) for weight in self.weights])
         if isinstance(self, ExtraState):
             self._check_extra(own)
@@ -247,9 +249,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         """Hyperparameters, weights and steps, a line a group."""
         lines = []
         for group in self.param_groups:
-            shown = {
-                name: group[name] for name in self.defaults if group[name] is not None and group[name] is not False
-            }
+            shown = {name: group[name] for name in self._names if group[name] is not None and group[name] is not False}
             options = ", ".join(f"{name}={value!r}" for name, value in shown.items())
             names = ", ".join(weight.matrix.name for weight in group["params"])
             lines.append(f"{names}: {options}" if options else names)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 
 from ohmweave.base import OhmweaveError, generator
-from ohmweave.cells import LinearCell, Pulse, linear_steps
+from ohmweave.cells import Pulse, linear_steps
 from ohmweave.mapping import CentredPair, Chip
 from ohmweave.nn import Linear
 from ohmweave.programming import BlindWrite
@@ -47,8 +47,7 @@ class RuleContract:
             noisy: whether the cells' pulses are noisy.
             seed: of the chip.
         """
-        window = {"g_min": G_MIN, "g_max": G_MAX, "levels": LEVELS}
-        cell = linear_steps(**window, c2c=1.0) if noisy else LinearCell(**window)
+        cell = linear_steps(g_min=G_MIN, g_max=G_MAX, levels=LEVELS, c2c=1.0 if noisy else 0.0)
         chip = Chip(cell, n_arrays=4, rows=N_IN, cols=2 * N_OUT, n_chips=n_chips, seed=seed, dtype=torch.float64)
         layers = [Linear(N_IN, N_OUT, bias=False, chip=chip, name=name, mapping=CentredPair()) for name in ("a", "b")]
         for layer in layers:
