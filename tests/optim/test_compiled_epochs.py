@@ -210,3 +210,78 @@ def test_a_bill_is_never_short_of_a_compiled_epoch():
     assert all(torch.equal(before[name], leaf) for name, leaf in after.items())
     compiled.sign_epoch(first, BinaryStep(0.1, 1.0), second, MarginError(1.0), rule, x, labels)  # with the bill closed
     assert chip.array.activity.n_set > int(before["activity.counts"][2])
+
+
+def raising(action, match, error=OutOfRangeError):
+    with pytest.raises(error, match=match):
+        action()
+
+
+def test_samples_that_an_epoch_cannot_do_right_are_named_and_change_nothing():
+    chip, first, second = perceptron(LAWS["ideal"])
+    rule, (x, labels) = SignPulse([first.weight, second.weight]), samples()
+    before = chip.array.state_dict()
+
+    def epoch(x=x, labels=labels, rule=rule, second=second):
+        compiled.sign_epoch(first, BinaryStep(), second, MarginError(), rule, x, labels)
+
+    raising(lambda: epoch(x=x[:-1]), r"`labels` must have the shape \(39,\)", ShapeError)
+    raising(lambda: epoch(x=x[None]), r"`x` must have the shape \(n, 6\)", ShapeError)
+    raising(lambda: epoch(labels=labels[:, None]), "`labels` must have the shape", ShapeError)
+    raising(lambda: epoch(labels=labels + 1), "`labels` must be from 0 to 2, but are from 1 to 3")
+    raising(lambda: epoch(labels=labels - 1), "`labels` must be from 0 to 2, but are from -1 to 1")
+    raising(lambda: epoch(labels=labels.double()), "`labels` must be int64")
+    raising(lambda: epoch(x=0.5 * x), "`x` must be binary")
+    raising(lambda: epoch(x=-x), "`x` must be binary")
+    raising(lambda: epoch(x=x / 0), "`x` must be finite")
+    raising(lambda: epoch(x=x.to("meta")), "`x` must be on the CPU")
+    raising(lambda: epoch(rule=SignPulse([first.weight])), "`rule` must have the weights of first, second")
+    raising(lambda: epoch(second=first), "`second` must have 6 inputs", ShapeError)
+    other = perceptron(LAWS["ideal"])[2]
+    raising(lambda: epoch(second=other), "`first` and `second` must be on the same chip")
+    after = chip.array.state_dict()
+    assert all(torch.equal(before[name], leaf) for name, leaf in after.items())
+    assert rule.n_steps == 0
+
+
+def test_inputs_and_numbers_of_a_last_layer_are_checked():
+    chip = Chip(LAWS["ideal"], rows=6, cols=10, seed=1, dtype=torch.float64)
+    layer = Linear(6, 5, bias=False, chip=chip, name="last", mapping=CentredPair())
+    rule, error = Stellar([layer.weight]), ThresholdError(0.5, 2.0)
+    x, labels = torch.rand(4, 6).double(), torch.tensor([0, 1, 2, 4])
+    raising(lambda: compiled.stellar_epoch(layer, error, rule, -x, labels), "`x` must be >= 0")
+    raising(lambda: compiled.stellar_epoch(layer, error, rule, x, labels + 1), "`labels` must be from 0 to 4")
+    options = {"target": 1.0, "lr": 0.1, "tolerance": None, "max_pulses": 5, "g_step": 1e-8}
+    for name, bad in (("target", 0.0), ("lr", float("nan")), ("tolerance", -1.0), ("max_pulses", 0), ("g_step", 0.0)):
+        raising(lambda o=options | {name: bad}: compiled.gradient_epoch(layer, x, labels, **o), f"`{name}`")
+    raising(lambda: compiled.gradient_epoch(layer, -x, labels, **options), "`x` must be >= 0")
+
+
+def test_an_epoch_that_fails_half_way_changes_nothing(monkeypatch):
+    """The loop works on a copy, and the array's random stream goes back with it."""
+    chip, first, second = perceptron(LAWS["stuck"])
+    rule = SignPulse([first.weight, second.weight])
+
+    def failing(*args):
+        args[8][:] = 0.0  # the conductances
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compiled, "sign_loop", failing)
+    before = chip.array.state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        compiled.sign_epoch(first, BinaryStep(), second, MarginError(), rule, *samples())
+    after = chip.array.state_dict()
+    assert all(torch.equal(before[name], leaf) for name, leaf in after.items())
+    assert rule.n_steps == 0
+
+
+def test_reads_see_what_an_epoch_wrote():
+    """Matrices that were summed before are summed anew."""
+    _, first, second = perceptron(LAWS["soft"])
+    x = torch.eye(7, dtype=torch.float64)
+    before = first(x)
+    compiled.sign_epoch(
+        first, BinaryStep(), second, MarginError(), SignPulse([first.weight, second.weight]), *samples()
+    )
+    assert not torch.equal(first(x), before)
+    assert_close(first(x).T, first.matrix.readout(), rtol=1e-9, scale=1.0)
