@@ -95,7 +95,8 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
             everywhere = torch.ones_like(v_gate)
             bank.write(reset=RESET * everywhere, set_=SET * everywhere, v_gate=v_gate)
 
-    def _send(self, moves: Sequence[Move]) -> bool:
+    def send(self, moves: Sequence[Move]) -> bool:
+        """Let the optimizer propose, move the gate voltages, and send RESET and SET pulses."""
         moving, sent = {move.weight for move in moves}, []
         self.proposer.propose(self.param_groups, moves)
         for bank, v_gate in zip(self._banks, self._v_gate, strict=True):
@@ -109,7 +110,8 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
             bank.write(reset=direction.clamp_max(0), set_=direction.abs(), v_gate=v_gate)
         return any(sent)
 
-    def _why_silent(self, move: Move) -> str:
+    def why_silent(self, move: Move) -> str:
+        """As in `DropsSteps`."""
         largest = float(self.proposer.change(move.weight).abs().max())
         return f"the largest proposed step of {move.name!r} is {largest:.2g} in {move.grad.dtype}: raise `lr`"
 
@@ -121,7 +123,8 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
             for weight, part in zip(bank.weights, voltages.split(sizes), strict=True):
                 self.state[weight]["v_gate"] = part.view(weight.matrix.cells.shape)
 
-    def _extra_state(self) -> dict[str, Any]:
+    def extra_state(self) -> dict[str, Any]:
+        """As in `ExtraState`."""
         voltages = [self.r_vg, self.v_start, self.v_min, self.v_max]
         return {
             "optimizer": self.proposer.name,
@@ -129,10 +132,12 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
             "controller": torch.tensor(voltages, dtype=torch.float64, device="cpu"),
         }
 
-    def _check_extra(self, state: Mapping[str, Any]) -> None:
+    def check_extra(self, state: Mapping[str, Any]) -> None:
+        """As in `ExtraState`."""
         self.proposer.check(state["proposer"])
 
-    def _load_extra(self, state: Mapping[str, Any]) -> None:
+    def load_extra(self, state: Mapping[str, Any]) -> None:
+        """As in `ExtraState`."""
         self.proposer.load_state_dict(state["proposer"])
         self.r_vg, self.v_start, self.v_min, self.v_max = state["controller"].tolist()
         self._share_voltages([_join([self.state[weight]["v_gate"] for weight in bank.weights]) for bank in self._banks])

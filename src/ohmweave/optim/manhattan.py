@@ -45,7 +45,8 @@ class Manhattan(ArrayRule, DropsSteps):
     def __init__(self, params: Iterable[Any], *, g_step: float, write: Write | None = None, dead: float = 0.0) -> None:
         super().__init__(params, {"g_step": g_step, "write": write, "dead": dead})
 
-    def _send(self, moves: Sequence[Move]) -> bool:
+    def send(self, moves: Sequence[Move]) -> bool:
+        """A step of every weight whose gradient counts; with `write`, after a read of each of its cells."""
         sent = []
         for weight, grad, group in moves:
             size = grad.abs()
@@ -58,7 +59,8 @@ class Manhattan(ArrayRule, DropsSteps):
                 sent.append(bool(report.n_pulses.any()))
         return any(sent)
 
-    def _why_silent(self, move: Move) -> str:
+    def why_silent(self, move: Move) -> str:
+        """As in `DropsSteps`."""
         return (
             f"the step of {move.name!r} is {move.group['g_step']:.2g} S, and {move.group['write']!r} takes it for "
             "reached: its tolerance must be below the step"

@@ -43,7 +43,8 @@ class MixedPrecision(ArrayRule, DropsSteps):
         defaults = {"lr": lr, "g_step": g_step, "max_pulses": max_pulses}
         super().__init__(params, defaults, first_state=_empty)
 
-    def _send(self, moves: Sequence[Move]) -> bool:
+    def send(self, moves: Sequence[Move]) -> bool:
+        """Add to the memories, and send whole pulses of this step's polarity."""
         sent, only = [], polarity_of(self.n_steps, "alternate")
         for weight, grad, group in moves:
             # chi / epsilon of the source: the accumulator counts pulses.
@@ -54,7 +55,8 @@ class MixedPrecision(ArrayRule, DropsSteps):
             sent.append(send_pulses(weight.matrix, n, only=only))
         return any(sent)
 
-    def _why_silent(self, move: Move) -> str:
+    def why_silent(self, move: Move) -> str:
+        """As in `DropsSteps`."""
         memory = self.state[move.weight]["accumulated"]
         return f"in {move.name!r} there have accumulated {largest_train(memory)}: raise `lr`, or wait"
 

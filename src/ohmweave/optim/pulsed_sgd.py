@@ -69,7 +69,8 @@ class PulsedSGD(ArrayRule, DropsSteps):
         defaults = {"lr": lr, "g_step": g_step, "max_pulses": max_pulses, "draw": draw}
         super().__init__(params, defaults, generator=generator)
 
-    def _send(self, moves: Sequence[Move]) -> bool:
+    def send(self, moves: Sequence[Move]) -> bool:
+        """Draw the trains, and send them with this step's polarity."""
         assert self._generator is not None
         sent, only = [], polarity_of(self.n_steps, "alternate")
         for move in moves:
@@ -81,7 +82,8 @@ class PulsedSGD(ArrayRule, DropsSteps):
             sent.append(send_pulses(move.weight.matrix, n, only=only))
         return any(sent)
 
-    def _why_silent(self, move: Move) -> str:
+    def why_silent(self, move: Move) -> str:
+        """As in `DropsSteps`."""
         return f"the largest step of {move.name!r} is {largest_train(_wanted(move))} at random: raise `lr`"
 
 

@@ -51,7 +51,7 @@ class DropsSteps(ABC):
     """A rule that may send no pulse although the gradient is not 0: below a threshold, or by rounding to 0 pulses."""
 
     @abstractmethod
-    def _why_silent(self, move: Move) -> str:
+    def why_silent(self, move: Move) -> str:
         """The size of the largest step of this weight beside what it takes to send a pulse, in words."""
 
 
@@ -59,22 +59,22 @@ class ExtraState(ABC):
     """A rule with state besides that of single weights."""
 
     @abstractmethod
-    def _extra_state(self) -> dict[str, Any]:
+    def extra_state(self) -> dict[str, Any]:
         """Tensors, and words and numbers that must be the same when they are loaded."""
 
     @abstractmethod
-    def _check_extra(self, state: Mapping[str, Any]) -> None:
+    def check_extra(self, state: Mapping[str, Any]) -> None:
         """Raise `DataError` if `state`, whose names are right, cannot be loaded; change nothing."""
 
     @abstractmethod
-    def _load_extra(self, state: Mapping[str, Any]) -> None:
+    def load_extra(self, state: Mapping[str, Any]) -> None:
         """Take over a checked `state`."""
 
 
 class ArrayRule(torch.optim.Optimizer, ABC):
     """A torch optimizer whose steps are pulses on the cells of weights on a chip.
 
-    A subclass gives `_send` and its table of checks, nothing else of this class is overridden. Every rule takes
+    A subclass gives `send` and its table of checks, nothing else of this class is overridden. Every rule takes
     weights on a chip only, refuses a gradient that is NaN or infinite before any pulse is sent, and keeps all of its
     state in `state_dict()` as tensors, so that a run which is resumed from it sends the same pulses.
 
@@ -140,7 +140,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
             self.state.update(zip(weights, self._first_state(weights), strict=True))
 
     @abstractmethod
-    def _send(self, moves: Sequence[Move]) -> bool:
+    def send(self, moves: Sequence[Move]) -> bool:
         """Send the pulses of one step. Returns whether there was any."""
 
     @torch.no_grad()
@@ -160,7 +160,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         moves = self._moves()
         for move in moves:
             _check_finite(move)
-        sent = self._send(moves) if moves else False
+        sent = self.send(moves) if moves else False
         self.n_steps += 1
         self._watch(moves, sent)
         return loss
@@ -185,7 +185,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
             self._n_silent += 1
             if self._n_silent >= PATIENCE:
                 self._n_silent = None
-                why = [self._why_silent(move) for move in moves] if isinstance(self, DropsSteps) else []
+                why = [self.why_silent(move) for move in moves] if isinstance(self, DropsSteps) else []
                 warnings.warn(
                     f"{type(self).__name__} has sent no pulse in {PATIENCE} steps although gradients were not zero: "
                     + ("; ".join(why) or "all steps were rounded to 0"),
@@ -219,7 +219,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         check_groups(state_dict, self.param_groups, needed=set(self._names) - set(self.unsaved))
         check_weights(state_dict, [self.state.get(weight, {}) for weight in self.weights])
         if isinstance(self, ExtraState):
-            self._check_extra(own)
+            self.check_extra(own)
         objects = [{name: group[name] for name in self.unsaved} for group in self.param_groups]
         # torch takes tensors over as they are: without copies, two rules could share an accumulator.
         state = {i: {name: leaf.clone() for name, leaf in part.items()} for i, part in state_dict["state"].items()}
@@ -232,7 +232,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         if self._generator is not None:
             self._generator.set_state(own["generator"].cpu().clone())
         if isinstance(self, ExtraState):
-            self._load_extra(own)
+            self.load_extra(own)
 
     def _own_state(self) -> dict[str, Any]:
         own: dict[str, Any] = {
@@ -243,7 +243,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         }
         if self._generator is not None:
             own["generator"] = self._generator.get_state()
-        return own | (self._extra_state() if isinstance(self, ExtraState) else {})
+        return own | (self.extra_state() if isinstance(self, ExtraState) else {})
 
     def __repr__(self) -> str:
         """Hyperparameters, weights and steps, a line a group."""

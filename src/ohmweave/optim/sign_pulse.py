@@ -30,7 +30,8 @@ class SignPulse(ArrayRule):
     def __init__(self, params: Iterable[Any], *, cycle: Literal["alternate", "both"] = "alternate") -> None:
         super().__init__(params, {"cycle": cycle})
 
-    def _send(self, moves: Sequence[Move]) -> bool:
+    def send(self, moves: Sequence[Move]) -> bool:
+        """One pulse to a cell of each weight whose gradient is not 0, of this step's polarity."""
         sent = [
             send_pulses(weight.matrix, -grad.sign(), only=polarity_of(self.n_steps, group["cycle"]))
             for weight, grad, group in moves

@@ -34,7 +34,8 @@ class Stellar(ArrayRule):
     ) -> None:
         super().__init__(params, {"gate": gate, "cycle": cycle})
 
-    def _send(self, moves: Sequence[Move]) -> bool:
+    def send(self, moves: Sequence[Move]) -> bool:
+        """One pulse to a cell of each weight whose input and error both count, of this step's polarity."""
         sent = []
         for weight, grad, group in moves:
             # |grad| = |se| y, so the largest entry of a chip belongs to its largest input.

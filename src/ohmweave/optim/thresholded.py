@@ -45,7 +45,8 @@ class ThresholdedWriteVerify(ArrayRule, DropsSteps):
         """Weights written by the last step, summed over chips."""
         super().__init__(params, {"lr": lr, "threshold": threshold, "write": write})
 
-    def _send(self, moves: Sequence[Move]) -> bool:
+    def send(self, moves: Sequence[Move]) -> bool:
+        """Write the weights whose step reaches the threshold."""
         self.n_selected, sent = 0, []
         for move in moves:
             dg, group = _wanted(move), move.group
@@ -56,7 +57,8 @@ class ThresholdedWriteVerify(ArrayRule, DropsSteps):
             _after_pulses(move.weight)
         return any(sent)
 
-    def _why_silent(self, move: Move) -> str:
+    def why_silent(self, move: Move) -> str:
+        """As in `DropsSteps`."""
         return (
             f"the largest step of {move.name!r} is {float(_wanted(move).abs().max()):.2g} S, the threshold "
             f"{move.group['threshold']:.2g} S, and the write {move.group['write']!r}: raise `lr` or lower `threshold`"

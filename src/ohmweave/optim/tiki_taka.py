@@ -111,7 +111,8 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         self._fast.update(zip(weights, placed, strict=True))
         return states
 
-    def _send(self, moves: Sequence[Move]) -> bool:
+    def send(self, moves: Sequence[Move]) -> bool:
+        """Pulses to A, its next columns to H where a transfer is due, pulses to C where H is full."""
         assert self._generator is not None
         sent, only = [], polarity_of(self.n_steps, "alternate")
         for move in moves:
@@ -145,12 +146,14 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         # One polarity in each pass over the columns, so that each column gets both in turn.
         return send_pulses(weight.matrix, steps, only=polarity_of(first // n_in, "alternate"))
 
-    def _why_silent(self, move: Move) -> str:
+    def why_silent(self, move: Move) -> str:
+        """As in `DropsSteps`."""
         return (
             f"the largest step of A of {move.name!r} is {largest_train(self._wanted(move))} at random: raise `fast_lr`"
         )
 
-    def _extra_state(self) -> dict[str, Any]:
+    def extra_state(self) -> dict[str, Any]:
+        """As in `ExtraState`."""
         matrices = [self._fast[weight] for weight in self.weights]
         scales = [matrix.g_per_w for matrix in matrices]
         return {
@@ -158,11 +161,13 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
             "fast_g_per_w": torch.tensor(scales, dtype=torch.float64, device="cpu"),
         }
 
-    def _check_extra(self, state: Mapping[str, Any]) -> None:
+    def check_extra(self, state: Mapping[str, Any]) -> None:
+        """As in `ExtraState`."""
         if not bool((state["fast_g_per_w"] > 0).all()):
             raise DataError("`state_dict['rule']['fast_g_per_w']` must be > 0 S, but is not")
 
-    def _load_extra(self, state: Mapping[str, Any]) -> None:
+    def load_extra(self, state: Mapping[str, Any]) -> None:
+        """As in `ExtraState`."""
         for weight, scale in zip(self.weights, state["fast_g_per_w"].tolist(), strict=True):
             self._fast[weight].g_per_w = scale
 
