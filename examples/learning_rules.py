@@ -30,19 +30,19 @@ def perceptron():
     return torch.nn.Sequential(AlwaysOn(), first, BinaryStep(), AlwaysOn(), second), chip
 
 
-class CoarseSign(torch.optim.Optimizer):
+class CoarseSign(ow.optim.ArrayRule):
     """A rule of your own: pulses only where the gradient of a batch is large; both cells of a pair move."""
 
     def __init__(self, params, share):
         super().__init__(params, {"share": share})
 
-    @torch.no_grad()
-    def step(self):
-        """Send the pulses."""
-        for group in self.param_groups:
-            for weight in group["params"]:
-                large = weight.grad.abs() >= group["share"] * weight.grad.abs().max()
-                send_pulses(weight.matrix, -weight.grad.sign() * large)
+    def send(self, moves):
+        """Send the pulses; `ArrayRule` does the rest."""
+        sent = []
+        for weight, grad, group in moves:
+            large = grad.abs() >= group["share"] * grad.abs().max()
+            sent.append(send_pulses(weight.matrix, -grad.sign() * large))
+        return any(sent)
 
 
 torch.manual_seed(0)

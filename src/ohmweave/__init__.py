@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         report,
     )
     from ohmweave.mapping import Chip, DifferentialPair
-    from ohmweave.nn import OnChip, deploy
+    from ohmweave.nn import OnChip, deploy, load, save
     from ohmweave.programming import BlindWrite, WriteVerify
 
 __version__ = version("ohmweave")
@@ -42,12 +42,14 @@ __all__ = [
     "deploy",
     "experiments",
     "fitting",
+    "load",
     "mapping",
     "nn",
     "optim",
     "plot",
     "programming",
     "report",
+    "save",
 ]
 
 _HOME = {
@@ -57,6 +59,8 @@ _HOME = {
     "OnChip": "nn",
     "WriteVerify": "programming",
     "deploy": "nn",
+    "load": "nn",
+    "save": "nn",
 }
 
 

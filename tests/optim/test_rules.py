@@ -200,7 +200,7 @@ def test_tiki_taka_moves_the_weight_by_what_its_fast_matrix_gathered(n_chips, co
     sent = torch.zeros_like(layer.weight)
     for n in range(9):
         rule.step()
-        gathered = (state["fast"].readout() - state["reference"]) / W_STEP  # steps that A has gathered
+        gathered = (rule.fast_matrix(layer.weight).readout() - state["reference"]) / W_STEP  # steps that A has gathered
         for column in [(n * min(columns, 3) + k) % 3 for k in range(min(columns, 3))]:
             filtered[..., column] += gathered[..., column]
             full = filtered[..., column].trunc()

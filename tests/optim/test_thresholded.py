@@ -117,7 +117,9 @@ def test_it_descends_on_real_cells() -> None:
     net = network(3, device=Cell(pulse_table(), faults=StuckCells(fraction=0.01, g_stuck=2e-6)))
     x = torch.randn(50, 6, dtype=torch.float64, generator=generator(1))
     y = x @ torch.randn(6, 3, dtype=torch.float64, generator=generator(2)) * 0.1
-    rule = ThresholdedWriteVerify(net.parameters(), lr=1e-7, threshold=0.5e-6, write=WriteVerify(tolerance=0.5e-6))
+    write = WriteVerify(tolerance=0.5e-6)
+    rule = ThresholdedWriteVerify([net.model.weight], lr=1e-7, threshold=0.5e-6, write=write)
+    plain = torch.optim.SGD([net.model.bias], lr=1e-3)
 
     def loss() -> torch.Tensor:
         return (net(x) - y).square().sum((1, 2))
@@ -125,17 +127,23 @@ def test_it_descends_on_real_cells() -> None:
     first = loss().detach()
     for _ in range(10):
         rule.zero_grad()
+        plain.zero_grad()
         loss().sum().backward()
         rule.step()
+        plain.step()
     assert (loss().detach() < 0.7 * first).all()
 
 
-def test_a_digital_bias_takes_the_plain_step() -> None:
+def test_a_digital_bias_is_refused_and_learns_by_an_optimizer_of_its_own() -> None:
     net = network(2)
-    rule = ThresholdedWriteVerify(net.parameters(), lr=1e-6, threshold=THRESHOLD, write=EXACT, lr_digital=0.25)
+    with pytest.raises(OutOfRangeError, match=r"digital_parameters"):
+        ThresholdedWriteVerify(net.parameters(), lr=1e-6, threshold=THRESHOLD, write=EXACT)
+    rule = ThresholdedWriteVerify([net.model.weight], lr=1e-6, threshold=THRESHOLD, write=EXACT)
+    plain = torch.optim.SGD([net.model.bias], lr=0.25)
     before = net.model.bias.detach().clone()
     net.model.bias.grad = torch.arange(6.0, dtype=torch.float64).view(2, 3)
     rule.step()  # the weight has no gradient and stays
+    plain.step()
     assert_close(net.model.bias, before - 0.25 * torch.arange(6.0).view(2, 3), rtol=1e-12)
     assert rule.n_selected == 0
 
@@ -177,10 +185,11 @@ def test_a_closure_is_called_with_gradients() -> None:
     [
         ({"lr": 0.0}, "`lr` must be > 0 S"),
         ({"threshold": -1e-6}, "`threshold` must be >= 0 S"),
-        ({"lr_digital": 0.0}, "`lr_digital` must be > 0"),
+        ({"lr": float("nan")}, "`lr` must be > 0 S"),
+        ({"write": 0.5e-6}, "`write` must be a write scheme"),
     ],
 )
 def test_bad_arguments(changes: dict[str, float], message: str) -> None:
     options: dict[str, Any] = {"lr": 1e-6, "threshold": THRESHOLD, "write": EXACT} | changes
     with pytest.raises(OutOfRangeError, match=message):
-        ThresholdedWriteVerify(network().parameters(), **options)
+        ThresholdedWriteVerify([network().model.weight], **options)

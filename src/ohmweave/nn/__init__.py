@@ -3,6 +3,7 @@
 from ohmweave.nn.batch_norm import batch_norm_pairs, fold_batch_norm, per_channel_scale, recalibrate_batch_norm
 from ohmweave.nn.binary import AlwaysOn, BinaryStep, ErrorLoss, MarginError, ThresholdError
 from ohmweave.nn.calibrate import calibrate
+from ohmweave.nn.checkpoint import load, save
 from ohmweave.nn.conv import Conv2d, patches
 from ohmweave.nn.conv_lstm import ConvLSTM, ConvLSTMCell
 from ohmweave.nn.converters import calibrate_converters
@@ -36,10 +37,12 @@ __all__ = [
     "deploy",
     "fold_batch_norm",
     "fold_chips",
+    "load",
     "matrix_of",
     "measured",
     "patches",
     "per_channel_scale",
     "recalibrate_batch_norm",
+    "save",
     "unfold_chips",
 ]

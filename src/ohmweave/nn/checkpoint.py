@@ -1,55 +1,237 @@
-"""A deployed network in one file: cells, counters, random streams, digital parameters, scales.
+"""`save` and `load`: a network on a chip in one file, with its chip and its learning rule.
 
-Loaded into the same model deployed on a chip of the same kind it goes on bit for bit. safetensors: no pickle.
+A file holds the cells, counters and random streams of the chip, digital parameters and buffers, scales, the readouts
+that weights hold, and the rule's state: loaded into the same model on a chip of the same kind, training and inference
+go on bit for bit. The format is safetensors, tensors and JSON, so nothing in a file is run.
 """
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from ohmweave.base import DataError
 from ohmweave.base.files import atomic_write
-from ohmweave.mapping import FixedScaling
-from ohmweave.nn.deploy import Deployed
+from ohmweave.mapping import Chip, FixedScaling, Matrix
+from ohmweave.nn.fingerprint import chips_of, differences, fingerprint, weights_of
+from ohmweave.nn.packed import pack, unpack
+from ohmweave.nn.weight import ArrayWeight
+
+FORMAT, VERSION = "ohmweave network", 1
+_KEY = "ohmweave"
+
+Rules = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None
+Tensors = dict[str, torch.Tensor]
 
 
-def save(net: Deployed, path: str | Path) -> None:
-    """Write the whole state of a network and its simulated chip to `path`; the file is whole or not there."""
-    tensors = {f"chip.{name}": tensor for name, tensor in net.chip.state_dict().items()}
-    tensors |= {f"model.{name}": tensor for name, tensor in net.model.state_dict().items()}
-    tensors |= {f"scales.{name}": _scales(net, name) for name in net.on_chip}
-    with atomic_write(Path(path)) as part:
-        save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, part)
+def save(net: torch.nn.Module, path: str | Path, *, rule: Rules = None) -> None:
+    """Write the whole state of a network to `path`; the file is whole or not there.
 
+    A chip is saved whole: cells of other networks on it and of matrices that a rule placed are in the file too.
 
-def load(net: Deployed, path: str | Path) -> None:
-    """Take over what `save` wrote; `net` is the same model deployed on a chip of the same kind.
+    Args:
+        net: a deployed network, or any module with layers on a chip.
+        path: the file, which is replaced.
+        rule: the learning rule, and other optimizers beside it, whose state is saved with the network.
 
     Raises:
-        DataError: the file is not there, or holds another network or chip.
+        DataError: `net` has no layer on a chip; a chip's array has no state that can be saved (a real one: save what
+            `net.matrix(name).readout()` gives, and write it with `program`); or a state has a part that is neither a
+            tensor, a number nor a word.
     """
-    path = Path(path)
+    tensors, rules = _state(net, _as_list(rule))
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "fingerprint": fingerprint(net, _as_list(rule)),
+        "rules": rules,
+    }
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic_write(Path(path)) as part:
+        save_file(plain, part, metadata={_KEY: json.dumps(about, allow_nan=True)})
+
+
+def load(net: torch.nn.Module, path: str | Path, *, rule: Rules = None, ignore_rule: bool = False) -> None:
+    """Take over what `save` wrote.
+
+    Everything is checked before anything is changed, and a load that fails leaves `net`, its chip and `rule` as they
+    were. All on the chip is replaced, also what other networks have on it.
+
+    Args:
+        net: the same model on a chip of the same kind, placed in the same way.
+        path: the file.
+        rule: the same rule, and other optimizers, made for `net`, as they were given to `save`.
+        ignore_rule: load the network without the state of the rule that the file holds, to use it and not to train on.
+
+    Raises:
+        DataError: the file is not there, not of this format or version, or damaged; or network, chip or rule differ
+            from those that were saved. The message says in what.
+    """
+    optimizers = _as_list(rule)
+    about, tensors = _read(Path(path))
+    if ignore_rule:
+        if optimizers:
+            raise DataError("`ignore_rule` must be False where `rule` is given, but is True")
+        about = about | {"rules": [], "fingerprint": _without_rules(about["fingerprint"])}
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("rule")}
+    elif len(about["rules"]) != len(optimizers):
+        raise DataError(
+            f"`rule` must be given for each of the {len(about['rules'])} whose state {path} holds, but "
+            f"{len(optimizers)} are given; `ignore_rule=True` loads the network alone"
+        )
+    if found := differences(about["fingerprint"], fingerprint(net, optimizers), ignore_extra_placements=ignore_rule):
+        raise DataError(f"{path} was saved from another network, chip or rule: " + "; ".join(found))
+    before, rules_before = _state(net, optimizers)
+    _check_tensors(tensors, before, about["rules"], path)
+    try:
+        _assign(net, optimizers, tensors, about["rules"])
+    except BaseException:
+        _assign(net, optimizers, {name: leaf.clone() for name, leaf in before.items()}, rules_before)
+        raise
+
+
+def _as_list(rule: Rules) -> list[torch.optim.Optimizer]:
+    if rule is None:
+        return []
+    return [rule] if isinstance(rule, torch.optim.Optimizer) else list(rule)
+
+
+def _state(net: torch.nn.Module, rules: Sequence[torch.optim.Optimizer]) -> tuple[Tensors, list[Any]]:
+    """All tensors by the name that they have in a file, copies, and the rest of the rules' states as JSON values."""
+    weights = weights_of(net)
+    if not weights:
+        raise DataError("`net` must have a layer on a chip, but has none: `torch.save(net.state_dict())` saves it")
+    tensors: Tensors = {}
+    for index, chip in enumerate(chips_of(net)):
+        tensors |= {f"chip{index}.{name}": leaf.clone() for name, leaf in _saved(chip).items()}
+    for name, leaf in _digital(net).items():
+        tensors[f"digital.{name}"] = leaf.detach().clone()
+    for name, weight in weights.items():
+        tensors[f"held.{name}"] = weight.detach().clone()
+        tensors[f"scale.{name}"] = _scale(weight.matrix)
+    structures = []
+    for index, rule in enumerate(rules):
+        leaves, structure = pack(rule.state_dict())
+        tensors |= {f"rule{index}.{name}": leaf.clone() for name, leaf in leaves.items()}
+        structures.append(structure)
+    return tensors, structures
+
+
+def _saved(chip: Chip) -> Mapping[str, torch.Tensor]:
+    """The state of a chip.
+
+    Raises:
+        DataError: its array has none that can be saved.
+    """
+    try:
+        return chip.state_dict()
+    except TypeError:
+        raise DataError(
+            f"`net` must be on an array whose state can be saved, but {type(chip.array).__name__} has none: save the "
+            "readouts of its matrices, and write them with `program`"
+        ) from None
+
+
+def _digital(net: torch.nn.Module) -> Tensors:
+    """Digital parameters and persistent buffers, the tensors themselves."""
+    state = net.state_dict(keep_vars=True)
+    digital = {name: leaf for name, leaf in state.items() if not isinstance(leaf, ArrayWeight)}
+    for name, leaf in digital.items():
+        if not isinstance(leaf, torch.Tensor):
+            raise DataError(f"`net` must have a state of tensors, but {name!r} is a {type(leaf).__name__}")
+    return digital
+
+
+def _scale(matrix: Matrix) -> torch.Tensor:
+    """(S per unit weight, the number at full scale of the inputs or 1), float64."""
+    x_max = matrix.scaling.x_max if isinstance(matrix.scaling, FixedScaling) else 1.0
+    return torch.tensor([matrix.g_per_w, x_max], dtype=torch.float64, device="cpu")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """What a file says about itself, of the right format and version, and its tensors."""
     if not path.is_file():
         raise DataError(f"`path` must be a file that `save` wrote, but {path} is not there")
-    tensors = load_file(path)
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+        about = None if text is None else json.loads(text)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise DataError(f"`path` must be a file that `save` wrote, but {path} cannot be read: {error}") from None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise DataError(
+            f"`path` must be a file that `ohmweave.save` wrote, but {path} says nothing of its kind: files of versions "
+            "before 1 must be loaded with the version that wrote them"
+        )
+    if about.get("version") != VERSION:
+        raise DataError(f"{path}: `version` must be {VERSION}, but is {about.get('version')!r}")
+    if not isinstance(about.get("fingerprint"), dict) or not isinstance(about.get("rules"), list):
+        raise DataError(f"{path} must have a fingerprint and a list of rules, but has not")
+    return about, tensors
 
-    def part(prefix: str) -> dict[str, torch.Tensor]:
-        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
-    scales = part("scales.")
-    if set(scales) != set(net.on_chip):
-        raise DataError(f"{path} holds the layers {sorted(scales)}, but the network has {sorted(net.on_chip)}")
-    net.chip.load_state_dict(part("chip."))
-    net.model.load_state_dict(part("model."))
-    for name, (g_per_w, x_max) in scales.items():
-        matrix = net.matrix(name)
-        matrix.g_per_w = float(g_per_w)
-        if isinstance(matrix.scaling, FixedScaling):
-            matrix.scaling.x_max = float(x_max)
+def _without_rules(saved: dict[str, Any]) -> dict[str, Any]:
+    return saved | {"rules": []}
 
 
-def _scales(net: Deployed, name: str) -> torch.Tensor:
-    matrix = net.matrix(name)
-    x_max = matrix.scaling.x_max if isinstance(matrix.scaling, FixedScaling) else 1.0
-    return torch.tensor([matrix.g_per_w, x_max], dtype=torch.float64)
+def _check_tensors(tensors: Tensors, like: Tensors, rules: Sequence[Any], path: str | Path) -> None:
+    """Raise `DataError` unless `tensors` has the names, shapes and types of `like`, all numbers finite.
+
+    What a rule keeps may have been made in its first step, so rules check their own state.
+    """
+    mine = {name for name in tensors if not name.startswith("rule")}
+    wanted = {name for name in like if not name.startswith("rule")}
+    if mine != wanted:
+        missing, more = sorted(wanted - mine), sorted(mine - wanted)
+        raise DataError(f"{path} must have the tensors of this network, but lacks {missing} and has {more} more")
+    for name in wanted:
+        leaf, same = tensors[name], like[name]
+        free = name.endswith("converters.ranges")  # a row for each placement that was calibrated
+        shapes_differ = leaf.shape[1:] != same.shape[1:] if free else leaf.shape != same.shape
+        if leaf.dtype != same.dtype or leaf.dim() != same.dim() or shapes_differ:
+            raise DataError(
+                f"{path}: {name!r} must be {tuple(same.shape)} {same.dtype}, but is {tuple(leaf.shape)} {leaf.dtype}"
+            )
+        if not name.startswith("digital.") and leaf.is_floating_point() and not bool(leaf.isfinite().all()):
+            raise DataError(f"{path}: {name!r} must be finite, but has entries that are NaN or infinite")
+        if name.startswith("scale.") and not bool((leaf > 0).all()):
+            raise DataError(f"{path}: {name!r} must be > 0, but is {leaf.tolist()}")
+    for index, structure in enumerate(rules):
+        unpack(structure, _part(tensors, f"rule{index}."), where=f"{path}: rules[{index}]")
+
+
+def _part(tensors: Tensors, prefix: str) -> Tensors:
+    return {name.removeprefix(prefix): leaf for name, leaf in tensors.items() if name.startswith(prefix)}
+
+
+def _assign(
+    net: torch.nn.Module, rules: Sequence[torch.optim.Optimizer], tensors: Tensors, structures: Sequence[Any]
+) -> None:
+    """Take over checked tensors. The rules come first: they check their own state before they change."""
+    for index, (rule, structure) in enumerate(zip(rules, structures, strict=True)):
+        try:
+            rule.load_state_dict(unpack(structure, _part(tensors, f"rule{index}."), where=f"rules[{index}]"))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"`rule` must take the state that the file holds, but: {error}") from error
+    for index, chip in enumerate(chips_of(net)):
+        chip.load_state_dict(_part(tensors, f"chip{index}."))
+    with torch.no_grad():
+        for name, leaf in _digital(net).items():
+            leaf.copy_(tensors[f"digital.{name}"])
+    for name, weight in weights_of(net).items():
+        g_per_w, x_max = tensors[f"scale.{name}"].tolist()
+        weight.matrix.g_per_w = g_per_w
+        if isinstance(weight.matrix.scaling, FixedScaling):
+            weight.matrix.scaling.x_max = x_max
+        _hold(weight, tensors[f"held.{name}"])
+
+
+def _hold(weight: ArrayWeight, held: torch.Tensor) -> None:
+    """Give a weight the readout that it held when it was saved."""
+    with torch.no_grad():
+        weight.copy_(held)

@@ -1,42 +1,60 @@
-"""Plain stochastic gradient descent by pulses, and its digital repair: accumulate, and pulse when a step is full."""
+"""Plain stochastic gradient descent by pulses."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_positive
 from ohmweave.optim.pulses import (
-    check_on_chip,
     draw_coincidences,
-    loss_of,
-    moves,
+    largest_train,
+    polarity_of,
     round_stochastically,
     send_pulses,
     step_in_weight,
 )
-from ohmweave.optim.sign_pulse import polarity_of
+from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, one_of
 
 
-class PulsedSGD(torch.optim.Optimizer):
-    """Each weight gets, on average, as many pulses as its step -lr * grad asks for; nothing is remembered.
+def _check_length(name: str, value: Any) -> None:
+    """2^-1000 is the least probability that a double holds, which the draw of coincidences needs."""
+    check_integer(name, value, at_least=1)
+    if value > 1_000:
+        raise OutOfRangeError(f"`{name}` must be at most 1000, but is {value!r}")
+
+
+class PulsedSGD(ArrayRule, DropsSteps):
+    """Each weight gets, on average, as many pulses as its step -lr * grad amounts to; nothing is accumulated.
 
     No train is simulated bit by bit: a cell's pulses of a step are drawn once, and cells with `trains="aggregate"` make
-    one move of them.
+    one move of them. Each step sends one polarity, RESET and SET in turn. After a step `weight` is stale; it is read
+    out again, at the cost of a readout, when it is next used.
 
     Args:
-        params: weights on a chip.
-        lr: learning rate, per unit weight.
-        g_step: S, the step of a pulse as the controller believes it.
-        generator: of the number of pulses.
-        max_pulses: a train's greatest length.
+        params: weights on a chip, `net.chip_parameters()`.
+        lr: learning rate, > 0, per unit weight.
+        g_step: S, > 0, the step of a pulse as the controller believes it.
+        generator: of the number of pulses, on the device of the weights.
+        max_pulses: a train's greatest length, at most 1,000.
         draw: how many pulses a wanted number becomes, with that mean. "rounded": one of the two whole numbers around
             it, the least variance there is. "coincidences": as many as random trains of `max_pulses` bits on row and
             column have in common, which is exact for batches of one, cell by cell; that the cells of a line share
             its bits is left out.
 
+    Raises:
+        OutOfRangeError: as in `ArrayRule`.
+
     Source: Gokmen and Vlasov, Front. Neurosci. 10, 333 (2016); "rounded" is ours.
     """
+
+    checks: ClassVar[Checks] = {
+        "lr": check_positive,
+        "g_step": partial(check_positive, unit="S"),
+        "max_pulses": _check_length,
+        "draw": one_of("rounded", "coincidences"),
+    }
 
     def __init__(
         self,
@@ -48,62 +66,27 @@ class PulsedSGD(torch.optim.Optimizer):
         max_pulses: int = 31,
         draw: Literal["rounded", "coincidences"] = "rounded",
     ) -> None:
-        check_positive("lr", lr)
-        check_positive("g_step", g_step, "S")
-        check_integer("max_pulses", max_pulses, at_least=1)
-        if draw not in ("rounded", "coincidences"):
-            raise OutOfRangeError(f"`draw` must be 'rounded' or 'coincidences', but is {draw!r}")
-        super().__init__(params, {"lr": lr, "g_step": g_step, "max_pulses": max_pulses, "draw": draw})
-        check_on_chip(self)
-        self._generator = generator
-        self.n_steps = 0
+        defaults = {"lr": lr, "g_step": g_step, "max_pulses": max_pulses, "draw": draw}
+        super().__init__(params, defaults, generator=generator)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Send the trains, one polarity a step by turns."""
-        loss = loss_of(closure)
-        for weight, grad, group in moves(self):
-            wanted = grad * (-group["lr"] / step_in_weight(weight.matrix, group["g_step"]))
-            limit = group["max_pulses"]
-            if group["draw"] == "rounded":
+    def send(self, moves: Sequence[Move]) -> bool:
+        """Draw the trains, and send them with this step's polarity."""
+        assert self._generator is not None
+        sent, only = [], polarity_of(self.n_steps, "alternate")
+        for move in moves:
+            wanted, limit = _wanted(move), move.group["max_pulses"]
+            if move.group["draw"] == "rounded":
                 n = round_stochastically(wanted, self._generator).clamp_(-limit, limit)
             else:
                 n = draw_coincidences(wanted, limit, self._generator)
-            send_pulses(weight.matrix, n, only=polarity_of(self.n_steps, "alternate"))
-        self.n_steps += 1
-        return loss
+            sent.append(send_pulses(move.weight.matrix, n, only=only))
+        return any(sent)
+
+    def why_silent(self, move: Move) -> str:
+        """As in `DropsSteps`."""
+        return f"the largest step of {move.name!r} is {largest_train(_wanted(move))} at random: raise `lr`"
 
 
-class MixedPrecision(torch.optim.Optimizer):
-    """Steps add up in a digital memory of full precision; when a whole pulse is full it is sent, blind.
-
-    Args:
-        params: weights on a chip.
-        lr: learning rate, per unit weight.
-        g_step: S, the step of a pulse as the controller believes it (epsilon of the source).
-        max_pulses: a train's greatest length; what is beyond waits for the next step.
-
-    Source: Nandakumar et al., Front. Neurosci. 14, 406 (2020): chi += -lr * grad; where |chi| >= epsilon, its whole
-    multiples are sent as pulses and taken off. `max_pulses` is ours.
-    """
-
-    def __init__(self, params: Iterable[Any], *, lr: float, g_step: float, max_pulses: int = 31) -> None:
-        check_positive("lr", lr)
-        check_positive("g_step", g_step, "S")
-        check_integer("max_pulses", max_pulses, at_least=1)
-        super().__init__(params, {"lr": lr, "g_step": g_step, "max_pulses": max_pulses})
-        check_on_chip(self)
-        self.n_steps = 0
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Accumulate, and send what is full, one polarity a step by turns."""
-        loss = loss_of(closure)
-        for weight, grad, group in moves(self):
-            memory = self.state[weight].setdefault("accumulated", torch.zeros_like(grad))
-            memory.add_(grad, alpha=-group["lr"] / step_in_weight(weight.matrix, group["g_step"]))
-            n = memory.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
-            memory.sub_(n)
-            send_pulses(weight.matrix, n, only=polarity_of(self.n_steps, "alternate"))
-        self.n_steps += 1
-        return loss
+def _wanted(move: Move) -> torch.Tensor:
+    """-lr * grad in pulses, `(*chips, out, in)`: above 0 where the weight is to rise."""
+    return move.grad * (-float(move.group["lr"]) / step_in_weight(move.weight.matrix, move.group["g_step"]))

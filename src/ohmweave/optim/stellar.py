@@ -1,44 +1,46 @@
 """STELLAR: sign and threshold on both sides of the outer product, one polarity a cycle."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
-
-import torch
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal
 
 from ohmweave.base import check_fraction
-from ohmweave.optim.pulses import check_on_chip, loss_of, moves, send_pulses
-from ohmweave.optim.sign_pulse import polarity_of
+from ohmweave.optim.pulses import check_cycle, polarity_of, send_pulses
+from ohmweave.optim.rule import ArrayRule, Checks, Move
 
 
-class Stellar(torch.optim.Optimizer):
-    """One pulse where the thresholded input and the thresholded error are both there.
+class Stellar(ArrayRule):
+    """One pulse where both the thresholded input and the thresholded error are non-zero.
 
     For batches of one with `nn.ThresholdError`, the gradient of a weight is -se * y, se in {-1, 0, +1}; the input y
-    counts where it is at least `gate` times the sample's largest. RESET and SET cycles alternate by sample.
+    counts where it is at least `gate` times the sample's largest. RESET and SET cycles alternate by sample. After a
+    step `weight` is stale; it is read out again, at the cost of a readout, when it is next used.
 
     Args:
-        params: weights on a chip, of the last layer in the source.
+        params: weights on a chip, `net.chip_parameters()`; of the last layer in the source.
         gate: C1 as a fraction of the largest input, 0 to 1.
         cycle: as in `SignPulse`; "both" is the double pulse.
+
+    Raises:
+        OutOfRangeError: as in `ArrayRule`.
 
     Source: Zhang et al., Science 381, 1205 (2023), supplement and public code; its C1 = 0.4 of the maximum, with an
     output ReLU. Inputs of exactly 0 carry no voltage and never count, also for `gate` 0 (there the source counts them).
     """
 
-    def __init__(self, params: Iterable[Any], *, gate: float = 0.4, cycle: str = "alternate") -> None:
-        check_fraction("gate", gate)
-        super().__init__(params, {"gate": gate, "cycle": cycle})
-        check_on_chip(self)
-        self.n_steps = 0
-        """Steps taken; even ones are RESET cycles."""
+    checks: ClassVar[Checks] = {"gate": check_fraction, "cycle": check_cycle}
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Send the pulses."""
-        loss = loss_of(closure)
-        for weight, grad, group in moves(self):
+    def __init__(
+        self, params: Iterable[Any], *, gate: float = 0.4, cycle: Literal["alternate", "both"] = "alternate"
+    ) -> None:
+        super().__init__(params, {"gate": gate, "cycle": cycle})
+
+    def send(self, moves: Sequence[Move]) -> bool:
+        """One pulse to a cell of each weight whose input and error both count, of this step's polarity."""
+        sent = []
+        for weight, grad, group in moves:
+            # |grad| = |se| y, so the largest entry of a chip belongs to its largest input.
             size = grad.abs()
             counts = size >= group["gate"] * size.amax(dim=(-2, -1), keepdim=True)
-            send_pulses(weight.matrix, -grad.sign() * counts, only=polarity_of(self.n_steps, group["cycle"]))
-        self.n_steps += 1
-        return loss
+            only = polarity_of(self.n_steps, group["cycle"])
+            sent.append(send_pulses(weight.matrix, -grad.sign() * counts, only=only))
+        return any(sent)

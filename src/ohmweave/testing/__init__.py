@@ -1,4 +1,4 @@
-"""Contract tests to inherit: what every cell, and every other part of its kind, must do, for yours as for ours.
+"""Contract tests to inherit: what every cell, array, layer and rule must do, for yours as for ours.
 
 A contract is a class whose `test_...` methods pytest finds in a subclass; the subclass says what is tested:
 
@@ -10,5 +10,6 @@ A contract is a class whose `test_...` methods pytest finds in a subclass; the s
 """
 
 from ohmweave.testing.cells import CellContract
+from ohmweave.testing.rules import RuleContract
 
-__all__ = ["CellContract"]
+__all__ = ["CellContract", "RuleContract"]

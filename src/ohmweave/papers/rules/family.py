@@ -106,7 +106,7 @@ def _sign(start: Start, setting: Setting) -> Setup:
     optimizer = SignPulse([first.weight, second.weight])
     epoch = None
     if has_numba():
-        from ohmweave.optim.compiled import sign_epoch
+        from ohmweave.optim.compiled_epochs import sign_epoch
 
         epoch = partial(sign_epoch, first, comparators, second, error, optimizer)
     loss = ErrorLoss(error)
@@ -122,7 +122,7 @@ def _stellar(start: Start, setting: Setting) -> Setup:
     error = ThresholdError(threshold=setting["threshold"] * setting["target"], target=setting["target"])
     net, epoch = relu_net(first, second), None
     if has_numba():
-        from ohmweave.optim.compiled import stellar_epoch
+        from ohmweave.optim.compiled_epochs import stellar_epoch
 
         def epoch(x: torch.Tensor, labels: torch.Tensor) -> None:
             with torch.no_grad():

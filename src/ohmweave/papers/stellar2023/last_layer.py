@@ -148,7 +148,7 @@ class StellarEpoch:
         with self.bill.samples("training", len(some)):
             self.one_by_one(some, labels[:N_BILLED])
         if has_numba():
-            from ohmweave.optim.compiled import stellar_epoch
+            from ohmweave.optim.compiled_epochs import stellar_epoch
 
             stellar_epoch(self.layer, self.error, self.rule, x, labels)
         else:
@@ -172,7 +172,7 @@ class StellarEpoch:
 
 def back_propagation(layer: Linear, tolerance: float | None) -> Epoch:
     """The baseline, each step written at once; it needs Numba."""
-    from ohmweave.optim.compiled import gradient_epoch
+    from ohmweave.optim.compiled_epochs import gradient_epoch
 
     return lambda x, labels: gradient_epoch(
         layer,

@@ -25,7 +25,7 @@ def optimizer(net: Deployed, lr: Mapping[str, float]) -> ThresholdedWriteVerify:
     """The rule on the named layers, each with its learning rate; the others are frozen."""
     net.requires_grad_(False)
     layers = {name: net.model.get_submodule(name).requires_grad_(True) for name in lr}
-    groups = [{"params": layer.parameters(), "lr": lr[name]} for name, layer in layers.items()]
+    groups = [{"params": [layer.weight], "lr": lr[name]} for name, layer in layers.items()]
     return ThresholdedWriteVerify(groups, lr=LEARNING_RATE, threshold=THRESHOLD, write=WRITE)
 
 

@@ -250,13 +250,16 @@ def _count_last(net: Deployed, features: Split) -> int:
 def tune(net: Deployed, features: Split, *, seed: int, epochs: int = 2, lr: float = LEARNING_RATE) -> int:
     """The paper's hybrid training of the last layer alone; returns how many weights it wrote."""
     order = generator(seed, "resnet", "hybrid")
-    rule = ThresholdedWriteVerify(net.linear.parameters(), lr=lr, threshold=THRESHOLD, write=WRITE, lr_digital=1e-4)
+    rule = ThresholdedWriteVerify([net.linear.weight], lr=lr, threshold=THRESHOLD, write=WRITE)
+    bias = torch.optim.SGD([net.linear.bias], lr=1e-4)
     n_written = 0
     for _ in range(epochs):
         for x, y in features.batches(BATCH, generator=order):
             rule.zero_grad()
+            bias.zero_grad()
             F.cross_entropy(net.linear(x), y, reduction="sum").backward()
             rule.step()
+            bias.step()
             n_written += rule.n_selected
     net.chip.wait(REST)
     net.linear.weight.refresh()

@@ -116,7 +116,7 @@ class SignPerceptron:
         if compiled is None:
             compiled = has_numba()
         if compiled:
-            from ohmweave.optim.compiled import sign_epoch
+            from ohmweave.optim.compiled_epochs import sign_epoch
 
             sign_epoch(self.first, self.comparators, self.second, self.error, self.rule, x, labels)
             return

@@ -1,162 +1,17 @@
-"""Whole epochs of single-sample training in one call: the same rules, compiled, for simulated chips.
-
-Needs Numba (`ohmweave[fast]`); nothing imports this module but who asks for it. The torch version (the layers of
-`ohmweave.nn`, `SignPulse`, `Stellar`) is the reference: without noise the two go the same way pulse for pulse, with
-noise they draw from the same law with other numbers.
-"""
+"""The loops of `compiled_epochs`, compiled: they work on a copy of the cells, pulse by pulse."""
 
 from typing import Any
 
 import numba
 import numpy as np
-import torch
 
-from ohmweave.arrays.compiled import after_pulse, lend, pair_cells, pair_matrix, seed_noise
-from ohmweave.base import check_shape
-from ohmweave.mapping import Matrix
-from ohmweave.nn import BinaryStep, Linear, MarginError, ThresholdError
-from ohmweave.optim.sign_pulse import SignPulse
-from ohmweave.optim.stellar import Stellar
-
-
-def sign_epoch(
-    first: Linear,
-    step: BinaryStep,
-    second: Linear,
-    error: MarginError,
-    rule: SignPulse,
-    x: torch.Tensor,
-    labels: torch.Tensor,
-) -> int:
-    """One pass of sign backpropagation over samples one by one, a bias row (`AlwaysOn`) before each layer.
-
-    Args:
-        first: layer on the chip, in + 1 rows.
-        step: its comparators.
-        second: layer on the chip, hidden + 1 rows.
-        error: of the outputs.
-        rule: whose cycle is gone on with; its count of steps grows by the number of samples.
-        x: `(n, in)`, binary inputs, in the order of training.
-        labels: `(n,)` int64.
-
-    Returns:
-        How many errors were not 0, summed over outputs, samples and chips.
-    """
-    check_shape("x", x, (first.in_features - 1,))
-    on = np.ascontiguousarray((torch.nn.functional.pad(x, (0, 1), value=1.0) > 0).numpy())
-    array = first.matrix.chip.array
-    with lend(array) as lent:
-        layers = [(_matrix(m), pair_cells(array, m.placement), m.g_per_w) for m in (first.matrix, second.matrix)]
-        n_set, n_reset, n_errors = _sign_epoch(
-            on,
-            labels.numpy(),
-            *layers[0],
-            *layers[1],
-            lent.g,
-            lent.law,
-            (error.margin, step.threshold, step.window),
-            rule.n_steps,
-            rule.param_groups[0]["cycle"] == "both",
-            lent.seed,
-        )
-        lent.n_set, lent.n_reset = n_set, n_reset
-        tiles = len(first.matrix.placement.tiles) + 2 * len(second.matrix.placement.tiles)
-        lent.n_reads = len(x) * tiles * layers[0][0].shape[0]
-    rule.n_steps += len(x)
-    return int(n_errors)
-
-
-def stellar_epoch(layer: Linear, error: ThresholdError, rule: Stellar, x: torch.Tensor, labels: torch.Tensor) -> None:
-    """One pass of STELLAR over samples one by one.
-
-    Args:
-        layer: on the chip.
-        error: of its outputs.
-        rule: gate and cycle; its count of steps grows by the number of samples.
-        x: `(n, in)`, inputs >= 0 of the layer, in the order of training.
-        labels: `(n,)` int64.
-    """
-    check_shape("x", x, (layer.in_features,))
-    matrix = layer.matrix
-    array = matrix.chip.array
-    group = rule.param_groups[0]
-    with lend(array) as lent:
-        f = _matrix(matrix)
-        lent.n_set, lent.n_reset = _stellar_epoch(
-            x.numpy(),
-            labels.numpy(),
-            f,
-            pair_cells(array, matrix.placement),
-            matrix.g_per_w,
-            lent.g,
-            lent.law,
-            (error.threshold, error.target, group["gate"]),
-            rule.n_steps,
-            group["cycle"] == "both",
-            lent.seed,
-        )
-        lent.n_reads = len(x) * len(matrix.placement.tiles) * f.shape[0]
-    rule.n_steps += len(x)
-
-
-def gradient_epoch(
-    layer: Linear,
-    x: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    target: float,
-    lr: float,
-    tolerance: float | None,
-    max_pulses: int,
-    g_step: float,
-) -> int:
-    """One pass of back-propagation on the last layer over samples one by one, each step written at once.
-
-    The error is t - relu(z) and dG = lr * e * y * g_per_w is shared by the cells of a pair. The baseline that STELLAR
-    is compared with.
-
-    Args:
-        layer: on the chip.
-        x: `(n, in)`, inputs >= 0 of the layer, in the order of training.
-        labels: `(n,)` int64.
-        target: t of the label; 0 for the others.
-        lr: per unit weight.
-        tolerance: S; each cell is written by pulse and read until it is this near to its new target. None: no verify,
-            a single pulse to each cell whose step is at least half of `g_step`.
-        max_pulses: after which a cell is given up.
-        g_step: S, the step of a pulse as the controller believes it.
-
-    Returns:
-        Verify reads, of single cells.
-    """
-    check_shape("x", x, (layer.in_features,))
-    matrix = layer.matrix
-    array = matrix.chip.array
-    with lend(array) as lent:
-        f = _matrix(matrix)
-        lent.n_set, lent.n_reset, n_verify = _gradient_epoch(
-            x.numpy(),
-            labels.numpy(),
-            f,
-            pair_cells(array, matrix.placement),
-            matrix.g_per_w,
-            lent.g,
-            lent.law,
-            (target, lr, -1.0 if tolerance is None else tolerance, max_pulses, g_step),
-            lent.seed,
-        )
-        lent.n_reads = len(x) * len(matrix.placement.tiles) * f.shape[0]
-    return int(n_verify)
-
-
-def _matrix(matrix: Matrix) -> Any:
-    return pair_matrix(matrix.chip.array, matrix.placement)
+from ohmweave.arrays.compiled_cells import after_pulse, seed_noise
 
 
 def _outer(f: Any, cells: Any, rows: Any, columns: Any, signs: Any, cycle: int, g: Any, law: Any) -> int:
     """One step, up or down by its sign, at each crossing of active rows and columns with an error.
 
-    `cycle` 0 sends RESETs alone, 1 SETs alone, 2 both. The matrix `f` follows. Returns the number of SETs.
+    `cycle` 0 sends RESETs alone, 1 SETs alone, 2 both. The matrix `f` is kept up to date. Returns the number of SETs.
     """
     factor, offset, slope, spread, g_min, bins_per_s, g_max, z_max = law
     for i in rows:
@@ -280,7 +135,7 @@ def _stellar_loop(
 
 
 def _write_cell(g: Any, at: int, dg: float, tolerance: float, max_pulses: int, law: Any) -> tuple[int, int, int]:
-    """Write one cell to where it stands plus `dg`, kept in the window. Returns SETs, RESETs, reads."""
+    """Write one cell to its conductance plus `dg` S, kept in the window. Returns SETs, RESETs, reads."""
     factor, offset, slope, spread, g_min, bins_per_s, g_max, z_max = law
     n_set, n_reset, n_reads = 0, 0, 1
     goal = min(max(g[at] + dg, g_min), g_max)
@@ -336,6 +191,6 @@ outer: Any = _njit(_outer)
 sign_chip: Any = _njit(_sign_chip)
 rectified: Any = _njit(_rectified)
 write_cell: Any = _njit(_write_cell)
-_sign_epoch: Any = _njit(_sign_loop)
-_stellar_epoch: Any = _njit(_stellar_loop)
-_gradient_epoch: Any = _njit(_gradient_loop)
+sign_loop: Any = _njit(_sign_loop)
+stellar_loop: Any = _njit(_stellar_loop)
+gradient_loop: Any = _njit(_gradient_loop)

@@ -1,8 +1,8 @@
-"""Cells lent to compiled loops: for training sample by sample, where a call costs more than what it does.
+"""Cells for compiled loops: for training sample by sample, where a call costs more than what it does.
 
-Needs Numba (`ohmweave[fast]`), so nothing imports this module but who asks for it. A loop lent the cells does what
-reads and pulses would have done, with the law as the numbers of `devices.steps`, and says what it did when it gives
-them back. Only simulated arrays can lend.
+Needs Numba (`ohmweave[fast]`), so no other module imports this one. A loop works on a copy of the conductances, with
+the law as the numbers of `cells.steps`, and does what reads and pulses would have done; when it is done its result is
+written to the cells, and its reads and pulses are counted, in one place. Only simulated arrays have a compiled form.
 """
 
 from collections.abc import Iterator
@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.protocol import Array
 from ohmweave.arrays.simulated import SimulatedArray
-from ohmweave.base import OutOfRangeError
+from ohmweave.base import OutOfRangeError, map_state
 from ohmweave.cells.steps import steps_of
 
 Floats = NDArray[Any]
 
 
 @dataclass(slots=True, kw_only=True)
-class LentCells:
-    """The cells of a simulated array, open to a compiled loop.
+class CompiledCells:
+    """A copy of the cells of a simulated array, and what a loop did to it.
 
     Attributes:
-        g: S, `(cells,)`; writing to it moves the cells.
+        g: S, `(cells,)`, the copy.
         law: (factor, offset, slope, spread, g_min, 1 / bin width, g_max, z_max) as `after_pulse` takes them.
-        seed: of the loop's noise, new in every loan.
-        n_set, n_reset, n_reads: what the borrower did; it adds to them.
+        seed: of the loop's noise, another one for each copy.
+        n_set, n_reset, n_reads: pulses and reads of the loop; it adds to them.
     """
 
     g: Floats
@@ -44,13 +44,41 @@ class LentCells:
 
 
 @contextmanager
-def lend(array: Array) -> Iterator[LentCells]:
-    """Open the cells of `array`; afterwards its matrices are folded anew and its counters include the loan.
+def compiled_cells(array: Array) -> Iterator[CompiledCells]:
+    """A copy of the cells of `array`; at the end of the block it becomes their state, and its counts are added.
+
+    If the block raises, cells, counters and random streams stay as they were.
 
     Raises:
-        OutOfRangeError: the array is not simulated, has wires, converters, access devices or an open bill, its reads
-            are noisy, or its law has no compiled form.
+        OutOfRangeError: the array is not simulated or not on the CPU, has wires, converters, access devices or an open
+            bill, its reads are noisy, or its law has no compiled form.
     """
+    simulated = _checked(array)
+    # `steps_of` may write to the state that it is given, so the copy is made first.
+    steps = steps_of(simulated.cell, map_state(torch.clone, simulated._state))
+    if steps.g.device.type != "cpu":
+        raise OutOfRangeError(f"`array` must be on the CPU to be compiled, but is on {steps.g.device}")
+    n_bins = steps.offset.shape[1]
+    dtype = steps.g.numpy().dtype.type
+    law = (
+        *(part.contiguous().numpy() for part in (steps.factor, steps.offset, steps.slope, steps.spread)),
+        dtype(steps.g_min),
+        dtype(n_bins / (steps.g_max - steps.g_min)),
+        dtype(steps.g_max),
+        dtype(steps.z_max),
+    )
+    stream = simulated._pulses.get_state()
+    seed = int(torch.randint(2**31 - 1, (), generator=simulated._pulses, device="cpu"))
+    cells = CompiledCells(g=steps.g.numpy(), law=law, seed=seed)
+    try:
+        yield cells
+    except BaseException:
+        simulated._pulses.set_state(stream)
+        raise
+    _write(simulated, cells)
+
+
+def _checked(array: Array) -> SimulatedArray:
     if not isinstance(array, SimulatedArray):
         raise OutOfRangeError(f"`array` must be simulated to be compiled, but is a {type(array).__name__}")
     if array.meters:
@@ -63,25 +91,16 @@ def lend(array: Array) -> Iterator[LentCells]:
         raise OutOfRangeError(f"`array` must be bare to be compiled, but has {', '.join(found)}")
     if array.cell.read_noise is not None:
         raise OutOfRangeError("`array` must have exact reads to be compiled, but its cells are noisy")
-    steps = steps_of(array.cell, array._state)
-    n_bins = steps.offset.shape[1]
-    dtype = steps.g.numpy().dtype.type
-    law = (
-        *(part.contiguous().numpy() for part in (steps.factor, steps.offset, steps.slope, steps.spread)),
-        dtype(steps.g_min),
-        dtype(n_bins / (steps.g_max - steps.g_min)),
-        dtype(steps.g_max),
-        dtype(steps.z_max),
-    )
-    seed = int(torch.randint(2**31 - 1, (), generator=array._pulses))
-    lent = LentCells(g=steps.g.numpy(), law=law, seed=seed)
-    try:
-        yield lent
-    finally:
-        array.activity.n_set += lent.n_set
-        array.activity.n_reset += lent.n_reset
-        array.activity.n_reads += lent.n_reads
-        array._forget()
+    return array
+
+
+def _write(array: SimulatedArray, cells: CompiledCells) -> None:
+    """The result of a loop to the cells, and its counts to the counters: the only place where it changes the array."""
+    steps_of(array.cell, array._state).g.copy_(torch.from_numpy(cells.g))
+    array._forget()
+    array.activity.n_set += cells.n_set
+    array.activity.n_reset += cells.n_reset
+    array.activity.n_reads += cells.n_reads
 
 
 def pair_cells(array: Array, placement: Placement) -> NDArray[np.int32]:
@@ -97,11 +116,10 @@ def pair_cells(array: Array, placement: Placement) -> NDArray[np.int32]:
     return cells
 
 
-def pair_matrix(array: Array, placement: Placement) -> Floats:
-    """`(chips, n_in, n_out)` S: the matrix that reads see, the borrower's to keep up to date."""
-    assert isinstance(array, SimulatedArray)
-    g: Floats = array._fold(placement)[0].reshape(-1, placement.n_in, placement.n_out).contiguous().numpy().copy()
-    return g
+def pair_matrix(cells: CompiledCells, pairs: NDArray[np.int32]) -> Floats:
+    """`(chips, n_in, n_out)` S: g_pos - g_neg of the pairs, which the loop keeps up to date."""
+    matrix: Floats = cells.g[pairs] - cells.g[pairs + 1]
+    return matrix
 
 
 def _after_pulse(
@@ -116,7 +134,7 @@ def _after_pulse(
     g_max: Any,
     z_max: Any,
 ) -> Any:
-    """Where one pulse (row 0 SET, 1 RESET) leaves a cell that stood at `before`, S: the law, read from its numbers.
+    """Conductance after one pulse (row 0 SET, 1 RESET) on a cell of `before` S, by the numbers of its law.
 
     The tables are passed one by one: taking them out of a tuple at each pulse costs more than the pulse.
     """

@@ -132,12 +132,16 @@ def test_bounds_hold_and_cells_there_are_pulsed_again():
     assert_close(fc.weight, torch.full((2, 3, 4), 2.0), rtol=1e-9)
 
 
-def test_digital_parameters_take_the_proposed_step():
+def test_an_optimizer_of_its_own_moves_digital_parameters():
+    """And the rule does not take them."""
     fc, bias = layer(), torch.nn.Parameter(torch.ones(3))
-    rule = GateControlled([*fc.parameters(), bias], torch.optim.SGD, lr=0.5)
+    rule, plain = GateControlled(fc.parameters(), torch.optim.SGD, lr=0.5), torch.optim.SGD([bias], lr=0.5)
     bias.grad = torch.full((3,), 0.2)
     rule.step()
+    plain.step()
     assert_close(bias, [0.9] * 3, rtol=1e-6)
+    with pytest.raises(OutOfRangeError, match="`params` must be weights on a chip"):
+        GateControlled([*fc.parameters(), bias], torch.optim.SGD, lr=0.5)
 
 
 def test_a_scheduler_and_zero_grad_reach_the_proposer():
@@ -186,7 +190,6 @@ def test_state_resumes_bit_for_bit():
     go_on(fc, rule, 0, 5)
     chip_state, rule_state = fc.matrix.chip.state_dict(), copy.deepcopy(rule.state_dict())
     rule_state["param_groups"][0]["lr"] = 0.02
-    rule_state["proposer"]["param_groups"][0]["lr"] = 0.02
     rule.param_groups[0]["lr"] = 0.02
     twin, twin_rule = fresh(False)
     twin.matrix.chip.load_state_dict(chip_state)
@@ -195,8 +198,8 @@ def test_state_resumes_bit_for_bit():
     go_on(fc, rule, 5, 9)
     go_on(twin, twin_rule, 5, 9)
     assert torch.equal(fc.weight, twin.weight)
-    twin_rule.param_groups[0]["lr"] = 0.5
-    assert twin_rule.proposer.param_groups[0]["lr"] == 0.5
+    assert twin_rule.param_groups[0]["lr"] == twin_rule.proposer.optimizer.param_groups[0]["lr"] == 0.02
+    assert torch.equal(twin_rule.state[twin.weight]["v_gate"], rule.state[fc.weight]["v_gate"])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Compiled epochs against the torch version: the same way pulse for pulse without noise, else the same law."""
+"""Compiled epochs against the torch version: equal pulse for pulse without noise, else the same law."""
 
 from dataclasses import replace
 
@@ -30,8 +30,8 @@ from tests.helpers import assert_close
 
 pytest.importorskip("numba")
 
-from ohmweave.arrays import compiled as lending
-from ohmweave.optim import compiled
+from ohmweave.arrays import compiled_cells as numbers
+from ohmweave.optim import compiled_epochs as compiled
 
 WINDOW = {"g_min": 2e-6, "g_max": 20e-6}
 LAWS = {
@@ -65,7 +65,7 @@ def samples(n=40):
 
 @pytest.mark.parametrize("cycle", ["alternate", "both"])
 @pytest.mark.parametrize(("name", "n_chips"), [*((name, None) for name in LAWS), ("d2d", 3)])
-def test_sign_backpropagation_goes_the_way_of_the_layers_and_the_rule(name, n_chips, cycle):
+def test_sign_backpropagation_agrees_with_the_layers_and_the_rule(name, n_chips, cycle):
     x, labels = samples()
     ends = []
     for fast in (False, True):
@@ -74,7 +74,7 @@ def test_sign_backpropagation_goes_the_way_of_the_layers_and_the_rule(name, n_ch
         rule = SignPulse([first.weight, second.weight], cycle=cycle)
         before = chip.array.activity.copy()
         if fast:
-            for part in (slice(0, 13), slice(13, None)):  # a loan in the middle of a pair of cycles
+            for part in (slice(0, 13), slice(13, None)):  # cut in the middle of a pair of cycles
                 compiled.sign_epoch(first, step, second, error, rule, x[part], labels[part])
         else:
             net = torch.nn.Sequential(AlwaysOn(), first, step, AlwaysOn(), second)
@@ -93,7 +93,7 @@ def test_sign_backpropagation_goes_the_way_of_the_layers_and_the_rule(name, n_ch
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_stellar_goes_the_way_of_the_layer_and_the_rule(name):
+def test_stellar_agrees_with_the_layer_and_the_rule(name):
     chance = generator(2, "features")
     x, labels = torch.rand(30, 6, generator=chance).double(), torch.randint(5, (30,), generator=chance)
     ends = []
@@ -124,10 +124,10 @@ def test_noise_has_the_mean_and_spread_of_the_torch_version():
         start = array.readout(everywhere)
         for k in range(5):
             if fast:
-                with lending.lend(array) as lent:
-                    lending.seed_noise(lent.seed)
-                    for cell in range(10_000):
-                        lent.g[cell] = lending.after_pulse(lent.g[cell], lent.law[0][cell], k % 2, *lent.law[1:])
+                with numbers.compiled_cells(array) as cells:
+                    numbers.seed_noise(cells.seed)
+                    for i in range(10_000):
+                        cells.g[i] = numbers.after_pulse(cells.g[i], cells.law[0][i], k % 2, *cells.law[1:])
             else:
                 array.pulse(everywhere, Pulse(torch.full((10_000,), -1 if k % 2 else 1)))
         moved.append(array.readout(everywhere) - start)
@@ -177,16 +177,16 @@ def test_write_verify_ends_inside_its_tolerance_and_counts():
     ],
 )
 def test_what_cannot_be_compiled_is_refused(law, named):
-    with pytest.raises(OutOfRangeError, match=named), lending.lend(SimulatedArray(law, rows=2, cols=2)):
+    with pytest.raises(OutOfRangeError, match=named), numbers.compiled_cells(SimulatedArray(law, rows=2, cols=2)):
         pass
 
 
 def test_arrays_with_other_parts_are_refused():
     for parts in ({"dac": DAC(bits=4, v_max=0.2)}, {"wires": Wires(r_row=1.0, r_col=1.0)}):
         array = SimulatedArray(LAWS["linear"], rows=2, cols=2, **parts)
-        with pytest.raises(OutOfRangeError, match="bare"), lending.lend(array):
+        with pytest.raises(OutOfRangeError, match="bare"), numbers.compiled_cells(array):
             pass
-    with pytest.raises(OutOfRangeError, match="simulated"), lending.lend(object()):
+    with pytest.raises(OutOfRangeError, match="simulated"), numbers.compiled_cells(object()):
         pass
 
 
@@ -194,7 +194,7 @@ def test_other_placements_and_shapes_are_refused():
     chip = Chip(LAWS["linear"], rows=8, cols=8)
     layer = Linear(3, 2, bias=False, chip=chip, name="rows", mapping=DifferentialPair(lines="rows"))
     with pytest.raises(OutOfRangeError, match="`placement`"):
-        lending.pair_cells(chip.array, layer.matrix.placement)
+        numbers.pair_cells(chip.array, layer.matrix.placement)
     _, first, second = perceptron(LAWS["ideal"])
     rule = SignPulse([first.weight, second.weight])
     with pytest.raises(ShapeError, match="`x`"):
@@ -215,3 +215,78 @@ def test_a_bill_is_never_short_of_a_compiled_epoch():
     assert all(torch.equal(before[name], leaf) for name, leaf in after.items())
     compiled.sign_epoch(first, BinaryStep(0.1, 1.0), second, MarginError(1.0), rule, x, labels)  # with the bill closed
     assert chip.array.activity.n_set > int(before["activity.counts"][2])
+
+
+def raising(action, match, error=OutOfRangeError):
+    with pytest.raises(error, match=match):
+        action()
+
+
+def test_samples_that_an_epoch_cannot_do_right_are_named_and_change_nothing():
+    chip, first, second = perceptron(LAWS["ideal"])
+    rule, (x, labels) = SignPulse([first.weight, second.weight]), samples()
+    before = chip.array.state_dict()
+
+    def epoch(x=x, labels=labels, rule=rule, second=second):
+        compiled.sign_epoch(first, BinaryStep(), second, MarginError(), rule, x, labels)
+
+    raising(lambda: epoch(x=x[:-1]), r"`labels` must have the shape \(39,\)", ShapeError)
+    raising(lambda: epoch(x=x[None]), r"`x` must have the shape \(n, 6\)", ShapeError)
+    raising(lambda: epoch(labels=labels[:, None]), "`labels` must have the shape", ShapeError)
+    raising(lambda: epoch(labels=labels + 1), "`labels` must be from 0 to 2, but are from 1 to 3")
+    raising(lambda: epoch(labels=labels - 1), "`labels` must be from 0 to 2, but are from -1 to 1")
+    raising(lambda: epoch(labels=labels.double()), "`labels` must be int64")
+    raising(lambda: epoch(x=0.5 * x), "`x` must be binary")
+    raising(lambda: epoch(x=-x), "`x` must be binary")
+    raising(lambda: epoch(x=x / 0), "`x` must be finite")
+    raising(lambda: epoch(x=x.to("meta")), "`x` must be on the CPU")
+    raising(lambda: epoch(rule=SignPulse([first.weight])), "`rule` must have the weights of first, second")
+    raising(lambda: epoch(second=first), "`second` must have 6 inputs", ShapeError)
+    other = perceptron(LAWS["ideal"])[2]
+    raising(lambda: epoch(second=other), "`first` and `second` must be on the same chip")
+    after = chip.array.state_dict()
+    assert all(torch.equal(before[name], leaf) for name, leaf in after.items())
+    assert rule.n_steps == 0
+
+
+def test_inputs_and_numbers_of_a_last_layer_are_checked():
+    chip = Chip(LAWS["ideal"], rows=6, cols=10, seed=1, dtype=torch.float64)
+    layer = Linear(6, 5, bias=False, chip=chip, name="last", mapping=CentredPair())
+    rule, error = Stellar([layer.weight]), ThresholdError(0.5, 2.0)
+    x, labels = torch.rand(4, 6).double(), torch.tensor([0, 1, 2, 4])
+    raising(lambda: compiled.stellar_epoch(layer, error, rule, -x, labels), "`x` must be >= 0")
+    raising(lambda: compiled.stellar_epoch(layer, error, rule, x, labels + 1), "`labels` must be from 0 to 4")
+    options = {"target": 1.0, "lr": 0.1, "tolerance": None, "max_pulses": 5, "g_step": 1e-8}
+    for name, bad in (("target", 0.0), ("lr", float("nan")), ("tolerance", -1.0), ("max_pulses", 0), ("g_step", 0.0)):
+        raising(lambda o=options | {name: bad}: compiled.gradient_epoch(layer, x, labels, **o), f"`{name}`")
+    raising(lambda: compiled.gradient_epoch(layer, -x, labels, **options), "`x` must be >= 0")
+
+
+def test_an_epoch_that_fails_half_way_changes_nothing(monkeypatch):
+    """The loop works on a copy, and the array's random stream goes back with it."""
+    chip, first, second = perceptron(LAWS["stuck"])
+    rule = SignPulse([first.weight, second.weight])
+
+    def failing(*args):
+        args[8][:] = 0.0  # the conductances
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compiled, "sign_loop", failing)
+    before = chip.array.state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        compiled.sign_epoch(first, BinaryStep(), second, MarginError(), rule, *samples())
+    after = chip.array.state_dict()
+    assert all(torch.equal(before[name], leaf) for name, leaf in after.items())
+    assert rule.n_steps == 0
+
+
+def test_reads_see_what_an_epoch_wrote():
+    """Matrices that were summed before are summed anew."""
+    _, first, second = perceptron(LAWS["soft"])
+    x = torch.eye(7, dtype=torch.float64)
+    before = first(x)
+    compiled.sign_epoch(
+        first, BinaryStep(), second, MarginError(), SignPulse([first.weight, second.weight]), *samples()
+    )
+    assert not torch.equal(first(x), before)
+    assert_close(first(x).T, first.matrix.readout(), rtol=1e-9, scale=1.0)

@@ -1,0 +1,216 @@
+"""Whole epochs of single-sample training in one call: the same rules, compiled, for simulated chips.
+
+Needs Numba (`ohmweave[fast]`); no other module imports this one at its top. The torch version (the layers of
+`ohmweave.nn`, `SignPulse`, `Stellar`) is the reference: without noise the two agree pulse for pulse, with noise they
+draw from the same law with other numbers. The loops are in `compiled_loops`.
+"""
+
+import numpy as np
+import torch
+
+from ohmweave.arrays.compiled_cells import compiled_cells, pair_cells, pair_matrix
+from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_non_negative, check_positive, check_shape
+from ohmweave.nn import BinaryStep, Linear, MarginError, ThresholdError
+from ohmweave.optim.compiled_loops import gradient_loop, sign_loop, stellar_loop
+from ohmweave.optim.sign_pulse import SignPulse
+from ohmweave.optim.stellar import Stellar
+
+
+def sign_epoch(
+    first: Linear,
+    step: BinaryStep,
+    second: Linear,
+    error: MarginError,
+    rule: SignPulse,
+    x: torch.Tensor,
+    labels: torch.Tensor,
+) -> int:
+    """One pass of sign backpropagation over samples one by one, a bias row (`AlwaysOn`) before each layer.
+
+    Args:
+        first: layer on the chip, in + 1 rows.
+        step: its comparators.
+        second: layer on the same chip, hidden + 1 rows.
+        error: of the outputs.
+        rule: of both layers; its alternating cycle is continued, and its count of steps grows by the number of
+            samples.
+        x: `(n, in)`, 0 or 1, in the order of training.
+        labels: `(n,)` int64, from 0 to the number of outputs - 1.
+
+    Returns:
+        How many errors were not 0, summed over outputs, samples and chips.
+
+    Raises:
+        ShapeError: `x` or `labels` has another shape.
+        OutOfRangeError: `x` is not binary, a label is out of range, the layers are on different chips, the rule has
+            other weights, or as in `compiled_cells`. Nothing is changed then.
+    """
+    _check_samples(x, labels, first.in_features - 1, second.out_features)
+    if not bool(((x == 0) | (x == 1)).all()):
+        raise OutOfRangeError("`x` must be binary, 0 or 1, but has other values: compare it with a threshold first")
+    if second.in_features != first.out_features + 1:
+        raise ShapeError(f"`second` must have {first.out_features + 1} inputs, but has {second.in_features}")
+    if first.matrix.chip.array is not second.matrix.chip.array:
+        raise OutOfRangeError("`first` and `second` must be on the same chip, but are not")
+    group = _group_of(rule, first, second)
+    on = np.ascontiguousarray((torch.nn.functional.pad(x, (0, 1), value=1.0) > 0).numpy())
+    array = first.matrix.chip.array
+    matrices = first.matrix, second.matrix
+    pairs = [pair_cells(array, matrix.placement) for matrix in matrices]
+    with compiled_cells(array) as cells:
+        signed = [pair_matrix(cells, pair) for pair in pairs]
+        cells.n_set, cells.n_reset, n_errors = sign_loop(
+            on,
+            labels.numpy(),
+            *(signed[0], pairs[0], matrices[0].g_per_w),
+            *(signed[1], pairs[1], matrices[1].g_per_w),
+            cells.g,
+            cells.law,
+            (error.margin, step.threshold, step.window),
+            rule.n_steps,
+            group["cycle"] == "both",
+            cells.seed,
+        )
+        # A read of a tile forward in each layer, and one transposed in the second, of each sample on each chip.
+        n_tiles = len(matrices[0].placement.tiles) + 2 * len(matrices[1].placement.tiles)
+        cells.n_reads = len(x) * n_tiles * len(signed[0])
+    rule.n_steps += len(x)
+    return int(n_errors)
+
+
+def stellar_epoch(layer: Linear, error: ThresholdError, rule: Stellar, x: torch.Tensor, labels: torch.Tensor) -> None:
+    """One pass of STELLAR over samples one by one.
+
+    Args:
+        layer: on the chip.
+        error: of its outputs.
+        rule: of the layer; gate and cycle are its, and its count of steps grows by the number of samples.
+        x: `(n, in)`, inputs >= 0 of the layer, in the order of training.
+        labels: `(n,)` int64, from 0 to the number of outputs - 1.
+
+    Raises:
+        ShapeError: `x` or `labels` has another shape.
+        OutOfRangeError: an input is negative or not finite, a label is out of range, the rule has other weights, or as
+            in `compiled_cells`. Nothing is changed then.
+    """
+    _check_inputs(layer, x, labels)
+    matrix, group = layer.matrix, _group_of(rule, layer)
+    array = matrix.chip.array
+    pairs = pair_cells(array, matrix.placement)
+    with compiled_cells(array) as cells:
+        signed = pair_matrix(cells, pairs)
+        cells.n_set, cells.n_reset = stellar_loop(
+            x.numpy(),
+            labels.numpy(),
+            signed,
+            pairs,
+            matrix.g_per_w,
+            cells.g,
+            cells.law,
+            (error.threshold, error.target, group["gate"]),
+            rule.n_steps,
+            group["cycle"] == "both",
+            cells.seed,
+        )
+        cells.n_reads = len(x) * len(matrix.placement.tiles) * len(signed)
+    rule.n_steps += len(x)
+
+
+def gradient_epoch(
+    layer: Linear,
+    x: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    target: float,
+    lr: float,
+    tolerance: float | None,
+    max_pulses: int,
+    g_step: float,
+) -> int:
+    """One pass of back-propagation on the last layer over samples one by one, each step written at once.
+
+    The error is t - relu(z) and dG = lr * e * y * g_per_w is shared by the cells of a pair. The baseline that STELLAR
+    is compared with.
+
+    Args:
+        layer: on the chip.
+        x: `(n, in)`, inputs >= 0 of the layer, in the order of training.
+        labels: `(n,)` int64, from 0 to the number of outputs - 1.
+        target: t of the label, > 0; 0 for the others.
+        lr: > 0, per unit weight.
+        tolerance: S, >= 0; each cell is written by pulse and read until it is this near to its new target. None: no
+            verify, a single pulse to each cell whose step is at least half of `g_step`.
+        max_pulses: after which a cell is given up.
+        g_step: S, > 0, the step of a pulse as the controller believes it.
+
+    Returns:
+        Verify reads, of single cells.
+
+    Raises:
+        ShapeError: `x` or `labels` has another shape.
+        OutOfRangeError: an argument is out of range, an input is negative or not finite, a label is out of range, or
+            as in `compiled_cells`. Nothing is changed then.
+    """
+    check_positive("target", target)
+    check_positive("lr", lr)
+    check_positive("g_step", g_step, "S")
+    check_integer("max_pulses", max_pulses, at_least=1)
+    if tolerance is not None:
+        check_non_negative("tolerance", tolerance, "S")
+    _check_inputs(layer, x, labels)
+    matrix = layer.matrix
+    array = matrix.chip.array
+    pairs = pair_cells(array, matrix.placement)
+    with compiled_cells(array) as cells:
+        signed = pair_matrix(cells, pairs)
+        cells.n_set, cells.n_reset, n_verify = gradient_loop(
+            x.numpy(),
+            labels.numpy(),
+            signed,
+            pairs,
+            matrix.g_per_w,
+            cells.g,
+            cells.law,
+            (target, lr, -1.0 if tolerance is None else tolerance, max_pulses, g_step),
+            cells.seed,
+        )
+        cells.n_reads = len(x) * len(matrix.placement.tiles) * len(signed)
+    return int(n_verify)
+
+
+def _check_inputs(layer: Linear, x: torch.Tensor, labels: torch.Tensor) -> None:
+    """Samples of a last layer."""
+    _check_samples(x, labels, layer.in_features, layer.out_features)
+    if bool((x < 0).any()):
+        raise OutOfRangeError(f"`x` must be >= 0, but its smallest value is {float(x.min())!r}")
+
+
+def _check_samples(x: torch.Tensor, labels: torch.Tensor, n_in: int, n_out: int) -> None:
+    """Raise an error that names the argument unless there are as many labels as finite samples, all of them classes."""
+    check_shape("x", x, (n_in,))
+    if x.dim() != 2:
+        raise ShapeError(f"`x` must have the shape (n, {n_in}), but has {tuple(x.shape)}")
+    if tuple(labels.shape) != (len(x),):
+        raise ShapeError(
+            f"`labels` must have the shape ({len(x)},), one for each row of `x`, but has {tuple(labels.shape)}"
+        )
+    if labels.dtype != torch.int64:
+        raise OutOfRangeError(f"`labels` must be int64, but are {labels.dtype}")
+    for name, part in (("x", x), ("labels", labels)):
+        if part.device.type != "cpu":
+            raise OutOfRangeError(f"`{name}` must be on the CPU, but is on {part.device}")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < n_out:
+        raise OutOfRangeError(
+            f"`labels` must be from 0 to {n_out - 1}, but are from {int(labels.min())} to {int(labels.max())}"
+        )
+    if not bool(x.isfinite().all()):
+        raise OutOfRangeError("`x` must be finite, but has values that are NaN or infinite")
+
+
+def _group_of(rule: SignPulse | Stellar, *layers: Linear) -> dict[str, object]:
+    """The parameter group of a rule that has the weights of just these layers."""
+    wanted = {id(layer.weight) for layer in layers}
+    if len(rule.param_groups) != 1 or {id(weight) for weight in rule.weights} != wanted:
+        names = ", ".join(layer.matrix.name for layer in layers)
+        raise OutOfRangeError(f"`rule` must have the weights of {names} in one group, and no others, but is {rule!r}")
+    return rule.param_groups[0]

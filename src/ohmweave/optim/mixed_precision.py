@@ -1,0 +1,69 @@
+"""Gradient descent with a digital accumulator: pulses are sent when a whole step has accumulated."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+
+from ohmweave.base import check_integer, check_positive
+from ohmweave.nn import ArrayWeight
+from ohmweave.optim.pulses import largest_train, polarity_of, send_pulses, step_in_weight
+from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move
+
+
+class MixedPrecision(ArrayRule, DropsSteps):
+    """Steps add up in a digital memory of full precision; whole pulses of it are sent, blind, and taken off.
+
+    Each step sends one polarity, RESET and SET in turn. After a step `weight` is stale; it is read out again, at the
+    cost of a readout, when it is next used.
+
+    Args:
+        params: weights on a chip, `net.chip_parameters()`.
+        lr: learning rate, > 0, per unit weight.
+        g_step: S, > 0, the step of a pulse as the controller believes it (epsilon of the source).
+        max_pulses: a train's greatest length; what is beyond waits for the next step.
+
+    The state of a weight is `accumulated`, `(*chips, out, in)`, in pulses.
+
+    Raises:
+        OutOfRangeError: as in `ArrayRule`.
+
+    Source: Nandakumar et al., Front. Neurosci. 14, 406 (2020): chi += -lr * grad; where |chi| >= epsilon, its whole
+    multiples are sent as pulses and taken off. `max_pulses` is ours.
+    """
+
+    checks: ClassVar[Checks] = {
+        "lr": check_positive,
+        "g_step": partial(check_positive, unit="S"),
+        "max_pulses": partial(check_integer, at_least=1),
+    }
+
+    def __init__(self, params: Iterable[Any], *, lr: float, g_step: float, max_pulses: int = 31) -> None:
+        defaults = {"lr": lr, "g_step": g_step, "max_pulses": max_pulses}
+        super().__init__(params, defaults, first_state=_empty)
+
+    def send(self, moves: Sequence[Move]) -> bool:
+        """Add to the memories, and send whole pulses of this step's polarity."""
+        sent, only = [], polarity_of(self.n_steps, "alternate")
+        for weight, grad, group in moves:
+            # chi / epsilon of the source: the accumulator counts pulses.
+            memory: torch.Tensor = self.state[weight]["accumulated"]
+            memory.add_(grad, alpha=-group["lr"] / step_in_weight(weight.matrix, group["g_step"]))
+            n = memory.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
+            memory.sub_(n)
+            sent.append(send_pulses(weight.matrix, n, only=only))
+        return any(sent)
+
+    def why_silent(self, move: Move) -> str:
+        """As in `DropsSteps`."""
+        memory = self.state[move.weight]["accumulated"]
+        return f"in {move.name!r} there have accumulated {largest_train(memory)}: raise `lr`, or wait"
+
+
+def _empty(weights: Sequence[ArrayWeight]) -> list[dict[str, torch.Tensor]]:
+    shapes = [(*weight.matrix.chip.chip_shape, *weight.matrix.shape) for weight in weights]
+    return [
+        {"accumulated": torch.zeros(shape, dtype=weight.dtype, device=weight.device)}
+        for weight, shape in zip(weights, shapes, strict=True)
+    ]
