@@ -10,7 +10,7 @@ import torch
 
 from ohmweave.base import DataError, OutOfRangeError
 from ohmweave.data import load, mnist
-from ohmweave.data.files import read
+from ohmweave.data.sources import read
 from tests.data.test_idx import idx
 
 CONSTANTS = ("TRAIN_IMAGES", "TRAIN_LABELS", "TEST_IMAGES", "TEST_LABELS")

@@ -70,7 +70,7 @@ CLAIMS = (
 
 
 def experiment(**changes: Any) -> Experiment:
-    settings: dict[str, Any] = {
+    values: dict[str, Any] = {
         "name": NAME,
         "title": "Coins",
         "paper": "Author et al., 2020",
@@ -80,7 +80,7 @@ def experiment(**changes: Any) -> Experiment:
         "tasks": tasks,
         "run": run,
     }
-    return Experiment(**(settings | changes))
+    return Experiment(**(values | changes))
 
 
 def row(result: Mapping[str, Any], *, seed: int = 0, **params: Any) -> Row:

@@ -27,3 +27,7 @@ class ConvergenceError(OhmweaveError):
 
 class DataError(OhmweaveError):
     """A data file is missing, truncated or corrupted; the message says which, and what to do."""
+
+
+class ExperimentError(OhmweaveError):
+    """An experiment, its rows or its results folder is not as it must be; the message says what and where."""

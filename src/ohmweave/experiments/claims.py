@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from ohmweave.experiments.errors import ExperimentError
+from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.estimates import Estimate, Estimator
 from ohmweave.experiments.tasks import Row
 
@@ -206,7 +206,7 @@ class Finding:
 
 
 def judge(claim: Claim, rows: Sequence[Row]) -> Finding:
-    """The finding on `claim` from rows of one experiment in one setting."""
+    """The finding on `claim` from rows of one experiment in one scope."""
     estimate = claim.estimate(rows) if rows else None
     if estimate is None:
         return Finding(claim=claim, estimate=None, verdict=NOT_RUN)

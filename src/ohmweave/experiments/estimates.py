@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ohmweave.experiments.errors import ExperimentError
+from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import JSON
 
@@ -168,7 +168,7 @@ def mean_rate_difference_of(correct: str, minus: str, total: str, *, where: Wher
 
 
 def mean_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where) -> Estimator:
-    """Mean rate of the chips of one setting less that of the independent chips of another."""
+    """Mean rate of the chips of one scope less that of the independent chips of another."""
     return lambda rows: gap_interval(rates(rows, correct, total, where), rates(rows, correct, total, minus))
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from ohmweave.experiments.errors import ExperimentError
-from ohmweave.experiments.files import append_line, drop_torn_line, exclusive, whole_lines
+from ohmweave.base.errors import ExperimentError
+from ohmweave.experiments.append_only import append_line, drop_torn_line, exclusive, whole_lines
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import canonical
 

@@ -5,7 +5,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from ohmweave.experiments.errors import ExperimentError
+import numpy as np
+import torch
+
+from ohmweave.base.errors import ExperimentError
 
 JSON: TypeAlias = Any
 """None, bool, int, float, str, or lists and string-keyed mappings of them. `plain` checks it when it matters."""
@@ -36,7 +39,7 @@ def plain(value: JSON, name: str = "value") -> JSON:
         return {key: plain(part, f"{name}.{key}") for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part, f"{name}[{index}]") for index, part in enumerate(value)]
-    if hasattr(value, "tolist"):
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         return plain(value.tolist(), name)
     raise ExperimentError(f"`{name}` must have a JSON form, but is a {type(value).__name__}")
 

@@ -16,8 +16,8 @@ from ohmweave.experiments import (
     REPRODUCED,
     Claim,
     Row,
-    Setting,
-    by_setting,
+    Scope,
+    by_scope,
     experiments,
     judge,
 )
@@ -29,7 +29,7 @@ _STYLES = {REPRODUCED: "green", NOT_REPRODUCED: "red", NOT_COMPARABLE: "yellow",
 
 
 def claims_table(results: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
-    """One dict for each claim and setting, ready for JSON; numbers in SI units and fractions.
+    """One dict for each claim and scope, ready for JSON; numbers in SI units and fractions.
 
     Args:
         results: rows by experiment name, as `read_results` gives them. An experiment without rows gives claims
@@ -41,23 +41,23 @@ def claims_table(results: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
     """
     registered = experiments()
     return [
-        _line(name, claim, setting, group)
+        _line(name, claim, scope, group)
         for name, rows in results.items()
         if name in registered
-        for setting, group in (by_setting(rows) or {Setting(): []}).items()
+        for scope, group in (by_scope(rows) or {Scope(): []}).items()
         for claim in registered[name].claims
     ]
 
 
-def _line(name: str, claim: Claim, setting: Setting, rows: Sequence[Row]) -> dict[str, Any]:
+def _line(name: str, claim: Claim, scope: Scope, rows: Sequence[Row]) -> dict[str, Any]:
     finding = judge(claim, rows)
     estimate = finding.estimate
     return {
         "experiment": name,
         "claim": claim.key,
-        "data": setting.data,
-        "scale": setting.scale,
-        "seeds": setting.seeds,
+        "data": scope.data,
+        "scale": scope.scale,
+        "seeds": scope.seeds,
         "quantity": claim.quantity,
         "unit": claim.unit,
         "paper": claim.paper,
@@ -83,24 +83,24 @@ def count_verdicts(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in VERDICTS}
 
 
-def grouped(lines: Iterable[dict[str, Any]]) -> list[tuple[str, Setting, list[dict[str, Any]]]]:
-    """Lines by experiment and setting, in their order."""
+def grouped(lines: Iterable[dict[str, Any]]) -> list[tuple[str, Scope, list[dict[str, Any]]]]:
+    """Lines by experiment and scope, in their order."""
 
     def key(line: dict[str, Any]) -> tuple[Any, ...]:
         return line["experiment"], line["data"], line["scale"], line["seeds"]
 
     return [
-        (name, Setting(data=data, scale=scale, seeds=seeds), list(group))
+        (name, Scope(data=data, scale=scale, seeds=seeds), list(group))
         for (name, data, scale, seeds), group in groupby(lines, key)
     ]
 
 
 def claims_text(lines: Sequence[dict[str, Any]]) -> RenderableType:
-    """For the terminal: one table for each experiment and setting, notes below it, and the count of verdicts."""
+    """For the terminal: one table for each experiment and scope, notes below it, and the count of verdicts."""
     parts: list[RenderableType] = []
-    for name, setting, group in grouped(lines):
+    for name, scope, group in grouped(lines):
         table = Table(
-            title=Text(f"{name} · {setting.title}"), title_justify="left", title_style="bold", header_style="dim"
+            title=Text(f"{name} · {scope.title}"), title_justify="left", title_style="bold", header_style="dim"
         )
         for head in ("quantity", "paper", "ours", "95 % interval", "n", "reproduced if", "verdict", "where"):
             table.add_column(head, justify="right" if head in ("paper", "ours", "n") else "left")
@@ -116,12 +116,12 @@ def claims_text(lines: Sequence[dict[str, Any]]) -> RenderableType:
 
 
 def claims_markdown(lines: Sequence[dict[str, Any]]) -> str:
-    """As Markdown: one heading and table for each experiment and setting."""
+    """As Markdown: one heading and table for each experiment and scope."""
     parts = []
-    for name, setting, group in grouped(lines):
+    for name, scope, group in grouped(lines):
         rows = [[*_cells(line), line["where"], line["note"]] for line in group]
         heads = ["quantity", "paper", "ours", "95 % interval", "n", "verdict", "where", "note"]
-        parts.append(f"### {name} · {setting.title}\n\n{_markdown_table(heads, rows)}")
+        parts.append(f"### {name} · {scope.title}\n\n{_markdown_table(heads, rows)}")
     return "\n".join(parts)
 
 
