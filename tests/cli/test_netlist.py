@@ -56,5 +56,10 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(words)) == 1
     assert "must be a table of numbers" in capsys.readouterr().err
     assert run("--r-row", "1") == 1
-    assert "`r_row` must be a quantity in Ohm" in capsys.readouterr().err
+    assert "`--r-row` must be a quantity in Ohm" in capsys.readouterr().err
+    for option, unit in {"--g-min": "S", "--g-max": "S", "--v-read": "V", "--sinh-v0": "V", "--r-cell": "Ohm"}.items():
+        assert run(option, "2 m") == 1
+        assert f"`{option}` must be a quantity in {unit}" in capsys.readouterr().err
+    assert run("--g-min", "30 uS") == 1
+    assert "`--g-min` must be from 0 S to --g-max, 20 uS, but is '30 uS'" in capsys.readouterr().err
     assert run(str(tmp_path / "none.csv")) == 1

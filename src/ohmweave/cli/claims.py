@@ -14,9 +14,7 @@ def claims(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder, or one that holds several.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: SI units and fractions.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
-    every: Annotated[
-        bool, typer.Option("--all", help="Also the claims of experiments that were not run.")
-    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also the claims of experiments that were not run.")] = False,
     imports: Imports = None,
 ) -> None:
     """Compare each claim of the papers with the rows in DIR."""

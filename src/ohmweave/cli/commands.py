@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ohmweave.cli.claims import claims
-from ohmweave.cli.console import print_error
+from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
 from ohmweave.cli.fit import fit
 from ohmweave.cli.listing import list_experiments

@@ -44,9 +44,7 @@ def run(
         Path | None,
         typer.Option(show_default="OHMWEAVE_DATA, the cache, a download", help="Folder with the data set's files."),
     ] = None,
-    scale: Annotated[
-        Scale, typer.Option(help="smoke: to check that all works; full: the paper's size.")
-    ] = Scale.smoke,
+    scale: Annotated[Scale, typer.Option(help="smoke: to check that all works; full: the paper's size.")] = Scale.smoke,
     seeds: Annotated[int, typer.Option(min=1, help="Independent repetitions (chips).")] = 1,
     out: Annotated[Path | None, typer.Option(show_default="results/DATA-SCALE", help="Results folder.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; all random numbers derive from it.")] = 0,

@@ -75,8 +75,8 @@ def _named_by_environment() -> tuple[str, str | None]:
 def search_folders(data_dir: str | os.PathLike[str] | None, subfolders: Sequence[str]) -> list[Path]:
     """Folders that may hold a data set, first choice first: `data_dir`, OHMWEAVE_DATA, the cache.
 
-    Where OHMWEAVE_DATA is not set, MEMWEAVE_DATA is read, with a `UserWarning`. The cache folder of memweave is searched
-    after ohmweave's, so that nothing is downloaded twice.
+    Where OHMWEAVE_DATA is not set, MEMWEAVE_DATA is read, with a `UserWarning`. The cache folder of memweave is
+    searched after ohmweave's, so that nothing is downloaded twice.
 
     Args:
         data_dir: as given by the user, or None.

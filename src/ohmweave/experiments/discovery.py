@@ -5,9 +5,10 @@ A package declares the modules that register its experiments in the entry point 
 All or nothing: where an import fails, the experiments that it had registered are removed again.
 """
 
+import contextlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -74,13 +75,19 @@ def import_experiments(path: Path) -> list[str]:
     if path.suffix != ".py" or not path.is_file():
         raise ExperimentError(f"`path` (--import) must name an existing .py file, but is {str(path)!r}")
     name = path.stem
-    belongs = _inside(name)
-    if not _is_loaded(name, path):
-        _check_name(name, path)
+    if _is_loaded(name, path):
+        return _registered(name, path)
+    _check_name(name, path)
+    with _all_or_nothing(name):
         _execute(name, path)
+        return _registered(name, path)
+
+
+def _registered(name: str, path: Path) -> list[str]:
+    """Names of the experiments of the module `name`. Raises `ExperimentError` where there are none."""
+    belongs = _inside(name)
     found = [one for one in experiments() if belongs(registered_by(one))]
     if not found:
-        sys.modules.pop(name, None)
         raise ExperimentError(
             f"`path` (--import) must name a file that registers an experiment, but {path} calls no "
             "`ohmweave.experiments.register`"
@@ -88,22 +95,31 @@ def import_experiments(path: Path) -> list[str]:
     return found
 
 
+@contextlib.contextmanager
+def _all_or_nothing(name: str) -> Iterator[None]:
+    """Where the block raises, remove the module `name` and its experiments, and restore `sys.path`."""
+    search_path = list(sys.path)
+    try:
+        yield
+    except ExperimentError:
+        sys.path[:] = search_path
+        sys.modules.pop(name, None)
+        unregister(_inside(name))
+        raise
+
+
 def _execute(name: str, path: Path) -> None:
-    """Run the file as the module `name`; where it raises, nothing of it is left in `sys.modules` or the registry."""
+    """Run the file as the module `name`, with its folder at the end of `sys.path`."""
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs: dataclasses and pickle look their module up there
-    search_path = list(sys.path)
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        sys.path[:] = search_path
-        del sys.modules[name]
-        unregister(_inside(name))
         raise ExperimentError(
             f"`path` (--import) must name a file that can be imported, but {path} gives {type(error).__name__}: {error}"
             + _place(error, path)
