@@ -27,7 +27,7 @@ class Plugin:
         name: of the entry point.
         package: the distribution that declares it, as the package index spells it.
         module: the module that it names.
-        entry_point: what `importlib.metadata` knows about it.
+        entry_point: as `importlib.metadata` gives it.
     """
 
     name: str

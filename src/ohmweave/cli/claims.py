@@ -29,12 +29,12 @@ def claims(
         print_note(f"left out: the rows of {name}, {NOT_FOUND}")
     if every:
         results |= {name: [] for name in experiments() if name not in results}
-    lines = claims_table(results)
+    records = claims_table(results)
     if as_json:
-        typer.echo(json.dumps(lines, indent=2))
+        typer.echo(json.dumps(records, indent=2))
     elif markdown:
-        typer.echo(claims_markdown(lines))
-    elif lines:
-        print_result(claims_text(lines))
+        typer.echo(claims_markdown(records))
+    elif records:
+        print_result(claims_text(records))
     else:
         print_note(f"no rows in {folder} yet")

@@ -1,4 +1,4 @@
-"""Data sets for the experiments: embedded digits, MNIST, MNIST sequences, CIFAR-10; verified, split, deterministic."""
+"""Data sets for the experiments: embedded digits, MNIST, MNIST sequences, CIFAR-10; verified, split, repeatable."""
 
 from ohmweave.data.cifar10 import normalised
 from ohmweave.data.loading import DATASETS, load

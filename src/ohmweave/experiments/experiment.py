@@ -24,7 +24,7 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureSpec:
-    """A figure from rows of one scope. `draw` imports matplotlib itself; None: the rows hold nothing to draw."""
+    """A figure from rows of one scope. `draw` imports matplotlib itself, and gives None if there is nothing to draw."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class FigureSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSpec:
-    """A table from rows of one scope: `rows` gives one dict a line, its keys the column heads."""
+    """A table from rows of one scope: `rows` gives one dict for each row of the table, by column heads."""
 
     name: str
     title: str
@@ -50,9 +50,9 @@ class Experiment:
         name: "paper/what", lower case.
         title: one line.
         paper: citation.
-        summary: what it shows and how, in a few sentences.
-        claims: what the paper says.
-        assumptions: what it leaves open.
+        summary: its purpose and method, in a few sentences.
+        claims: the paper's numbers.
+        assumptions: choices that the paper leaves open.
         tasks: the user's options to tasks; equal options give equal tasks.
         run: does one task and gives its result. All randomness comes from the task's seed.
         figures: drawn in the report.

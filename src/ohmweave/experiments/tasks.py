@@ -86,7 +86,16 @@ class Row:
 
     def to_line(self) -> str:
         """The row as one line of canonical JSON, without the line end."""
-        return canonical({name: getattr(self, name) for name in self.__slots__}, "row")
+        content = {
+            "id": self.id,
+            "experiment": self.experiment,
+            "params": self.params,
+            "seed": self.seed,
+            "result": self.result,
+            "versions": self.versions,
+            "commit": self.commit,
+        }
+        return canonical(content, "row")
 
 
 def row_of(task: Task, result: Mapping[str, JSON], versions: Mapping[str, str], commit: str | None) -> Row:

@@ -11,7 +11,7 @@ import torch
 from ohmweave.base.errors import ExperimentError
 
 JSON: TypeAlias = Any
-"""None, bool, int, float, str, or lists and string-keyed mappings of them. `plain` checks it when it matters."""
+"""None, bool, int, float, str, or lists and string-keyed mappings of them. Checked by `plain`."""
 
 
 def plain(value: JSON, name: str = "value") -> JSON:
@@ -19,7 +19,7 @@ def plain(value: JSON, name: str = "value") -> JSON:
 
     Args:
         value: what to convert.
-        name: how error messages call it; the place inside is added, as in `result.stages[2]`.
+        name: used in error messages; the place inside is added, as in `result.stages[2]`.
 
     Raises:
         ExperimentError: a number is NaN or infinite, a key is not text, or a type has no JSON form.

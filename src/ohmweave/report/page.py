@@ -29,12 +29,12 @@ from ohmweave.report.quantities import show, show_cell, show_duration, show_inte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrintedTable:
-    """A table in the page; `problem` says why there are no lines."""
+    """A table in the page: `heads` of the columns, `cells` row by row; `problem` is the reason if there are none."""
 
     title: str
     caption: str
     heads: Sequence[str] = ()
-    lines: Sequence[Sequence[str]] = ()
+    cells: Sequence[Sequence[str]] = ()
     problem: str = ""
 
 
@@ -76,10 +76,10 @@ def write_report(folder: Path) -> Path:
     seconds = read_log(folder)
     registered = experiments()
     known = {name: rows for name, rows in results.items() if name in registered}
-    lines = claims_table(known)
+    records = claims_table(known)
     content = _template().render(
-        groups=grouped(lines),
-        counts=count_verdicts(lines),
+        groups=grouped(records),
+        counts=count_verdicts(records),
         sections=[_section(registered[name], rows, seconds, folder / "figures") for name, rows in known.items()],
         unknown=[name for name in results if name not in registered],
         folder=folder,
@@ -144,13 +144,13 @@ def _bill_specs(rows: Sequence[Row]) -> list[TableSpec]:
             name=f"bill-{part}",
             title=f"The bill by {part}",
             caption=caption,
-            rows=partial(_bill_lines, by=(part,)),
+            rows=partial(_bill_rows, by=(part,)),
         )
         for part in DETAILS
     ]
 
 
-def _bill_lines(rows: Sequence[Row], *, by: Sequence[str]) -> list[dict[str, object]]:
+def _bill_rows(rows: Sequence[Row], *, by: Sequence[str]) -> list[dict[str, object]]:
     return bill_table(bills_of(rows), by)
 
 
@@ -190,16 +190,16 @@ def _short_commit(commit: str | None) -> str:
 
 def _table(spec: TableSpec, rows: Sequence[Row]) -> PrintedTable:
     try:
-        lines = spec.rows(rows)
+        table = spec.rows(rows)
     except Exception as error:  # noqa: BLE001  as with figures: a table that fails must not stop the report
         problem = f"could not be made from these rows: {type(error).__name__}: {error}"
         warnings.warn(f"table {spec.name!r} {problem}", RuntimeWarning, stacklevel=2)
         return PrintedTable(title=spec.title, caption=spec.caption, problem=f"This table {problem}.")
-    heads = list(dict.fromkeys(head for line in lines for head in line))
+    heads = list(dict.fromkeys(head for row in table for head in row))
     return PrintedTable(
         title=spec.title,
         caption=spec.caption,
         heads=heads,
-        lines=[[show_cell(line.get(head)) for head in heads] for line in lines],
-        problem="" if lines else "There are no rows to make this table from yet.",
+        cells=[[show_cell(row.get(head)) for head in heads] for row in table],
+        problem="" if table else "There are no rows to make this table from yet.",
     )
