@@ -25,7 +25,7 @@ from ohmweave.experiments.claims import (
 )
 from ohmweave.experiments.discovery import LeftOut, import_experiments, load_installed, source_of
 from ohmweave.experiments.distributed import run_distributed
-from ohmweave.experiments.estimates import (
+from ohmweave.experiments.estimators import (
     Estimate,
     Estimator,
     gap_interval,

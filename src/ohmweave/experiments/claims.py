@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from ohmweave.base.errors import ExperimentError
-from ohmweave.experiments.estimates import Estimate, Estimator
+from ohmweave.experiments.estimators import Estimate, Estimator
 from ohmweave.experiments.tasks import Row
 
 REPRODUCED = "reproduced"
