@@ -41,15 +41,21 @@ def netlist(
     out: Annotated[Path, typer.Option(help="File of the netlist.")] = Path("crossbar.cir"),
 ) -> None:
     """Write the SPICE netlist of a crossbar: its cells, wires, drivers and sense circuits, and one input."""
+    from ohmweave.base import check_non_negative, check_positive
     from ohmweave.base.units import parse_quantity
     from ohmweave.circuit import Wires, to_spice
 
     def ohms(text: str, option: str) -> float:
-        return parse_quantity(text, "Ohm", option)
+        value = parse_quantity(text, "Ohm", option)
+        check_non_negative(option, value, "Ohm")
+        return value
 
-    g = _random_cells(rows, cols, g_min, g_max, seed) if conductances is None else _numbers(conductances, "FILE")
+    v0 = None if sinh_v0 is None else parse_quantity(sinh_v0, "V", "--sinh-v0")
+    if v0 is not None:
+        check_positive("--sinh-v0", v0, "V")
+    g = _random_cells(rows, cols, g_min, g_max, seed) if conductances is None else _conductances(conductances)
     volts = parse_quantity(v_read, "V", "--v-read")
-    v_row = g.new_full((len(g),), volts) if inputs is None else _numbers(inputs, "--inputs").flatten()
+    v_row = g.new_full((len(g),), volts) if inputs is None else _voltages(inputs, len(g))
     text = to_spice(
         g,
         v_row,
@@ -60,7 +66,7 @@ def netlist(
             r_sense=ohms(r_sense, "--r-sense"),
         ),
         r_cell=ohms(r_cell, "--r-cell"),
-        sinh_v0=None if sinh_v0 is None else parse_quantity(sinh_v0, "V", "--sinh-v0"),
+        sinh_v0=v0,
         title=f"crossbar of {len(g)} x {g.shape[1]} cells",
     )
     out.write_text(text, encoding="utf-8")
@@ -80,6 +86,28 @@ def _random_cells(rows: int, cols: int, g_min: str, g_max: str, seed: int) -> "t
     random = generator(seed, "netlist")
     share = torch.rand(rows, cols, generator=random, dtype=torch.float64, device=random.device)
     return share * (high - low) + low
+
+
+def _conductances(path: Path) -> "torch.Tensor":
+    """The conductances in a file: `(rows, cols)`, S, float64, none below 0."""
+    from ohmweave.base import OutOfRangeError
+
+    g = _numbers(path, "FILE")
+    if not (g >= 0).all():  # false for NaN as well
+        raise OutOfRangeError(f"`FILE` must hold conductances >= 0 S, but {path} holds {g[~(g >= 0)][0].item():g}")
+    return g
+
+
+def _voltages(path: Path, n_rows: int) -> "torch.Tensor":
+    """The row voltages in a file: `(rows,)`, V, float64."""
+    from ohmweave.base import ShapeError
+
+    v_row = _numbers(path, "--inputs").flatten()
+    if len(v_row) != n_rows:
+        raise ShapeError(
+            f"`--inputs` must hold one voltage for each of the {n_rows} rows, but {path} holds {len(v_row)}"
+        )
+    return v_row
 
 
 def _numbers(path: Path, name: str) -> "torch.Tensor":

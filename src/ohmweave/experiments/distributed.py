@@ -50,11 +50,7 @@ def run_distributed(
         if todo:
             files = [path.resolve() for path in imports]
             with _client(scheduler, workers) as client:
-                function = _pickled(experiment.run)
-                futures = [
-                    client.submit(_work, function, files, task, options, key=f"{task.id}-{start}", pure=False)
-                    for task in todo.values()
-                ]
+                futures = _submit(client, experiment, list(todo.values()), options, files)
                 progress(n_before / len(tasks), f"{len(todo)} tasks on {scheduler or 'this machine'}")
                 for n_done, future in enumerate(_as_completed(futures), start=n_before + 1):
                     task_id, result, seconds, started = future.result()
@@ -64,6 +60,17 @@ def run_distributed(
         progress(1.0, "done")
         path = rows.folder / ROWS
     return Summary(n_tasks=len(tasks), n_before=n_before, path=path, seconds=time.monotonic() - start)
+
+
+def _submit(
+    client: Any, experiment: Experiment, tasks: Sequence[Task], options: Options, files: Sequence[Path]
+) -> list[Any]:
+    """One future a task. The time in the keys keeps Dask from reusing the result of an earlier run."""
+    function, now_seconds = _pickled(experiment.run), time.monotonic()
+    return [
+        client.submit(_work, function, files, task, options, key=f"{task.id}-{now_seconds}", pure=False)
+        for task in tasks
+    ]
 
 
 def _work(
