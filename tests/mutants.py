@@ -363,7 +363,11 @@ def main() -> int:
     every = mutants_of(files_of(options.modules, ROOT / PACKAGE), ROOT / PACKAGE)
     chosen = random.Random(options.seed).sample(every, min(options.n, len(every)))
     say(f"{len(chosen)} of {len(every)} mutants of {', '.join(options.modules)}")
-    fates = run_all(chosen, options.jobs, options.timeout)
+    try:
+        fates = run_all(chosen, options.jobs, options.timeout)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
     survivors = sorted(
         (mutant for mutant, fate in fates.items() if fate in ("survived", "no tests")),
         key=lambda mutant: (mutant.path, mutant.line),
