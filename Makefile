@@ -12,7 +12,7 @@ JOBS ?= auto
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint docs format clean
+.PHONY: help setup demo test check lint mutants docs format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,12 @@ lint: $(READY) ## style, types and layers only
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+MODULES ?= base cells circuit arrays programming fitting mapping nn cost optim
+MUTANTS ?= 100
+
+mutants: $(READY) ## plant faults in the sources, one at a time: the tests should fail for each (MODULES, MUTANTS)
+	$(BIN)/python tests/mutants.py --n $(MUTANTS) --modules $(MODULES)
 
 docs: $(READY) ## the documentation's checks: links, commands, examples, docstrings
 	$(BIN)/python -m pytest tests/docs

@@ -11,6 +11,10 @@ import torch
 matplotlib.use("Agg")
 torch.set_num_threads(1)
 
+# Its name before the package was renamed; in tests a warning about it would be an error.
+if former := os.environ.pop("MEMWEAVE_DATA", None):
+    os.environ.setdefault("OHMWEAVE_DATA", former)
+
 # A failure in CI must be one that can be repeated at home, and a slow machine is no failure.
 hypothesis.settings.register_profile("ohmweave", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("ohmweave")

@@ -114,3 +114,10 @@ def test_what_is_formatted_can_be_parsed(size: float, sign: int, unit: str) -> N
 def test_pint_is_not_imported_before_it_is_needed() -> None:
     code = "import sys, ohmweave.base.units as u; u.format_quantity(1.0, 'S'); sys.exit('pint' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_prefix_is_written_as_it_is_parsed() -> None:
+    written = [format_quantity(2.0 * 10.0**power, "S") for power in range(-24, 25, 3)]
+    assert written == [f"2.00 {prefix}S" for prefix in (*"yzafpnµm", "", *"kMGTPEZY")]
+    for power, text in zip(range(-24, 25, 3), written, strict=True):
+        assert_close(parse_quantity(text, "S", "g"), 2.0 * 10.0**power, rtol=1e-12)

@@ -20,8 +20,7 @@ COMMANDS = ["list", "run", "claims", "report", "cost", "fit", "netlist"]
 @pytest.fixture(autouse=True)
 def _coins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Coins instead of papers, and an empty folder to work in."""
-    for module in ("listing", "run", "claims", "report", "cost"):
-        monkeypatch.setattr(sys.modules[f"ohmweave.cli.{module}"], "load_experiments", lambda: None)
+    monkeypatch.setattr("ohmweave.experiments.load_installed", list)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     with only_registered(experiment()):
@@ -58,9 +57,12 @@ def test_version_and_no_arguments(command: Any) -> None:
 
 
 def test_list(command: Any) -> None:
-    assert NAME in command("list").out
+    printed = command("list").out
+    assert NAME in printed
+    assert "tests" in printed
     (one,) = json.loads(command("list", "--json").out)
     assert one["name"] == NAME
+    assert (one["from"], one["devices"]) == ("tests", ["cpu"])
     assert one["claims"][0]["accept"] == "within 2.00 % of the paper"
     assert one["assumptions"] == [{"text": "coins are <round>", "source": "ours"}]
 
@@ -160,7 +162,8 @@ def test_claims_of_what_was_not_run_only_when_asked(command: Any) -> None:
     ("arguments", "code", "message"),
     [
         (["run", "coins/tos"], 1, "did you mean coins/toss"),
-        (["run", NAME, "--device", "abacus"], 1, "`device` must be one that torch can use here, but is 'abacus'"),
+        (["run", NAME, "--device", "abacus"], 1, "`--device` must be one that torch can use here, but is 'abacus'"),
+        (["run", NAME, "--device", "meta"], 1, "`device` (`--device`) must be cpu for coins/toss, but is 'meta'"),
         (["claims", "nowhere"], 1, "no results folder nowhere"),
         (["report", "nowhere"], 1, "no results folder nowhere"),
         (["run"], 2, "NAME"),
@@ -205,7 +208,7 @@ def test_an_interrupted_run_says_how_to_go_on(command: Any) -> None:
     with only_registered(experiment(run=interrupted)):
         ended = command("run", NAME, "--seeds", "3", "--out", "here")
     assert ended.code == 130
-    assert "the same command goes on from there" in ended.err
+    assert "the same command continues from there" in ended.err
     assert len(read_rows(Path("here") / NAME / "rows.jsonl")) == 1
     assert command("run", NAME, "--seeds", "3", "--out", "here").code == 0
 

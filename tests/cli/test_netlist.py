@@ -56,5 +56,39 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(words)) == 1
     assert "must be a table of numbers" in capsys.readouterr().err
     assert run("--r-row", "1") == 1
-    assert "`r_row` must be a quantity in Ohm" in capsys.readouterr().err
+    assert "`--r-row` must be a quantity in Ohm" in capsys.readouterr().err
+    for option, unit in {"--g-min": "S", "--g-max": "S", "--v-read": "V", "--sinh-v0": "V", "--r-cell": "Ohm"}.items():
+        assert run(option, "2 m") == 1
+        assert f"`{option}` must be a quantity in {unit}" in capsys.readouterr().err
+    assert run("--g-min", "30 uS") == 1
+    assert "`--g-min` must be from 0 S to --g-max, 20 uS, but is '30 uS'" in capsys.readouterr().err
     assert run(str(tmp_path / "none.csv")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--r-sense", "-1 Ohm"], "`--r-sense` must be >= 0 Ohm, but is -1.0"),
+        (["--r-cell", "-1 Ohm"], "`--r-cell` must be >= 0 Ohm, but is -1.0"),
+        (["--sinh-v0", "0 V"], "`--sinh-v0` must be > 0 V, but is 0.0"),
+        (["negative.csv"], "`FILE` must hold conductances >= 0 S, but negative.csv holds -2e-06"),
+        (["nan.csv"], "`FILE` must hold conductances >= 0 S, but nan.csv holds nan"),
+        (
+            ["--rows", "3", "--inputs", "two.csv"],
+            "`--inputs` must hold one voltage for each of the 3 rows, but two.csv holds 2",
+        ),
+    ],
+)
+def test_errors_name_the_option_as_typed_and_leave_no_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in {"negative.csv": "1e-6,-2e-6", "nan.csv": "1e-6,nan", "two.csv": "0.1,0.2"}.items():
+        Path(name).write_text(text + "\n")
+    assert run(*arguments, "--out", "tile.cir") == 1
+    assert message in capsys.readouterr().err
+    assert not Path("tile.cir").exists()

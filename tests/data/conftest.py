@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ohmweave.data import cifar10, files, mnist
+from ohmweave.data import cifar10, mnist, sources
 from ohmweave.data.download import DownloadError
 
 
@@ -14,8 +14,10 @@ def cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     folder = tmp_path / "cache"
     if request.node.get_closest_marker("data") is None:
         monkeypatch.delenv("OHMWEAVE_DATA", raising=False)
-    for module in (files, mnist, cifar10):
+        monkeypatch.delenv("MEMWEAVE_DATA", raising=False)
+    for module in (sources, mnist, cifar10):
         monkeypatch.setattr(module, "cache_folder", lambda: folder)
+    monkeypatch.setattr(sources, "_former_cache_folder", lambda: tmp_path / "former-cache")
     return folder
 
 

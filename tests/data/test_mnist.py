@@ -10,7 +10,7 @@ import torch
 
 from ohmweave.base import DataError, OutOfRangeError
 from ohmweave.data import load, mnist
-from ohmweave.data.files import read
+from ohmweave.data.sources import read
 from tests.data.test_idx import idx
 
 CONSTANTS = ("TRAIN_IMAGES", "TRAIN_LABELS", "TEST_IMAGES", "TEST_LABELS")
@@ -128,7 +128,7 @@ def test_downloads_can_be_switched_off(folder: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"`data_dir` must name an existing folder, but is .*typo"):
+    with pytest.raises(DataError, match=r"`data_dir` \(--data-dir\) must name an existing folder, but is .*typo"):
         load("mnist", data_dir=tmp_path / "typo")
     monkeypatch.setenv("OHMWEAVE_DATA", str(tmp_path / "typo"))
     with pytest.raises(DataError, match="the environment variable OHMWEAVE_DATA must name an existing folder"):

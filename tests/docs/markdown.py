@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FENCE = re.compile(
-    r"^(?:<!-- not run: (?P<reason>.+?) -->\n\n?)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^(?:<!-- (?:not run: (?P<reason>.+?)|file: (?P<file>\S+)|(?P<run>run)) -->\n\n?)?"
+    r"```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _NAMED_FILE = re.compile(r"`((?:src|tests|docs)/[\w./-]+|[\w.-]+\.(?:md|toml|cff))`")
@@ -13,12 +15,18 @@ _NAMED_FILE = re.compile(r"`((?:src|tests|docs)/[\w./-]+|[\w.-]+\.(?:md|toml|cff
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A fenced block: its language, text, the line it starts on, and why it is not run (None: it is)."""
+    """A fenced block, with the HTML comment above it.
+
+    `language` and `text` are its own, `line` is where it starts. A comment `not run: WHY` gives `not_run`, `file: NAME`
+    gives `file`, the name under which the text is saved, and `run` marks a block of commands that are run.
+    """
 
     language: str
     text: str
     line: int
     not_run: str | None
+    file: str | None
+    run: bool
 
 
 def files(repository: Path) -> list[Path]:
@@ -34,6 +42,8 @@ def blocks(text: str) -> list[Block]:
             text=fence["text"],
             line=text.count("\n", 0, fence.start("text")) + 1,
             not_run=fence["reason"],
+            file=fence["file"],
+            run=fence["run"] is not None,
         )
         for fence in _FENCE.finditer(text)
     ]

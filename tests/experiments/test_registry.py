@@ -42,7 +42,10 @@ def test_a_typo_is_answered_with_the_near_name() -> None:
 def test_names_are_sorted_and_taken_once() -> None:
     assert list(experiments()) == ["wang2019/cnn", "yao2020/drift", "yao2020/stages"]
     assert register(find("wang2019/cnn")) is find("wang2019/cnn")
-    with pytest.raises(ExperimentError, match="'wang2019/cnn' is registered"):
+    with pytest.raises(
+        ExperimentError,
+        match=r"'wang2019/cnn' is registered by tests\.helpers\.experiments; the one of tests\.experiments",
+    ):
         register(experiment(name="wang2019/cnn"))
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ohmweave.experiments import ExperimentError, Setting, by_setting, read_log, read_results, read_rows
+from ohmweave.experiments import ExperimentError, Scope, by_scope, read_log, read_results, read_rows
 from ohmweave.experiments.rows import open_rows
 from tests.helpers.experiments import NAME, row
 
@@ -81,12 +81,12 @@ def test_rows_of_different_data_scale_or_batch_are_kept_apart() -> None:
         row({}, data="mnist", scale="smoke"),
         row({}),
     ]
-    groups = {setting.title: len(group) for setting, group in by_setting(rows).items()}
+    groups = {scope.title: len(group) for scope, group in by_scope(rows).items()}
     assert groups == {
-        "one setting": 1,
+        "all rows": 1,
         "digits, smoke scale": 1,
         "MNIST, full scale": 2,
         "MNIST, full scale, 10 seeds": 1,
         "MNIST, smoke scale": 1,
     }
-    assert Setting(data="mnist", scale="full", seeds=1).slug == "mnist-full-1"
+    assert Scope(data="mnist", scale="full", seeds=1).slug == "mnist-full-1"

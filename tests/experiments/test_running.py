@@ -7,12 +7,22 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ohmweave.experiments import Context, ExperimentError, Options, Row, Task, read_rows, run_experiment
+from ohmweave.experiments import (
+    Context,
+    ExperimentError,
+    Options,
+    Row,
+    Task,
+    read_rows,
+    run_distributed,
+    run_experiment,
+)
 from ohmweave.experiments.rows import open_rows
 from tests.helpers.experiments import NAME, experiment, no_progress, run
 
@@ -129,3 +139,31 @@ def test_kill_9_loses_the_task_under_way_only(tmp_path: Path, repository: Path) 
     assert run_experiment(experiment(), Options(out=killed, seeds=20), no_progress).n_before == len(survivors)
     run_experiment(experiment(), Options(out=whole, seeds=20), no_progress)
     assert without_commit(killed) == without_commit(whole)
+
+
+def test_a_device_that_an_experiment_does_not_support_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    for run_all in (run_experiment, partial(run_distributed, workers=1)):
+        with pytest.raises(
+            ExperimentError, match=r"`device` \(`--device`\) must be cpu for coins/toss, but is 'cuda:1'"
+        ):
+            run_all(experiment(), Options(out=tmp_path, device="cuda:1"), no_progress)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_an_experiment_supports_reaches_its_tasks(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def looking(task: Task, context: Context) -> Mapping[str, Any]:
+        seen.append(context.options.device)
+        return run(task, context)
+
+    run_experiment(
+        experiment(run=looking, devices=("cpu", "meta")), Options(out=tmp_path, device="meta:0"), no_progress
+    )
+    assert seen == ["meta:0"]
+
+
+@pytest.mark.parametrize("devices", ["cpu", ()])
+def test_devices_are_a_tuple_of_words(devices: Any) -> None:
+    with pytest.raises(ExperimentError, match=r"`devices` of coins/toss must be a tuple of kinds of device"):
+        experiment(devices=devices)

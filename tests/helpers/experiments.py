@@ -70,7 +70,7 @@ CLAIMS = (
 
 
 def experiment(**changes: Any) -> Experiment:
-    settings: dict[str, Any] = {
+    values: dict[str, Any] = {
         "name": NAME,
         "title": "Coins",
         "paper": "Author et al., 2020",
@@ -80,7 +80,7 @@ def experiment(**changes: Any) -> Experiment:
         "tasks": tasks,
         "run": run,
     }
-    return Experiment(**(settings | changes))
+    return Experiment(**(values | changes))
 
 
 def row(result: Mapping[str, Any], *, seed: int = 0, **params: Any) -> Row:
@@ -91,15 +91,15 @@ def row(result: Mapping[str, Any], *, seed: int = 0, **params: Any) -> Row:
 @contextmanager
 def only_registered(*known: Experiment) -> Iterator[None]:
     """The registry with `known` and nothing else."""
-    before = dict(registry._experiments)
-    registry._experiments.clear()
+    before = dict(registry._registrations)
+    registry._registrations.clear()
     try:
         for one in known:
             register(one)
         yield
     finally:
-        registry._experiments.clear()
-        registry._experiments.update(before)
+        registry._registrations.clear()
+        registry._registrations.update(before)
 
 
 def no_progress(fraction: float, text: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ohmweave.base import ChipFullError, DataError, OutOfRangeError, generator
-from ohmweave.cells import RESET, SET, LinearCell
+from ohmweave.cells import RESET, SET, Cell, LinearStep
 from ohmweave.mapping import CentredPair, Chip
 from ohmweave.nn import Linear
 from ohmweave.optim import (
@@ -40,7 +40,7 @@ MAKE = {
 
 
 def layers(n=1, *, n_arrays=8, rows=3, names="abcd"):
-    chip = Chip(LinearCell(g_min=2e-6, g_max=20e-6, levels=1801), n_arrays=n_arrays, rows=rows, cols=4)
+    chip = Chip(Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=1801)), n_arrays=n_arrays, rows=rows, cols=4)
     made = [Linear(3, 2, bias=False, chip=chip, name=name, mapping=CentredPair()) for name in names[:n]]
     for layer in made:
         layer.program(torch.zeros(2, 3), WRITE)
@@ -364,7 +364,7 @@ def test_weight_decay_acts_on_the_weights_as_read_out():
 
 
 def test_rows_that_have_no_negative_cells_are_refused():
-    chip = Chip(LinearCell(g_min=2e-6, g_max=20e-6, levels=1801), rows=3, cols=6)
+    chip = Chip(Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=1801)), rows=3, cols=6)
 
     class Single(CentredPair):
         col_gain = (1.0, 1.0, -1.0)

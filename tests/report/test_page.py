@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ohmweave.experiments import Context, FigureSpec, Options, Row, TableSpec, Task, run_experiment
-from ohmweave.report import figures, write_report
+from ohmweave.report import drawn_figures, write_report
 from tests.helpers.experiments import experiment, no_progress, only_registered
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -136,7 +136,7 @@ def test_figures_are_saved_beside_the_page_the_same_each_time(tmp_path: Path) ->
 
 
 def test_a_large_drawing_goes_in_as_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "LARGEST_SVG", 10)
+    monkeypatch.setattr(drawn_figures, "LARGEST_SVG", 10)
     run_experiment(COINS, Options(out=tmp_path), no_progress)
     _, page = report_on(tmp_path)
     assert any(address.startswith("data:image/png;base64,") for address in page.addresses)
@@ -177,7 +177,7 @@ def test_rows_without_their_experiment_are_named(tmp_path: Path) -> None:
     run_experiment(COINS, Options(out=tmp_path), no_progress)
     with only_registered():
         _, page = report_on(tmp_path)
-    assert "rows of coins/toss, which this version of ohmweave does not know" in page.text
+    assert "rows of coins/toss, an experiment that was not found" in page.text
     assert "There are no rows yet" not in page.text
 
 

@@ -37,5 +37,11 @@ def test_show(value: float | None, unit: str, text: str) -> None:
 def test_intervals_durations_and_cells() -> None:
     assert show_interval(0.95, 0.97, "1") == "95.00 % to 97.00 %"
     assert show_interval(None, None, "1") == ""
-    assert [show_duration(seconds) for seconds in (3.21, 250, 7500)] == ["3.2 s", "4 min 10 s", "2 h 5 min"]
+    assert [show_duration(seconds) for seconds in (3.21, 60, 250, 3600, 7500)] == [
+        "3.2 s",
+        "1 min 0 s",
+        "4 min 10 s",
+        "1 h 0 min",
+        "2 h 5 min",
+    ]
     assert [show_cell(cell) for cell in (None, True, 3, 0.123456, "x")] == ["–", "yes", "3", "0.1235", "x"]

@@ -1,4 +1,4 @@
-"""What every layer stands on: errors, argument checks, named random streams, nested state."""
+"""Used by every layer: errors, argument checks, named random streams, nested state, entry points."""
 
 from ohmweave.base.allocator import keep_freed_buffers
 from ohmweave.base.checks import (
@@ -12,6 +12,7 @@ from ohmweave.base.errors import (
     ChipFullError,
     ConvergenceError,
     DataError,
+    ExperimentError,
     OhmweaveError,
     OutOfRangeError,
     ShapeError,
@@ -27,6 +28,7 @@ __all__ = [
     "ChipFullError",
     "ConvergenceError",
     "DataError",
+    "ExperimentError",
     "NormalStream",
     "OhmweaveError",
     "OutOfRangeError",

@@ -30,7 +30,7 @@ def check_non_negative(name: str, value: float, unit: str = "") -> None:
 
 
 def check_fraction(name: str, value: float) -> None:
-    """Raise `OutOfRangeError` unless 0 <= `value` <= 1; percentages are a common slip, so the message says so."""
+    """Raise `OutOfRangeError` unless 0 <= `value` <= 1. The message names the common error, a percentage."""
     if not _is_number(value) or not 0 <= value <= 1:
         raise OutOfRangeError(f"`{name}` must be a fraction from 0 to 1 (not a percentage), but is {value!r}")
 
@@ -42,7 +42,7 @@ def check_integer(name: str, value: int, *, at_least: int) -> None:
 
 
 def check_shape(name: str, value: torch.Tensor, shape: Sequence[int | None]) -> None:
-    """Raise `ShapeError` unless the last dimensions of `value` are `shape`; None stands for any length."""
+    """Raise `ShapeError` unless the last dimensions of `value` are `shape`; None: any length."""
     tail = tuple(value.shape[len(value.shape) - len(shape) :])
     fits = len(value.shape) >= len(shape) and all(
         want is None or want == have for want, have in zip(shape, tail, strict=True)

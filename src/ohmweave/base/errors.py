@@ -1,4 +1,4 @@
-"""The errors that ohmweave raises on purpose. All share one base class, so one `except` catches them."""
+"""The errors that ohmweave raises on purpose. All have one base class, so that one `except` catches them."""
 
 
 class OhmweaveError(Exception):
@@ -14,11 +14,11 @@ class ShapeError(OhmweaveError, ValueError):
 
 
 class ChipFullError(OhmweaveError):
-    """A chip has no room for what was to be placed on it."""
+    """A chip has too few free cells for a matrix; the message names the matrix."""
 
 
 class UnplaceableLayerError(OhmweaveError, TypeError):
-    """A network holds layers that ohmweave cannot put on a chip and was not told to leave digital."""
+    """A network holds layers that cannot be put on a chip and were not named as digital."""
 
 
 class ConvergenceError(OhmweaveError):
@@ -27,3 +27,7 @@ class ConvergenceError(OhmweaveError):
 
 class DataError(OhmweaveError):
     """A data file is missing, truncated or corrupted; the message says which, and what to do."""
+
+
+class ExperimentError(OhmweaveError):
+    """An experiment, its rows or its results folder is not as it must be; the message says what and where."""

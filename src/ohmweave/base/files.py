@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Write a file so that others see the old one or the new one, never a part.
+    """Write a file so that other processes see the old content or the new content, never a part.
 
     Yields a path in the same folder (with the same suffix) to write to; at the end of the block it is flushed to the
     disk and renamed to `path`. If the block raises, it is removed and `path` stays as it was.

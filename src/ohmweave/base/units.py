@@ -1,4 +1,4 @@
-"""Quantities with units, as people type and read them: parsed once at the door, SI floats behind it."""
+"""Quantities with units, as people type and read them; all other code uses floats in SI units."""
 
 import math
 import re
@@ -22,7 +22,7 @@ _PREFIXES = {
 
 @cache
 def _registry() -> "pint.UnitRegistry[Decimal]":
-    """The one unit registry. Made on first use: importing and filling it takes about a second.
+    """The unit registry, made on first use: importing and filling it takes about a second.
 
     Decimal arithmetic makes "50 ns" the same float as the literal 50e-9; in binary, 50 * 1e-9 is not.
     """
@@ -38,7 +38,7 @@ def _spelt_for_pint(unit: str) -> str:
 
 
 def parse_quantity(text: str, unit: str, name: str) -> float:
-    """The number of `unit`s that `text` stands for: `parse_quantity("2 uS", "S", "g_min")` is 2e-6.
+    """The value of `text` in `unit`: `parse_quantity("2 uS", "S", "g_min")` is 2e-6.
 
     Args:
         text: a number and its unit: "50 ns", "1.5V", "0.07 mm2", "-1e-3 A". Never a bare number, unless `unit` is "".
@@ -94,9 +94,9 @@ def format_quantity(value: float, unit: str, *, digits: int = 3) -> str:
         return f"{value:g} {unit}"
     power = int(unit[-1]) if unit[-1] in "23" else 1
     exponent = int(f"{value:e}".split("e")[1])
-    step = exponent // (3 * power)
-    if step not in _PREFIXES:
+    thousands = exponent // (3 * power)
+    if thousands not in _PREFIXES:
         return f"{value:.{digits - 1}e} {unit}"
-    shift = 3 * power * step
+    shift = 3 * power * thousands
     decimals = max(digits - 1 - (exponent - shift), 0)
-    return f"{Decimal(repr(value)).scaleb(-shift):,.{decimals}f} {_PREFIXES[step]}{unit}"
+    return f"{Decimal(repr(value)).scaleb(-shift):,.{decimals}f} {_PREFIXES[thousands]}{unit}"

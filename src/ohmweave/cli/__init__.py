@@ -1,4 +1,4 @@
-"""The `ohmweave` command. Each subcommand is one module here and one line in `commands`."""
+"""The `ohmweave` command. Each subcommand is the module here that has its name, and one line in `commands`."""
 
 from ohmweave.cli.commands import app, main
 

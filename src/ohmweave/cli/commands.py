@@ -1,9 +1,10 @@
-"""The command line as a whole: the table of commands, and how errors end.
+"""The whole command line: the table of commands, and the exit codes.
 
-Commands import what they need when they run, so that `--help` and `--version` answer at once: torch alone takes
+Commands import what they need when they run, so that `--help` and `--version` print at once: torch alone takes
 seconds to import.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ohmweave.cli.claims import claims
-from ohmweave.cli.console import print_error
+from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
 from ohmweave.cli.fit import fit
 from ohmweave.cli.listing import list_experiments
@@ -59,8 +60,17 @@ def _root(
     pass
 
 
+def _rename_variable() -> None:
+    """Pass MEMWEAVE_DATA on as OHMWEAVE_DATA where that is not set, to this process and its workers, with one note."""
+    folder = os.environ.get("MEMWEAVE_DATA")
+    if folder and not os.environ.get("OHMWEAVE_DATA"):
+        os.environ["OHMWEAVE_DATA"] = folder
+        print_note("note: the environment variable MEMWEAVE_DATA is now called OHMWEAVE_DATA; it is read for now")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 an error of ohmweave or the disk, 2 bad usage, 130 interrupted."""
+    _rename_variable()
     try:
         app(args=arguments)
     except OSError as error:

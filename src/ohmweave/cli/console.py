@@ -1,4 +1,4 @@
-"""Where the command line writes: results to stdout, progress and errors to stderr."""
+"""Output of the command line: results go to stdout, progress, notes and errors to stderr."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ WIDTH_WITHOUT_TERMINAL = 160
 
 
 def console_on(stream: TextIO) -> Console:
-    """A console on `stream`; a file or pipe gets lines wide enough for tables."""
+    """A console on `stream`; for a file or pipe, lines are wide enough for tables."""
     wide = not stream.isatty() and "COLUMNS" not in os.environ
     return Console(file=stream, width=WIDTH_WITHOUT_TERMINAL if wide else None, highlight=False)
 
@@ -22,7 +22,7 @@ def print_result(content: Any) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print one line about what is going on to stderr."""
+    """Print a note of one line to stderr."""
     console_on(sys.stderr).print(Text(text), soft_wrap=True)
 
 

@@ -1,15 +1,22 @@
-"""`ohmweave cost`: what experiments cost: energy, time and area by phase, layer and component."""
+"""`ohmweave cost`: the energy, time and area of experiments by phase, layer and component."""
 
 import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ohmweave.cli.console import print_note, print_result
-from ohmweave.cli.registered import load_experiments
+from ohmweave.cli.known_experiments import Imports, load_experiments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from ohmweave.report import Bills
 
 
 class Detail(StrEnum):
@@ -30,14 +37,13 @@ def cost(
     ),
     by: Annotated[Detail, typer.Option(help="Split by phase, by layer, or down to components.")] = Detail.layer,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON, in SI units.")] = False,
+    imports: Imports = None,
 ) -> None:
-    """Print the bill of experiments from their rows: joules, seconds and area, counted x cited costs."""
-    from rich.table import Table
-
+    """Print the bill of experiments from their rows: energy, time and area, as counted activity x cited costs."""
     from ohmweave.experiments import ExperimentError, match, read_results
-    from ohmweave.report import DETAILS, behind, bill_records, bill_table, bills_of
+    from ohmweave.report import DETAILS, bills_of
 
-    load_experiments()
+    load_experiments(imports)
     chosen = {experiment.name for name in names for experiment in match(name)}
     rows = {name: found for name, found in read_results(results).items() if name in chosen}
     bills = {name: found for name, of in rows.items() if (found := bills_of(of))}
@@ -45,21 +51,33 @@ def cost(
         what = "have no bill" if rows else "are not there"
         raise ExperimentError(f"rows of {', '.join(sorted(chosen))} in {results} {what}: `ohmweave run NAME --out DIR`")
     if as_json:
-        records = {
-            name: [{**one.params, **record} for one in groups for record in bill_records(one)]
-            for name, groups in bills.items()
-        }
-        typer.echo(json.dumps(records, indent=2))
+        typer.echo(json.dumps({name: _records(groups) for name, groups in bills.items()}, indent=2))
         return
     split_by = {Detail.phase: (), Detail.layer: DETAILS[:1], Detail.component: DETAILS}[by]
     for name, groups in bills.items():
         for one in groups:
-            lines = bill_table([replace(one, params={})], split_by)
-            title = ", ".join([name, *(f"{param} {value}" for param, value in one.params.items())])
-            heading = f"{title} (of one chip, mean over {behind([one])})"
-            table = Table(*lines[0], title=heading, title_justify="left", header_style="dim")
-            for line in lines:
-                table.add_row(*(str(value) for value in line.values()))
-            print_result(table)
+            print_result(_table(name, one, split_by))
     for name in sorted(rows.keys() - bills.keys()):
         print_note(f"left out: {name}, whose rows hold no bill")
+
+
+def _records(groups: "Sequence[Bills]") -> list[dict[str, Any]]:
+    """For JSON: the records of all groups, with the params that distinguish the groups."""
+    from ohmweave.report import bill_records
+
+    return [{**one.params, **record} for one in groups for record in bill_records(one)]
+
+
+def _table(name: str, bills: "Bills", split_by: "Sequence[str]") -> "Table":
+    """One group's bill for the terminal, headed by the params that distinguish it."""
+    from rich.table import Table
+
+    from ohmweave.report import behind, bill_table
+
+    items = bill_table([replace(bills, params={})], split_by)
+    title = ", ".join([name, *(f"{param} {value}" for param, value in bills.params.items())])
+    heading = f"{title} (of one chip, mean over {behind([bills])})"
+    table = Table(*items[0], title=heading, title_justify="left", header_style="dim")
+    for item in items:
+        table.add_row(*(str(value) for value in item.values()))
+    return table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ohmweave.cli.console import print_result
-from ohmweave.cli.registered import load_experiments
+from ohmweave.cli.known_experiments import Imports, load_experiments
 
 if TYPE_CHECKING:
     from ohmweave.experiments import Experiment
@@ -15,24 +15,27 @@ if TYPE_CHECKING:
 
 def list_experiments(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with claims and assumptions.")] = False,
+    imports: Imports = None,
 ) -> None:
-    """List the experiments that `ohmweave run` knows."""
+    """List the experiments that `ohmweave run` can run, and the package or file that each comes from."""
     from rich.table import Table
 
-    from ohmweave.experiments import experiments
+    from ohmweave.experiments import experiments, source_of
 
-    load_experiments()
+    load_experiments(imports)
     known = experiments().values()
     if as_json:
         typer.echo(json.dumps([_as_dict(experiment) for experiment in known], indent=2))
         return
-    table = Table("name", "what it shows", "claims", "paper", header_style="dim")
+    table = Table("name", "what it shows", "claims", "paper", "from", header_style="dim")
     for experiment in known:
-        table.add_row(experiment.name, experiment.title, str(len(experiment.claims)), experiment.paper)
+        cells = (experiment.name, experiment.title, str(len(experiment.claims)), experiment.paper)
+        table.add_row(*cells, source_of(experiment.name))
     print_result(table)
 
 
 def _as_dict(experiment: "Experiment") -> dict[str, Any]:
+    from ohmweave.experiments import source_of
     from ohmweave.report import show
 
     return {
@@ -40,6 +43,8 @@ def _as_dict(experiment: "Experiment") -> dict[str, Any]:
         "title": experiment.title,
         "paper": experiment.paper,
         "summary": experiment.summary,
+        "from": source_of(experiment.name),
+        "devices": list(experiment.devices),
         "claims": [
             {
                 "claim": claim.key,

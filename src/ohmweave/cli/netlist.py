@@ -28,49 +28,86 @@ def netlist(
     cols: Annotated[int, typer.Option(min=1, help="Columns of a random array.")] = 16,
     g_min: Annotated[str, typer.Option(help="Lowest conductance of random cells.")] = "2 uS",
     g_max: Annotated[str, typer.Option(help="Highest conductance of random cells.")] = "20 uS",
-    seed: Annotated[int, typer.Option(min=0, help="Of random cells.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random cells.")] = 0,
     v_read: Annotated[str, typer.Option(help="Voltage of all rows, where --inputs gives none.")] = "0.2 V",
     r_row: Annotated[str, typer.Option(help="One segment of a row wire.")] = "1 Ohm",
     r_col: Annotated[str, typer.Option(help="One segment of a column wire.")] = "1 Ohm",
-    r_driver: Annotated[str, typer.Option(help="Of a row's driver.")] = "0 Ohm",
-    r_sense: Annotated[str, typer.Option(help="Of a column's sense circuit.")] = "0 Ohm",
-    r_cell: Annotated[str, typer.Option(help="In series with every cell: its transistor.")] = "0 Ohm",
+    r_driver: Annotated[str, typer.Option(help="Resistance of a row's driver.")] = "0 Ohm",
+    r_sense: Annotated[str, typer.Option(help="Resistance of a column's sense circuit.")] = "0 Ohm",
+    r_cell: Annotated[str, typer.Option(help="Resistance in series with every cell, as of its transistor.")] = "0 Ohm",
     sinh_v0: Annotated[
         str | None, typer.Option(show_default="linear cells", help="Cells carry g v0 sinh(v / v0), with this v0.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The netlist.")] = Path("crossbar.cir"),
+    out: Annotated[Path, typer.Option(help="File of the netlist.")] = Path("crossbar.cir"),
 ) -> None:
     """Write the SPICE netlist of a crossbar: its cells, wires, drivers and sense circuits, and one input."""
-    import torch
-
-    from ohmweave.base import generator
+    from ohmweave.base import check_non_negative, check_positive
     from ohmweave.base.units import parse_quantity
     from ohmweave.circuit import Wires, to_spice
 
-    if conductances is not None:
-        g = _numbers(conductances, "FILE")
-    else:
-        low, high = parse_quantity(g_min, "S", "g_min"), parse_quantity(g_max, "S", "g_max")
-        chance = generator(seed, "netlist")
-        g = torch.rand(rows, cols, generator=chance, dtype=torch.float64) * (high - low) + low
-    volts = parse_quantity(v_read, "V", "v_read")
-    v_row = g.new_full((len(g),), volts) if inputs is None else _numbers(inputs, "--inputs").flatten()
-    wires = Wires(
-        r_row=parse_quantity(r_row, "Ohm", "r_row"),
-        r_col=parse_quantity(r_col, "Ohm", "r_col"),
-        r_driver=parse_quantity(r_driver, "Ohm", "r_driver"),
-        r_sense=parse_quantity(r_sense, "Ohm", "r_sense"),
-    )
+    def ohms(text: str, option: str) -> float:
+        value = parse_quantity(text, "Ohm", option)
+        check_non_negative(option, value, "Ohm")
+        return value
+
+    v0 = None if sinh_v0 is None else parse_quantity(sinh_v0, "V", "--sinh-v0")
+    if v0 is not None:
+        check_positive("--sinh-v0", v0, "V")
+    g = _random_cells(rows, cols, g_min, g_max, seed) if conductances is None else _conductances(conductances)
+    volts = parse_quantity(v_read, "V", "--v-read")
+    v_row = g.new_full((len(g),), volts) if inputs is None else _voltages(inputs, len(g))
     text = to_spice(
         g,
         v_row,
-        wires,
-        r_cell=parse_quantity(r_cell, "Ohm", "r_cell"),
-        sinh_v0=None if sinh_v0 is None else parse_quantity(sinh_v0, "V", "sinh_v0"),
+        Wires(
+            r_row=ohms(r_row, "--r-row"),
+            r_col=ohms(r_col, "--r-col"),
+            r_driver=ohms(r_driver, "--r-driver"),
+            r_sense=ohms(r_sense, "--r-sense"),
+        ),
+        r_cell=ohms(r_cell, "--r-cell"),
+        sinh_v0=v0,
         title=f"crossbar of {len(g)} x {g.shape[1]} cells",
     )
     out.write_text(text, encoding="utf-8")
     print_note(f"{len(g)} x {g.shape[1]} cells in {out}; currents of the columns: ngspice -b {out}")
+
+
+def _random_cells(rows: int, cols: int, g_min: str, g_max: str, seed: int) -> "torch.Tensor":
+    """Conductances `(rows, cols)`, S, float64, evenly distributed between the ends of the window."""
+    import torch
+
+    from ohmweave.base import OutOfRangeError, generator
+    from ohmweave.base.units import parse_quantity
+
+    low, high = parse_quantity(g_min, "S", "--g-min"), parse_quantity(g_max, "S", "--g-max")
+    if not 0 <= low <= high:
+        raise OutOfRangeError(f"`--g-min` must be from 0 S to --g-max, {g_max}, but is {g_min!r}")
+    random = generator(seed, "netlist")
+    share = torch.rand(rows, cols, generator=random, dtype=torch.float64, device=random.device)
+    return share * (high - low) + low
+
+
+def _conductances(path: Path) -> "torch.Tensor":
+    """The conductances in a file: `(rows, cols)`, S, float64, none below 0."""
+    from ohmweave.base import OutOfRangeError
+
+    g = _numbers(path, "FILE")
+    if not (g >= 0).all():  # false for NaN as well
+        raise OutOfRangeError(f"`FILE` must hold conductances >= 0 S, but {path} holds {g[~(g >= 0)][0].item():g}")
+    return g
+
+
+def _voltages(path: Path, n_rows: int) -> "torch.Tensor":
+    """The row voltages in a file: `(rows,)`, V, float64."""
+    from ohmweave.base import ShapeError
+
+    v_row = _numbers(path, "--inputs").flatten()
+    if len(v_row) != n_rows:
+        raise ShapeError(
+            f"`--inputs` must hold one voltage for each of the {n_rows} rows, but {path} holds {len(v_row)}"
+        )
+    return v_row
 
 
 def _numbers(path: Path, name: str) -> "torch.Tensor":

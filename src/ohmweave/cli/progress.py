@@ -1,4 +1,4 @@
-"""Progress of a run: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a run: a bar on a terminal, otherwise a line every few seconds."""
 
 import contextlib
 import sys
@@ -12,7 +12,7 @@ SECONDS_BETWEEN_LINES = 2.0
 
 @contextlib.contextmanager
 def shown_progress(title: str) -> Iterator[Callable[[float, str], None]]:
-    """During the block, show what is passed to the yielded `progress(fraction, text)` on stderr."""
+    """During the block, show on stderr what is passed to the yielded `progress(fraction, text)`."""
     if sys.stderr.isatty():
         with _bar(title) as progress:
             yield progress

@@ -7,16 +7,17 @@ from typing import Annotated
 import typer
 
 from ohmweave.cli.console import print_note
-from ohmweave.cli.registered import load_experiments
+from ohmweave.cli.known_experiments import Imports, load_experiments
 
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder, or one that holds several.")],
+    imports: Imports = None,
 ) -> None:
     """Write DIR/report.html: claims, figures, tables and assumptions in one file that needs no network."""
     from ohmweave.report import write_report
 
-    load_experiments()
+    load_experiments(imports)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
         path = write_report(folder)

@@ -1,10 +1,10 @@
-"""Data sets for the experiments: embedded digits, MNIST, MNIST sequences, CIFAR-10; verified, split, deterministic."""
+"""Data sets for the experiments: embedded digits, MNIST, MNIST sequences, CIFAR-10; verified, split, repeatable."""
 
 from ohmweave.data.cifar10 import normalised
-from ohmweave.data.files import search_folders
 from ohmweave.data.loading import DATASETS, load
+from ohmweave.data.sources import search_folders
 from ohmweave.data.split import Dataset, Split
-from ohmweave.data.wang2019 import digit_sequences, wang2019_digits, wang2019_sequences
+from ohmweave.data.wang2019_images import digit_sequences, wang2019_digits, wang2019_sequences
 
 __all__ = [
     "DATASETS",

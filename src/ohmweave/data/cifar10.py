@@ -14,7 +14,7 @@ import torch
 
 from ohmweave.base import DataError, OutOfRangeError, check_integer
 from ohmweave.data.download import DownloadError, download
-from ohmweave.data.files import Content, DataFile, cache_folder, find, missing, read, search_folders, verified
+from ohmweave.data.sources import Content, DataFile, cache_folder, find, missing, read, search_folders, verified
 from ohmweave.data.split import Dataset, Split
 
 ARCHIVE = "cifar-10-binary.tar.gz"

@@ -1,4 +1,4 @@
-"""The UCI handwritten digits inside scikit-learn: 1,797 images of 8 x 8, with no download at all.
+"""The UCI handwritten digits inside scikit-learn: 1,797 images of 8 x 8, no download is needed.
 
 Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998
 (its test part, which is what scikit-learn holds).
@@ -21,8 +21,8 @@ _LEVELS = 16
 def load_digits(*, size: Literal[8, 28] = 28, validation: int = 200) -> Dataset:
     """The embedded digits, split class by class: 400 for test, `validation` aside, the rest (1,197) for training.
 
-    Test and validation images stand at even distances in the natural order of each class, so the split needs no random
-    number. Writers are not known, so a writer may be on both sides.
+    Test and validation images are taken at even distances in the natural order of each class, so the split needs no
+    random number. The writers are not known, so images of one writer may be in several parts.
 
     Args:
         size: 8: the native images, levels k/16. 28: like MNIST, the digit upsampled to 20 x 20 (bicubic) in the middle

@@ -1,11 +1,11 @@
-"""Downloads with checksums, from the first mirror that answers."""
+"""Downloads with checksums, from the first mirror that has the file."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 
 class DownloadError(Exception):
-    """No mirror gave the file; the message says what each answered."""
+    """No mirror gave the file; the message holds the error of each."""
 
 
 def download(mirrors: Sequence[str], folder: Path, *, known_hash: str) -> Path:

@@ -1,4 +1,4 @@
-"""One door to all data sets, by name."""
+"""All data sets by name."""
 
 import os
 from typing import Literal, cast

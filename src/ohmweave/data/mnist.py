@@ -11,8 +11,8 @@ import torch
 
 from ohmweave.base import OutOfRangeError, check_integer
 from ohmweave.data.download import DownloadError, download
-from ohmweave.data.files import DataFile, cache_folder, find, missing, read, search_folders
 from ohmweave.data.idx import parse_idx
+from ohmweave.data.sources import DataFile, cache_folder, find, missing, read, search_folders
 from ohmweave.data.split import Dataset, Split
 
 MIRRORS = (

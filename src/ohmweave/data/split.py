@@ -23,6 +23,10 @@ class Split:
     images: torch.Tensor
     labels: torch.Tensor
 
+    def __repr__(self) -> str:
+        shape, dtype = tuple(self.images.shape[1:]), str(self.images.dtype).removeprefix("torch.")
+        return f"Split({len(self):,} images of {shape}, {dtype}, on {self.images.device})"
+
     def __post_init__(self) -> None:
         if self.labels.shape != self.images.shape[:1]:
             wanted, found = tuple(self.images.shape[:1]), tuple(self.labels.shape)
@@ -76,10 +80,10 @@ class Dataset:
     """A named data set in three disjoint parts.
 
     Args:
-        name: as given to `load`, with what was done to it since.
+        name: as given to `load`, with the transformations since.
         train, validation, test: disjoint; `validation` may be empty.
         n_classes: labels are 0 .. n_classes - 1.
-        note: how the parts were cut, and whatever must be said beside a number measured on them.
+        note: how the parts were cut, to be printed beside a number that was measured on them.
     """
 
     name: str
@@ -88,3 +92,9 @@ class Dataset:
     test: Split
     n_classes: int
     note: str = ""
+
+    def __repr__(self) -> str:
+        parts = f"{len(self.train):,} training, {len(self.validation):,} validation, {len(self.test):,} test"
+        return (
+            f"Dataset({self.name!r}: {parts} images of {tuple(self.train.images.shape[1:])}, {self.n_classes} classes)"
+        )

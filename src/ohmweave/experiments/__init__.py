@@ -1,8 +1,11 @@
 """Experiments as claims: declared before they run, run as resumable tasks, judged from their rows alone.
 
-Knows no physics. `ohmweave.papers` registers experiments here; `ohmweave.report` turns rows into tables and pages.
+No physics is in here. Packages register their experiments here, found by entry point; `ohmweave.report` turns rows
+into tables and pages.
 """
 
+from ohmweave.base.errors import ExperimentError
+from ohmweave.base.files import atomic_write
 from ohmweave.experiments.claims import (
     NOT_COMPARABLE,
     NOT_REPRODUCED,
@@ -20,9 +23,9 @@ from ohmweave.experiments.claims import (
     Within,
     judge,
 )
+from ohmweave.experiments.discovery import LeftOut, import_experiments, load_installed, source_of
 from ohmweave.experiments.distributed import run_distributed
-from ohmweave.experiments.errors import ExperimentError
-from ohmweave.experiments.estimates import (
+from ohmweave.experiments.estimators import (
     Estimate,
     Estimator,
     gap_interval,
@@ -41,11 +44,10 @@ from ohmweave.experiments.estimates import (
     wilson_interval,
 )
 from ohmweave.experiments.experiment import Assumption, Experiment, FigureSpec, TableSpec
-from ohmweave.experiments.files import atomic_write
 from ohmweave.experiments.registry import experiments, find, match, register
 from ohmweave.experiments.rows import read_log, read_results, read_rows
 from ohmweave.experiments.running import Progress, Summary, run_experiment
-from ohmweave.experiments.settings import Setting, by_params, by_setting, setting_of
+from ohmweave.experiments.scopes import Scope, by_params, by_scope, scope_of
 from ohmweave.experiments.tasks import Context, Options, Row, Task
 from ohmweave.experiments.values import JSON, canonical, plain
 
@@ -69,24 +71,27 @@ __all__ = [
     "ExperimentError",
     "FigureSpec",
     "Finding",
+    "LeftOut",
     "Needs",
     "NotWorseThan",
     "Options",
     "Progress",
     "Row",
-    "Setting",
+    "Scope",
     "Summary",
     "TableSpec",
     "Task",
     "Within",
     "atomic_write",
     "by_params",
-    "by_setting",
+    "by_scope",
     "canonical",
     "experiments",
     "find",
     "gap_interval",
+    "import_experiments",
     "judge",
+    "load_installed",
     "lowest_of",
     "lowest_rate_of",
     "match",
@@ -105,8 +110,9 @@ __all__ = [
     "register",
     "run_distributed",
     "run_experiment",
+    "scope_of",
     "select",
-    "setting_of",
+    "source_of",
     "value_of",
     "wilson_interval",
 ]

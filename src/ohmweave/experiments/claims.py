@@ -1,11 +1,11 @@
-"""Claims: what a paper says, where, and how near counts as reproduced; all declared before anything runs."""
+"""Claims: the number in a paper, its place, and the tolerance for "reproduced"; declared before anything runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from ohmweave.experiments.errors import ExperimentError
-from ohmweave.experiments.estimates import Estimate, Estimator
+from ohmweave.base.errors import ExperimentError
+from ohmweave.experiments.estimators import Estimate, Estimator
 from ohmweave.experiments.tasks import Row
 
 REPRODUCED = "reproduced"
@@ -14,14 +14,14 @@ NOT_COMPARABLE = "not comparable"
 NOT_RUN = "not run"
 
 DATA_TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
-"""How data sets are spelt to people, where that differs from their name."""
+"""How data sets are written in texts, where that differs from their name."""
 
 
 class Acceptance(Protocol):
-    """When our number counts as the paper's. Decided on the estimate itself; its interval is shown, not used."""
+    """The condition under which our number counts as reproduced. Its interval is shown, but not used."""
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
-        """Whether `ours` counts as reproduced; both in the claim's unit."""
+        """True if `ours` counts as reproduced; both in the claim's unit."""
         ...
 
     def describe(self, show: Callable[[float], str] = str) -> str:
@@ -130,17 +130,17 @@ def _printed(paper: float | None) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a row must come from to be comparable with the paper; None: anything will do."""
+    """Data set and scale that a row must have to be comparable with the paper; None: any."""
 
     data: str | None = None
     scale: str | None = None
 
     def __call__(self, row: Row) -> bool:
-        """Whether `row` is comparable."""
+        """True if `row` is comparable."""
         return not self.why_not(row)
 
     def why_not(self, row: Row) -> str:
-        """What `row` comes from instead, as in "digits, not MNIST"; empty where it is comparable."""
+        """How `row` differs, as in "digits, not MNIST"; empty if it is comparable."""
         reasons = []
         if self.data is not None and (data := row.params.get("data")) != self.data:
             reasons.append(f"{_data_title(data)}, not {_data_title(self.data)}")
@@ -154,7 +154,7 @@ def _data_title(name: str | None) -> str:
 
 
 Condition: TypeAlias = Callable[[Row], bool]
-"""Whether a row may be compared with the paper: a `Needs`, or any function of a row."""
+"""True for a row that may be compared with the paper: a `Needs`, or any function of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,10 +167,13 @@ class Claim:
         unit: SI unit, or "1" for fractions, or what is counted ("pulses").
         paper: the paper's number; None where it prints none.
         where: the figure, table or sentence that prints it.
-        estimate: our number from rows; None where the rows hold nothing of it.
-        accept: when ours counts as reproduced.
-        needs: which rows are comparable with the paper.
-        note: what a reader must know beside the verdict.
+        estimate: our number from rows; None if the rows do not hold it.
+        accept: the condition under which ours counts as reproduced.
+        needs: the condition on rows that are comparable with the paper.
+        note: printed beside the verdict.
+
+    Raises:
+        ExperimentError: `accept` compares with the paper's number, and `paper` is None.
     """
 
     key: str
@@ -183,6 +186,10 @@ class Claim:
     needs: Condition = field(default_factory=Needs)
     note: str = ""
 
+    def __repr__(self) -> str:
+        printed = f"{self.paper} {self.unit}" if self.paper is not None else "no number"
+        return f"Claim({self.key!r}: {self.quantity}; {printed} in {self.where}; {self.accept.describe()})"
+
     def __post_init__(self) -> None:
         if self.paper is None and isinstance(self.accept, Within | NotWorseThan | Equal):
             raise ExperimentError(
@@ -192,12 +199,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A claim beside our number. `verdict` is one of the four words; `why` explains "not comparable"."""
+    """A claim and our number. `verdict` is one of the four words; `why` is the reason of "not comparable"."""
 
     claim: Claim
     estimate: Estimate | None
     verdict: str
     why: str = ""
+
+    def __repr__(self) -> str:
+        ours = "nothing" if self.estimate is None else f"{self.estimate.value:.6g} {self.claim.unit}"
+        return f"Finding({self.claim.key!r}: ours {ours}, paper {self.claim.paper}; {self.text})"
 
     @property
     def text(self) -> str:
@@ -206,7 +217,7 @@ class Finding:
 
 
 def judge(claim: Claim, rows: Sequence[Row]) -> Finding:
-    """The finding on `claim` from rows of one experiment in one setting."""
+    """The finding on `claim` from rows of one experiment in one scope."""
     estimate = claim.estimate(rows) if rows else None
     if estimate is None:
         return Finding(claim=claim, estimate=None, verdict=NOT_RUN)

@@ -1,10 +1,12 @@
 """Runs tasks on many processes or machines with Dask. Needs the extra: `pip install ohmweave[distributed]`."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ohmweave.experiments.errors import ExperimentError
+from ohmweave.base.errors import ExperimentError
+from ohmweave.experiments.discovery import import_experiments
 from ohmweave.experiments.experiment import Experiment
 from ohmweave.experiments.provenance import commit, versions
 from ohmweave.experiments.rows import ROWS, open_rows
@@ -20,32 +22,35 @@ def run_distributed(
     *,
     scheduler: str | None = None,
     workers: int | None = None,
+    imports: Sequence[Path] = (),
 ) -> Summary:
     """As `run_experiment`, with the tasks spread over Dask workers. Only this process writes rows.
 
     The rows are the same as those of `run_experiment`; their order in the file is the order in which they finished.
 
     Args:
-        experiment: whose tasks to run. Its functions must be importable by the workers.
+        experiment: whose tasks to run. Its functions must be importable by the workers: from an installed package, or
+            from one of `imports`.
         options: the user's options; `out` and `data_dir` must mean the same folders on all machines.
         progress: called as each task finishes.
         scheduler: address of a running scheduler ("tcp://host:8786"); None starts a cluster on this machine.
         workers: processes of that cluster; None: one for each core.
+        imports: files that each worker imports first, as `import_experiments` does; their paths must mean the same
+            files on all machines.
 
     Raises:
         ExperimentError: Dask is not installed, the scheduler does not answer, or as `run_experiment`.
     """
+    experiment.check_device(options.device)
     start = time.monotonic()
     tasks = unique_tasks(experiment, options)
     with open_rows(options.out, experiment.name) as rows:
         todo = {task.id: task for task in tasks if task.id not in rows.done}
         n_before = len(tasks) - len(todo)
         if todo:
+            files = [path.resolve() for path in imports]
             with _client(scheduler, workers) as client:
-                futures = [
-                    client.submit(_work, experiment.run, task, options, key=f"{task.id}-{start}", pure=False)
-                    for task in todo.values()
-                ]
+                futures = _submit(client, experiment, list(todo.values()), options, files)
                 progress(n_before / len(tasks), f"{len(todo)} tasks on {scheduler or 'this machine'}")
                 for n_done, future in enumerate(_as_completed(futures), start=n_before + 1):
                     task_id, result, seconds, started = future.result()
@@ -57,10 +62,40 @@ def run_distributed(
     return Summary(n_tasks=len(tasks), n_before=n_before, path=path, seconds=time.monotonic() - start)
 
 
-def _work(run: Any, task: Task, options: Options) -> tuple[str, Mapping[str, JSON], float, str]:
+def _submit(
+    client: Any, experiment: Experiment, tasks: Sequence[Task], options: Options, files: Sequence[Path]
+) -> list[Any]:
+    """One future a task. The time in the keys keeps Dask from reusing the result of an earlier run."""
+    function, now_seconds = _pickled(experiment.run), time.monotonic()
+    return [
+        client.submit(_work, function, files, task, options, key=f"{task.id}-{now_seconds}", pure=False)
+        for task in tasks
+    ]
+
+
+def _work(
+    function: bytes, files: Sequence[Path], task: Task, options: Options
+) -> tuple[str, Mapping[str, JSON], float, str]:
+    """In a worker: do one task; gives its id, its result, the seconds it took and when it started."""
+    for path in files:
+        import_experiments(path)
+    run = _unpickled(function)
     started, start = now(), time.monotonic()
     result = run(task, Context(options=options))
     return task.id, result, time.monotonic() - start, started
+
+
+def _pickled(function: Any) -> bytes:
+    """As bytes: a worker can unpickle a function of an imported file only after it has imported that file."""
+    from distributed.protocol.pickle import dumps
+
+    return bytes(dumps(function))
+
+
+def _unpickled(function: bytes) -> Any:
+    from distributed.protocol.pickle import loads
+
+    return loads(function)
 
 
 def _client(scheduler: str | None, workers: int | None) -> Any:

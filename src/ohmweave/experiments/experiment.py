@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.claims import Claim
-from ohmweave.experiments.errors import ExperimentError
 from ohmweave.experiments.tasks import Context, Options, Row, Task
 from ohmweave.experiments.values import JSON
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumption:
-    """What the paper doesn't print and we had to choose. `source` is "ours" or a reference."""
+    """A choice that the paper leaves open. `source` is "ours" or a reference."""
 
     text: str
     source: str
@@ -24,7 +24,7 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureSpec:
-    """A figure from rows of one setting. `draw` imports matplotlib itself; None: the rows hold nothing to draw."""
+    """A figure from rows of one scope. `draw` imports matplotlib itself, and gives None if there is nothing to draw."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class FigureSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSpec:
-    """A table from rows of one setting: `rows` gives one dict a line, its keys the column heads."""
+    """A table from rows of one scope: `rows` gives one dict for each row of the table, by column heads."""
 
     name: str
     title: str
@@ -44,22 +44,25 @@ class TableSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """All there is to know about one experiment.
+    """One experiment as data.
 
     Attributes:
         name: "paper/what", lower case.
         title: one line.
         paper: citation.
-        summary: what it shows and how, in a few sentences.
-        claims: what the paper says.
-        assumptions: what it leaves open.
+        summary: its purpose and method, in a few sentences.
+        claims: the paper's numbers.
+        assumptions: choices that the paper leaves open.
         tasks: the user's options to tasks; equal options give equal tasks.
         run: does one task and gives its result. All randomness comes from the task's seed.
         figures: drawn in the report.
         tables: printed in the report.
+        devices: kinds of torch device on which `run` puts all of its tensors when `options.device` says so. Name
+            "cuda" here only where `run` passes `options.device` on to every chip, network and data set that it makes.
 
     Raises:
-        ExperimentError: the name is not of the form above, or two claims, figures or tables share a name.
+        ExperimentError: the name is not of the form above, two claims, figures or tables share a name, or `devices`
+            is no tuple of words.
     """
 
     name: str
@@ -72,13 +75,29 @@ class Experiment:
     run: Callable[[Task, Context], Mapping[str, JSON]]
     figures: tuple[FigureSpec, ...] = ()
     tables: tuple[TableSpec, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9._-]*[a-z0-9](/[a-z0-9._-]*[a-z0-9])*", self.name):
             raise ExperimentError(f"`name` must be lower-case words joined by - and /, but is {self.name!r}")
+        if isinstance(self.devices, str) or not self.devices:
+            raise ExperimentError(
+                f"`devices` of {self.name} must be a tuple of kinds of device, as in ('cpu', 'cuda'), "
+                f"but is {self.devices!r}"
+            )
         _check_unique(f"claims of {self.name}", [claim.key for claim in self.claims])
         _check_unique(f"figures of {self.name}", [figure.name for figure in self.figures])
         _check_unique(f"tables of {self.name}", [table.name for table in self.tables])
+
+    def __repr__(self) -> str:
+        return f"Experiment({self.name!r}: {self.title}; {len(self.claims)} claims, {', '.join(self.devices)})"
+
+    def check_device(self, device: str) -> None:
+        """Raise `ExperimentError` where this experiment does not support `device` ("cpu", "cuda:1")."""
+        if device.partition(":")[0] not in self.devices:
+            raise ExperimentError(
+                f"`device` (`--device`) must be {' or '.join(self.devices)} for {self.name}, but is {device!r}"
+            )
 
 
 def _check_unique(what: str, names: Sequence[str]) -> None:

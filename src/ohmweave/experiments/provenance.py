@@ -1,4 +1,4 @@
-"""What computed a row: versions, and the commit of the package's own checkout."""
+"""The versions that computed a row, and the commit of the package's own checkout."""
 
 import platform
 import subprocess
@@ -28,7 +28,7 @@ def commit() -> str | None:
 def commit_of(package: Path) -> str | None:
     """Git commit of the checkout whose src/ohmweave is `package`, with "+changes" where that was edited since.
 
-    None for an installed package, even one installed inside somebody else's checkout.
+    None for an installed package, even if it is installed inside another project's checkout.
     """
     top = _git(package, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() / "src" / "ohmweave" != package:

@@ -1,6 +1,7 @@
 """Rows on disk: `<out>/<experiment>/rows.jsonl`, append-only, and beside it `log.jsonl` with the times.
 
-The two are apart so that the same seed gives the same rows, byte for byte.
+Times are in a file of their own, so that the same seed gives the same rows, byte for byte. Rows written under the
+package's former name, memweave, differ only in a key of `versions`.
 """
 
 import contextlib
@@ -9,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from ohmweave.experiments.errors import ExperimentError
-from ohmweave.experiments.files import append_line, drop_torn_line, exclusive, whole_lines
+from ohmweave.base.errors import ExperimentError
+from ohmweave.experiments.append_only import append_line, drop_torn_line, exclusive, whole_lines
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import canonical
 
@@ -71,7 +72,7 @@ def read_log(folder: Path) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowWriter:
-    """Appends to the rows of one experiment. Made by `open_rows`, which makes sure that it is the only one."""
+    """Appends to the rows of one experiment. Made by `open_rows`, which allows one at a time."""
 
     folder: Path
     done: set[str] = field(default_factory=set)
@@ -85,7 +86,7 @@ class RowWriter:
 
 @contextlib.contextmanager
 def open_rows(out: Path, experiment: str) -> Iterator[RowWriter]:
-    """The writer for `<out>/<experiment>`; torn lines that a killed run left are cut off first.
+    """The writer for `<out>/<experiment>`; torn lines of a killed run are cut off first.
 
     Raises:
         ExperimentError: another run is writing there, or what is there cannot be read.

@@ -13,28 +13,41 @@ from ohmweave.experiments.rows import ROWS, open_rows
 from ohmweave.experiments.tasks import Context, Options, Task, row_of
 
 Progress: TypeAlias = Callable[[float, str], None]
-"""`progress(fraction, text)`: how much of all tasks is done, from 0 to 1, and what is going on."""
+"""`progress(fraction, text)`: which fraction of all tasks is done, from 0 to 1, and what is computed now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run did: tasks in all, how many had a row before, where the rows are, seconds spent."""
+    """What a run did.
+
+    Attributes:
+        n_tasks: tasks in all.
+        n_before: those that had a row before the run.
+        path: file of the rows.
+        seconds: time that the run took, s.
+    """
 
     n_tasks: int
     n_before: int
     path: Path
     seconds: float
 
+    def __repr__(self) -> str:
+        done = f"{self.n_tasks - self.n_before} of {self.n_tasks} tasks run"
+        return f"Summary({done}, {self.n_before} had rows before; {self.seconds:.1f} s; {self.path})"
+
 
 def run_experiment(experiment: Experiment, options: Options, progress: Progress) -> Summary:
     """Run the tasks of `experiment` under `options` whose rows are not in `options.out`.
 
     Each row is on the disk before the next task starts, so stopping a run at any moment (Ctrl-C included) loses at
-    most the task under way, and the same call goes on where it stopped.
+    most the task that was running, and the same call continues where it stopped.
 
     Raises:
-        ExperimentError: another run is writing to the same rows, or a result has no JSON form (a NaN, say).
+        ExperimentError: the experiment does not support `options.device`, another run is writing to the same rows, or
+            a result has no JSON form (a NaN, say).
     """
+    experiment.check_device(options.device)
     start = time.monotonic()
     tasks = unique_tasks(experiment, options)
     with open_rows(options.out, experiment.name) as rows:
@@ -54,7 +67,7 @@ def run_experiment(experiment: Experiment, options: Options, progress: Progress)
 
 
 def unique_tasks(experiment: Experiment, options: Options) -> list[Task]:
-    """The tasks of `experiment` in its order, each id once."""
+    """The tasks of `experiment` in its order, each id once; tasks whose ids are equal give equal rows."""
     return list({task.id: task for task in experiment.tasks(options)}.values())
 
 

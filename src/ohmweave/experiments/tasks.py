@@ -1,4 +1,4 @@
-"""What is run: a user's options, the tasks that an experiment makes of them, and the row that a task leaves."""
+"""A user's options, the tasks that an experiment makes of them, and the row that each task gives."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ohmweave.base.checks import check_integer
-from ohmweave.experiments.errors import ExperimentError
+from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.values import JSON, canonical, plain
 
 SCALES = ("smoke", "full")
@@ -14,15 +14,16 @@ SCALES = ("smoke", "full")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a user may choose about a run; never physics.
+    """The choices of a run that are not physics.
 
     Attributes:
         data: name of the data set.
         data_dir: folder that holds its files; None looks in the usual places.
-        scale: "smoke" (seconds to minutes, checks that all works) or "full" (the paper's size).
-        seeds: number of independent repetitions (chips, mostly), >= 1.
+        scale: "smoke" (seconds to minutes, a check that everything works) or "full" (the paper's size).
+        seeds: number of independent repetitions (mostly chips), >= 1.
         out: results folder.
-        device: where tensors live, as torch names it ("cpu", "cuda", "cuda:1").
+        device: where an experiment puts its tensors, as torch names it ("cpu", "cuda", "cuda:1"). An experiment that
+            does not name the device in `Experiment.devices` refuses it.
         seed: first seed, >= 0; every random stream derives from it.
 
     Raises:
@@ -47,10 +48,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """The unit of work and of resuming.
+    """One piece of work, which gives one row and is not run again while that row is there.
 
-    `params` holds everything but the seed that changes the result. Three of its names are understood outside the
-    experiment: `data`, `scale` and `seeds` (see `ohmweave.experiments.settings`).
+    `params` holds everything but the seed that changes the result. Three of its names have a meaning outside the
+    experiment: `data`, `scale` and `seeds` (see `ohmweave.experiments.scopes`).
     """
 
     experiment: str
@@ -66,7 +67,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one task left: counts and SI numbers, and what computed them. No times: equal work, equal bytes."""
+    """The result of one task: counts and SI numbers, with the versions that computed them.
+
+    No times are in it, so that equal work gives equal bytes; they are in the log.
+    """
 
     id: str
     experiment: str
@@ -76,9 +80,22 @@ class Row:
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str | None = None
 
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value}" for name, value in self.params.items())
+        return f"Row({self.experiment} {self.id}: {params}, seed={self.seed})\n  result: {', '.join(self.result)}"
+
     def to_line(self) -> str:
         """The row as one line of canonical JSON, without the line end."""
-        return canonical({name: getattr(self, name) for name in self.__slots__}, "row")
+        content = {
+            "id": self.id,
+            "experiment": self.experiment,
+            "params": self.params,
+            "seed": self.seed,
+            "result": self.result,
+            "versions": self.versions,
+            "commit": self.commit,
+        }
+        return canonical(content, "row")
 
 
 def row_of(task: Task, result: Mapping[str, JSON], versions: Mapping[str, str], commit: str | None) -> Row:
@@ -100,11 +117,11 @@ def _ignore_progress(fraction: float, text: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a running task may use of its surroundings.
+    """What a running task may use beside its own params.
 
     Attributes:
         options: the user's options. What changes the result belongs in `Task.params` instead.
-        progress: `progress(fraction, text)`: how far this task is, from 0 to 1, and what it is doing.
+        progress: `progress(fraction, text)`: the fraction of this task that is done, from 0 to 1, and what it computes.
     """
 
     options: Options
@@ -113,8 +130,8 @@ class Context:
     def artifact(self, name: str) -> Path:
         """Path for a file beside the rows: `<out>/artifacts/<name>`; its folder exists afterwards.
 
-        All experiments of a results folder share it, so that one trained network can serve several: put into `name`
-        whatever tells two contents apart, and write with `atomic_write`.
+        All experiments of a results folder share it, so that several can use one trained network. Put into `name` all
+        that distinguishes two contents, and write with `atomic_write`.
 
         Raises:
             ExperimentError: `name` is empty, absolute or leads out of the folder.

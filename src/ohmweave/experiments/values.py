@@ -5,10 +5,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from ohmweave.experiments.errors import ExperimentError
+import numpy as np
+import torch
+
+from ohmweave.base.errors import ExperimentError
 
 JSON: TypeAlias = Any
-"""None, bool, int, float, str, or lists and string-keyed mappings of them. `plain` checks it when it matters."""
+"""None, bool, int, float, str, or lists and string-keyed mappings of them. Checked by `plain`."""
 
 
 def plain(value: JSON, name: str = "value") -> JSON:
@@ -16,7 +19,7 @@ def plain(value: JSON, name: str = "value") -> JSON:
 
     Args:
         value: what to convert.
-        name: how error messages call it; the place inside is added, as in `result.stages[2]`.
+        name: used in error messages; the place inside is added, as in `result.stages[2]`.
 
     Raises:
         ExperimentError: a number is NaN or infinite, a key is not text, or a type has no JSON form.
@@ -36,7 +39,7 @@ def plain(value: JSON, name: str = "value") -> JSON:
         return {key: plain(part, f"{name}.{key}") for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part, f"{name}[{index}]") for index, part in enumerate(value)]
-    if hasattr(value, "tolist"):
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         return plain(value.tolist(), name)
     raise ExperimentError(f"`{name}` must have a JSON form, but is a {type(value).__name__}")
 

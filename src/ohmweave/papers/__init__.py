@@ -1,4 +1,7 @@
-"""The reproductions: one package a paper, one module an experiment. Importing this registers all of them."""
+"""The reproductions: one package a paper, one module an experiment.
+
+Importing this package registers all of them; ohmweave declares it in the entry point group `ohmweave.experiments`.
+"""
 
 import importlib
 import pkgutil

@@ -5,18 +5,18 @@ from typing import Any
 
 from ohmweave.experiments import Estimator, Row, mean_rate_gap_of, rates
 
-Setting = tuple[str, Any]
+StudyValue = tuple[str, Any]
 """A study and one of its values."""
 
 
-def accuracy_gap(setting: Setting, reference: Setting) -> Estimator:
-    """Mean test accuracy with one setting less that with another, over independent chips."""
-    where, minus = ({"study": study, "value": value} for study, value in (setting, reference))
+def accuracy_gap(chosen: StudyValue, reference: StudyValue) -> Estimator:
+    """Mean test accuracy with one value of a study less that with another, over independent chips."""
+    where, minus = ({"study": study, "value": value} for study, value in (chosen, reference))
     return mean_rate_gap_of("n_correct", "n_test", where=where, minus=minus)
 
 
 def accuracy_by_study(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """A line a setting: mean test accuracy of its chips."""
+    """One record for each value of each study: mean test accuracy of its chips."""
     return [
         {
             "study": row.params["study"],

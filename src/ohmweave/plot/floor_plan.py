@@ -1,4 +1,4 @@
-"""The floor plan of a chip: which cells of which array carry what."""
+"""The floor plan of a chip: the tiles of each matrix on its arrays."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ def floor_plan(chip: Chip, *, columns: int = 2) -> "Figure":
     """Every array as a panel, rows (inputs) downwards, every tile as a coloured box with the name of its matrix.
 
     Args:
-        chip: with at least one placement, or none.
+        chip: any, also one on which nothing is placed.
         columns: panels side by side.
     """
     from matplotlib import colormaps

@@ -1,4 +1,4 @@
-"""Who does what when: a schedule as bars in time."""
+"""A schedule as bars in time."""
 
 from typing import TYPE_CHECKING
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_JOBS = 4_000
-"""Bars beyond which nothing could be told apart."""
+"""More bars than this could not be distinguished; later jobs are not drawn."""
 
 
 def timeline(done: Schedule, *, title: str = "") -> "Figure":
-    """A line a machine, with its utilisation; a bar a job, coloured by what it is, shaded by its image."""
+    """One row of bars for each machine, with its utilisation; jobs are coloured by name and shaded by image."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch

@@ -1,4 +1,4 @@
-"""Where a crossbar loses its voltage."""
+"""Maps of the voltages in a crossbar: on its wires and across its cells."""
 
 from matplotlib.figure import Figure
 
@@ -13,7 +13,7 @@ def voltage_drop(solution: CircuitSolution) -> Figure:
         solution: Of a single crossbar, without chip dimensions; from `solve_nodes`.
 
     Returns:
-        A figure with three panels in V, rows downwards and columns to the right, as the cells stand.
+        A figure with three panels in V, rows downwards and columns to the right.
 
     Raises:
         ShapeError: the solution holds several chips.

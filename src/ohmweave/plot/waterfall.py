@@ -1,4 +1,4 @@
-"""Parts that add up: a bar each, each standing where the last one ended."""
+"""Parts of a sum as bars, each starting where the one before ends."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -11,8 +11,8 @@ def waterfall(parts: Mapping[str, float], *, ylabel: str) -> "Figure":
     """Parts from left to right, the largest first, and their sum.
 
     Args:
-        parts: by name; zeros are left out.
-        ylabel: what they are and in which unit.
+        parts: by name; zeros are left out. The unit is that of `ylabel`.
+        ylabel: quantity and unit.
     """
     from matplotlib.figure import Figure
 

@@ -1,7 +1,7 @@
-"""Rows to tables and to one self-contained page. Knows no physics, and reads nothing but rows."""
+"""Rows to tables and to one self-contained page. No physics is in here, and only rows are read."""
 
 from ohmweave.report.bill import DETAILS, Bills, behind, bill_records, bill_table, bills_of, show_spread
-from ohmweave.report.claims import claims_markdown, claims_table, claims_text
+from ohmweave.report.claims_table import claims_markdown, claims_table, claims_text
 from ohmweave.report.page import write_report
 from ohmweave.report.quantities import show, show_interval
 

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, from the rows of a results folder alone."""
+"""The report: one self-contained HTML file, made from nothing but the rows of a results folder."""
 
 import os
 import warnings
@@ -13,36 +13,36 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ohmweave.experiments import (
     Experiment,
     Row,
-    Setting,
+    Scope,
     TableSpec,
     atomic_write,
-    by_setting,
+    by_scope,
     experiments,
     read_log,
     read_results,
 )
 from ohmweave.report.bill import DETAILS, behind, bill_table, bills_of
-from ohmweave.report.claims import VERDICTS, claims_table, count_verdicts, grouped, verdict_kind
-from ohmweave.report.figures import DrawnFigure, draw_figure
+from ohmweave.report.claims_table import VERDICTS, claims_table, count_verdicts, grouped, verdict_kind
+from ohmweave.report.drawn_figures import DrawnFigure, draw_figure
 from ohmweave.report.quantities import show, show_cell, show_duration, show_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrintedTable:
-    """A table in the page; `problem` says why there are no lines."""
+    """A table in the page: `heads` of the columns, `cells` row by row; `problem` is the reason if there are none."""
 
     title: str
     caption: str
     heads: Sequence[str] = ()
-    lines: Sequence[Sequence[str]] = ()
+    cells: Sequence[Sequence[str]] = ()
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettingSection:
-    """What one experiment did in one setting: facts about the run, figures and tables."""
+class ScopeSection:
+    """The part of the page for one experiment in one scope: facts about the run, figures and tables."""
 
-    setting: Setting
+    scope: Scope
     facts: Mapping[str, str]
     figures: Sequence[DrawnFigure]
     tables: Sequence[PrintedTable]
@@ -54,13 +54,13 @@ class ExperimentSection:
 
     experiment: Experiment
     anchor: str
-    settings: Sequence[SettingSection]
+    scopes: Sequence[ScopeSection]
 
 
 def write_report(folder: Path) -> Path:
     """Write `report.html` into `folder` from the rows in it and below, and its figures into `folder/figures`.
 
-    Works on a partial run and on several experiments and settings. The page loads nothing: figures, style and data
+    Works on a partial run and on several experiments and scopes. The page loads nothing: figures, style and data
     are inside it.
 
     Args:
@@ -76,10 +76,10 @@ def write_report(folder: Path) -> Path:
     seconds = read_log(folder)
     registered = experiments()
     known = {name: rows for name, rows in results.items() if name in registered}
-    lines = claims_table(known)
+    records = claims_table(known)
     content = _template().render(
-        groups=grouped(lines),
-        counts=count_verdicts(lines),
+        groups=grouped(records),
+        counts=count_verdicts(records),
         sections=[_section(registered[name], rows, seconds, folder / "figures") for name, rows in known.items()],
         unknown=[name for name in results if name not in registered],
         folder=folder,
@@ -114,18 +114,16 @@ def _relative(path: Path, folder: Path) -> str:
 def _section(
     experiment: Experiment, rows: Sequence[Row], seconds: Mapping[str, float], figures: Path
 ) -> ExperimentSection:
-    settings = [
-        _setting_section(experiment, setting, group, seconds, figures) for setting, group in by_setting(rows).items()
-    ]
-    return ExperimentSection(experiment=experiment, anchor=_slug(experiment.name), settings=settings)
+    scopes = [_scope_section(experiment, scope, group, seconds, figures) for scope, group in by_scope(rows).items()]
+    return ExperimentSection(experiment=experiment, anchor=_slug(experiment.name), scopes=scopes)
 
 
-def _setting_section(
-    experiment: Experiment, setting: Setting, rows: Sequence[Row], seconds: Mapping[str, float], figures: Path
-) -> SettingSection:
-    stem = f"{_slug(experiment.name)}-{setting.slug}"
-    return SettingSection(
-        setting=setting,
+def _scope_section(
+    experiment: Experiment, scope: Scope, rows: Sequence[Row], seconds: Mapping[str, float], figures: Path
+) -> ScopeSection:
+    stem = f"{_slug(experiment.name)}-{scope.slug}"
+    return ScopeSection(
+        scope=scope,
         facts=_facts(rows, seconds),
         figures=[draw_figure(spec, rows, figures / f"{stem}-{spec.name}") for spec in experiment.figures],
         tables=[_table(spec, rows) for spec in (*experiment.tables, *_bill_specs(rows))],
@@ -133,7 +131,7 @@ def _setting_section(
 
 
 def _bill_specs(rows: Sequence[Row]) -> list[TableSpec]:
-    """Tables of the bill, where rows hold one: every report shows what a run would have cost on the chip."""
+    """Tables of the bill, where rows hold one: energy, time and area of the run on the chip."""
     bills = bills_of(rows)
     if not bills:
         return []
@@ -146,13 +144,13 @@ def _bill_specs(rows: Sequence[Row]) -> list[TableSpec]:
             name=f"bill-{part}",
             title=f"The bill by {part}",
             caption=caption,
-            rows=partial(_bill_lines, by=(part,)),
+            rows=partial(_bill_rows, by=(part,)),
         )
         for part in DETAILS
     ]
 
 
-def _bill_lines(rows: Sequence[Row], *, by: Sequence[str]) -> list[dict[str, object]]:
+def _bill_rows(rows: Sequence[Row], *, by: Sequence[str]) -> list[dict[str, object]]:
     return bill_table(bills_of(rows), by)
 
 
@@ -162,7 +160,7 @@ def _facts(rows: Sequence[Row], seconds: Mapping[str, float]) -> dict[str, str]:
     facts = {
         "Tasks": str(len(rows)),
         "Seeds": every(lambda row: str(row.seed)),
-        "ohmweave": every(lambda row: row.versions.get("ohmweave", "unknown")),
+        "ohmweave": every(_version_of_ohmweave),
         "torch": every(lambda row: row.versions.get("torch", "unknown")),
         "Python": every(lambda row: row.versions.get("python", "unknown")),
         "Commit": every(lambda row: _short_commit(row.commit)),
@@ -170,6 +168,13 @@ def _facts(rows: Sequence[Row], seconds: Mapping[str, float]) -> dict[str, str]:
     if timed:
         facts["Time"] = show_duration(sum(timed)) + ("" if len(timed) == len(rows) else f" ({len(timed)} tasks timed)")
     return facts
+
+
+def _version_of_ohmweave(row: Row) -> str:
+    """As in "0.2.0", or "0.1.0 (memweave)" in a row from before the package was renamed."""
+    if former := row.versions.get("memweave"):
+        return f"{former} (memweave)"
+    return row.versions.get("ohmweave", "unknown")
 
 
 def _distinct(rows: Sequence[Row], text: Any) -> str:
@@ -185,16 +190,16 @@ def _short_commit(commit: str | None) -> str:
 
 def _table(spec: TableSpec, rows: Sequence[Row]) -> PrintedTable:
     try:
-        lines = spec.rows(rows)
-    except Exception as error:  # noqa: BLE001  as with figures: one table must not cost the report
+        table = spec.rows(rows)
+    except Exception as error:  # noqa: BLE001  as with figures: a table that fails must not stop the report
         problem = f"could not be made from these rows: {type(error).__name__}: {error}"
         warnings.warn(f"table {spec.name!r} {problem}", RuntimeWarning, stacklevel=2)
         return PrintedTable(title=spec.title, caption=spec.caption, problem=f"This table {problem}.")
-    heads = list(dict.fromkeys(head for line in lines for head in line))
+    heads = list(dict.fromkeys(head for row in table for head in row))
     return PrintedTable(
         title=spec.title,
         caption=spec.caption,
         heads=heads,
-        lines=[[show_cell(line.get(head)) for head in heads] for line in lines],
-        problem="" if lines else "There are no rows to make this table from yet.",
+        cells=[[show_cell(row.get(head)) for head in heads] for row in table],
+        problem="" if table else "There are no rows to make this table from yet.",
     )

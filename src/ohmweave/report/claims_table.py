@@ -1,4 +1,4 @@
-"""Claims beside our numbers: one line each, for programs (JSON) and for people (terminal, Markdown)."""
+"""Claims beside our numbers, one record each: as JSON, for the terminal, and as Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -16,8 +16,8 @@ from ohmweave.experiments import (
     REPRODUCED,
     Claim,
     Row,
-    Setting,
-    by_setting,
+    Scope,
+    by_scope,
     experiments,
     judge,
 )
@@ -29,7 +29,7 @@ _STYLES = {REPRODUCED: "green", NOT_REPRODUCED: "red", NOT_COMPARABLE: "yellow",
 
 
 def claims_table(results: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
-    """One dict for each claim and setting, ready for JSON; numbers in SI units and fractions.
+    """One dict for each claim and scope, ready for JSON; numbers in SI units and fractions.
 
     Args:
         results: rows by experiment name, as `read_results` gives them. An experiment without rows gives claims
@@ -41,23 +41,23 @@ def claims_table(results: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
     """
     registered = experiments()
     return [
-        _line(name, claim, setting, group)
+        _record(name, claim, scope, group)
         for name, rows in results.items()
         if name in registered
-        for setting, group in (by_setting(rows) or {Setting(): []}).items()
+        for scope, group in (by_scope(rows) or {Scope(): []}).items()
         for claim in registered[name].claims
     ]
 
 
-def _line(name: str, claim: Claim, setting: Setting, rows: Sequence[Row]) -> dict[str, Any]:
+def _record(name: str, claim: Claim, scope: Scope, rows: Sequence[Row]) -> dict[str, Any]:
     finding = judge(claim, rows)
     estimate = finding.estimate
     return {
         "experiment": name,
         "claim": claim.key,
-        "data": setting.data,
-        "scale": setting.scale,
-        "seeds": setting.seeds,
+        "data": scope.data,
+        "scale": scope.scale,
+        "seeds": scope.seeds,
         "quantity": claim.quantity,
         "unit": claim.unit,
         "paper": claim.paper,
@@ -77,63 +77,63 @@ def verdict_kind(verdict: str) -> str:
     return verdict.split(" (")[0]
 
 
-def count_verdicts(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """How many lines have each of the four verdicts."""
-    kinds = [verdict_kind(line["verdict"]) for line in lines]
+def count_verdicts(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many records have each of the four verdicts."""
+    kinds = [verdict_kind(record["verdict"]) for record in records]
     return {kind: kinds.count(kind) for kind in VERDICTS}
 
 
-def grouped(lines: Iterable[dict[str, Any]]) -> list[tuple[str, Setting, list[dict[str, Any]]]]:
-    """Lines by experiment and setting, in their order."""
+def grouped(records: Iterable[dict[str, Any]]) -> list[tuple[str, Scope, list[dict[str, Any]]]]:
+    """Lines by experiment and scope, in their order."""
 
-    def key(line: dict[str, Any]) -> tuple[Any, ...]:
-        return line["experiment"], line["data"], line["scale"], line["seeds"]
+    def key(record: dict[str, Any]) -> tuple[Any, ...]:
+        return record["experiment"], record["data"], record["scale"], record["seeds"]
 
     return [
-        (name, Setting(data=data, scale=scale, seeds=seeds), list(group))
-        for (name, data, scale, seeds), group in groupby(lines, key)
+        (name, Scope(data=data, scale=scale, seeds=seeds), list(group))
+        for (name, data, scale, seeds), group in groupby(records, key)
     ]
 
 
-def claims_text(lines: Sequence[dict[str, Any]]) -> RenderableType:
-    """For the terminal: one table for each experiment and setting, notes below it, and the count of verdicts."""
+def claims_text(records: Sequence[dict[str, Any]]) -> RenderableType:
+    """For the terminal: one table for each experiment and scope, notes below it, and the count of verdicts."""
     parts: list[RenderableType] = []
-    for name, setting, group in grouped(lines):
+    for name, scope, group in grouped(records):
         table = Table(
-            title=Text(f"{name} · {setting.title}"), title_justify="left", title_style="bold", header_style="dim"
+            title=Text(f"{name} · {scope.title}"), title_justify="left", title_style="bold", header_style="dim"
         )
         for head in ("quantity", "paper", "ours", "95 % interval", "n", "reproduced if", "verdict", "where"):
             table.add_column(head, justify="right" if head in ("paper", "ours", "n") else "left")
-        for line in group:
-            *cells, verdict = _cells(line)
+        for record in group:
+            *cells, verdict = _cells(record)
             style = _STYLES[verdict_kind(verdict)]
-            table.add_row(*map(Text, cells), Text(line["accept"]), Text(verdict, style=style), Text(line["where"]))
+            table.add_row(*map(Text, cells), Text(record["accept"]), Text(verdict, style=style), Text(record["where"]))
         parts.append(table)
-        parts += [Text(f"  {line['quantity']}: {line['note']}", style="dim") for line in group if line["note"]]
+        parts += [Text(f"  {record['quantity']}: {record['note']}", style="dim") for record in group if record["note"]]
         parts.append(Text())
-    counts = ", ".join(f"{count} {kind}" for kind, count in count_verdicts(lines).items())
-    return Group(*parts, Text(f"{len(lines)} claims: {counts}"))
+    counts = ", ".join(f"{count} {kind}" for kind, count in count_verdicts(records).items())
+    return Group(*parts, Text(f"{len(records)} claims: {counts}"))
 
 
-def claims_markdown(lines: Sequence[dict[str, Any]]) -> str:
-    """As Markdown: one heading and table for each experiment and setting."""
+def claims_markdown(records: Sequence[dict[str, Any]]) -> str:
+    """As Markdown: one heading and table for each experiment and scope."""
     parts = []
-    for name, setting, group in grouped(lines):
-        rows = [[*_cells(line), line["where"], line["note"]] for line in group]
+    for name, scope, group in grouped(records):
+        rows = [[*_cells(record), record["where"], record["note"]] for record in group]
         heads = ["quantity", "paper", "ours", "95 % interval", "n", "verdict", "where", "note"]
-        parts.append(f"### {name} · {setting.title}\n\n{_markdown_table(heads, rows)}")
+        parts.append(f"### {name} · {scope.title}\n\n{_markdown_table(heads, rows)}")
     return "\n".join(parts)
 
 
-def _cells(line: Mapping[str, Any]) -> list[str]:
-    unit = line["unit"]
-    interval = show_interval(line["low"], line["high"], unit)
-    n = f"{line['n']:,}" if line["n"] else "–"
-    return [line["quantity"], show(line["paper"], unit), show(line["ours"], unit), interval, n, line["verdict"]]
+def _cells(record: Mapping[str, Any]) -> list[str]:
+    unit = record["unit"]
+    interval = show_interval(record["low"], record["high"], unit)
+    n = f"{record['n']:,}" if record["n"] else "–"
+    return [record["quantity"], show(record["paper"], unit), show(record["ours"], unit), interval, n, record["verdict"]]
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
+    def joined(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
 
-    return line(heads) + line(["---"] * len(heads)) + "".join(map(line, rows))
+    return joined(heads) + joined(["---"] * len(heads)) + "".join(map(joined, rows))

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ohmweave.experiments import Row
 from ohmweave.report import claims_markdown, claims_table, claims_text
-from ohmweave.report.claims import count_verdicts
+from ohmweave.report.claims_table import count_verdicts
 from tests.helpers import assert_close
 from tests.helpers.experiments import NAME, experiment, only_registered, row
 

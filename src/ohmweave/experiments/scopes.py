@@ -1,7 +1,7 @@
-"""Settings: what must not differ between rows that are put into one number.
+"""Scopes: data set, scale and number of seeds, which must be equal in rows that are put into one number.
 
-An experiment that batches all chips into one task names their count in `params["seeds"]`; one task a chip needs no
-such name, and its rows may be added to later. Rows on digits and rows on MNIST never meet in one claim.
+An experiment that batches all chips into one task writes their count to `params["seeds"]`. With one task for each chip
+there is no such entry, and more rows may be added later. Rows on digits and rows on MNIST are never in one claim.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from ohmweave.experiments.values import JSON, canonical
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """The values of `params["data"]`, `["scale"]` and `["seeds"]`; None where a row doesn't say."""
+class Scope:
+    """The values of `params["data"]`, `["scale"]` and `["seeds"]`; None where a row has no such entry."""
 
     data: str | None = None
     scale: str | None = None
@@ -30,7 +30,7 @@ class Setting:
             parts.append(f"{self.scale} scale")
         if self.seeds is not None:
             parts.append(f"{self.seeds} seed{'' if self.seeds == 1 else 's'}")
-        return ", ".join(parts) or "one setting"
+        return ", ".join(parts) or "all rows"
 
     @property
     def slug(self) -> str:
@@ -38,16 +38,16 @@ class Setting:
         return "-".join(str(part) for part in (self.data, self.scale, self.seeds) if part is not None) or "all"
 
 
-def setting_of(row: Row) -> Setting:
-    """The setting that `row` was computed in."""
-    return Setting(data=row.params.get("data"), scale=row.params.get("scale"), seeds=row.params.get("seeds"))
+def scope_of(row: Row) -> Scope:
+    """The scope that `row` was computed in."""
+    return Scope(data=row.params.get("data"), scale=row.params.get("scale"), seeds=row.params.get("seeds"))
 
 
-def by_setting(rows: Sequence[Row]) -> dict[Setting, list[Row]]:
-    """Rows by setting, sorted by its title."""
-    groups: dict[Setting, list[Row]] = {}
+def by_scope(rows: Sequence[Row]) -> dict[Scope, list[Row]]:
+    """Rows by scope, sorted by data set, scale and number of seeds."""
+    groups: dict[Scope, list[Row]] = {}
     for row in rows:
-        groups.setdefault(setting_of(row), []).append(row)
+        groups.setdefault(scope_of(row), []).append(row)
     return dict(sorted(groups.items(), key=lambda item: (str(item[0].data), str(item[0].scale), item[0].seeds or 0)))
 
 
@@ -55,12 +55,12 @@ def by_params(rows: Sequence[Row]) -> list[tuple[dict[str, JSON], list[Row]]]:
     """Groups of rows that differ in nothing but their seeds, in order of appearance.
 
     Returns:
-        Each group behind the params that tell it from the other groups; none where there is one group.
+        Pairs of the params that distinguish the group from the others (none where there is one group) and its rows.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(canonical(row.params), []).append(row)
     every = [group[0].params for group in groups.values()]
     names = dict.fromkeys(name for params in every for name in params)
-    telling = [name for name in names if len({canonical(params.get(name)) for params in every}) > 1]
-    return [({name: group[0].params.get(name) for name in telling}, group) for group in groups.values()]
+    distinguishing = [name for name in names if len({canonical(params.get(name)) for params in every}) > 1]
+    return [({name: group[0].params.get(name) for name in distinguishing}, group) for group in groups.values()]

@@ -1,4 +1,7 @@
-"""Lines that are whole or ignored, and one writer at a time; whole files come from `ohmweave.base`."""
+"""Files of text lines that are only appended to: torn lines are ignored, and one process writes at a time.
+
+"Line" is a line of text here.
+"""
 
 import contextlib
 import os
@@ -6,14 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ohmweave.base.files import atomic_write
-from ohmweave.experiments.errors import ExperimentError
-
-__all__ = ["append_line", "atomic_write", "drop_torn_line", "exclusive", "whole_lines"]
+from ohmweave.base.errors import ExperimentError
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append `line` and a line end; returns when the disk has them."""
+    """Append `line` and a line end; both are on the disk on return."""
     with path.open("ab") as file:
         file.write(line.encode() + b"\n")
         file.flush()
@@ -21,7 +21,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def whole_lines(path: Path) -> list[str]:
-    """The lines of a file that end with a line end: what follows the last one was torn. No file, no lines."""
+    """The lines of a file that end with a line end; the rest was torn by a kill. A missing file has no lines."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -30,7 +30,7 @@ def whole_lines(path: Path) -> list[str]:
 
 
 def drop_torn_line(path: Path) -> None:
-    """Cut off what follows the last line end, so that the next line appended starts on its own."""
+    """Cut off what follows the last line end, so that the next line starts at the beginning of a line."""
     with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
         content = file.read()
         whole = content.rfind(b"\n") + 1
@@ -41,7 +41,7 @@ def drop_torn_line(path: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` during the block. The system lets go of it when the process ends, however it ends.
+    """Hold the lock file `path` during the block. The system releases it when the process ends, killed or not.
 
     Raises:
         ExperimentError: another process holds it.

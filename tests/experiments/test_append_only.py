@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ohmweave.experiments import Context, ExperimentError, Options, atomic_write
-from ohmweave.experiments.files import append_line, drop_torn_line, exclusive, whole_lines
+from ohmweave.experiments.append_only import append_line, drop_torn_line, exclusive, whole_lines
 
 
 def test_an_atomic_write_replaces_the_file_whole(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_file_with_nothing_but_a_torn_line_becomes_empty(tmp_path: Path) -> No
 HOLD = """
 import sys, time
 from pathlib import Path
-from ohmweave.experiments.files import exclusive
+from ohmweave.experiments.append_only import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -1,4 +1,4 @@
-"""An experiment's figures as files, and as images that a page can hold."""
+"""An experiment's figures as files, and as images inside a page."""
 
 import base64
 import warnings
@@ -14,7 +14,7 @@ LARGEST_SVG = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnFigure:
-    """A figure in the page: `image` is a data URI, `file` the saved drawing; both None where `problem` says why."""
+    """A figure in the page: `image` is a data URI, `file` the saved drawing; both None if there is a `problem`."""
 
     title: str
     caption: str
@@ -26,8 +26,8 @@ class DrawnFigure:
 def draw_figure(spec: FigureSpec, rows: Sequence[Row], path: Path) -> DrawnFigure:
     """Draw `spec` and save it as `path` with .svg and with .png.
 
-    A figure that fails (on the rows of a partial run, for one) costs the report that figure only: the page says what
-    went wrong, and a `RuntimeWarning` is given.
+    A figure that fails (on the rows of a partial run, for example) does not stop the report: the page holds the error
+    in its place, and a `RuntimeWarning` is given.
     """
     try:
         svg, png = _drawn(spec, rows, path)
@@ -35,7 +35,7 @@ def draw_figure(spec: FigureSpec, rows: Sequence[Row], path: Path) -> DrawnFigur
         return DrawnFigure(
             title=spec.title, caption=spec.caption, problem="There are no rows to draw this figure from yet."
         )
-    except Exception as error:  # noqa: BLE001  whatever a drawing function does, the claims must reach the reader
+    except Exception as error:  # noqa: BLE001  a drawing function that fails must not stop the report
         problem = f"could not be drawn from these rows: {type(error).__name__}: {error}"
         warnings.warn(f"figure {spec.name!r} {problem}", RuntimeWarning, stacklevel=2)
         return DrawnFigure(title=spec.title, caption=spec.caption, problem=f"This figure {problem}.")
@@ -52,7 +52,7 @@ def _drawn(spec: FigureSpec, rows: Sequence[Row], path: Path) -> tuple[Path, Pat
     import matplotlib as mpl
     from matplotlib import pyplot as plt
 
-    # Ids and metadata free of chance and time: equal rows, equal bytes.
+    # Ids and metadata without random numbers or times, so that equal rows give equal bytes.
     with mpl.rc_context({"svg.hashsalt": path.name}):
         figure = spec.draw(rows)
         if figure is None:

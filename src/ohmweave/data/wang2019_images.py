@@ -1,7 +1,7 @@
 """The two data sets of Wang et al. 2019: 8 x 8 digits as voltages, and sequences of three of them.
 
 Source: Z. Wang et al., Nat. Mach. Intell. 1, 434 (2019): size, crop, resizing, voltage range, sequence rule. The random
-order of the sequences' classes was not published: here it comes from the seed.
+order of the sequences' classes was not published; here it is drawn from the seed.
 """
 
 from dataclasses import replace

@@ -1,9 +1,9 @@
 """From rows to one number with its interval.
 
-An estimate is a function of rows; the makers here cover the usual ones. Keys are dotted paths into a row's result
-("stages.hybrid.n_correct"); what stands there is one number, or a list with one number a chip. Rows without the key
-are left out, so an estimate over a partial run uses what there is and is None where there is nothing. `where` keeps
-the rows whose params have the given values. Intervals cover 95 %.
+An estimator is a function of rows; the functions here make the usual ones. Keys are dotted paths into a row's result
+("stages.hybrid.n_correct"), which holds one number there, or a list with one number for each chip. Rows without the
+key are left out, so that an estimate over a partial run uses the rows that exist, and is None if there are none.
+`where` keeps the rows whose params have the given values. Intervals cover 95 %.
 """
 
 import math
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ohmweave.experiments.errors import ExperimentError
+from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import JSON
 
@@ -21,7 +21,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A number, the ends of its interval (None where it has none) and how many observations stand behind it."""
+    """A number, the ends of its interval (None if it has none) and the number of observations."""
 
     value: float
     low: float | None = None
@@ -34,7 +34,7 @@ Where: TypeAlias = Mapping[str, JSON] | None
 
 
 def mean_interval(values: Sequence[float]) -> Estimate | None:
-    """Mean with Student's t interval; None without values, no interval for a single one."""
+    """Mean with Student's t interval; None without values, no interval for a single value."""
     n = len(values)
     if n == 0:
         return None
@@ -108,7 +108,7 @@ def mean_of(key: str, *, where: Where = None) -> Estimator:
 def rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
     """Pooled rate with Wilson's interval: for independent trials (one chip's images, cells written).
 
-    Several chips that saw the same images are not independent trials: `mean_rate_of` is for them.
+    Several chips that were tested on the same images are not independent trials: use `mean_rate_of` for them.
     """
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
@@ -124,7 +124,7 @@ def mean_rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
 
 
 def value_of(key: str, *, where: Where = None) -> Estimator:
-    """The number under `key`, for what has no chance in it; where rows differ, their mean. No interval."""
+    """The number under `key`, for quantities without randomness; the mean where rows differ. No interval."""
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         values = numbers(rows, key, where)
@@ -168,7 +168,7 @@ def mean_rate_difference_of(correct: str, minus: str, total: str, *, where: Wher
 
 
 def mean_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where) -> Estimator:
-    """Mean rate of the chips of one setting less that of the independent chips of another."""
+    """Mean rate of the chips selected by `where` less that of the independent chips selected by `minus`."""
     return lambda rows: gap_interval(rates(rows, correct, total, where), rates(rows, correct, total, minus))
 
 

@@ -1,9 +1,10 @@
-"""Data files: where they are looked for, how they are verified, and what the user is told when that fails."""
+"""Data files: in which folders they are searched, how they are verified, and the errors where that fails."""
 
 import gzip
 import hashlib
 import lzma
 import os
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ from pathlib import Path
 from ohmweave.base import DataError
 
 ENVIRONMENT_VARIABLE = "OHMWEAVE_DATA"
+FORMER_VARIABLE = "MEMWEAVE_DATA"
+"""Its name while this package was called memweave; read where `ENVIRONMENT_VARIABLE` is not set."""
 HOW_TO_NAME_A_FOLDER = f"name its folder by `data_dir` (--data-dir) or the environment variable {ENVIRONMENT_VARIABLE}"
 _DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.decompress, ".xz": lzma.decompress}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFile:
-    """What one file must hold once uncompressed; on disk it may be plain, `.gz` or `.xz`.
+    """The expected content of one file, uncompressed; on disk it may be plain, `.gz` or `.xz`.
 
     Args:
         name: without a compression suffix.
@@ -48,8 +51,32 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("ohmweave"))
 
 
+def _former_cache_folder() -> Path:
+    """Where downloads were kept while this package was called memweave; searched, never written to."""
+    import pooch
+
+    return Path(pooch.os_cache("memweave"))
+
+
+def _named_by_environment() -> tuple[str, str | None]:
+    """The environment variable that names the folder of data sets, and its value; None where neither is set."""
+    value = os.environ.get(ENVIRONMENT_VARIABLE)
+    former = os.environ.get(FORMER_VARIABLE)
+    if value or not former:
+        return ENVIRONMENT_VARIABLE, value
+    warnings.warn(
+        f"the environment variable {FORMER_VARIABLE} is now called {ENVIRONMENT_VARIABLE}; it is read for now",
+        UserWarning,
+        stacklevel=2,
+    )
+    return FORMER_VARIABLE, former
+
+
 def search_folders(data_dir: str | os.PathLike[str] | None, subfolders: Sequence[str]) -> list[Path]:
     """Folders that may hold a data set, first choice first: `data_dir`, OHMWEAVE_DATA, the cache.
+
+    Where OHMWEAVE_DATA is not set, MEMWEAVE_DATA is read, with a `UserWarning`. The cache folder of memweave is
+    searched after ohmweave's, so that nothing is downloaded twice.
 
     Args:
         data_dir: as given by the user, or None.
@@ -59,14 +86,14 @@ def search_folders(data_dir: str | os.PathLike[str] | None, subfolders: Sequence
     Raises:
         DataError: `data_dir` or OHMWEAVE_DATA names no folder.
     """
-    named = {
-        "`data_dir`": data_dir,
-        f"the environment variable {ENVIRONMENT_VARIABLE}": os.environ.get(ENVIRONMENT_VARIABLE),
-    }
+    variable, folder = _named_by_environment()
+    named = {"`data_dir` (--data-dir)": data_dir, f"the environment variable {variable}": folder}
     for origin, value in named.items():
         if value and not Path(value).is_dir():
             raise DataError(f"{origin} must name an existing folder, but is '{value}'")
     roots = [Path(value) for value in named.values() if value] + [cache_folder()]
+    if (former := _former_cache_folder()).is_dir():
+        roots.append(former)
     return [folder for root in roots for folder in (root, *(root / name for name in subfolders))]
 
 
@@ -77,7 +104,7 @@ def find(name: str, folders: Sequence[Path], suffixes: Sequence[str] = tuple(_DE
 
 
 def read(path: Path, file: DataFile) -> Content:
-    """The uncompressed, verified content of `path`. Raises `DataError` where it is not what `file` says."""
+    """The uncompressed, verified content of `path`. Raises `DataError` if it is not that of `file`."""
     try:
         data = _DECOMPRESS.get(path.suffix, bytes)(path.read_bytes())
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
@@ -86,7 +113,7 @@ def read(path: Path, file: DataFile) -> Content:
 
 
 def verified(data: bytes, file: DataFile, source: str) -> Content:
-    """`data` once its digest is right. Raises `DataError` naming `source` where it is not."""
+    """`data` with its digest, if that is an accepted one. Raises `DataError` naming `source` if it is not."""
     digest = hashlib.new(file.algorithm, data, usedforsecurity=False).hexdigest()
     if digest not in file.digests:
         raise _damaged(source, file, f"it holds {len(data):,} bytes with {file.algorithm} {digest}")
@@ -102,7 +129,7 @@ def _damaged(source: str, file: DataFile, found: str) -> DataError:
 
 
 def missing(name: str, folders: Sequence[Path], why_not_downloaded: str) -> DataError:
-    """The error for a file that is nowhere: where it was looked for, and what to do."""
+    """The error for a file that was not found: the folders that were searched, and what to do."""
     return DataError(
         f"{name} was not found in {', '.join(map(str, folders))}, and was not downloaded: {why_not_downloaded}. "
         f"Put the file into one of these folders, or {HOW_TO_NAME_A_FOLDER}."
