@@ -1,4 +1,4 @@
-r"""What cells differ by, told from what each is uncertain by.
+r"""The spread between cells, separated from the uncertainty of each cell.
 
 Cell i was measured to be s_i, with the standard error e_i; cells scatter about their mean with the variance \tau^2.
 With
@@ -46,7 +46,7 @@ class Population(NamedTuple):
     def interval(self, value: float, variance: float) -> Interval:
         """Of a quantity of the mean cell, with the variance that all its causes give it.
 
-        Student's, with as many degrees of freedom as cells allow: what cells scatter by is known from them alone. Of a
+        Student's, with as many degrees of freedom as cells allow: their scatter is estimated from the cells alone. Of a
         single cell, Gaussian: it holds for that cell.
         """
         freedom = len(self.weights) - 1 or 1e9
@@ -55,7 +55,7 @@ class Population(NamedTuple):
 
 
 def population(values: Floats, errors: Floats) -> Population:
-    """Mean and spread of the cells that the measured ones stand for.
+    """Mean and spread of the population from which the measured cells are a sample.
 
     Args:
         values: `(cells,)`, measured.

@@ -5,7 +5,7 @@
     A1,   1,     SET,      2.71
     A1,   2,     SET,      3.05
 
-`i (uA)` may stand for `g`; `v (V)` and `width (ns)` say what the pulses were. Other columns are not read.
+`i (uA)` may be given in place of `g`; `v (V)` and `width (ns)` describe the pulses. Other columns are not read.
 """
 
 import csv
@@ -29,7 +29,7 @@ _POLARITIES = {"set": 1, "1": 1, "+1": 1, "reset": -1, "-1": -1, "0": 0, "": 0}
 
 
 class _Column(NamedTuple):
-    """Where a column stands, and what its numbers are to be multiplied by."""
+    """The index of a column, and the factor of its numbers to SI units."""
 
     at: int
     factor: Decimal = Decimal(1)
@@ -78,7 +78,7 @@ def read_trains(path: str | Path, *, v_read: float | None = None, unit: str | No
     Args:
         path: lines of `cell, pulse, polarity, g`, under a header; the delimiter may be a comma, semicolon or tab, and
             lines that begin with # are not read. `pulse` counts the pulses of a cell; where numbers are missing there
-            is a gap. A cell's first line is where it starts. Lines of different cells may stand in any order.
+            is a gap. A cell's first line is where it starts. Lines of different cells may come in any order.
         v_read: V, which turns a column `i` into conductances.
         unit: of `g` or `i`, where the header gives none.
 

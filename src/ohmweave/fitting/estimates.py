@@ -55,7 +55,7 @@ def fitted(family: Family, data: Usable) -> FittedLaw:
     cells = len(data.working)
     best, free = _maximum(family, sample, cells)
     size = 1 / best.parameters.rho
-    # Conditional on the law: what it is uncertain by is common to all cells and tells none from another.
+    # Conditional on the law: its uncertainty is common to all cells, so it does not add to their differences.
     error = size**2 / np.sqrt(best.information.cells)
     across = population(size, error)
     parameters = {

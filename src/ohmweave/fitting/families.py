@@ -4,7 +4,7 @@ With x = (g - g_min) / (g_max - g_min), the mean step of a family is linear in i
 
     \Delta g = \sum_j c_j b_j(x, polarity) + \sigma_k z,
 
-b its basis and k the spread class of the step. That is all the estimator needs to know of a law.
+b its basis and k the spread class of the step. The estimator needs nothing else of a law.
 """
 
 from collections.abc import Callable, Mapping

@@ -27,9 +27,9 @@ class Fit:
         laws: by name, from few parameters to many.
         behind: by name, how much lower a law's held-out log likelihood per step is than the best law's, and the
             standard error of that.
-        chosen: the law with the fewest parameters that is within one standard error of the best, or the one asked for.
+        chosen: the law with the fewest parameters within one standard error of the best, or the one given by name.
         stuck: share of the cells that do not respond.
-        notes: what a reader should know of the data.
+        notes: what to keep in mind about the data.
     """
 
     trains: PulseTrains
@@ -77,7 +77,7 @@ def fit_trains(
         ConvergenceError: a likelihood has no maximum.
 
     Valid for: identical pulses whose outcome depends on the present conductance alone, with Gaussian scatter. Noise of
-        reads is not told from noise of pulses; `notes` says so where it shows.
+        reads is taken for noise of pulses; `notes` says so where it shows.
     """
     check_integer("bins", bins, at_least=1)
     check_fraction("stuck_below", stuck_below)

@@ -25,7 +25,7 @@ class Usable:
         steps: of working cells, begun inside the window.
         cell: `(steps,)`, index into `working`.
         working, stuck: indices of the cells that respond to pulses, and of those that got some and do not.
-        g_stuck: S, where each stuck cell stands.
+        g_stuck: S, mean conductance of each stuck cell.
         g_start: S, where the middle one of the working cells started.
         g_min, g_max: S, the window.
         notes: what was left out.
