@@ -8,7 +8,7 @@ import torch
 
 from ohmweave.base import ChipFullError, DataError, OutOfRangeError, generator
 from ohmweave.cells import RESET, SET, Cell, LinearStep
-from ohmweave.mapping import CentredPair, Chip
+from ohmweave.mapping import CentredPair, Chip, DifferentialPair
 from ohmweave.nn import Linear
 from ohmweave.optim import (
     GateControlled,
@@ -374,9 +374,12 @@ def test_rows_that_have_no_negative_cells_are_refused():
         send_pulses(layer.matrix, torch.ones(2, 3))
 
 
-def test_the_step_of_a_weight_is_its_cells_share():
-    (layer,) = layers()
-    assert_close(step_in_weight(layer.matrix, STEP), STEP / layer.matrix.g_per_w, rtol=1e-12)
+@pytest.mark.parametrize(("copies", "share"), [((1, 1), 1.0), ((2, 1), 0.5), ((1, 2), 0.5), ((2, 2), 0.25)])
+def test_the_step_of_a_weight_is_its_cells_share(copies, share):
+    chip = Chip(Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=1801)), rows=6, cols=8)
+    mapping = DifferentialPair(copies=copies, g_unit=1e-4)
+    layer = Linear(3, 2, bias=False, chip=chip, name="copies", mapping=mapping)
+    assert_close(step_in_weight(layer.matrix, STEP), share * STEP / 1e-4, rtol=1e-12)
 
 
 def test_repr_shows_groups_and_steps():

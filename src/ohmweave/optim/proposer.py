@@ -58,7 +58,8 @@ class Proposer:
             copy.copy_(self._before[weight])
             grad = gradients.get(weight)
             copy.grad = None if grad is None else grad.reshape(copy.shape)
-        self.optimizer.step()
+        with torch.device("cpu"):  # torch's optimizers keep their step counters on the default device
+            self.optimizer.step()
 
     def change(self, weight: ArrayWeight) -> torch.Tensor:
         """The last proposed step of `weight`, in its shape."""

@@ -66,7 +66,7 @@ class RuleContract:
         for n_chips in (None, 2):
             layers, rule = self._started(n_chips)
             before = [layer.matrix.readout() for layer in layers]
-            self._steps(rule, layers, self.n_steps)
+            _steps(self, rule, layers, self.n_steps)
             for layer, start in zip(layers, before, strict=True):
                 moved = layer.matrix.readout() - start
                 wrong = moved * self.gradient(layer, layer.matrix.name) >= 0
@@ -104,7 +104,7 @@ class RuleContract:
         """No `grad`, or `requires_grad_(False)`: the cells of that layer stay."""
         for freeze in (False, True):
             layers, rule = self._started(None)
-            self._set_gradients(layers)
+            _set_gradients(self, layers)
             if freeze:
                 layers[1].weight.requires_grad_(False)
             else:
@@ -136,7 +136,7 @@ class RuleContract:
         layers, rule = self._started(2)
         before = _pulses(layers)
         with _recorded(layers[0].matrix.chip) as calls:
-            self._steps(rule, layers, self.n_steps)
+            _steps(self, rule, layers, self.n_steps)
         n_set, n_reset = (sum(_sent(pulse, sign) for pulse in calls) for sign in (1, -1))
         after = _pulses(layers)
         found = after[0] - before[0], after[1] - before[1]
@@ -147,7 +147,7 @@ class RuleContract:
         """NaN or infinity in the last gradient: an error that names the layer, and nothing of the first is sent."""
         for bad in (float("nan"), float("inf"), float("-inf")):
             layers, rule = self._started(None)
-            self._set_gradients(layers)
+            _set_gradients(self, layers)
             assert layers[1].weight.grad is not None
             layers[1].weight.grad[0, 1] = bad
             before, sent, state = _cells(layers), _pulses(layers), _packed(rule)
@@ -160,7 +160,7 @@ class RuleContract:
     def test_a_resumed_run_equals_the_undisturbed_one(self) -> None:
         """State through a file that holds no objects, loaded by new objects: not one cell differs, noise included."""
         layers, rule = self._started(2, noisy=True)
-        self._steps(rule, layers, 3)
+        _steps(self, rule, layers, 3)
         held = [layer.weight.detach().clone() for layer in layers]
         chip_state, file = layers[0].matrix.chip.state_dict(), io.BytesIO(_packed(rule))
         twins, twin_rule = self._started(2, noisy=True, seed=1)
@@ -170,7 +170,7 @@ class RuleContract:
             _hold(twin, weight)
         twin_rule.load_state_dict(torch.load(file, weights_only=True))
         for one, its_layers in ((rule, layers), (twin_rule, twins)):
-            self._steps(one, its_layers, 4, first=3)
+            _steps(self, one, its_layers, 4, first=3)
         differ = int((_cells(layers) != _cells(twins)).sum())
         assert differ == 0, f"{differ} cells of a resumed run differ from the undisturbed run"
         assert _packed(rule) == _packed(twin_rule), (
@@ -180,7 +180,7 @@ class RuleContract:
     def test_wrong_states_are_refused(self) -> None:
         """The state of more or other weights, or one with a part missing: an error, and nothing is changed."""
         layers, rule = self._started(None)
-        self._steps(rule, layers, 2)
+        _steps(self, rule, layers, 2)
         good = rule.state_dict()
         fewer, other = self._started(None, layers=1)[1], self._started(None, turned=True)[1]
         lacking = {name: part for name, part in good.items() if name != "rule"}
@@ -215,7 +215,7 @@ class RuleContract:
     def test_the_weight_is_fresh_after_a_step(self) -> None:
         """The next forward pass with a gradient sees the cells as they are."""
         layers, rule = self._started(2)
-        self._steps(rule, layers, self.n_steps)
+        _steps(self, rule, layers, self.n_steps)
         for layer in layers:
             x = torch.ones(2, N_IN, dtype=torch.float64, device="cpu", requires_grad=True)
             layer(x)
@@ -230,7 +230,7 @@ class RuleContract:
 
         def closure() -> float:
             calls.append(torch.is_grad_enabled())
-            self._set_gradients(layers)
+            _set_gradients(self, layers)
             return 2.5
 
         before = _cells(layers)
@@ -246,10 +246,10 @@ class RuleContract:
             return
         first = rule.param_groups[0]["lr"]
         schedule = torch.optim.lr_scheduler.LambdaLR(rule, lambda n: 0.5 if n else 1.0)
-        self._steps(rule, layers, 1)
+        _steps(self, rule, layers, 1)
         schedule.step()
         assert rule.param_groups[0]["lr"] == 0.5 * first, "a scheduler did not change the rate"
-        self._steps(rule, layers, self.n_steps)
+        _steps(self, rule, layers, self.n_steps)
         state = rule.state_dict()
         twin = self._started(None)[1]
         twin.load_state_dict(state)
@@ -270,17 +270,19 @@ class RuleContract:
         weights = [layer.weight for layer in made[:layers]]
         return made, self.make_rule(weights[::-1] if turned else weights)
 
-    def _set_gradients(self, layers: Sequence[Linear], *names: str | int) -> None:
-        for layer in layers:
-            layer.weight.grad = self.gradient(layer, layer.matrix.name, *names)
 
-    def _steps(
-        self, rule: torch.optim.Optimizer, layers: Sequence[Linear], n: int, *, first: int | None = None
-    ) -> None:
-        """`n` steps on the layers' gradients: the same for each step, or of their own from step `first` on."""
-        for step in range(n):
-            self._set_gradients(layers, *(() if first is None else (first + step,)))
-            rule.step()
+def _set_gradients(contract: RuleContract, layers: Sequence[Linear], *names: str | int) -> None:
+    for layer in layers:
+        layer.weight.grad = contract.gradient(layer, layer.matrix.name, *names)
+
+
+def _steps(
+    contract: RuleContract, rule: torch.optim.Optimizer, layers: Sequence[Linear], n: int, *, first: int | None = None
+) -> None:
+    """`n` steps on the layers' gradients: the same for each step, or of their own from step `first` on."""
+    for step in range(n):
+        _set_gradients(contract, layers, *(() if first is None else (first + step,)))
+        rule.step()
 
 
 def _cells(layers: Sequence[Linear]) -> torch.Tensor:

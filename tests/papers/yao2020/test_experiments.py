@@ -119,6 +119,7 @@ def test_averaging_three_copies_costs_three_times_the_convolvers(run_smoke: Run)
     assert_close([line["an image, nJ"] for line in lines], [one * 1e9, three * 1e9], rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:ThresholdedWriteVerify has sent no pulse")
 def test_split_image(run_smoke: Run) -> None:
     (row,) = run_smoke("yao2020/split-image")
     assert len(row.result["before"]) == len(row.result["after"]) == 2
