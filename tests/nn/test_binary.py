@@ -6,7 +6,7 @@ import torch
 from ohmweave.base import OutOfRangeError
 from ohmweave.cells import LinearCell
 from ohmweave.mapping import CentredPair, Chip
-from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
+from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, OnChip, ThresholdError
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
@@ -60,7 +60,7 @@ def test_errors_go_back_through_the_cells_as_they_are():
     """A pulse after the readout shows in a transposed read, and not in the product with the last readout."""
     for backward in ("array", "readout"):
         chip = Chip(LinearCell(g_min=2e-6, g_max=20e-6, levels=100), rows=4, cols=8, dtype=torch.float64)
-        layer = Linear(3, 2, bias=False, chip=chip, name="w", mapping=CentredPair(), backward=backward)
+        layer = Linear(3, 2, bias=False, chip=chip, name="w", on_chip=OnChip(mapping=CentredPair()), backward=backward)
         old = torch.tensor([[0.5, -0.25, 0.1], [0.0, 0.3, -0.4]], dtype=torch.float64)
         layer.program(old, BlindWrite(g_step=18e-6 / 99))
         at_readout = layer.weight.detach().clone()

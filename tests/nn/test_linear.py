@@ -9,7 +9,7 @@ import torch
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import LinearCell, WithReadNoise
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
-from ohmweave.nn import ArrayWeight, Linear, matrix_of
+from ohmweave.nn import ArrayWeight, Linear, OnChip, matrix_of
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
@@ -27,7 +27,8 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def layer(n_chips: int | None = None, **options: Any) -> Linear:
     """5 to 3, with other weights and biases on every chip."""
-    made = Linear(5, 3, chip=chip(n_chips), name="fc", **options)
+    layer_options = {key: options.pop(key) for key in ("bias", "backward") if key in options}
+    made = Linear(5, 3, chip=chip(n_chips), name="fc", on_chip=OnChip(**options), **layer_options)
     chips = () if n_chips is None else (n_chips,)
     made.program(randn(*chips, 3, 5, seed=1), EXACT)
     if made.bias is not None:

@@ -10,12 +10,15 @@ from ohmweave.base.checks import (
 )
 from ohmweave.base.errors import (
     ChipFullError,
+    ChipsMixedError,
     ConvergenceError,
     DataError,
+    DeployError,
     OhmweaveError,
     OutOfRangeError,
     ShapeError,
     UnplaceableLayerError,
+    WeightOnChipError,
 )
 from ohmweave.base.extras import has_numba, worth_compiling
 from ohmweave.base.normals import NormalStream
@@ -25,13 +28,16 @@ from ohmweave.base.state import flatten_state, map_state, unflatten_state
 
 __all__ = [
     "ChipFullError",
+    "ChipsMixedError",
     "ConvergenceError",
     "DataError",
+    "DeployError",
     "NormalStream",
     "OhmweaveError",
     "OutOfRangeError",
     "ShapeError",
     "UnplaceableLayerError",
+    "WeightOnChipError",
     "check_fraction",
     "check_integer",
     "check_non_negative",

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 
 from ohmweave.arrays import Array, Placement
-from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,10 @@ class DifferentialPair:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        if self.g_low is not None:
+            check_non_negative("g_low", self.g_low, "S")
+        if self.g_high is not None:
+            check_positive("g_high", self.g_high, "S")
         if self.levels is not None and (self.levels < 3 or self.levels % 2 == 0):
             raise OutOfRangeError(f"`levels` must be an odd number >= 3, but is {self.levels!r}")
         if self.lines not in ("columns", "rows"):

@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 
 from ohmweave.base import OhmweaveError
-from ohmweave.nn.deploy import Deployed
+from ohmweave.nn.deployed import Deployed
 
 M = TypeVar("M", bound=torch.nn.Module)
 _Layer = torch.nn.Conv2d | torch.nn.Linear

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from ohmweave.base import DataError
 from ohmweave.base.files import atomic_write
 from ohmweave.mapping import FixedScaling
-from ohmweave.nn.deploy import Deployed
+from ohmweave.nn.deployed import Deployed
+from ohmweave.nn.weight import ArrayWeight
 
 
 def save(net: Deployed, path: str | Path) -> None:
@@ -41,7 +42,14 @@ def load(net: Deployed, path: str | Path) -> None:
     if set(scales) != set(net.on_chip):
         raise DataError(f"{path} holds the layers {sorted(scales)}, but the network has {sorted(net.on_chip)}")
     net.chip.load_state_dict(part("chip."))
-    net.model.load_state_dict(part("model."))
+    # Weights take the readout that was saved with these cells; the rest is digital.
+    own = net.model.state_dict(keep_vars=True)
+    with torch.no_grad():
+        for name, value in part("model.").items():
+            if not isinstance(own[name], ArrayWeight):
+                own[name].copy_(value)
+    for name, weight in net.weights.items():
+        weight.restore(tensors[f"model.{name}.weight".replace("model..", "model.")])
     for name, (g_per_w, x_max) in scales.items():
         matrix = net.matrix(name)
         matrix.g_per_w = float(g_per_w)

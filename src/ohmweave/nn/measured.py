@@ -5,7 +5,7 @@ import copy
 import torch
 
 from ohmweave.base import OutOfRangeError
-from ohmweave.nn.deploy import Deployed
+from ohmweave.nn.deployed import Deployed
 
 
 def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) -> torch.nn.Module:

@@ -19,6 +19,7 @@ from ohmweave.arrays import Array
 from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.nn import ArrayWeight
+from ohmweave.nn.weight import unlocked
 
 
 class GateControlled(torch.optim.Optimizer):
@@ -90,9 +91,11 @@ class GateControlled(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         before = [bank.values() for bank in self._banks]
-        self.proposer.step()
-        for bank, old, v_gate in zip(self._banks, before, self._v_gate, strict=True):
-            dv = bank.moves(bank.values() - old).mul_(self.r_vg)
+        with unlocked([weight for bank in self._banks for weight in bank.weights]):
+            self.proposer.step()
+            after = [bank.values() for bank in self._banks]
+        for bank, old, new, v_gate in zip(self._banks, before, after, self._v_gate, strict=True):
+            dv = bank.moves(new - old).mul_(self.r_vg)
             v_gate.add_(dv).clamp_(self.v_min, self.v_max)
             direction = dv.sign_()  # RESET is -1 and SET is +1: RESET what falls, SET whatever moves
             bank.write(reset=direction.clamp_max(0), set_=direction.abs(), v_gate=v_gate)
