@@ -157,7 +157,7 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
 
 def test_bad_calls() -> None:
     ours = Conv2d(2, 3, 3, chip=chip(), name="c")
-    with pytest.raises(ShapeError, match=r"`x` must have the shape \(..., 2, any, any\)"):
+    with pytest.raises(ShapeError, match=r"`x` must have the shape \(..., any, 2, any, any\)"):
         ours(randn(4, 3, 5, 5))
     with pytest.raises(ShapeError, match=r"`weight` must have the shape \(..., 3, 2, 3, 3\)"):
         ours.program(randn(2, 3, 3, 3), EXACT)

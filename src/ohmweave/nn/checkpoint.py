@@ -18,7 +18,12 @@ from ohmweave.nn.weight import ArrayWeight
 def save(net: Deployed, path: str | Path) -> None:
     """Write the whole state of a network and its simulated chip to `path`; the file is whole or not there."""
     tensors = {f"chip.{name}": tensor for name, tensor in net.chip.state_dict().items()}
-    tensors |= {f"model.{name}": tensor for name, tensor in net.model.state_dict().items()}
+    # Weights as last read out: a save reads no cell.
+    own = net.model.state_dict(keep_vars=True)
+    tensors |= {
+        f"model.{name}": one.last_readout() if isinstance(one, ArrayWeight) else one for name, one in own.items()
+    }
+    tensors |= {f"stale.{name}": torch.tensor(weight.is_stale) for name, weight in net.weights.items()}
     tensors |= {f"scales.{name}": _scales(net, name) for name in net.on_chip}
     with atomic_write(Path(path)) as part:
         save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, part)
@@ -49,7 +54,8 @@ def load(net: Deployed, path: str | Path) -> None:
             if not isinstance(own[name], ArrayWeight):
                 own[name].copy_(value)
     for name, weight in net.weights.items():
-        weight.restore(tensors[f"model.{name}.weight".replace("model..", "model.")])
+        values = tensors[f"model.{name}.weight".replace("model..", "model.")]
+        weight.restore(values, stale=bool(tensors[f"stale.{name}"]))
     for name, (g_per_w, x_max) in scales.items():
         matrix = net.matrix(name)
         matrix.g_per_w = float(g_per_w)

@@ -19,7 +19,8 @@ def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     if not chips:
         return x
     n = x.shape[0] // chips[0]  # not -1, which has no value for an empty batch
-    return x.unflatten(0, (*chips, n))
+    per_chip: torch.Tensor = x.unflatten(0, (*chips, n))
+    return per_chip
 
 
 def add_bias(y: torch.Tensor, bias: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:

@@ -21,7 +21,7 @@ def normalise_chip_by_chip(model: torch.nn.Module, n_chips: int) -> None:
     """Let every batch norm of `model`, of exactly torch's types, use the statistics of each chip; in place."""
     for module in model.modules():
         if type(module) in (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d):
-            module.forward = _ChipByChip(module, n_chips)  # type: ignore[arg-type, assignment]
+            module.forward = _ChipByChip(module, n_chips)  # type: ignore[arg-type]
 
 
 class _ChipByChip:

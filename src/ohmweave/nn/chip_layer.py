@@ -76,7 +76,7 @@ class ChipLayer(torch.nn.Module):
             raise self._refused("torch.jit.trace", "trace the model before it is deployed")
         return self.on_array(*args)
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _outside_graph(self, *args: Any) -> Any:
         """A graph break of `torch.compile`: reads of an array cannot be compiled."""
         if torch.compiler.is_compiling():  # still true here: `torch.export` without a graph

@@ -89,7 +89,8 @@ def _reflected(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
 
 def _of(x: torch.Tensor, chip: int, n_chips: int) -> torch.Tensor:
     """The part of one chip, a view."""
-    return x.unflatten(0, (n_chips, x.shape[0] // n_chips))[chip]
+    part: torch.Tensor = x.unflatten(0, (n_chips, x.shape[0] // n_chips))[chip]
+    return part
 
 
 def _has_chips(x: torch.Tensor, n_chips: int) -> bool:

@@ -89,7 +89,7 @@ class Deployed(torch.nn.Module):
             return y
         return split_chips(y, chips)
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def check_chips_apart(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """Raise if the model lets numbers of one chip reach the outputs of another.
 
@@ -183,7 +183,8 @@ class Deployed(torch.nn.Module):
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Deployed":
         for weight in self.chip_parameters():  # before any digital part is changed
             check_stays(fn, weight, f"the layer {weight.matrix.name!r}")
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def __prepare_scriptable__(self) -> Any:
         """`torch.jit.script` calls this first."""

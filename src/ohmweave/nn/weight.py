@@ -179,6 +179,10 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
             self.data = data
         self._take(data, None if stale else self.matrix.stamp())
 
+    def last_readout(self) -> torch.Tensor:
+        """A copy of the values that are held, stale or not, `(*chips, *shape)`; no cell is read."""
+        return self._held.clone()
+
     def _take(self, data: torch.Tensor, stamp: Stamp | None) -> None:
         with _Plain(), torch.no_grad():
             # `detach` shares the version counter, so changes in place that nothing intercepted show there.
@@ -189,7 +193,7 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
     def _named(self) -> str:
         return f"the weight of {self.matrix.name!r} on the chip"
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Where it is and what it holds, in one line."""
         with _Plain():
             state = "stale" if self.is_stale else "read out"
