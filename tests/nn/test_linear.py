@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from ohmweave.base import OutOfRangeError, ShapeError, generator
+from ohmweave.base import OutOfRangeError, ShapeError, WeightOnChipError, generator
 from ohmweave.cells import LinearCell, WithReadNoise
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
 from ohmweave.nn import ArrayWeight, Linear, OnChip, matrix_of
@@ -140,7 +140,7 @@ def test_what_is_refused() -> None:
         layer()(randn(2, 4))
     with pytest.raises(ShapeError, match=r"`weight` must have the shape \(..., 3, 5\)"):
         layer().program(randn(5, 3), EXACT)
-    with pytest.raises(TypeError, match="cannot be copied"):
+    with pytest.raises(WeightOnChipError, match="cannot be copied"):
         copy.deepcopy(layer())
 
 

@@ -45,7 +45,8 @@ LAWS = {
 
 def perceptron(law, *, n_chips=None, seed=4):
     chip = Chip(law, n_arrays=2, rows=8, cols=10, n_chips=n_chips, seed=seed, dtype=torch.float64)
-    common = {"bias": False, "chip": chip, "mapping": CentredPair(), "scaling": FixedScaling(1.0), "backward": "array"}
+    how = OnChip(mapping=CentredPair(), scaling=FixedScaling(1.0))
+    common = {"bias": False, "chip": chip, "on_chip": how, "backward": "array"}
     first, second = Linear(7, 5, name="first", **common), Linear(6, 3, name="second", **common)
     chance = generator(seed, "weights")
     for layer in (first, second):

@@ -25,13 +25,14 @@ def layer_on_chip(*, n_chips=None, n_arrays=1, step=STEP, law=LAW):
     chip = Chip(law, n_arrays=n_arrays, rows=3, cols=4, n_chips=n_chips, dtype=torch.float64)
     layer = Linear(3, 2, bias=False, chip=chip, name="w", on_chip=OnChip(mapping=CentredPair()))
     layer.program(START, BlindWrite(g_step=step))
+    layer.weight.refresh()
     layer.weight.grad = GRAD.expand(layer.weight.shape).clone()
     return layer
 
 
 def moved(layer):
     """Change of every weight, in single-cell steps."""
-    return (layer.matrix.readout() - layer.weight.detach()) / W_STEP
+    return (layer.matrix.readout() - layer.weight.last_readout()) / W_STEP
 
 
 def counts(layer):

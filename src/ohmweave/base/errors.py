@@ -32,7 +32,7 @@ class DataError(OhmweaveError):
     """A data file is missing, truncated or corrupted; the message says which, and what to do."""
 
 
-class WeightOnChipError(OhmweaveError, TypeError):
+class WeightOnChipError(OhmweaveError, RuntimeError):
     """A weight on a chip was used like one in software: changed, copied, or multiplied past the array."""
 
 

@@ -50,11 +50,7 @@ class _Guarded(torch.Tensor):
         if not _n_unlocked:
             for target in changed_in_place(func, args, kwargs):
                 if isinstance(target, _Guarded):
-                    raise WeightOnChipError(
-                        f"{target._named()} must not be changed by `{_name_of(func)}`: no cell would change. Cells change "
-                        "by `net.chip_parameters()` with a rule of `ohmweave.optim`, by `matrix.program`, or by "
-                        "`ohmweave.load` of a file that `ohmweave.save` wrote"
-                    )
+                    raise target._unchangeable(_name_of(func))
         guarded = _guarded_among(args, kwargs)
         if is_product(func) and not all(isinstance(one, Readout) for one in guarded):
             first = next(one for one in guarded if not isinstance(one, Readout))
@@ -74,6 +70,17 @@ class _Guarded(torch.Tensor):
         if isinstance(result, _Guarded):
             return result
         return tree_map(lambda out: _guard_view(out, guarded), result)
+
+    def set_(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Refuse: torch does not pass this one through `__torch_function__`."""
+        raise self._unchangeable("set_")
+
+    def _unchangeable(self, by: str) -> WeightOnChipError:
+        return WeightOnChipError(
+            f"{self._named()} must not be changed by `{by}`: no cell would change. Cells change by "
+            "`net.chip_parameters()` with a rule of `ohmweave.optim`, by `matrix.program`, or by `ohmweave.load` of a "
+            "file that `ohmweave.save` wrote"
+        )
 
     def _named(self) -> str:
         return "a view of a weight on a chip"
@@ -121,7 +128,7 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
     def __new__(cls, matrix: Matrix, shape: tuple[int, ...]) -> "ArrayWeight":
         """Read the cells out once."""
         stamp = matrix.stamp()
-        data = matrix.readout().reshape(*matrix.chip.chip_shape, *shape)
+        data = matrix.readout().reshape(*matrix.chip.chip_shape, *shape).contiguous()
         weight = torch.Tensor._make_subclass(cls, data, True)
         weight.matrix = matrix
         weight._take(data, stamp)
