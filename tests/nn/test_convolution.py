@@ -21,7 +21,9 @@ N_CHIPS = 2
 
 def layer(n_chips, scaling, *args, **kwargs):
     chip = Chip(IDEAL, rows=256, cols=64, n_chips=n_chips, dtype=torch.float64, n_arrays=4)
-    conv = Conv2d(*args, **kwargs, bias=False, chip=chip, name="conv", on_chip=OnChip(scaling=scaling, mapping=DifferentialPair()))
+    conv = Conv2d(
+        *args, **kwargs, bias=False, chip=chip, name="conv", on_chip=OnChip(scaling=scaling, mapping=DifferentialPair())
+    )
     weight = torch.randn(conv.weight.shape, generator=generator(1, "w"), dtype=torch.float64)
     conv.program(weight, WRITE)
     return conv

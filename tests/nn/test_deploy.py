@@ -160,7 +160,13 @@ def test_what_cannot_be_placed_is_refused_by_name_all_at_once() -> None:
     one = chip()
     with pytest.raises(UnplaceableLayerError) as refused:
         deploy(Odd(), one, write=EXACT)
-    for name in ("the model itself (Odd)", "rnn (LSTM)", "grouped (Conv2d: groups=2)", "mirrored (Conv2d: padding_mode='reflect')", "`digital`"):
+    for name in (
+        "the model itself (Odd)",
+        "rnn (LSTM)",
+        "grouped (Conv2d: groups=2)",
+        "mirrored (Conv2d: padding_mode='reflect')",
+        "`digital`",
+    ):
         assert name in str(refused.value)
     assert "fc" not in str(refused.value)
     assert one.n_taken == 0

@@ -279,7 +279,13 @@ def test_a_strict_export_is_refused_and_harms_nothing() -> None:
 def test_moves_that_move_nothing_pass() -> None:
     net = network()
     before = net(batch()).detach()
-    for same in (net.float(), net.to("cpu"), net.cpu(), net.to(torch.float32), net.to(memory_format=torch.channels_last)):
+    for same in (
+        net.float(),
+        net.to("cpu"),
+        net.cpu(),
+        net.to(torch.float32),
+        net.to(memory_format=torch.channels_last),
+    ):
         assert same is net
     assert torch.equal(net(batch()), before)
 
@@ -296,10 +302,13 @@ def test_compiling_breaks_the_graph_at_the_array() -> None:
     assert weight_of(net).grad is not None
 
 
-def test_a_pruned_layer_is_refused_when_it_is_called() -> None:
+def test_another_weight_put_in_place_is_refused_when_the_layer_is_called() -> None:
     net = network()
+    before = net(batch())
     with pytest.raises(WeightOnChipError, match="'0' is on a chip"):
         nn.utils.prune.l1_unstructured(net.model[0], "weight", 0.5)
+    assert torch.equal(net(batch()), before)
+    net.model[0]._parameters["weight"] = nn.Parameter(torch.zeros(4, 6))
     with pytest.raises(WeightOnChipError, match="another weight"):
         net(batch())
 

@@ -78,7 +78,9 @@ def test_first_step_of_rmsprop():
 
 def test_which_cells_get_which_pulse():
     chip = Chip(array=recorder(), seed=0)
-    fc = Linear(2, 1, bias=False, chip=chip, name="fc", on_chip=OnChip(mapping=DifferentialPair(lines="rows", g_unit=1e-4)))
+    fc = Linear(
+        2, 1, bias=False, chip=chip, name="fc", on_chip=OnChip(mapping=DifferentialPair(lines="rows", g_unit=1e-4))
+    )
     rule = GateControlled(fc.parameters(), torch.optim.SGD, lr=1.0)
     chip.array.calls.clear()
     fc.weight.grad = torch.tensor([[0.1, 0.0]], dtype=torch.float64)

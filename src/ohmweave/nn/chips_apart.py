@@ -57,14 +57,16 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
     except Exception:  # noqa: BLE001 - the call itself will fail in the same way, with the array
         return
     for kept in (0, n_chips - 1):
-        for poison in (_nan, _reflected):
+        for poison in (_nan, _reflected) if x.is_floating_point() else (_largest, _smallest):
             inputs = poison(x, kept, n_chips)
             try:
                 found = _leak(reference, run(inputs), kept, n_chips)
             except Exception:  # noqa: BLE001 - some functions refuse NaN: try finite numbers
                 continue
             if found is None:
-                break
+                if poison is _nan:
+                    break  # nothing passes NaN by
+                continue
             again = run(x)
             if found == "nan" or _leak(reference, again, kept, n_chips) is None:
                 raise _error(model, inputs, kept, n_chips, run)
@@ -72,17 +74,26 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
 
 
 def _nan(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
-    """`x` with NaN for all chips but one; integers and bits cannot be NaN and are reflected."""
-    if not x.is_floating_point():
-        return _reflected(x, kept, n_chips)
-    poisoned = torch.full_like(x, torch.nan)
-    _of(poisoned, kept, n_chips).copy_(_of(x, kept, n_chips))
-    return poisoned
+    """`x` with NaN for all chips but one."""
+    return _kept(torch.full_like(x, torch.nan), x, kept, n_chips)
 
 
 def _reflected(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
-    """`x` with other numbers of the same range for all chips but one."""
-    poisoned = ~x if x.dtype == torch.bool else x.max() + x.min() - x
+    """`x` with other numbers of the same range for all chips but one: for models that refuse NaN."""
+    return _kept(x.max() + x.min() - x, x, kept, n_chips)
+
+
+def _largest(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
+    """Integers that cannot be NaN: the largest for all chips but one."""
+    return _kept(x.amax().expand_as(x).clone(), x, kept, n_chips)
+
+
+def _smallest(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
+    """The smallest integer for all chips but one."""
+    return _kept(x.amin().expand_as(x).clone(), x, kept, n_chips)
+
+
+def _kept(poisoned: torch.Tensor, x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
     _of(poisoned, kept, n_chips).copy_(_of(x, kept, n_chips))
     return poisoned
 

@@ -86,7 +86,7 @@ class ConvLSTMCell(ChipLayer):
         h, c = state or (x.new_zeros(n, self.hidden_channels, height, width),) * 2
         check_shape("state[0]", h, (n, self.hidden_channels, height, width))
         lines = torch.cat([input_lines, patches(F.pad(h, self.hidden_padding), self.hidden_kernel_size, _ONE)], dim=-1)
-        gates = array_product(lines.flatten(0, 2), self.weight).view(n, height, width, -1)
+        gates = array_product(lines.flatten(0, 2), self.weight).view(n, height, width, 4 * self.hidden_channels)
         return gated(self.biased(gates).permute(0, 3, 1, 2), c)
 
     def extra_repr(self) -> str:

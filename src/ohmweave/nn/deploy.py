@@ -60,7 +60,7 @@ def deploy(
     These are `torch.nn.Linear`, `Conv2d`, `LSTMCell` and those of installed packages. Hooks, buffers, attributes,
     frozen parameters and training flags are kept. A write that waits (`t_settle`) does not wait after every layer:
     when all cells are written, the chip waits once, for the longest of the layers' waits. The reports hold what was
-    verified before that.
+    verified before that. Then the weights are read out once.
 
     Args:
         model: any model; it is copied, not changed.
@@ -179,7 +179,7 @@ def _check(layer: _Layer, shell: ChipLayer) -> None:
 
 
 def _write_all(plan: Sequence[_Layer], shells: Sequence[ChipLayer], chip: Chip) -> dict[str, WriteReport]:
-    """Write layer after layer, then wait once."""
+    """Write layer after layer, wait once, and read the weights out."""
     reports: dict[str, WriteReport] = {}
     longest, current = 0.0, ""
     try:
@@ -192,6 +192,9 @@ def _write_all(plan: Sequence[_Layer], shells: Sequence[ChipLayer], chip: Chip) 
             reports[current] = shell.program(layer.entry.weight(layer.module).detach(), write)
         if longest > 0:
             chip.wait(longest)
+        for layer, shell in zip(plan, shells, strict=True):
+            if layer.how.write is not None:
+                shell.weight.refresh()
     except (WriteStoppedError, WriteInterrupted) as stopped:
         reports[current] = stopped.report
         _stop(stopped, current, reports)
@@ -215,6 +218,4 @@ def _assembled(
     copies = dict(zip(model.modules(), twin.modules(), strict=True))
     for layer, shell in zip(plan, shells, strict=True):
         hand_over(copies[layer.module], shell, layer.entry)
-    return replace_everywhere(
-        twin, {copies[layer.module]: shell for layer, shell in zip(plan, shells, strict=True)}
-    )
+    return replace_everywhere(twin, {copies[layer.module]: shell for layer, shell in zip(plan, shells, strict=True)})

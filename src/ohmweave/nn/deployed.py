@@ -136,7 +136,9 @@ class Deployed(torch.nn.Module):
         if not chips:
             return fn(output, target)
         if output.dim() < 2 or output.shape[:1] != chips:
-            raise ShapeError(f"`output` must have the shape ({chips[0]} chips, batch, ...), but has {tuple(output.shape)}")
+            raise ShapeError(
+                f"`output` must have the shape ({chips[0]} chips, batch, ...), but has {tuple(output.shape)}"
+            )
         if per_chip is None:
             per_chip = _target_has_chips(target, chips[0], output.shape[1])
         targets = target if per_chip else [target] * chips[0]
@@ -204,7 +206,9 @@ class Deployed(torch.nn.Module):
         """What is where, in a few lines."""
         array, n = self.chip.array, self.chip.chip_shape
         chips = f"{n[0]} chips" if n else "one chip"
-        lines = [f"Deployed {type(self.model).__name__} on {chips} of {array.n_arrays} x {array.rows} x {array.cols} cells"]
+        lines = [
+            f"Deployed {type(self.model).__name__} on {chips} of {array.n_arrays} x {array.rows} x {array.cols} cells"
+        ]
         shown = [f"  {name or 'model'}: {self.model.get_submodule(name)!r}" for name in self.on_chip[:_SHOWN]]
         lines += [line.replace("\n", " ") for line in shown]
         if len(self.on_chip) > _SHOWN:

@@ -75,6 +75,4 @@ def _bias(module: Any) -> torch.Tensor | None:
     return bias
 
 
-TO_CHIP = register_layer(
-    ToChip(module=torch.nn.Linear, build=_build, weight=lambda module: module.weight, bias=_bias)
-)
+TO_CHIP = register_layer(ToChip(module=torch.nn.Linear, build=_build, weight=lambda module: module.weight, bias=_bias))

@@ -42,9 +42,7 @@ class OnChip:
     def over(self, default: "OnChip") -> "OnChip":
         """These choices, and those of `default` where there is none."""
         mine = {one.name: getattr(self, one.name) for one in fields(self)}
-        return OnChip(
-            **{name: getattr(default, name) if value is None else value for name, value in mine.items()}
-        )
+        return OnChip(**{name: getattr(default, name) if value is None else value for name, value in mine.items()})
 
     def matrix(self, chip: Chip, name: str, shape: tuple[int, int]) -> Matrix:
         """Place a matrix.
@@ -79,5 +77,7 @@ class OnChip:
 
     def __repr__(self) -> str:
         """Only what was chosen."""
-        chosen = [f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if getattr(self, one.name) is not None]
+        chosen = [
+            f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if getattr(self, one.name) is not None
+        ]
         return f"OnChip({', '.join(chosen)})"

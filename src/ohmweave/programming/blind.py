@@ -36,7 +36,7 @@ class BlindWrite(Settling):
 
     @property
     def settling_time(self) -> float:
-        """s."""
+        """S."""
         return self.t_settle
 
     def without_settling(self) -> "BlindWrite":

@@ -40,7 +40,7 @@ class WriteVerify(Settling):
 
     @property
     def settling_time(self) -> float:
-        """s."""
+        """S."""
         return self.t_settle
 
     def without_settling(self) -> "WriteVerify":

@@ -47,12 +47,28 @@ class ConvolutionalNetwork(torch.nn.Module):
         super().__init__()
         plan: dict[str, dict[str, Any]] = PUBLISHED_PLAN if published_plan else {name: {} for name in PUBLISHED_PLAN}
         self.conv1 = Conv2d(
-            1, 15, 3, padding="same", bias=False, chip=chip, name="conv1", on_chip=OnChip(mapping=pairs(2, 1), **plan["conv1"])
+            1,
+            15,
+            3,
+            padding="same",
+            bias=False,
+            chip=chip,
+            name="conv1",
+            on_chip=OnChip(mapping=pairs(2, 1), **plan["conv1"]),
         )
         self.conv2 = Conv2d(
-            15, 4, 2, padding="same", bias=False, chip=chip, name="conv2", on_chip=OnChip(mapping=pairs(1, 2), **plan["conv2"])
+            15,
+            4,
+            2,
+            padding="same",
+            bias=False,
+            chip=chip,
+            name="conv2",
+            on_chip=OnChip(mapping=pairs(1, 2), **plan["conv2"]),
         )
-        self.dense = Linear(64, 10, bias=False, chip=chip, name="dense", on_chip=OnChip(mapping=pairs(2, 1), **plan["dense"]))
+        self.dense = Linear(
+            64, 10, bias=False, chip=chip, name="dense", on_chip=OnChip(mapping=pairs(2, 1), **plan["dense"])
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits."""
@@ -78,7 +94,9 @@ class SequenceNetwork(torch.nn.Module):
             on_chip=OnChip(mapping=pairs(1, 2), corners=[(0, 66, 0)]),
         )
         self.recurrent = ConvLSTM(cell)
-        self.dense = Linear(45, 6, bias=False, chip=chip, name="dense", on_chip=OnChip(mapping=pairs(1, 2), corners=[(0, 30, 44)]))
+        self.dense = Linear(
+            45, 6, bias=False, chip=chip, name="dense", on_chip=OnChip(mapping=pairs(1, 2), corners=[(0, 30, 44)])
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits."""
