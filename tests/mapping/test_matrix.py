@@ -247,6 +247,6 @@ def test_pulses_in_a_passive_array_concern_all_matrices() -> None:
     from ohmweave.mapping.history import pulses_couple
 
     assert not pulses_couple(chip().array)
-    felt = WithVoltageDependence(law=FINE, v_nominal=1.0, v_threshold=0.6)
+    felt = WithVoltageDependence(law=FINE, v_set=1.0, v_reset=1.0, v0=0.2, v_threshold=0.6)
     passive = Chip(felt, rows=8, cols=8, access=Passive(v_set=1.0, v_reset=1.0), readout="read")
     assert pulses_couple(passive.array)

@@ -129,7 +129,7 @@ def test_two_models_on_one_chip() -> None:
     assert sorted(one.placed) == ["a.0", "a.2", "b.0", "b.2"]
     assert first.on_chip == second.on_chip == ("0", "2")
     assert_close(first(x), second(x), rtol=1e-2, scale=1.0)
-    with pytest.raises(OutOfRangeError, match="'a.0' is placed already"):
+    with pytest.raises(OutOfRangeError, match=r"'a\.0' is placed already"):
         deploy(model(), one, write=EXACT, name="a")
     assert len(one.placed) == 4
 
@@ -277,7 +277,7 @@ def test_the_replaced_layer_itself_raises() -> None:
     old, new = nn.Linear(2, 2), Linear(2, 2, chip=chip(), name="fc")
     assert replace_everywhere(old, {old: new}) is new
     for use in (lambda: old(torch.ones(1, 2)), lambda: old.weight):
-        with pytest.raises(WeightOnChipError, match="called past the chip.*'fc'"):
+        with pytest.raises(WeightOnChipError, match=r"called past the chip.*'fc'"):
             use()
 
 

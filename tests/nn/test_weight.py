@@ -76,7 +76,7 @@ CHANGES: list[Callable[[Any], Any]] = [
 def test_changes_in_place_are_refused_and_change_nothing(change: Callable[[Any], Any]) -> None:
     net = network()
     before = net(batch()), weight_of(net).clone()
-    with pytest.raises(WeightOnChipError, match="no cell would change.*chip_parameters"), torch.no_grad():
+    with pytest.raises(WeightOnChipError, match=r"no cell would change.*chip_parameters"), torch.no_grad():
         change(weight_of(net))
     assert torch.equal(net(batch()), before[0])
     assert torch.equal(weight_of(net), before[1])
@@ -90,8 +90,8 @@ def test_optimizers_of_torch_are_refused(kind: Any, options: dict[str, Any]) -> 
     net = network()
     net(batch()).square().sum().backward()
     before = weight_of(net).clone()
+    rule = kind(net.chip_parameters(), lr=0.1, **options)
     with pytest.raises(WeightOnChipError, match="must not be changed by"):
-        rule = kind(net.chip_parameters(), lr=0.1, **options)
         rule.step(lambda: net(batch()).square().sum())
     assert torch.equal(weight_of(net), before)
 
@@ -340,7 +340,7 @@ def test_the_fused_transformer_layer_does_not_skip_the_array(norm_first: bool) -
 
 
 def test_weight_is_out_by_in_as_in_torch() -> None:
-    """The one transposition: rows are inputs, columns are outputs; a matrix that is not square, with one large entry."""
+    """The one transposition: rows are inputs, columns are outputs; by a matrix that is not square."""
     layer = nn.Linear(3, 2, bias=False)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.5, 1.0]]))

@@ -239,7 +239,7 @@ def test_a_write_that_stops_reports_what_was_done(error: Any, raised: Any) -> No
     bank = Stopping(LINEAR, rows=1, cols=4, dtype=torch.float64)
     bank.error = error
     with pytest.raises(raised) as stopped:
-        WriteVerify(tolerance=0.1e-6)(bank, torch.arange(4).view(2, 2), torch.full((2, 2), 10e-6).double())
+        WriteVerify(tolerance=0.1e-6)(bank, torch.arange(4).view(2, 2), torch.full((2, 2), 10e-6, dtype=torch.float64))
     report = stopped.value.report
     assert isinstance(stopped.value.__cause__, error)
     assert report.n_set.tolist() == [[3, 3], [3, 3]]
@@ -248,7 +248,7 @@ def test_a_write_that_stops_reports_what_was_done(error: Any, raised: Any) -> No
     assert_close(report.error, bank.readout(torch.arange(4)).view(2, 2) - 10e-6, rtol=1e-9)
     bank.n_left = 0
     with pytest.raises(raised) as stopped:
-        BlindWrite(g_step=LINEAR.g_step)(bank, torch.arange(4), torch.full((4,), 10e-6).double())
+        BlindWrite(g_step=LINEAR.g_step)(bank, torch.arange(4), torch.full((4,), 10e-6, dtype=torch.float64))
     assert stopped.value.report.n_pulses.tolist() == [0] * 4
     assert stopped.value.report.n_reads.tolist() == [1] * 4
 

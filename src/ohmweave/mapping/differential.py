@@ -44,10 +44,7 @@ class DifferentialPair:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        if self.g_low is not None:
-            check_non_negative("g_low", self.g_low, "S")
-        if self.g_high is not None:
-            check_positive("g_high", self.g_high, "S")
+        self._check_window()
         if self.levels is not None and (self.levels < 3 or self.levels % 2 == 0):
             raise OutOfRangeError(f"`levels` must be an odd number >= 3, but is {self.levels!r}")
         if self.lines not in ("columns", "rows"):
@@ -65,6 +62,13 @@ class DifferentialPair:
             check_positive("g_unit", self.g_unit, "S")
             if self.clip != "max":
                 raise OutOfRangeError(f"`clip` must be left at 'max' where `g_unit` is given, but is {self.clip!r}")
+
+    def _check_window(self) -> None:
+        """Finite ends; which is the lower is checked where the array is known, in `window`."""
+        if self.g_low is not None:
+            check_non_negative("g_low", self.g_low, "S")
+        if self.g_high is not None:
+            check_positive("g_high", self.g_high, "S")
 
     @property
     def row_gain(self) -> tuple[float, ...]:

@@ -175,7 +175,7 @@ def _first_to_mix(
 
 @contextmanager
 def _undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None) -> Iterator[None]:
-    """Within this block the only hooks are those of `watch`; afterwards buffers, attributes and random states are as before."""
+    """Within this block the only hooks are those of `watch`; afterwards all state is as before, random states too."""
     modules = list(model.modules())
     attributes = [dict(module.__dict__) for module in modules]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]

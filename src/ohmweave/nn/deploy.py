@@ -159,7 +159,8 @@ def _place_all(plan: Sequence[_Layer], chip: Chip, prefix: str) -> list[ChipLaye
     shells: list[ChipLayer] = []
     try:
         for layer in plan:
-            shells.append(layer.entry.build(layer.module, chip, prefix + (layer.name or "model"), layer.how))
+            shell = layer.entry.build(layer.module, chip, prefix + (layer.name or "model"), layer.how)
+            shells.append(shell)
     except BaseException:
         for shell in shells:
             chip.remove(shell.matrix.name)
@@ -198,7 +199,7 @@ def _write_all(plan: Sequence[_Layer], shells: Sequence[ChipLayer], chip: Chip) 
     except (WriteStoppedError, WriteInterrupted) as stopped:
         reports[current] = stopped.report
         _stop(stopped, current, reports)
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - `_stop` raises it anew, whatever a driver raised
         _stop(error, current, reports)
     return reports
 

@@ -68,7 +68,8 @@ class Deployed(torch.nn.Module):
 
         Args:
             x: `(batch, ...)`, the same for all chips.
-            args, kwargs: go to the model as they are.
+            *args: go to the model as they are.
+            **kwargs: likewise.
 
         Returns:
             `(*chips, batch, ...)`, or a nest of such tensors if the model returns one.
@@ -136,9 +137,7 @@ class Deployed(torch.nn.Module):
         if not chips:
             return fn(output, target)
         if output.dim() < 2 or output.shape[:1] != chips:
-            raise ShapeError(
-                f"`output` must have the shape ({chips[0]} chips, batch, ...), but has {tuple(output.shape)}"
-            )
+            raise ShapeError(f"`output` must have the shape ({chips[0]} chips, batch, ...), but has {(*output.shape,)}")
         if per_chip is None:
             per_chip = _target_has_chips(target, chips[0], output.shape[1])
         targets = target if per_chip else [target] * chips[0]
@@ -230,7 +229,7 @@ def _target_has_chips(target: torch.Tensor, n_chips: int, batch: int) -> bool:
     with_chips = target.dim() > 1 and tuple(target.shape[:2]) == (n_chips, batch)
     if alone and with_chips:
         raise OutOfRangeError(
-            f"`per_chip` must be given, because `target` {tuple(target.shape)} may or may not have {n_chips} chips first"
+            f"`per_chip` must be given, because `target` {tuple(target.shape)} may have {n_chips} chips first or not"
         )
     if not alone and not with_chips:
         raise ShapeError(

@@ -31,8 +31,8 @@ def reasons_against(module: torch.nn.Module, entry: ToChip) -> list[str]:
     if found or not missing:
         return found + [f"it has a parameter {name!r} of its own" for name in own if name not in entry.parameters]
     return [
-        f"{', '.join(missing)} is no parameter of it (weight_norm, spectral_norm or pruning): make it permanent first, with "
-        "torch.nn.utils.remove_weight_norm, remove_spectral_norm or prune.remove"
+        f"{', '.join(missing)} is no parameter of it (weight_norm, spectral_norm or pruning): make it permanent first, "
+        "with torch.nn.utils.remove_weight_norm, remove_spectral_norm or prune.remove"
     ]
 
 

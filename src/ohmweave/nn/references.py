@@ -16,8 +16,8 @@ class Retired(torch.nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse."""
         raise WeightOnChipError(
-            f"a layer was called past the chip: it has been replaced by the layer {self.__dict__['place']!r} on the chip, "
-            "but something holds the old one (a closure, a global); reach it as an attribute of the model"
+            f"a layer was called past the chip: it has been replaced by the layer {self.__dict__['place']!r} on the "
+            "chip, but something holds the old one (a closure, a global); reach it as an attribute of the model"
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -101,8 +101,8 @@ def _captured(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> 
                 held = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
                 if any(isinstance(one, torch.nn.Module) and id(one) in around for one in held):
                     yield (
-                        f"{attribute} of {name or 'the model itself'} has a function that holds a layer of the model in "
-                        "its closure and would go on using it in software: make it a method"
+                        f"{attribute} of {name or 'the model itself'} has a function that holds a layer of the model "
+                        "in its closure and would go on using it in software: make it a method"
                     )
 
 
@@ -134,6 +134,6 @@ def _unregistered(model: torch.nn.Module) -> Iterator[str]:
             for item in items if attribute not in ("_modules", "_parameters", "_buffers") else ():
                 if isinstance(item, torch.nn.Module) and id(item) not in known and any(True for _ in item.parameters()):
                     yield (
-                        f"{attribute} of {name or 'the model itself'} holds a {type(item).__name__} that torch does not "
-                        "register: use torch.nn.ModuleList or ModuleDict"
+                        f"{attribute} of {name or 'the model itself'} holds a {type(item).__name__} that torch does "
+                        "not register: use torch.nn.ModuleList or ModuleDict"
                     )

@@ -7,137 +7,53 @@ from typing import Any
 import torch
 
 _FACTS = frozenset(
-    [
-        "size",
-        "stride",
-        "dim",
-        "ndimension",
-        "numel",
-        "nelement",
-        "element_size",
-        "storage_offset",
-        "is_contiguous",
-        "is_floating_point",
-        "is_complex",
-        "is_signed",
-        "is_conj",
-        "is_neg",
-        "is_inference",
-        "is_shared",
-        "is_pinned",
-        "get_device",
-        "__hash__",
-        "__len__",
-        "register_hook",
-        "register_post_accumulate_grad_hook",
-        "retain_grad",
-        "requires_grad_",
-        "zeros_like",
-        "ones_like",
-        "empty_like",
-        "full_like",
-        "rand_like",
-        "randn_like",
-        "randint_like",
-        "new_zeros",
-        "new_ones",
-        "new_empty",
-        "new_full",
-        "new_tensor",
-        "new_empty_strided",
-        "__dir__",
-        "is_same_size",
-        "has_names",
-        "is_set_to",
-        "dim_order",
-        "can_cast",
-        "result_type",
-        "promote_types",
-        "_has_compatible_shallow_copy_type",
-    ]
+    """
+    size stride dim ndimension numel nelement element_size storage_offset is_contiguous is_floating_point
+    is_complex is_signed is_conj is_neg is_inference is_shared is_pinned get_device __hash__ __len__
+    register_hook register_post_accumulate_grad_hook retain_grad requires_grad_ zeros_like ones_like empty_like
+    full_like rand_like randn_like randint_like new_zeros new_ones new_empty new_full new_tensor
+    new_empty_strided __dir__ is_same_size has_names is_set_to dim_order can_cast result_type promote_types
+    _has_compatible_shallow_copy_type
+    """.split()  # noqa: SIM905 - forty names, one after the other
 )
 """Methods and functions that read no value."""
 
-_VALUE_PROPERTIES = frozenset(["T", "mT", "H", "mH", "data", "real", "imag"])
+_VALUE_PROPERTIES = frozenset(
+    """
+    T mT H mH data real imag
+    """.split()  # noqa: SIM905 - forty names, one after the other
+)
 """Properties that do read values; all others are facts."""
 
-_SETTABLE = frozenset(["grad", "requires_grad", "_backward_hooks"])
+_SETTABLE = frozenset(
+    """
+    grad requires_grad _backward_hooks
+    """.split()  # noqa: SIM905 - forty names, one after the other
+)
 """Properties that may be set: none of them is a value."""
 
 _PRODUCTS = frozenset(
-    [
-        "linear",
-        "matmul",
-        "__matmul__",
-        "__rmatmul__",
-        "mm",
-        "bmm",
-        "mv",
-        "dot",
-        "vdot",
-        "inner",
-        "outer",
-        "ger",
-        "kron",
-        "einsum",
-        "tensordot",
-        "chain_matmul",
-        "multi_dot",
-        "addmm",
-        "addmv",
-        "addbmm",
-        "baddbmm",
-        "addr",
-        "bilinear",
-        "conv1d",
-        "conv2d",
-        "conv3d",
-        "convolution",
-        "conv_transpose1d",
-        "conv_transpose2d",
-        "conv_transpose3d",
-        "conv_tbc",
-        "embedding",
-        "embedding_bag",
-        "scaled_dot_product_attention",
-        "multi_head_attention_forward",
-        "cdist",
-        "sspaddmm",
-        "hspmm",
-        "smm",
-        "lstm",
-        "lstm_cell",
-        "gru",
-        "gru_cell",
-        "rnn_tanh",
-        "rnn_relu",
-        "rnn_tanh_cell",
-        "rnn_relu_cell",
-        "vecdot",
-        "matrix_power",
-        "_transformer_encoder_layer_fwd",
-        "_native_multi_head_attention",
-    ]
+    """
+    linear matmul __matmul__ __rmatmul__ mm bmm mv dot vdot inner outer ger kron einsum tensordot chain_matmul
+    multi_dot addmm addmv addbmm baddbmm addr bilinear conv1d conv2d conv3d convolution conv_transpose1d
+    conv_transpose2d conv_transpose3d conv_tbc embedding embedding_bag scaled_dot_product_attention
+    multi_head_attention_forward cdist sspaddmm hspmm smm lstm lstm_cell gru gru_cell rnn_tanh rnn_relu
+    rnn_tanh_cell rnn_relu_cell vecdot matrix_power _transformer_encoder_layer_fwd _native_multi_head_attention
+    """.split()  # noqa: SIM905 - forty names, one after the other
 )
 """What a layer computes with its weight."""
 
 _COPIES = frozenset(
-    ["detach", "numpy", "tolist", "__dlpack__", "untyped_storage", "storage", "_typed_storage", "__array__", "cpu"]
+    """
+    detach numpy tolist __dlpack__ untyped_storage storage _typed_storage __array__ cpu
+    """.split()  # noqa: SIM905 - forty names, one after the other
 )
 """Ways out of autograd, or out of torch."""
 
 _OTHERS_IN_PLACE = frozenset(
-    [
-        "__setitem__",
-        "share_memory_",
-        "set_",
-        "resize_",
-        "swap_tensors",
-        "__ipow__",
-        "__setstate__",
-        "index_put_",
-        "copy_",
-    ]
+    """
+    __setitem__ share_memory_ set_ resize_ swap_tensors __ipow__ __setstate__ index_put_ copy_
+    """.split()  # noqa: SIM905 - forty names, one after the other
 )
 
 

@@ -205,7 +205,8 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
         with _Plain():
             state = "stale" if self.is_stale else "read out"
             frozen = "" if self.requires_grad else ", frozen"
-            return f"ArrayWeight({tuple(self.shape)} of {self.matrix.name!r}, {self.dtype}, {self.device}, {state}{frozen})"
+            place = f"{tuple(self.shape)} of {self.matrix.name!r}, {self.dtype}, {self.device}"
+            return f"ArrayWeight({place}, {state}{frozen})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ArrayWeight":
         """Refuse: a second network on the same cells is a mistake, and a copy of a chip is a new chip."""
