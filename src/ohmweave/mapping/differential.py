@@ -23,8 +23,8 @@ class DifferentialPair:
 
     Args:
         levels: odd number of signed weight levels; None is analogue.
-        g_low: S, the idle conductance; None is the device's `g_min`.
-        g_high: S, the conductance of the largest weight; None is the device's `g_max`.
+        g_low: S, the idle conductance; None is the cell's `g_min`.
+        g_high: S, the conductance of the largest weight; None is the cell's `g_max`.
         lines: "columns" puts g_pos and g_neg on neighbouring column lines, subtracted after sensing (Yao et al.
             2020); "rows" on neighbouring row lines driven with +v and -v (Wang et al. 2019).
         copies: (row copies, column copies) of every pair; currents of copies are averaged.

@@ -112,7 +112,7 @@ class Matrix:
         return self.logical(self.conductance())
 
     def logical(self, g: torch.Tensor) -> torch.Tensor:
-        """The weight `(*chips, out, in)` of conductances `(*chips, row lines, column lines)` S: signed sums / g_per_w."""
+        """Weight `(*chips, out, in)` of conductances `(*chips, row lines, column lines)`, S: signed sums / g_per_w."""
         return self.placement.fold(g).mT / self.g_per_w
 
     def conductance(self) -> torch.Tensor:

@@ -71,7 +71,7 @@ class _Guarded(torch.Tensor):
             return result
         return tree_map(lambda out: _guard_view(out, guarded), result)
 
-    def set_(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def set_(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse: torch does not pass this one through `__torch_function__`."""
         raise self._unchangeable("set_")
 
