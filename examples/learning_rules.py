@@ -21,10 +21,9 @@ cell = ow.cells.Cell(law, spread=ow.cells.Spread(d2d=0.3))
 def perceptron():
     """64-50-10 with bias rows; errors go back through the same cells by a transposed read."""
     chip = ow.Chip(cell, rows=128, cols=128, seed=1)
-    options = {"bias": False, "chip": chip, "mapping": ow.mapping.CentredPair(), "backward": "array"}
-    scaling = ow.mapping.FixedScaling(1.0)
-    first = ow.nn.Linear(65, 50, name="first", scaling=scaling, **options)
-    second = ow.nn.Linear(51, 10, name="second", scaling=scaling, **options)
+    how = ow.OnChip(mapping=ow.mapping.CentredPair(), scaling=ow.mapping.FixedScaling(1.0))
+    options = {"bias": False, "chip": chip, "on_chip": how, "backward": "array"}
+    first, second = ow.nn.Linear(65, 50, name="first", **options), ow.nn.Linear(51, 10, name="second", **options)
     for layer in (first, second):
         layer.program(0.1 * torch.randn(layer.weight.shape), ow.WriteVerify(tolerance=0.1e-6))
     return torch.nn.Sequential(AlwaysOn(), first, BinaryStep(), AlwaysOn(), second), chip

@@ -156,3 +156,10 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
 def test_a_window_the_wrong_way_round() -> None:
     with pytest.raises(OutOfRangeError, match=r"`g_high` must be > g_low = 2\.1e-05 S"):
         DifferentialPair(g_low=21e-6).window(ARRAY)
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("nan"), -1e-6])
+@pytest.mark.parametrize("argument", ["g_low", "g_high"])
+def test_a_window_must_be_finite(argument: str, bad: float) -> None:
+    with pytest.raises(OutOfRangeError, match=f"`{argument}` must be >"):
+        DifferentialPair(**{argument: bad})  # type: ignore[arg-type]

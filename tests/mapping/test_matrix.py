@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ohmweave.arrays import DAC
-from ohmweave.base import ChipFullError, ShapeError, generator
+from ohmweave.base import ChipFullError, OutOfRangeError, ShapeError, generator
 from ohmweave.cells import Cell, LinearStep, ReadNoise, StuckCells
 from ohmweave.cost import ledger
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix, PerSampleScaling
@@ -201,3 +201,52 @@ def test_bad_calls() -> None:
         matrix.matmul(torch.zeros(4, 3, dtype=torch.float64))
     with pytest.raises(ChipFullError, match="no room for 'huge'"):
         Matrix(one, "huge", (50, 50), mapping=DifferentialPair())
+
+
+def test_a_weight_that_is_not_finite_changes_nothing() -> None:
+    matrix = Matrix(chip(2), "w", (3, 5), mapping=DifferentialPair())
+    matrix.program(weights(3, 5), EXACT)
+    before, scale = matrix.chip.array.activity.copy(), matrix.g_per_w
+    for bad in (float("nan"), float("inf")):
+        weight = 2 * weights(3, 5)
+        weight[0, 0] = bad
+        with pytest.raises(OutOfRangeError, match="`weight` of 'w' must be finite, but 1 entries"):
+            matrix.program(weight, EXACT)
+    with pytest.raises(ShapeError, match="with chips"):
+        matrix.program(weights(3, 3, 5), EXACT)
+    assert (matrix.chip.array.activity, matrix.g_per_w) == (before, scale)
+
+
+def test_stamps_tell_what_may_have_changed() -> None:
+    one = chip()
+    first, other = (Matrix(one, name, (3, 5), mapping=DifferentialPair()) for name in "ab")
+    stamps = first.stamp(), other.stamp()
+    first.program(weights(3, 5), EXACT)
+    assert first.stamp() != stamps[0]
+    assert other.stamp() == stamps[1]
+    stamps = first.stamp(), other.stamp()
+    first.shift(weights(3, 5) * 1e-6, weights(3, 5) > 0, EXACT)
+    first.conductance()
+    assert other.stamp() == stamps[1] != (stamps[1][0] + 1, 0)
+    assert first.stamp() != stamps[0]
+    for change in (
+        lambda: one.wait(1.0),
+        lambda: first.program(weights(3, 5), BlindWrite(g_step=1e-6, t_settle=1.0)),
+        lambda: one.array.wait(1.0),
+        lambda: one.load_state_dict(one.state_dict()),
+    ):
+        stamps = first.stamp(), other.stamp()
+        change()
+        assert first.stamp() != stamps[0]
+        assert other.stamp() != stamps[1]
+
+
+def test_pulses_in_a_passive_array_concern_all_matrices() -> None:
+    from ohmweave.arrays import Passive
+    from ohmweave.cells import VoltageDependence
+    from ohmweave.mapping.history import pulses_couple
+
+    assert not pulses_couple(chip().array)
+    felt = Cell(FINE, voltage=VoltageDependence(v_set=1.0, v_reset=1.0, v0=0.2, v_threshold=0.6))
+    passive = Chip(felt, rows=8, cols=8, access=Passive(v_set=1.0, v_reset=1.0), readout="read")
+    assert pulses_couple(passive.array)

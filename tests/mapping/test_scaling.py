@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ohmweave.base import OutOfRangeError
-from ohmweave.mapping import FixedScaling, PerSampleScaling
+from ohmweave.mapping import FixedScaling, InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
 from tests.helpers import assert_close
 
 X = torch.tensor([[1.0, -4.0], [0.0, 0.0], [0.5, 0.25]], dtype=torch.float64)
@@ -31,6 +31,26 @@ def test_calibration_takes_a_quantile_of_magnitudes(quantile: float, x_max: floa
     x[7] = -7.0
     scaling.calibrate(x.view(11, 1), quantile)
     assert scaling.x_max == (x_max or 1.0)  # inputs that are all zero may have any scale
+
+
+@pytest.mark.parametrize(
+    ("quantile", "x_max"), [(0.0, 1.0), (0.24, 2.0), (0.25, 2.0), (0.4, 3.0), (0.76, 4.0), (1.0, 5.0)]
+)
+def test_the_quantile_is_the_element_of_its_rank(quantile: float, x_max: float) -> None:
+    """Of 1 to 5, out of order: rank round(4 q), counted from 0."""
+    scaling = FixedScaling()
+    scaling.calibrate(torch.tensor([3.0, -1.0, 5.0, 2.0, -4.0]), quantile)
+    assert scaling.x_max == x_max
+
+
+def test_kinds_of_scalings() -> None:
+    assert isinstance(FixedScaling(), UniformScaling)
+    assert isinstance(PerSampleScaling(), ProportionalScaling)
+    assert not isinstance(PerSampleScaling(), UniformScaling)
+    with pytest.raises(TypeError, match="abstract"):
+        InputScaling()  # type: ignore[abstract]
+    with pytest.raises(OutOfRangeError, match=r"`x.numel\(\)` must be > 0"):
+        FixedScaling().calibrate(torch.empty(0))
 
 
 def test_bad_arguments() -> None:

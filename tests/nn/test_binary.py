@@ -6,7 +6,7 @@ import torch
 from ohmweave.base import OutOfRangeError
 from ohmweave.cells import LinearStep
 from ohmweave.mapping import CentredPair, Chip
-from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
+from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, OnChip, ThresholdError
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
@@ -57,21 +57,22 @@ def test_threshold_error_counts_large_errors_of_rectified_outputs():
 
 
 def test_errors_go_back_through_the_cells_as_they_are():
-    """A pulse after the readout shows in a transposed read, and not in the product with the last readout."""
+    """A transposed read costs a read; the product with the weight costs a readout, where pulses made it stale."""
     for backward in ("array", "readout"):
         chip = Chip(LinearStep(g_min=2e-6, g_max=20e-6, levels=100), rows=4, cols=8, dtype=torch.float64)
-        layer = Linear(3, 2, bias=False, chip=chip, name="w", mapping=CentredPair(), backward=backward)
+        layer = Linear(3, 2, bias=False, chip=chip, name="w", on_chip=OnChip(mapping=CentredPair()), backward=backward)
         old = torch.tensor([[0.5, -0.25, 0.1], [0.0, 0.3, -0.4]], dtype=torch.float64)
         layer.program(old, BlindWrite(g_step=18e-6 / 99))
-        at_readout = layer.weight.detach().clone()
+        layer.weight.refresh()
         new = torch.tensor([[0.1, 0.1, 0.4], [0.2, -0.3, 0.0]], dtype=torch.float64)
         layer.matrix.program(new, BlindWrite(g_step=18e-6 / 99))
-        n_reads = chip.array.activity.n_reads
+        before = chip.array.activity.copy()
         x = torch.ones(1, 3, dtype=torch.float64, requires_grad=True)
         layer(x).backward(torch.tensor([[1.0, -2.0]], dtype=torch.float64))
-        used = layer.matrix.readout() if backward == "array" else at_readout
+        spent = chip.array.activity - before
+        assert (spent.n_reads, spent.n_readouts) == ((2, 0) if backward == "array" else (1, 12))
+        used = layer.matrix.readout()
         assert_close(x.grad[0], used[0] - 2 * used[1], rtol=1e-9)
-        assert chip.array.activity.n_reads - n_reads == (2 if backward == "array" else 1)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ohmweave.arrays import DAC
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
-from ohmweave.nn import Conv2d, patches
+from ohmweave.nn import Conv2d, OnChip, patches
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
@@ -47,7 +47,7 @@ def compare(
     """Forward, and the gradients of image, weight and bias, chip by chip."""
     arguments: dict[str, Any] = {"kernel_size": 3} | geometry
     chips = () if n_chips is None else (n_chips,)
-    ours = Conv2d(2, 3, **arguments, bias=bias, chip=chip(n_chips), name="c", **options)
+    ours = Conv2d(2, 3, **arguments, bias=bias, chip=chip(n_chips), name="c", on_chip=OnChip(**options))
     weight, offset = randn(*ours.weight.shape, seed=1), randn(*chips, 3, seed=2)
     ours.program(weight, EXACT)
     if bias:
@@ -118,7 +118,7 @@ def test_patches_are_a_loop_over_pixels() -> None:
 
 
 def test_each_patch_is_one_read_of_every_tile() -> None:
-    ours = Conv2d(2, 3, 3, chip=chip(2), name="c", tile_rows=9)
+    ours = Conv2d(2, 3, 3, chip=chip(2), name="c", on_chip=OnChip(tile_rows=9))
     ours(randn(2 * 5, 2, 7, 6))
     assert len(ours.matrix.placement.tiles) == 2
     assert ours.matrix.chip.array.activity.n_reads == 2 * 5 * (5 * 4) * 2
@@ -157,7 +157,7 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
 
 def test_bad_calls() -> None:
     ours = Conv2d(2, 3, 3, chip=chip(), name="c")
-    with pytest.raises(ShapeError, match=r"`x` must have the shape \(..., 2, any, any\)"):
+    with pytest.raises(ShapeError, match=r"`x` must have the shape \(..., any, 2, any, any\)"):
         ours(randn(4, 3, 5, 5))
     with pytest.raises(ShapeError, match=r"`weight` must have the shape \(..., 3, 2, 3, 3\)"):
         ours.program(randn(2, 3, 3, 3), EXACT)

@@ -10,7 +10,7 @@ from ohmweave.arrays import ConvGeometry
 from ohmweave.base import generator
 from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
-from ohmweave.nn import Conv2d, patches
+from ohmweave.nn import Conv2d, OnChip, patches
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
@@ -21,7 +21,9 @@ N_CHIPS = 2
 
 def layer(n_chips, scaling, *args, **kwargs):
     chip = Chip(IDEAL, rows=256, cols=64, n_chips=n_chips, dtype=torch.float64, n_arrays=4)
-    conv = Conv2d(*args, **kwargs, bias=False, chip=chip, name="conv", scaling=scaling, mapping=DifferentialPair())
+    conv = Conv2d(
+        *args, **kwargs, bias=False, chip=chip, name="conv", on_chip=OnChip(scaling=scaling, mapping=DifferentialPair())
+    )
     weight = torch.randn(conv.weight.shape, generator=generator(1, "w"), dtype=torch.float64)
     conv.program(weight, WRITE)
     return conv

@@ -61,8 +61,10 @@ def test_the_model_is_copied_not_changed() -> None:
     assert isinstance(net.fc, Linear)  # the model's names are the network's
     assert isinstance(net.conv, Conv2d)
     with torch.no_grad():
-        for parameter in net.parameters():
+        for parameter in net.digital_parameters():
             parameter.zero_()
+    for weight in net.chip_parameters():
+        weight.matrix.program(torch.zeros(weight.matrix.shape), EXACT)
     assert all(torch.equal(leaf, before[name]) for name, leaf in software.state_dict().items())
     with pytest.raises(AttributeError, match="nothing_like_it"):
         _ = net.nothing_like_it
@@ -158,7 +160,13 @@ def test_what_cannot_be_placed_is_refused_by_name_all_at_once() -> None:
     one = chip()
     with pytest.raises(UnplaceableLayerError) as refused:
         deploy(Odd(), one, write=EXACT)
-    for name in ("the model itself (Odd)", "rnn (LSTM)", "grouped (Conv2d)", "mirrored (Conv2d)", "`digital`"):
+    for name in (
+        "the model itself (Odd)",
+        "rnn (LSTM)",
+        "grouped (Conv2d: groups=2)",
+        "mirrored (Conv2d: padding_mode='reflect')",
+        "`digital`",
+    ):
         assert name in str(refused.value)
     assert "fc" not in str(refused.value)
     assert one.n_taken == 0
@@ -188,12 +196,12 @@ def test_a_network_that_does_not_fit_leaves_the_chip_as_it_was() -> None:
     deploy(model(), chip(), write=EXACT)
 
 
-def test_weights_are_read_out_again_on_request() -> None:
+def test_weights_are_read_out_again_once_time_has_passed() -> None:
     net = deploy(model(), chip(device=Cell(FINE, retention=Relaxation(sigma_fast=1e-6))), write=EXACT)
     before = net.fc.weight.detach().clone()
-    net.chip.wait(10.0)
     assert torch.equal(net.fc.weight, before)
-    net.refresh()
+    net.chip.wait(10.0)
+    assert net.fc.weight.is_stale
     moved = (net.fc.weight - before) * net.fc.matrix.g_per_w
     assert_close(moved.std(), 2**0.5 * 1e-6, rtol=5 / 640**0.5)
 

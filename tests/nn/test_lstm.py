@@ -131,7 +131,14 @@ def reference_step(x, h, c, weight, bias, kernel, hidden_kernel):
 def test_conv_lstm_equals_the_loop_over_pixels(kernels):
     kernel, hidden_kernel = kernels
     cell = ConvLSTMCell(
-        2, 3, kernel, hidden_kernel, padding="valid", chip=chip(2), name="cell", mapping=DifferentialPair(lines="rows")
+        2,
+        3,
+        kernel,
+        hidden_kernel,
+        padding="valid",
+        chip=chip(2),
+        name="cell",
+        on_chip=OnChip(mapping=DifferentialPair(lines="rows")),
     )
     cell.program(normal(2, *cell.weight.shape[1:], seed=1), WRITE)
     with torch.no_grad():

@@ -23,7 +23,7 @@ from ohmweave.cells import (
 )
 from ohmweave.cost import ledger
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
-from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
+from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, OnChip, ThresholdError
 from ohmweave.optim import SignPulse, Stellar
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
@@ -48,7 +48,8 @@ LAWS = {
 
 def perceptron(law, *, n_chips=None, seed=4):
     chip = Chip(law, n_arrays=2, rows=8, cols=10, n_chips=n_chips, seed=seed, dtype=torch.float64)
-    common = {"bias": False, "chip": chip, "mapping": CentredPair(), "scaling": FixedScaling(1.0), "backward": "array"}
+    how = OnChip(mapping=CentredPair(), scaling=FixedScaling(1.0))
+    common = {"bias": False, "chip": chip, "on_chip": how, "backward": "array"}
     first, second = Linear(7, 5, name="first", **common), Linear(6, 3, name="second", **common)
     chance = generator(seed, "weights")
     for layer in (first, second):
@@ -99,7 +100,7 @@ def test_stellar_agrees_with_the_layer_and_the_rule(name):
     ends = []
     for fast in (False, True):
         chip = Chip(LAWS[name], rows=6, cols=10, seed=1, dtype=torch.float64)
-        layer = Linear(6, 5, bias=False, chip=chip, name="last", mapping=CentredPair())
+        layer = Linear(6, 5, bias=False, chip=chip, name="last", on_chip=OnChip(mapping=CentredPair()))
         layer.program(0.3 * torch.randn(5, 6, generator=generator(3, "w")).double(), BlindWrite(g_step=18e-6 / 59))
         rule, error = Stellar([layer.weight], gate=0.4), ThresholdError(0.5, 2.0)
         if fast:
@@ -150,7 +151,7 @@ def test_a_seed_repeats_its_noise_and_another_does_not():
 
 def test_write_verify_ends_inside_its_tolerance_and_counts():
     chip = Chip(LinearStep(**WINDOW, levels=1_000), rows=2, cols=4, seed=0, dtype=torch.float64)
-    layer = Linear(2, 2, bias=False, chip=chip, name="last", mapping=CentredPair())
+    layer = Linear(2, 2, bias=False, chip=chip, name="last", on_chip=OnChip(mapping=CentredPair()))
     layer.program(torch.tensor([[0.2, -0.1], [0.0, 0.1]]).double(), BlindWrite(g_step=18e-6 / 999))
     start, before = layer.matrix.conductance(), chip.array.activity.copy()
     x, step = torch.tensor([[1.0, 0.5]]).double(), 18e-6 / 999
@@ -192,7 +193,7 @@ def test_arrays_with_other_parts_are_refused():
 
 def test_other_placements_and_shapes_are_refused():
     chip = Chip(LAWS["linear"], rows=8, cols=8)
-    layer = Linear(3, 2, bias=False, chip=chip, name="rows", mapping=DifferentialPair(lines="rows"))
+    layer = Linear(3, 2, bias=False, chip=chip, name="rows", on_chip=OnChip(mapping=DifferentialPair(lines="rows")))
     with pytest.raises(OutOfRangeError, match="`placement`"):
         numbers.pair_cells(chip.array, layer.matrix.placement)
     _, first, second = perceptron(LAWS["ideal"])

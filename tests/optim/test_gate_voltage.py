@@ -9,7 +9,7 @@ from ohmweave.arrays import SimulatedArray
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import GateCompliance, LinearGate, wang2019
 from ohmweave.mapping import Chip, DifferentialPair
-from ohmweave.nn import Linear
+from ohmweave.nn import Linear, OnChip
 from ohmweave.optim import GateControlled
 from tests.helpers import assert_close
 
@@ -20,7 +20,7 @@ ROWS, COLS = 16, 8
 def layer(device=EXACT, *, n_chips=2, copies=(1, 2), lines="rows", seed=0, dtype=torch.float64):
     chip = Chip(device, rows=ROWS, cols=COLS, n_chips=n_chips, seed=seed, dtype=dtype)
     mapping = DifferentialPair(lines=lines, copies=copies, g_unit=1e-4)
-    return Linear(4, 3, bias=False, chip=chip, name="fc", mapping=mapping)
+    return Linear(4, 3, bias=False, chip=chip, name="fc", on_chip=OnChip(mapping=mapping))
 
 
 class Recorder(SimulatedArray):
@@ -78,7 +78,9 @@ def test_first_step_of_rmsprop():
 
 def test_which_cells_get_which_pulse():
     chip = Chip(array=recorder(), seed=0)
-    fc = Linear(2, 1, bias=False, chip=chip, name="fc", mapping=DifferentialPair(lines="rows", g_unit=1e-4))
+    fc = Linear(
+        2, 1, bias=False, chip=chip, name="fc", on_chip=OnChip(mapping=DifferentialPair(lines="rows", g_unit=1e-4))
+    )
     rule = GateControlled(fc.parameters(), torch.optim.SGD, lr=1.0)
     chip.array.calls.clear()
     fc.weight.grad = torch.tensor([[0.1, 0.0]], dtype=torch.float64)
@@ -101,7 +103,7 @@ def test_one_reset_and_one_set_call_for_all_layers_of_an_array():
     array = recorder()
     chip = Chip(array=array)
     mapping = DifferentialPair(lines="rows", g_unit=1e-4)
-    layers = [Linear(2, 3, bias=False, chip=chip, name=name, mapping=mapping) for name in "ab"]
+    layers = [Linear(2, 3, bias=False, chip=chip, name=name, on_chip=OnChip(mapping=mapping)) for name in "ab"]
     rule = GateControlled([{"params": one.parameters()} for one in layers], torch.optim.SGD, lr=0.1)
     assert len(array.calls) == 2
     for one in layers:

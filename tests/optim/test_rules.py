@@ -8,7 +8,7 @@ import torch
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import RESET, SET, LinearStep, aggregate, linear_steps
 from ohmweave.mapping import CentredPair, Chip
-from ohmweave.nn import Linear
+from ohmweave.nn import Linear, OnChip
 from ohmweave.optim import Manhattan, MixedPrecision, PulsedSGD, SignPulse, Stellar, TikiTakaV2
 from ohmweave.optim.pulses import round_stochastically, send_pulses
 from ohmweave.programming import BlindWrite, WriteVerify
@@ -23,15 +23,16 @@ LAW = LinearStep(g_min=2e-6, g_max=20e-6, levels=1801)
 
 def layer_on_chip(*, n_chips=None, n_arrays=1, step=STEP, law=LAW):
     chip = Chip(law, n_arrays=n_arrays, rows=3, cols=4, n_chips=n_chips, dtype=torch.float64)
-    layer = Linear(3, 2, bias=False, chip=chip, name="w", mapping=CentredPair())
+    layer = Linear(3, 2, bias=False, chip=chip, name="w", on_chip=OnChip(mapping=CentredPair()))
     layer.program(START, BlindWrite(g_step=step))
+    layer.weight.refresh()
     layer.weight.grad = GRAD.expand(layer.weight.shape).clone()
     return layer
 
 
 def moved(layer):
     """Change of every weight, in single-cell steps."""
-    return (layer.matrix.readout() - layer.weight.detach()) / W_STEP
+    return (layer.matrix.readout() - layer.weight.last_readout()) / W_STEP
 
 
 def counts(layer):

@@ -12,7 +12,7 @@ from ohmweave.cells import LinearStep
 from ohmweave.cost import GOPS_PER_W_V100, ledger, yao2020_periphery
 from ohmweave.experiments import Context, Options, Row, judge
 from ohmweave.mapping import CentredPair
-from ohmweave.nn import ErrorLoss, Linear, ThresholdError
+from ohmweave.nn import ErrorLoss, Linear, OnChip, ThresholdError
 from ohmweave.optim import Stellar
 from ohmweave.papers import training_energy
 from ohmweave.papers.energy import ENERGY_TABLE, SampledBill, billed, energy_table, gpu_energy, training_macs
@@ -30,7 +30,7 @@ def test_multiplications_of_learning_by_hand() -> None:
 
 
 def layer_on(chip: ow.Chip) -> Linear:
-    layer = Linear(4, 2, bias=False, chip=chip, name="last", mapping=CentredPair(w_max=1.0))
+    layer = Linear(4, 2, bias=False, chip=chip, name="last", on_chip=OnChip(mapping=CentredPair(w_max=1.0)))
     layer.program(torch.tensor([[0.4, -0.2, 0.1, 0.3], [-0.3, 0.2, 0.6, -0.1]]), ow.WriteVerify(tolerance=0.2e-6))
     return layer
 

@@ -46,7 +46,7 @@ def test_a_wrong_step_misses_in_proportion() -> None:
     assert report.converged.tolist() == [False, True]
 
 
-def test_rest_and_shapes() -> None:
+def test_settling_and_shapes() -> None:
     bank = array(n_chips=2)
     cells = torch.tensor([[0, 3], [25, 21]])
     report = BlindWrite(g_step=LINEAR.g_step, t_settle=3.0)(bank, cells, torch.full((2, 2), 5e-6).double())

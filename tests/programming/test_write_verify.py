@@ -11,7 +11,17 @@ from ohmweave.arrays import SimulatedArray
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise, Relaxation, StuckCells
 from ohmweave.cells.yao2020 import pulse_table
-from ohmweave.programming import WriteReport, WriteVerify
+from ohmweave.circuit import Wires
+from ohmweave.programming import (
+    BlindWrite,
+    CompensatedWrite,
+    Settling,
+    WriteInterrupted,
+    WriteReport,
+    WriteStoppedError,
+    WriteVerify,
+    defer_settling,
+)
 from tests.helpers import assert_close
 
 LINEAR = LinearStep(g_min=2e-6, g_max=20e-6, levels=37)  # steps of 0.5 uS
@@ -123,7 +133,7 @@ def test_no_cells() -> None:
     assert (summary["n_cells"], summary["pulses_max"], summary["pulses_mean"], summary["error_std"]) == (0, 0, 0.0, 0.0)
 
 
-def test_rest_lets_written_cells_relax() -> None:
+def test_settling_lets_written_cells_relax() -> None:
     bank = array(Cell(LINEAR, retention=Relaxation(sigma_fast=1e-7)), 400)
     target = torch.full((400,), 10e-6, dtype=torch.float64)
     report = WriteVerify(tolerance=0.3e-6, t_settle=5.0)(bank, torch.arange(400), target)
@@ -193,3 +203,69 @@ def test_bad_targets(bad: float) -> None:
     with pytest.raises(ShapeError, match=r"`g_target` must have the shape of `cells`, \(3,\)"):
         WriteVerify(tolerance=1e-6)(bank, torch.arange(3), torch.tensor([5e-6, 5e-6]))
     assert bank.activity.n_readouts == 0
+
+
+def test_a_cell_exactly_on_the_edge_of_the_band_is_inside() -> None:
+    """Numbers that floats hold exactly: 2^-18 S apart, on either side, and one step further out."""
+    unit = 2.0**-20
+    bank = array(LinearStep(g_min=2 * unit, g_max=32 * unit, levels=31), 4)
+    at = torch.arange(4)
+    bank.pulse(at, Pulse(torch.ones(4), n=torch.full((4,), 8)))
+    start = bank.readout(at)
+    target = start + torch.tensor([4.0, -4.0, 5.0, -5.0], dtype=torch.float64) * unit
+    assert (start - target).abs().div(unit).tolist() == [4, 4, 5, 5]
+    report = WriteVerify(tolerance=4 * unit)(bank, at, target)
+    assert report.n_pulses.tolist() == [0, 0, 1, 1]
+    assert report.converged.tolist() == [True] * 4
+    assert report.n_reads.tolist() == [1, 1, 2, 2]
+
+
+class Stopping(SimulatedArray):
+    """Fails at a pulse call."""
+
+    n_left, error = 3, RuntimeError
+
+    def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        if self.n_left == 0:
+            raise self.error("no contact")
+        self.n_left -= 1
+        super().pulse(cells, pulse)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(RuntimeError, WriteStoppedError), (KeyboardInterrupt, WriteInterrupted)]
+)
+def test_a_write_that_stops_reports_what_was_done(error: Any, raised: Any) -> None:
+    bank = Stopping(LINEAR, rows=1, cols=4, dtype=torch.float64)
+    bank.error = error
+    with pytest.raises(raised) as stopped:
+        WriteVerify(tolerance=0.1e-6)(bank, torch.arange(4).view(2, 2), torch.full((2, 2), 10e-6, dtype=torch.float64))
+    report = stopped.value.report
+    assert isinstance(stopped.value.__cause__, error)
+    assert report.n_set.tolist() == [[3, 3], [3, 3]]
+    assert report.n_reads.tolist() == [[4, 4], [4, 4]]
+    assert report.n_failed == 4
+    assert_close(report.error, bank.readout(torch.arange(4)).view(2, 2) - 10e-6, rtol=1e-9)
+    bank.n_left = 0
+    with pytest.raises(raised) as stopped:
+        BlindWrite(g_step=LINEAR.g_step)(bank, torch.arange(4), torch.full((4,), 10e-6, dtype=torch.float64))
+    assert stopped.value.report.n_pulses.tolist() == [0] * 4
+    assert stopped.value.report.n_reads.tolist() == [1] * 4
+
+
+def test_the_wait_can_be_left_to_the_caller() -> None:
+    for write in (
+        WriteVerify(tolerance=1e-6, t_settle=2.0),
+        BlindWrite(g_step=1e-7, t_settle=2.0),
+        CompensatedWrite(write=BlindWrite(g_step=1e-7, t_settle=2.0), wires=Wires(r_row=1.0, r_col=1.0)),
+    ):
+        assert isinstance(write, Settling)
+        quick, wait = defer_settling(write)
+        assert wait == 2.0
+        assert defer_settling(quick)[1] == 0.0
+        assert type(quick) is type(write)
+
+    def plain(array: Any, cells: Any, g_target: Any) -> Any:
+        raise NotImplementedError
+
+    assert defer_settling(plain) == (plain, 0.0)

@@ -10,13 +10,16 @@ from ohmweave.base.checks import (
 )
 from ohmweave.base.errors import (
     ChipFullError,
+    ChipsMixedError,
     ConvergenceError,
     DataError,
+    DeployError,
     ExperimentError,
     OhmweaveError,
     OutOfRangeError,
     ShapeError,
     UnplaceableLayerError,
+    WeightOnChipError,
 )
 from ohmweave.base.extras import has_numba, worth_compiling
 from ohmweave.base.normals import NormalStream
@@ -26,14 +29,17 @@ from ohmweave.base.state import flatten_state, map_state, unflatten_state
 
 __all__ = [
     "ChipFullError",
+    "ChipsMixedError",
     "ConvergenceError",
     "DataError",
+    "DeployError",
     "ExperimentError",
     "NormalStream",
     "OhmweaveError",
     "OutOfRangeError",
     "ShapeError",
     "UnplaceableLayerError",
+    "WeightOnChipError",
     "check_fraction",
     "check_integer",
     "check_non_negative",

@@ -1,5 +1,8 @@
 """The errors that ohmweave raises on purpose. All have one base class, so that one `except` catches them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class OhmweaveError(Exception):
     """Base of every error that ohmweave raises on purpose."""
@@ -31,3 +34,23 @@ class DataError(OhmweaveError):
 
 class ExperimentError(OhmweaveError):
     """An experiment, its rows or its results folder is not as it must be; the message says what and where."""
+
+
+class WeightOnChipError(OhmweaveError, RuntimeError):
+    """A weight on a chip was used like one in software: changed, copied, or multiplied past the array."""
+
+
+class DeployError(OhmweaveError):
+    """Cells could not be written while a network was deployed; nothing stays placed.
+
+    Attributes:
+        reports: what was done until then, by layer; of the last one a part.
+    """
+
+    def __init__(self, message: str, reports: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.reports = dict(reports)
+
+
+class ChipsMixedError(OhmweaveError):
+    """A network on several chips lets numbers of one chip reach the outputs of another."""

@@ -4,8 +4,8 @@ from ohmweave.mapping.centred import CentredPair
 from ohmweave.mapping.chip import Chip, Corner
 from ohmweave.mapping.differential import DifferentialPair
 from ohmweave.mapping.matrix import Matrix
-from ohmweave.mapping.protocol import WeightMapping
-from ohmweave.mapping.scaling import FixedScaling, InputScaling, PerSampleScaling
+from ohmweave.mapping.scaling import FixedScaling, InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
+from ohmweave.mapping.weight_mapping import WeightMapping
 
 __all__ = [
     "CentredPair",
@@ -16,5 +16,7 @@ __all__ = [
     "InputScaling",
     "Matrix",
     "PerSampleScaling",
+    "ProportionalScaling",
+    "UniformScaling",
     "WeightMapping",
 ]

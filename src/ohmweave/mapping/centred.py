@@ -1,4 +1,4 @@
-"""Centred pairs: both cells of a weight stand in the middle of the window and move against each other.
+"""Centred pairs: both cells of a weight are in the middle of the window and move against each other.
 
     g_pos = g_mid + w / 2 * g_per_w,    g_neg = g_mid - w / 2 * g_per_w,
 
@@ -21,9 +21,9 @@ class CentredPair:
     """How weights become pairs about the middle of the window, and back.
 
     Args:
-        w_max: the weight whose cells stand at opposite ends of the window; larger weights are cut.
-        g_low: S, lower end; None is the device's `g_min`.
-        g_high: S, upper end; None is the device's `g_max`.
+        w_max: the weight whose cells are at opposite ends of the window; larger weights are clipped.
+        g_low: S, lower end; None is the cell's `g_min`.
+        g_high: S, upper end; None is the cell's `g_max`.
         lines: "columns" or "rows", as in `DifferentialPair`.
 
     Source: the public code of Zhang et al., Science 381, 1205 (2023), except that its g_pos starts at g_mid and g_neg
@@ -41,12 +41,12 @@ class CentredPair:
         self._pair()
 
     def _pair(self) -> DifferentialPair:
-        """The pair on the same lines, which knows gains and window."""
+        """The differential pair on the same lines: gains and window are its."""
         return DifferentialPair(g_low=self.g_low, g_high=self.g_high, lines=self.lines)
 
     @property
     def g_unit(self) -> float | None:
-        """None: the scale is known once the array is."""
+        """None: the scale depends on the array's window."""
         return None
 
     @property
@@ -69,7 +69,7 @@ class CentredPair:
         return (high - low) / self.w_max
 
     def quantise(self, weight: torch.Tensor, array: Array) -> torch.Tensor:
-        """`weight` cut at `w_max`."""
+        """`weight` clipped at `w_max`."""
         return weight.detach().clamp(-self.w_max, self.w_max)
 
     def to_conductance(

@@ -9,6 +9,7 @@ from ohmweave.arrays import ADC, DAC, Access, Array, Placement, SimulatedArray, 
 from ohmweave.base import ChipFullError, OutOfRangeError, check_integer
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
+from ohmweave.mapping.history import History
 
 Corner: TypeAlias = tuple[int, int, int]
 """Where a tile begins: (array, row, column)."""
@@ -69,6 +70,7 @@ class Chip:
             dtype=dtype,
         )
         self.seed = seed
+        self.history = History(self.array)
         self.placed: dict[str, Placement] = {}
         self._free = [FreeSpace(self.array.rows, self.array.cols) for _ in range(self.array.n_arrays)]
 
@@ -181,7 +183,10 @@ class Chip:
 
     def wait(self, duration: float) -> None:
         """Let `duration` s pass on all arrays."""
-        self.array.wait(duration)
+        try:
+            self.array.wait(duration)
+        finally:
+            self.history.all_changed()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The whole state of a simulated chip; see `SimulatedArray.state_dict`."""
@@ -190,6 +195,7 @@ class Chip:
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over the state of a chip of the same kind."""
         self._simulated("load_state_dict").load_state_dict(state)
+        self.history.all_changed()
 
     def _simulated(self, what: str) -> SimulatedArray:
         if not isinstance(self.array, SimulatedArray):

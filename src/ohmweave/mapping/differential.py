@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 
 from ohmweave.arrays import Array, Placement
-from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +23,8 @@ class DifferentialPair:
 
     Args:
         levels: odd number of signed weight levels; None is analogue.
-        g_low: S, the idle conductance; None is the device's `g_min`.
-        g_high: S, the conductance of the largest weight; None is the device's `g_max`.
+        g_low: S, the idle conductance; None is the cell's `g_min`.
+        g_high: S, the conductance of the largest weight; None is the cell's `g_max`.
         lines: "columns" puts g_pos and g_neg on neighbouring column lines, subtracted after sensing (Yao et al.
             2020); "rows" on neighbouring row lines driven with +v and -v (Wang et al. 2019).
         copies: (row copies, column copies) of every pair; currents of copies are averaged.
@@ -44,6 +44,7 @@ class DifferentialPair:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        self._check_window()
         if self.levels is not None and (self.levels < 3 or self.levels % 2 == 0):
             raise OutOfRangeError(f"`levels` must be an odd number >= 3, but is {self.levels!r}")
         if self.lines not in ("columns", "rows"):
@@ -61,6 +62,13 @@ class DifferentialPair:
             check_positive("g_unit", self.g_unit, "S")
             if self.clip != "max":
                 raise OutOfRangeError(f"`clip` must be left at 'max' where `g_unit` is given, but is {self.clip!r}")
+
+    def _check_window(self) -> None:
+        """Finite ends; which is the lower is checked where the array is known, in `window`."""
+        if self.g_low is not None:
+            check_non_negative("g_low", self.g_low, "S")
+        if self.g_high is not None:
+            check_positive("g_high", self.g_high, "S")
 
     @property
     def row_gain(self) -> tuple[float, ...]:

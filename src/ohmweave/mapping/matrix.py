@@ -1,15 +1,16 @@
-"""A signed weight matrix on a chip: written by pulses, read by voltages, known only by readout."""
+"""A signed weight matrix on a chip: written by pulses, read by voltages, measured by readout."""
 
 from collections.abc import Sequence
 
 import torch
 
 from ohmweave.arrays import ReadScale, read_vectors
-from ohmweave.base import check_shape
+from ohmweave.base import OutOfRangeError, ShapeError, check_shape
 from ohmweave.cells import Pulse
 from ohmweave.mapping.chip import Chip, Corner
-from ohmweave.mapping.protocol import WeightMapping
-from ohmweave.mapping.scaling import InputScaling, PerSampleScaling
+from ohmweave.mapping.history import Stamp
+from ohmweave.mapping.scaling import InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
+from ohmweave.mapping.weight_mapping import WeightMapping
 from ohmweave.programming import Write, WriteReport
 
 
@@ -54,23 +55,64 @@ class Matrix:
         self.cells = chip.array.cells(self.placement)
         self.g_per_w = 1.0 if mapping.g_unit is None else mapping.g_unit
 
-    def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
-        """Write `weight`, `(out, in)` or `(*chips, out, in)`; sets the layer's scale.
+    def check(self, weight: torch.Tensor) -> None:
+        """Raise for a weight that cannot be programmed, before any pulse is sent.
 
-        Returns:
-            The bill, with tensors of the shape `(*chips, row lines, column lines)`.
+        Args:
+            weight: `(out, in)` or `(*chips, out, in)`.
+
+        Raises:
+            ShapeError: the shape is another.
+            OutOfRangeError: a weight is NaN or infinite, or the mapping's window does not fit the array's.
         """
         check_shape("weight", weight, self.shape)
-        self.g_per_w = self.mapping.g_per_w(weight, self.chip.array)
-        target = self.mapping.to_conductance(weight, self.placement, g_per_w=self.g_per_w, array=self.chip.array)
-        return write(self.chip.array, self.cells, target.expand(self.cells.shape))
+        if weight.dim() > 2 and tuple(weight.shape[:-2]) != self.chip.chip_shape:
+            raise ShapeError(
+                f"`weight` must have the shape {self.shape}, or {(*self.chip.chip_shape, *self.shape)} with chips, but "
+                f"has {tuple(weight.shape)}"
+            )
+        n_bad = int((~torch.isfinite(weight)).sum())
+        if n_bad:
+            raise OutOfRangeError(f"`weight` of {self.name!r} must be finite, but {n_bad} entries are NaN or infinite")
+        self.mapping.window(self.chip.array)
+
+    def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
+        """Write `weight`, `(out, in)` or `(*chips, out, in)`; sets the layer's scale `g_per_w`.
+
+        The one place where (out, in), torch's order of a linear layer's weight, becomes rows by columns (inputs by
+        outputs) is the mapping's `to_conductance`; the way back is `logical`.
+
+        Returns:
+            The report, with tensors of the shape `(*chips, row lines, column lines)`.
+
+        Raises:
+            ShapeError, OutOfRangeError: as `check`; no pulse was sent, and the scale is as it was.
+            WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed in the middle; cells may have
+                changed, and the error holds the report of what was done.
+        """
+        self.check(weight)
+        array, weight = self.chip.array, weight.detach().to(self.cells.device)
+        self.g_per_w = self.mapping.g_per_w(weight, array)
+        target = self.mapping.to_conductance(weight, self.placement, g_per_w=self.g_per_w, array=array)
+        return self._write(write, self.cells, target.expand(self.cells.shape))
+
+    def _write(self, write: Write, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
+        self.chip.history.before_pulses()
+        try:
+            return write(self.chip.array, cells, g_target)
+        finally:
+            self.chip.history.after_pulses(self.name)
+
+    def stamp(self) -> Stamp:
+        """Changes whenever the cells may have changed: the stamp of a readout that is taken now."""
+        return self.chip.history.stamp(self.name)
 
     def readout(self) -> torch.Tensor:
-        """The logical weight `(*chips, out, in)` that the measured conductances amount to."""
+        """The weight `(*chips, out, in)` computed from measured conductances; one readout of each cell."""
         return self.logical(self.conductance())
 
     def logical(self, g: torch.Tensor) -> torch.Tensor:
-        """The weight `(*chips, out, in)` that conductances `(*chips, row lines, column lines)`, S, amount to."""
+        """Weight `(*chips, out, in)` of conductances `(*chips, row lines, column lines)`, S: signed sums / g_per_w."""
         return self.placement.fold(g).mT / self.g_per_w
 
     def conductance(self) -> torch.Tensor:
@@ -84,13 +126,14 @@ class Matrix:
         It need not be applied where the array's reads are homogeneous and the scaling only multiplies; where somebody
         counts volts, it must be known as well.
         """
-        factor_of, array = getattr(self.scaling, "v_per_x", None), self.chip.array
-        if factor_of is None or not getattr(array, "homogeneous", False):
+        scaling, array = self.scaling, self.chip.array
+        if not isinstance(scaling, ProportionalScaling) or not getattr(array, "homogeneous", False):
             return None
-        v_per_x: float | None = factor_of(array.v_read)
-        if v_per_x is None:
-            return None if getattr(array, "metered", True) else ReadScale(a_per_y=self.g_per_w)
-        return ReadScale(v_per_x=v_per_x, a_per_y=v_per_x * self.g_per_w)
+        if isinstance(scaling, UniformScaling):
+            v_per_x = scaling.v_per_x(array.v_read)
+            return ReadScale(v_per_x=v_per_x, a_per_y=v_per_x * self.g_per_w)
+        # Each vector has a factor of its own, which a meter has to see applied.
+        return None if getattr(array, "metered", True) else ReadScale(a_per_y=self.g_per_w)
 
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T` on the array: `(*chips, batch, in)` to `(*chips, batch, out)`."""
@@ -111,7 +154,11 @@ class Matrix:
             cells: `(k,)` int64, addresses on the array, each at most once.
             pulse: fields of the same shape.
         """
-        self.chip.array.pulse(cells, pulse)
+        self.chip.history.before_pulses()
+        try:
+            self.chip.array.pulse(cells, pulse)
+        finally:
+            self.chip.history.after_pulses(self.name)
 
     def shift(self, dg: torch.Tensor, selected: torch.Tensor, write: Write) -> WriteReport:
         """Move the selected pairs' differences by `dg`, half up and half down, from where they are measured to be.
@@ -129,4 +176,10 @@ class Matrix:
         chosen = self.mapping.split(selected.to(dg.dtype), self.placement) != 0
         at = self.cells[chosen]
         target = (self.chip.array.readout(at) + lines[chosen]).clamp(low, high)
-        return write(self.chip.array, at, target)
+        return self._write(write, at, target)
+
+    def __repr__(self) -> str:
+        """Name, shape, mapping and place in one line."""
+        out, into = self.shape
+        tiles = len(self.placement.tiles)
+        return f"Matrix({self.name!r}, {out} x {into} (out x in), {self.mapping}, {tiles} tile{'s' * (tiles != 1)})"

@@ -1,46 +1,76 @@
-"""From numbers to row voltages."""
+"""Input scalings: how numbers become row voltages."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 
 from ohmweave.base import check_fraction, check_positive
 
 
-class InputScaling(Protocol):
-    """Rule that gives the voltage of a number.
+class InputScaling(ABC):
+    """Rule that gives the voltages of a vector of numbers."""
 
-    A rule that only multiplies may say so by a method `v_per_x(v_read)`: the factor, V per unit, where all numbers have
-    the same, or None. Arrays that cannot tell at which scale they are read are then spared the scaling.
+    @abstractmethod
+    def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """Voltages of vectors.
+
+        Args:
+            x: `(*chips, batch, in)` numbers.
+            v_read: V, the largest voltage of a read.
+
+        Returns:
+            Voltages of the shape of `x`, V, and V per unit, `(*chips, batch, 1)` or one number, by which the outputs
+            are divided.
+        """
+
+
+class ProportionalScaling(InputScaling):
+    """A scaling whose voltages are exactly the numbers times one factor for each vector.
+
+    On an array whose reads are proportional to the voltages the factor cancels, so it need not be applied. A scaling
+    that clips or rounds is no `ProportionalScaling`.
     """
 
+
+class UniformScaling(ProportionalScaling):
+    """A scaling with the same factor for all numbers."""
+
+    @abstractmethod
+    def v_per_x(self, v_read: float) -> float:
+        """V per unit."""
+
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """Voltages of `x` `(*chips, batch, in)`, V, and the factor V per unit, `(*chips, batch, 1)` or a number."""
-        ...
+        """Voltages of `x` `(*chips, batch, in)`, V, and V per unit."""
+        v_per_x = self.v_per_x(v_read)
+        return x * v_per_x, v_per_x
 
 
-class PerSampleScaling:
+class PerSampleScaling(ProportionalScaling):
     """Each vector is stretched so that its largest magnitude gets the full read voltage.
 
-    An all-zero vector stays zero. Source: Wang et al. 2019 (public code): s = v_read / max|x|, s = 1 for a zero
+    A vector of zeros stays zero. Source: Wang et al. 2019 (public code): s = v_read / max|x|, s = 1 for a zero
     vector.
     """
 
-    def v_per_x(self, v_read: float) -> None:
-        """None: each vector has its own."""
-
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """Voltages and V per unit of each vector."""
+        """Voltages of `x` `(*chips, batch, in)`, V, and V per unit of each vector, `(*chips, batch, 1)`."""
         largest = x.abs().amax(dim=-1, keepdim=True)
         v_per_x = torch.where(largest > 0, v_read / largest, torch.ones_like(largest))
         return x * v_per_x, v_per_x
 
+    def __repr__(self) -> str:
+        """As it is written."""
+        return "PerSampleScaling()"
 
-class FixedScaling:
-    """One factor for all inputs of a layer: `x_max` gets the full read voltage; larger inputs meet the converter.
+
+class FixedScaling(UniformScaling):
+    """One factor for all inputs of a layer: `x_max` gets the full read voltage; the DAC clips larger inputs.
 
     Args:
-        x_max: the number at full scale, > 0; set by hand or by `calibrate`.
+        x_max: the number at full scale, > 0; given, or found by `calibrate`.
+
+    Raises:
+        OutOfRangeError: `x_max` is not > 0.
     """
 
     def __init__(self, x_max: float = 1.0) -> None:
@@ -48,17 +78,25 @@ class FixedScaling:
         self.x_max = x_max
 
     def calibrate(self, x: torch.Tensor, quantile: float = 1.0) -> None:
-        """Set `x_max` to the `quantile` of the magnitudes of `x` (training data, never the test set)."""
+        """Set `x_max` to a quantile of the magnitudes of training data.
+
+        Args:
+            x: numbers of any shape, from the training data, never from the test set. All zero leaves 1.
+            quantile: from 0 to 1; the element of rank round(quantile * (n - 1)) of the n sorted magnitudes.
+
+        Raises:
+            OutOfRangeError: `quantile` is not a fraction, or `x` is empty.
+        """
         check_fraction("quantile", quantile)
         flat = x.detach().abs().flatten()
-        index = max(0, min(flat.numel() - 1, round(quantile * (flat.numel() - 1))))
-        self.x_max = float(flat.kthvalue(index + 1).values) or 1.0
-
-    def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """Voltages and V per unit."""
-        v_per_x = self.v_per_x(v_read)
-        return x * v_per_x, v_per_x
+        check_positive("x.numel()", flat.numel())
+        rank = round(quantile * (flat.numel() - 1))
+        self.x_max = float(flat.kthvalue(rank + 1).values) or 1.0  # kthvalue counts from 1
 
     def v_per_x(self, v_read: float) -> float:
         """V per unit, of all numbers."""
         return v_read / self.x_max
+
+    def __repr__(self) -> str:
+        """As it is written."""
+        return f"FixedScaling({self.x_max:g})"

@@ -1,27 +1,34 @@
 """Layers on a chip, with torch's own signatures, and `deploy` for whole models."""
 
+from ohmweave.nn.array_convolution import array_convolution
+from ohmweave.nn.array_product import array_product
 from ohmweave.nn.batch_norm import batch_norm_pairs, fold_batch_norm, per_channel_scale, recalibrate_batch_norm
 from ohmweave.nn.binary import AlwaysOn, BinaryStep, ErrorLoss, MarginError, ThresholdError
-from ohmweave.nn.calibrate import calibrate
+from ohmweave.nn.calibrate import calibrate, calibrate_converters
 from ohmweave.nn.checkpoint import load, save
-from ohmweave.nn.conv import Conv2d, patches
+from ohmweave.nn.chip_batch import merge_chips, split_chips
+from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.conv2d import Conv2d, patches
 from ohmweave.nn.conv_lstm import ConvLSTM, ConvLSTMCell
-from ohmweave.nn.converters import calibrate_converters
-from ohmweave.nn.deploy import Deployed, OnChip, deploy
+from ohmweave.nn.deploy import DeployInterrupted, deploy
+from ohmweave.nn.deployed import Deployed
 from ohmweave.nn.linear import Linear
 from ohmweave.nn.lstm import LSTMCell
 from ohmweave.nn.measured import measured
 from ohmweave.nn.noise_aware import NoiseAware
-from ohmweave.nn.product import array_product, fold_chips, unfold_chips
+from ohmweave.nn.on_chip import OnChip
+from ohmweave.nn.registry import ToChip, register_layer, to_chip
 from ohmweave.nn.weight import ArrayWeight, matrix_of
 
 __all__ = [
     "AlwaysOn",
     "ArrayWeight",
     "BinaryStep",
+    "ChipLayer",
     "Conv2d",
     "ConvLSTM",
     "ConvLSTMCell",
+    "DeployInterrupted",
     "Deployed",
     "ErrorLoss",
     "LSTMCell",
@@ -30,19 +37,23 @@ __all__ = [
     "NoiseAware",
     "OnChip",
     "ThresholdError",
+    "ToChip",
+    "array_convolution",
     "array_product",
     "batch_norm_pairs",
     "calibrate",
     "calibrate_converters",
     "deploy",
     "fold_batch_norm",
-    "fold_chips",
     "load",
     "matrix_of",
     "measured",
+    "merge_chips",
     "patches",
     "per_channel_scale",
     "recalibrate_batch_norm",
+    "register_layer",
     "save",
-    "unfold_chips",
+    "split_chips",
+    "to_chip",
 ]

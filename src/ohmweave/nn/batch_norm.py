@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 
 from ohmweave.base import OhmweaveError
-from ohmweave.nn.deploy import Deployed
+from ohmweave.nn.deployed import Deployed
 
 M = TypeVar("M", bound=torch.nn.Module)
 _Layer = torch.nn.Conv2d | torch.nn.Linear
@@ -17,7 +17,7 @@ _BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
 def batch_norm_pairs(model: torch.nn.Module, x: torch.Tensor) -> list[tuple[str, str]]:
     """(layer, batch norm) names where a batch norm gets just what a convolution or linear layer gives.
 
-    Found by watching one forward pass of `x`: names and code say nothing of who feeds whom.
+    Found by watching one forward pass of `x`, because names and code do not tell which output is whose input.
     """
     made: dict[int, tuple[str, torch.Tensor]] = {}  # tensors are kept, or their ids would be used again
     pairs: list[tuple[str, str]] = []
@@ -114,8 +114,9 @@ def recalibrate_batch_norm(model: torch.nn.Module, batches: Iterable[torch.Tenso
     parameters stay.
 
     Args:
-        model: a network, deployed or not. Chips worked on side by side share their digital parts, so their statistics
-            are pooled: deploy on one chip at a time where each is to have its own.
+        model: a network, deployed or not. Chips side by side share their digital parts: each chip is normalised by its
+            own batch, and the running statistics are the means over the chips. Deploy on one chip at a time where each
+            must have its own.
         batches: of training images, never of the test set; large ones, 200 say, for steady variances.
     """
     norms = [part for part in model.modules() if isinstance(part, _BATCH_NORMS)]
@@ -147,7 +148,7 @@ def _checked_pairs(model: torch.nn.Module, x: torch.Tensor) -> list[tuple[str, s
 
 
 def _affine(norm: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gain (gamma / sigma), mean and beta of a batch norm at rest."""
+    """Gain (gamma / sigma), mean and beta of a batch norm in evaluation mode."""
     assert isinstance(norm, _BATCH_NORMS)
     assert norm.running_mean is not None
     assert norm.running_var is not None

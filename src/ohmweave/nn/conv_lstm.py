@@ -7,25 +7,23 @@ with * a convolution: padded as asked for the input, "same" for the recurrent pa
 after. No peepholes. Source: Shi et al. 2015 (the network), Wang et al., Nat. Mach. Intell. 1, 434 (2019) (its mapping).
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
 from ohmweave.base import OutOfRangeError, check_integer, check_shape
-from ohmweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix
-from ohmweave.nn.conv import Pair, pair_of, patches, sides
-from ohmweave.nn.linear import add_bias
+from ohmweave.mapping import Chip
+from ohmweave.nn.array_product import array_product
+from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.conv2d import Pair, pair_of, patches, sides
 from ohmweave.nn.lstm import State, gated
-from ohmweave.nn.product import array_product
-from ohmweave.nn.weight import ArrayWeight
-from ohmweave.programming import Write, WriteReport
+from ohmweave.nn.on_chip import OnChip
 
 _ONE = (1, 1)
 
 
-class ConvLSTMCell(torch.nn.Module):
+class ConvLSTMCell(ChipLayer):
     """One step of a convolutional LSTM: image and (h, c) to the next (h, c).
 
     `weight` is `(*chips, 4 * hidden, rows)`: gates in torch's order (input, forget, cell, output); rows are the input
@@ -37,7 +35,13 @@ class ConvLSTMCell(torch.nn.Module):
         hidden_kernel_size: of the recurrent convolution; None is `kernel_size`.
         padding: of the input's convolution, as in torch; the state has the size of its output.
         bias: whether there is a digital bias for each gate and channel.
-        chip, name, mapping, scaling, tile_rows, arrays, corners: as in `Matrix`.
+        chip: where the cells are.
+        name: of the placement on the chip.
+        on_chip: mapping, scaling and place; None takes the defaults of `OnChip`.
+
+    Raises:
+        OutOfRangeError: an argument is out of range.
+        ChipFullError: there is no room.
     """
 
     def __init__(
@@ -51,42 +55,18 @@ class ConvLSTMCell(torch.nn.Module):
         *,
         chip: Chip,
         name: str,
-        mapping: DifferentialPair | None = None,
-        scaling: InputScaling | None = None,
-        tile_rows: int | None = None,
-        arrays: Sequence[int] | None = None,
-        corners: Sequence[Corner] | None = None,
+        on_chip: OnChip | None = None,
     ) -> None:
-        super().__init__()
         check_integer("in_channels", in_channels, at_least=1)
         check_integer("hidden_channels", hidden_channels, at_least=1)
-        self.in_channels, self.hidden_channels = in_channels, hidden_channels
-        self.kernel_size = pair_of(kernel_size)
-        self.hidden_kernel_size = self.kernel_size if hidden_kernel_size is None else pair_of(hidden_kernel_size)
-        self.padding = sides(padding, self.kernel_size)
-        self.hidden_padding = sides("same", self.hidden_kernel_size)
-        (kh, kw), (rh, rw) = self.kernel_size, self.hidden_kernel_size
+        kh, kw = kernel = pair_of(kernel_size)
+        rh, rw = hidden_kernel = kernel if hidden_kernel_size is None else pair_of(hidden_kernel_size)
+        zeros = sides(padding, kernel)
         shape = (4 * hidden_channels, in_channels * kh * kw + hidden_channels * rh * rw)
-        self.matrix = Matrix(
-            chip,
-            name,
-            shape,
-            mapping=mapping or DifferentialPair(),
-            scaling=scaling,
-            tile_rows=tile_rows,
-            arrays=arrays,
-            corners=corners,
-        )
-        self.weight = ArrayWeight(self.matrix, shape)
-        self.bias = (
-            torch.nn.Parameter(torch.zeros(*chip.chip_shape, shape[0], dtype=self.weight.dtype)) if bias else None
-        )
-
-    def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
-        """Write `weight` `(4 * hidden, rows)`, with or without chips, and read it back."""
-        report = self.matrix.program(weight, write)
-        self.weight.refresh()
-        return report
+        super().__init__((on_chip or OnChip()).matrix(chip, name, shape), bias=bias)
+        self.in_channels, self.hidden_channels = in_channels, hidden_channels
+        self.kernel_size, self.hidden_kernel_size = kernel, hidden_kernel
+        self.padding, self.hidden_padding = zeros, sides("same", hidden_kernel)
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> State:
         """One step.
@@ -95,16 +75,19 @@ class ConvLSTMCell(torch.nn.Module):
             x: `(chips * batch, in_channels, height, width)`.
             state: (h, c), each `(chips * batch, hidden_channels, out height, out width)`; None is zeros.
         """
+        new: State = self.guarded(x, state)
+        return new
+
+    def on_array(self, x: torch.Tensor, state: State | None) -> State:
+        """One step: every pixel's input patch and recurrent patch are one vector of row voltages."""
         check_shape("x", x, (None, self.in_channels, None, None))
         input_lines = patches(F.pad(x, self.padding), self.kernel_size, _ONE)
         n, height, width, _ = input_lines.shape
         h, c = state or (x.new_zeros(n, self.hidden_channels, height, width),) * 2
         check_shape("state[0]", h, (n, self.hidden_channels, height, width))
         lines = torch.cat([input_lines, patches(F.pad(h, self.hidden_padding), self.hidden_kernel_size, _ONE)], dim=-1)
-        gates = array_product(lines.flatten(0, 2), self.weight, self.matrix).view(n, height, width, -1)
-        if self.bias is not None:
-            gates = add_bias(gates, self.bias, self.matrix.chip.chip_shape)
-        return gated(gates.permute(0, 3, 1, 2), c)
+        gates = array_product(lines.flatten(0, 2), self.weight).view(n, height, width, 4 * self.hidden_channels)
+        return gated(self.biased(gates).permute(0, 3, 1, 2), c)
 
     def extra_repr(self) -> str:
         """Shown in the network's printout."""

@@ -1,38 +1,21 @@
-"""`deploy`: any torch model's layers on a chip, per layer as asked; nothing is skipped silently."""
+"""`deploy`: any torch model's layers on a chip, each as asked; what cannot be placed is refused by name."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 
-from ohmweave.base import OhmweaveError, OutOfRangeError, UnplaceableLayerError
-from ohmweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, PerSampleScaling, WeightMapping
-from ohmweave.nn.conv import Conv2d
-from ohmweave.nn.linear import Linear
-from ohmweave.nn.lstm import LSTMCell
-from ohmweave.nn.product import fold_chips, unfold_chips
-from ohmweave.nn.weight import ArrayWeight, matrix_of
-from ohmweave.programming import Write, WriteReport
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnChip:
-    """How one layer goes on the chip; None takes what `deploy` was given for all layers.
-
-    Attributes:
-        mapping, tile_rows, arrays, corners: as in `Matrix`.
-        scaling: makes the layer's own input scaling, such as `FixedScaling`.
-        write: how its cells are written; None here and in `deploy` leaves them as they are.
-    """
-
-    mapping: WeightMapping | None = None
-    scaling: Callable[[], InputScaling] | None = None
-    tile_rows: int | None = None
-    arrays: Sequence[int] | None = None
-    corners: Sequence[Corner] | None = None
-    write: Write | None = None
+from ohmweave.base import DeployError, OutOfRangeError, UnplaceableLayerError
+from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
+from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
+from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.deployed import Deployed
+from ohmweave.nn.hand_over import hand_over, reasons_against
+from ohmweave.nn.on_chip import OnChip
+from ohmweave.nn.references import problems, replace_everywhere
+from ohmweave.nn.registry import ToChip, placeable_types, to_chip
+from ohmweave.programming import Write, WriteInterrupted, WriteReport, WriteStoppedError, defer_settling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,72 +24,21 @@ class _Layer:
 
     name: str
     module: torch.nn.Module
+    entry: ToChip
     how: OnChip = field(default_factory=OnChip)
 
 
-class Deployed(torch.nn.Module):
-    """A model whose layers stand on a chip: takes one batch, returns `(*chips, batch, ...)`.
-
-    Attributes of the model (`net.fc`) are reached as before.
+class DeployInterrupted(KeyboardInterrupt):
+    """Ctrl-C while a network was deployed; nothing stays placed.
 
     Attributes:
-        chip: the chip.
-        reports: the bill of writing each layer.
-        on_chip, digital: names of the layers on the chip, and of those with parameters that stayed digital.
+        reports: as in `DeployError`.
     """
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        chip: Chip,
-        reports: Mapping[str, WriteReport],
-        on_chip: Sequence[str],
-        digital: Sequence[str],
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.chip = chip
+    def __init__(self, message: str, reports: Mapping[str, WriteReport]) -> None:
+        super().__init__(message)
         self.reports = dict(reports)
-        self.on_chip = tuple(on_chip)
-        self.digital = tuple(digital)
 
-    def __getattr__(self, name: str) -> Any:
-        """Names that the wrapper does not know are the model's."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("model"), name)
-
-    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """`(batch, ...)`, the same for all chips, to `(*chips, batch, ...)`; other arguments go to the model."""
-        chips = self.chip.chip_shape
-        y: torch.Tensor = self.model(fold_chips(x.expand(*chips, *x.shape), chips), *args, **kwargs)
-        return unfold_chips(y, chips)
-
-    def matrix(self, name: str) -> Matrix:
-        """The cells of the layer `name`.
-
-        Raises:
-            OutOfRangeError: no layer of that name is on the chip.
-        """
-        found = matrix_of(self.weights[name]) if name in self.on_chip else None
-        if found is None:
-            raise OutOfRangeError(f"`name` must be one of {list(self.on_chip)}, but is {name!r}")
-        return found
-
-    @property
-    def weights(self) -> dict[str, ArrayWeight]:
-        """The weights on the chip, by layer."""
-        found = {name: self.model.get_submodule(name).weight for name in self.on_chip}
-        return {name: weight for name, weight in found.items() if isinstance(weight, ArrayWeight)}
-
-    def refresh(self) -> None:
-        """Read all weights out again, after time has passed, say."""
-        for weight in self.weights.values():
-            weight.refresh()
-
-
-_PLACEABLE = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.LSTMCell)
 
 _HARMLESS = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.PReLU)
 """Layers with parameters that are digital by nature: they are listed, but need no permission."""
@@ -118,68 +50,96 @@ def deploy(
     *,
     write: Write | None,
     mapping: WeightMapping | None = None,
-    scaling: Callable[[], InputScaling] = PerSampleScaling,
+    scaling: InputScaling | Callable[[], InputScaling] = PerSampleScaling,
     layers: Mapping[str, OnChip] | None = None,
     digital: Sequence[str] = (),
+    name: str | None = None,
 ) -> Deployed:
-    """Put every `torch.nn.Linear`, `Conv2d` and `LSTMCell` of a model on a chip, and write their weights.
+    """Put every layer of a model that has an entry in the registry on a chip, and write its weights.
+
+    These are `torch.nn.Linear`, `Conv2d`, `LSTMCell` and those of installed packages. Hooks, buffers, attributes,
+    frozen parameters and training flags are kept. A write that waits (`t_settle`) does not wait after every layer:
+    when all cells are written, the chip waits once, for the longest of the layers' waits. The reports hold what was
+    verified before that. Then the weights are read out once.
 
     Args:
         model: any model; it is copied, not changed.
         chip: where the weights go, in the order in which the model lists its layers.
-        write: how cells are written, `WriteVerify(...)` say. None writes nothing: the model gives the shape alone,
-            its weights are what the cells happen to be, and learning starts there; the mapping must then have a
-            scale of its own, `g_unit`.
+        write: how cells are written, for instance `WriteVerify(...)`. None writes nothing: the model gives the shapes
+            alone, its weights are what the cells happen to be, and learning starts there; the mapping must then have
+            a scale of its own, `g_unit`.
         mapping: weights to conductances, for all layers; None is an analogue differential pair.
-        scaling: makes the input scaling of a layer.
+        scaling: input scaling of a layer, as in `OnChip`.
         layers: what is different for single layers, by name.
         digital: names of layers that stay as they are.
+        name: put before the names of the placements, `name.layer`, so that one chip can hold several models.
 
     Raises:
-        UnplaceableLayerError: a layer has parameters, cannot be placed, and is not in `digital`; all are named.
+        UnplaceableLayerError: a layer has parameters, cannot be placed, and is not in `digital`; or something else
+            would go on using it in software. All are named, with the reasons.
         OutOfRangeError: `layers` or `digital` names a layer that the model does not have, `layers` one that does not
-            go on the chip, or a layer that is not to be written has no `g_unit`.
+            go on the chip, a placement of that name is on the chip, a weight is NaN or infinite, the mapping does
+            not fit the cells, or a layer that is not to be written has no `g_unit`.
         ChipFullError: a layer finds no room.
+        DeployError, DeployInterrupted: the array failed or Ctrl-C was pressed while cells were written; `reports`
+            holds what was done.
 
-    After an error nothing is placed, and no cell is written.
+    After an error nothing is placed; except for the last two no pulse was sent.
     """
-    layers = layers or {}
+    default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
+    plan, left = _plan(model, layers or {}, digital, default)
+    twin = copy.deepcopy(model)
+    prefix = "" if name is None else f"{name}."
+    shells = _place_all(plan, chip, prefix)
+    try:
+        for layer, shell in zip(plan, shells, strict=True):
+            _check(layer, shell)
+        reports = _write_all(plan, shells, chip)
+        twin = _assembled(model, twin, plan, shells)
+    except BaseException:
+        for shell in shells:
+            chip.remove(shell.matrix.name)
+        raise
+    if chip.chip_shape:
+        normalise_chip_by_chip(twin, chip.chip_shape[0])
+    return Deployed(twin, chip, reports, [layer.name for layer in plan], left)
+
+
+def _plan(
+    model: torch.nn.Module, layers: Mapping[str, OnChip], digital: Sequence[str], default: OnChip
+) -> tuple[list[_Layer], list[str]]:
+    """Layers to place, with all choices made, and names of those with parameters that stay digital."""
     names = {name for name, _ in model.named_modules() if name}
     for argument, given in (("layers", layers), ("digital", digital)):
         for name in given:
             if name not in names:
                 raise OutOfRangeError(f"`{argument}` must name layers of the model, {sorted(names)}, but has {name!r}")
-    placeable, left = _sort(model, layers, digital)
+    placeable, left = _sort(model, digital)
     on_chip = [layer.name for layer in placeable]
     for name in layers:
         if name not in on_chip:
             raise OutOfRangeError(f"`layers` must name layers that go on the chip, {on_chip}, but has {name!r}")
-    default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
-    twin = copy.deepcopy(model).requires_grad_(True)
-    placeable = [replace(layer, how=_merge(layer.how, default)) for layer in placeable]
-    placed = _place_all(placeable, chip)
-    reports = {
-        layer.name: placed[layer.module].program(_weight_of(layer.module), layer.how.write)
-        for layer in placeable
-        if layer.how.write is not None
-    }
-    for name, module in model.named_modules(remove_duplicate=False):  # a layer may have several names
-        if module in placed:
-            twin = _put(twin, name, placed[module])
-    return Deployed(twin, chip, reports, on_chip, left)
+    found = problems(model, {layer.name: layer.module for layer in placeable})
+    if found:
+        raise UnplaceableLayerError(f"the model cannot be put on a chip as it is: {'; '.join(found)}")
+    return [replace(layer, how=layers.get(layer.name, OnChip()).over(default)) for layer in placeable], left
 
 
-def _sort(
-    model: torch.nn.Module, layers: Mapping[str, OnChip], digital: Sequence[str]
-) -> tuple[list[_Layer], list[str]]:
+def _sort(model: torch.nn.Module, digital: Sequence[str]) -> tuple[list[_Layer], list[str]]:
     """Layers to place, and names of those with parameters that stay digital; raises for what is neither."""
     placeable, left, refused = [], [], []
     for name, module in model.named_modules():
         own = any(True for _ in module.parameters(recurse=False))
+        entry = to_chip(module)
         if any(name == skip or name.startswith(skip + ".") for skip in digital):
             left += [name] if own else []
-        elif _can_be_placed(module):
-            placeable.append(_Layer(name=name, module=module, how=layers.get(name, OnChip())))
+        elif isinstance(module, ChipLayer):
+            refused.append(f"{name or 'the model itself'} ({type(module).__name__}: it is on a chip already)")
+        elif entry is not None:
+            reasons = reasons_against(module, entry)
+            if reasons:
+                refused.append(f"{name or 'the model itself'} ({type(module).__name__}: {', '.join(reasons)})")
+            placeable.append(_Layer(name=name, module=module, entry=entry))
         elif isinstance(module, _HARMLESS):
             left += [name] if own else []
         elif own:
@@ -190,94 +150,73 @@ def _sort(
             "name them in `digital` to leave them as they are"
         )
     if not placeable:
-        names = ", ".join(kind.__name__ for kind in _PLACEABLE)
-        raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {names}")
+        raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {', '.join(placeable_types())}")
     return placeable, left
 
 
-def _can_be_placed(module: torch.nn.Module) -> bool:
-    """Exactly torch's own layers: a subclass may do anything."""
-    if type(module) is torch.nn.Conv2d:
-        return module.groups == 1 and module.padding_mode == "zeros"
-    return type(module) in _PLACEABLE
-
-
-def _merge(how: OnChip, default: OnChip) -> OnChip:
-    chosen = {name: getattr(how, name) for name in OnChip.__dataclass_fields__}
-    return OnChip(**{name: getattr(default, name) if value is None else value for name, value in chosen.items()})
-
-
-def _weight_of(module: torch.nn.Module) -> torch.Tensor:
-    """The matrix that the layer on the chip is to hold."""
-    if isinstance(module, torch.nn.LSTMCell):
-        return torch.cat([module.weight_ih, module.weight_hh], dim=1).detach()
-    assert isinstance(module, torch.nn.Linear | torch.nn.Conv2d)
-    return module.weight.detach()
-
-
-def _bias_of(module: torch.nn.Module) -> torch.Tensor | None:
-    if isinstance(module, torch.nn.LSTMCell):
-        return (module.bias_ih + module.bias_hh).detach() if module.bias else None
-    assert isinstance(module, torch.nn.Linear | torch.nn.Conv2d)
-    return None if module.bias is None else module.bias.detach()
-
-
-def _place_all(layers: Sequence[_Layer], chip: Chip) -> dict[torch.nn.Module, Linear | Conv2d | LSTMCell]:
-    """Room for all layers, by the module that each stands for, or for none."""
-    placed: dict[torch.nn.Module, Linear | Conv2d | LSTMCell] = {}
+def _place_all(plan: Sequence[_Layer], chip: Chip, prefix: str) -> list[ChipLayer]:
+    """Room for all layers, or for none."""
+    shells: list[ChipLayer] = []
     try:
-        for layer in layers:
-            placed[layer.module] = _place(layer, chip)
-            if layer.how.write is None and placed[layer.module].matrix.mapping.g_unit is None:
-                raise OutOfRangeError(
-                    f"`write` must be given, or the mapping of {layer.name} have `g_unit`, but is None"
-                )
-    except OhmweaveError:
-        for one in placed.values():
-            chip.remove(one.matrix.name)
+        for layer in plan:
+            shell = layer.entry.build(layer.module, chip, prefix + (layer.name or "model"), layer.how)
+            shells.append(shell)
+    except BaseException:
+        for shell in shells:
+            chip.remove(shell.matrix.name)
         raise
-    return placed
+    return shells
 
 
-def _place(layer: _Layer, chip: Chip) -> Linear | Conv2d | LSTMCell:
-    module, how = layer.module, layer.how
-    bias = _bias_of(module)
-    assert how.scaling is not None
-    common: dict[str, Any] = {
-        "chip": chip,
-        "name": layer.name or "model",
-        "mapping": how.mapping,
-        "scaling": how.scaling(),
-        "tile_rows": how.tile_rows,
-        "arrays": how.arrays,
-        "corners": how.corners,
-        "bias": bias is not None,
-    }
-    placed: Linear | Conv2d | LSTMCell
-    if isinstance(module, torch.nn.Linear):
-        placed = Linear(module.in_features, module.out_features, **common)
-    elif isinstance(module, torch.nn.LSTMCell):
-        placed = LSTMCell(module.input_size, module.hidden_size, **common)
-    else:
-        assert isinstance(module, torch.nn.Conv2d)
-        placed = Conv2d(
-            module.in_channels,
-            module.out_channels,
-            module.kernel_size,  # type: ignore[arg-type]
-            module.stride,  # type: ignore[arg-type]
-            module.padding,  # type: ignore[arg-type]
-            module.dilation,  # type: ignore[arg-type]
-            **common,
-        )
-    if bias is not None and placed.bias is not None:
-        placed.bias.data.copy_(bias.expand_as(placed.bias))
-    return placed
+def _check(layer: _Layer, shell: ChipLayer) -> None:
+    """Raise before any pulse if the layer cannot be written."""
+    weight = layer.entry.weight(layer.module).detach()
+    shell.matrix.check(weight.reshape(shell.matrix.shape))
+    bias = layer.entry.bias(layer.module)
+    if bias is not None and not bool(torch.isfinite(bias).all()):
+        raise OutOfRangeError(f"the bias of {layer.name!r} must be finite, but has entries that are NaN or infinite")
+    if layer.how.write is None and shell.matrix.mapping.g_unit is None:
+        raise OutOfRangeError(f"`write` must be given, or the mapping of {layer.name!r} have `g_unit`, but is None")
 
 
-def _put(model: torch.nn.Module, name: str, layer: torch.nn.Module) -> torch.nn.Module:
-    """`model` with `layer` under `name`; without a name, the layer is the model."""
-    if not name:
-        return layer
-    parent, _, leaf = name.rpartition(".")
-    setattr(model.get_submodule(parent), leaf, layer)
-    return model
+def _write_all(plan: Sequence[_Layer], shells: Sequence[ChipLayer], chip: Chip) -> dict[str, WriteReport]:
+    """Write layer after layer, wait once, and read the weights out."""
+    reports: dict[str, WriteReport] = {}
+    longest, current = 0.0, ""
+    try:
+        for layer, shell in zip(plan, shells, strict=True):
+            if layer.how.write is None:
+                continue
+            current = layer.name
+            write, wait = defer_settling(layer.how.write)
+            longest = max(longest, wait)
+            reports[current] = shell.program(layer.entry.weight(layer.module).detach(), write)
+        if longest > 0:
+            chip.wait(longest)
+        for layer, shell in zip(plan, shells, strict=True):
+            if layer.how.write is not None:
+                shell.weight.refresh()
+    except (WriteStoppedError, WriteInterrupted) as stopped:
+        reports[current] = stopped.report
+        _stop(stopped, current, reports)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - `_stop` raises it anew, whatever a driver raised
+        _stop(error, current, reports)
+    return reports
+
+
+def _stop(error: BaseException, layer: str, reports: Mapping[str, WriteReport]) -> None:
+    done = f"while {layer!r} was written; nothing stays placed, `reports` of this error holds what was done"
+    if isinstance(error, KeyboardInterrupt):
+        raise DeployInterrupted(f"`deploy` was interrupted {done}", reports) from error
+    raise DeployError(f"`deploy` failed {done}: {error}", reports) from error
+
+
+def _assembled(
+    model: torch.nn.Module, twin: torch.nn.Module, plan: Sequence[_Layer], shells: Sequence[ChipLayer]
+) -> torch.nn.Module:
+    """The copy `twin` of `model` with the layers on the chip in their places."""
+    # The same walk over both finds the copy of each module.
+    copies = dict(zip(model.modules(), twin.modules(), strict=True))
+    for layer, shell in zip(plan, shells, strict=True):
+        hand_over(copies[layer.module], shell, layer.entry)
+    return replace_everywhere(twin, {copies[layer.module]: shell for layer, shell in zip(plan, shells, strict=True)})

@@ -1,28 +1,34 @@
 """`torch.nn.Linear` with its weight on a chip."""
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_shape
-from ohmweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, WeightMapping
-from ohmweave.nn.product import array_product, fold_chips, unfold_chips
-from ohmweave.nn.weight import ArrayWeight
-from ohmweave.programming import Write, WriteReport
+from ohmweave.mapping import Chip
+from ohmweave.nn.array_product import array_product
+from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.on_chip import OnChip
+from ohmweave.nn.registry import ToChip, register_layer
 
 
-class Linear(torch.nn.Module):
+class Linear(ChipLayer):
     """A linear layer on a chip: input `(chips * batch, ..., in)`, output `(chips * batch, ..., out)`.
 
-    The bias, if any, is digital: `(*chips, out)`, added after the conversion.
+    `weight` is `(*chips, out, in)`, torch's order; the bias, if any, is digital: `(*chips, out)`, added after the
+    conversion.
 
     Args:
         in_features, out_features, bias: as in torch.
         chip: where the cells are.
         name: of the placement on the chip.
-        backward: how errors go back: "readout" by the weights as last read out, "array" by a transposed read.
-        mapping, scaling, tile_rows, arrays, corners: as in `Matrix`.
+        on_chip: mapping, scaling and place; None takes the defaults of `OnChip`.
+        backward: how errors go back: "readout" by the weight as read out, which is read again when it is stale;
+            "array" by a transposed read.
+
+    Raises:
+        OutOfRangeError: an argument is out of range.
+        ChipFullError: there is no room.
     """
 
     def __init__(
@@ -33,55 +39,40 @@ class Linear(torch.nn.Module):
         *,
         chip: Chip,
         name: str,
-        mapping: WeightMapping | None = None,
-        scaling: InputScaling | None = None,
-        tile_rows: int | None = None,
-        arrays: Sequence[int] | None = None,
-        corners: Sequence[Corner] | None = None,
+        on_chip: OnChip | None = None,
         backward: Literal["readout", "array"] = "readout",
     ) -> None:
-        super().__init__()
         check_integer("in_features", in_features, at_least=1)
         check_integer("out_features", out_features, at_least=1)
         if backward not in ("readout", "array"):
             raise OutOfRangeError(f"`backward` must be 'readout' or 'array', but is {backward!r}")
+        super().__init__((on_chip or OnChip()).matrix(chip, name, (out_features, in_features)), bias=bias)
         self.in_features, self.out_features, self.backward = in_features, out_features, backward
-        self.matrix = Matrix(
-            chip,
-            name,
-            (out_features, in_features),
-            mapping=mapping or DifferentialPair(),
-            scaling=scaling,
-            tile_rows=tile_rows,
-            arrays=arrays,
-            corners=corners,
-        )
-        self.weight = ArrayWeight(self.matrix, (out_features, in_features))
-        self.bias = (
-            torch.nn.Parameter(torch.zeros(*chip.chip_shape, out_features, dtype=self.weight.dtype)) if bias else None
-        )
-
-    def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
-        """Write `weight` `(out, in)` or `(*chips, out, in)` to the cells, and read it back."""
-        report = self.matrix.program(weight, write)
-        self.weight.refresh()
-        return report
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T + bias` as the array computes it."""
-        check_shape("x", x, (self.in_features,))
-        transposed = self.backward == "array"
-        y = array_product(x.flatten(0, -2), self.weight, self.matrix, transposed=transposed)
-        y = y.view(*x.shape[:-1], self.out_features)
-        return y if self.bias is None else add_bias(y, self.bias, self.matrix.chip.chip_shape)
+        y: torch.Tensor = self.guarded(x)
+        return y
+
+    def on_array(self, x: torch.Tensor) -> torch.Tensor:
+        """`(chips * batch, ..., in)` to `(chips * batch, ..., out)`."""
+        check_shape("x", x, (None, self.in_features))
+        y = array_product(x.flatten(0, -2), self.weight, transposed=self.backward == "array")
+        return self.biased(y.view(*x.shape[:-1], self.out_features))
 
     def extra_repr(self) -> str:
         """Shown in the network's printout."""
         return f"in_features={self.in_features}, out_features={self.out_features}, on {self.matrix.name!r}"
 
 
-def add_bias(y: torch.Tensor, bias: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
-    """Add the digital bias `(*chips, out)` to `(chips * batch, ..., out)`."""
-    per_chip = unfold_chips(y, chips)
-    inner = (1,) * (per_chip.dim() - len(chips) - 1)
-    return fold_chips(per_chip + bias.view(*chips, *inner, -1), chips)
+def _build(module: torch.nn.Linear, chip: Chip, name: str, on_chip: OnChip) -> Linear:
+    has_bias = module.bias is not None
+    return Linear(module.in_features, module.out_features, has_bias, chip=chip, name=name, on_chip=on_chip)
+
+
+def _bias(module: Any) -> torch.Tensor | None:
+    bias: torch.Tensor | None = module.bias
+    return bias
+
+
+TO_CHIP = register_layer(ToChip(module=torch.nn.Linear, build=_build, weight=lambda module: module.weight, bias=_bias))

@@ -1,15 +1,13 @@
 """`torch.nn.LSTMCell` on a chip: all four gates are one matrix, read once a step."""
 
-from collections.abc import Sequence
-
 import torch
 
 from ohmweave.base import check_integer, check_shape
-from ohmweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix
-from ohmweave.nn.linear import add_bias
-from ohmweave.nn.product import array_product
-from ohmweave.nn.weight import ArrayWeight
-from ohmweave.programming import Write, WriteReport
+from ohmweave.mapping import Chip
+from ohmweave.nn.array_product import array_product
+from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.on_chip import OnChip
+from ohmweave.nn.registry import ToChip, register_layer
 
 State = tuple[torch.Tensor, torch.Tensor]
 """(h, c), as in torch."""
@@ -27,18 +25,22 @@ def gated(preactivation: torch.Tensor, c: torch.Tensor) -> State:
     return o.sigmoid() * c.tanh(), c
 
 
-class LSTMCell(torch.nn.Module):
+class LSTMCell(ChipLayer):
     """An LSTM cell on a chip, with torch's order of gates and torch's states.
 
     Input and recurrent rows are stacked, so a step is one read of (x, h). `weight` is torch's `weight_ih` and
-    `weight_hh` side by side, `(*chips, 4 * hidden_size, input_size + hidden_size)`; the one digital `bias` stands for
-    the sum of torch's two.
+    `weight_hh` side by side, `(*chips, 4 * hidden_size, input_size + hidden_size)`; the one digital `bias`,
+    `(*chips, 4 * hidden_size)`, is the sum of torch's two.
 
     Args:
         input_size, hidden_size, bias: as in torch.
         chip: where the cells are.
         name: of the placement on the chip.
-        mapping, scaling, tile_rows, arrays, corners: as in `Matrix`.
+        on_chip: mapping, scaling and place; None takes the defaults of `OnChip`.
+
+    Raises:
+        OutOfRangeError: an argument is out of range.
+        ChipFullError: there is no room.
     """
 
     def __init__(
@@ -49,47 +51,55 @@ class LSTMCell(torch.nn.Module):
         *,
         chip: Chip,
         name: str,
-        mapping: DifferentialPair | None = None,
-        scaling: InputScaling | None = None,
-        tile_rows: int | None = None,
-        arrays: Sequence[int] | None = None,
-        corners: Sequence[Corner] | None = None,
+        on_chip: OnChip | None = None,
     ) -> None:
-        super().__init__()
         check_integer("input_size", input_size, at_least=1)
         check_integer("hidden_size", hidden_size, at_least=1)
-        self.input_size, self.hidden_size = input_size, hidden_size
         shape = (4 * hidden_size, input_size + hidden_size)
-        self.matrix = Matrix(
-            chip,
-            name,
-            shape,
-            mapping=mapping or DifferentialPair(),
-            scaling=scaling,
-            tile_rows=tile_rows,
-            arrays=arrays,
-            corners=corners,
-        )
-        self.weight = ArrayWeight(self.matrix, shape)
-        self.bias = (
-            torch.nn.Parameter(torch.zeros(*chip.chip_shape, shape[0], dtype=self.weight.dtype)) if bias else None
-        )
-
-    def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
-        """Write `weight`, `weight_ih` and `weight_hh` side by side, to the cells, and read it back."""
-        report = self.matrix.program(weight, write)
-        self.weight.refresh()
-        return report
+        super().__init__((on_chip or OnChip()).matrix(chip, name, shape), bias=bias)
+        self.input_size, self.hidden_size = input_size, hidden_size
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> State:
-        """One step: `(chips * batch, input_size)` and (h, c) to the next (h, c); no state is zeros."""
+        """One step: `(chips * batch, input_size)` and (h, c), each `(chips * batch, hidden_size)`, to the next (h, c).
+
+        No state is zeros.
+        """
+        new: State = self.guarded(x, state)
+        return new
+
+    def on_array(self, x: torch.Tensor, state: State | None) -> State:
+        """One step."""
         check_shape("x", x, (None, self.input_size))
         h, c = state or (x.new_zeros(x.shape[0], self.hidden_size),) * 2
-        gates = array_product(torch.cat([x, h], dim=1), self.weight, self.matrix)
-        if self.bias is not None:
-            gates = add_bias(gates, self.bias, self.matrix.chip.chip_shape)
-        return gated(gates, c)
+        check_shape("state[0]", h, (x.shape[0], self.hidden_size))
+        return gated(self.biased(array_product(torch.cat([x, h], dim=1), self.weight)), c)
 
     def extra_repr(self) -> str:
         """Shown in the network's printout."""
         return f"{self.input_size}, {self.hidden_size}, on {self.matrix.name!r}"
+
+
+def _build(module: torch.nn.LSTMCell, chip: Chip, name: str, on_chip: OnChip) -> LSTMCell:
+    return LSTMCell(module.input_size, module.hidden_size, module.bias, chip=chip, name=name, on_chip=on_chip)
+
+
+def _bias(module: torch.nn.LSTMCell) -> torch.Tensor | None:
+    return module.bias_ih + module.bias_hh if module.bias else None
+
+
+def _refuse(module: torch.nn.LSTMCell) -> str | None:
+    if module.weight_ih.requires_grad != module.weight_hh.requires_grad:
+        return "one of weight_ih and weight_hh is frozen, but both are one matrix"
+    return None
+
+
+TO_CHIP = register_layer(
+    ToChip(
+        module=torch.nn.LSTMCell,
+        build=_build,
+        weight=lambda module: torch.cat([module.weight_ih, module.weight_hh], dim=1),
+        bias=_bias,
+        parameters=("weight_ih", "weight_hh", "bias_ih", "bias_hh"),
+        refuse=_refuse,
+    )
+)

@@ -5,7 +5,7 @@ import copy
 import torch
 
 from ohmweave.base import OutOfRangeError
-from ohmweave.nn.deploy import Deployed
+from ohmweave.nn.deployed import Deployed
 
 
 def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) -> torch.nn.Module:
@@ -17,7 +17,7 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
     Args:
         net: the deployed network; its other parameters and buffers are taken too.
         model: what was deployed.
-        chip: which of several chips worked on side by side; None where there is one.
+        chip: which of the chips side by side; None on a single chip.
 
     Raises:
         OutOfRangeError: `chip` is missing, or is not one of the chips.

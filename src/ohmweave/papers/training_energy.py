@@ -32,7 +32,7 @@ from ohmweave.experiments import (
     value_of,
 )
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
-from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, ThresholdError
+from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, OnChip, ThresholdError
 from ohmweave.optim import GateControlled, SignPulse, Stellar, ThresholdedWriteVerify
 from ohmweave.papers.energy import ENERGY_TABLE, billed, training_macs
 from ohmweave.programming import BlindWrite, WriteVerify
@@ -91,7 +91,7 @@ def _layers(chip: Chip, **common: Any) -> tuple[Linear, Linear]:
 def gate_controlled(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
     """Wang et al. 2019: RMSprop by gate voltages, all cells read out after each update."""
     chip = Chip(wang2019(), n_arrays=2, rows=128, cols=64, seed=seed)
-    hidden, output = _layers(chip, mapping=DifferentialPair(lines="rows", g_unit=1e-4))
+    hidden, output = _layers(chip, on_chip=OnChip(mapping=DifferentialPair(lines="rows", g_unit=1e-4)))
     network = torch.nn.Sequential(hidden, torch.nn.ReLU(), output)
     rule = GateControlled(network.parameters(), torch.optim.RMSprop, lr=0.01, alpha=0.9, eps=1e-8)
     return chip, network, _gradient_step(network, rule)
@@ -100,7 +100,9 @@ def gate_controlled(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
 def hybrid(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
     """Yao et al. 2020: the last layer alone, large steps, written with write-verify."""
     chip = Chip(yao2020(), n_arrays=4, rows=64, cols=64, seed=seed)
-    hidden, output = _layers(chip, mapping=DifferentialPair(levels=15, g_low=2.5e-6), scaling=FixedScaling(1.0))
+    hidden, output = _layers(
+        chip, on_chip=OnChip(mapping=DifferentialPair(levels=15, g_low=2.5e-6), scaling=FixedScaling(1.0))
+    )
     _programmed(hidden, output, seed, WriteVerify(tolerance=0.5e-6))
     network = torch.nn.Sequential(hidden, torch.nn.ReLU(), output)
     rule = ThresholdedWriteVerify(output.parameters(), lr=8e-8, threshold=1.5e-6, write=WriteVerify(tolerance=0.5e-6))
@@ -124,8 +126,7 @@ def _one_pulse(
     common: dict[str, Any] = {
         "bias": False,
         "chip": chip,
-        "mapping": CentredPair(w_max=1.0),
-        "scaling": FixedScaling(1.0),
+        "on_chip": OnChip(mapping=CentredPair(w_max=1.0), scaling=FixedScaling(1.0)),
         "backward": "array",
     }
     hidden = Linear(N_IN + 1, N_HIDDEN, name="hidden", **common)

@@ -2,8 +2,21 @@
 
 from ohmweave.programming.blind import BlindWrite
 from ohmweave.programming.compensation import CompensatedWrite, compensate
-from ohmweave.programming.protocol import Write
 from ohmweave.programming.report import WriteReport
+from ohmweave.programming.stopped import WriteInterrupted, WriteStoppedError, reported
+from ohmweave.programming.write import Settling, Write, defer_settling
 from ohmweave.programming.write_verify import WriteVerify
 
-__all__ = ["BlindWrite", "CompensatedWrite", "Write", "WriteReport", "WriteVerify", "compensate"]
+__all__ = [
+    "BlindWrite",
+    "CompensatedWrite",
+    "Settling",
+    "Write",
+    "WriteInterrupted",
+    "WriteReport",
+    "WriteStoppedError",
+    "WriteVerify",
+    "compensate",
+    "defer_settling",
+    "reported",
+]

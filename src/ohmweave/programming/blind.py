@@ -1,6 +1,6 @@
-"""Blind write: one read, one train of pulses from the nominal step, no verify."""
+"""Blind write: one read, one train of pulses counted from the nominal step, no verify."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -8,16 +8,22 @@ from ohmweave.arrays import Array
 from ohmweave.base import check_non_negative, check_positive
 from ohmweave.cells import Pulse
 from ohmweave.programming.report import WriteReport
+from ohmweave.programming.stopped import reported
+from ohmweave.programming.write import Settling
 from ohmweave.programming.write_verify import check_targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlindWrite:
+class BlindWrite(Settling):
     """Open-loop write: as many pulses as the nominal step says, sent in one train.
 
+    n = round((g_target - g_measured) / g_step), SET where n > 0, RESET where n < 0.
+
     Args:
-        g_step: S, the step that the controller believes a pulse makes, in both polarities.
-        t_settle: s to wait after the train.
+        g_step: S, the nominal change of conductance of one pulse, the same for both polarities.
+        t_settle: s, wait after the train; it passes for every cell of the array.
+
+    Source: ours.
     """
 
     g_step: float
@@ -28,23 +34,52 @@ class BlindWrite:
         check_positive("g_step", self.g_step, "S")
         check_non_negative("t_settle", self.t_settle, "s")
 
-    def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
-        """Write the cells at `cells` (any shape) to `g_target` S (same shape), and read once to report the error.
+    @property
+    def settling_time(self) -> float:
+        """S."""
+        return self.t_settle
 
-        `converged` tells which cells ended within one nominal step.
+    def without_settling(self) -> "BlindWrite":
+        """The same train without the wait; the report's error is then that right after the train."""
+        return replace(self, t_settle=0.0)
+
+    def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
+        """Write the cells, and read them once more to report the error.
+
+        Args:
+            array: whose cells they are.
+            cells: any shape, int64, each cell at most once.
+            g_target: the shape of `cells`, S.
+
+        Returns:
+            The report; `converged` is True for cells that ended within one nominal step of their target.
+
+        Raises:
+            WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed in the middle.
         """
         check_targets(cells, g_target)
         at, target = cells.reshape(-1), g_target.reshape(-1)
-        steps = ((target - array.readout(at)) / self.g_step).round().long()
-        array.pulse(at, Pulse(steps.sign(), n=steps.abs()))
-        if self.t_settle > 0:
-            array.wait(self.t_settle)
-        error = array.readout(at) - target
-        shape = cells.shape
-        return WriteReport(
-            n_set=steps.clamp_min(0).view(shape),
-            n_reset=(-steps).clamp_min(0).view(shape),
-            n_reads=torch.full(shape, 2, dtype=torch.int64),
-            converged=(error.abs() <= self.g_step).view(shape),
-            error=error.view(shape),
-        )
+        n_read = torch.zeros((), dtype=torch.int64, device=at.device)
+        steps = torch.zeros(at.shape, dtype=torch.int64, device=at.device)
+        error = torch.full(at.shape, torch.nan, dtype=target.dtype, device=at.device)
+
+        def report() -> WriteReport:
+            return WriteReport(
+                n_set=steps.clamp_min(0).view(cells.shape),
+                n_reset=(-steps).clamp_min(0).view(cells.shape),
+                n_reads=n_read.expand(cells.shape).clone(),
+                converged=(error.abs() <= self.g_step).view(cells.shape),
+                error=error.view(cells.shape),
+            )
+
+        with reported(report):
+            error = array.readout(at) - target
+            n_read += 1
+            wanted = (-error / self.g_step).round().long()
+            array.pulse(at, Pulse(wanted.sign(), n=wanted.abs()))
+            steps = wanted
+            if self.t_settle > 0:
+                array.wait(self.t_settle)
+            error = array.readout(at) - target
+            n_read += 1
+        return report()

@@ -1,6 +1,6 @@
-"""Writing around the wires: targets moved so that what reads see comes near to what was wanted."""
+"""Write compensated for wires: targets moved so that a read through the wires sees the wanted conductances."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -8,8 +8,8 @@ from ohmweave.arrays import Array, Transistors, Wires
 from ohmweave.arrays.writes.access import Access, path_resistance
 from ohmweave.base import OutOfRangeError, check_integer, check_shape
 from ohmweave.circuit import effective_conductance
-from ohmweave.programming.protocol import Write
 from ohmweave.programming.report import WriteReport
+from ohmweave.programming.write import Settling, Write, defer_settling
 
 
 def compensate(
@@ -24,7 +24,8 @@ def compensate(
 ) -> torch.Tensor:
     """Cell conductances whose effective matrix is `g_wanted`, as far as the window allows.
 
-    Repeats g <- g * g_wanted / g_eff(g), kept in the window: a cell that the wires weaken most is raised most.
+    Repeats g <- g * g_wanted / g_eff(g), kept in the window [g_min, g_max]: the more the wires weaken a cell, the more
+    it is raised.
 
     Args:
         g_wanted: `(*chips, rows, cols)`, S.
@@ -57,14 +58,14 @@ def compensate(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompensatedWrite:
-    """A write whose targets are what reads shall see, wires included; the wires must be known.
+class CompensatedWrite(Settling):
+    """A write whose targets are the conductances that reads see through the wires, whose resistances must be given.
 
-    Reads out the arrays, finds the conductances with `compensate`, and writes those. Cells that are written later, of
-    another layer on the same array, change what earlier ones give: second order in the wires.
+    Reads out the arrays, finds the cells' conductances with `compensate`, and writes those. Cells of another layer that
+    are written later on the same array change the result, in second order of the wires' resistance.
 
     Args:
-        write: does the writing.
+        write: brings the cells to the moved targets; its wait, if it has one, is this scheme's.
         wires: resistances around the cells.
         access: of the array, which must be read out cell by cell.
         steps: as in `compensate`.
@@ -75,22 +76,31 @@ class CompensatedWrite:
     access: Access = Transistors()  # noqa: RUF009 - frozen
     steps: int = 10
 
+    @property
+    def settling_time(self) -> float:
+        """s, of the inner write."""
+        return defer_settling(self.write)[1]
+
+    def without_settling(self) -> "CompensatedWrite":
+        """The same with an inner write that does not wait."""
+        return replace(self, write=defer_settling(self.write)[0])
+
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
-        """Write the cells at `cells` so that reads see `g_target`, S, of the same shape.
+        """Write the cells at `cells` (any shape, int64) so that reads see `g_target`, S, of the same shape.
 
         The report's errors are those of the cells against their moved targets.
         """
         check_shape("g_target", g_target, tuple(cells.shape))
         size = array.rows * array.cols
         index, at = torch.unique(cells // size, return_inverse=True)
-        everywhere = index[:, None] * size + torch.arange(size)
+        everywhere = index[:, None] * size + torch.arange(size, device=cells.device)
         r_path = path_resistance(self.wires, self.access, rows=array.rows, cols=array.cols).flatten()
         measured = array.readout(everywhere).double()
-        # A cell was measured behind its path, and will be verified behind it.
+        # A cell is measured in series with its path, 1/g_measured = 1/g + r_path, and is verified in series with it.
         g = measured / (1 - measured * r_path)
         place = at.flatten(), (cells % size).flatten()
         g[place] = g_target.flatten().double()
-        chosen = torch.zeros(g.shape, dtype=torch.bool)
+        chosen = torch.zeros(g.shape, dtype=torch.bool, device=g.device)
         chosen[place] = True
         shape = (len(index), array.rows, array.cols)
         moved = compensate(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WriteReport:
     """Bill and outcome of writing many cells; all tensors have the shape of the `cells` that were written.
 
@@ -31,6 +31,12 @@ class WriteReport:
     def n_failed(self) -> int:
         """Cells that did not converge."""
         return int((~self.converged).sum())
+
+    def __repr__(self) -> str:
+        """Totals in one line."""
+        n = self.converged.numel()
+        pulses = float(self.n_pulses.double().mean()) if n else 0.0
+        return f"WriteReport({n} cells, {self.n_failed} not converged, {pulses:.3g} pulses a cell)"
 
     def summary(self) -> dict[str, float]:
         """Totals and spread as plain numbers: counts, pulses a cell, failures, error in S; all 0 without cells."""

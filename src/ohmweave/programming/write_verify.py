@@ -1,6 +1,6 @@
 """Write-verify: pulse, read, and again, until every cell is inside its band or the pulses run out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -8,20 +8,22 @@ from ohmweave.arrays import Array
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_non_negative, check_positive
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.programming.report import WriteReport
+from ohmweave.programming.stopped import reported
+from ohmweave.programming.write import Settling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriteVerify:
+class WriteVerify(Settling):
     """Closed-loop write with identical pulses.
 
-    Each round reads the cells that are not done, drops those inside the band, and sends one pulse to each other:
-    SET below the target, RESET above it. All cells of all chips go side by side; a real array does the same cell by
-    cell, which changes nothing but the time it takes.
+    Each round reads the cells that are not done, drops those inside the band, and sends one pulse to each of the
+    others: SET below the target, RESET above it. All cells of all chips are written side by side; a real array writes
+    them one by one, which changes only the time it takes. A cell exactly on the edge of the band is inside.
 
     Args:
         tolerance: S, half the width of the band.
         max_pulses: pulses of both polarities after which a cell is given up.
-        t_settle: s to wait after the last pulse before the cells are used.
+        t_settle: s, wait after the last pulse before the cells are used; it passes for every cell of the array.
 
     Source: Yao et al., Nature 577, 641 (2020): identical SET or RESET pulses, a read after each, at most 500.
     """
@@ -36,40 +38,77 @@ class WriteVerify:
         check_integer("max_pulses", self.max_pulses, at_least=1)
         check_non_negative("t_settle", self.t_settle, "s")
 
+    @property
+    def settling_time(self) -> float:
+        """S."""
+        return self.t_settle
+
+    def without_settling(self) -> "WriteVerify":
+        """The same loop without the wait."""
+        return replace(self, t_settle=0.0)
+
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
-        """Write the cells at `cells` to `g_target`.
+        """Write the cells.
 
         Args:
             array: whose cells they are.
             cells: any shape, int64, each cell at most once.
             g_target: same shape, S.
+
+        Returns:
+            The report; its errors are those of the last verify read, before any wait.
+
+        Raises:
+            WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed in the middle.
         """
         check_targets(cells, g_target)
-        at, target = cells.reshape(-1), g_target.reshape(-1)
-        n_set, n_reset = (torch.zeros(at.shape, dtype=torch.int64) for _ in range(2))
-        active = torch.arange(at.numel())
+        bill = _Bill(cells, g_target, self.tolerance)
+        with reported(bill.report):
+            self._write(array, cells.reshape(-1), g_target.reshape(-1), bill)
+            if self.t_settle > 0:
+                array.wait(self.t_settle)
+        return bill.report()
+
+    def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "_Bill") -> None:
+        """Cells at `at` `(k,)` to `target` `(k,)` S; counts go into the bill after each call that returned."""
+        active = torch.arange(at.numel(), device=at.device)
         miss = array.readout(at) - target
-        error = miss.clone()
+        bill.n_first_reads.add_(1)
+        bill.error = miss.clone()
         for _ in range(self.max_pulses):
-            outside = miss.abs() > self.tolerance
+            outside = miss.abs() > self.tolerance  # strictly: on the edge is inside
             active, miss = active[outside], miss[outside]
             if active.numel() == 0:
-                break
+                return
             below = miss < 0
-            n_set[active] += below
-            n_reset[active] += ~below
             array.pulse(at[active], Pulse(torch.where(below, SET, RESET)))
+            bill.n_set[active] += below
+            bill.n_reset[active] += ~below
             miss = array.readout(at[active]) - target[active]
-            error[active] = miss
-        if self.t_settle > 0:
-            array.wait(self.t_settle)
-        shape = cells.shape
+            bill.n_verified[active] += 1
+            bill.error[active] = miss
+
+
+class _Bill:
+    """Counts of a write while it goes on, cell by cell."""
+
+    def __init__(self, cells: torch.Tensor, g_target: torch.Tensor, tolerance: float) -> None:
+        n = cells.numel()
+        self._shape, self._tolerance = cells.shape, tolerance
+        self.n_set, self.n_reset, self.n_verified = (
+            torch.zeros(n, dtype=torch.int64, device=cells.device) for _ in range(3)
+        )
+        self.n_first_reads = torch.zeros((), dtype=torch.int64, device=cells.device)
+        self.error = torch.full((n,), torch.nan, dtype=g_target.dtype, device=cells.device)
+
+    def report(self) -> WriteReport:
+        """What was done so far; the error of a cell that was never read is NaN."""
         return WriteReport(
-            n_set=n_set.view(shape),
-            n_reset=n_reset.view(shape),
-            n_reads=(1 + n_set + n_reset).view(shape),  # one before the first pulse, one after each
-            converged=(error.abs() <= self.tolerance).view(shape),
-            error=error.view(shape),
+            n_set=self.n_set.view(self._shape),
+            n_reset=self.n_reset.view(self._shape),
+            n_reads=(self.n_first_reads + self.n_verified).view(self._shape),
+            converged=(self.error.abs() <= self._tolerance).view(self._shape),
+            error=self.error.view(self._shape),
         )
 
 

@@ -10,6 +10,7 @@ A contract is a class whose `test_...` methods pytest finds in a subclass; the s
 """
 
 from ohmweave.testing.cells import CellContract
+from ohmweave.testing.layers import LayerContract
 from ohmweave.testing.rules import RuleContract
 
-__all__ = ["CellContract", "RuleContract"]
+__all__ = ["CellContract", "LayerContract", "RuleContract"]

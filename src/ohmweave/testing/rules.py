@@ -15,7 +15,7 @@ import torch
 from ohmweave.base import OhmweaveError, generator
 from ohmweave.cells import Pulse, linear_steps
 from ohmweave.mapping import CentredPair, Chip
-from ohmweave.nn import Linear
+from ohmweave.nn import Linear, OnChip
 from ohmweave.programming import BlindWrite
 
 G_MIN, G_MAX, LEVELS = 2e-6, 20e-6, 1_801
@@ -49,7 +49,8 @@ class RuleContract:
         """
         cell = linear_steps(g_min=G_MIN, g_max=G_MAX, levels=LEVELS, c2c=1.0 if noisy else 0.0)
         chip = Chip(cell, n_arrays=4, rows=N_IN, cols=2 * N_OUT, n_chips=n_chips, seed=seed, dtype=torch.float64)
-        layers = [Linear(N_IN, N_OUT, bias=False, chip=chip, name=name, mapping=CentredPair()) for name in ("a", "b")]
+        how = OnChip(mapping=CentredPair())
+        layers = [Linear(N_IN, N_OUT, bias=False, chip=chip, name=name, on_chip=how) for name in ("a", "b")]
         for layer in layers:
             layer.program(torch.zeros(N_OUT, N_IN, dtype=torch.float64, device="cpu"), BlindWrite(g_step=G_STEP))
         return layers

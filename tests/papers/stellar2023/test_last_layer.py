@@ -8,7 +8,7 @@ import torch
 from ohmweave.data import Dataset, load
 from ohmweave.experiments import Context, Options, Row, judge
 from ohmweave.mapping import CentredPair, Chip
-from ohmweave.nn import Linear
+from ohmweave.nn import Linear, OnChip
 from ohmweave.papers.stellar2023 import last_layer
 from ohmweave.programming import WriteVerify
 from tests.helpers import assert_close
@@ -76,7 +76,9 @@ def test_the_bill_of_a_step_equals_the_hand_count():
     """One sample in eight bits: ones on the lines, columns sensed, cells on them, pulses; times prices."""
     n_in, n_out, label = 5, 3, 1
     chip = Chip(last_layer.cells("level-1"), rows=n_in, cols=2 * n_out, seed=1, dtype=torch.float64)
-    layer = Linear(n_in, n_out, bias=False, chip=chip, name="last", mapping=CentredPair(w_max=last_layer.W_MAX))
+    layer = Linear(
+        n_in, n_out, bias=False, chip=chip, name="last", on_chip=OnChip(mapping=CentredPair(w_max=last_layer.W_MAX))
+    )
     weight = torch.randn(n_out, n_in, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * 0.3
     layer.program(weight, WriteVerify(tolerance=0.1e-6, max_pulses=300))
     epoch = last_layer.StellarEpoch(layer, threshold=4.0)

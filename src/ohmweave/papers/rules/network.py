@@ -1,7 +1,7 @@
 """The network of the comparison on one chip, and one pass of training."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from ohmweave.base import generator
 from ohmweave.cells import Cell
 from ohmweave.data import Split
 from ohmweave.mapping import CentredPair, Chip, FixedScaling
-from ohmweave.nn import AlwaysOn, Linear
+from ohmweave.nn import AlwaysOn, Linear, OnChip
 from ohmweave.papers.rules.cells import G_MAX, G_MIN
 from ohmweave.programming import WriteVerify
 
@@ -72,11 +72,11 @@ def layers_on(
     common: dict[str, Any] = {
         "bias": False,
         "chip": chip,
-        "mapping": mapping or CentredPair(w_max=W_MAX),
         "backward": backward,
     }
-    first = Linear(n_in + 1, HIDDEN, name="first", scaling=FixedScaling(1.0), **common)
-    second = Linear(HIDDEN + 1, 10, name="second", **common)
+    how = OnChip(mapping=mapping or CentredPair(w_max=W_MAX))
+    first = Linear(n_in + 1, HIDDEN, name="first", on_chip=replace(how, scaling=FixedScaling(1.0)), **common)
+    second = Linear(HIDDEN + 1, 10, name="second", on_chip=how, **common)
     random = generator(seed, "rules", "weights")
     for layer in (first, second):
         weight = torch.randn(layer.weight.shape, generator=random) * (2 / layer.in_features) ** 0.5

@@ -34,7 +34,7 @@ from ohmweave.experiments import (
     register,
 )
 from ohmweave.mapping import CentredPair, Chip
-from ohmweave.nn import ErrorLoss, Linear, ThresholdError
+from ohmweave.nn import ErrorLoss, Linear, OnChip, ThresholdError
 from ohmweave.optim import Stellar
 from ohmweave.papers.energy import SampledBill, energy_table
 from ohmweave.programming import WriteVerify
@@ -195,7 +195,9 @@ def _trained(
         What it reached, and its bill: nothing for a baseline, which has no version that counts line by line.
     """
     chip = Chip(cells(task.params["device"]), rows=HIDDEN, cols=2 * data.n_classes, seed=task.seed)
-    layer = Linear(HIDDEN, data.n_classes, bias=False, chip=chip, name="last", mapping=CentredPair(w_max=W_MAX))
+    layer = Linear(
+        HIDDEN, data.n_classes, bias=False, chip=chip, name="last", on_chip=OnChip(mapping=CentredPair(w_max=W_MAX))
+    )
     start = torch.randn(layer.weight.shape, generator=generator(task.seed, NAME, "start"))
     layer.program(start / start.max() * W_MAX / 2.5, WriteVerify(tolerance=0.3e-6, max_pulses=200))
     epoch, order = make(layer), generator(task.seed, NAME, "order")

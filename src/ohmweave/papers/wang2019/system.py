@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ohmweave.cells import wang2019
 from ohmweave.mapping import Chip, DifferentialPair
-from ohmweave.nn import Conv2d, ConvLSTM, ConvLSTMCell, Linear
+from ohmweave.nn import Conv2d, ConvLSTM, ConvLSTMCell, Linear, OnChip
 
 PAPER = "Wang et al., Nature Machine Intelligence 1, 434-442 (2019)"
 
@@ -47,12 +47,28 @@ class ConvolutionalNetwork(torch.nn.Module):
         super().__init__()
         plan: dict[str, dict[str, Any]] = PUBLISHED_PLAN if published_plan else {name: {} for name in PUBLISHED_PLAN}
         self.conv1 = Conv2d(
-            1, 15, 3, padding="same", bias=False, chip=chip, name="conv1", mapping=pairs(2, 1), **plan["conv1"]
+            1,
+            15,
+            3,
+            padding="same",
+            bias=False,
+            chip=chip,
+            name="conv1",
+            on_chip=OnChip(mapping=pairs(2, 1), **plan["conv1"]),
         )
         self.conv2 = Conv2d(
-            15, 4, 2, padding="same", bias=False, chip=chip, name="conv2", mapping=pairs(1, 2), **plan["conv2"]
+            15,
+            4,
+            2,
+            padding="same",
+            bias=False,
+            chip=chip,
+            name="conv2",
+            on_chip=OnChip(mapping=pairs(1, 2), **plan["conv2"]),
         )
-        self.dense = Linear(64, 10, bias=False, chip=chip, name="dense", mapping=pairs(2, 1), **plan["dense"])
+        self.dense = Linear(
+            64, 10, bias=False, chip=chip, name="dense", on_chip=OnChip(mapping=pairs(2, 1), **plan["dense"])
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits."""
@@ -75,11 +91,12 @@ class SequenceNetwork(torch.nn.Module):
             bias=False,
             chip=chip,
             name="convlstm",
-            mapping=pairs(1, 2),
-            corners=[(0, 66, 0)],
+            on_chip=OnChip(mapping=pairs(1, 2), corners=[(0, 66, 0)]),
         )
         self.recurrent = ConvLSTM(cell)
-        self.dense = Linear(45, 6, bias=False, chip=chip, name="dense", mapping=pairs(1, 2), corners=[(0, 30, 44)])
+        self.dense = Linear(
+            45, 6, bias=False, chip=chip, name="dense", on_chip=OnChip(mapping=pairs(1, 2), corners=[(0, 30, 44)])
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits."""
@@ -93,8 +110,8 @@ class Perceptron(torch.nn.Module):
 
     def __init__(self, chip: Chip) -> None:
         super().__init__()
-        self.hidden = Linear(64, 54, bias=False, chip=chip, name="hidden", mapping=pairs(1, 1))
-        self.dense = Linear(54, 10, bias=False, chip=chip, name="dense", mapping=pairs(1, 1))
+        self.hidden = Linear(64, 54, bias=False, chip=chip, name="hidden", on_chip=OnChip(mapping=pairs(1, 1)))
+        self.dense = Linear(54, 10, bias=False, chip=chip, name="dense", on_chip=OnChip(mapping=pairs(1, 1)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits."""

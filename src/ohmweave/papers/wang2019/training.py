@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ohmweave.data import Split
 from ohmweave.mapping import Chip
-from ohmweave.nn import ArrayWeight, fold_chips, unfold_chips
+from ohmweave.nn import ArrayWeight, merge_chips, split_chips
 from ohmweave.optim import GateControlled
 
 TEST_BATCH = 500
@@ -76,7 +76,7 @@ def train(
 
 def predict(network: torch.nn.Module, chip: Chip, x: torch.Tensor) -> torch.Tensor:
     """`(batch, ...)`, the same for all chips, to logits `(*chips, batch, classes)`."""
-    return unfold_chips(network(fold_chips(x.expand(*chip.chip_shape, *x.shape), chip.chip_shape)), chip.chip_shape)
+    return split_chips(network(merge_chips(x.expand(*chip.chip_shape, *x.shape), chip.chip_shape)), chip.chip_shape)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from ohmweave.cells import Cell
 from ohmweave.data import Split
 from ohmweave.experiments import Assumption
 from ohmweave.mapping import CentredPair, Chip, FixedScaling
-from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError
+from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, OnChip
 from ohmweave.optim import SignPulse
 from ohmweave.programming import BlindWrite, Write
 
@@ -95,8 +95,7 @@ class SignPerceptron:
         common: dict[str, Any] = {
             "bias": False,
             "chip": self.chip,
-            "mapping": CentredPair(w_max=1.0),
-            "scaling": FixedScaling(1.0),
+            "on_chip": OnChip(mapping=CentredPair(w_max=1.0), scaling=FixedScaling(1.0)),
             "backward": "array",
         }
         self.first = Linear(n_in + 1, setting.hidden, name="first", **common)

@@ -1,4 +1,4 @@
-"""What turns weights into conductances: the few things that a matrix asks of it."""
+"""The protocol of weight mappings: from weights to conductances and back."""
 
 from typing import Protocol
 
@@ -34,7 +34,7 @@ class WeightMapping(Protocol):
         ...
 
     def quantise(self, weight: torch.Tensor, array: Array) -> torch.Tensor:
-        """`weight` as its ideal conductances would give it back."""
+        """`weight` as its ideal conductances would give it back, `(..., out, in)`."""
         ...
 
     def to_conductance(

@@ -1,17 +1,16 @@
 """`torch.nn.Conv2d` with its kernels on a chip: every patch of the image is one read."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 
 from ohmweave.arrays import ConvGeometry
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_shape
-from ohmweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, WeightMapping
-from ohmweave.nn.convolution import array_convolution
-from ohmweave.nn.linear import add_bias
-from ohmweave.nn.weight import ArrayWeight
-from ohmweave.programming import Write, WriteReport
+from ohmweave.mapping import Chip
+from ohmweave.nn.array_convolution import array_convolution
+from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.on_chip import OnChip
+from ohmweave.nn.registry import ToChip, register_layer
 
 Pair = int | tuple[int, int]
 
@@ -54,22 +53,27 @@ def patches(
     channel is a run of neighbouring lines.
     """
     (kh, kw), (sh, sw), (dh, dw) = kernel_size, stride, dilation
-    windows = x.unfold(2, dh * (kh - 1) + 1, sh).unfold(3, dw * (kw - 1) + 1, sw)[..., ::dh, ::dw]
-    return windows.permute(0, 2, 3, 1, 4, 5).flatten(3)
+    taps = x.unfold(2, dh * (kh - 1) + 1, sh).unfold(3, dw * (kw - 1) + 1, sw)[..., ::dh, ::dw]
+    return taps.permute(0, 2, 3, 1, 4, 5).flatten(3)
 
 
-class Conv2d(torch.nn.Module):
+class Conv2d(ChipLayer):
     """A convolution on a chip: input `(chips * batch, in, height, width)`, output likewise, stored channels-last.
+
+    `weight` is `(*chips, out, in, kernel height, kernel width)`, the bias `(*chips, out)`.
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, bias: as in torch; "same" padding puts the
             odd line after, as TensorFlow and MATLAB do.
         groups: must be 1.
-        chip, name, mapping, scaling, arrays, corners: as in `Matrix`.
-        tile_rows: row lines of a tile; None packs as many kernel slices as fit on an array's rows.
+        chip: where the cells are.
+        name: of the placement on the chip.
+        on_chip: mapping, scaling and place; None takes the defaults of `OnChip`. Without `tile_rows` as many kernel
+            slices as fit are packed on an array's rows.
 
     Raises:
         OutOfRangeError: an argument is out of range, or `groups` is not 1.
+        ChipFullError: there is no room.
     """
 
     def __init__(
@@ -85,54 +89,32 @@ class Conv2d(torch.nn.Module):
         *,
         chip: Chip,
         name: str,
-        mapping: WeightMapping | None = None,
-        scaling: InputScaling | None = None,
-        tile_rows: int | None = None,
-        arrays: Sequence[int] | None = None,
-        corners: Sequence[Corner] | None = None,
+        on_chip: OnChip | None = None,
     ) -> None:
-        super().__init__()
         check_integer("in_channels", in_channels, at_least=1)
         check_integer("out_channels", out_channels, at_least=1)
         if groups != 1:
             raise OutOfRangeError(f"`groups` must be 1 on a chip, but is {groups!r}")
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride, self.dilation = pair_of(kernel_size), pair_of(stride), pair_of(dilation)
-        self.padding = sides(padding, self.kernel_size, self.stride, self.dilation)
-        self.geometry = ConvGeometry(
-            kernel_size=self.kernel_size, stride=self.stride, dilation=self.dilation, padding=self.padding
-        )
-        n_in = in_channels * self.kernel_size[0] * self.kernel_size[1]
-        self.matrix = Matrix(
-            chip,
-            name,
-            (out_channels, n_in),
-            mapping=mapping or DifferentialPair(),
-            scaling=scaling,
-            tile_rows=tile_rows,
-            arrays=arrays,
-            corners=corners,
-        )
-        self.weight = ArrayWeight(self.matrix, (out_channels, in_channels, *self.kernel_size))
-        self.bias = (
-            torch.nn.Parameter(torch.zeros(*chip.chip_shape, out_channels, dtype=self.weight.dtype)) if bias else None
-        )
-
-    def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
-        """Write `weight` `(out, in, kernel height, kernel width)`, with or without chips, and read it back."""
-        check_shape("weight", weight, (self.out_channels, self.in_channels, *self.kernel_size))
-        report = self.matrix.program(weight.flatten(-3), write)
-        self.weight.refresh()
-        return report
+        size, strides, dilations = pair_of(kernel_size), pair_of(stride), pair_of(dilation)
+        zeros = sides(padding, size, strides, dilations)
+        geometry = ConvGeometry(kernel_size=size, stride=strides, dilation=dilations, padding=zeros)
+        matrix = (on_chip or OnChip()).matrix(chip, name, (out_channels, in_channels * size[0] * size[1]))
+        super().__init__(matrix, weight_shape=(out_channels, in_channels, *size), bias=bias)
+        self.in_channels, self.out_channels, self.geometry = in_channels, out_channels, geometry
+        self.kernel_size, self.stride, self.dilation, self.padding = size, strides, dilations, zeros
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The convolution as the array computes it, one read a patch."""
-        check_shape("x", x, (self.in_channels, None, None))
+        y: torch.Tensor = self.guarded(x)
+        return y
+
+    def on_array(self, x: torch.Tensor) -> torch.Tensor:
+        """`(chips * batch, in, height, width)` to `(chips * batch, out, out height, out width)`."""
+        check_shape("x", x, (None, self.in_channels, None, None))
         self._check_size(x.shape[-2], x.shape[-1])
-        y = array_convolution(x, self.weight, self.matrix, self.geometry)
-        if self.bias is None:
-            return y
-        return add_bias(y.permute(0, 2, 3, 1), self.bias, self.matrix.chip.chip_shape).permute(0, 3, 1, 2)
+        y = array_convolution(x, self.weight, self.geometry)
+        # The bias belongs to the last dimension of what `biased` is given: channels-last, and back.
+        return y if self.bias is None else self.biased(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def _check_size(self, height: int, width: int) -> None:
         left, right, top, bottom = self.padding
@@ -146,3 +128,35 @@ class Conv2d(torch.nn.Module):
     def extra_repr(self) -> str:
         """Shown in the network's printout."""
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, on {self.matrix.name!r}"
+
+
+def _build(module: torch.nn.Conv2d, chip: Chip, name: str, on_chip: OnChip) -> Conv2d:
+    return Conv2d(
+        module.in_channels,
+        module.out_channels,
+        module.kernel_size,  # type: ignore[arg-type]
+        module.stride,  # type: ignore[arg-type]
+        module.padding,  # type: ignore[arg-type]
+        module.dilation,  # type: ignore[arg-type]
+        bias=module.bias is not None,
+        chip=chip,
+        name=name,
+        on_chip=on_chip,
+    )
+
+
+def _refuse(module: torch.nn.Conv2d) -> str | None:
+    if module.groups != 1:
+        return f"groups={module.groups}"
+    return None if module.padding_mode == "zeros" else f"padding_mode={module.padding_mode!r}"
+
+
+TO_CHIP = register_layer(
+    ToChip(
+        module=torch.nn.Conv2d,
+        build=_build,
+        weight=lambda module: module.weight,
+        bias=lambda module: module.bias,
+        refuse=_refuse,
+    )
+)

@@ -1,10 +1,11 @@
-"""The convolution on the array as a torch operation: one read a patch, gradients from the last readout.
+"""The convolution on the array as a torch operation: one read a patch, gradients from a readout.
 
-Images stand channels-last between layers. Memory traffic decides the speed, so patches are not kept for the backward
-pass: where the error of the image is wanted, the output's error spread over the taps of the kernel gives both
+Images are stored channels-last between layers. Memory traffic decides the speed, so patches are not kept for the
+backward pass: where the image takes a gradient, the output's error spread over the taps of the kernel gives both
 gradients.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,29 +13,39 @@ import torch
 
 from ohmweave.arrays import ConvGeometry, read_windows
 from ohmweave.mapping import Matrix
-from ohmweave.nn.product import unfold_chips
+from ohmweave.nn.chip_batch import is_in_software, split_chips
+from ohmweave.nn.weight import ArrayWeight
 
 # Numbers in the patches of a part of the batch, 16 MiB in float32: a bound on memory.
 PART_VALUES = 2**22
 
 
 class _ArrayConvolution(torch.autograd.Function):
-    """All tensors channels-last: x `(*chips, batch, H, W, C)`, weight `(*chips, out, C, kh, kw)`."""
+    """All tensors channels-last: x `(*chips, batch, H, W, C)`, weight and held `(*chips, out, C, kh, kw)`."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, geometry: ConvGeometry
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        held: torch.Tensor | None,
+        matrix: Matrix,
+        geometry: ConvGeometry,
     ) -> torch.Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.geometry = geometry
+        # `held` is the readout as a plain tensor; `weight` is here only to receive the gradient.
+        ctx.save_for_backward(x) if held is None else ctx.save_for_backward(x, held)
+        ctx.geometry, ctx.shape = geometry, (*matrix.chip.chip_shape, matrix.shape[0], x.shape[-1])
         return _read(x, matrix, geometry)
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
-        x, weight = ctx.saved_tensors
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None, None]:
+        x, *held = ctx.saved_tensors
         if ctx.needs_input_grad[0]:
-            return *_both_gradients(x, weight, grads[0], ctx.geometry), None, None
-        return None, _weight_gradient(x, weight, grads[0], ctx.geometry), None, None
+            return *_both_gradients(x, held[0], grads[0], ctx.geometry), None, None, None
+        if not ctx.needs_input_grad[1]:
+            return None, None, None, None, None
+        shape = (*ctx.shape, *ctx.geometry.kernel_size)
+        return None, _weight_gradient(x, shape, grads[0], ctx.geometry), None, None, None
 
 
 def _read(x: torch.Tensor, matrix: Matrix, geometry: ConvGeometry) -> torch.Tensor:
@@ -73,13 +84,15 @@ def _both_gradients(
 
 
 def _weight_gradient(
-    x: torch.Tensor, weight: torch.Tensor, grad_y: torch.Tensor, geometry: ConvGeometry
+    x: torch.Tensor, shape: tuple[int, ...], grad_y: torch.Tensor, geometry: ConvGeometry
 ) -> torch.Tensor:
-    """Of the weight alone, for a first layer."""
-    grad = torch.zeros_like(weight.flatten(-3).mT)
-    for part in _parts(x, weight[..., 0, :, :, :].numel() * grad_y.shape[-3] * grad_y.shape[-2]):
+    """Of the weight alone, `shape` = `(*chips, out, C, kh, kw)`, for a first layer."""
+    *chips, n_out, n_channels, kh, kw = shape
+    n_lines = n_channels * kh * kw
+    grad = x.new_zeros(*chips, n_lines, n_out)
+    for part in _parts(x, math.prod(chips) * n_lines * grad_y.shape[-3] * grad_y.shape[-2]):
         grad += geometry.lines(x[part]) @ _rows(grad_y[part])
-    return grad.mT.reshape(weight.shape)
+    return grad.mT.reshape(shape)
 
 
 def _parts(x: torch.Tensor, n_values: int) -> Iterator[tuple[Any, ...]]:
@@ -100,23 +113,32 @@ def _shared(images: torch.Tensor) -> torch.Tensor:
     return one if torch.equal(one, images) else images
 
 
-def array_convolution(x: torch.Tensor, weight: torch.Tensor, matrix: Matrix, geometry: ConvGeometry) -> torch.Tensor:
+def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeometry) -> torch.Tensor:
     """The convolution of images as the array computes it.
 
     Each image has one scale from numbers to volts, by the matrix's `scaling`; each patch is one read.
 
     Args:
-        x: `(chips * batch, in, height, width)`; the chips stand first (see `fold_chips`).
-        weight: `(*chips, out, in, kernel height, kernel width)`, the readout that gradients use.
-        matrix: the cells, of shape (out, in * kernel height * kernel width).
-        geometry: how the kernel walks.
+        x: `(chips * batch, in, height, width)`; the chips come first (see `merge_chips`).
+        weight: `(*chips, out, in, kernel height, kernel width)`. It is read out again here if it is stale and the
+            backward pass needs it, that is, where `x` takes a gradient.
+        geometry: kernel, stride, dilation and padding.
 
     Returns:
         `(chips * batch, out, out height, out width)`, stored channels-last.
     """
+    matrix = weight.matrix
+    if is_in_software():
+        held = weight._held
+        kernels = held[0] if matrix.chip.chip_shape else held
+        padded = torch.nn.functional.pad(x, geometry.padding)
+        return torch.nn.functional.conv2d(padded, kernels, stride=geometry.stride, dilation=geometry.dilation)
     chips = matrix.chip.chip_shape
-    images = unfold_chips(x.permute(0, 2, 3, 1), chips)
+    images = split_chips(x.permute(0, 2, 3, 1), chips)
     if chips and not x.requires_grad:
         images = _shared(images)
-    y: torch.Tensor = _ArrayConvolution.apply(images, weight, matrix, geometry)  # type: ignore[no-untyped-call]
+    needed = x.requires_grad and torch.is_grad_enabled()
+    y: torch.Tensor = _ArrayConvolution.apply(  # type: ignore[no-untyped-call]
+        images, weight, weight.fresh() if needed else None, matrix, geometry
+    )
     return y.flatten(0, len(chips)).permute(0, 3, 1, 2)

@@ -1,0 +1,62 @@
+"""The product on the array as a torch operation: forward is a read, backward uses a readout or a transposed read.
+
+A real array has no autograd. The gradient is that of the linear map y = x @ w.T with the measured weights w:
+
+    dL/dx = dL/dy @ w,    dL/dw = (dL/dy).T @ x.
+
+This is what Wang et al. 2019 and Yao et al. 2020 do: their backward pass runs in software on conductances read
+beforehand.
+"""
+
+from typing import Any
+
+import torch
+
+from ohmweave.mapping import Matrix
+from ohmweave.nn.chip_batch import is_in_software, split_chips
+from ohmweave.nn.weight import ArrayWeight
+
+
+class _ArrayProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, held: torch.Tensor | None, matrix: Matrix
+    ) -> torch.Tensor:
+        # `held` is the readout as a plain tensor; `weight` is here only to receive the gradient.
+        ctx.save_for_backward(x) if held is None else ctx.save_for_backward(x, held)
+        ctx.matrix = matrix
+        return matrix.matmul(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
+        (x, *held), (grad_y,) = ctx.saved_tensors, grads
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = grad_y @ held[0] if held else ctx.matrix.matmul_transposed(grad_y)
+        grad_weight = grad_y.mT @ x if ctx.needs_input_grad[1] else None
+        return grad_x, grad_weight, None, None
+
+
+def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = False) -> torch.Tensor:
+    """`x @ weight.T` as the array computes it.
+
+    Args:
+        x: `(chips * batch, in)`; the chips come first (see `merge_chips`).
+        weight: `(*chips, out, in)`. It is read out again here if it is stale and the backward pass needs it, that is,
+            where `x` takes a gradient.
+        transposed: the error goes back through a transposed read of the cells as they are, which costs a read, in
+            place of the product with `weight`: for rules that never read their weights out.
+
+    Returns:
+        `(chips * batch, out)`.
+    """
+    matrix = weight.matrix
+    if is_in_software():
+        held = weight._held
+        return torch.nn.functional.linear(x, held[0] if matrix.chip.chip_shape else held)
+    needed = not transposed and x.requires_grad and torch.is_grad_enabled()
+    chips = matrix.chip.chip_shape
+    y: torch.Tensor = _ArrayProduct.apply(  # type: ignore[no-untyped-call]
+        split_chips(x, chips), weight, weight.fresh() if needed else None, matrix
+    )
+    return y.flatten(0, len(chips))

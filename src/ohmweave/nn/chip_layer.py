@@ -1,0 +1,151 @@
+"""`ChipLayer`: what all layers on a chip have in common, a matrix, a weight that is its readout, a digital bias."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ohmweave.base import WeightOnChipError, check_shape
+from ohmweave.mapping import Matrix
+from ohmweave.nn.chip_batch import add_bias
+from ohmweave.nn.weight import ArrayWeight
+from ohmweave.programming import Write, WriteReport
+
+
+class ChipLayer(torch.nn.Module):
+    """A layer whose weight is on a chip; the base of `Linear`, `Conv2d` and the rest.
+
+    A subclass computes in `on_array`, by `array_product` or `array_convolution` with `self.weight`; its `forward`
+    calls `self.guarded(...)`, which refuses calls that would not reach the array.
+
+    Args:
+        matrix: the cells, of shape (out, in).
+        weight_shape: of one chip's weight as the layer shows it, of out * in numbers; None is (out, in).
+        bias: whether there is a digital bias `(*chips, out)`, zeros at first, added after the conversion.
+    """
+
+    def __init__(self, matrix: Matrix, *, weight_shape: tuple[int, ...] | None = None, bias: bool = True) -> None:
+        super().__init__()
+        self.matrix = matrix
+        try:
+            weight = ArrayWeight(matrix, weight_shape or matrix.shape)
+        except BaseException:
+            matrix.chip.remove(matrix.name)  # nothing half-done: the array failed at the first readout
+            raise
+        self.weight = weight
+        # In a tuple, where `torch.nn.Module` does not register it: to notice if the parameter is swapped.
+        self._own = (weight,)
+        shape = (*matrix.chip.chip_shape, matrix.shape[0])
+        # `fresh` is a plain tensor: what `new_zeros` makes of it has its dtype and device.
+        self.bias = torch.nn.Parameter(weight.fresh().new_zeros(shape)) if bias else None
+
+    def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
+        """Write a weight to the cells; `self.weight` is read out again when it is next used.
+
+        Args:
+            weight: of the shape of one chip's weight, or `(*chips, ...)`.
+            write: how.
+
+        Raises:
+            ShapeError, OutOfRangeError, WriteStoppedError: as `Matrix.program`.
+        """
+        n_chip_dims = len(self.matrix.chip.chip_shape)
+        own = tuple(self.weight.shape[n_chip_dims:])
+        check_shape("weight", weight, own)
+        leading = weight.shape[: weight.dim() - len(own)]
+        return self.matrix.program(weight.reshape(*leading, *self.matrix.shape), write)
+
+    def on_array(self, *args: Any) -> Any:
+        """The layer's output, computed on the array."""
+        raise NotImplementedError
+
+    def guarded(self, *args: Any) -> Any:
+        """`on_array`, unless the call would not reach the array.
+
+        Raises:
+            WeightOnChipError: under `torch.export`, `torch.jit.trace` or a transform of `torch.func`, or with another
+                weight put in this one's place.
+        """
+        if torch.compiler.is_compiling():
+            return self._outside_graph(*args)
+        if self._parameters["weight"] is not self._own[0]:
+            raise self._refused("another weight (functional_call, pruning, ...)", "deploy the changed model")
+        if torch._C._are_functorch_transforms_active():
+            raise self._refused("torch.func (vmap, grad, jacrev, ...)", "call it on ordinary tensors")
+        if torch._C._get_tracing_state() is not None:
+            raise self._refused("torch.jit.trace", "trace the model before it is deployed")
+        return self.on_array(*args)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _outside_graph(self, *args: Any) -> Any:
+        """A graph break of `torch.compile`: reads of an array cannot be compiled."""
+        if torch.compiler.is_compiling():  # still true here: `torch.export` without a graph
+            raise self._refused("torch.export", "export the model before it is deployed")
+        return self.guarded(*args)
+
+    def _refused(self, what: str, remedy: str) -> WeightOnChipError:
+        return WeightOnChipError(
+            f"{type(self).__name__} {self.matrix.name!r} is on a chip and must not be run by {what}: {remedy}"
+        )
+
+    def biased(self, y: torch.Tensor) -> torch.Tensor:
+        """`y` `(chips * batch, ..., out)` plus the bias, if there is one."""
+        return y if self.bias is None else add_bias(y, self.bias, self.matrix.chip.chip_shape)
+
+    def extra_repr(self) -> str:
+        """Shown in the network's printout."""
+        return f"on {self.matrix.name!r}"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse another `weight`."""
+        if name == "weight" and "_own" in self.__dict__:
+            raise self._refused("another weight", "write new values with `layer.program(weight, write)`")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Refuse to lose `weight`, as parametrizations do."""
+        if name == "weight":
+            raise self._refused("a parametrization of its weight", "parametrize the model before it is deployed")
+        super().__delattr__(name)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "ChipLayer":
+        check_stays(fn, self._own[0], f"{type(self).__name__} {self.matrix.name!r}")
+        return self
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        raise self._refused("load_state_dict", "use `ohmweave.load(net, path)`, or `layer.program(weight, write)`")
+
+    def _replicate_for_data_parallel(self) -> "ChipLayer":
+        raise self._refused("DataParallel", "make a chip with `n_chips`, or one process for each chip")
+
+    def __prepare_scriptable__(self) -> Any:
+        """`torch.jit.script` calls this first."""
+        raise self._refused("torch.jit.script", "script the model before it is deployed")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ChipLayer":
+        """Refuse, as the weight does."""
+        return self._own[0].__deepcopy__(memo)  # type: ignore[return-value]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse, as the weight does."""
+        return self._own[0].__reduce_ex__(protocol)
+
+
+def check_stays(fn: Callable[[torch.Tensor], torch.Tensor], weight: ArrayWeight, named: str) -> None:
+    """Raise if `fn`, as `Module.to` applies it to every tensor, would move or change a weight on a chip.
+
+    Args:
+        fn: of `torch.nn.Module._apply`.
+        weight: on the chip.
+        named: the layer, for the message.
+
+    Raises:
+        WeightOnChipError: `fn` gives another dtype, another device, or shared memory.
+    """
+    probe = weight._held.new_empty(1)
+    was_shared = probe.is_shared()
+    if fn(probe) is not probe or probe.is_shared() != was_shared:
+        raise WeightOnChipError(
+            f"{named} is on a chip with {probe.dtype} on {probe.device} and must stay there: make the chip with the "
+            "`dtype` and `device` you want and deploy again, or move the digital layers alone"
+        )

@@ -1,0 +1,204 @@
+"""A check that chips side by side stay apart: the outputs of a chip depend on the inputs of that chip alone.
+
+The model runs in software, without a read: once as it is, and twice with the inputs of all chips but one replaced by
+NaN. Whatever reaches an output of the chip that kept its inputs came from another chip. The first and the last chip
+are kept in turn: a module that mixes neighbours, runs a state along the batch, or averages over it reaches one of them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+from ohmweave.base import ChipsMixedError
+from ohmweave.nn.chip_batch import in_software
+
+Forward = Callable[[torch.Tensor], Any]
+Watch = Callable[[str], Callable[..., None]]
+"""From the name of a module to a forward hook."""
+
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+
+_TOLERANCE = 1e-3
+"""Of the largest output: rounding differs where a library takes another way through the same sum."""
+
+
+def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> None:
+    """Raise if numbers of one chip reach the outputs of another.
+
+    Args:
+        model: with layers on chips. Its buffers, attributes and torch's random state are as before afterwards, and its
+            hooks are not called.
+        x: `(chips * batch, ...)`, an input.
+        n_chips: two or more.
+        forward: from such an input to the model's output, a tensor or a nest of them.
+
+    Raises:
+        ChipsMixedError: they do; the module that mixes first is named, and the remedy.
+    """
+
+    def run(inputs: torch.Tensor, watch: Watch | None = None) -> Any:
+        with _undisturbed(model, x, watch), torch.no_grad(), in_software():
+            return forward(inputs)
+
+    try:
+        reference = run(x)
+    except Exception:  # noqa: BLE001 - the call itself will fail in the same way, with the array
+        return
+    for kept in (0, n_chips - 1):
+        for poison in (_nan, _reflected) if x.is_floating_point() else (_largest, _smallest):
+            inputs = poison(x, kept, n_chips)
+            try:
+                found = _leak(reference, run(inputs), kept, n_chips)
+            except Exception:  # noqa: BLE001 - some functions refuse NaN: try finite numbers
+                continue
+            if found is None:
+                if poison is _nan:
+                    break  # nothing passes NaN by
+                continue
+            again = run(x)
+            if found == "nan" or _leak(reference, again, kept, n_chips) is None:
+                raise _error(model, inputs, kept, n_chips, run)
+            break
+
+
+def _nan(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
+    """`x` with NaN for all chips but one."""
+    return _kept(torch.full_like(x, torch.nan), x, kept, n_chips)
+
+
+def _reflected(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
+    """`x` with other numbers of the same range for all chips but one: for models that refuse NaN."""
+    return _kept(x.max() + x.min() - x, x, kept, n_chips)
+
+
+def _largest(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
+    """Integers that cannot be NaN: the largest for all chips but one."""
+    return _kept(x.amax().expand_as(x).clone(), x, kept, n_chips)
+
+
+def _smallest(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
+    """The smallest integer for all chips but one."""
+    return _kept(x.amin().expand_as(x).clone(), x, kept, n_chips)
+
+
+def _kept(poisoned: torch.Tensor, x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
+    _of(poisoned, kept, n_chips).copy_(_of(x, kept, n_chips))
+    return poisoned
+
+
+def _of(x: torch.Tensor, chip: int, n_chips: int) -> torch.Tensor:
+    """The part of one chip, a view."""
+    part: torch.Tensor = x.unflatten(0, (n_chips, x.shape[0] // n_chips))[chip]
+    return part
+
+
+def _has_chips(x: torch.Tensor, n_chips: int) -> bool:
+    return x.dim() > 0 and x.shape[0] > 0 and x.shape[0] % n_chips == 0
+
+
+def _leak(reference: Any, outputs: Any, kept: int, n_chips: int) -> str | None:
+    """How outputs of the chip that kept its inputs differ: "nan", "value", or None if they do not."""
+    found = None
+    for want, have in zip(tree_leaves(reference), tree_leaves(outputs), strict=True):
+        if not isinstance(want, torch.Tensor) or not isinstance(have, torch.Tensor):
+            continue
+        if want.shape != have.shape:
+            return "value"
+        if _has_chips(want, n_chips):
+            want, have = _of(want, kept, n_chips), _of(have, kept, n_chips)
+        if not want.is_floating_point():
+            found = found if torch.equal(want, have) else "value"
+            continue
+        if bool((have.isnan() & ~want.isnan()).any()):
+            return "nan"
+        difference = (want - have).abs().nan_to_num()
+        scale = want.abs().nan_to_num(posinf=0.0).amax() if want.numel() else 0.0
+        if bool((difference > _TOLERANCE * scale).any()):
+            found = "value"
+    return found
+
+
+def _error(
+    model: torch.nn.Module, inputs: torch.Tensor, kept: int, n_chips: int, run: Callable[..., Any]
+) -> ChipsMixedError:
+    name, module = _first_to_mix(model, inputs, kept, n_chips, run)
+    batch_first = isinstance(module, torch.nn.RNNBase | torch.nn.MultiheadAttention) and not module.batch_first
+    if batch_first or type(module).__name__.startswith("Transformer"):
+        remedy = "make it with batch_first=True, and let the batch be the first dimension of its input"
+    else:
+        remedy = (
+            "keep the batch as the first dimension of inputs and outputs and compute nothing along it (losses: "
+            "`net.loss`), or deploy on one chip at a time, without `n_chips`"
+        )
+    where = f"{name!r} ({type(module).__name__})" if name else f"the model itself ({type(module).__name__})"
+    return ChipsMixedError(
+        f"{where} mixes the {n_chips} chips, which are merged into the batch: outputs of one chip depend on inputs of "
+        f"another; {remedy}"
+    )
+
+
+def _first_to_mix(
+    model: torch.nn.Module, inputs: torch.Tensor, kept: int, n_chips: int, run: Callable[..., Any]
+) -> tuple[str, torch.nn.Module]:
+    """The first module whose inputs are clean for the kept chip and whose outputs are not; by NaN."""
+    found: list[tuple[str, torch.nn.Module]] = []
+
+    def is_dirty(value: Any) -> bool:
+        return any(
+            bool(_of(part, kept, n_chips).isnan().any())
+            for part in tree_leaves(value)
+            if isinstance(part, torch.Tensor) and part.is_floating_point() and _has_chips(part, n_chips)
+        )
+
+    def hook_of(name: str) -> Callable[..., None]:
+        def hook(module: torch.nn.Module, args: Any, output: Any) -> None:
+            if not found and not is_dirty(args) and is_dirty(output):
+                found.append((name, module))
+
+        return hook
+
+    run(inputs, hook_of)
+    return found[0] if found else ("", model)
+
+
+@contextmanager
+def _undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None) -> Iterator[None]:
+    """Within this block the only hooks are those of `watch`; afterwards all state is as before, random states too."""
+    modules = list(model.modules())
+    attributes = [dict(module.__dict__) for module in modules]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    contents = [
+        (value, value.copy())
+        for state in attributes
+        for value in state.values()
+        if type(value) in (list, dict, set, OrderedDict)
+    ]
+    devices = [x.device.index] if x.device.type == "cuda" else []
+    try:
+        for module in modules:
+            module.__dict__.update({name: OrderedDict() for name in _HOOKS})
+        for name, module in model.named_modules() if watch is not None else ():
+            module.register_forward_hook(watch(name))  # type: ignore[misc]
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        for module, state in zip(modules, attributes, strict=True):
+            module.__dict__.clear()
+            module.__dict__.update(state)
+        for value, content in contents:
+            value.clear()
+            value.extend(content) if isinstance(value, list) else value.update(content)
+        for buffer, content in buffers:
+            buffer.copy_(content)

@@ -1,0 +1,238 @@
+"""`Deployed`: a torch model whose layers are on a chip."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_map
+
+from ohmweave.base import OutOfRangeError, ShapeError, WeightOnChipError
+from ohmweave.mapping import Chip, Matrix
+from ohmweave.nn.chip_batch import merge_chips, split_chips
+from ohmweave.nn.chip_layer import check_stays
+from ohmweave.nn.chips_apart import check_apart
+from ohmweave.nn.weight import ArrayWeight, matrix_of
+from ohmweave.programming import WriteReport
+
+_SHOWN = 8
+"""Layers that a printout lists."""
+
+
+class Deployed(torch.nn.Module):
+    """A model whose layers are on a chip: takes one batch, returns `(*chips, batch, ...)`.
+
+    Attributes of the model (`net.fc`) are reached, and set, through it. The chips have cells and biases of their own;
+    digital parts (batch norm, layers left digital) are shared by all chips.
+
+    Attributes:
+        chip: the chip.
+        reports: the report of writing each layer.
+        on_chip, digital: names of the layers on the chip, and of those with parameters that stayed digital.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        chip: Chip,
+        reports: Mapping[str, WriteReport],
+        on_chip: Sequence[str],
+        digital: Sequence[str],
+    ) -> None:
+        super().__init__()
+        self.chip = chip
+        self.reports = dict(reports)
+        self.on_chip = tuple(on_chip)
+        self.digital = tuple(digital)
+        self._apart: set[Any] = set()
+        self.training = model.training
+        self.model = model  # the last: attributes that the model has are set there from now on
+
+    def __getattr__(self, name: str) -> Any:
+        """Names that the wrapper does not have are the model's."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("model"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Attributes that the model has are set there."""
+        model = self.__dict__.get("_modules", {}).get("model")
+        own = name in self.__dict__ or name in self._modules if model is not None else True
+        if not own and model is not None and _has(model, name):
+            setattr(model, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Run the model on all chips.
+
+        Args:
+            x: `(batch, ...)`, the same for all chips.
+            *args: go to the model as they are.
+            **kwargs: likewise.
+
+        Returns:
+            `(*chips, batch, ...)`, or a nest of such tensors if the model returns one.
+
+        Raises:
+            ChipsMixedError: see `check_chips_apart`.
+        """
+        chips = self.chip.chip_shape
+        if chips:
+            self.check_chips_apart(x, *args, **kwargs)
+        y = self.model(merge_chips(x.expand(*chips, *x.shape), chips), *args, **kwargs)
+        return tree_map(self._split, y) if chips else y
+
+    def _split(self, y: Any) -> Any:
+        """What has no chips is the same for all of them: `check_chips_apart` has seen to it."""
+        chips = self.chip.chip_shape
+        if not isinstance(y, torch.Tensor) or y.dim() == 0 or y.shape[0] % chips[0]:
+            return y
+        return split_chips(y, chips)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def check_chips_apart(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """Raise if the model lets numbers of one chip reach the outputs of another.
+
+        `forward` calls it once for each mode (training or evaluation) and kind of arguments; it runs the model three
+        times in software, without reads. Nothing is checked on fewer than two chips.
+
+        Raises:
+            ChipsMixedError: the module that mixes first is named.
+        """
+        chips = self.chip.chip_shape
+        if not chips or chips[0] < 2 or not x.numel():
+            return
+        key = (self.training, x.dim(), len(args), tuple((name, _kind(value)) for name, value in kwargs.items()))
+        if key in self._apart:
+            return
+        merged = merge_chips(x.expand(*chips, *x.shape), chips).detach()
+        check_apart(self.model, merged, chips[0], lambda inputs: self.model(inputs, *args, **kwargs))
+        self._apart.add(key)
+
+    def loss(
+        self,
+        fn: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        output: torch.Tensor,
+        target: torch.Tensor,
+        *,
+        per_chip: bool | None = None,
+    ) -> torch.Tensor:
+        """The sum over chips of each chip's loss, so that each chip learns as if it were alone.
+
+        `fn` sees one chip at a time: its reduction ("mean" or "sum") is over one chip's batch, and the chips are
+        summed whatever it is. So the gradient of a chip's cells does not depend on the number of chips.
+
+        Args:
+            fn: loss of an output `(batch, ...)` and a target, as torch's functions.
+            output: `(*chips, batch, ...)`, as the network returns it.
+            target: `(batch, ...)`, the same for all chips, or `(*chips, batch, ...)`.
+            per_chip: whether `target` has chips; None finds out by its shape.
+
+        Raises:
+            ShapeError: `output` or `target` has neither shape.
+            OutOfRangeError: `target` could be read both ways and `per_chip` is None.
+        """
+        chips = self.chip.chip_shape
+        if not chips:
+            return fn(output, target)
+        if output.dim() < 2 or output.shape[:1] != chips:
+            raise ShapeError(f"`output` must have the shape ({chips[0]} chips, batch, ...), but has {(*output.shape,)}")
+        if per_chip is None:
+            per_chip = _target_has_chips(target, chips[0], output.shape[1])
+        targets = target if per_chip else [target] * chips[0]
+        # A loop, because `fn` may be any function of one batch.
+        return torch.stack([fn(one, goal) for one, goal in zip(output, targets, strict=True)]).sum(0)
+
+    def chip_parameters(self) -> list[ArrayWeight]:
+        """The weights on the chip, each once: for a rule of `ohmweave.optim`."""
+        return list(dict.fromkeys(one for one in self.model.parameters() if isinstance(one, ArrayWeight)))
+
+    def digital_parameters(self) -> list[torch.nn.Parameter]:
+        """All other parameters, biases of layers on the chip among them: for an optimizer of torch."""
+        return [one for one in self.model.parameters() if not isinstance(one, ArrayWeight)]
+
+    def matrix(self, name: str) -> Matrix:
+        """The cells of the layer `name`.
+
+        Raises:
+            OutOfRangeError: no layer of that name is on the chip.
+        """
+        found = matrix_of(self.weights[name]) if name in self.on_chip else None
+        if found is None:
+            raise OutOfRangeError(f"`name` must be one of {list(self.on_chip)}, but is {name!r}")
+        return found
+
+    @property
+    def weights(self) -> dict[str, ArrayWeight]:
+        """The weights on the chip, by layer."""
+        found = {name: self.model.get_submodule(name).weight for name in self.on_chip}
+        return {name: weight for name, weight in found.items() if isinstance(weight, ArrayWeight)}
+
+    def refresh(self) -> None:
+        """Read all weights out again now; otherwise each is read when it is next used, if it is stale."""
+        for weight in self.weights.values():
+            weight.refresh()
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: numbers do not change cells."""
+        raise WeightOnChipError(
+            "weights on a chip cannot be loaded by load_state_dict, which changes no cell: use `ohmweave.load(net, "
+            "path)` for a file of `ohmweave.save`, or load into the model and deploy it again"
+        )
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Deployed":
+        for weight in self.chip_parameters():  # before any digital part is changed
+            check_stays(fn, weight, f"the layer {weight.matrix.name!r}")
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def __prepare_scriptable__(self) -> Any:
+        """`torch.jit.script` calls this first."""
+        raise WeightOnChipError("a deployed network cannot be scripted: script the model before it is deployed")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Deployed":
+        """Refuse: two networks on the same cells would overwrite each other."""
+        raise WeightOnChipError(
+            "a deployed network cannot be copied: deploy the model again on another chip, or use `ohmweave.save`"
+        )
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse: `pickle`, `torch.save` and `copy.copy` come here."""
+        raise WeightOnChipError("a deployed network cannot be pickled: use `ohmweave.save(net, path)`")
+
+    def __repr__(self) -> str:
+        """What is where, in a few lines."""
+        array, n = self.chip.array, self.chip.chip_shape
+        chips = f"{n[0]} chips" if n else "one chip"
+        lines = [
+            f"Deployed {type(self.model).__name__} on {chips} of {array.n_arrays} x {array.rows} x {array.cols} cells"
+        ]
+        shown = [f"  {name or 'model'}: {self.model.get_submodule(name)!r}" for name in self.on_chip[:_SHOWN]]
+        lines += [line.replace("\n", " ") for line in shown]
+        if len(self.on_chip) > _SHOWN:
+            lines.append(f"  and {len(self.on_chip) - _SHOWN} more layers")
+        return "\n".join([*lines, f"  digital: {', '.join(self.digital) or 'none'}"])
+
+
+def _has(model: torch.nn.Module, name: str) -> bool:
+    parts = (model.__dict__, model._modules, model._parameters, model._buffers)
+    return name != "training" and any(name in part for part in parts)
+
+
+def _kind(value: Any) -> Any:
+    return value if isinstance(value, int | float | str | bool | None) else type(value)
+
+
+def _target_has_chips(target: torch.Tensor, n_chips: int, batch: int) -> bool:
+    alone = target.dim() > 0 and target.shape[0] == batch
+    with_chips = target.dim() > 1 and tuple(target.shape[:2]) == (n_chips, batch)
+    if alone and with_chips:
+        raise OutOfRangeError(
+            f"`per_chip` must be given, because `target` {tuple(target.shape)} may have {n_chips} chips first or not"
+        )
+    if not alone and not with_chips:
+        raise ShapeError(
+            f"`target` must have the shape ({batch}, ...) or ({n_chips}, {batch}, ...), but has {tuple(target.shape)}"
+        )
+    return with_chips

@@ -1,0 +1,58 @@
+"""What a layer on a chip takes over from the module that it replaces, besides its weight and bias."""
+
+import torch
+
+from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.registry import ToChip
+
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_is_full_backward_hook",
+)
+"""Where torch keeps the hooks of a module that are called while it computes."""
+
+
+def reasons_against(module: torch.nn.Module, entry: ToChip) -> list[str]:
+    """Why a module of a placeable type cannot be replaced by a layer on a chip; empty if it can."""
+    reason = entry.refuse(module)
+    found = [] if reason is None else [reason]
+    own = dict(module.named_parameters(recurse=False))
+    if "forward" in vars(module):
+        found.append("its forward function was replaced")
+    if any(True for _ in module.children()):
+        found.append("it has modules inside")
+    missing = [name for name in entry.parameters if name not in module._parameters]
+    if found or not missing:
+        return found + [f"it has a parameter {name!r} of its own" for name in own if name not in entry.parameters]
+    return [
+        f"{', '.join(missing)} is no parameter of it (weight_norm, spectral_norm or pruning): make it permanent first, "
+        "with torch.nn.utils.remove_weight_norm, remove_spectral_norm or prune.remove"
+    ]
+
+
+def hand_over(old: torch.nn.Module, new: ChipLayer, entry: ToChip) -> None:
+    """Give `new` the bias values, frozen state, hooks, buffers, attributes and training flag of `old`."""
+    bias = entry.bias(old)
+    if bias is not None and new.bias is not None:
+        with torch.no_grad():
+            new.bias.copy_(bias.expand_as(new.bias))
+    parameters = dict(old.named_parameters(recurse=False))
+    n_weights = sum(1 for name in entry.parameters if name.startswith("weight"))
+    assert n_weights
+    new.weight.requires_grad_(any(one.requires_grad for name, one in parameters.items() if name.startswith("weight")))
+    if new.bias is not None:
+        new.bias.requires_grad_(any(one.requires_grad for name, one in parameters.items() if name.startswith("bias")))
+    for name in _HOOKS:
+        new.__dict__[name] = old.__dict__[name]
+    for name, buffer in old._buffers.items():
+        new.register_buffer(name, buffer, persistent=name not in old._non_persistent_buffers_set)
+    for name, value in vars(old).items():
+        if name not in new._parameters:  # LSTMCell has a flag `bias`
+            new.__dict__.setdefault(name, value)  # attributes of the user's own
+    new.train(old.training)

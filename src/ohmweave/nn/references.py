@@ -1,0 +1,139 @@
+"""What else holds a layer that goes on a chip: everything that would go on computing with the layer in software."""
+
+import functools
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ohmweave.base import WeightOnChipError
+
+
+class Retired(torch.nn.Module):
+    """What a layer in software becomes once a layer on the chip is in its place: any use of it raises."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse."""
+        raise WeightOnChipError(
+            f"a layer was called past the chip: it has been replaced by the layer {self.__dict__['place']!r} on the "
+            "chip, but something holds the old one (a closure, a global); reach it as an attribute of the model"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """Its weight, bias and the rest are gone too."""
+        if name in ("weight", "bias", "weight_ih", "weight_hh"):
+            self.forward()
+        raise AttributeError(name)
+
+
+def replace_everywhere(model: torch.nn.Module, layers: Mapping[torch.nn.Module, torch.nn.Module]) -> torch.nn.Module:
+    """`model` with layers replaced wherever its modules hold them, in lists, dicts and attributes too; in place.
+
+    Args:
+        model: which is changed.
+        layers: from old to new. The old ones raise from now on.
+
+    Returns:
+        `model`, or what replaces it if it is itself among `layers`.
+    """
+    by_id = {id(old): new for old, new in layers.items()}
+    for module in list(model.modules()):
+        if id(module) not in by_id:
+            for name, value in list(vars(module).items()):
+                module.__dict__[name] = _swapped(value, by_id)
+    for old, new in layers.items():
+        place = new.__dict__["matrix"].name
+        old.__dict__.update(_parameters={}, _buffers={}, _modules={}, place=place)
+        old.__class__ = Retired
+    return by_id.get(id(model), model)
+
+
+def _swapped(value: Any, by_id: Mapping[int, torch.nn.Module]) -> Any:
+    if isinstance(value, torch.nn.Module):
+        return by_id.get(id(value), value)
+    if isinstance(value, list):
+        value[:] = [_swapped(item, by_id) for item in value]
+    elif isinstance(value, dict):
+        for key in value:
+            value[key] = _swapped(value[key], by_id)
+    elif type(value) in (tuple, set, frozenset):
+        return type(value)(_swapped(item, by_id) for item in value)
+    elif isinstance(value, functools.partial):
+        return functools.partial(
+            _swapped(value.func, by_id), *_swapped(value.args, by_id), **_swapped(dict(value.keywords), by_id)
+        )
+    elif isinstance(value, types.MethodType) and id(value.__self__) in by_id:
+        return types.MethodType(value.__func__, by_id[id(value.__self__)])
+    return value
+
+
+def problems(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> list[str]:
+    """Why layers of a model cannot go on a chip without something computing past them; empty if nothing would.
+
+    Args:
+        model: in software.
+        placed: the layers that are to go on the chip, by name.
+    """
+    return [*_tied(model, placed), *_captured(model, placed), *_unregistered(model)]
+
+
+def _tied(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iterator[str]:
+    """Parameters of a placed layer that another module has too: on the chip they would go apart."""
+    on_chip = {id(module) for module in placed.values()}
+    owners: dict[int, list[tuple[str, torch.nn.Module]]] = {}
+    for name, module in model.named_modules():
+        for own, parameter in module.named_parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append((f"{name}.{own}".removeprefix("."), module))
+    for shared in owners.values():
+        if len(shared) > 1 and any(id(module) in on_chip for _, module in shared):
+            names = ", ".join(name for name, _ in shared)
+            yield f"{names} are one tied parameter, which cells cannot be: use one layer twice, or untie it"
+
+
+def _captured(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iterator[str]:
+    """Functions that hold a placed layer, or a module around one, in a closure: copies of a model share functions."""
+    on_chip = {id(module) for module in placed.values()}
+    around = {id(module) for module in model.modules() if any(id(part) in on_chip for part in module.modules())}
+    for name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            for function in _functions_in(value):
+                held = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+                if any(isinstance(one, torch.nn.Module) and id(one) in around for one in held):
+                    yield (
+                        f"{attribute} of {name or 'the model itself'} has a function that holds a layer of the model "
+                        "in its closure and would go on using it in software: make it a method"
+                    )
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def _functions_in(value: Any) -> Iterator[types.FunctionType]:
+    if isinstance(value, types.FunctionType):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _functions_in(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _functions_in(item)
+
+
+def _unregistered(model: torch.nn.Module) -> Iterator[str]:
+    """Modules with parameters that torch does not see, because they are in a plain list or dict."""
+    known = {id(module) for module in model.modules()}
+    for name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+            for item in items if attribute not in ("_modules", "_parameters", "_buffers") else ():
+                if isinstance(item, torch.nn.Module) and id(item) not in known and any(True for _ in item.parameters()):
+                    yield (
+                        f"{attribute} of {name or 'the model itself'} holds a {type(item).__name__} that torch does "
+                        "not register: use torch.nn.ModuleList or ModuleDict"
+                    )

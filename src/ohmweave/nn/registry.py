@@ -1,0 +1,75 @@
+"""`to_chip`: from torch's module types to layers on a chip. A new kind of layer is one new entry.
+
+    TO_CHIP = register_layer(ToChip(module=torch.nn.Linear, build=..., weight=..., bias=..., refuse=...))
+
+in the file of the layer. A package declares its entries as entry points of the group `ohmweave.layers`; they are
+registered when `deploy` first looks for them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ohmweave.base import OutOfRangeError, load_plugins
+from ohmweave.mapping import Chip
+from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.on_chip import OnChip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToChip:
+    """How modules of one type of torch become layers on a chip.
+
+    Attributes:
+        module: the type; exactly it, since a subclass may compute anything.
+        build: (module, chip, name, on_chip) to the layer, with a bias if the module has one; takes no values over.
+        weight: module to the weight that the layer's `program` takes.
+        bias: module to the bias `(out,)`, or None.
+        parameters: names of the module's parameters that `weight` and `bias` are made of.
+        refuse: module to the reason why it cannot be put on a chip, or None if it can.
+    """
+
+    module: type[torch.nn.Module]
+    build: Callable[[Any, Chip, str, OnChip], ChipLayer]
+    weight: Callable[[Any], torch.Tensor]
+    bias: Callable[[Any], torch.Tensor | None]
+    parameters: tuple[str, ...] = ("weight", "bias")
+    refuse: Callable[[Any], str | None] = lambda module: None
+
+
+_ENTRIES: dict[type[torch.nn.Module], ToChip] = {}
+_plugins_loaded = False
+
+
+def register_layer(entry: ToChip) -> ToChip:
+    """Make `deploy` put modules of the type `entry.module` on chips.
+
+    Raises:
+        OutOfRangeError: the type has another entry already.
+    """
+    if _ENTRIES.setdefault(entry.module, entry) is not entry:
+        raise OutOfRangeError(f"`entry` must be of a type without an entry, but {entry.module.__name__} has one")
+    return entry
+
+
+def to_chip(module: torch.nn.Module) -> ToChip | None:
+    """The entry for the type of a module, or None; whether this module can be placed is `refuse`'s to say."""
+    return _entries().get(type(module))
+
+
+def placeable_types() -> list[str]:
+    """Names of the types that have an entry."""
+    return [kind.__name__ for kind in _entries()]
+
+
+def _entries() -> dict[type[torch.nn.Module], ToChip]:
+    global _plugins_loaded
+    if not _plugins_loaded:
+        for name, entry in load_plugins("layers").items():
+            if not isinstance(entry, ToChip):
+                raise OutOfRangeError(f"the entry point {name!r} of ohmweave.layers must be a ToChip, but is {entry!r}")
+            register_layer(entry)
+        _plugins_loaded = True
+    return _ENTRIES

@@ -1,0 +1,119 @@
+"""Kinds of torch functions: what a function does to a parameter that it is given."""
+
+from collections.abc import Callable, Iterator
+from types import MethodWrapperType
+from typing import Any
+
+import torch
+
+_FACTS = frozenset(
+    """
+    size stride dim ndimension numel nelement element_size storage_offset is_contiguous is_floating_point
+    is_complex is_signed is_conj is_neg is_inference is_shared is_pinned get_device __hash__ __len__
+    register_hook register_post_accumulate_grad_hook retain_grad requires_grad_ zeros_like ones_like empty_like
+    full_like rand_like randn_like randint_like new_zeros new_ones new_empty new_full new_tensor
+    new_empty_strided __dir__ is_same_size has_names is_set_to dim_order can_cast result_type promote_types
+    _has_compatible_shallow_copy_type
+    """.split()  # noqa: SIM905 - forty names, one after the other
+)
+"""Methods and functions that read no value."""
+
+_VALUE_PROPERTIES = frozenset(
+    """
+    T mT H mH data real imag
+    """.split()  # noqa: SIM905 - forty names, one after the other
+)
+"""Properties that do read values; all others are facts."""
+
+_SETTABLE = frozenset(
+    """
+    grad requires_grad _backward_hooks
+    """.split()  # noqa: SIM905 - forty names, one after the other
+)
+"""Properties that may be set: none of them is a value."""
+
+_PRODUCTS = frozenset(
+    """
+    linear matmul __matmul__ __rmatmul__ mm bmm mv dot vdot inner outer ger kron einsum tensordot chain_matmul
+    multi_dot addmm addmv addbmm baddbmm addr bilinear conv1d conv2d conv3d convolution conv_transpose1d
+    conv_transpose2d conv_transpose3d conv_tbc embedding embedding_bag scaled_dot_product_attention
+    multi_head_attention_forward cdist sspaddmm hspmm smm lstm lstm_cell gru gru_cell rnn_tanh rnn_relu
+    rnn_tanh_cell rnn_relu_cell vecdot matrix_power _transformer_encoder_layer_fwd _native_multi_head_attention
+    """.split()  # noqa: SIM905 - forty names, one after the other
+)
+"""What a layer computes with its weight."""
+
+_COPIES = frozenset(
+    """
+    detach numpy tolist __dlpack__ untyped_storage storage _typed_storage __array__ cpu
+    """.split()  # noqa: SIM905 - forty names, one after the other
+)
+"""Ways out of autograd, or out of torch."""
+
+_OTHERS_IN_PLACE = frozenset(
+    """
+    __setitem__ share_memory_ set_ resize_ swap_tensors __ipow__ __setstate__ index_put_ copy_
+    """.split()  # noqa: SIM905 - forty names, one after the other
+)
+
+
+def is_fact(func: Callable[..., Any]) -> bool:
+    """True if `func` reads no value of the tensors that it is given, and changes none."""
+    if isinstance(func, MethodWrapperType):
+        name = func.__name__
+        if name == "__get__":
+            return _property(func) not in _VALUE_PROPERTIES
+        if name == "__set__":
+            return _property(func) in _SETTABLE
+    return func.__name__ in _FACTS
+
+
+def is_copy(func: Callable[..., Any]) -> bool:
+    """True if `func` gives the values of its first argument outside autograd."""
+    if isinstance(func, MethodWrapperType):
+        return func.__name__ == "__get__" and _property(func) == "data"
+    return func.__name__ in _COPIES
+
+
+def is_product(func: Callable[..., Any]) -> bool:
+    """True if `func` sums products of its arguments."""
+    return func.__name__ in _PRODUCTS
+
+
+def changed_in_place(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
+    """The arguments whose memory `func` would change."""
+    out = kwargs.get("out")
+    yield from out if isinstance(out, list | tuple) else (out,)
+    name = func.__name__
+    inplace = kwargs.get("inplace") is True
+    if _changes_first(name) or inplace or name == "__set__":
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        yield from first if isinstance(first, list | tuple) else (first,)
+
+
+def shares_storage(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """True if both show the same memory."""
+    with torch._C.DisableTorchFunctionSubclass():
+        strided = a.layout == torch.strided and b.layout == torch.strided
+        return strided and a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr() != 0
+
+
+def tree_map(change: Callable[[torch.Tensor], Any], value: Any) -> Any:
+    """`value` with every tensor in it, in lists and tuples too, changed."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if type(value) in (list, tuple):
+        return type(value)(tree_map(change, item) for item in value)
+    return value
+
+
+def _property(func: Any) -> str:
+    name: str = func.__self__.__name__
+    return name
+
+
+def _changes_first(name: str) -> bool:
+    """Torch's naming: a trailing underscore, or an augmented assignment."""
+    if name in _OTHERS_IN_PLACE or (name.endswith("_") and not name.endswith("__")):
+        return True
+    return name.startswith("__i") and name.endswith("__") and name not in ("__invert__", "__index__", "__int__")

@@ -1,0 +1,63 @@
+"""The protocol of write schemes, and the capability of those that wait before the cells are used."""
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import torch
+
+from ohmweave.arrays import Array
+from ohmweave.programming.report import WriteReport
+
+
+class Write(Protocol):
+    """A write scheme: brings cells to target conductances by pulses and reads."""
+
+    def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
+        """Write cells.
+
+        Args:
+            array: whose cells they are.
+            cells: any shape, int64 addresses, each cell at most once.
+            g_target: the shape of `cells`, S.
+
+        Returns:
+            The report, with tensors of the shape of `cells`.
+
+        Raises:
+            WriteStoppedError: the array raised an error in the middle; `report` of the error holds what was done.
+            WriteInterrupted: the same for Ctrl-C.
+        """
+        ...
+
+
+class Settling(ABC):
+    """Capability of a write scheme that waits `t_settle` after its last pulse, for fast relaxation to be over.
+
+    The wait is felt by every cell of the array, used or not. Whoever writes several matrices should therefore send all
+    pulses first and wait once: see `defer_settling`. `deploy` does so.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def settling_time(self) -> float:
+        """s, the wait after the last pulse; 0 for none."""
+
+    @abstractmethod
+    def without_settling(self) -> Write:
+        """The same scheme without the wait."""
+
+
+def defer_settling(write: Write) -> tuple[Write, float]:
+    """Split a scheme into its pulses and its wait.
+
+    Args:
+        write: any scheme. One that is not a `Settling` is returned as it is, with a wait of 0 s.
+
+    Returns:
+        The scheme without its wait, and the wait, s, that is left to the caller.
+    """
+    if isinstance(write, Settling):
+        return write.without_settling(), write.settling_time
+    return write, 0.0
