@@ -172,7 +172,7 @@ def test_a_shift_of_nothing_sends_nothing() -> None:
     matrix = Matrix(chip(), "w", (3, 5), mapping=DifferentialPair())
     report = matrix.shift(weights(3, 5), torch.zeros(3, 5, dtype=torch.bool), WriteVerify(tolerance=1e-7))
     assert report.converged.numel() == 0
-    assert matrix.chip.array.activity.n_set + matrix.chip.array.activity.n_reset == 0
+    assert matrix.chip.array.books.activity.n_set + matrix.chip.array.books.activity.n_reset == 0
 
 
 def test_stuck_cells_show_in_the_readout_and_the_bill() -> None:

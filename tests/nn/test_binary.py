@@ -66,12 +66,12 @@ def test_errors_go_back_through_the_cells_as_they_are():
         at_readout = layer.weight.detach().clone()
         new = torch.tensor([[0.1, 0.1, 0.4], [0.2, -0.3, 0.0]], dtype=torch.float64)
         layer.matrix.program(new, BlindWrite(g_step=18e-6 / 99))
-        n_reads = chip.array.activity.n_reads
+        n_reads = chip.array.books.activity.n_reads
         x = torch.ones(1, 3, dtype=torch.float64, requires_grad=True)
         layer(x).backward(torch.tensor([[1.0, -2.0]], dtype=torch.float64))
         used = layer.matrix.readout() if backward == "array" else at_readout
         assert_close(x.grad[0], used[0] - 2 * used[1], rtol=1e-9)
-        assert chip.array.activity.n_reads - n_reads == (2 if backward == "array" else 1)
+        assert chip.array.books.activity.n_reads - n_reads == (2 if backward == "array" else 1)
 
 
 @pytest.mark.parametrize(

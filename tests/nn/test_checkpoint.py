@@ -36,7 +36,7 @@ def test_a_loaded_network_goes_on_bit_for_bit(tmp_path: Path) -> None:
     checkpoint.save(first, tmp_path / "net.safetensors")
     checkpoint.load(second, tmp_path / "net.safetensors")
     assert torch.equal(use(first, x), use(second, x))
-    assert first.chip.array.activity == second.chip.array.activity
+    assert first.chip.array.books.activity == second.chip.array.books.activity
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_what_samples_do_is_billed_and_undone() -> None:
         learn(layer, rule, X, LABELS)
     assert rule.n_steps == 3
     assert all(torch.equal(leaf, chip.state_dict()[name]) for name, leaf in state.items())
-    assert chip.array.meters == []
+    assert not chip.array.books.metered
     with ledger(chip, phase="training") as direct:
         learn(layer, rule, X, LABELS)
     assert bill.bill.usage == direct.usage
@@ -82,11 +82,11 @@ def test_pulses_are_those_of_the_whole_training_and_all_is_an_image() -> None:
     trained = ow.arrays.Activity(n_set=400, n_reset=300)  # of 50 samples: 8 and 6 a sample
     kept = bill.billed([8], trained, 50)
     pulses = 8 * 2.0 * 60e-6 * 50e-9 + 6 * 1.8 * 45e-6 * 50e-9
-    assert_close(kept["energy"]["training"]["joules"], reads / 2 + pulses, rtol=1e-9)
+    assert_close(kept["energy"]["training"]["energy"], reads / 2 + pulses, rtol=1e-9)
     assert kept["energy"]["training"]["n_images"] == 2
     assert kept["energy"]["inference"]["n_images"] == 3
-    assert_close(kept["energy"]["training"]["gpu_joules"], 2 * 16 / 100e9, rtol=1e-12)  # forward and gradient
-    assert_close(kept["energy"]["inference"]["gpu_joules"], 2 * 8 / 100e9, rtol=1e-12)
+    assert_close(kept["energy"]["training"]["gpu_energy"], 2 * 16 / 100e9, rtol=1e-12)  # forward and gradient
+    assert_close(kept["energy"]["inference"]["gpu_energy"], 2 * 8 / 100e9, rtol=1e-12)
 
 
 def test_chips_side_by_side_cost_an_image_what_one_does() -> None:
@@ -98,7 +98,7 @@ def test_chips_side_by_side_cost_an_image_what_one_does() -> None:
             layer(torch.cat([X[:2]] * (n_chips or 1)))
         found.append(bill.billed([8], ow.arrays.Activity(n_set=10 * (n_chips or 1)), 5))
     one, four = found
-    assert_close(four["energy"]["training"]["joules"], one["energy"]["training"]["joules"], rtol=1e-3)
+    assert_close(four["energy"]["training"]["energy"], one["energy"]["training"]["energy"], rtol=1e-3)
     assert {record["chips"] for record in four["bill"]} == {4}
     assert {record["images"] for record in four["bill"] if record["phase"] == "training"} == {8}
 
@@ -115,11 +115,11 @@ def test_records_say_images_and_chips() -> None:
         ("transfer", None, 1),
         ("(standing)", None, 1),
     }
-    assert_close(kept["energy"]["training"]["joules"], bill.total(phase="training") / 3, rtol=1e-12)
+    assert_close(kept["energy"]["training"]["energy"], bill.total(phase="training") / 3, rtol=1e-12)
 
 
 def spent(nj: float, n: int = 10) -> dict[str, Any]:
-    return {"energy": {"training": {"n_images": n, "joules": nj * 1e-9, "gpu_joules": 60e-9}}}
+    return {"energy": {"training": {"n_images": n, "energy": nj * 1e-9, "gpu_energy": 60e-9}}}
 
 
 def test_the_table_is_a_mean_over_seeds_for_each_network() -> None:
@@ -158,10 +158,10 @@ def test_the_energy_of_learning_by_rule(by_rule: list[Row]) -> None:
     whole, last = 2 * (n_hidden + n_out) + n_out, n_hidden + 2 * n_out
     for one, macs in zip(by_rule, (whole, last, whole, last), strict=True):
         energy_of = one.result["energy"]
-        assert_close(energy_of["training"]["gpu_joules"], 2 * macs / 100e9, rtol=1e-12)
-        ratio = energy_of["training"]["joules"] / energy_of["inference"]["joules"]
+        assert_close(energy_of["training"]["gpu_energy"], 2 * macs / 100e9, rtol=1e-12)
+        ratio = energy_of["training"]["energy"] / energy_of["inference"]["energy"]
         assert_close(one.result["over_inference"], ratio, rtol=1e-12)
         priced = [n for n in one.result["bill"] if n["component"].endswith("pulses") and n["phase"] == "training"]
-        assert_close(one.result["pulses"], sum(record["joules"] for record in priced) / 100, rtol=1e-12)
+        assert_close(one.result["pulses"], sum(record["energy"] for record in priced) / 100, rtol=1e-12)
     assert judge(experiment.claims[0], by_rule).verdict == "reproduced"
     assert experiment.figures[0].draw(by_rule) is not None

@@ -53,7 +53,7 @@ def lend(array: Array) -> Iterator[LentCells]:
     """
     if not isinstance(array, SimulatedArray):
         raise OutOfRangeError(f"`array` must be simulated to be compiled, but is a {type(array).__name__}")
-    if array.meters:
+    if array.books.metered:
         raise OutOfRangeError(
             "`array` must have no open bill to be compiled, but reports to one: compiled loops do not count line by "
             "line what they drive, so bill a run of the torch version"
@@ -78,9 +78,7 @@ def lend(array: Array) -> Iterator[LentCells]:
     try:
         yield lent
     finally:
-        array.activity.n_set += lent.n_set
-        array.activity.n_reset += lent.n_reset
-        array.activity.n_reads += lent.n_reads
+        array.books.add_totals(n_reads=lent.n_reads, n_set=lent.n_set, n_reset=lent.n_reset)
         array._forget()
 
 

@@ -17,12 +17,14 @@ class Pulse(NamedTuple):
         n: how many identical pulses follow one another; None is one.
         v_gate: V, gate voltage of the cell's transistor; None is the law's own standard.
         v: V, amplitude across the cell; None is the law's own standard.
+        width: s, of each pulse; None is the law's own standard.
     """
 
     polarity: torch.Tensor
     n: torch.Tensor | None = None
     v_gate: torch.Tensor | None = None
     v: torch.Tensor | None = None
+    width: torch.Tensor | None = None
 
 
 S = TypeVar("S", bound=tuple[Any, ...])

@@ -31,7 +31,7 @@ def cost(
     by: Annotated[Detail, typer.Option(help="Split by phase, by layer, or down to components.")] = Detail.layer,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON, in SI units.")] = False,
 ) -> None:
-    """Print the bill of experiments from their rows: joules, seconds and area, counted x cited costs."""
+    """Print the bill of experiments from their rows: energy, time and area, counted x cited costs."""
     from rich.table import Table
 
     from ohmweave.experiments import ExperimentError, match, read_results

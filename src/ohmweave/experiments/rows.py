@@ -1,6 +1,7 @@
 """Rows on disk: `<out>/<experiment>/rows.jsonl`, append-only, and beside it `log.jsonl` with the times.
 
-The two are apart so that the same seed gives the same rows, byte for byte.
+The two files are apart so that the same seed gives the same rows, byte for byte. Rows of earlier versions are read under
+today's names (`old_names`).
 """
 
 import contextlib
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from ohmweave.experiments.errors import ExperimentError
 from ohmweave.experiments.files import append_line, drop_torn_line, exclusive, whole_lines
+from ohmweave.experiments.old_names import renamed
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import canonical
 
@@ -40,7 +42,7 @@ def _parse(line: str, path: Path, number: int) -> Row:
         content = None
     if not isinstance(content, dict) or set(content) != _FIELDS:
         raise ExperimentError(f"{path}, line {number}: not a row of ohmweave; remove the line to run its task again")
-    return Row(**content)
+    return Row(**{**content, "result": renamed(content["result"])})
 
 
 def read_results(folder: Path) -> dict[str, list[Row]]:

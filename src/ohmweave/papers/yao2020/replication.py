@@ -102,7 +102,7 @@ def _outside_in(rows: range) -> list[int]:
 
 def stages() -> tuple[Stage, ...]:
     """The layers as stages of a pipeline, each on arrays of its own."""
-    return tuple(Stage(name=name, seconds=READS[name] * T_READ, cells=CELLS[name]) for name in READS)
+    return tuple(Stage(name=name, duration=READS[name] * T_READ, cells=CELLS[name]) for name in READS)
 
 
 def layer_pipeline(n_cells: int, n_images: int) -> tuple[dict[str, int], Schedule]:
@@ -139,7 +139,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "balanced": _figures(balanced),
         "n_correct": averaged,
         "n_test": len(setting.data.test),
-        "image_joules": images,
+        "image_energy": images,
     }
 
 
@@ -206,13 +206,13 @@ def _copies(rows: Sequence[Row]) -> list[dict[str, object]]:
     lines: list[dict[str, object]] = []
     for copies in (1, N_CONVOLVERS):
         accuracy = mean_rate_of(f"n_correct.{copies}", "n_test")(rows)
-        joules = value_of(f"image_joules.{copies}")(rows)
+        energy = value_of(f"image_energy.{copies}")(rows)
         lines.append(
             {
                 "copies averaged": copies,
                 "test accuracy": None if accuracy is None else f"{100 * accuracy.value:.2f} %",
                 "chips": None if accuracy is None else accuracy.n,
-                "an image, nJ": None if joules is None else joules.value * 1e9,
+                "an image, nJ": None if energy is None else energy.value * 1e9,
                 "V100, nJ": gpu_energy(sum(MACS.values())) * 1e9,
             }
         )

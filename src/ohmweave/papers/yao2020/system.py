@@ -4,12 +4,12 @@ from typing import Any
 
 import torch
 
-from ohmweave.arrays import DAC
 from ohmweave.cells import Device, LinearCell, yao2020
 from ohmweave.cells.yao2020 import G_MAX, G_MIN
 from ohmweave.data import Split
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
 from ohmweave.nn import Deployed, OnChip, calibrate, deploy
+from ohmweave.papers.energy import BIT_SERIAL
 from ohmweave.papers.yao2020.network import FiveLayerCNN
 from ohmweave.programming import BlindWrite, Write, WriteVerify
 
@@ -26,7 +26,7 @@ KERNEL_SLICE = 9
 
 
 def chips(n_chips: int, *, seed: int, cell: Device[Any] | None = None) -> Chip:
-    """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs."""
+    """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs, sent bit by bit."""
     return Chip(
         cell or yao2020(),
         n_arrays=8,
@@ -34,7 +34,7 @@ def chips(n_chips: int, *, seed: int, cell: Device[Any] | None = None) -> Chip:
         cols=128,
         n_chips=n_chips,
         seed=seed,
-        dac=DAC(bits=8, v_max=0.2),
+        dac=BIT_SERIAL,
     )
 
 
