@@ -11,7 +11,7 @@ import ohmweave as ow
 from ohmweave.arrays import UNASSIGNED
 from ohmweave.base import OhmweaveError
 from ohmweave.cells import LinearCell, Pulse
-from ohmweave.cost import AreaBasis, Bill, EnergyBasis, ledger, yao2020_periphery
+from ohmweave.cost import AreaBasis, Bill, ComponentCosts, EnergyBasis, ledger, yao2020_periphery
 from ohmweave.papers.yao2020 import system
 from ohmweave.papers.yao2020.network import FiveLayerCNN
 from ohmweave.programming import WriteVerify
@@ -262,3 +262,74 @@ def test_pulses_known_otherwise_are_shared_by_layers_as_those_counted() -> None:
     assert_close(bill.total(phase="training", component="SET pulses"), 100 * SET, rtol=1e-12)
     bill.recount("transfer", n_set=1, n_reset=5)  # none were counted: all layers of the phase share them
     assert bill.usage["transfer", "second"].n_reset == 5
+
+
+# A prime for each counter and each price: whatever is swapped, dropped or counted twice changes the sum.
+COUNTED = ow.arrays.Usage(
+    n_vectors=2, n_reads=3, n_lines=5, n_active=7, n_conversions=11, n_readouts=13, n_set=17, n_reset=19
+)
+PRICES = {
+    EnergyBasis.ACTIVE_LINE: (23, 7 + 13),
+    EnergyBasis.LINE: (29, 5 + 13),
+    EnergyBasis.CONVERSION: (31, 11 + 13),
+    EnergyBasis.READ: (37, 3 + 13),
+    EnergyBasis.SET: (41, 17),
+    EnergyBasis.RESET: (43, 19),
+}
+
+
+def prime_costs() -> ComponentCosts:
+    part = COSTS.components[0]
+    parts = tuple(
+        replace(part, name=basis.value, energy=float(price), energy_basis=basis) for basis, (price, _) in PRICES.items()
+    )
+    return replace(COSTS, components=parts, t_read=47.0, t_set=53.0, t_reset=59.0)
+
+
+@pytest.mark.parametrize("basis", list(EnergyBasis))
+def test_each_price_meets_its_own_count(basis: EnergyBasis) -> None:
+    costs = prime_costs()
+    part = next(part for part in costs.components if part.energy_basis is basis)
+    price, count = PRICES[basis]
+    assert costs.energy(part, COUNTED) == price * count
+
+
+def test_time_is_that_of_reads_and_of_pulses_of_either_polarity() -> None:
+    costs = prime_costs()
+    assert costs.time(COUNTED) == (3 + 13) * 47 + 17 * 53 + 19 * 59
+    assert costs.heat(replace(COUNTED, v2g=61.0, readout_v2g=67.0)) == (61 + 67) * 47
+
+
+def test_a_bill_of_unequal_pulses_is_the_hand_count() -> None:
+    chip, matrix = small_chip()
+    costs = prime_costs()
+    with ledger(chip, costs=costs, phase="update") as bill:
+        cells = matrix.cells.flatten()[:8]
+        chip.array.pulse(cells, Pulse(torch.tensor([1.0] * 5 + [-1.0] * 3), n=torch.tensor([2] * 8)))
+    found = {item.component: (item.count, item.energy, item.time) for item in bill.items() if item.phase == "update"}
+    assert found == {
+        "cells": (16, 0.0, 10 * 53.0 + 6 * 59.0),
+        "SET pulse": (10, 10 * 41.0, 0.0),
+        "RESET pulse": (6, 6 * 43.0, 0.0),
+    }
+
+
+def test_bills_and_items_read_well() -> None:
+    chip, _ = small_chip()
+    with ledger(chip, phase="update") as bill:
+        chip.array.pulse(torch.tensor([0, 63]), Pulse(torch.tensor([1, 1])))
+        chip.wait(2.0)
+    set_item = next(item for item in bill.items() if item.component == "SET pulses")
+    assert repr(set_item) == "update, w, SET pulses: 1 uses, 6e-12 J"
+    lines = repr(bill).splitlines()
+    assert lines[0].startswith("Bill of 1 chip(s) by yao2020: 1.2e-11 J, 2 s, ")
+    assert lines[1] == "  update 1.2e-11 J"
+
+
+def test_pulses_of_their_own_width_are_not_recounted() -> None:
+    chip, matrix = small_chip()
+    with ledger(chip, phase="training") as bill:
+        cells = matrix.cells.flatten()[:1]
+        chip.array.books.pulse(cells, Pulse(torch.ones(1), width=torch.full((1,), 1e-7)))
+    with pytest.raises(OhmweaveError, match="`recount`"):
+        bill.recount("training", n_set=3, n_reset=0)

@@ -1,7 +1,7 @@
 """Rows on disk: `<out>/<experiment>/rows.jsonl`, append-only, and beside it `log.jsonl` with the times.
 
-The two files are apart so that the same seed gives the same rows, byte for byte. Rows of earlier versions are read under
-today's names (`old_names`).
+The two files are apart so that the same seed gives the same rows, byte for byte. Rows of earlier versions are read
+under today's names (`old_names`).
 """
 
 import contextlib

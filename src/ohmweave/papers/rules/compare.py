@@ -217,7 +217,7 @@ register(
             ),
             Assumption(
                 text="energy: the bill of the chip by `yao2020_periphery` (6 pJ a SET, 4.05 pJ a RESET, 2.55 pJ an "
-                "8-bit conversion, 0.2 pJ beside it for drivers, sample-and-hold and shift-and-add, heat of the cells), "
+                "8-bit conversion, 0.2 pJ beside it for drivers, sample-and-hold and shift-and-add, heat of cells), "
                 "and by `comparators` (an eighth of a conversion a decision, no drivers) for one-bit inputs; wires and "
                 "digital logic are not in it",
                 source="Yao et al. 2020; ISAAC; comparator: ours",
