@@ -315,11 +315,11 @@ def test_a_bill_of_unequal_pulses_is_the_hand_count() -> None:
 
 
 def test_bills_and_items_read_well() -> None:
-    chip, _ = small_chip()
+    chip, matrix = small_chip()
     with ledger(chip, phase="update") as bill:
-        chip.array.pulse(torch.tensor([0, 63]), Pulse(torch.tensor([1, 1])))
+        chip.array.pulse(torch.tensor([int(matrix.cells[0, 0]), 63]), Pulse(torch.tensor([1, 1])))
         chip.wait(2.0)
-    set_item = next(item for item in bill.items() if item.component == "SET pulses")
+    set_item = next(item for item in bill.items() if (item.component, item.layer) == ("SET pulses", "w"))
     assert repr(set_item) == "update, w, SET pulses: 1 uses, 6e-12 J"
     lines = repr(bill).splitlines()
     assert lines[0].startswith("Bill of 1 chip(s) by yao2020: 1.2e-11 J, 2 s, ")

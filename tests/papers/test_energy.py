@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import ohmweave as ow
+from ohmweave.base import OhmweaveError
 from ohmweave.cells import LinearCell
 from ohmweave.cost import GOPS_PER_W_V100, ledger, yao2020_periphery
 from ohmweave.experiments import Context, Options, Row, judge
@@ -15,7 +16,16 @@ from ohmweave.mapping import CentredPair
 from ohmweave.nn import ErrorLoss, Linear, ThresholdError
 from ohmweave.optim import Stellar
 from ohmweave.papers import training_energy
-from ohmweave.papers.energy import ENERGY_TABLE, SampledBill, billed, energy_table, gpu_energy, training_macs
+from ohmweave.papers.energy import (
+    BIT_SERIAL,
+    ENERGY_TABLE,
+    SampledBill,
+    billed,
+    driven_by,
+    energy_table,
+    gpu_energy,
+    training_macs,
+)
 from tests.helpers import assert_close
 from tests.helpers.experiments import row
 
@@ -101,6 +111,43 @@ def test_chips_side_by_side_cost_an_image_what_one_does() -> None:
     assert_close(four["energy"]["training"]["energy"], one["energy"]["training"]["energy"], rtol=1e-3)
     assert {record["chips"] for record in four["bill"]} == {4}
     assert {record["images"] for record in four["bill"] if record["phase"] == "training"} == {8}
+
+
+def test_assumed_drivers_are_counted_and_leave_no_trace() -> None:
+    chip, layer, _ = learner(2)
+    x = torch.tensor([[[1.0, 3 / 255, 0.0, 5 / 255]]]).expand(2, 1, 4)
+    state = {name: leaf.clone() for name, leaf in chip.state_dict().items()}
+    array, version = chip.array, chip.array.books.version
+    with torch.no_grad():
+        plain = layer(x)
+        state["books.counts"] = chip.state_dict()["books.counts"]
+        with driven_by(chip, BIT_SERIAL), ledger(chip) as bill:
+            assert_close(layer(x), plain, rtol=1e-5, scale=float(plain.abs().max()))
+            chip.array.pulse(torch.tensor([0]), ow.cells.Pulse(torch.tensor([1])))
+    usage = bill.usage["inference", "last"]
+    assert (usage.n_vectors, usage.n_reads, usage.n_active) == (2, 16, 2 * (8 + 2 + 2))  # ones of 255, 3 and 5
+    g = chip.array.readout(layer.matrix.cells).double().sum(-1)
+    heat = 0.2**2 * float((g @ torch.tensor([8.0, 2.0, 0.0, 2.0], dtype=torch.float64)).sum())
+    assert_close(usage.v2g, heat, rtol=1e-6)
+    assert chip.array is array
+    assert chip.array.books.version > version
+    after = chip.state_dict()
+    assert all(torch.equal(leaf, after[name]) for name, leaf in state.items() if name.startswith(("cells", "random")))
+
+
+def test_drivers_are_assumed_for_bare_simulated_arrays_alone() -> None:
+    chip = ow.Chip(LinearCell(g_min=2e-6, g_max=20e-6), rows=4, cols=4, adc=ow.arrays.ADC(bits=4))
+    with pytest.raises(OhmweaveError, match="without an ADC"), driven_by(chip, BIT_SERIAL):
+        pass
+
+
+def test_samples_behind_assumed_drivers() -> None:
+    chip, layer, rule = learner()
+    bill = SampledBill(chip, rule, yao2020_periphery(), drivers=BIT_SERIAL)
+    with bill.samples("inference", 3), torch.no_grad():
+        layer(X)
+    assert bill.bill.usage["inference", "last"].n_reads == 3 * 8
+    assert chip.array.books.n_intervals == 1
 
 
 def test_records_say_images_and_chips() -> None:

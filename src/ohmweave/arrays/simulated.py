@@ -187,8 +187,8 @@ class SimulatedArray:
         self._check_scale(scale)
         if self.dac is not None:
             v_row = self.dac.convert(v_row)
-        self.books.read(placement, Drive.of_vectors(v_row, v_per_x=scale.v_per_x))
         i_out = self._read_rows(v_row, placement)
+        self.books.read(placement, Drive.of_vectors(v_row, v_per_x=scale.v_per_x))
         return i_out if scale is IN_SI else i_out.mul_(1 / scale.s_per_w)
 
     def read_windows(
@@ -205,9 +205,12 @@ class SimulatedArray:
         self._check_scale(scale)
         if self.dac is not None:
             v = self.dac.convert(v)
-        self.books.read(placement, Drive.of_patches(v, geometry, v_per_x=scale.v_per_x))
+        drive = Drive.of_patches(v, geometry, v_per_x=scale.v_per_x)
         if self.adc is not None or self._nonlinear:
-            return by_rows(v, geometry, lambda rows: self._read_rows(rows, placement))
+            i_out = by_rows(v, geometry, lambda rows: self._read_rows(rows, placement))
+            self.books.read(placement, drive)
+            return i_out
+        self.books.read(placement, drive)
         g, variance = self._fold(placement)
         if scale is not IN_SI:  # the matrix is the smallest of what could be scaled
             g = g / scale.s_per_w

@@ -131,17 +131,25 @@ def _one_pulse(
     hidden = Linear(N_IN + 1, N_HIDDEN, name="hidden", **common)
     output = Linear(N_HIDDEN + 1, N_OUT, name="output", **common)
     _programmed(hidden, output, seed, BlindWrite(g_step=18e-9))
-    network = torch.nn.Sequential(AlwaysOn(), hidden, BinaryStep(0.1, 1.0), AlwaysOn(), output)
+    network = torch.nn.Sequential(OneBit(), AlwaysOn(), hidden, BinaryStep(0.1, 1.0), AlwaysOn(), output)
     if last_layer_alone:
         hidden.requires_grad_(False)
     trained = rule([output.weight] if last_layer_alone else [hidden.weight, output.weight])
 
     def step(x: torch.Tensor, labels: torch.Tensor) -> None:
         trained.zero_grad()
-        error(network((x > 0.5).to(x.dtype)), labels).backward()
+        error(network(x), labels).backward()
         trained.step()
 
     return chip, network, step
+
+
+class OneBit(torch.nn.Module):
+    """Pixels `(..., n)` to 0 and 1 at a threshold of 0.5: the inputs that comparators and one-bit drivers send."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """To zeros and ones of the same dtype."""
+        return (x > 0.5).to(x.dtype)
 
 
 def _programmed(hidden: Linear, output: Linear, seed: int, write: Any) -> None:

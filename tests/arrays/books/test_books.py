@@ -140,7 +140,7 @@ def placement() -> Placement:
         ({"dac": DAC(bits=7, v_max=0.2)}, 1, 8),
         ({"dac": DAC(bits=7, v_max=0.2, bit_serial=True)}, 7, 8),
         ({"dac": DAC(bits=7, v_max=0.2, bit_serial=True, signed=True)}, 6, 8),
-        ({"adc": ADC(bits=6)}, 1, 8),
+        ({"adc": ADC(bits=6, signed=True)}, 1, 8),
         ({"adc": ADC(bits=6, signed=True, subtract="analogue")}, 1, 4),
     ],
 )
@@ -154,6 +154,13 @@ def test_intervals_and_conversions_are_those_of_the_chips_converters(
     assert array.books.activity.n_reads == usage.n_reads == 5 * 2 * n_intervals
     assert usage.n_conversions == 5 * n_intervals * n_conversions  # two columns, or their difference, of two tiles
     assert usage.n_lines == 5 * 6 * n_intervals
+
+
+def test_a_read_that_is_refused_is_not_counted() -> None:
+    array, where = simulated(adc=ADC(bits=6)), placement()
+    with pytest.raises(OutOfRangeError, match="`signed` of the ADC"):
+        array.read(torch.full((5, 3), 0.1), where)
+    assert array.books.activity == Activity()
 
 
 def test_lines_of_an_output_that_tiles_part() -> None:
