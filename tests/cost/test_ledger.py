@@ -12,6 +12,7 @@ from ohmweave.arrays import UNASSIGNED
 from ohmweave.base import OhmweaveError
 from ohmweave.cells import LinearCell, Pulse
 from ohmweave.cost import AreaBasis, Bill, ComponentCosts, EnergyBasis, ledger, yao2020_periphery
+from ohmweave.papers.energy import BIT_SERIAL
 from ohmweave.papers.yao2020 import system
 from ohmweave.papers.yao2020.network import FiveLayerCNN
 from ohmweave.programming import WriteVerify
@@ -28,7 +29,7 @@ def deployed() -> tuple[ow.nn.Deployed, Bill, torch.Tensor]:
     torch.manual_seed(0)
     net = FiveLayerCNN()
     image = torch.rand(1, 1, 28, 28) * (torch.rand(1, 1, 28, 28) > 0.5)
-    chip = system.chips(1, seed=0, cell=LinearCell(g_min=2e-6, g_max=20e-6))
+    chip = system.chips(1, seed=0, cell=LinearCell(g_min=2e-6, g_max=20e-6), dac=BIT_SERIAL)
     on_chip = system.transfer(net, chip, image)
     with ledger(on_chip) as bill:
         on_chip(image)

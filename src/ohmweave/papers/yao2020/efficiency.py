@@ -23,7 +23,7 @@ from ohmweave.experiments import (
     value_of,
 )
 from ohmweave.nn import calibrate
-from ohmweave.papers.energy import ENERGY_TABLE, billed
+from ohmweave.papers.energy import BIT_SERIAL, ENERGY_TABLE, billed
 from ohmweave.papers.yao2020 import plan, system
 from ohmweave.papers.yao2020.figures import result_of
 from ohmweave.plot import waterfall
@@ -98,7 +98,7 @@ def heat(g_mean: float, *, active: float = 1.0) -> float:
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """The macro's figures, then the demonstrated network on its eight arrays, image by image."""
     setting = plan.setting(task, context)
-    chip = system.chips(setting.n_chips, seed=task.seed)
+    chip = system.chips(setting.n_chips, seed=task.seed, dac=BIT_SERIAL)
     context.progress(0.5, "writing the network")
     with ledger(chip, costs=yao2020_periphery(), phase="transfer") as bill:
         net = system.written(setting.net, chip)

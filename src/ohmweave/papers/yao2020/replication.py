@@ -30,7 +30,7 @@ from ohmweave.experiments import (
 )
 from ohmweave.mapping import FixedScaling
 from ohmweave.nn import OnChip, calibrate, deploy
-from ohmweave.papers.energy import gpu_energy
+from ohmweave.papers.energy import BIT_SERIAL, gpu_energy
 from ohmweave.papers.yao2020 import plan, system
 from ohmweave.papers.yao2020.efficiency import MACS
 from ohmweave.papers.yao2020.figures import result_of
@@ -158,7 +158,7 @@ def _with_copies(net: FiveLayerCNN, copies: int, setting: plan.Setting, test: Sp
     Returns:
         Right answers of each chip, and J an image, of the first `N_BILLED`.
     """
-    chip = system.chips(setting.n_chips, seed=setting.seed)
+    chip = system.chips(setting.n_chips, seed=setting.seed, dac=BIT_SERIAL)
     mapping = replace(system.MAPPING, copies=(1, copies))
     kernel = OnChip(mapping=mapping, tile_rows=system.KERNEL_SLICE)
     layers = {"groups.0.c1": kernel, "groups.0.c3": kernel}

@@ -4,12 +4,12 @@ from typing import Any
 
 import torch
 
+from ohmweave.arrays import DAC
 from ohmweave.cells import Device, LinearCell, yao2020
 from ohmweave.cells.yao2020 import G_MAX, G_MIN
 from ohmweave.data import Split
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
 from ohmweave.nn import Deployed, OnChip, calibrate, deploy
-from ohmweave.papers.energy import BIT_SERIAL
 from ohmweave.papers.yao2020.network import FiveLayerCNN
 from ohmweave.programming import BlindWrite, Write, WriteVerify
 
@@ -25,8 +25,17 @@ KERNEL_SLICE = 9
 """Cells of one 3 x 3 kernel slice: they share a line, 9 of whose 16 cells they use (paper)."""
 
 
-def chips(n_chips: int, *, seed: int, cell: Device[Any] | None = None) -> Chip:
-    """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs, sent bit by bit."""
+EIGHT_BITS = DAC(bits=8, v_max=0.2)
+"""8-bit inputs, each as one voltage. The results are those of inputs sent bit by bit where reads are exact."""
+
+
+def chips(n_chips: int, *, seed: int, cell: Device[Any] | None = None, dac: DAC = EIGHT_BITS) -> Chip:
+    """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs.
+
+    An experiment with a bill takes `papers.energy.BIT_SERIAL` as its `dac`: drivers that send the 8 bits one after
+    another, as the paper's. Without read noise, and with ideal converters of the columns, the results are the same bit
+    for bit.
+    """
     return Chip(
         cell or yao2020(),
         n_arrays=8,
@@ -34,7 +43,7 @@ def chips(n_chips: int, *, seed: int, cell: Device[Any] | None = None) -> Chip:
         cols=128,
         n_chips=n_chips,
         seed=seed,
-        dac=BIT_SERIAL,
+        dac=dac,
     )
 
 
