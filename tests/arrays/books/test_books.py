@@ -156,6 +156,16 @@ def test_intervals_and_conversions_are_those_of_the_chips_converters(
     assert usage.n_lines == 5 * 6 * n_intervals
 
 
+def test_rows_have_no_converters() -> None:
+    """A transposed read senses single row lines in one interval, whatever the converters of rows and columns are."""
+    dac, adc = DAC(bits=7, v_max=0.2, bit_serial=True), ADC(bits=6, signed=True, subtract="analogue")
+    books, where, meter = Books(n_cells=48, v_read=0.2, dac=dac, adc=adc), placement(), Meter({})
+    with books.attached(meter):
+        books.read(where, torch.full((5, 2), 0.1), transposed=True)
+    usage = meter.usage["", UNASSIGNED]
+    assert (usage.n_reads, usage.n_conversions, usage.n_lines, usage.n_active) == (5 * 2, 5 * 6, 5 * 8, 5 * 8)
+
+
 def test_a_read_that_is_refused_is_not_counted() -> None:
     array, where = simulated(adc=ADC(bits=6)), placement()
     with pytest.raises(OutOfRangeError, match="`signed` of the ADC"):
@@ -287,6 +297,19 @@ def test_undriven_cells_need_not_be_known() -> None:
     assert_close(
         meter.usage["", UNASSIGNED].v2g, 0.1**2 * sum(board.g[int(k)] for k in where.cells[:2].flatten()), rtol=1e-6
     )
+
+
+def test_a_later_readout_of_the_same_cells_counts_from_then_on() -> None:
+    books, where, meter = Books(n_cells=48, v_read=0.2), placement(), Meter({})
+    v, heats = torch.full((1, 3), 0.1, dtype=torch.float64), [0.0]
+    with books.attached(meter):
+        for g in (1e-6, 3e-6):
+            books.readout(where.cells, torch.full(where.cells.shape, g, dtype=torch.float64))
+            books.read(where, v)
+            heats.append(meter.usage["", UNASSIGNED].v2g)
+    n_cells = where.cells.numel()
+    assert_close(heats[1], 0.1**2 * n_cells * 1e-6, rtol=1e-9)
+    assert_close(heats[2] - heats[1], 0.1**2 * n_cells * 3e-6, rtol=1e-9)
 
 
 def test_conductances_of_a_board_that_can_tell() -> None:
