@@ -322,6 +322,16 @@ def test_conductances_of_a_board_that_can_tell() -> None:
     assert_close(meter.usage["", UNASSIGNED].v2g, expected, rtol=1e-6)
 
 
+def test_each_chip_has_the_heat_of_its_own_cells() -> None:
+    books = Books(n_cells=48, n_chips=2, v_read=0.2, conductance=lambda cells: 1e-6 * (1.0 + cells.double()))
+    where, meter = placement(), Meter({})
+    with books.attached(meter):
+        books.read(where, torch.tensor([[[0.1, 0.0, 0.0]], [[0.0, 0.2, 0.0]]], dtype=torch.float64))
+    g = [1e-6 * (1.0 + where.cells.double() + 48 * chip) for chip in (0, 1)]
+    expected = 0.1**2 * g[0][:2].sum() + 0.2**2 * g[1][2:4].sum()
+    assert_close(meter.usage["", UNASSIGNED].v2g, float(expected), rtol=1e-9)
+
+
 def test_books_read_well() -> None:
     array = simulated(dac=DAC(bits=5, v_max=0.2, bit_serial=True), n_chips=2)
     array.books.pulse(torch.tensor([0, 1]), Pulse(torch.tensor([1, -1]), width=torch.tensor([5e-8, 5e-8]).double()))
