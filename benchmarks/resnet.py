@@ -15,7 +15,7 @@ import torch
 
 import ohmweave as ow
 from ohmweave.cost import ledger
-from ohmweave.mapping import Matrix
+from ohmweave.papers.energy import BIT_SERIAL
 from ohmweave.papers.yao2020 import system
 from ohmweave.papers.yao2020.network import FiveLayerCNN
 from ohmweave.papers.yao2020.resnet import ResNet
@@ -43,22 +43,18 @@ def over(times: list[float], others: list[float]) -> float:
 
 
 def bill_over_none(net: ow.nn.Deployed, x: torch.Tensor, n_pairs: int) -> dict[str, object]:
-    """What counting adds to a batch: pairs of one that the meter does not see and one that it does, on one bill."""
-    array = next(part for one in net.modules() for part in vars(one).values() if isinstance(part, Matrix)).chip.array
-    pairs = []
-    with ledger(net) as bill:
-        meters = list(array.meters)
-        for _ in range(n_pairs):
-            array.meters.clear()
-            unseen = spent(lambda: net(x))
-            array.meters.extend(meters)
+    """What counting adds to a batch: pairs of one without a meter and one under a meter."""
+    pairs, settled = [], []
+    for _ in range(n_pairs):
+        unseen = spent(lambda: net(x))
+        with ledger(net) as bill:
             pairs.append((spent(lambda: net(x)), unseen))
-        settled = spent(lambda: bill.usage)
+            settled.append(spent(lambda bill=bill: bill.usage))
     quarters = statistics.quantiles([seen / unseen - 1 for seen, unseen in pairs], n=4)
     return {
         "a batch, s": statistics.median(unseen for _, unseen in pairs),
         "counting adds, quartiles": [round(quarter, 4) for quarter in quarters],
-        "settling the bill, s": settled,
+        "settling the bill, s": statistics.median(settled),
     }
 
 
@@ -92,7 +88,9 @@ def five_layers(n_images: int = 1_000) -> dict[str, object]:
     torch.manual_seed(0)
     model = FiveLayerCNN()
     x = torch.rand(n_images, 1, 28, 28)
-    net = system.transfer(model, system.chips(1, seed=0, cell=ow.cells.yao2020(read_noise=0.01)), x[:10])
+    net = system.transfer(
+        model, system.chips(1, seed=0, cell=ow.cells.yao2020(read_noise=0.01), dac=BIT_SERIAL), x[:10]
+    )
     return {
         "what": f"five-layer CNN, {n_images} images",
         **bill_over_none(net, x, n_pairs=60 if n_images > 100 else 200),

@@ -48,12 +48,12 @@ torch.manual_seed(0)
 for name, rule, batch in (("sign pulses", ow.optim.SignPulse, 1), ("your own", lambda p: CoarseSign(p, 0.5), 2)):
     net, chip = perceptron()
     optimizer, loss = rule(net.parameters()), ErrorLoss(MarginError(1.0))
-    before = chip.array.activity.copy()
+    before = chip.array.books.activity.copy()
     for _epoch in range(2):
         for chosen in torch.randperm(len(x)).split(batch):
             optimizer.zero_grad()
             loss(net(x[chosen]), y[chosen]).backward()
             optimizer.step()
-    done = chip.array.activity - before
+    done = chip.array.books.activity - before
     accuracy = (net(x_test).argmax(-1) == y_test).float().mean()
     print(f"{name}: test accuracy {100 * accuracy:.1f} %, {done.n_set + done.n_reset:,} pulses, {done.n_reads:,} reads")

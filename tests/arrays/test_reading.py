@@ -78,11 +78,11 @@ def test_images_are_their_patches(chips, n_out, kernel, stride, dilation, paddin
     array, place = bench(CHANNELS * kernel[0] * kernel[1], n_out, chips=chips)
     v = images(*chips, 2)
     fast = read_windows(array, v, geometry, place)
-    n_fast = array.activity.n_reads
+    n_fast = array.books.activity.n_reads
     slow = read_windows(Bench(array), v, geometry, place)
     assert fast.shape == (*chips, 2, *geometry.out_size(SIZE), n_out)
     assert_close(fast, slow, rtol=1e-9, scale=1e-5)
-    assert array.activity.n_reads == 2 * n_fast > 0
+    assert array.books.activity.n_reads == 2 * n_fast > 0
 
 
 IMPERFECT = {
@@ -140,14 +140,15 @@ def test_parts_of_a_batch_make_no_difference(chips, n_out, monkeypatch):
 @given(**WALKS)
 def test_a_meter_counts_the_patches_of_images(chips, bits, kernel, stride, dilation, padding):
     geometry = ConvGeometry(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
-    array, place = bench(CHANNELS * kernel[0] * kernel[1], 3, chips=chips)
+    dac = None if bits is None else DAC(bits=bits, v_max=0.2, bit_serial=True)
+    array, place = bench(CHANNELS * kernel[0] * kernel[1], 3, chips=chips, dac=dac)
     v = images(*chips, 3)
     v[v < 0.05] = 0
     usages = []
     for look in (array, Bench(array)):
-        meter = Meter({"m": place}, input_bits=bits)
-        array.meters[:] = [meter]
-        read_windows(look, v, geometry, place)
+        meter = Meter({"m": place})
+        with array.books.attached(meter):
+            read_windows(look, v, geometry, place)
         usages.append(meter.usage["", "m"])
     fast, slow = usages
     assert_close(fast.v2g, slow.v2g, rtol=1e-9)

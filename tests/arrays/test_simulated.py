@@ -152,7 +152,7 @@ def test_books_equal_counting_by_hand(data: st.DataObject) -> None:
             hand.n_readouts += k
         elif action == "wait":
             array.wait(0.5 * k)
-            hand.seconds += 0.5 * k
+            hand.duration += 0.5 * k
         else:
             polarity = [data.draw(st.sampled_from([-1, 0, 1])) for _ in range(k)]
             n = [data.draw(st.integers(0, 4)) for _ in range(k)] if data.draw(st.booleans()) else None
@@ -161,16 +161,16 @@ def test_books_equal_counting_by_hand(data: st.DataObject) -> None:
             for sign, times in zip(polarity, n or [1] * k, strict=True):
                 hand.n_set += times if sign > 0 else 0
                 hand.n_reset += times if sign < 0 else 0
-    assert array.activity == hand
+    assert array.books.activity == hand
 
 
 def test_differences_of_the_books() -> None:
     array = bank()
-    before = array.activity.copy()
+    before = array.books.activity.copy()
     array.wait(2.0)
     array.readout(torch.arange(4))
-    assert array.activity - before == Activity(n_readouts=4, seconds=2.0)
-    assert before.seconds == 0.0
+    assert array.books.activity - before == Activity(n_readouts=4, duration=2.0)
+    assert before.duration == 0.0
 
 
 RICH = Cell(
@@ -196,14 +196,14 @@ def test_a_saved_array_goes_on_bit_for_bit(device: Cell) -> None:
     array = bank(device, n_chips=2)
     scenario(array)
     stored = load(save(array.state_dict()))
-    books = array.activity.copy()
+    books = array.books.activity.copy()
     first = scenario(array)
     twin = bank(device, n_chips=2, seed=99)
     twin.read(torch.zeros(2, 1, 2, dtype=torch.float64), PLACED)  # something folded, which must be forgotten
     twin.load_state_dict(stored)
-    assert twin.activity == books
+    assert twin.books.activity == books
     assert all(torch.equal(one, other) for one, other in zip(first, scenario(twin), strict=True))
-    assert twin.activity == array.activity
+    assert twin.books.activity == array.books.activity
     array.load_state_dict(stored)
     assert all(torch.equal(one, other) for one, other in zip(first, scenario(array), strict=True))
 

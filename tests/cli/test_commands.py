@@ -93,9 +93,9 @@ def test_run_then_claims_then_report(command: Any) -> None:
 
 
 def billed(task: Task, context: Context) -> Mapping[str, Any]:
-    joules = 1e-12 * (1 + task.seed)
-    record = {"phase": "training", "layer": "x", "component": "ADC", "count": 1, "joules": joules, "source": "ours"}
-    return run(task, context) | {"bill": [record | {"seconds": 1e-9, "m2": 0.0, "images": 2}]}
+    energy = 1e-12 * (1 + task.seed)
+    record = {"phase": "training", "layer": "x", "component": "ADC", "count": 1, "energy": energy, "source": "ours"}
+    return run(task, context) | {"bill": [record | {"time": 1e-9, "area": 0.0, "images": 2}]}
 
 
 def test_cost(command: Any) -> None:
@@ -107,9 +107,9 @@ def test_cost(command: Any) -> None:
         both = command("cost", NAME, "--results", ".").out
     assert f"{NAME} (of one chip, mean over 3 rows of 1 chip each)" in printed
     assert all(part in printed for part in ("training", "x", "ADC", "2 pJ", "1 pJ", "± 124.2 %", "100.0%", "1 ns"))
-    assert abs(record["joules"] - 2e-12) < 1e-18
+    assert abs(record["energy"] - 2e-12) < 1e-18
     assert (record["rows"], record["source"], record["count"]) == (3, "ours", 1)
-    assert record["joules_low"] < record["joules"] < record["joules_high"]
+    assert record["energy_low"] < record["energy"] < record["energy_high"]
     assert f"{NAME}, data digits (of one chip, mean over 3 rows" in both
     assert f"{NAME}, data mnist (of one chip, mean over 1 row of 1 chip)" in both
 

@@ -9,9 +9,9 @@ from ohmweave.cost import Job, Stage, balance, pipeline, schedule
 from tests.helpers import assert_close
 
 STAGES = (
-    Stage(name="a", seconds=6.0, cells=10),
-    Stage(name="b", seconds=3.0, cells=5),
-    Stage(name="c", seconds=1.0, cells=2),
+    Stage(name="a", duration=6.0, cells=10),
+    Stage(name="b", duration=3.0, cells=5),
+    Stage(name="c", duration=1.0, cells=2),
 )
 
 
@@ -103,9 +103,9 @@ def test_machines_do_one_thing_at_a_time_and_needs_are_kept(jobs: list[Job]) -> 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 20)), min_size=1, max_size=5), st.integers(0, 200))
 def test_balance_uses_room_and_lowers_the_bottleneck(sizes: list[tuple[int, int]], more: int) -> None:
-    stages = [Stage(name=str(i), seconds=float(s), cells=c) for i, (s, c) in enumerate(sizes)]
+    stages = [Stage(name=str(i), duration=float(s), cells=c) for i, (s, c) in enumerate(sizes)]
     n_cells = sum(stage.cells for stage in stages) + more
     replicas = balance(stages, n_cells=n_cells)
     assert sum(stage.cells * replicas[stage.name] for stage in stages) <= n_cells
-    slowest = max(stages, key=lambda stage: stage.seconds / replicas[stage.name])
+    slowest = max(stages, key=lambda stage: stage.duration / replicas[stage.name])
     assert sum(stage.cells * replicas[stage.name] for stage in stages) + slowest.cells > n_cells

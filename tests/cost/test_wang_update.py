@@ -50,7 +50,7 @@ def test_an_update_equals_the_hand_count() -> None:
             bill.total(phase="update", layer=name, component="SET pulses"), update.n_set * set_energy, rtol=1e-12
         )
         assert_close(
-            bill.total("seconds", phase="update", layer=name),
+            bill.total("time", phase="update", layer=name),
             (update.n_set + update.n_reset + CELLS[name]) * 100e-9,
             rtol=1e-12,
         )

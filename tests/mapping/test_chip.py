@@ -121,14 +121,14 @@ def test_chips_and_time() -> None:
     many = chip(n_chips=4)
     assert many.chip_shape == (4,)
     many.wait(3.0)
-    assert many.array.activity.seconds == 3.0
+    assert many.array.books.activity.duration == 3.0
 
 
 def test_state_goes_on() -> None:
     one, other = chip(seed=1), chip(seed=2)
     one.wait(2.0)
     other.load_state_dict(one.state_dict())
-    assert other.array.activity == Activity(seconds=2.0)
+    assert other.array.books.activity == Activity(duration=2.0)
 
 
 class Bench(SimulatedArray):

@@ -172,7 +172,7 @@ def test_a_shift_of_nothing_sends_nothing() -> None:
     matrix = Matrix(chip(), "w", (3, 5), mapping=DifferentialPair())
     report = matrix.shift(weights(3, 5), torch.zeros(3, 5, dtype=torch.bool), WriteVerify(tolerance=1e-7))
     assert report.converged.numel() == 0
-    assert matrix.chip.array.activity.n_set + matrix.chip.array.activity.n_reset == 0
+    assert matrix.chip.array.books.activity.n_set + matrix.chip.array.books.activity.n_reset == 0
 
 
 def test_stuck_cells_show_in_the_readout_and_the_bill() -> None:
@@ -206,7 +206,7 @@ def test_bad_calls() -> None:
 def test_a_weight_that_is_not_finite_changes_nothing() -> None:
     matrix = Matrix(chip(2), "w", (3, 5), mapping=DifferentialPair())
     matrix.program(weights(3, 5), EXACT)
-    before, scale = matrix.chip.array.activity.copy(), matrix.g_per_w
+    before, scale = matrix.chip.array.books.activity.copy(), matrix.g_per_w
     for bad in (float("nan"), float("inf")):
         weight = 2 * weights(3, 5)
         weight[0, 0] = bad
@@ -214,7 +214,7 @@ def test_a_weight_that_is_not_finite_changes_nothing() -> None:
             matrix.program(weight, EXACT)
     with pytest.raises(ShapeError, match="with chips"):
         matrix.program(weights(3, 3, 5), EXACT)
-    assert (matrix.chip.array.activity, matrix.g_per_w) == (before, scale)
+    assert (matrix.chip.array.books.activity, matrix.g_per_w) == (before, scale)
 
 
 def test_stamps_tell_what_may_have_changed() -> None:

@@ -66,10 +66,10 @@ def test_errors_go_back_through_the_cells_as_they_are():
         layer.weight.refresh()
         new = torch.tensor([[0.1, 0.1, 0.4], [0.2, -0.3, 0.0]], dtype=torch.float64)
         layer.matrix.program(new, BlindWrite(g_step=18e-6 / 99))
-        before = chip.array.activity.copy()
+        before = chip.array.books.activity.copy()
         x = torch.ones(1, 3, dtype=torch.float64, requires_grad=True)
         layer(x).backward(torch.tensor([[1.0, -2.0]], dtype=torch.float64))
-        spent = chip.array.activity - before
+        spent = chip.array.books.activity - before
         assert (spent.n_reads, spent.n_readouts) == ((2, 0) if backward == "array" else (1, 12))
         used = layer.matrix.readout()
         assert_close(x.grad[0], used[0] - 2 * used[1], rtol=1e-9)

@@ -63,10 +63,10 @@ def test_models_that_mix_chips_are_refused_by_name_without_a_read(how: str) -> N
     x = batch(5) if how == "pairs" else batch()
     if how == "pairs":
         net = on_chips(MIXES[how], n_chips=2)
-    reads = net.chip.array.activity.n_reads
+    reads = net.chip.array.books.activity.n_reads
     with pytest.raises(ChipsMixedError, match=r"the model itself \(Model\) mixes the [23] chips.*without `n_chips`"):
         net(x)
-    assert net.chip.array.activity.n_reads == reads
+    assert net.chip.array.books.activity.n_reads == reads
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])

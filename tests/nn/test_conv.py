@@ -121,7 +121,7 @@ def test_each_patch_is_one_read_of_every_tile() -> None:
     ours = Conv2d(2, 3, 3, chip=chip(2), name="c", on_chip=OnChip(tile_rows=9))
     ours(randn(2 * 5, 2, 7, 6))
     assert len(ours.matrix.placement.tiles) == 2
-    assert ours.matrix.chip.array.activity.n_reads == 2 * 5 * (5 * 4) * 2
+    assert ours.matrix.chip.array.books.activity.n_reads == 2 * 5 * (5 * 4) * 2
 
 
 def test_an_image_has_one_scale() -> None:

@@ -170,6 +170,6 @@ def test_shifted_runs_collect_as_taps_do(walk_and_size):
 def test_reads_are_one_a_patch():
     conv = layer(None, None, 1, 2, 3)
     array = conv.matrix.chip.array
-    before = array.activity.n_reads
+    before = array.books.activity.n_reads
     conv(torch.ones(5, 1, 6, 7, dtype=torch.float64))
-    assert array.activity.n_reads - before == 5 * 4 * 5
+    assert array.books.activity.n_reads - before == 5 * 4 * 5

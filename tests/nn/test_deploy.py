@@ -192,7 +192,7 @@ def test_a_network_that_does_not_fit_leaves_the_chip_as_it_was() -> None:
     with pytest.raises(ChipFullError, match="no room for 'fc'"):
         deploy(model(), small, write=EXACT)
     assert small.n_taken == 0
-    assert small.array.activity.n_set + small.array.activity.n_reset == 0
+    assert small.array.books.activity.n_set + small.array.books.activity.n_reset == 0
     deploy(model(), chip(), write=EXACT)
 
 

@@ -55,9 +55,12 @@ def test_a_driver_that_raises_leaves_no_placement_and_its_report(error: Any, n_c
     assert one.placed == {}
     assert one.n_taken == 0
     assert (
-        sum(int(report.n_pulses.sum()) for report in reports.values()) == array.activity.n_set + array.activity.n_reset
+        sum(int(report.n_pulses.sum()) for report in reports.values())
+        == array.books.activity.n_set + array.books.activity.n_reset
     )
-    assert sum(int(report.n_reads.sum()) for report in reports.values()) == array.activity.n_readouts - 2 * (12 + 6)
+    assert sum(int(report.n_reads.sum()) for report in reports.values()) == array.books.activity.n_readouts - 2 * (
+        12 + 6
+    )
     assert list(reports) == (["0"] if n_calls == 3 else ["0", "2"])
     assert reports["0"].n_failed == (0 if n_calls == 1200 else int((~reports["0"].converged).sum()))
     array.n_left = 10**9
@@ -82,7 +85,7 @@ def test_weights_that_are_not_finite_send_no_pulse(spoil: Any) -> None:
     with pytest.raises(OutOfRangeError, match=r"'2' must be finite"):
         deploy(software, one, write=EXACT)
     assert one.placed == {}
-    assert (one.array.activity.n_set, one.array.activity.n_reset) == (0, 0)
+    assert (one.array.books.activity.n_set, one.array.books.activity.n_reset) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_bad_options_leave_the_chip_empty_and_untouched(options: dict[str, Any],
     with pytest.raises(error):
         deploy(model(), one, **({"write": EXACT} | options))
     assert one.placed == {}
-    assert (one.array.activity.n_set, one.array.activity.n_reset) == (0, 0)
+    assert (one.array.books.activity.n_set, one.array.books.activity.n_reset) == (0, 0)
 
 
 def test_one_wait_for_all_layers_the_longest() -> None:
@@ -215,9 +218,9 @@ class SecondReferences(nn.Module):
 @pytest.mark.parametrize("way", ["list", "dict", "tuple", "partial", "attribute", "method"])
 def test_second_references_reach_the_array(way: str) -> None:
     net = deploy(SecondReferences(way), chip(), write=EXACT)
-    before = net.chip.array.activity.n_reads
+    before = net.chip.array.books.activity.n_reads
     net(torch.rand(5, 4))
-    assert net.chip.array.activity.n_reads == before + 5
+    assert net.chip.array.books.activity.n_reads == before + 5
 
 
 class Closure(nn.Module):

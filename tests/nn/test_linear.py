@@ -76,22 +76,22 @@ def test_the_backward_pass_uses_the_readout_of_its_forward_pass() -> None:
     y = ours(x)
     with torch.no_grad():
         before = ours.weight.clone()
-    reads = ours.matrix.chip.array.activity.copy()
+    reads = ours.matrix.chip.array.books.activity.copy()
     y.sum().backward()
     assert x.grad is not None
     assert_close(x.grad, before.sum(0).expand(2, 5), rtol=1e-9)
-    assert ours.matrix.chip.array.activity == reads  # no read on the way back
+    assert ours.matrix.chip.array.books.activity == reads  # no read on the way back
 
 
 def test_or_reads_the_array_backwards() -> None:
     ours = layer(backward="array")
     x = randn(2, 5, seed=3).requires_grad_()
     y = ours(x)
-    reads = ours.matrix.chip.array.activity.n_reads
+    reads = ours.matrix.chip.array.books.activity.n_reads
     y.sum().backward()
     assert x.grad is not None
     assert_close(x.grad, ours.weight.detach().sum(0).expand(2, 5), rtol=1e-6, scale=3.0)
-    assert ours.matrix.chip.array.activity.n_reads == reads + 2 * len(ours.matrix.placement.tiles)
+    assert ours.matrix.chip.array.books.activity.n_reads == reads + 2 * len(ours.matrix.placement.tiles)
 
 
 def test_no_gradient_where_none_is_asked_for() -> None:

@@ -97,7 +97,7 @@ def test_deploy_without_writing_needs_a_scale():
     net = deploy(model, board, write=None, mapping=DifferentialPair(g_unit=1e-4), layers=how)
     assert net.on_chip == ("0",)
     assert net.reports == {}
-    assert (board.array.activity.n_set, board.array.activity.n_reset) == (0, 0)
+    assert (board.array.books.activity.n_set, board.array.books.activity.n_reset) == (0, 0)
     assert board.placed["0"].tiles[0].row == 3
 
 

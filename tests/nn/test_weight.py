@@ -169,7 +169,7 @@ def test_a_proposer_may_change_values_that_are_stale_afterwards() -> None:
 
 def test_stale_weights_are_read_out_when_they_are_used_and_not_before() -> None:
     net = network()
-    activity = net.chip.array.activity
+    activity = net.chip.array.books.activity
     net.refresh()
     pulse_one(net)
     counted = activity.n_readouts
@@ -294,9 +294,9 @@ def test_moves_that_move_nothing_pass() -> None:
 def test_compiling_breaks_the_graph_at_the_array() -> None:
     net = network(2)
     fast = torch.compile(net, backend="eager")
-    reads = net.chip.array.activity.n_reads
+    reads = net.chip.array.books.activity.n_reads
     y = fast(batch())
-    assert net.chip.array.activity.n_reads - reads == 2 * 5 * 2
+    assert net.chip.array.books.activity.n_reads - reads == 2 * 5 * 2
     assert_close(y, net(batch()), rtol=1e-6, scale=1.0)
     y.sum().backward()
     assert weight_of(net).grad is not None
@@ -332,10 +332,10 @@ def test_the_fused_transformer_layer_does_not_skip_the_array(norm_first: bool) -
     chip = Chip(FINE, rows=32, cols=32, n_arrays=2)
     net = deploy(layer, chip, write=EXACT, digital=["self_attn"])
     x = torch.rand(3, 10, 8, generator=generator(1))
-    before = chip.array.activity.n_reads
+    before = chip.array.books.activity.n_reads
     with torch.no_grad():
         y = net(x)
-    assert chip.array.activity.n_reads - before == 60  # 30 tokens, two layers
+    assert chip.array.books.activity.n_reads - before == 60  # 30 tokens, two layers
     assert_close(y, layer(x), rtol=1e-3, scale=1.0)
 
 

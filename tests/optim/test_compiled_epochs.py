@@ -73,7 +73,7 @@ def test_sign_backpropagation_agrees_with_the_layers_and_the_rule(name, n_chips,
         chip, first, second = perceptron(LAWS[name], n_chips=n_chips)
         step, error = BinaryStep(0.05, 0.8), MarginError(0.4)
         rule = SignPulse([first.weight, second.weight], cycle=cycle)
-        before = chip.array.activity.copy()
+        before = chip.array.books.activity.copy()
         if fast:
             for part in (slice(0, 13), slice(13, None)):  # cut in the middle of a pair of cycles
                 compiled.sign_epoch(first, step, second, error, rule, x[part], labels[part])
@@ -85,7 +85,7 @@ def test_sign_backpropagation_agrees_with_the_layers_and_the_rule(name, n_chips,
                 z = net(folded).unflatten(0, (*chip.chip_shape, 1))
                 ErrorLoss(error)(z, label).backward()
                 rule.step()
-        done = chip.array.activity - before
+        done = chip.array.books.activity - before
         ends.append((first.matrix.conductance(), second.matrix.conductance(), done.n_set, done.n_reset, done.n_reads))
     assert ends[0][2] + ends[0][3] > 100
     assert ends[0][2:] == ends[1][2:]
@@ -110,7 +110,7 @@ def test_stellar_agrees_with_the_layer_and_the_rule(name):
                 rule.zero_grad()
                 ErrorLoss(error)(layer(features), label).backward()
                 rule.step()
-        ends.append((layer.matrix.conductance(), chip.array.activity.n_set, chip.array.activity.n_reset))
+        ends.append((layer.matrix.conductance(), chip.array.books.activity.n_set, chip.array.books.activity.n_reset))
     assert_close(ends[1][0], ends[0][0], rtol=1e-9)
     assert ends[0][1:] == ends[1][1:]
 
@@ -153,7 +153,7 @@ def test_write_verify_ends_inside_its_tolerance_and_counts():
     chip = Chip(LinearStep(**WINDOW, levels=1_000), rows=2, cols=4, seed=0, dtype=torch.float64)
     layer = Linear(2, 2, bias=False, chip=chip, name="last", on_chip=OnChip(mapping=CentredPair()))
     layer.program(torch.tensor([[0.2, -0.1], [0.0, 0.1]]).double(), BlindWrite(g_step=18e-6 / 999))
-    start, before = layer.matrix.conductance(), chip.array.activity.copy()
+    start, before = layer.matrix.conductance(), chip.array.books.activity.copy()
     x, step = torch.tensor([[1.0, 0.5]]).double(), 18e-6 / 999
     z = (x @ layer.matrix.readout().T).clamp_min(0)[0]
     wanted = 0.1 * (torch.tensor([0.0, 2.0]).double() - z)[:, None] * x * layer.matrix.g_per_w / 2
@@ -162,7 +162,9 @@ def test_write_verify_ends_inside_its_tolerance_and_counts():
     )
     moved = layer.matrix.conductance() - start
     pulses = (moved / step).abs().round().sum()
-    assert chip.array.activity.n_set + chip.array.activity.n_reset - before.n_set - before.n_reset == int(pulses)
+    assert chip.array.books.activity.n_set + chip.array.books.activity.n_reset - before.n_set - before.n_reset == int(
+        pulses
+    )
     assert_close(moved[:, 0::2], wanted.T, rtol=0.6, scale=step)
     assert_close(moved[:, 1::2], -wanted.T, rtol=0.6, scale=step)
     assert reads > int(pulses)
@@ -215,7 +217,7 @@ def test_a_bill_is_never_short_of_a_compiled_epoch():
     after = chip.array.state_dict()
     assert all(torch.equal(before[name], leaf) for name, leaf in after.items())
     compiled.sign_epoch(first, BinaryStep(0.1, 1.0), second, MarginError(1.0), rule, x, labels)  # with the bill closed
-    assert chip.array.activity.n_set > int(before["activity.counts"][2])
+    assert chip.array.books.activity.n_set > int(before["books.counts"][2])
 
 
 def raising(action, match, error=OutOfRangeError):

@@ -127,9 +127,9 @@ def test_bounds_hold_and_cells_there_are_pulsed_again():
     rule = GateControlled(fc.parameters(), torch.optim.SGD, lr=1.0)
     for _ in range(3):
         fc.weight.grad = torch.full_like(fc.weight, -10.0)
-        before = fc.matrix.chip.array.activity.copy()
+        before = fc.matrix.chip.array.books.activity.copy()
         rule.step()
-    done = fc.matrix.chip.array.activity - before
+    done = fc.matrix.chip.array.books.activity - before
     assert (done.n_set, done.n_reset) == (2 * 48, 2 * 24)
     assert_close(fc.weight, torch.full((2, 3, 4), 2.0), rtol=1e-9)
 

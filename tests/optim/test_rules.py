@@ -36,7 +36,7 @@ def moved(layer):
 
 
 def counts(layer):
-    activity = layer.matrix.chip.array.activity
+    activity = layer.matrix.chip.array.books.activity
     return activity.n_set, activity.n_reset
 
 
@@ -86,10 +86,10 @@ def test_manhattan_moves_every_weight_by_one_step():
 
 def test_manhattan_with_verify_hits_its_step_and_pays_reads():
     layer = layer_on_chip()
-    before = layer.matrix.chip.array.activity.copy()
+    before = layer.matrix.chip.array.books.activity.copy()
     Manhattan([layer.weight], g_step=7 * STEP, write=WriteVerify(tolerance=0.6 * STEP)).step()
     assert_close(moved(layer), -14 * GRAD.sign(), rtol=1e-6, scale=1.0)
-    done = layer.matrix.chip.array.activity - before
+    done = layer.matrix.chip.array.books.activity - before
     assert done.n_set + done.n_reset == 5 * 2 * 7
     assert done.n_readouts >= 5 * 2 * 8
 
@@ -193,7 +193,7 @@ def test_tiki_taka_moves_the_weight_by_what_its_fast_matrix_gathered(n_chips, co
         write=write,
         n_zeroing=3,
     )
-    n_reads = layer.matrix.chip.array.activity.n_reads
+    n_reads = layer.matrix.chip.array.books.activity.n_reads
     state = rule.state[layer.weight]
     offset = 2.5
     state["reference"] -= offset * W_STEP  # a symmetry point that is not 0
@@ -213,7 +213,7 @@ def test_tiki_taka_moves_the_weight_by_what_its_fast_matrix_gathered(n_chips, co
     assert float((gathered - offset + 9 * GRAD).abs().max()) <= 9 + 1e-6
     still = gathered[..., GRAD == 0]
     assert_close(still, torch.full_like(still, offset), rtol=1e-6)
-    assert layer.matrix.chip.array.activity.n_reads - n_reads == 9 * min(columns, 3) * (n_chips or 1)
+    assert layer.matrix.chip.array.books.activity.n_reads - n_reads == 9 * min(columns, 3) * (n_chips or 1)
 
 
 def test_trains_go_to_the_cells_of_the_chosen_weights_alone():

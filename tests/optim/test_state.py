@@ -115,11 +115,11 @@ def test_a_generator_on_another_device_is_refused():
 def test_a_second_matrix_that_finds_no_room_leaves_none():
     chosen = weights(2, n_arrays=3)
     chip = chosen[0].matrix.chip
-    pulses = chip.array.activity.copy()
+    pulses = chip.array.books.activity.copy()
     with pytest.raises(ChipFullError, match=r"b\.fast"):
         TikiTakaV2(chosen, fast_lr=1.0, lr=1.0, g_step=STEP, generator=generator(0, "x"), write=WRITE)
     assert sorted(chip.placed) == ["a", "b"]
-    assert chip.array.activity == pulses
+    assert chip.array.books.activity == pulses
     rule = MAKE["tiki-taka"](chosen[:1])
     with pytest.raises(ChipFullError):
         rule.add_param_group({"params": chosen[1:]})

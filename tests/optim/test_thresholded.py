@@ -73,14 +73,14 @@ def test_small_steps_write_nothing_at_all(threshold: float, lr: float, seed: int
     net = network(bias=False)
     layer, matrix = net.model, net.model.matrix
     layer.weight.grad = gradient(net, seed)
-    before, books = matrix.conductance(), net.chip.array.activity.copy()
+    before, books = matrix.conductance(), net.chip.array.books.activity.copy()
     rule = ThresholdedWriteVerify(net.parameters(), lr=lr, threshold=threshold, write=EXACT)
     rule.step()
     large = (lr * layer.weight.grad).abs() >= threshold
     assert rule.n_selected == int(large.sum())
     moved = (matrix.conductance() != before).mT.unflatten(0, (3, 2)).any(1)
     assert not (moved & ~large).any()
-    spent = net.chip.array.activity - books
+    spent = net.chip.array.books.activity - books
     assert (spent.n_set + spent.n_reset > 0) <= bool(large.any())
 
 
@@ -90,13 +90,13 @@ def test_a_weight_without_a_gradient_is_not_written_whatever_the_threshold() -> 
     layer, matrix = net.model, net.model.matrix
     layer.weight.grad = gradient(net, 1)
     layer.weight.grad[0, 2:] = 0.0
-    before, books = matrix.conductance(), net.chip.array.activity.copy()
+    before, books = matrix.conductance(), net.chip.array.books.activity.copy()
     rule = ThresholdedWriteVerify(net.parameters(), lr=1e-6, threshold=0.0, write=BlindWrite(g_step=1e-9))
     rule.step()
     assert rule.n_selected == 14
     moved = (matrix.conductance() != before).mT.unflatten(0, (3, 2)).any(1)
     assert torch.equal(moved, layer.weight.grad != 0)
-    spent = net.chip.array.activity - books
+    spent = net.chip.array.books.activity - books
     # Three reads of each written cell; the refresh and our own read all.
     assert spent.n_readouts == 3 * 28 + 2 * matrix.cells.numel()
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import ohmweave as ow
+from ohmweave.base import OhmweaveError
 from ohmweave.cells import LinearStep
 from ohmweave.cost import GOPS_PER_W_V100, ledger, yao2020_periphery
 from ohmweave.experiments import Context, Options, Row, judge
@@ -15,7 +16,16 @@ from ohmweave.mapping import CentredPair
 from ohmweave.nn import ErrorLoss, Linear, OnChip, ThresholdError
 from ohmweave.optim import Stellar
 from ohmweave.papers import training_energy
-from ohmweave.papers.energy import ENERGY_TABLE, SampledBill, billed, energy_table, gpu_energy, training_macs
+from ohmweave.papers.energy import (
+    BIT_SERIAL,
+    ENERGY_TABLE,
+    SampledBill,
+    billed,
+    driven_by,
+    energy_table,
+    gpu_energy,
+    training_macs,
+)
 from tests.helpers import assert_close
 from tests.helpers.experiments import row
 
@@ -62,7 +72,7 @@ def test_what_samples_do_is_billed_and_undone() -> None:
         learn(layer, rule, X, LABELS)
     assert rule.n_steps == 3
     assert all(torch.equal(leaf, chip.state_dict()[name]) for name, leaf in state.items())
-    assert chip.array.meters == []
+    assert not chip.array.books.metered
     with ledger(chip, phase="training") as direct:
         learn(layer, rule, X, LABELS)
     assert bill.bill.usage == direct.usage
@@ -82,11 +92,11 @@ def test_pulses_are_those_of_the_whole_training_and_all_is_an_image() -> None:
     trained = ow.arrays.Activity(n_set=400, n_reset=300)  # of 50 samples: 8 and 6 a sample
     kept = bill.billed([8], trained, 50)
     pulses = 8 * 2.0 * 60e-6 * 50e-9 + 6 * 1.8 * 45e-6 * 50e-9
-    assert_close(kept["energy"]["training"]["joules"], reads / 2 + pulses, rtol=1e-9)
+    assert_close(kept["energy"]["training"]["energy"], reads / 2 + pulses, rtol=1e-9)
     assert kept["energy"]["training"]["n_images"] == 2
     assert kept["energy"]["inference"]["n_images"] == 3
-    assert_close(kept["energy"]["training"]["gpu_joules"], 2 * 16 / 100e9, rtol=1e-12)  # forward and gradient
-    assert_close(kept["energy"]["inference"]["gpu_joules"], 2 * 8 / 100e9, rtol=1e-12)
+    assert_close(kept["energy"]["training"]["gpu_energy"], 2 * 16 / 100e9, rtol=1e-12)  # forward and gradient
+    assert_close(kept["energy"]["inference"]["gpu_energy"], 2 * 8 / 100e9, rtol=1e-12)
 
 
 def test_chips_side_by_side_cost_an_image_what_one_does() -> None:
@@ -98,9 +108,46 @@ def test_chips_side_by_side_cost_an_image_what_one_does() -> None:
             layer(torch.cat([X[:2]] * (n_chips or 1)))
         found.append(bill.billed([8], ow.arrays.Activity(n_set=10 * (n_chips or 1)), 5))
     one, four = found
-    assert_close(four["energy"]["training"]["joules"], one["energy"]["training"]["joules"], rtol=1e-3)
+    assert_close(four["energy"]["training"]["energy"], one["energy"]["training"]["energy"], rtol=1e-3)
     assert {record["chips"] for record in four["bill"]} == {4}
     assert {record["images"] for record in four["bill"] if record["phase"] == "training"} == {8}
+
+
+def test_assumed_drivers_are_counted_and_leave_no_trace() -> None:
+    chip, layer, _ = learner(2)
+    x = torch.tensor([[[1.0, 3 / 255, 0.0, 5 / 255]]]).expand(2, 1, 4)
+    state = {name: leaf.clone() for name, leaf in chip.state_dict().items()}
+    array, version = chip.array, chip.array.books.version
+    with torch.no_grad():
+        plain = layer(x)
+        state["books.counts"] = chip.state_dict()["books.counts"]
+        with driven_by(chip, BIT_SERIAL), ledger(chip) as bill:
+            assert_close(layer(x), plain, rtol=1e-5, scale=float(plain.abs().max()))
+            chip.array.pulse(torch.tensor([0]), ow.cells.Pulse(torch.tensor([1])))
+    usage = bill.usage["inference", "last"]
+    assert (usage.n_vectors, usage.n_reads, usage.n_active) == (2, 16, 2 * (8 + 2 + 2))  # ones of 255, 3 and 5
+    g = chip.array.readout(layer.matrix.cells).double().sum(-1)
+    heat = 0.2**2 * float((g @ torch.tensor([8.0, 2.0, 0.0, 2.0], dtype=torch.float64)).sum())
+    assert_close(usage.v2g, heat, rtol=1e-6)
+    assert chip.array is array
+    assert chip.array.books.version > version
+    after = chip.state_dict()
+    assert all(torch.equal(leaf, after[name]) for name, leaf in state.items() if name.startswith(("cells", "random")))
+
+
+def test_drivers_are_assumed_for_bare_simulated_arrays_alone() -> None:
+    chip = ow.Chip(LinearStep(g_min=2e-6, g_max=20e-6), rows=4, cols=4, adc=ow.arrays.ADC(bits=4))
+    with pytest.raises(OhmweaveError, match="without an ADC"), driven_by(chip, BIT_SERIAL):
+        pass
+
+
+def test_samples_behind_assumed_drivers() -> None:
+    chip, layer, rule = learner()
+    bill = SampledBill(chip, rule, yao2020_periphery(), drivers=BIT_SERIAL)
+    with bill.samples("inference", 3), torch.no_grad():
+        layer(X)
+    assert bill.bill.usage["inference", "last"].n_reads == 3 * 8
+    assert chip.array.books.n_intervals == 1
 
 
 def test_records_say_images_and_chips() -> None:
@@ -115,11 +162,11 @@ def test_records_say_images_and_chips() -> None:
         ("transfer", None, 1),
         ("(standing)", None, 1),
     }
-    assert_close(kept["energy"]["training"]["joules"], bill.total(phase="training") / 3, rtol=1e-12)
+    assert_close(kept["energy"]["training"]["energy"], bill.total(phase="training") / 3, rtol=1e-12)
 
 
 def spent(nj: float, n: int = 10) -> dict[str, Any]:
-    return {"energy": {"training": {"n_images": n, "joules": nj * 1e-9, "gpu_joules": 60e-9}}}
+    return {"energy": {"training": {"n_images": n, "energy": nj * 1e-9, "gpu_energy": 60e-9}}}
 
 
 def test_the_table_is_a_mean_over_seeds_for_each_network() -> None:
@@ -158,10 +205,10 @@ def test_the_energy_of_learning_by_rule(by_rule: list[Row]) -> None:
     whole, last = 2 * (n_hidden + n_out) + n_out, n_hidden + 2 * n_out
     for one, macs in zip(by_rule, (whole, last, whole, last), strict=True):
         energy_of = one.result["energy"]
-        assert_close(energy_of["training"]["gpu_joules"], 2 * macs / 100e9, rtol=1e-12)
-        ratio = energy_of["training"]["joules"] / energy_of["inference"]["joules"]
+        assert_close(energy_of["training"]["gpu_energy"], 2 * macs / 100e9, rtol=1e-12)
+        ratio = energy_of["training"]["energy"] / energy_of["inference"]["energy"]
         assert_close(one.result["over_inference"], ratio, rtol=1e-12)
         priced = [n for n in one.result["bill"] if n["component"].endswith("pulses") and n["phase"] == "training"]
-        assert_close(one.result["pulses"], sum(record["joules"] for record in priced) / 100, rtol=1e-12)
+        assert_close(one.result["pulses"], sum(record["energy"] for record in priced) / 100, rtol=1e-12)
     assert judge(experiment.claims[0], by_rule).verdict == "reproduced"
     assert experiment.figures[0].draw(by_rule) is not None

@@ -26,7 +26,7 @@ def test_a_linear_cell_is_written_exactly_up_and_down(first: list[int], second: 
     n = len(first)
     for steps in (first, second[:n]):
         before = bank.readout(torch.arange(n))
-        books = bank.activity.copy()
+        books = bank.books.activity.copy()
         target = 2e-6 + torch.tensor(steps, dtype=torch.float64) * LINEAR.g_step
         report = BlindWrite(g_step=LINEAR.g_step)(bank, torch.arange(n), target)
         assert_close(bank.readout(torch.arange(n)), target, rtol=1e-9)
@@ -35,7 +35,7 @@ def test_a_linear_cell_is_written_exactly_up_and_down(first: list[int], second: 
         assert report.n_set.tolist() == [max(move, 0) for move in moves]
         assert report.n_reset.tolist() == [max(-move, 0) for move in moves]
         assert report.n_reads.tolist() == [2] * n
-        spent = bank.activity - books
+        spent = bank.books.activity - books
         assert (spent.n_set, spent.n_reset) == (int(report.n_set.sum()), int(report.n_reset.sum()))
 
 
@@ -51,7 +51,7 @@ def test_settling_and_shapes() -> None:
     cells = torch.tensor([[0, 3], [25, 21]])
     report = BlindWrite(g_step=LINEAR.g_step, t_settle=3.0)(bank, cells, torch.full((2, 2), 5e-6).double())
     assert report.error.shape == (2, 2)
-    assert bank.activity.seconds == 3.0
+    assert bank.books.activity.duration == 3.0
     assert_close(bank.readout(cells), torch.full((2, 2), 5e-6), rtol=1e-6)
     empty = BlindWrite(g_step=1e-7)(bank, cells[:0], torch.empty(0, 2).double())
     assert empty.summary()["n_cells"] == 0

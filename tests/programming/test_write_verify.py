@@ -95,9 +95,9 @@ def test_properties_of_a_bill(chips: tuple[int, ...]) -> None:
     cells = torch.randperm((bank.n_chips or 1) * 120, generator=generator(0))[: 2 * 3 * 15].view(2, 3, 15)
     target = torch.rand(cells.shape, generator=generator(1)) * 18e-6 + 2e-6
     before = bank.readout(torch.arange((bank.n_chips or 1) * 120))
-    counted = bank.activity.copy()
+    counted = bank.books.activity.copy()
     report = WriteVerify(tolerance=0.4e-6, max_pulses=40)(bank, cells, target)
-    books = bank.activity - counted
+    books = bank.books.activity - counted
     assert report.converged.shape == report.error.shape == cells.shape
     assert (int(report.n_set.sum()), int(report.n_reset.sum())) == (books.n_set, books.n_reset)
     assert int(report.n_reads.sum()) == books.n_readouts
@@ -137,7 +137,7 @@ def test_settling_lets_written_cells_relax() -> None:
     bank = array(Cell(LINEAR, retention=Relaxation(sigma_fast=1e-7)), 400)
     target = torch.full((400,), 10e-6, dtype=torch.float64)
     report = WriteVerify(tolerance=0.3e-6, t_settle=5.0)(bank, torch.arange(400), target)
-    assert bank.activity.seconds == 5.0
+    assert bank.books.activity.duration == 5.0
     moved = bank.readout(torch.arange(400)) - (target + report.error)  # the report tells the last verify
     assert_close(moved.std(), 1e-7, rtol=5 / 800**0.5)
 
@@ -202,7 +202,7 @@ def test_bad_targets(bad: float) -> None:
         WriteVerify(tolerance=1e-6)(bank, torch.arange(3), torch.tensor([5e-6, bad, 5e-6]))
     with pytest.raises(ShapeError, match=r"`g_target` must have the shape of `cells`, \(3,\)"):
         WriteVerify(tolerance=1e-6)(bank, torch.arange(3), torch.tensor([5e-6, 5e-6]))
-    assert bank.activity.n_readouts == 0
+    assert bank.books.activity.n_readouts == 0
 
 
 def test_a_cell_exactly_on_the_edge_of_the_band_is_inside() -> None:

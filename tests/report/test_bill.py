@@ -9,21 +9,21 @@ from ohmweave.report import DETAILS, behind, bill_records, bill_table, bills_of,
 from tests.helpers import assert_close
 from tests.helpers.experiments import row
 
-COMMON = {"seconds": 0.0, "m2": 0.0}
+COMMON = {"time": 0.0, "area": 0.0}
 
 
-def line(phase: str, layer: str, component: str, joules: float, **more: Any) -> dict[str, Any]:
-    return COMMON | {"phase": phase, "layer": layer, "component": component, "count": 4, "joules": joules} | more
+def line(phase: str, layer: str, component: str, energy: float, **more: Any) -> dict[str, Any]:
+    return COMMON | {"phase": phase, "layer": layer, "component": component, "count": 4, "energy": energy} | more
 
 
 def records(scale: float, **more: Any) -> list[dict[str, Any]]:
     """What a run with `more` (images, chips) leaves; `scale` times as dear."""
     return [
         line("training", "x", "ADC", 1e-12 * scale, **more),
-        line("training", "x", "cells", 2e-12 * scale, seconds=5e-9 * scale, **more),
-        line("training", "y", "ADC", 9e-12 * scale, seconds=1e-9, **more),
+        line("training", "x", "cells", 2e-12 * scale, time=5e-9 * scale, **more),
+        line("training", "y", "ADC", 9e-12 * scale, time=1e-9, **more),
         line("transfer", "y", "ADC", 7e-12, source="a paper", chips=more.get("chips", 1)),
-        line("(standing)", "x", "ADC", 0.0, m2=3e-9, chips=more.get("chips", 1)),
+        line("(standing)", "x", "ADC", 0.0, area=3e-9, chips=more.get("chips", 1)),
     ]
 
 
@@ -45,31 +45,31 @@ def test_means_and_intervals_are_those_of_plain_sums() -> None:
     (bills,) = bills_of([*seeds(), row({"other": 1})])
     found = {(one["phase"], one["layer"]): one for one in bill_records(bills, ("layer",))}
     x = [3e-12, 9e-12, 24e-12]
-    assert_close(found["training", "x"]["joules"], sum(x) / 3, rtol=1e-12)
+    assert_close(found["training", "x"]["energy"], sum(x) / 3, rtol=1e-12)
     half = 4.302652729911275 * stdev(x) / math.sqrt(3)  # Student's t of two degrees of freedom, 97.5 %
-    assert_close(found["training", "x"]["joules_high"], sum(x) / 3 + half, rtol=1e-9)
-    assert_close(found["training", "x"]["joules_low"], sum(x) / 3 - half, rtol=1e-9)
-    assert_close(found["training", "x"]["seconds"], 5e-9 * 12 / 3, rtol=1e-12)
-    assert_close(found["training", "x"]["image_joules"], sum(x) / 3 / 20, rtol=1e-12)
+    assert_close(found["training", "x"]["energy_high"], sum(x) / 3 + half, rtol=1e-9)
+    assert_close(found["training", "x"]["energy_low"], sum(x) / 3 - half, rtol=1e-9)
+    assert_close(found["training", "x"]["time"], 5e-9 * 12 / 3, rtol=1e-12)
+    assert_close(found["training", "x"]["image_energy"], sum(x) / 3 / 20, rtol=1e-12)
     assert_close(found["training", "x"]["share"], 3 / 12, rtol=1e-12)
     assert found["training", "x"]["images"] == 20
-    assert found["transfer", "y"]["image_joules"] is found["transfer", "y"]["images"] is None
-    assert_close(found["(standing)", "x"]["m2"], 3e-9, rtol=1e-12)
+    assert found["transfer", "y"]["image_energy"] is found["transfer", "y"]["images"] is None
+    assert_close(found["(standing)", "x"]["area"], 3e-9, rtol=1e-12)
     assert found["(standing)", "x"]["share"] is None
     assert {one["rows"] for one in found.values()} == {3}
-    assert_close(sum(one["joules"] for one in found.values()), (12e-12 * 12 + 3 * 7e-12) / 3, rtol=1e-12)
+    assert_close(sum(one["energy"] for one in found.values()), (12e-12 * 12 + 3 * 7e-12) / 3, rtol=1e-12)
 
 
 def test_a_bill_of_several_chips_is_that_of_one_of_them() -> None:
     (bills,) = bills_of([row({"bill": records(10.0, images=200, chips=10)})])
     (one,) = (line for line in bill_records(bills, ("layer",)) if (line["phase"], line["layer"]) == ("training", "x"))
-    assert_close(one["joules"], 3e-12, rtol=1e-12)
-    assert_close(one["seconds"], 5e-9, rtol=1e-12)
-    assert_close(one["image_joules"], 30e-12 / 200, rtol=1e-12)
+    assert_close(one["energy"], 3e-12, rtol=1e-12)
+    assert_close(one["time"], 5e-9, rtol=1e-12)
+    assert_close(one["image_energy"], 30e-12 / 200, rtol=1e-12)
     assert one["images"] == 20
-    assert one["joules_low"] is one["joules_high"] is None
+    assert one["energy_low"] is one["energy_high"] is None
     (standing,) = (line for line in bill_records(bills, ("layer",)) if line["phase"] == "(standing)")
-    assert standing["m2"] == 3e-9  # of one chip in the record too
+    assert standing["area"] == 3e-9  # of one chip in the record too
     (adc, _) = (line for line in bill_records(bills) if (line["component"], line["layer"]) == ("ADC", "x"))
     assert_close(adc["count"], 0.4, rtol=1e-12)
 
@@ -78,8 +78,8 @@ def test_a_row_without_a_line_counts_as_zero_there() -> None:
     rows = [row({"bill": records(1.0, images=20)}), row({"bill": records(1.0, images=20)[:1]}, seed=1)]
     (bills,) = bills_of(rows)
     (y,) = (one for one in bill_records(bills, ("layer",)) if (one["phase"], one["layer"]) == ("training", "y"))
-    assert_close(y["joules"], 4.5e-12, rtol=1e-12)
-    assert_close(y["image_joules"], 4.5e-12 / 20, rtol=1e-12)
+    assert_close(y["energy"], 4.5e-12, rtol=1e-12)
+    assert_close(y["image_energy"], 4.5e-12 / 20, rtol=1e-12)
 
 
 def test_components_have_a_count_and_a_source() -> None:

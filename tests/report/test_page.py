@@ -112,7 +112,7 @@ def test_the_page_says_all_and_escapes_it(tmp_path: Path) -> None:
 
 def test_a_bill_is_shown_with_what_stands_behind_it(tmp_path: Path) -> None:
     def billed(task: Task, context: Context) -> Mapping[str, Any]:
-        common = {"phase": "training", "count": 1, "joules": 1e-12 * (1 + task.seed), "seconds": 1e-9, "m2": 0.0}
+        common = {"phase": "training", "count": 1, "energy": 1e-12 * (1 + task.seed), "time": 1e-9, "area": 0.0}
         return {"bill": [common | {"layer": name, "component": "ADC", "chips": 2} for name in ("x", "y")]}
 
     coins = experiment(run=billed)

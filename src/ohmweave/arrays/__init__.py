@@ -1,7 +1,9 @@
 """Crossbars: the `Array` protocol (the seam to hardware) and its simulation."""
 
 from ohmweave.arrays.books.activity import Activity
-from ohmweave.arrays.books.metering import UNASSIGNED, Meter, Usage
+from ohmweave.arrays.books.books import Books
+from ohmweave.arrays.books.meter import UNASSIGNED, Meter
+from ohmweave.arrays.books.usage import Usage
 from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.periphery import Periphery, yao2020_macro
@@ -22,6 +24,7 @@ __all__ = [
     "Access",
     "Activity",
     "Array",
+    "Books",
     "ConvGeometry",
     "Meter",
     "Passive",

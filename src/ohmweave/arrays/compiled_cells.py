@@ -81,7 +81,7 @@ def compiled_cells(array: Array) -> Iterator[CompiledCells]:
 def _checked(array: Array) -> SimulatedArray:
     if not isinstance(array, SimulatedArray):
         raise OutOfRangeError(f"`array` must be simulated to be compiled, but is a {type(array).__name__}")
-    if array.meters:
+    if array.books.metered:
         raise OutOfRangeError(
             "`array` must have no open bill to be compiled, but reports to one: compiled loops do not count line by "
             "line what they drive, so bill a run of the torch version"
@@ -98,9 +98,7 @@ def _write(array: SimulatedArray, cells: CompiledCells) -> None:
     """The result of a loop to the cells, and its counts to the counters: the only place where it changes the array."""
     steps_of(array.cell, array._state).g.copy_(torch.from_numpy(cells.g))
     array._forget()
-    array.activity.n_set += cells.n_set
-    array.activity.n_reset += cells.n_reset
-    array.activity.n_reads += cells.n_reads
+    array.books.add_totals(n_reads=cells.n_reads, n_set=cells.n_set, n_reset=cells.n_reset)
 
 
 def pair_cells(array: Array, placement: Placement) -> NDArray[np.int32]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from ohmweave.arrays.books.activity import Activity
+from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.placement import Placement
 from ohmweave.cells import Pulse
 
@@ -61,8 +61,8 @@ class Array(Protocol):
         ...
 
     @property
-    def activity(self) -> Activity:
-        """Counters of what has been done so far."""
+    def books(self) -> Books:
+        """Where the array counts what it does. Each read, readout, pulse call and wait is reported to it once."""
         ...
 
     def cells(self, placement: Placement) -> torch.Tensor:

@@ -7,9 +7,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from ohmweave.arrays.books.activity import Activity
+from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.drive import Drive
-from ohmweave.arrays.books.metering import Meter
 from ohmweave.arrays.converters.adc import ADC, Converters, draw_converters
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.placement import Placement
@@ -106,8 +105,14 @@ class SimulatedArray:
         self.dac, self.adc, self.wires, self.readout_by = dac, adc, wires, readout
         self._nonlinear = not cell.is_ohmic
         _check_parts(cell, access, readout)
-        self.activity = Activity()
-        self.meters: list[Meter] = []
+        self.books = Books(
+            n_cells=self._cells_a_chip,
+            v_read=v_read,
+            n_chips=n_chips,
+            dac=dac,
+            adc=adc,
+            conductance=lambda cells: self._conductance_at(cells)[0],
+        )
         self._pulses = generator(seed, "array", "pulses")
         self._time = generator(seed, "array", "time")
         self._reads = NormalStream(seed, "array", "reads")
@@ -116,7 +121,6 @@ class SimulatedArray:
         self._state = cell.init_state((n_cells,), generator=fabrication, dtype=dtype)
         self._everywhere: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self._last_pulsed: tuple[torch.Tensor, int, Any] | None = None
-        self._driven_by: WeakKeyDictionary[Placement, dict[bool, torch.Tensor]] = WeakKeyDictionary()
         self._folded: WeakKeyDictionary[Placement, FoldedMatrix] = WeakKeyDictionary()
         self._converted: WeakKeyDictionary[Placement, ConvertedMatrix] = WeakKeyDictionary()
         self._ranges: dict[tuple[int, int, int], float] = {}
@@ -171,8 +175,8 @@ class SimulatedArray:
 
     @property
     def metered(self) -> bool:
-        """Whether somebody counts volts."""
-        return bool(self.meters)
+        """True if a meter is attached."""
+        return self.books.metered
 
     def cells(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` int64."""
@@ -185,9 +189,8 @@ class SimulatedArray:
         self._check_scale(scale)
         if self.dac is not None:
             v_row = self.dac.convert(v_row)
-        drive = Drive.of_vectors(v_row, v_per_x=scale.v_per_x)
-        self._count(drive, placement, n_intervals=1 if self.dac is None else self.dac.n_planes)
         i_out = self._read_rows(v_row, placement)
+        self.books.read(placement, Drive.of_vectors(v_row, v_per_x=scale.v_per_x))
         return i_out if scale is IN_SI else i_out.mul_(1 / scale.s_per_w)
 
     def read_windows(
@@ -204,10 +207,12 @@ class SimulatedArray:
         self._check_scale(scale)
         if self.dac is not None:
             v = self.dac.convert(v)
-        drive = Drive.of_windows(v, geometry, v_per_x=scale.v_per_x)
-        self._count(drive, placement, n_intervals=1 if self.dac is None else self.dac.n_planes)
+        drive = Drive.of_patches(v, geometry, v_per_x=scale.v_per_x)
         if self.adc is not None or self._nonlinear:
-            return by_rows(v, geometry, lambda rows: self._read_rows(rows, placement))
+            i_out = by_rows(v, geometry, lambda rows: self._read_rows(rows, placement))
+            self.books.read(placement, drive)
+            return i_out
+        self.books.read(placement, drive)
         g, variance = self._fold(placement)
         if scale is not IN_SI:  # the matrix is the smallest of what could be scaled
             g = g / scale.s_per_w
@@ -217,11 +222,6 @@ class SimulatedArray:
     def _check_scale(self, scale: ReadScale) -> None:
         if scale is not IN_SI and not self.homogeneous:
             raise OutOfRangeError("`scale` must be that of SI for an array that is not homogeneous: read volts")
-
-    def _count(self, drive: Drive, placement: Placement, *, n_intervals: int = 1, transposed: bool = False) -> None:
-        self.activity.n_reads += drive.n_vectors * len(placement.tiles) * n_intervals
-        for meter in self.meters:
-            meter.saw_read(placement, drive, self.v_read, self._driven, transposed=transposed)
 
     def _read_rows(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """Voltages as they are on the rows, `(*chips, batch, n_in)` V, to `(*chips, batch, n_out)` A."""
@@ -246,16 +246,14 @@ class SimulatedArray:
         if self.adc is not None or self._nonlinear:
             raise OutOfRangeError("`read_transposed` needs an array of linear cells without an ADC at its columns")
         g, variance = self._fold(placement)
-        self._count(Drive.of_vectors(v_col), placement, transposed=True)
+        self.books.read(placement, v_col, transposed=True)
         return noisy_product(v_col, g.mT, None if variance is None else variance.mT, noise=self._reads)
 
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
         """S, the shape of `cells`."""
         at = cells.reshape(-1)
         g, sigma = self._conductance_at(at)
-        self.activity.n_readouts += at.numel()
-        for meter in self.meters:
-            meter.saw_readout(at, g, self.v_read, self._cells_a_chip)
+        self.books.readout(at, g)
         if self._wiring is not None:
             by_read = self.readout_by == "read"
             seen = self._wiring.effective(at).to(g.dtype) if by_read else self._wiring.alone(at, g)
@@ -270,10 +268,7 @@ class SimulatedArray:
         In a passive array the pulses are sent one after another, and each is felt by the whole array.
         """
         check_shape("pulse.polarity", pulse.polarity, tuple(cells.shape))
-        self.activity.n_set += _count(pulse.polarity > 0, pulse.n)
-        self.activity.n_reset += _count(pulse.polarity < 0, pulse.n)
-        for meter in self.meters:
-            meter.saw_pulse(cells, pulse.polarity, pulse.n, self._cells_a_chip)
+        self.books.pulse(cells, pulse)
         if self._wiring is None:
             self._switch(cells, pulse)
         elif isinstance(self._wiring.access, Passive):
@@ -313,7 +308,6 @@ class SimulatedArray:
         )
         self._last_pulsed = cells, cells._version, after
         self._everywhere = None
-        self._driven_by.clear()
         self._converted.clear()
         if self._wiring is None:
             for folded in self._folded.values():
@@ -333,9 +327,7 @@ class SimulatedArray:
     def wait(self, duration: float) -> None:
         """Let `duration` s pass for every cell."""
         check_non_negative("duration", duration, "s")
-        self.activity.seconds += duration
-        for meter in self.meters:
-            meter.saw_wait(duration)
+        self.books.wait(duration)
         self._state = self.cell.relax(self._state, float(duration), generator=self._time)
         self._forget()
 
@@ -433,7 +425,6 @@ class SimulatedArray:
     def _forget(self) -> None:
         """All cells may have changed."""
         self._everywhere = self._last_pulsed = None
-        self._driven_by.clear()
         self._folded.clear()
         self._converted.clear()
         if self._wiring is not None:
@@ -444,15 +435,6 @@ class SimulatedArray:
         if placement not in self._folded:
             self._folded[placement] = FoldedMatrix(placement, self.cells(placement))
         return self._folded[placement].matrix(self._seen_at)
-
-    def _driven(self, placement: Placement, transposed: bool) -> torch.Tensor:
-        """What drivers feed, `(*chips, n_in)` S, or `(*chips, n_out)`: all cells on their lines, whatever the sign."""
-        known = self._driven_by.setdefault(placement, {})
-        if transposed not in known:
-            g = self._conductance_at(self.cells(placement))[0].double()
-            n = placement.n_out if transposed else placement.n_in
-            known[transposed] = g.sum(-2 if transposed else -1).unflatten(-1, (n, -1)).sum(-1)
-        return known[transposed]
 
     def _seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What a read sees of the addressed cells, wires included, and the standard deviation of a read of each."""
@@ -487,11 +469,7 @@ class SimulatedArray:
         """All that the array's future depends on: cells, counters, and the random streams."""
         state = {f"cells.{name}": leaf.clone() for name, leaf in flatten_state(self._state).items()}
         state |= {f"random.{name}": stream.get_state() for name, stream in self._streams().items()}
-        counters = self.activity
-        state["activity.counts"] = torch.tensor(
-            [counters.n_reads, counters.n_readouts, counters.n_set, counters.n_reset], dtype=torch.int64
-        )
-        state["activity.seconds"] = torch.tensor(counters.seconds, dtype=torch.float64)
+        state |= self.books.state_dict()
         if self._converters is not None:
             state |= {f"converters.{name}": leaf.clone() for name, leaf in self._converters._asdict().items()}
             ranges = [(*corner, i_max) for corner, i_max in self._ranges.items()]
@@ -503,19 +481,10 @@ class SimulatedArray:
         cells = {name.removeprefix("cells."): leaf for name, leaf in state.items() if name.startswith("cells.")}
         for name, leaf in flatten_state(self._state).items():
             check_shape(f"cells.{name}", cells[name], tuple(leaf.shape))
-        for meter in self.meters:
-            meter.settle()
+        self.books.load_state_dict(state)
         self._state = map_state(torch.clone, unflatten_state(self._state, cells))
         for name, stream in self._streams().items():
             stream.set_state(state[f"random.{name}"])
-        n_reads, n_readouts, n_set, n_reset = (int(count) for count in state["activity.counts"])
-        self.activity = Activity(
-            n_reads=n_reads,
-            n_readouts=n_readouts,
-            n_set=n_set,
-            n_reset=n_reset,
-            seconds=float(state["activity.seconds"]),
-        )
         if self._converters is not None:
             self._converters = Converters(*(state[f"converters.{name}"].clone() for name in Converters._fields))
             self._ranges = {
@@ -550,8 +519,3 @@ def _corner(placement: Placement) -> tuple[int, int, int]:
     """Names a placement in a saved state: no two placements begin on the same cell."""
     tile = placement.tiles[0]
     return tile.array, tile.row, tile.col
-
-
-def _count(chosen: torch.Tensor, n: torch.Tensor | None) -> int:
-    """Pulses on the chosen cells."""
-    return int(torch.count_nonzero(chosen)) if n is None else int((chosen * n).sum())

@@ -1,7 +1,7 @@
 """The bill: counted activity x cited costs, macros at their peak, and schedules of replicated layers."""
 
-from ohmweave.cost.components import Component, ComponentCosts, Each, Per
-from ohmweave.cost.ledger import Bill, Line, ledger
+from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
+from ohmweave.cost.ledger import Bill, BillItem, ledger
 from ohmweave.cost.macro import Macro, Part
 from ohmweave.cost.published import (
     ADC_ENERGY_YAO,
@@ -23,15 +23,15 @@ __all__ = [
     "GOPS_PER_W_V100",
     "RESET_ENERGY_YAO",
     "SET_ENERGY_YAO",
+    "AreaBasis",
     "Bill",
+    "BillItem",
     "Component",
     "ComponentCosts",
-    "Each",
+    "EnergyBasis",
     "Job",
-    "Line",
     "Macro",
     "Part",
-    "Per",
     "Schedule",
     "Stage",
     "balance",

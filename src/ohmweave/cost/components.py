@@ -1,41 +1,41 @@
-"""What a use of each circuit costs: cited data, one frozen record a component."""
+"""Prices: what a use of each circuit costs, by cited data, one frozen record a component."""
 
 import math
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ohmweave.arrays import Usage
-from ohmweave.base import OutOfRangeError, check_fraction, check_integer, check_non_negative, check_positive
+from ohmweave.base import OutOfRangeError, check_fraction, check_non_negative, check_positive
 
 
-class Per(StrEnum):
-    """What a component's energy is paid for."""
+class EnergyBasis(StrEnum):
+    """What a component's energy is counted by."""
 
     ACTIVE_LINE = "active line"
-    """A driven line at a voltage other than zero, in one interval: what a run that skips zeros saves."""
+    """A driven line at a voltage other than zero, in one interval; a run that skips zeros saves it."""
     LINE = "line"
     """A driven line in one interval, whatever its voltage."""
     CONVERSION = "conversion"
-    """A sensed line in one interval; and a cell measured one by one."""
+    """A conversion as `Usage` defines it: a sensed line (or output) in one interval."""
     READ = "read"
     """A tile in one interval."""
     SET = "SET pulse"
     RESET = "RESET pulse"
 
     def uses(self, usage: Usage) -> int:
-        """How often `usage` pays for it."""
+        """How often `usage` uses it. A cell measured one by one is a read of one line with one conversion."""
         return {
-            Per.ACTIVE_LINE: usage.n_active + usage.n_readouts,
-            Per.LINE: usage.n_lines + usage.n_readouts,
-            Per.CONVERSION: usage.n_conversions + usage.n_readouts,
-            Per.READ: usage.n_reads + usage.n_readouts,
-            Per.SET: usage.n_set,
-            Per.RESET: usage.n_reset,
+            EnergyBasis.ACTIVE_LINE: usage.n_active + usage.n_readouts,
+            EnergyBasis.LINE: usage.n_lines + usage.n_readouts,
+            EnergyBasis.CONVERSION: usage.n_conversions + usage.n_readouts,
+            EnergyBasis.READ: usage.n_reads + usage.n_readouts,
+            EnergyBasis.SET: usage.n_set,
+            EnergyBasis.RESET: usage.n_reset,
         }[self]
 
 
-class Each(StrEnum):
-    """What a component's area is paid for."""
+class AreaBasis(StrEnum):
+    """What a component's area is counted by."""
 
     CELL = "cell"
     ROW = "row"
@@ -44,7 +44,12 @@ class Each(StrEnum):
 
     def number(self, rows: int, cols: int) -> int:
         """How many of them an array of `rows` x `cols` has."""
-        return {Each.CELL: rows * cols, Each.ROW: rows, Each.COLUMN: cols, Each.ARRAY: 1}[self]
+        return {
+            AreaBasis.CELL: rows * cols,
+            AreaBasis.ROW: rows,
+            AreaBasis.COLUMN: cols,
+            AreaBasis.ARRAY: 1,
+        }[self]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +58,22 @@ class Component:
 
     Attributes:
         name: "ADC", say.
-        energy: J, >= 0, for one use.
-        per: what a use is.
+        energy: J, >= 0, for one use. Of a pulse it is that of the list's `t_set` or `t_reset`; a pulse with a width of
+            its own costs in proportion to its width, as V I t does.
+        energy_basis: what a use is.
         source: where the numbers come from; "ours" for an estimate.
-        area: m2, >= 0, of the share that belongs to one `each`: a quarter of an ADC where four columns share it.
-        each: what has that area.
+        area: m2, >= 0, of the share that belongs to one `area_basis`: a quarter of an ADC where four columns share it.
+        area_basis: what has that area.
         node: m, of the process it was designed or simulated in; None where the source does not say.
         uncertainty: standard uncertainty of the energy as a fraction; None where the source gives none.
     """
 
     name: str
     energy: float
-    per: Per
+    energy_basis: EnergyBasis
     source: str
     area: float = 0.0
-    each: Each = Each.ARRAY
+    area_basis: AreaBasis = AreaBasis.ARRAY
     node: float | None = None
     uncertainty: float | None = None
 
@@ -85,14 +91,15 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentCosts:
-    """A published set: the circuits around an array, and how long its steps take.
+    """A price list: the circuits around an array, and how long its steps take.
+
+    It prices what was counted and adds nothing to it: how many intervals a read takes is up to the chip's DAC.
 
     Attributes:
         name: of the set.
         components: the circuits.
         t_read: s, > 0, one interval of row voltages.
-        t_set, t_reset: s, > 0, width of a programming pulse.
-        input_bits: bits sent one after another, an interval each; None where a voltage carries the number.
+        t_set, t_reset: s, > 0, width of a programming pulse that has no width of its own.
         cell_area: m2 of one cell, and its source.
         source: of what is said here.
     """
@@ -103,15 +110,12 @@ class ComponentCosts:
     t_set: float
     t_reset: float
     source: str
-    input_bits: int | None = None
     cell_area: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         for name in ("t_read", "t_set", "t_reset"):
             check_positive(name, getattr(self, name), "s")
-        if self.input_bits is not None:
-            check_integer("input_bits", self.input_bits, at_least=1)
         check_non_negative("cell_area", self.cell_area, "m2")
         names = [component.name for component in self.components]
         if len(set(names)) < len(names):
@@ -120,10 +124,34 @@ class ComponentCosts:
     def array_area(self, rows: int, cols: int) -> dict[str, float]:
         """m2 of one array of `rows` x `cols`, by component; components without a known area are left out."""
         area = {"cells": self.cell_area * rows * cols}
-        area |= {part.name: part.area * part.each.number(rows, cols) for part in self.components}
+        area |= {part.name: part.area * part.area_basis.number(rows, cols) for part in self.components}
         return {name: value for name, value in area.items() if value > 0}
 
-    def uncertainty(self, joules: dict[str, float]) -> float:
-        """J, standard uncertainty of a sum of `joules` by component, of what has one; independent errors."""
+    def energy(self, part: Component, usage: Usage) -> float:
+        """J that `part` spends on `usage`: uses times the energy of one, pulses of their own width by their width."""
+        n: float = part.energy_basis.uses(usage)
+        if part.energy_basis is EnergyBasis.SET:
+            n = self._pulse_time(usage, 1) / self.t_set
+        elif part.energy_basis is EnergyBasis.RESET:
+            n = self._pulse_time(usage, -1) / self.t_reset
+        return n * part.energy
+
+    def time(self, usage: Usage) -> float:
+        """All tile reads, readouts and pulses of `usage` one after another, s."""
+        reads = (usage.n_reads + usage.n_readouts) * self.t_read
+        return reads + self._pulse_time(usage, 1) + self._pulse_time(usage, -1)
+
+    def heat(self, usage: Usage) -> float:
+        """J that the cells turn into heat during the reads of `usage`: t_read times the sum of V^2 g."""
+        return (usage.v2g + usage.readout_v2g) * self.t_read
+
+    def _pulse_time(self, usage: Usage, polarity: int) -> float:
+        """All pulses of a polarity one after another, s: those with a width by it, the others by the price list."""
+        n, width = (usage.n_set, self.t_set) if polarity > 0 else (usage.n_reset, self.t_reset)
+        own = {w: count for (sign, w), count in usage.by_width.items() if sign == polarity}
+        return (n - sum(own.values())) * width + sum(w * count for w, count in own.items())
+
+    def uncertainty(self, energy: dict[str, float]) -> float:
+        """J, standard uncertainty of a sum of `energy`, J by component, of what has one; independent errors."""
         known = {part.name: part.uncertainty for part in self.components if part.uncertainty is not None}
-        return math.hypot(*(value * known.get(name, 0.0) for name, value in joules.items()))
+        return math.hypot(*(value * known.get(name, 0.0) for name, value in energy.items()))

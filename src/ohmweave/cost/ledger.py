@@ -1,22 +1,23 @@
-"""The ledger: activity x costs = joules, seconds and square metres, by phase, layer and component.
+"""The ledger: activity x costs = energy, time and area, by phase, layer and component.
 
     with ow.cost.ledger(net) as bill:
         net(x)
-    bill.total("joules")
+    bill.total("energy")
 
-Energy is what was counted times what a use costs, plus the heat of the cells, sum of V^2 g t, from the conductances
-that were there. Time is that of one tile read or one pulse after another, a lower bound of nothing: what goes side by
-side is the affair of `ohmweave.cost.schedule`.
+Energy is what was counted times what a use costs, plus the heat of the cells, the sum of V^2 g t, from the conductances
+at the time of the read. Time is that of one tile read or pulse after another, so it does not include what a chip does
+in parallel: that is a schedule (`ohmweave.cost.schedule`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from math import isnan
+from typing import Literal, TypeAlias
 
 import torch
 
-from ohmweave.arrays import UNASSIGNED, Array, Meter, Usage
+from ohmweave.arrays import Meter, Usage
 from ohmweave.base import OhmweaveError
 from ohmweave.cost.components import ComponentCosts
 from ohmweave.cost.published import yao2020_periphery
@@ -24,18 +25,25 @@ from ohmweave.mapping import Chip, Matrix
 
 CELLS = "cells"
 STANDING = "(standing)"
-"""The phase of rows that hold an area: it is there, whatever is done."""
+"""The phase of items that hold an area, which does not depend on what is done."""
 UNUSED = "(unused)"
+UNKNOWN_HEAT = (
+    "unknown: cells were read whose conductance the array's books do not know; read the weights out inside the block "
+    "(`weight.refresh()`), or give the array's `Books` a `conductance`"
+)
+"""The source of a cells' energy that is NaN."""
+
+Quantity: TypeAlias = Literal["energy", "time", "area", "count"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of a bill.
+class BillItem:
+    """One item of a bill.
 
     Attributes:
         phase, layer, component: what it is for.
         count: uses.
-        joules, seconds, m2: what they cost.
+        energy: J. time: s. area: m2.
         source: of the price.
     """
 
@@ -43,16 +51,18 @@ class Line:
     layer: str
     component: str
     count: int
-    joules: float = 0.0
-    seconds: float = 0.0
-    m2: float = 0.0
+    energy: float = 0.0
+    time: float = 0.0
+    area: float = 0.0
     source: str = ""
 
+    def __repr__(self) -> str:
+        """One line, as in "inference, fc, ADC: 640 uses, 1.632e-09 J"."""
+        sizes = [f"{value:.4g} {unit}" for value, unit in self._sizes() if value]
+        return f"{self.phase}, {self.layer}, {self.component}: {', '.join([f'{self.count:,} uses', *sizes])}"
 
-class _Metered(Protocol):
-    """An array that meters can be attached to."""
-
-    meters: list[Meter]
+    def _sizes(self) -> tuple[tuple[float, str], ...]:
+        return (self.energy, "J"), (self.time, "s"), (self.area, "m2")
 
 
 class Bill:
@@ -66,12 +76,21 @@ class Bill:
     def __init__(self, costs: ComponentCosts, chips: list[Chip]) -> None:
         self.costs = costs
         self._chips = chips
-        self._meters = [Meter(chip.placed, input_bits=costs.input_bits) for chip in chips]
-        self._area: list[Line] | None = None
+        self._meters = [Meter(chip.placed) for chip in chips]
+        self._area: list[BillItem] | None = None
+
+    def __repr__(self) -> str:
+        """Three lines: the totals, and energy by phase."""
+        phases = ", ".join(f"{phase} {energy:.4g} J" for phase, energy in self.by("phase").items()) or "no energy"
+        total = {quantity: self.total(quantity) for quantity in ("energy", "time", "area")}
+        return (
+            f"Bill of {len(self._chips)} chip(s) by {self.costs.name}: "
+            f"{total['energy']:.4g} J, {total['time']:.4g} s, {total['area']:.4g} m2\n  {phases}"
+        )
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Book what happens inside under `name`; phases may be nested, the inner one counts."""
+        """Book what happens inside the block under `name`; of nested phases the inner one counts."""
         before = [meter.phase for meter in self._meters]
         for meter in self._meters:
             meter.phase = name
@@ -83,23 +102,27 @@ class Bill:
 
     @contextmanager
     def counting(self, phase: str) -> Iterator[None]:
-        """Count what happens inside, booked under `phase`; to be opened again for every part of a run that is billed.
-
-        Raises:
-            OhmweaveError: an array cannot be metered.
-        """
+        """Count what happens inside the block under `phase`; it may be opened again, for each part of a run."""
         with ExitStack() as attached:
             attached.enter_context(self.phase(phase))
             for chip, meter in zip(self._chips, self._meters, strict=True):
-                attached.enter_context(_attached(chip.array, meter))
+                attached.enter_context(chip.array.books.attached(meter))
             yield
 
     def recount(self, phase: str, *, n_set: float, n_reset: float) -> None:
         """Put pulses that are known otherwise in place of those counted in `phase`, shared by layers as those were.
 
-        For a bill of samples beside a whole run: pulses by polarity are always counted, by layer they are not.
+        For a bill of some samples of a whole run: pulses by polarity are always counted, those by layer only while a
+        meter is attached. Pulses with a width of their own are not supported.
+
+        Raises:
+            OhmweaveError: pulses of the phase had a width of their own.
         """
         usages = [usage for meter in self._meters for (during, _), usage in meter.usage.items() if during == phase]
+        if any(usage.by_width for usage in usages):
+            raise OhmweaveError(
+                f"`recount` needs pulses of the price list's widths, but some in {phase!r} have their own"
+            )
         for name, wanted in (("n_set", n_set), ("n_reset", n_reset)):
             counted = [getattr(usage, name) for usage in usages]
             weights = counted if any(counted) else [1] * len(usages)
@@ -115,35 +138,33 @@ class Bill:
                 total[key] = total.get(key, Usage()) + usage
         return total
 
-    def lines(self) -> list[Line]:
-        """All lines that cost something."""
-        spent = [line for key, usage in self.usage.items() for line in _spent(*key, usage, self.costs)]
-        waited = [
-            Line(phase=phase, layer=UNASSIGNED, component="waiting", count=1, seconds=seconds)
-            for meter in self._meters
-            for phase, seconds in meter.seconds.items()
-        ]
-        return spent + waited + (self._area if self._area is not None else self._standing())
+    def items(self) -> list[BillItem]:
+        """All items that were used or waited for, and the area."""
+        spent = [item for key, usage in self.usage.items() for item in _spent(*key, usage, self.costs)]
+        return spent + (self._area if self._area is not None else self._standing())
 
     def close(self) -> None:
         """Keep the area as it is now, whatever is placed on the chips later."""
         self._area = self._standing()
 
-    def _standing(self) -> list[Line]:
-        return [line for chip in self._chips for line in _standing(chip, self.costs)]
+    def _standing(self) -> list[BillItem]:
+        return [item for chip in self._chips for item in _standing(chip, self.costs)]
 
     def rows(self) -> list[dict[str, str | int | float]]:
-        """The lines as plain records: `pandas.DataFrame(bill.rows())`, or a row of an experiment."""
-        return [{name: getattr(line, name) for name in Line.__slots__} for line in self.lines()]
+        """The items as plain records: `pandas.DataFrame(bill.rows())`, or a row of an experiment."""
+        return [{name: getattr(item, name) for name in BillItem.__slots__} for item in self.items()]
 
-    def total(self, quantity: str = "joules", **where: str) -> float:
-        """Sum of `quantity` ("joules", "seconds", "m2" or "count") over lines whose fields equal `where`."""
-        chosen = (line for line in self.lines() if all(getattr(line, name) == value for name, value in where.items()))
-        return float(sum(getattr(line, quantity) for line in chosen))
+    def total(self, quantity: Quantity = "energy", **where: str) -> float:
+        """Sum of `quantity` over items whose fields equal `where`: J, s, m2 or uses.
 
-    def by(self, field: str, quantity: str = "joules", **where: str) -> dict[str, float]:
+        Energy is NaN if the heat of cells is not known; the `source` of the item then says why.
+        """
+        chosen = (item for item in self.items() if all(getattr(item, name) == value for name, value in where.items()))
+        return float(sum(getattr(item, quantity) for item in chosen))
+
+    def by(self, field: str, quantity: Quantity = "energy", **where: str) -> dict[str, float]:
         """`total` for each value of "phase", "layer" or "component" that has any, in order of appearance."""
-        values = dict.fromkeys(getattr(line, field) for line in self.lines())
+        values = dict.fromkeys(getattr(item, field) for item in self.items())
         sums = {value: self.total(quantity, **where, **{field: value}) for value in values}
         return {value: total for value, total in sums.items() if total}
 
@@ -160,7 +181,7 @@ def ledger(
         phase: name of what happens, where `bill.phase` says nothing else.
 
     Raises:
-        OhmweaveError: there is no chip behind `what`, or its array cannot be metered.
+        OhmweaveError: there is no chip behind `what`.
     """
     chips = list(dict.fromkeys(chip for one in what for chip in _chips_of(one)))
     if not chips:
@@ -169,19 +190,6 @@ def ledger(
     with bill.counting(phase):
         yield bill
         bill.close()
-
-
-@contextmanager
-def _attached(array: Array, meter: Meter) -> Iterator[None]:
-    meters: list[Meter] | None = getattr(array, "meters", None)
-    if meters is None:
-        raise OhmweaveError(f"the array of a bill must have a list `meters` to report to, but {array!r} has none")
-    meters.append(meter)
-    try:
-        yield
-    finally:
-        meter.settle()
-        meters.remove(meter)
 
 
 def _chips_of(one: torch.nn.Module | Chip | Matrix) -> list[Chip]:
@@ -193,38 +201,39 @@ def _chips_of(one: torch.nn.Module | Chip | Matrix) -> list[Chip]:
     return [value.chip if isinstance(value, Matrix) else value for value in found if isinstance(value, Matrix | Chip)]
 
 
-def _spent(phase: str, layer: str, usage: Usage, costs: ComponentCosts) -> list[Line]:
-    """Cells first: they carry the time as well."""
-    seconds = (
-        (usage.n_reads + usage.n_readouts) * costs.t_read + usage.n_set * costs.t_set + usage.n_reset * costs.t_reset
-    )
-    heat = (usage.v2g + usage.readout_v2g) * costs.t_read
-    count = usage.n_reads + usage.n_readouts + usage.n_set + usage.n_reset
-    cells = Line(
+def _spent(phase: str, layer: str, usage: Usage, costs: ComponentCosts) -> list[BillItem]:
+    """The items of one layer in one phase. The cells come first and carry the time of reads and pulses."""
+    heat = costs.heat(usage)
+    cells = BillItem(
         phase=phase,
         layer=layer,
         component=CELLS,
-        count=count,
-        joules=heat,
-        seconds=seconds,
-        source="counted: V^2 g t of each read; sequential time of reads and pulses",
+        count=usage.n_reads + usage.n_readouts + usage.n_set + usage.n_reset,
+        energy=heat,
+        time=costs.time(usage),
+        source=UNKNOWN_HEAT
+        if isnan(heat)
+        else "counted: V^2 g t of each read; time of reads and pulses one after another",
     )
     parts = (
-        Line(
+        BillItem(
             phase=phase,
             layer=layer,
             component=part.name,
-            count=part.per.uses(usage),
-            joules=part.per.uses(usage) * part.energy,
+            count=part.energy_basis.uses(usage),
+            energy=costs.energy(part, usage),
             source=part.source,
         )
         for part in costs.components
     )
-    return [line for line in (cells, *parts) if line.count]
+    items = [item for item in (cells, *parts) if item.count]
+    if usage.duration:
+        items.append(BillItem(phase=phase, layer=layer, component="waiting", count=1, time=usage.duration))
+    return items
 
 
-def _standing(chip: Chip, costs: ComponentCosts) -> list[Line]:
-    """Area of one chip: each array's, shared by the layers on it by cells; what nobody uses is a line of its own."""
+def _standing(chip: Chip, costs: ComponentCosts) -> list[BillItem]:
+    """Area of one chip: that of its arrays, shared by the layers by cells; unused cells are an item of their own."""
     array = chip.array
     per_array = costs.array_area(array.rows, array.cols)
     shares: dict[str, float] = {
@@ -232,12 +241,12 @@ def _standing(chip: Chip, costs: ComponentCosts) -> list[Line]:
     }
     shares[UNUSED] = array.n_arrays - sum(shares.values())
     return [
-        Line(
+        BillItem(
             phase=STANDING,
             layer=layer,
             component=component,
             count=array.n_arrays if layer == UNUSED else _arrays_of(chip, layer),
-            m2=share * area,
+            area=share * area,
             source=costs.source,
         )
         for layer, share in shares.items()
@@ -248,9 +257,3 @@ def _standing(chip: Chip, costs: ComponentCosts) -> list[Line]:
 def _arrays_of(chip: Chip, layer: str) -> int:
     """Arrays that hold some of a layer."""
     return len({tile.array for tile in chip.placed[layer].tiles})
-
-
-def joules_of(rows: list[Mapping[str, object]], **where: str) -> float:
-    """Sum of `joules` over records as `Bill.rows` gives them, back from a file say."""
-    chosen = (row for row in rows if all(row[name] == value for name, value in where.items()))
-    return float(sum(float(str(row["joules"])) for row in chosen))

@@ -1,4 +1,4 @@
-"""A macro at work: one array with its periphery, read once after the other without a pause."""
+"""A macro at its peak: one array with its periphery, all cells in use, one read after another without a pause."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, ch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """So many uses of one circuit in a one-bit read.
+    """One circuit of a macro, and how often a one-bit read uses it.
 
     Attributes:
         name: of the circuit.
@@ -22,14 +22,14 @@ class Part:
     source: str
 
     @property
-    def joules(self) -> float:
+    def read_energy(self) -> float:
         """J a read."""
         return self.n_uses * self.energy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Macro:
-    """An array with its converters; figures are peak figures, all cells used, all the time.
+    """An array with its converters, and the peak figures that follow.
 
     Attributes:
         rows, cols: cells.
@@ -62,7 +62,7 @@ class Macro:
     @property
     def read_energy(self) -> float:
         """J of a one-bit read."""
-        return sum(part.joules for part in self.parts)
+        return sum(part.read_energy for part in self.parts)
 
     @property
     def n_ops(self) -> float:
@@ -84,6 +84,6 @@ class Macro:
         """Operations a second and m2."""
         return self.throughput / self.area
 
-    def mean_conductance(self, joules: float, v_read: float) -> float:
-        """S: what each cell would have if all, driven at `v_read` V for one read, turned `joules` J into heat."""
-        return joules / (self.rows * self.cols * v_read**2 * self.t_read)
+    def mean_conductance(self, heat: float, v_read: float) -> float:
+        """S: what each cell would have if all, driven at `v_read` V for one read, turned `heat` J into heat."""
+        return heat / (self.rows * self.cols * v_read**2 * self.t_read)

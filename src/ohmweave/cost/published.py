@@ -1,6 +1,6 @@
 """Published component costs, each with its source; what is estimated says "ours"."""
 
-from ohmweave.cost.components import Component, ComponentCosts, Each, Per
+from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
 
 _YAO = "Yao et al., Nature 577, 641 (2020), Methods"
 _KULL = "L. Kull et al., ISSCC 2013, 468: 8 bit, 1.2 GS/s, 3.1 mW, 32 nm SOI"
@@ -22,52 +22,53 @@ GOPS_PER_W_V100 = 100e9  # operations per J, 16-bit floating point. Source: S. A
 def yao2020_periphery() -> ComponentCosts:
     """Converters and drivers of the paper's macro around cells that are counted one by one.
 
-    The heat of the cells is not the paper's figure: it follows from the conductances that are there. Pulse energies
-    are bounds from the printed DC programming currents. Digital shift-and-add, which the paper leaves out, is ISAAC's.
+    The macro sends 8-bit inputs bit by bit. Intervals are counted from the chip, so a chip that is billed as the macro
+    needs its DAC, `DAC(bits=8, v_max=0.2, bit_serial=True)`. The heat of the cells is not the paper's figure: it
+    follows from the conductances at the time of the read. Pulse energies are bounds from the printed DC programming
+    currents. Digital shift-and-add, which the paper leaves out, is ISAAC's.
     """
     return ComponentCosts(
         name="yao2020",
         t_read=50e-9,
         t_set=50e-9,
         t_reset=50e-9,
-        input_bits=8,
         source=f"{_YAO}: one-bit reads of 50 ns at 0.2 V, pulses of 50 ns",
         components=(
             Component(
                 name="ADC",
                 energy=ADC_ENERGY_YAO,
-                per=Per.CONVERSION,
+                energy_basis=EnergyBasis.CONVERSION,
                 area=0.0015e-6 / 4,
-                each=Each.COLUMN,
+                area_basis=AreaBasis.COLUMN,
                 node=32e-9,
                 source=f"{_YAO}, 2.55 pJ, four columns an ADC, after {_KULL} (2.58 pJ; area 0.0015 mm2)",
             ),
             Component(
                 name="drivers, multiplexers, sample-and-hold",
                 energy=REST_OF_READ_YAO / 128,
-                per=Per.CONVERSION,
+                energy_basis=EnergyBasis.CONVERSION,
                 node=65e-9,
                 source=f"{_YAO}: printed total less converters and cells, 22.8 pJ a read, shared by 128 columns",
             ),
             Component(
                 name="shift-and-add",
                 energy=0.2e-3 / (8 * 1.2e9),
-                per=Per.CONVERSION,
+                energy_basis=EnergyBasis.CONVERSION,
                 area=0.00024e-6 / 8 / 128,
-                each=Each.COLUMN,
+                area_basis=AreaBasis.COLUMN,
                 node=32e-9,
                 source=f"{_ISAAC}: 0.2 mW for eight ADCs of 1.2 GS/s; not in the paper's count",
             ),
             Component(
                 name="SET pulses",
                 energy=SET_ENERGY_YAO,
-                per=Per.SET,
+                energy_basis=EnergyBasis.SET,
                 source=f"{_YAO}: 2.0 V, 50 ns, and the DC SET current of 60 uA as a bound",
             ),
             Component(
                 name="RESET pulses",
                 energy=RESET_ENERGY_YAO,
-                per=Per.RESET,
+                energy_basis=EnergyBasis.RESET,
                 source=f"{_YAO}: 1.8 V, 50 ns, and the DC RESET current of 45 uA as a bound",
             ),
         ),
@@ -76,6 +77,8 @@ def yao2020_periphery() -> ComponentCosts:
 
 def isaac2016() -> ComponentCosts:
     """The periphery of ISAAC: 128 x 128 arrays, one-bit drivers, one 8-bit ADC an array, reads of 100 ns.
+
+    ISAAC sends inputs bit by bit; the intervals are counted from the chip's DAC, as with `yao2020_periphery`.
 
     Its programming is not given; pulses are those of `yao2020_periphery`.
     """
@@ -86,43 +89,42 @@ def isaac2016() -> ComponentCosts:
         t_read=100e-9,
         t_set=50e-9,
         t_reset=50e-9,
-        input_bits=8,
         source=_ISAAC,
         cell_area=0.0002e-6 / (8 * 128 * 128),
         components=(
             Component(
                 name="ADC",
                 energy=adc / 1.2e9,
-                per=Per.CONVERSION,
+                energy_basis=EnergyBasis.CONVERSION,
                 area=0.0096e-6 / 8,
-                each=Each.ARRAY,
+                area_basis=AreaBasis.ARRAY,
                 node=32e-9,
                 source=f"{_ISAAC}: 16 mW and 0.0096 mm2 for eight of 1.2 GS/s",
             ),
             Component(
                 name="drivers",
                 energy=driver * 100e-9,
-                per=Per.LINE,
+                energy_basis=EnergyBasis.LINE,
                 area=0.00017e-6 / (8 * 128),
-                each=Each.ROW,
+                area_basis=AreaBasis.ROW,
                 node=32e-9,
                 source=f"{_ISAAC}: 4 mW and 0.00017 mm2 for 8 x 128, 100 ns",
             ),
             Component(
                 name="sample-and-hold",
                 energy=hold * 100e-9,
-                per=Per.CONVERSION,
+                energy_basis=EnergyBasis.CONVERSION,
                 area=0.00004e-6 / (8 * 128),
-                each=Each.COLUMN,
+                area_basis=AreaBasis.COLUMN,
                 node=32e-9,
                 source=f"{_ISAAC}: 10 uW and 0.00004 mm2 for 8 x 128, 100 ns",
             ),
             Component(
                 name="shift-and-add",
                 energy=0.2e-3 / (8 * 1.2e9),
-                per=Per.CONVERSION,
+                energy_basis=EnergyBasis.CONVERSION,
                 area=0.00024e-6 / 8,
-                each=Each.ARRAY,
+                area_basis=AreaBasis.ARRAY,
                 node=32e-9,
                 source=f"{_ISAAC}: 0.2 mW and 0.00024 mm2 for eight ADCs",
             ),
@@ -143,13 +145,12 @@ def wang2019_estimate() -> ComponentCosts:
         t_read=100e-9,
         t_set=100e-9,
         t_reset=100e-9,
-        input_bits=None,
         source="ours; Wang et al., Nat. Mach. Intell. 1, 434 (2019) prints no energies",
         components=(
             adc,
             rest,
-            Component(name="SET pulses", energy=2.5 * 300e-6 * 100e-9, per=Per.SET, source=bound),
-            Component(name="RESET pulses", energy=1.7 * 300e-6 * 100e-9, per=Per.RESET, source=bound),
+            Component(name="SET pulses", energy=2.5 * 300e-6 * 100e-9, energy_basis=EnergyBasis.SET, source=bound),
+            Component(name="RESET pulses", energy=1.7 * 300e-6 * 100e-9, energy_basis=EnergyBasis.RESET, source=bound),
         ),
     )
 
@@ -162,13 +163,12 @@ def comparators() -> ComponentCosts:
         t_read=50e-9,
         t_set=50e-9,
         t_reset=50e-9,
-        input_bits=1,
         source="ours; Zhang et al., Neural Networks 108, 217 (2018) was not available",
         components=(
             Component(
                 name="comparator",
                 energy=COMPARATOR_ENERGY,
-                per=Per.CONVERSION,
+                energy_basis=EnergyBasis.CONVERSION,
                 source=f"ours: at most an eighth of an 8-bit conversion; {_YAO}, 2.55 pJ",
             ),
             set_pulses,

@@ -1,7 +1,7 @@
-"""Schedules: which machine does what when; replicas, pipelines, and what they win.
+"""Schedules: which machine does what when; replicas, pipelines, and the time that they save.
 
-A machine is whatever does one thing at a time: a layer's arrays, a replica of them. A job is so many seconds of one
-machine, after other jobs. Everything else (latency, throughput, utilisation) is read off the finished schedule.
+A machine does one job at a time: a layer's arrays, or a replica of them. A job keeps one machine busy for a duration
+and starts after the jobs that it needs. Latency, throughput and utilisation follow from the finished schedule.
 """
 
 import heapq
@@ -13,11 +13,11 @@ from ohmweave.base import OutOfRangeError, check_integer, check_positive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """So much work for one machine.
+    """A piece of work for one machine.
 
     Attributes:
         name: what it is, "C1" say.
-        machine: who does it.
+        machine: that does it.
         duration: s.
         image: which input it belongs to.
         needs: positions of the jobs that must be done before, in the sequence that holds this one.
@@ -140,12 +140,12 @@ class Stage:
 
     Attributes:
         name: of the layer.
-        seconds: of one image on one replica.
+        duration: s, of one image on one replica.
         cells: of one replica: what another one costs.
     """
 
     name: str
-    seconds: float
+    duration: float
     cells: int
 
 
@@ -165,7 +165,7 @@ def balance(stages: Sequence[Stage], *, n_cells: int) -> dict[str, int]:
         raise OutOfRangeError(f"`n_cells` must be >= {n_cells - left}, one replica of each stage, but is {n_cells}")
     replicas = {stage.name: 1 for stage in stages}
     while True:
-        slowest = max(stages, key=lambda stage: stage.seconds / replicas[stage.name])
+        slowest = max(stages, key=lambda stage: stage.duration / replicas[stage.name])
         if slowest.cells > left:
             return replicas
         replicas[slowest.name] += 1
@@ -188,7 +188,7 @@ def pipeline(stages: Sequence[Stage], replicas: Mapping[str, int], *, n_images: 
                 Job(
                     name=stage.name,
                     machine=f"{stage.name}.{copy + 1}" if n > 1 else stage.name,
-                    duration=stage.seconds / n,
+                    duration=stage.duration / n,
                     image=image,
                     needs=before,
                 )

@@ -1,7 +1,8 @@
 """Rows on disk: `<out>/<experiment>/rows.jsonl`, append-only, and beside it `log.jsonl` with the times.
 
-Times are in a file of their own, so that the same seed gives the same rows, byte for byte. Rows written under the
-package's former name, memweave, differ only in a key of `versions`.
+Times are in a file of their own, so that the same seed gives the same rows, byte for byte. Rows of earlier versions are
+read under today's names (`old_names`); those written under the package's former name, memweave, differ in a key of
+`versions`.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.append_only import append_line, drop_torn_line, exclusive, whole_lines
+from ohmweave.experiments.old_names import renamed
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import canonical
 
@@ -41,7 +43,7 @@ def _parse(line: str, path: Path, number: int) -> Row:
         content = None
     if not isinstance(content, dict) or set(content) != _FIELDS:
         raise ExperimentError(f"{path}, line {number}: not a row of ohmweave; remove the line to run its task again")
-    return Row(**content)
+    return Row(**{**content, "result": renamed(content["result"])})
 
 
 def read_results(folder: Path) -> dict[str, list[Row]]:

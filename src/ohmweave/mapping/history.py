@@ -56,8 +56,8 @@ class History:
         self._counted = self._counters()
 
     def _counters(self) -> tuple[int, float]:
-        activity = self._array.activity
-        return activity.n_set + activity.n_reset, activity.seconds
+        books = self._array.books
+        return books.version, books.activity.duration
 
 
 def pulses_couple(array: Array) -> bool:

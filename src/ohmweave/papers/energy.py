@@ -1,4 +1,4 @@
-"""The bill of an experiment, image by image: training in situ, inference, and what a GPU is cited to take for the same.
+"""The bill of an experiment by image: training in situ and inference, beside the cited energy of a GPU for the same.
 
 Source of the GPU's figure: Ambrogio et al., Nature 558, 60 (2018), 100 GOPS/W of a V100; an operation is a
 multiplication or an addition.
@@ -6,18 +6,57 @@ multiplication or an addition.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Protocol
 
-from ohmweave.arrays import Activity
+from ohmweave.arrays import DAC, Activity, SimulatedArray
+from ohmweave.base import OhmweaveError
 from ohmweave.cost import GOPS_PER_W_V100, Bill, ComponentCosts
 from ohmweave.experiments import JSON, Row, TableSpec, by_params, mean_interval
 from ohmweave.mapping import Chip
 from ohmweave.report import show_spread
 
 MEASURING = "measuring accuracy"
-"""The phase of what the experimenter wants to know and the chip would not do."""
+"""The phase of reads that measure accuracy for the experiment and that a chip in use would not do."""
+
+BIT_SERIAL = DAC(bits=8, v_max=0.2, bit_serial=True)
+"""Row drivers that send 8-bit inputs bit by bit, 0 V or 0.2 V: eight intervals a vector. Source: Yao et al. 2020."""
+
+
+@contextmanager
+def driven_by(chip: Chip, dac: DAC) -> Iterator[None]:
+    """Put `dac` on the rows of `chip` inside the block, for a bill of inputs that are sent by these drivers.
+
+    The way by which an experiment whose chip has no such converter assumes one for its bill. The cells are moved into
+    an array that has the DAC, in which intervals, bits and heat are counted like on any chip; open the bill inside the
+    block. Afterwards the cells of before are back: what happened to them inside the block is undone.
+
+    Raises:
+        OhmweaveError: the array is not simulated, or has an ADC, wires or access devices.
+    """
+    array = chip.array
+    if not isinstance(array, SimulatedArray) or array.adc is not None or array.wires is not None:
+        raise OhmweaveError("`chip` must have a simulated array of ideal wires without an ADC to be driven by a `dac`")
+    state = array.state_dict()
+    precisions = (leaf.dtype for name, leaf in state.items() if name.startswith("cells.") and leaf.is_floating_point())
+    twin = SimulatedArray(
+        array.cell,
+        n_arrays=array.n_arrays,
+        rows=array.rows,
+        cols=array.cols,
+        n_chips=array.n_chips,
+        v_read=array.v_read,
+        dac=dac,
+        dtype=next(precisions),
+    )
+    twin.load_state_dict(state)
+    chip.array = twin
+    try:
+        yield
+    finally:
+        chip.array = array
+        array.load_state_dict(state)  # so that its version grows: nothing read from the other array passes as current
 
 
 def training_macs(layers: Sequence[int], *, n_frozen: int = 0) -> int:
@@ -68,8 +107,8 @@ def billed(
     images: dict[str, JSON] = {
         phase: {
             "n_images": n,
-            "joules": bill.total(phase=phase) / n,
-            "gpu_joules": gpu_energy(n_macs[phase]),
+            "energy": bill.total(phase=phase) / n,
+            "gpu_energy": gpu_energy(n_macs[phase]),
         }
         for phase, n in n_images.items()
     }
@@ -84,28 +123,31 @@ class _Cycled(Protocol):
 
 
 class SampledBill:
-    """The bill of some samples, beside a training whose compiled loops cannot be counted line by line.
+    """The bill of some samples of a training whose compiled loops cannot be metered.
 
-    What is done with the samples is undone: cells, random streams and the rule's turn are put back to where they
-    stood, so that training goes on as if nobody had looked. Reads are much the same for all samples; pulses become
-    fewer as a network learns, so their number is that of the whole training.
+    What is done with the samples is undone: cells, random streams and the rule's turn are restored afterwards, so the
+    training is the same with and without the bill. Reads are much the same for all samples; pulses become fewer as a
+    network learns, so their number is that of the whole training.
 
     Args:
         chip: that learns.
         rule: that it learns by.
         costs: prices.
+        drivers: assumed for the samples where the chip has none; None bills the chip as it is. See `driven_by`.
     """
 
-    def __init__(self, chip: Chip, rule: _Cycled, costs: ComponentCosts) -> None:
+    def __init__(self, chip: Chip, rule: _Cycled, costs: ComponentCosts, *, drivers: DAC | None = None) -> None:
         self.bill = Bill(costs, [chip])
+        self._drivers = drivers
         self._chip, self._rule, self._n_chips = chip, rule, math.prod(chip.chip_shape)
         self._n_images: dict[str, int] = {}
 
     @contextmanager
     def samples(self, phase: str, n: int) -> Iterator[None]:
-        """Bill what happens inside as the `phase` of `n` samples, the same for all chips, and undo it."""
+        """Bill what happens inside as the `phase` of `n` samples, the same for all chips, then undo it."""
         state, n_steps = self._chip.state_dict(), self._rule.n_steps
-        with self.bill.counting(phase):
+        drivers = nullcontext() if self._drivers is None else driven_by(self._chip, self._drivers)
+        with drivers, self.bill.counting(phase):
             yield
         self._chip.load_state_dict(state)
         self._rule.n_steps = n_steps
@@ -125,19 +167,19 @@ class SampledBill:
         return billed(self.bill, self._n_images, n_macs=n_macs, n_chips=self._n_chips)
 
 
-def _lines(rows: Sequence[Row]) -> list[dict[str, object]]:
-    lines = []
+def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
+    table = []
     for params, group in by_params([row for row in rows if isinstance(row.result.get("energy"), dict)]):
         energies = [row.result["energy"] for row in group]
         for phase in dict.fromkeys(phase for energy in energies for phase in energy):
             found = [energy[phase] for energy in energies if phase in energy]
-            lines.append({**params, "phase": phase, **_line(found)})
-    return lines
+            table.append({**params, "phase": phase, **_mean_energy(found)})
+    return table
 
 
-def _line(found: Sequence[Mapping[str, float]]) -> dict[str, object]:
+def _mean_energy(found: Sequence[Mapping[str, float]]) -> dict[str, object]:
     """The mean over rows of one phase."""
-    chip, gpu = (mean_interval([one[key] for one in found]) for key in ("joules", "gpu_joules"))
+    chip, gpu = (mean_interval([one[key] for one in found]) for key in ("energy", "gpu_energy"))
     assert chip is not None
     assert gpu is not None
     return {
@@ -160,10 +202,10 @@ ENERGY_TABLE = TableSpec(
     title="Energy of an image",
     caption="Arrays and their periphery as counted, digital arithmetic left out, mean of the rows; a V100 by its cited "
     "100 GOPS/W.",
-    rows=_lines,
+    rows=_table,
 )
 
 
 def energy_table(note: str) -> TableSpec:
-    """`ENERGY_TABLE` with a `note` on what was billed under it."""
+    """`ENERGY_TABLE` with a `note` below it on what was billed."""
     return replace(ENERGY_TABLE, caption=f"{ENERGY_TABLE.caption} {note}")

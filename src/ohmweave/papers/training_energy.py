@@ -34,7 +34,7 @@ from ohmweave.experiments import (
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
 from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, OnChip, ThresholdError
 from ohmweave.optim import GateControlled, SignPulse, Stellar, ThresholdedWriteVerify
-from ohmweave.papers.energy import ENERGY_TABLE, billed, training_macs
+from ohmweave.papers.energy import BIT_SERIAL, ENERGY_TABLE, billed, training_macs
 from ohmweave.programming import BlindWrite, WriteVerify
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def tasks(options: Options) -> list[Task]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Train on the first samples by one rule, then infer them; the ledger watches."""
+    """Train on the first samples by one rule, then infer them, under one bill."""
     data = load("digits", size=8).train.take(N_SAMPLES)
     context.progress(0.1, f"{task.params['rule']}: training")
     rule = RULES[str(task.params["rule"])]
@@ -98,8 +98,8 @@ def gate_controlled(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
 
 
 def hybrid(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
-    """Yao et al. 2020: the last layer alone, large steps, written with write-verify."""
-    chip = Chip(yao2020(), n_arrays=4, rows=64, cols=64, seed=seed)
+    """Yao et al. 2020: 8-bit inputs sent bit by bit, the last layer alone, large steps, written with write-verify."""
+    chip = Chip(yao2020(), n_arrays=4, rows=64, cols=64, seed=seed, dac=BIT_SERIAL)
     hidden, output = _layers(
         chip, on_chip=OnChip(mapping=DifferentialPair(levels=15, g_low=2.5e-6), scaling=FixedScaling(1.0))
     )
@@ -132,17 +132,25 @@ def _one_pulse(
     hidden = Linear(N_IN + 1, N_HIDDEN, name="hidden", **common)
     output = Linear(N_HIDDEN + 1, N_OUT, name="output", **common)
     _programmed(hidden, output, seed, BlindWrite(g_step=18e-9))
-    network = torch.nn.Sequential(AlwaysOn(), hidden, BinaryStep(0.1, 1.0), AlwaysOn(), output)
+    network = torch.nn.Sequential(OneBit(), AlwaysOn(), hidden, BinaryStep(0.1, 1.0), AlwaysOn(), output)
     if last_layer_alone:
         hidden.requires_grad_(False)
     trained = rule([output.weight] if last_layer_alone else [hidden.weight, output.weight])
 
     def step(x: torch.Tensor, labels: torch.Tensor) -> None:
         trained.zero_grad()
-        error(network((x > 0.5).to(x.dtype)), labels).backward()
+        error(network(x), labels).backward()
         trained.step()
 
     return chip, network, step
+
+
+class OneBit(torch.nn.Module):
+    """Pixels `(..., n)` to 0 and 1 at a threshold of 0.5: the inputs that comparators and one-bit drivers send."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """To zeros and ones of the same dtype."""
+        return (x > 0.5).to(x.dtype)
 
 
 def _programmed(hidden: Linear, output: Linear, seed: int, write: Any) -> None:
@@ -219,7 +227,7 @@ def _draw(rows: Sequence[Row]) -> "Figure | None":
     axes = figure.subplots()
     for at, rule in enumerate(rules):
         for shift, phase, colour in ((-0.18, "inference", "0.6"), (0.18, "training", "#4c72b0")):
-            ours, gpu = (_mean(rows, rule, f"energy.{phase}.{key}") * 1e9 for key in ("joules", "gpu_joules"))
+            ours, gpu = (_mean(rows, rule, f"energy.{phase}.{key}") * 1e9 for key in ("energy", "gpu_energy"))
             first = at == 0
             axes.barh(at + shift, ours, height=0.34, color=colour, label=phase if first else None)
             mark = "a V100, the same" if first and phase == "inference" else None

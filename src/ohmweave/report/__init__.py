@@ -1,6 +1,6 @@
-"""Rows to tables and to one self-contained page. No physics is in here, and only rows are read."""
+"""Rows to tables and to one self-contained page. Reads rows alone, and imports no physics."""
 
-from ohmweave.report.bill import DETAILS, Bills, behind, bill_records, bill_table, bills_of, show_spread
+from ohmweave.report.bill import DETAILS, Bills, behind, bill_records, bill_table, bills_of, energy_of, show_spread
 from ohmweave.report.claims_table import claims_markdown, claims_table, claims_text
 from ohmweave.report.page import write_report
 from ohmweave.report.quantities import show, show_interval
@@ -15,6 +15,7 @@ __all__ = [
     "claims_markdown",
     "claims_table",
     "claims_text",
+    "energy_of",
     "show",
     "show_interval",
     "show_spread",

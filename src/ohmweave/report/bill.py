@@ -1,7 +1,9 @@
 """The bills that rows hold, under `bill`: of one chip, averaged over rows that differ in nothing but their seeds.
 
-A bill is a list of records: `phase`, `layer`, `component`, `count`, `joules` and `seconds` of all `chips` of the row
-together (none said: one), `m2` of one chip, and `images`, how many all of them saw in the phase, where there are any.
+A bill is a list of records: `phase`, `layer`, `component`, `count`, `energy` in J and `time` in s of all `chips` of the
+row together (one where none are named), `area` in m2 of one chip, and `images`, how many all chips together processed
+in the phase, where there are any. Rows of before, with `joules`, `seconds` and `m2`, get these names when they are
+read (`ohmweave.experiments.old_names`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,23 +35,23 @@ class Bills:
 
 @dataclass(slots=True, kw_only=True)
 class _Sum:
-    """What one row spent on one line of the table; a chip, where nothing else is said."""
+    """What one row spent on one row of the table, on one chip."""
 
     count: float = 0.0
-    joules: float = 0.0
-    seconds: float = 0.0
-    m2: float = 0.0
+    energy: float = 0.0
+    time: float = 0.0
+    area: float = 0.0
     images: float = 0.0
-    image_joules: float = 0.0
+    image_energy: float = 0.0
 
     def add(self, record: Record) -> None:
         chips = record.get("chips", 1)
         self.count += record.get("count", 0) / chips
-        self.joules += record["joules"] / chips
-        self.seconds += record["seconds"] / chips
-        self.m2 += record["m2"]
+        self.energy += record["energy"] / chips
+        self.time += record["time"] / chips
+        self.area += record["area"]
         self.images = (record.get("images") or 0) / chips
-        self.image_joules += record["joules"] / (record.get("images") or 1)
+        self.image_energy += record["energy"] / (record.get("images") or 1)
 
 
 def bills_of(rows: Sequence[Row]) -> list[Bills]:
@@ -59,21 +61,21 @@ def bills_of(rows: Sequence[Row]) -> list[Bills]:
 
 
 def behind(groups: Sequence[Bills]) -> str:
-    """What stands behind the means of `groups`, as in "3 rows of 1 chip each"."""
+    """How many rows and chips the means of `groups` are taken over, as in "3 rows of 1 chip each"."""
     rows = {len(bills.each) for bills in groups}
     chips = {record.get("chips", 1) for bills in groups for records in bills.each for record in records}
     return f"{_counted(rows, 'row')} of {_counted(chips, 'chip')}{' each' if max(rows) > 1 else ''}"
 
 
 def bill_records(bills: Bills, by: Sequence[str] = DETAILS) -> list[dict[str, Any]]:
-    """Means over rows, a record for each phase and combination of the fields `by`, the dearest first within a phase.
+    """Means over rows, a record for each phase and combination of the fields `by`, the largest energy of a phase first.
 
-    A row that has no such line counts as zero there.
+    A row that has no such item counts as zero there.
 
     Returns:
-        `phase`, the fields, `rows`, and of one chip: `joules` and the ends of its t interval `joules_low` and
-        `joules_high` (None for a single row), `seconds`, `m2`, `images` and `image_joules` (None where a phase sees
-        no images), `share` of its phase's joules (None where it has none); of a component its `count` and `source`
+        `phase`, the fields, `rows`, and of one chip: `energy` and the ends of its t interval `energy_low` and
+        `energy_high` (None for a single row), `time`, `area`, `images` and `image_energy` (None where a phase sees
+        no images), `share` of its phase's energy (None where it has none); of a component its `count` and `source`
         as well.
     """
     sums: list[dict[tuple[str, ...], _Sum]] = []
@@ -84,37 +86,42 @@ def bill_records(bills: Bills, by: Sequence[str] = DETAILS) -> list[dict[str, An
             key = tuple(str(record[field]) for field in ("phase", *by))
             sums[-1].setdefault(key, _Sum()).add(record)
             samples.setdefault(key, record)
-    lines = []
+    items = []
     for key, sample in samples.items():
         found = [one.get(key, _Sum()) for one in sums]
-        joules = mean_interval([one.joules for one in found])
-        assert joules is not None
-        line = dict(zip(("phase", *by), key, strict=True)) | {
+        energy = mean_interval([one.energy for one in found])
+        assert energy is not None
+        item = dict(zip(("phase", *by), key, strict=True)) | {
             "rows": len(found),
-            "joules": joules.value,
-            "joules_low": joules.low,
-            "joules_high": joules.high,
-            "seconds": _mean([one.seconds for one in found]),
-            "m2": _mean([one.m2 for one in found]),
+            "energy": energy.value,
+            "energy_low": energy.low,
+            "energy_high": energy.high,
+            "time": _mean([one.time for one in found]),
+            "area": _mean([one.area for one in found]),
             "images": max(one.images for one in found) or None,
-            "image_joules": _mean([one.image_joules for one in found]) if sample.get("images") else None,
+            "image_energy": _mean([one.image_energy for one in found]) if sample.get("images") else None,
         }
         if "component" in by:
-            line |= {"count": _mean([one.count for one in found]), "source": sample.get("source", "")}
-        lines.append(line)
-    return _in_order(lines)
+            item |= {"count": _mean([one.count for one in found]), "source": sample.get("source", "")}
+        items.append(item)
+    return _in_order(items)
 
 
 def bill_table(groups: Sequence[Bills], by: Sequence[str] = DETAILS) -> list[dict[str, object]]:
-    """The records of all groups as people read them, what tells the groups apart in front."""
-    lines = [
+    """The records of all groups as text with units, behind the params that tell the groups apart."""
+    items = [
         {**bills.params, **{field: record[field] for field in ("phase", *by)}, **_shown(record)}
         for bills in groups
         for record in bill_records(bills, by)
-        if record["joules"] or record["seconds"] or record["m2"]
+        if record["energy"] or record["time"] or record["area"]
     ]
-    filled = {head for line in lines for head, cell in line.items() if cell != ""}
-    return [{head: cell for head, cell in line.items() if head in filled} for line in lines]
+    filled = {head for item in items for head, cell in item.items() if cell != ""}
+    return [{head: cell for head, cell in item.items() if head in filled} for item in items]
+
+
+def energy_of(records: Sequence[Record], **where: str) -> float:
+    """Sum of `energy`, J, over records of a bill whose fields equal `where`."""
+    return sum(float(one["energy"]) for one in records if all(one[name] == value for name, value in where.items()))
 
 
 def show_spread(value: float, high: float | None) -> str:
@@ -122,14 +129,14 @@ def show_spread(value: float, high: float | None) -> str:
     return f"± {100 * (high - value) / value:.1f} %" if value and high is not None else ""
 
 
-def _in_order(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Phases as they came, the dearest line first, each with its share."""
+def _in_order(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Phases in order of appearance, the largest energy first, each with its share."""
     phases: dict[str, float] = {}
-    for line in lines:
-        phases[line["phase"]] = phases.get(line["phase"], 0.0) + line["joules"]
+    for item in items:
+        phases[item["phase"]] = phases.get(item["phase"], 0.0) + item["energy"]
     order = list(phases)
-    lines = sorted(lines, key=lambda line: (order.index(line["phase"]), -line["joules"]))
-    return [line | {"share": line["joules"] / whole if (whole := phases[line["phase"]]) else None} for line in lines]
+    items = sorted(items, key=lambda item: (order.index(item["phase"]), -item["energy"]))
+    return [item | {"share": item["energy"] / whole if (whole := phases[item["phase"]]) else None} for item in items]
 
 
 def _shown(record: Record) -> dict[str, object]:
@@ -137,13 +144,13 @@ def _shown(record: Record) -> dict[str, object]:
         return show(record[name], unit) if record[name] else ""
 
     return {
-        "energy": quantity("joules", "J"),
-        "95 % interval": show_spread(record["joules"], record["joules_high"]),
+        "energy": quantity("energy", "J"),
+        "95 % interval": show_spread(record["energy"], record["energy_high"]),
         "images": quantity("images", ""),
-        "an image": quantity("image_joules", "J"),
+        "an image": quantity("image_energy", "J"),
         "share of energy": "" if record["share"] is None else f"{record['share']:.1%}",
-        "time": quantity("seconds", "s"),
-        "area": quantity("m2", "m2"),
+        "time": quantity("time", "s"),
+        "area": quantity("area", "m2"),
     }
 
 

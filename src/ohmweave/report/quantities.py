@@ -1,11 +1,11 @@
-"""Numbers as people read them: fractions in per cent, SI units with a prefix, counts with thousands separated."""
+"""Numbers as text: fractions in per cent, SI units with a prefix, counts with thousands separated."""
 
 import math
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
 _PREFIXED = {unit: unit for unit in ("S", "A", "V", "s", "J", "W", "Hz", "F", "OPS", "OPS/W", "OPS/s")} | {"Ohm": "Ω"}
 _AREAS = ((1e-2, 1.0, "m²"), (1e-8, 1e-6, "mm²"), (0.0, 1e-12, "µm²"))
-"""From which area on, the size of the unit in m2, its sign."""
+"""Smallest area in m2 that is shown in a unit, the size of the unit in m2, its sign."""
 
 
 def show(value: float | None, unit: str) -> str:
@@ -28,11 +28,11 @@ def show_interval(low: float | None, high: float | None, unit: str) -> str:
     return f"{show(low, unit)} to {show(high, unit)}" if low is not None and high is not None else ""
 
 
-def show_duration(seconds: float) -> str:
-    """As in "3.2 s", "4 min 10 s" or "2 h 5 min"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+def show_duration(duration: float) -> str:
+    """`duration` s, as in "3.2 s", "4 min 10 s" or "2 h 5 min"."""
+    if duration < 60:
+        return f"{duration:.1f} s"
+    minutes, rest = divmod(round(duration), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"

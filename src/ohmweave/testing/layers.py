@@ -122,7 +122,7 @@ class LayerContract:
     def test_reads_are_counted(self) -> None:
         """Twice the batch is twice the reads, and all of them are of whole tiles."""
         layer = self.written()
-        activity, counts = layer.matrix.chip.array.activity, []
+        activity, counts = layer.matrix.chip.array.books.activity, []
         for batch in (_BATCH, 2 * _BATCH):
             before = activity.copy()
             with torch.no_grad():
@@ -163,13 +163,13 @@ class LayerContract:
         layer = self.written()
         x = self._input(layer)
         before = self.output(layer, x).detach()
-        counted = layer.matrix.chip.array.activity.copy()
+        counted = layer.matrix.chip.array.books.activity.copy()
         for bad in (float("nan"), float("inf")):
             weight = layer.weight.detach().clone()
             weight.view(-1)[-1] = bad
             _refused(f"a weight with {bad}", lambda weight=weight: layer.program(weight, _WRITE))
         _refused("a weight of another shape", lambda: layer.program(weight[..., :-1], _WRITE))
-        spent = layer.matrix.chip.array.activity - counted
+        spent = layer.matrix.chip.array.books.activity - counted
         assert spent.n_set == spent.n_reset == 0, "a refused weight must send no pulse"
         _close(self.output(layer, x).detach(), before, "the output after a refused weight")
 
@@ -181,9 +181,9 @@ class LayerContract:
         polarity = torch.full_like(cells, -1)
         layer.matrix.pulse(cells, Pulse(polarity, n=torch.full_like(cells, 2**20)))
         assert layer.weight.is_stale, "pulses must make the weight stale"
-        counted = layer.matrix.chip.array.activity.n_readouts
+        counted = layer.matrix.chip.array.books.activity.n_readouts
         looked = layer.weight.detach()
-        assert layer.matrix.chip.array.activity.n_readouts - counted == cells.numel(), (
+        assert layer.matrix.chip.array.books.activity.n_readouts - counted == cells.numel(), (
             "a look at a stale weight is a readout"
         )
         _close(looked.reshape(-1), layer.matrix.readout().reshape(-1), "the weight after pulses")

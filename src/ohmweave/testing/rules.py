@@ -295,7 +295,7 @@ def _cells(layers: Sequence[Linear]) -> torch.Tensor:
 
 def _pulses(layers: Sequence[Linear]) -> tuple[int, int]:
     """SET and RESET pulses that the array has counted."""
-    activity = layers[0].matrix.chip.array.activity
+    activity = layers[0].matrix.chip.array.books.activity
     return activity.n_set, activity.n_reset
 
 

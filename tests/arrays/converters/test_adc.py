@@ -261,9 +261,9 @@ def test_macro_of_yao():
 
 def test_reads_count_every_interval():
     array, matrix = written(DifferentialPair(), dac=SERIAL)
-    before = array.activity.n_reads
+    before = array.books.activity.n_reads
     array.read(torch.zeros(2, 3, 14, dtype=torch.float64), matrix.placement)
-    assert array.activity.n_reads - before == 2 * 3 * len(matrix.placement.tiles) * 4
+    assert array.books.activity.n_reads - before == 2 * 3 * len(matrix.placement.tiles) * 4
 
 
 def test_bad_arguments():

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from ohmweave.cost.ledger import joules_of
 from ohmweave.experiments import Options, Row, find, judge, read_rows, run_experiment
 from ohmweave.papers.energy import MEASURING
 from ohmweave.papers.yao2020 import plan
-from ohmweave.report import bill_records, bills_of
+from ohmweave.report import bill_records, bills_of, energy_of
 from tests.helpers import assert_close
 from tests.papers.yao2020.conftest import Run
 
@@ -50,14 +49,14 @@ def test_stages_twice_give_the_same_bytes(run_smoke: Run, tmp_path: Path) -> Non
     assert row.result["n_cells_taken"] == 5_712
     energy = row.result["energy"]
     assert energy["inference"]["n_images"] == 2 * row.result["n_test"]
-    assert energy["training"]["joules"] > energy["inference"]["joules"] > 0
+    assert energy["training"]["energy"] > energy["inference"]["energy"] > 0
     # Of the frozen convolvers a GPU needs nothing but what they see.
-    assert_close(energy["training"]["gpu_joules"], 2 * (92_928 + 1_920) / 100e9, rtol=1e-12)
-    assert_close(energy["inference"]["gpu_joules"], 2 * 92_928 / 100e9, rtol=1e-12)
+    assert_close(energy["training"]["gpu_energy"], 2 * (92_928 + 1_920) / 100e9, rtol=1e-12)
+    assert_close(energy["inference"]["gpu_energy"], 2 * 92_928 / 100e9, rtol=1e-12)
     assert {record["chips"] for record in row.result["bill"]} == {2}
     assert {line["phase"] for line in row.result["bill"]} >= {"transfer", "training", "inference", MEASURING}
-    inference = joules_of(row.result["bill"], phase="inference")
-    assert_close(energy["inference"]["joules"] * energy["inference"]["n_images"], inference, rtol=1e-9)
+    inference = energy_of(row.result["bill"], phase="inference")
+    assert_close(energy["inference"]["energy"] * energy["inference"]["n_images"], inference, rtol=1e-9)
     findings = shown(STAGES, rows)
     assert findings["hybrid"].text == "not comparable (digits, not MNIST; smoke scale, not full)"
     assert findings["written-error"].verdict == "reproduced"
@@ -87,30 +86,30 @@ def test_efficiency(run_smoke: Run) -> None:
     assert {finding.verdict for finding in findings.values()} == {"reproduced"}
     for row in rows:
         result = row.result
-        inference = joules_of(result["bill"], phase="inference") / (80 * row.params["seeds"])
-        assert_close(result["image_joules"], inference, rtol=1e-12)
-        assert_close(result["energy"]["inference"]["joules"], inference, rtol=1e-12)
-        assert_close(result["energy"]["inference"]["gpu_joules"], 2 * 92_928 / 100e9, rtol=1e-12)
+        inference = energy_of(result["bill"], phase="inference") / (80 * row.params["seeds"])
+        assert_close(result["image_energy"], inference, rtol=1e-12)
+        assert_close(result["energy"]["inference"]["energy"], inference, rtol=1e-12)
+        assert_close(result["energy"]["inference"]["gpu_energy"], 2 * 92_928 / 100e9, rtol=1e-12)
         (bills,) = bills_of([row])
         transfer, image = (
             next(line for line in bill_records(bills, ()) if line["phase"] == phase)
             for phase in ("transfer", "inference")
         )
-        assert_close(transfer["joules"], result["transfer_joules"], rtol=1e-12)  # of one chip
-        assert_close(image["image_joules"], inference, rtol=1e-12)
+        assert_close(transfer["energy"], result["transfer_energy"], rtol=1e-12)  # of one chip
+        assert_close(image["image_energy"], inference, rtol=1e-12)
     facts = {line["what"]: line["value"] for line in find(name).tables[1].rows(rows[:1])}
     assert facts["one-bit reads an image (C1, C3, FC)"] == "5408, 3136, 96"
     figure = find(name).figures[1].draw(rows[:1])
     assert figure is not None
     assert figure.axes[0].get_xlabel() == "energy of an image (nJ), mean over 1 row of 2 chips"
     shares = [float(text.get_text().split()[0]) for text in figure.axes[0].texts]
-    assert_close(sum(shares[:-1]), 1e9 * rows[0].result["image_joules"], rtol=0.02)
+    assert_close(sum(shares[:-1]), 1e9 * rows[0].result["image_energy"], rtol=0.02)
 
 
 def test_averaging_three_copies_costs_three_times_the_convolvers(run_smoke: Run) -> None:
     rows = run_smoke("yao2020/replication")
     shown("yao2020/replication", rows)
-    one, three = rows[0].result["image_joules"]["1"], rows[0].result["image_joules"]["3"]
+    one, three = rows[0].result["image_energy"]["1"], rows[0].result["image_energy"]["3"]
     assert 2.5 * one < three < 3 * one  # the last layer is there once
     conversions = 8 * (676 * 16 + 49 * 8 * 24 + 12 * 20)  # of an image by hand: bits, vectors, tiles, columns
     assert conversions * 2.55e-12 < one < 1.2 * conversions * 2.55e-12

@@ -65,18 +65,18 @@ def test_table_marks_the_choice() -> None:
 def test_the_bill_is_told_by_stage_and_loses_nothing() -> None:
     layers = ("first.0", "layer1.0.conv1", "layer1.8.conv2", "layer1.0.conv1", "layer2.0.conv1", "linear")
     records = [
-        {"phase": "inference", "layer": layer, "component": component, "count": 1, "joules": 2.0**n, "seconds": n}
-        | {"m2": 0.5, "source": component, "images": 20, "chips": 1}
+        {"phase": "inference", "layer": layer, "component": component, "count": 1, "energy": 2.0**n, "time": n}
+        | {"area": 0.5, "source": component, "images": 20, "chips": 1}
         for n, (layer, component) in enumerate((layer, part) for part in ("ADC", "cells") for layer in layers)
     ]
     merged = resnet56.by_stage(records)
     assert [(one["layer"], one["component"]) for one in merged] == [
         (stage, part) for part in ("ADC", "cells") for stage in ("first", "layer1", "layer2", "linear")
     ]
-    assert [one["joules"] for one in merged] == [1, 14, 16, 32, 64, 14 * 64, 16 * 64, 32 * 64]
-    assert (merged[1]["count"], merged[1]["seconds"], merged[1]["m2"]) == (3, 6, 1.5)
-    assert merged[1] | {"layer": "", "joules": 0, "count": 0, "seconds": 0, "m2": 0} == {
-        **records[1], "layer": "", "joules": 0, "count": 0, "seconds": 0, "m2": 0
+    assert [one["energy"] for one in merged] == [1, 14, 16, 32, 64, 14 * 64, 16 * 64, 32 * 64]
+    assert (merged[1]["count"], merged[1]["time"], merged[1]["area"]) == (3, 6, 1.5)
+    assert merged[1] | {"layer": "", "energy": 0, "count": 0, "time": 0, "area": 0} == {
+        **records[1], "layer": "", "energy": 0, "count": 0, "time": 0, "area": 0
     }  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def test_written_weights_are_fifteen_levels_with_the_printed_error() -> None:
     error = (matrix.readout().double() - ideal.fc.weight.detach()) * matrix.g_per_w
     # Two cells; those at 2.5 uS, most of them, end with 0.63 uS: the window's wall at 2 uS is the edge of their band.
     assert_close(error.std(), (0.54**2 + 0.63**2) ** 0.5 * 1e-6, rtol=0.06)
-    assert chip.array.activity.seconds == 1.0  # one wait for all layers
+    assert chip.array.books.activity.duration == 1.0  # one wait for all layers
     assert deployed.groups[0].c1.matrix.scaling.x_max <= 1.0
     assert deployed.fc.matrix.scaling.x_max != 1.0
 

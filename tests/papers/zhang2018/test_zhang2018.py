@@ -99,8 +99,8 @@ def test_the_bill_leaves_the_training_as_it_was(monkeypatch):
     energy = billed.pop("energy")
     assert energy["training"]["n_images"] == 6 * sbp.N_BILLED
     assert energy["inference"]["n_images"] == 100  # there are no more
-    assert_close(energy["inference"]["gpu_joules"], 2 * (64 * 100 + 100 * 10) / 100e9, rtol=1e-12)
-    assert_close(energy["training"]["gpu_joules"], 2 * (2 * (64 * 100 + 100 * 10) + 100 * 10) / 100e9, rtol=1e-12)
+    assert_close(energy["inference"]["gpu_energy"], 2 * (64 * 100 + 100 * 10) / 100e9, rtol=1e-12)
+    assert_close(energy["training"]["gpu_energy"], 2 * (2 * (64 * 100 + 100 * 10) + 100 * 10) / 100e9, rtol=1e-12)
     counted = {record["component"]: 0 for record in billed["bill"]}
     for record in billed["bill"]:
         counted[record["component"]] += record["count"] if record["phase"] == "training" else 0
@@ -161,15 +161,15 @@ def test_the_bill_of_a_training_step_equals_the_hand_count(n_before):
     sensed = {"first": 2 * n_hidden, "second": 2 * n_out + n_hidden + 1}
     active = {"first": len(rows1), "second": len(rows2) + len(driven_back)}
     reads = {"first": 1, "second": 2}
-    name, joules = (("RESET pulses", 1.8 * 45e-6 * 50e-9), ("SET pulses", 2.0 * 60e-6 * 50e-9))[n_before]
+    name, energy = (("RESET pulses", 1.8 * 45e-6 * 50e-9), ("SET pulses", 2.0 * 60e-6 * 50e-9))[n_before]
     for layer in ("first", "second"):
         assert bill.bill.usage["training", layer].n_active == active[layer]
         lines = bill.bill.by("component", layer=layer)
         assert set(lines) == {"cells", "comparator", name}
         assert_close(lines["cells"], cells[layer], rtol=1e-9)
         assert_close(lines["comparator"], sensed[layer] * 2.55e-12 / 8, rtol=1e-12)
-        assert_close(lines[name], pulses[layer] * joules, rtol=1e-12)
-        seconds = bill.bill.total("seconds", layer=layer)
+        assert_close(lines[name], pulses[layer] * energy, rtol=1e-12)
+        seconds = bill.bill.total("time", layer=layer)
         assert_close(seconds, (reads[layer] + pulses[layer]) * 50e-9, rtol=1e-12)
 
 

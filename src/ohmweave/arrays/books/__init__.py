@@ -1,1 +1,1 @@
-"""What an array did, counted: reads, conversions, pulses, readouts and waiting, by phase and layer."""
+"""What an array did, counted: reads, conversions, pulses, readouts and waiting, in total and by phase and layer."""

@@ -1,6 +1,7 @@
-"""What an array has done so far: plain counters, the raw material of every bill."""
+"""Totals of what an array has done: plain counters that are always kept."""
 
-from dataclasses import dataclass, fields
+from collections import Counter
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(slots=True, kw_only=True)
@@ -8,22 +9,42 @@ class Activity:
     """Counters summed over all arrays and chips; they only ever grow.
 
     Attributes:
-        n_reads: tile reads: one vector of row voltages applied to one tile, all its columns sensed.
+        n_reads: tile reads. A vector of row voltages makes one on each tile of its placement and in each interval:
+            one interval without a DAC, as many as the DAC has bit planes where it sends a number bit by bit.
         n_readouts: cells whose conductance was measured one by one.
         n_set, n_reset: programming pulses by polarity.
-        seconds: time that passed by `wait`, s.
+        duration: s, time that passed by `wait`.
+        by_width: of those pulses, the ones that were given a width: their number by (polarity, width in s). Pulses
+            without a width of their own have that of the price list and are not in here.
     """
 
     n_reads: int = 0
     n_readouts: int = 0
     n_set: int = 0
     n_reset: int = 0
-    seconds: float = 0.0
+    duration: float = 0.0
+    by_width: Counter[tuple[int, float]] = field(default_factory=Counter)
 
     def __sub__(self, earlier: "Activity") -> "Activity":
         """What happened since `earlier`."""
         return Activity(**{f.name: getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)})
 
+    def __add__(self, other: "Activity") -> "Activity":
+        """Both together."""
+        return Activity(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
     def copy(self) -> "Activity":
         """The counters as they are now."""
-        return Activity(**{f.name: getattr(self, f.name) for f in fields(self)})
+        return self - Activity()
+
+    def __repr__(self) -> str:
+        """One line, as in "Activity: 600 tile reads, 0 cells read out, 12 SET + 5 RESET pulses, waited 0 s"."""
+        widths = f" ({_widths(self.by_width)})" if self.by_width else ""
+        return (
+            f"Activity: {self.n_reads:,} tile reads, {self.n_readouts:,} cells read out, "
+            f"{self.n_set:,} SET + {self.n_reset:,} RESET pulses{widths}, waited {self.duration:g} s"
+        )
+
+
+def _widths(by_width: Counter[tuple[int, float]]) -> str:
+    return ", ".join(f"{n:,} of {width:g} s" for (_, width), n in sorted(by_width.items()))

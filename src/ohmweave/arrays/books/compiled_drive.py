@@ -1,4 +1,13 @@
-"""Sums over the lines that were driven, in one pass. Needs Numba (`ohmweave[fast]`)."""
+"""Sums of the ones in driven codes, line by line, in one pass. Needs Numba (`ohmweave[fast]`).
+
+Ones are counted within a register (SWAR): a 64-bit word holds the 8-bit codes of eight lines. With x the word,
+
+    pairs     x <- x - ((x >> 1) & 0x55..)             each 2 bits hold the ones of 2 bits: 2 b1 + b0 - b1 = b1 + b0
+    nibbles   x <- (x & 0x33..) + ((x >> 2) & 0x33..)  each 4 bits hold the ones of 4 bits
+    bytes     x <- (x + (x >> 4)) & 0x0f..             each byte holds the ones of its 8 bits, 8 at most
+
+A byte can sum 255 // 8 = 31 such counts before it overflows into its neighbour.
+"""
 
 from typing import Any
 
@@ -8,7 +17,7 @@ from numpy.typing import NDArray
 
 # Lines worked on at a time, whose sums stay in the fastest cache while all reads pass by.
 _LINES = 2048
-# Reads whose bits can be summed in bytes, eight at most each.
+# Reads whose ones, eight at most each, can be summed in a byte.
 _READS = 255 // 8
 # With their type: a plain number would change that of the result.
 _ONE, _TWO, _FOUR = np.uint64(1), np.uint64(2), np.uint64(4)
@@ -21,7 +30,7 @@ def _to_codes(v: NDArray[Any], codes_per_v: Any, largest: Any, codes: NDArray[np
 
 
 def _add_bits(words: NDArray[np.uint64], sums: NDArray[np.uint64]) -> None:
-    """Add to each byte of `sums` the ones of that byte of `words`, by adding neighbours: bits, pairs, nibbles."""
+    """Add to each byte of `sums` the ones of that byte of `words`, `(lines / 8,)` each: the three lines of above."""
     for j in range(len(words)):
         word = words[j]
         word -= (word >> _ONE) & _PAIRS

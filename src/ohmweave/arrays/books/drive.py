@@ -1,4 +1,8 @@
-"""What drivers did during reads, summed line by line: all that heat and drivers are billed by.
+"""What drivers apply during reads, summed line by line: the heat of cells and the work of drivers follow from it.
+
+Heat is the sum over intervals of V^2 g, so V^2 is summed for each line, and g comes in once, at the end. A DAC that
+sends numbers bit by bit drives `v_bit` for each bit that is one, so V^2 is v_bit^2 times the number of ones (the
+population count) of the codes.
 
 Counting must cost little beside the reads. So images are summed over the batch before their patches are counted, and
 small numbers are summed as bytes side by side in 64-bit words.
@@ -18,10 +22,10 @@ CACHE_VALUES = 2**18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
-    """How what was driven reached the lines: as it is, or as all patches of images.
+    """Which lines a driven value reaches: its own, or those of all patches of an image that hold the pixel.
 
     Attributes:
-        geometry: over images, or None.
+        geometry: of the patches, or None.
         size: (H, W, C) of the images.
     """
 
@@ -39,9 +43,9 @@ class Drive:
 
     Attributes:
         v: `(*chips, n, k)` V.
-        n_vectors: reads that they made, summed over chips.
-        lines: how they reached the lines.
-        v_per_x: V, where `v` is not volts but numbers.
+        n_vectors: vectors that were multiplied, summed over chips.
+        lines: which lines they reached.
+        v_per_x: V, of a 1 in `v`, where `v` holds numbers in place of volts.
     """
 
     v: torch.Tensor
@@ -50,8 +54,8 @@ class Drive:
     v_per_x: float = 1.0
 
     @classmethod
-    def of_windows(cls, v: torch.Tensor, geometry: ConvGeometry, *, v_per_x: float = 1.0) -> "Drive":
-        """Images `(*chips, batch, H, W, C)` V, a read for each patch."""
+    def of_patches(cls, v: torch.Tensor, geometry: ConvGeometry, *, v_per_x: float = 1.0) -> "Drive":
+        """Images `(*chips, batch, H, W, C)` V, one read for each patch."""
         size = tuple(v.shape[-3:])
         n_vectors = v.shape[:-3].numel() * torch.Size(geometry.out_size(size)).numel()
         lines = Lines(geometry=geometry, size=size)
@@ -67,32 +71,34 @@ class DriveTotals:
     """Sums over drives that reach the same lines.
 
     Args:
-        v_read: V, of the largest number, and of every bit that is one where bits are sent one after another.
-        bits: None where a voltage carries a number in one interval; else of a number.
+        v_bit: V, of every bit that is one, where bits are sent one after another.
+        bits: of a number that is sent bit by bit; None where a voltage carries a number in one interval.
     """
 
-    def __init__(self, *, v_read: float, bits: int | None) -> None:
-        self._active = torch.zeros(0, dtype=torch.int64)
-        self._v2 = torch.zeros(0, dtype=torch.float64)
-        self._v_read, self._bits = v_read, bits
+    def __init__(self, *, v_bit: float = 1.0, bits: int | None = None) -> None:
+        self._active: torch.Tensor | None = None
+        self._v2: torch.Tensor | None = None
+        self._v_bit, self._bits = v_bit, bits
 
     def by_line(self, lines: Lines) -> tuple[torch.Tensor, torch.Tensor]:
         """`(*chips, lines)`: intervals at a voltage other than zero, and V^2 summed over intervals."""
+        assert self._active is not None
         active = lines.of(self._active)
-        return active, lines.of(self._v2) if self._bits is None else active.double() * self._v_read**2
+        return active, active.double() * self._v_bit**2 if self._v2 is None else lines.of(self._v2)
 
     def add(self, drive: Drive) -> None:
         """Count the voltages of a drive."""
         v = drive.v.detach()
         shape = (*v.shape[:-2], v.shape[-1])
-        if not self._active.numel():
-            self._active = torch.zeros(shape, dtype=torch.int64)
+        if self._active is None:
+            self._active = torch.zeros(shape, dtype=torch.int64, device=v.device)
         if self._bits is not None:
-            codes_per_x = (2**self._bits - 1) * drive.v_per_x / self._v_read
+            # Codes run from 0 to 2^bits - 1 at v_bit: the inverse of the DAC's v_step.
+            codes_per_x = (2**self._bits - 1) * drive.v_per_x / self._v_bit
             _add_ones(v, codes_per_x, self._bits, self._active)
             return
-        if not self._v2.numel():
-            self._v2 = torch.zeros(shape, dtype=torch.float64)
+        if self._v2 is None:
+            self._v2 = torch.zeros(shape, dtype=torch.float64, device=v.device)
         for part in _parts(v):
             self._active += _sum_bytes(part.bool().view(torch.uint8), largest=1)
             self._v2 += part.square().sum(-2) * drive.v_per_x**2
@@ -100,16 +106,20 @@ class DriveTotals:
 
 def _add_ones(x: torch.Tensor, codes_per_x: float, bits: int, total: torch.Tensor) -> None:
     """Add the ones among the bits of round(|x| * codes_per_x), x `(*chips, n, k)`, to `total`, `(*chips, k)` int64."""
-    if bits <= 8 and worth_compiling(x.numel()):
+    on_cpu = x.device.type == "cpu"
+    if on_cpu and bits <= 8 and worth_compiling(x.numel()):
         _add_ones_compiled(x, codes_per_x, 2**bits - 1, total)
         return
     largest = 2**bits - 1
     for part in _parts(x):
-        steps = (part * codes_per_x).clamp_(-largest, largest).round_()
+        codes = (part * codes_per_x).clamp_(-largest, largest).round_()
         # From numbers to bytes by way of short ones: torch has no quick way from floats to bytes.
-        codes = steps.to(torch.int16 if bits <= 8 else torch.int64).abs_()
-        ones = np.bitwise_count(codes.to(torch.uint8).numpy() if bits <= 8 else codes.numpy())
-        total += _sum_bytes(torch.from_numpy(ones), largest=bits)
+        codes = codes.to(torch.int16 if bits <= 8 else torch.int64).abs_()
+        if on_cpu:
+            ones = np.bitwise_count(codes.to(torch.uint8).numpy() if bits <= 8 else codes.numpy())
+            total += _sum_bytes(torch.from_numpy(ones), largest=bits)
+        else:
+            total += sum((codes >> bit & 1).sum(-2) for bit in range(bits))
 
 
 def _add_ones_compiled(x: torch.Tensor, codes_per_x: float, largest: int, total: torch.Tensor) -> None:
@@ -131,7 +141,8 @@ def _parts(v: torch.Tensor) -> tuple[torch.Tensor, ...]:
 def _sum_bytes(x: torch.Tensor, *, largest: int) -> torch.Tensor:
     """`(..., n, k)` uint8, none over `largest`, to int64 sums over n, `(..., k)`.
 
-    Eight bytes at a time, as long as no sum carries over into its neighbour.
+    Eight bytes at a time: the bytes of a 64-bit word add without carrying into their neighbours as long as no sum
+    exceeds 255, so 255 // largest words are added as they are before their bytes are widened to int64.
     """
     n, k = x.shape[-2:]
     if k % 8:

@@ -43,16 +43,25 @@ class Setup:
     binary: bool = False
     epoch: Callable[[torch.Tensor, torch.Tensor], object] | None = None
 
+    @property
+    def chip(self) -> Chip:
+        """The chip of all layers."""
+        return self.layers[0].matrix.chip
+
     def train_epoch(self, split: Split, order: torch.Generator) -> None:
-        """One pass over the samples, in an order drawn anew."""
-        x = self._inputs(split)
-        everything = torch.randperm(len(x), generator=order)
-        if self.epoch is not None:
-            self.epoch(x[everything], split.labels[everything])
-            return
-        for chosen in everything.split(self.batch):
+        """One pass over the samples, in an order drawn anew: compiled where it can be."""
+        (self.epoch or self.learn)(*self.shuffled(split, order))
+
+    def shuffled(self, split: Split, order: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs `(n, pixels)` and labels `(n,)` in an order drawn anew."""
+        everything = torch.randperm(len(split), generator=order)
+        return self._inputs(split)[everything], split.labels[everything]
+
+    def learn(self, x: torch.Tensor, labels: torch.Tensor) -> None:
+        """One pass over inputs `(n, pixels)` in the given order by the torch version, which a meter can record."""
+        for inputs, wanted in zip(x.split(self.batch), labels.split(self.batch), strict=True):
             self.optimizer.zero_grad()
-            self.loss(self.net(x[chosen]), split.labels[chosen]).backward()
+            self.loss(self.net(inputs), wanted).backward()
             self.optimizer.step()
 
     @torch.no_grad()

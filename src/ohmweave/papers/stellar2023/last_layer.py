@@ -36,7 +36,7 @@ from ohmweave.experiments import (
 from ohmweave.mapping import CentredPair, Chip
 from ohmweave.nn import ErrorLoss, Linear, OnChip, ThresholdError
 from ohmweave.optim import Stellar
-from ohmweave.papers.energy import SampledBill, energy_table
+from ohmweave.papers.energy import BIT_SERIAL, SampledBill, energy_table
 from ohmweave.programming import WriteVerify
 
 NAME = "stellar2023/last-layer"
@@ -140,7 +140,7 @@ class StellarEpoch:
     def __init__(self, layer: Linear, threshold: float) -> None:
         self.layer = layer
         self.rule, self.error = Stellar([layer.weight], gate=0.4), ThresholdError(threshold, TARGET)
-        self.bill = SampledBill(layer.matrix.chip, self.rule, yao2020_periphery())
+        self.bill = SampledBill(layer.matrix.chip, self.rule, yao2020_periphery(), drivers=BIT_SERIAL)
 
     def __call__(self, x: torch.Tensor, labels: torch.Tensor) -> int:
         """An `Epoch`."""
@@ -201,7 +201,7 @@ def _trained(
     start = torch.randn(layer.weight.shape, generator=generator(task.seed, NAME, "start"))
     layer.program(start / start.max() * W_MAX / 2.5, WriteVerify(tolerance=0.3e-6, max_pulses=200))
     epoch, order = make(layer), generator(task.seed, NAME, "order")
-    written = chip.array.activity.copy()
+    written = chip.array.books.activity.copy()
     history: list[int] = []
     pulses: list[int] = []
     best, n_reads = chip.state_dict(), 0
@@ -209,7 +209,7 @@ def _trained(
         chosen = torch.randperm(len(data.train), generator=order)
         n_reads += epoch(features["train"][chosen], data.train.labels[chosen])
         history.append(_n_correct(layer, features["validation"], data.validation))
-        done = chip.array.activity - written
+        done = chip.array.books.activity - written
         pulses.append(done.n_set + done.n_reset)
         if history[-1] == max(history):
             best = chip.state_dict()
@@ -330,8 +330,8 @@ register(
                 source="public code; the size of the tolerance is ours",
             ),
             Assumption(
-                text="energy: inputs of 8 bits, one after another, and converters of 8 bits; comparators would do for "
-                "the signs of the errors and take less",
+                text="energy: inputs of 8 bits, sent bit by bit (assumed for the billed samples alone), and converters "
+                "of 8 bits; comparators would do for the signs of the errors and take less",
                 source="Yao et al. 2020; that they stand around this array is ours",
             ),
             Assumption(text="5,000 images are set aside for validation, 55,000 train", source="ours"),
@@ -342,7 +342,7 @@ register(
             TableSpec(name="rules", title="By table and rule", caption="Mean over seeds.", rows=table),
             energy_table(
                 "The last layer by STELLAR; the first is software. Reads are those of the first "
-                f"{N_BILLED} samples of each epoch, learned once more by the version that counts line by line, and of "
+                f"{N_BILLED} samples of each epoch, learned once more by the version that a meter can record, and of "
                 "as many validation images; pulses are all those of the training."
             ),
         ),

@@ -65,7 +65,7 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     is_the_chip = task.params["variant"] == "chip"
     with ledger(board, costs=wang2019_estimate(), phase="training") if is_the_chip else nullcontext() as bill:
         trained = train(network, board, data.train, recipe, context.progress)
-        activity = board.array.activity
+        activity = board.array.books.activity
         with nullcontext() if bill is None else bill.phase("inference"):
             n_correct = count_correct(network, board, data.test)
     energy = (

@@ -23,7 +23,7 @@ from ohmweave.experiments import (
     value_of,
 )
 from ohmweave.nn import calibrate
-from ohmweave.papers.energy import ENERGY_TABLE, billed
+from ohmweave.papers.energy import BIT_SERIAL, ENERGY_TABLE, billed
 from ohmweave.papers.yao2020 import plan, system
 from ohmweave.papers.yao2020.figures import result_of
 from ohmweave.plot import waterfall
@@ -47,11 +47,11 @@ MACS = {"c1": 26 * 26 * 8 * 9, "c3": 7 * 7 * 12 * 72, "fc": 192 * 10}
 """Multiplications of an image: outputs x weights of an output."""
 
 
-def macro(*, joules_of_cells: float | None = None, ops_per_cell: float = 2.0) -> Macro:
-    """The 128 x 128 macro. `joules_of_cells` replaces the heat of the cells that the paper's figures imply."""
+def macro(*, heat_of_cells: float | None = None, ops_per_cell: float = 2.0) -> Macro:
+    """The 128 x 128 macro. `heat_of_cells` replaces the heat of the cells that the paper's figures imply."""
     converters = Part(name="ADC", n_uses=N_ADC * N_CONVERSIONS, energy=ADC_ENERGY, source="paper: 32 x 4 x 2.55 pJ")
-    printed = converters.joules / ADC_OVER_CELLS
-    rest = READ_ENERGY - converters.joules - printed
+    printed = converters.read_energy / ADC_OVER_CELLS
+    rest = READ_ENERGY - converters.read_energy - printed
     return Macro(
         rows=128,
         cols=128,
@@ -64,8 +64,8 @@ def macro(*, joules_of_cells: float | None = None, ops_per_cell: float = 2.0) ->
             Part(
                 name="cells",
                 n_uses=1,
-                energy=printed if joules_of_cells is None else joules_of_cells,
-                source="paper: the ADCs take 14.4 times as much" if joules_of_cells is None else "V^2 g t",
+                energy=printed if heat_of_cells is None else heat_of_cells,
+                source="paper: the ADCs take 14.4 times as much" if heat_of_cells is None else "V^2 g t",
             ),
             Part(
                 name="drivers, multiplexers, control, sample-and-hold",
@@ -98,7 +98,7 @@ def heat(g_mean: float, *, active: float = 1.0) -> float:
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """The macro's figures, then the demonstrated network on its eight arrays, image by image."""
     setting = plan.setting(task, context)
-    chip = system.chips(setting.n_chips, seed=task.seed)
+    chip = system.chips(setting.n_chips, seed=task.seed, dac=BIT_SERIAL)
     context.progress(0.5, "writing the network")
     with ledger(chip, costs=yao2020_periphery(), phase="transfer") as bill:
         net = system.written(setting.net, chip)
@@ -114,22 +114,22 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     cells = torch.cat([chip.array.cells(placement).flatten() for placement in chip.placed.values()])
     printed, pairs = macro(), macro(ops_per_cell=1.0)
     g_mean = float(chip.array.readout(cells).double().mean())
-    real = macro(joules_of_cells=heat(g_mean))
+    real = macro(heat_of_cells=heat(g_mean))
     image = spent["inference"] / n
     return {
         "macro": _figures(printed),
         "pairs": _figures(pairs),
         "real_cells": _figures(real),
         "bottom_up": _figures(bottom_up()),
-        "parts": {part.name: part.joules for part in printed.parts},
+        "parts": {part.name: part.read_energy for part in printed.parts},
         "sources": {part.name: part.source for part in printed.parts},
-        "implied_g": printed.mean_conductance(printed.parts[1].joules, V_READ),
+        "implied_g": printed.mean_conductance(printed.parts[1].read_energy, V_READ),
         "written_g": g_mean,
         "over_v100": printed.efficiency / GOPS_PER_W_V100,
         "over_v100_area": printed.density / DENSITY_V100,
-        "image_joules": image,
+        "image_energy": image,
         "image_efficiency": 2 * n_macs / image,
-        "transfer_joules": spent["transfer"] / setting.n_chips,
+        "transfer_energy": spent["transfer"] / setting.n_chips,
         "reads": reads,
         "share_of_cells": chip.n_taken / chip.n_cells,
         "share_of_rows": 9 / 16,
@@ -168,7 +168,7 @@ def _claim(key: str, quantity: str, unit: str, paper: float, result: str, *, per
 
 def _breakdown(rows: Sequence[Row]) -> "Figure | None":
     parts = result_of(rows[-1])["parts"]
-    return waterfall({name: joules * 1e12 for name, joules in parts.items()}, ylabel="energy of a one-bit read (pJ)")
+    return waterfall({name: energy * 1e12 for name, energy in parts.items()}, ylabel="energy of a one-bit read (pJ)")
 
 
 def _image(rows: Sequence[Row]) -> "Figure | None":
@@ -177,7 +177,7 @@ def _image(rows: Sequence[Row]) -> "Figure | None":
     parts: dict[str, float] = {}
     for line in lines:
         name = f"{line['layer'].rpartition('.')[2]}: {line['component'].split(',')[0]}"
-        parts[name] = parts.get(name, 0.0) + line["image_joules"] * 1e9
+        parts[name] = parts.get(name, 0.0) + line["image_energy"] * 1e9
     return waterfall(parts, ylabel=f"energy of an image (nJ), mean over {behind([bills])}")
 
 
@@ -207,7 +207,7 @@ def _honest(rows: Sequence[Row]) -> list[dict[str, object]]:
         return found.value
 
     reads = {layer.rpartition(".")[2]: n for layer, n in result_of(rows[-1])["reads"].items()}
-    image, efficiency, transfer = (mean(key) for key in ("image_joules", "image_efficiency", "transfer_joules"))
+    image, efficiency, transfer = (mean(key) for key in ("image_energy", "image_efficiency", "transfer_energy"))
     return [
         {"what": "energy of an image, counted", "value": f"{image * 1e9:.1f} nJ"},
         {"what": "operations (2 a multiplication) a joule, the network", "value": f"{efficiency / 1e9:.0f} GOPS/W"},

@@ -30,7 +30,7 @@ from ohmweave.experiments import (
 )
 from ohmweave.mapping import FixedScaling
 from ohmweave.nn import OnChip, calibrate, deploy
-from ohmweave.papers.energy import gpu_energy
+from ohmweave.papers.energy import BIT_SERIAL, gpu_energy
 from ohmweave.papers.yao2020 import plan, system
 from ohmweave.papers.yao2020.efficiency import MACS
 from ohmweave.papers.yao2020.figures import result_of
@@ -102,7 +102,7 @@ def _outside_in(rows: range) -> list[int]:
 
 def stages() -> tuple[Stage, ...]:
     """The layers as stages of a pipeline, each on arrays of its own."""
-    return tuple(Stage(name=name, seconds=READS[name] * T_READ, cells=CELLS[name]) for name in READS)
+    return tuple(Stage(name=name, duration=READS[name] * T_READ, cells=CELLS[name]) for name in READS)
 
 
 def layer_pipeline(n_cells: int, n_images: int) -> tuple[dict[str, int], Schedule]:
@@ -139,7 +139,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "balanced": _figures(balanced),
         "n_correct": averaged,
         "n_test": len(setting.data.test),
-        "image_joules": images,
+        "image_energy": images,
     }
 
 
@@ -158,7 +158,7 @@ def _with_copies(net: FiveLayerCNN, copies: int, setting: plan.Setting, test: Sp
     Returns:
         Right answers of each chip, and J an image, of the first `N_BILLED`.
     """
-    chip = system.chips(setting.n_chips, seed=setting.seed)
+    chip = system.chips(setting.n_chips, seed=setting.seed, dac=BIT_SERIAL)
     mapping = replace(system.MAPPING, copies=(1, copies))
     kernel = OnChip(mapping=mapping, tile_rows=system.KERNEL_SLICE)
     layers = {"groups.0.c1": kernel, "groups.0.c3": kernel}
@@ -206,13 +206,13 @@ def _copies(rows: Sequence[Row]) -> list[dict[str, object]]:
     lines: list[dict[str, object]] = []
     for copies in (1, N_CONVOLVERS):
         accuracy = mean_rate_of(f"n_correct.{copies}", "n_test")(rows)
-        joules = value_of(f"image_joules.{copies}")(rows)
+        energy = value_of(f"image_energy.{copies}")(rows)
         lines.append(
             {
                 "copies averaged": copies,
                 "test accuracy": None if accuracy is None else f"{100 * accuracy.value:.2f} %",
                 "chips": None if accuracy is None else accuracy.n,
-                "an image, nJ": None if joules is None else joules.value * 1e9,
+                "an image, nJ": None if energy is None else energy.value * 1e9,
                 "V100, nJ": gpu_energy(sum(MACS.values())) * 1e9,
             }
         )

@@ -26,7 +26,7 @@ from ohmweave.experiments import (
     value_of,
 )
 from ohmweave.nn import Deployed
-from ohmweave.papers.energy import ENERGY_TABLE, MEASURING, billed, training_macs
+from ohmweave.papers.energy import BIT_SERIAL, ENERGY_TABLE, MEASURING, billed, training_macs
 from ohmweave.papers.yao2020 import figures, hybrid, plan, system
 from ohmweave.papers.yao2020.efficiency import MACS
 from ohmweave.papers.yao2020.figures import result_of
@@ -44,7 +44,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     setting = plan.setting(task, context)
     test, train = setting.data.test, setting.data.train.take(min(10_000, len(setting.data.train)))
     probe = setting.data.validation.take(min(1_000, len(setting.data.validation)))
-    chip = system.chips(setting.n_chips, seed=task.seed)
+    chip = system.chips(setting.n_chips, seed=task.seed, dac=BIT_SERIAL)
     n_correct: dict[str, JSON] = {
         "software": system.count_correct(setting.net, test),
         "levels": system.count_correct(system.quantised(setting.net, chip), test),

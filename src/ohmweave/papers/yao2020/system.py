@@ -25,8 +25,17 @@ KERNEL_SLICE = 9
 """Cells of one 3 x 3 kernel slice: they share a line, 9 of whose 16 cells they use (paper)."""
 
 
-def chips(n_chips: int, *, seed: int, cell: Cell | None = None) -> Chip:
-    """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs."""
+EIGHT_BITS = DAC(bits=8, v_max=0.2)
+"""8-bit inputs, each as one voltage. The results are those of inputs sent bit by bit where reads are exact."""
+
+
+def chips(n_chips: int, *, seed: int, cell: Cell | None = None, dac: DAC = EIGHT_BITS) -> Chip:
+    """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs.
+
+    An experiment with a bill takes `papers.energy.BIT_SERIAL` as its `dac`: drivers that send the 8 bits one after
+    another, as the paper's. Without read noise, and with ideal converters of the columns, the results are the same bit
+    for bit.
+    """
     return Chip(
         cell or yao2020(),
         n_arrays=8,
@@ -34,7 +43,7 @@ def chips(n_chips: int, *, seed: int, cell: Cell | None = None) -> Chip:
         cols=128,
         n_chips=n_chips,
         seed=seed,
-        dac=DAC(bits=8, v_max=0.2),
+        dac=dac,
     )
 
 

@@ -108,9 +108,9 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     perceptron = SignPerceptron(cell, n_in, n_out, Setting.of(HIDDEN), seed=task.seed)
     chosen = torch.randperm(len(data.train), generator=generator(task.seed, NAME, "order"))[: task.params["samples"]]
     forward, backward = _signals(perceptron, binary(data.train)[chosen], data.train.labels[chosen])
-    before = perceptron.chip.array.activity.copy()
+    before = perceptron.chip.array.books.activity.copy()
     perceptron.train_epoch(binary(data.train)[chosen], data.train.labels[chosen])
-    done = perceptron.chip.array.activity - before
+    done = perceptron.chip.array.books.activity - before
     neurons = HIDDEN + n_out
     n_weights = (n_in + 1) * HIDDEN + (HIDDEN + 1) * n_out
     kept = neurons * forward + neurons * backward

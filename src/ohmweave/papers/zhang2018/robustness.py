@@ -99,11 +99,11 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     write = WriteVerify(tolerance=1.5 * (G_MAX - G_MIN) / (params["levels"] - 1), max_pulses=300)
     perceptron = SignPerceptron(cells(params), n_in, data.n_classes, Setting.of(HIDDEN), seed=task.seed, write=write)
     order = generator(task.seed, NAME, "order")
-    written = perceptron.chip.array.activity.copy()
+    written = perceptron.chip.array.books.activity.copy()
     history = train(
         perceptron, data.train, data.validation, n_epochs=params["epochs"], order=order, progress=context.progress
     )
-    activity = perceptron.chip.array.activity - written
+    activity = perceptron.chip.array.books.activity - written
     return {
         "n_correct": perceptron.n_correct(binary(data.test), data.test.labels),
         "n_total": len(data.test),

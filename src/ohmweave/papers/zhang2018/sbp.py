@@ -78,7 +78,7 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
         with bill.samples("training", len(x)):
             perceptron.train_epoch(x, labels, compiled=False)
 
-    written = perceptron.chip.array.activity.copy()
+    written = perceptron.chip.array.books.activity.copy()
     history = train(
         perceptron,
         data.train,
@@ -88,7 +88,7 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
         progress=lambda fraction, text: context.progress(0.8 * fraction, text),
         before_epoch=learn_some,
     )
-    activity = perceptron.chip.array.activity - written
+    activity = perceptron.chip.array.books.activity - written
     seen = data.validation.take(min(N_BILLED * len(history), len(data.validation)))
     with bill.samples("inference", len(seen)):
         perceptron.n_correct(binary(seen), seen.labels)

@@ -1,5 +1,7 @@
-"""What a meter sees, against the same counted by hand, number by number."""
+"""What a meter records, against the same counted by hand, number by number."""
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -46,6 +48,27 @@ def array(
     return bench
 
 
+def bits(n: int = 8) -> DAC:
+    """Drivers that send numbers of `n` bits bit by bit."""
+    return DAC(bits=n, v_max=0.2, bit_serial=True)
+
+
+Attach = Callable[[SimulatedArray, Mapping[str, Placement]], Meter]
+
+
+@pytest.fixture
+def attach() -> Iterator[Attach]:
+    """Meters that stay attached until the test is over."""
+    with ExitStack() as stack:
+
+        def attached(bench: SimulatedArray, layers: Mapping[str, Placement]) -> Meter:
+            meter = Meter(layers)
+            stack.enter_context(bench.books.attached(meter))
+            return meter
+
+        yield attached
+
+
 def placement() -> Placement:
     """Three inputs on two rows each, three outputs on two columns each, over two tiles."""
     return Placement(tiles=TILES, cells=cells_of(TILES, rows=6, cols=9), row_gain=(1.0, -1.0), col_gain=(1.0, -1.0))
@@ -58,11 +81,10 @@ def voltages(*shape: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("chips", [(), (2,)])
-def test_bits_lines_and_heat_of_a_read(chips: tuple[int, ...]) -> None:
-    bench, where = array(chips=chips), placement()
+def test_bits_lines_and_heat_of_a_read(attach: Attach, chips: tuple[int, ...]) -> None:
+    bench, where = array(chips=chips, dac=bits()), placement()
     v = voltages(*chips, 11, 3)
-    meter = Meter({"layer": where}, input_bits=8)
-    bench.meters.append(meter)
+    meter = attach(bench, {"layer": where})
     bench.read(v, where)
     g = bench.readout(bench.cells(where)).reshape(-1, 6, 6)
     n_active, heat = 0, 0.0
@@ -82,11 +104,10 @@ def test_bits_lines_and_heat_of_a_read(chips: tuple[int, ...]) -> None:
     assert_close(usage.v2g, heat, rtol=1e-12)
 
 
-def test_voltages_that_carry_numbers_take_one_interval() -> None:
+def test_voltages_that_carry_numbers_take_one_interval(attach: Attach) -> None:
     bench, where = array(), placement()
     v = voltages(5, 3)
-    meter = Meter({"layer": where})
-    bench.meters.append(meter)
+    meter = attach(bench, {"layer": where})
     bench.read(v, where)
     g = bench.readout(bench.cells(where))
     by_input = g.view(3, 2, 6).sum(dim=(1, 2))
@@ -96,10 +117,9 @@ def test_voltages_that_carry_numbers_take_one_interval() -> None:
     assert_close(usage.v2g, float((v.square() * by_input).sum()), rtol=1e-12)
 
 
-def test_a_transposed_read_drives_columns_and_senses_rows() -> None:
+def test_a_transposed_read_drives_columns_and_senses_rows(attach: Attach) -> None:
     bench, where = array(), placement()
-    meter = Meter({"layer": where})
-    bench.meters.append(meter)
+    meter = attach(bench, {"layer": where})
     v = torch.tensor([[0.1, 0.0, -0.2]], dtype=torch.float64)
     bench.read_transposed(v, where)
     g = bench.readout(bench.cells(where))
@@ -109,54 +129,51 @@ def test_a_transposed_read_drives_columns_and_senses_rows() -> None:
     assert_close(usage.v2g, float((v[0].square() * g.view(6, 3, 2).sum(dim=(0, 2))).sum()), rtol=1e-12)
 
 
-def test_zeros_pay_for_conversions_only() -> None:
-    bench, where = array(), placement()
-    meter = Meter({"layer": where}, input_bits=8)
-    bench.meters.append(meter)
+def test_zeros_pay_for_conversions_only(attach: Attach) -> None:
+    bench, where = array(dac=bits()), placement()
+    meter = attach(bench, {"layer": where})
     bench.read(torch.zeros(4, 3, dtype=torch.float64), where)
     usage = meter.usage["", "layer"]
     assert (usage.n_active, usage.v2g) == (0, 0.0)
     assert usage.n_conversions == 4 * 12 * 8
 
 
-@pytest.mark.parametrize("bits", [1, 3, 8, 12])
-def test_ones_of_any_width(bits: int) -> None:
-    bench, where = array(), placement()
-    codes = torch.randint(0, 2**bits, (37, 3), generator=generator(bits, "codes"))
-    meter = Meter({"layer": where}, input_bits=bits)
-    bench.meters.append(meter)
-    bench.read(codes.double() / (2**bits - 1) * 0.2, where)
+@pytest.mark.parametrize("n_bits", [1, 3, 8, 12])
+def test_ones_of_any_width(attach: Attach, n_bits: int) -> None:
+    bench, where = array(dac=bits(n_bits)), placement()
+    codes = torch.randint(0, 2**n_bits, (37, 3), generator=generator(n_bits, "codes"))
+    meter = attach(bench, {"layer": where})
+    bench.read(codes.double() / (2**n_bits - 1) * 0.2, where)
     assert meter.usage["", "layer"].n_active == 2 * sum(bin(int(c)).count("1") for c in codes.flatten())
 
 
-@pytest.mark.parametrize("unsigned", [True, False])
+@pytest.mark.parametrize("signed", [True, False])
 @pytest.mark.parametrize("n", [1, 30, 31, 32, 63, 200])
-def test_ones_in_single_precision(n: int, unsigned: bool) -> None:
-    """Batches just below, at and above what is summed at once; with a converter, and signed without one."""
-    bench = array(dtype=torch.float32, dac=DAC(bits=8, v_max=0.2) if unsigned else None)
-    codes = torch.randint(0 if unsigned else -255, 256, (n, 3), generator=generator(n, "codes"))
+def test_ones_in_single_precision(attach: Attach, n: int, signed: bool) -> None:
+    """Batches just below, at and above what is summed at once; a DAC with a sign has a bit more for as many planes."""
+    dac = DAC(bits=9, v_max=0.2, signed=True, bit_serial=True) if signed else bits()
+    bench = array(dtype=torch.float32, dac=dac)
+    codes = torch.randint(-255 if signed else 0, 256, (n, 3), generator=generator(n, "codes"))
     codes[0] = 255
-    meter = Meter({"layer": placement()}, input_bits=8)
-    bench.meters.append(meter)
+    meter = attach(bench, {"layer": placement()})
     bench.read(codes.float() / 255 * 0.2, placement())
     assert sum(usage.n_active for usage in meter.usage.values()) == 2 * sum(
         bin(abs(int(c))).count("1") for c in codes.flatten()
     )
 
 
-@pytest.mark.parametrize("bits", [8, 12])
-def test_voltages_beyond_the_largest_number_are_all_ones(bits: int) -> None:
-    bench, where = array(), placement()
-    meter = Meter({"layer": where}, input_bits=bits)
-    bench.meters.append(meter)
-    bench.read(torch.tensor([[0.3, -0.2, 1e4]], dtype=torch.float64), where)
-    assert meter.usage["", "layer"].n_active == 2 * 3 * bits
+@pytest.mark.parametrize("n_bits", [8, 12])
+def test_voltages_beyond_the_largest_number_are_all_ones(n_bits: int) -> None:
+    totals = DriveTotals(v_bit=0.2, bits=n_bits)
+    totals.add(Drive.of_vectors(torch.tensor([[0.3, -0.2, 1e4]], dtype=torch.float64)))
+    active, v2 = totals.by_line(Lines())
+    assert active.tolist() == [n_bits] * 3
+    assert_close(v2, torch.full((3,), n_bits * 0.2**2, dtype=torch.float64), rtol=1e-12)
 
 
-def test_pulses_and_readouts_go_to_the_layer_of_their_cell() -> None:
+def test_pulses_and_readouts_go_to_the_layer_of_their_cell(attach: Attach) -> None:
     bench, where = array(chips=(2,)), placement()
-    meter = Meter({"layer": where})
-    bench.meters.append(meter)
+    meter = attach(bench, {"layer": where})
     mine = bench.cells(where)
     inside = torch.stack([mine[0, 0, 0], mine[1, 5, 5]])
     outside = torch.tensor([5])
@@ -180,10 +197,9 @@ CHANGES = {
 
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
-def test_heat_follows_the_cells(change: str, transposed: bool) -> None:
+def test_heat_follows_the_cells(attach: Attach, change: str, transposed: bool) -> None:
     bench, where = array(law=Cell(LAW, retention=Relaxation(sigma_fast=1e-6))), placement()
-    meter = Meter({"layer": where})
-    bench.meters.append(meter)
+    meter = attach(bench, {"layer": where})
     v = voltages(5, 3)
     heats = []
     for _ in range(2):
@@ -197,23 +213,21 @@ def test_heat_follows_the_cells(change: str, transposed: bool) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_heat_is_that_of_the_cells_at_the_time(change: str) -> None:
+def test_heat_is_that_of_the_cells_at_the_time(attach: Attach, change: str) -> None:
     """Heat is worked out late, but from the conductances that were read."""
     bench, where = array(law=Cell(LAW, retention=Relaxation(sigma_fast=1e-6))), placement()
     v = voltages(5, 3)
     by_input = bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2))
-    meter = Meter({"layer": where})
-    bench.meters.append(meter)
+    meter = attach(bench, {"layer": where})
     bench.read(v, where)
     CHANGES[change](bench)
     assert not torch.equal(bench.readout(bench.cells(where)).view(3, 2, 6).sum(dim=(1, 2)), by_input)
     assert_close(meter.usage["", "layer"].v2g, float((v.square() * by_input).sum()), rtol=1e-12)
 
 
-def test_reads_before_and_after_a_change_add_up_in_their_phases() -> None:
-    bench, where = array(), placement()
-    meter = Meter({"layer": where}, input_bits=8)
-    bench.meters.append(meter)
+def test_reads_before_and_after_a_change_add_up_in_their_phases(attach: Attach) -> None:
+    bench, where = array(dac=bits()), placement()
+    meter = attach(bench, {"layer": where})
     v = voltages(300, 3)
     heat: dict[str, list[float]] = {}
     for phase in ("first", "second", "first"):
@@ -228,19 +242,13 @@ def test_reads_before_and_after_a_change_add_up_in_their_phases() -> None:
     assert meter.usage["first", "layer"].n_active == 2 * meter.usage["second", "layer"].n_active == 2 * 2 * ones
 
 
-def test_waiting_goes_to_the_phase() -> None:
+def test_waiting_goes_to_the_phase(attach: Attach) -> None:
     bench = array()
-    meter = Meter({})
-    bench.meters.append(meter)
+    meter = attach(bench, {})
     meter.phase = "rest"
     bench.wait(2.0)
     bench.wait(0.5)
-    assert meter.seconds == {"rest": 2.5}
-
-
-def test_no_bits_are_refused() -> None:
-    with pytest.raises(OutOfRangeError, match="input_bits"):
-        Meter({}, input_bits=0)
+    assert meter.usage["rest", UNASSIGNED].duration == 2.5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -256,7 +264,7 @@ def test_compiled_sums_are_the_plain_ones(
     found = []
     for compiled in (True, False):
         monkeypatch.setattr(drive, "worth_compiling", lambda n, compiled=compiled: compiled)
-        totals = DriveTotals(v_read=0.2, bits=8)
+        totals = DriveTotals(v_bit=0.2, bits=8)
         for _ in range(2):
             totals.add(Drive.of_vectors(v, v_per_x=0.08))
         found.append(totals.by_line(Lines()))
@@ -267,18 +275,27 @@ def test_compiled_sums_are_the_plain_ones(
     assert torch.equal(found[0][0], 2 * ones)
 
 
-@pytest.mark.parametrize("bits", [None, 8])
-def test_numbers_are_counted_as_the_volts_they_stand_for(bits: int | None) -> None:
+def test_numbers_are_counted_as_the_volts_they_stand_for(attach: Attach) -> None:
     bench, where = array(), placement()
     usages, results = [], []
-    for scale in (IN_SI, ReadScale(v_per_x=0.05, a_per_y=3e-7)):
-        meter = Meter({"layer": where}, input_bits=bits)
-        bench.meters[:] = [meter]
+    for phase, scale in (("volts", IN_SI), ("numbers", ReadScale(v_per_x=0.05, a_per_y=3e-7))):
+        meter = attach(bench, {"layer": where})
+        meter.phase = phase
         results.append(bench.read(voltages(11, 3) / scale.v_per_x, where, scale) * scale.a_per_y)
-        usages.append(meter.usage["", "layer"])
+        usages.append(meter.usage[phase, "layer"])
     assert_close(results[1], results[0], rtol=1e-12, scale=1e-6)
     assert_close(usages[1].v2g, usages[0].v2g, rtol=1e-12)
     assert usages[1].n_active == usages[0].n_active
+
+
+def test_bits_of_numbers_are_those_of_the_volts_they_stand_for() -> None:
+    sums = []
+    for v_per_x in (1.0, 0.05):
+        totals = DriveTotals(v_bit=0.2, bits=8)
+        totals.add(Drive.of_vectors(voltages(11, 3) / v_per_x, v_per_x=v_per_x))
+        sums.append(totals.by_line(Lines()))
+    assert torch.equal(sums[0][0], sums[1][0])
+    assert torch.equal(sums[0][1], sums[1][1])
 
 
 def test_a_scale_is_refused_where_it_matters() -> None:

@@ -1,0 +1,254 @@
+"""The books of an array: the one place where what it does is counted, whether it is simulated or real.
+
+    self.books = Books(n_cells=n_arrays * rows * cols, v_read=0.2)    # in a driver's constructor
+    self.books.read(placement, v_row)                                 # in `read`
+    self.books.readout(cells, g)                                      # in `readout`
+    self.books.pulse(cells, pulse)                                    # in `pulse`, before the cells change
+    self.books.wait(duration)                                         # in `wait`, before the cells change
+
+Bills, learning-rule comparisons and checkpoints all take their numbers from here.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+import torch
+
+from ohmweave.arrays.books.activity import Activity
+from ohmweave.arrays.books.drive import Drive, DriveTotals
+from ohmweave.arrays.books.meter import Meter, count_by_width
+from ohmweave.arrays.books.tile_lines import tile_lines
+from ohmweave.arrays.converters.adc import ADC
+from ohmweave.arrays.converters.dac import DAC
+from ohmweave.arrays.placement import Placement
+from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.cells import Pulse
+
+
+class Books:
+    """Counts what one bank of arrays does, on all its chips.
+
+    The totals, `activity`, are always counted. The detail (driven lines, heat, activity by layer and phase) is recorded
+    while a meter is attached.
+
+    Args:
+        n_cells: cells of one chip, over all its arrays.
+        v_read: V, at which single cells are read out.
+        n_chips: None for one chip; n for n chips side by side.
+        dac: converter of the row drivers, which sets the intervals of a read; None drives a vector in one interval.
+        adc: converter of the columns, which sets what is a conversion; see `Usage`.
+        conductance: from addresses of cells, int64 of any shape, to their true conductances now, S, the same shape:
+            what the heat of reads is computed from. None, as on a real array: the conductances last read out are kept
+            while a meter is attached, and heat is NaN where a driven cell has not been read out since then.
+
+    Raises:
+        OutOfRangeError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_cells: int,
+        v_read: float,
+        n_chips: int | None = None,
+        dac: DAC | None = None,
+        adc: ADC | None = None,
+        conductance: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        check_integer("n_cells", n_cells, at_least=1)
+        check_positive("v_read", v_read, "V")
+        self.n_cells, self.v_read, self.n_chips = n_cells, v_read, n_chips
+        self.dac, self.adc = dac, adc
+        self._activity, self._version = Activity(), 0
+        self._meters: list[Meter] = []
+        self._conductance = conductance
+        self._last_readout: torch.Tensor | None = None
+        # By placement: the version and, by `transposed`, the conductances that its drivers feed.
+        self._driven: WeakKeyDictionary[Placement, tuple[int, dict[bool, torch.Tensor]]] = WeakKeyDictionary()
+
+    @property
+    def activity(self) -> Activity:
+        """The totals so far: a view that goes on counting; `activity.copy()` keeps them as they are."""
+        return self._activity
+
+    @property
+    def version(self) -> int:
+        """Grows with every call that may change a cell: pulses, waiting, a loaded state. Caches of cells carry it."""
+        return self._version
+
+    @property
+    def metered(self) -> bool:
+        """True if a meter is attached."""
+        return bool(self._meters)
+
+    @property
+    def n_intervals(self) -> int:
+        """Intervals that one vector takes at the rows: the bit planes of the DAC, or 1 without one."""
+        return 1 if self.dac is None else self.dac.n_planes
+
+    def __repr__(self) -> str:
+        """Two lines: converters and cells, then the totals."""
+        chips = "" if self.n_chips is None else f" on each of {self.n_chips} chips"
+        meters = f", {len(self._meters)} attached" if self._meters else ""
+        return (
+            f"Books of {self.n_cells:,} cells{chips}: {self.n_intervals} interval(s) a vector, "
+            f"version {self._version}{meters}\n  {self._activity!r}"
+        )
+
+    def read(self, placement: Placement, drive: Drive | torch.Tensor, *, transposed: bool = False) -> None:
+        """Count a read.
+
+        Args:
+            placement: of the matrix that is read.
+            drive: `(*chips, batch, n_in)` V, what the DAC made of the inputs; `(*chips, batch, n_out)` V where
+                transposed; or a `Drive`, which can also be the patches of images.
+            transposed: whether the columns are driven and the rows sensed.
+        """
+        drive = drive if isinstance(drive, Drive) else Drive.of_vectors(drive)
+        n_intervals = drive.n_vectors * (1 if transposed else self.n_intervals)
+        self._activity.n_reads += n_intervals * len(placement.tiles)
+        for meter in self._meters:
+            meter.read(placement, drive, n_intervals, self, transposed=transposed)
+
+    def readout(self, cells: torch.Tensor, g: torch.Tensor) -> None:
+        """Count the measurement of `cells`, int64 addresses of any shape, that found `g` S, of the same shape."""
+        self._activity.n_readouts += cells.numel()
+        if not self._meters:
+            return
+        for meter in self._meters:
+            meter.readout(cells, g, self.v_read, self.n_cells)
+        if self._conductance is None:
+            if self._last_readout is None:
+                n_cells = self.n_cells * (self.n_chips or 1)
+                self._last_readout = torch.full((n_cells,), torch.nan, dtype=torch.float64, device=cells.device)
+            self._last_readout[cells.reshape(-1)] = g.detach().reshape(-1).double()
+            self._driven.clear()
+
+    def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Count programming pulses on `cells`, `(k,)` int64; call it before the cells change.
+
+        A pulse with a width is also counted by its width. Polarity 0 is no pulse.
+        """
+        self._activity.n_set += _n_pulses(pulse.polarity > 0, pulse.n)
+        self._activity.n_reset += _n_pulses(pulse.polarity < 0, pulse.n)
+        if pulse.width is not None:
+            self._activity.by_width.update(count_by_width(pulse.polarity, pulse.n, pulse.width))
+        for meter in self._meters:
+            meter.pulse(cells, pulse.polarity, pulse.n, pulse.width, self.n_cells)
+        self._version += 1
+
+    def wait(self, duration: float) -> None:
+        """Count `duration` s; call it before the cells change."""
+        self._activity.duration += duration
+        for meter in self._meters:
+            meter.wait(duration)
+        self._version += 1
+
+    def add_totals(self, *, n_reads: int = 0, n_set: int = 0, n_reset: int = 0) -> None:
+        """Add what a compiled loop did, which counts its reads and pulses but records no voltages and cells.
+
+        Raises:
+            OutOfRangeError: a meter is attached: it would miss what is added here.
+        """
+        if self._meters:
+            raise OutOfRangeError("`add_totals` must be called without a meter, but one is attached")
+        self._activity.n_reads += n_reads
+        self._activity.n_set += n_set
+        self._activity.n_reset += n_reset
+        self._version += 1
+
+    def settle(self) -> None:
+        """Work out the heat of the reads so far with the conductances of now."""
+        for meter in self._meters:
+            meter.settle()
+
+    @contextmanager
+    def attached(self, meter: Meter) -> Iterator[None]:
+        """Record in `meter` what happens inside the block."""
+        self._meters.append(meter)
+        try:
+            yield
+        finally:
+            meter.settle()
+            self._meters = [other for other in self._meters if other is not meter]
+            if not self._meters:
+                self._last_readout = None
+                self._driven.clear()
+
+    def n_conversions(self, placement: Placement, *, transposed: bool) -> int:
+        """Conversions of one vector in one interval; `Usage` says what a conversion is."""
+        lines = tile_lines(placement, transposed=transposed)
+        differences = self.adc is not None and self.adc.subtract == "analogue" and not transposed
+        return lines.n_outputs if differences else lines.n_sensed
+
+    def totals(self, *, transposed: bool) -> DriveTotals:
+        """An empty sum of what the drivers of the rows, or of the columns where transposed, apply."""
+        if self.dac is None or transposed or not self.dac.bit_serial:
+            return DriveTotals()
+        return DriveTotals(v_bit=self.dac.v_max, bits=self.dac.n_planes)
+
+    def driven(self, placement: Placement, *, transposed: bool) -> torch.Tensor:
+        """`(*chips, n_in)` S, or `(*chips, n_out)` where transposed: all cells on a driver's lines, of either sign."""
+        version, known = self._driven.get(placement, (self._version, {}))
+        if version != self._version:
+            known = {}
+        if transposed not in known:
+            g = self._conductances(placement).double()
+            n = placement.n_out if transposed else placement.n_in
+            known[transposed] = g.sum(-2 if transposed else -1).unflatten(-1, (n, -1)).sum(-1)
+        self._driven[placement] = self._version, known
+        return known[transposed]
+
+    def _conductances(self, placement: Placement) -> torch.Tensor:
+        """`(*chips, row lines, column lines)` S; NaN where it is not known."""
+        chip_shape = () if self.n_chips is None else (self.n_chips,)
+        first = torch.arange(self.n_chips or 1, device=placement.cells.device).view(*chip_shape, 1, 1) * self.n_cells
+        cells = placement.cells + first
+        if self._conductance is not None:
+            return self._conductance(cells)
+        if self._last_readout is None:
+            return torch.full(cells.shape, torch.nan, dtype=torch.float64, device=cells.device)
+        return self._last_readout[cells.to(self._last_readout.device)]
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The totals as tensors: counts int64 `(4,)`, the duration in s, and `(n, 3)` of polarity, width, number."""
+        total = self._activity
+        counts = [total.n_reads, total.n_readouts, total.n_set, total.n_reset]
+        widths = [(sign, width, number) for (sign, width), number in total.by_width.items()]
+        return {
+            "books.counts": torch.tensor(counts, dtype=torch.int64, device="cpu"),
+            "books.duration": torch.tensor(total.duration, dtype=torch.float64, device="cpu"),
+            "books.by_width": torch.tensor(widths, dtype=torch.float64, device="cpu").view(-1, 3),
+        }
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over the totals of a `state_dict`; call it before the cells change, as `pulse`.
+
+        Other keys are ignored. Files from before there were books hold "activity.counts" and "activity.seconds".
+
+        Raises:
+            KeyError: the totals are not in `state`.
+        """
+        before = "books.counts" not in state and "activity.counts" in state
+        counts = state["activity.counts" if before else "books.counts"]
+        duration = state["activity.seconds" if before else "books.duration"]
+        widths = [] if before else state["books.by_width"].tolist()
+        n_reads, n_readouts, n_set, n_reset = (int(count) for count in counts)
+        self.settle()
+        self._activity = Activity(
+            n_reads=n_reads,
+            n_readouts=n_readouts,
+            n_set=n_set,
+            n_reset=n_reset,
+            duration=float(duration),
+            by_width=Counter({(int(sign), width): int(number) for sign, width, number in widths}),
+        )
+        self._last_readout = None  # of the cells of before
+        self._version += 1
+
+
+def _n_pulses(chosen: torch.Tensor, n: torch.Tensor | None) -> int:
+    """Pulses on the chosen cells."""
+    return int(torch.count_nonzero(chosen)) if n is None else int((chosen * n).sum())

@@ -1,0 +1,25 @@
+"""Rows of before read as rows of today: the one place that knows the old names of bills."""
+
+from collections.abc import Mapping
+
+from ohmweave.experiments.values import JSON
+
+_ANYWHERE = {
+    "joules": "energy",
+    "gpu_joules": "gpu_energy",
+    "image_joules": "image_energy",
+    "transfer_joules": "transfer_energy",
+}
+_IN_BILLS = {"joules": "energy", "seconds": "time", "m2": "area"}
+"""Of the records under "bill" alone: another result may have seconds of its own."""
+
+
+def renamed(result: Mapping[str, JSON]) -> dict[str, JSON]:
+    """A result with today's names: J under "energy", s under "time" and m2 under "area"; new results are unchanged."""
+    return {_ANYWHERE.get(key, key): _renamed(value, in_bill=key == "bill") for key, value in result.items()}
+
+
+def _renamed(value: JSON, *, in_bill: bool) -> JSON:
+    if isinstance(value, list) and in_bill:
+        return [{_IN_BILLS.get(key, key): part for key, part in record.items()} for record in value]
+    return renamed(value) if isinstance(value, dict) else value
