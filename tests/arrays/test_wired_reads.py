@@ -32,7 +32,7 @@ def written(mapping: DifferentialPair, shape: tuple[int, int] = (5, 14), **parts
 def true_conductance(chip: Chip) -> torch.Tensor:
     array = chip.array
     assert isinstance(array, SimulatedArray)
-    return array.cell.conductance(array._state).view(-1, array.n_arrays, array.rows, array.cols)
+    return array.cell.conductance(array.bank.state).view(-1, array.n_arrays, array.rows, array.cols)
 
 
 def read_by_nodes(chip: Chip, matrix: Matrix, v: torch.Tensor, r_on: float = 0.0) -> torch.Tensor:
@@ -105,7 +105,7 @@ def test_both_ends_driven_shorten_the_path():
     wires = Wires(r_row=20.0, r_col=35.0, r_driver=80.0, driven_from="both")
     array = SimulatedArray(LAW, rows=3, cols=4, wires=wires, dtype=torch.float64)
     array.pulse(torch.tensor([6]), Pulse(torch.tensor([1]), n=torch.tensor([500])))
-    g = array.cell.conductance(array._state)[6]
+    g = array.cell.conductance(array.bank.state)[6]
     r_path = 1 / (1 / (80 + 3 * 20) + 1 / (80 + 2 * 20)) + 2 * 35
     assert_close(array.readout(torch.tensor([6]))[0], 1 / (1 / g + r_path), rtol=1e-12)
 
@@ -124,7 +124,7 @@ def test_noise_behind_wires_is_weakened_as_a_change_of_the_cell_is():
     chip, matrix = written(DifferentialPair(), law=law, wires=weak)
     array = chip.array
     assert isinstance(array, SimulatedArray)
-    _, variance = array._fold(matrix.placement)
+    _, variance = array._reader.signed_matrix(matrix.placement)
     g = true_conductance(chip)
     h = 1e-9
     for out, row in ((0, 0), (3, 9), (1, 11)):

@@ -2,14 +2,21 @@
 
 from ohmweave.arrays.books.activity import Activity
 from ohmweave.arrays.books.metering import UNASSIGNED, Meter, Usage
+from ohmweave.arrays.capabilities import (
+    CompiledCells,
+    PatchReads,
+    RangedConverters,
+    ReadScale,
+    SavedState,
+    ScaledReads,
+)
 from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.periphery import Periphery, yao2020_macro
 from ohmweave.arrays.placement import Placement, Tile, cells_of
 from ohmweave.arrays.protocol import Array
-from ohmweave.arrays.reading import read_vectors, read_windows
+from ohmweave.arrays.reading import read_patches, read_vectors
 from ohmweave.arrays.reads.geometry import ConvGeometry
-from ohmweave.arrays.scale import IN_SI, ReadScale
 from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.arrays.writes.access import Access, Passive, Transistors
 from ohmweave.circuit import Wires
@@ -17,24 +24,28 @@ from ohmweave.circuit import Wires
 __all__ = [
     "ADC",
     "DAC",
-    "IN_SI",
     "UNASSIGNED",
     "Access",
     "Activity",
     "Array",
+    "CompiledCells",
     "ConvGeometry",
     "Meter",
     "Passive",
+    "PatchReads",
     "Periphery",
     "Placement",
+    "RangedConverters",
     "ReadScale",
+    "SavedState",
+    "ScaledReads",
     "SimulatedArray",
     "Tile",
     "Transistors",
     "Usage",
     "Wires",
     "cells_of",
+    "read_patches",
     "read_vectors",
-    "read_windows",
     "yao2020_macro",
 ]

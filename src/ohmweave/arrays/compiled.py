@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ohmweave.arrays.capabilities import CompiledCells, ScaledReads
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.protocol import Array
-from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.base import OutOfRangeError
 from ohmweave.cells.steps import steps_of
 
@@ -51,19 +51,19 @@ def lend(array: Array) -> Iterator[LentCells]:
         OutOfRangeError: the array is not simulated, has wires, converters, access devices or an open bill, its reads
             are noisy, or its law has no compiled form.
     """
-    if not isinstance(array, SimulatedArray):
+    if not isinstance(array, CompiledCells):
         raise OutOfRangeError(f"`array` must be simulated to be compiled, but is a {type(array).__name__}")
-    if array.meters:
+    if isinstance(array, ScaledReads) and array.metered:
         raise OutOfRangeError(
             "`array` must have no open bill to be compiled, but reports to one: compiled loops do not count line by "
             "line what they drive, so bill a run of the torch version"
         )
-    parts = {"dac": array.dac, "adc": array.adc, "wires and access": array._wiring}
-    if found := [name for name, part in parts.items() if part is not None]:
+    bank = array.bank
+    if found := array.not_compiled:
         raise OutOfRangeError(f"`array` must be bare to be compiled, but has {', '.join(found)}")
-    if array.cell.read_noise(array._state) is not None:
+    if bank.cell.read_noise(bank.state) is not None:
         raise OutOfRangeError("`array` must have exact reads to be compiled, but its cells are noisy")
-    steps = steps_of(array.cell, array._state)
+    steps = steps_of(bank.cell, bank.state)
     n_bins = steps.offset.shape[1]
     dtype = steps.g.numpy().dtype.type
     law = (
@@ -73,7 +73,7 @@ def lend(array: Array) -> Iterator[LentCells]:
         dtype(steps.g_max),
         dtype(steps.z_max),
     )
-    seed = int(torch.randint(2**31 - 1, (), generator=array._pulses))
+    seed = int(torch.randint(2**31 - 1, (), generator=bank.pulse_noise))
     lent = LentCells(g=steps.g.numpy(), law=law, seed=seed)
     try:
         yield lent
@@ -81,7 +81,7 @@ def lend(array: Array) -> Iterator[LentCells]:
         array.activity.n_set += lent.n_set
         array.activity.n_reset += lent.n_reset
         array.activity.n_reads += lent.n_reads
-        array._forget()
+        bank.mark_all_changed()
 
 
 def pair_cells(array: Array, placement: Placement) -> NDArray[np.int32]:
@@ -99,8 +99,8 @@ def pair_cells(array: Array, placement: Placement) -> NDArray[np.int32]:
 
 def pair_matrix(array: Array, placement: Placement) -> Floats:
     """`(chips, n_in, n_out)` S: the matrix that reads see, the borrower's to keep up to date."""
-    assert isinstance(array, SimulatedArray)
-    g: Floats = array._fold(placement)[0].reshape(-1, placement.n_in, placement.n_out).contiguous().numpy().copy()
+    assert isinstance(array, CompiledCells)
+    g: Floats = array.signed_matrix(placement).reshape(-1, placement.n_in, placement.n_out).contiguous().numpy().copy()
     return g
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ohmweave.arrays import ReadScale, read_vectors
+from ohmweave.arrays import ReadScale, ScaledReads, read_vectors
 from ohmweave.base import check_shape
 from ohmweave.cells import Pulse
 from ohmweave.mapping.chip import Chip, Corner
@@ -71,7 +71,7 @@ class Matrix:
 
     def logical(self, g: torch.Tensor) -> torch.Tensor:
         """The weight `(*chips, out, in)` that conductances `(*chips, row lines, column lines)`, S, amount to."""
-        return self.placement.fold(g).mT / self.g_per_w
+        return self.placement.signed_matrix(g).mT / self.g_per_w
 
     def conductance(self) -> torch.Tensor:
         """Measured conductances `(*chips, row lines, column lines)`, S."""
@@ -81,15 +81,15 @@ class Matrix:
     def read_scale(self) -> ReadScale | None:
         """The scale of reads by numbers, where no result depends on it; None where numbers must become volts.
 
-        It need not be applied where the array's reads are homogeneous and the scaling only multiplies; where somebody
-        counts volts, it must be known as well.
+        It need not be applied where the array's reads are homogeneous and the scaling only multiplies; while a meter
+        is attached to the array, it must be the same for all vectors as well.
         """
         factor_of, array = getattr(self.scaling, "v_per_x", None), self.chip.array
-        if factor_of is None or not getattr(array, "homogeneous", False):
+        if factor_of is None or not isinstance(array, ScaledReads) or not array.homogeneous:
             return None
         v_per_x: float | None = factor_of(array.v_read)
         if v_per_x is None:
-            return None if getattr(array, "metered", True) else ReadScale(a_per_y=self.g_per_w)
+            return None if array.metered else ReadScale(a_per_y=self.g_per_w)
         return ReadScale(v_per_x=v_per_x, a_per_y=v_per_x * self.g_per_w)
 
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
@@ -97,7 +97,7 @@ class Matrix:
         if (scale := self.read_scale) is not None:
             return read_vectors(self.chip.array, x, self.placement, scale)
         v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
-        return self.chip.array.read(v_row, self.placement) / (v_per_x * self.g_per_w)
+        return read_vectors(self.chip.array, v_row, self.placement) / (v_per_x * self.g_per_w)
 
     def matmul_transposed(self, y: torch.Tensor) -> torch.Tensor:
         """`y @ weight` by a transposed read: `(*chips, batch, out)` to `(*chips, batch, in)`."""

@@ -46,22 +46,20 @@ def by_loops(
     h, c = len(placement.row_gain), len(placement.col_gain)
     low, high = adc.codes
     step = array.full_scale(placement) / high
-    g, _ = array._seen_at(matrix.cells)
+    g, _ = array._reader.seen_at(matrix.cells)
     out = torch.zeros(*v.shape[:-1], placement.n_out, dtype=torch.float64)
     for n in range(v.shape[0]):
         for b in range(v.shape[1]):
             intervals = [(v[n, b], 1.0)]
             if dac is not None:
-                codes = (
-                    (v[n, b].clamp(-dac.v_max if dac.signed else 0.0, dac.v_max) / dac.v_step).round().int().tolist()
-                )
+                codes = (v[n, b].clamp(-dac.v_max if dac.signed else 0.0, dac.v_max) / dac.v_lsb).round().int().tolist()
                 if dac.bit_serial:
                     intervals = []
                     for k in range(dac.n_planes):
                         drive = [dac.v_max * (1 if code > 0 else -1) * (abs(code) >> k & 1) for code in codes]
-                        intervals.append((torch.tensor(drive, dtype=torch.float64), 2**k * dac.v_step / dac.v_max))
+                        intervals.append((torch.tensor(drive, dtype=torch.float64), 2**k * dac.v_lsb / dac.v_max))
                 else:
-                    intervals = [(torch.tensor(codes, dtype=torch.float64) * dac.v_step, 1.0)]
+                    intervals = [(torch.tensor(codes, dtype=torch.float64) * dac.v_lsb, 1.0)]
             for tile in placement.tiles:
                 for drive, weight in intervals:
                     current = torch.zeros(tile.cols, dtype=torch.float64)
@@ -79,7 +77,7 @@ def by_loops(
                             for k in range(0, tile.cols, c)
                         ]
                     for col, output, gain, amperes in sensed:
-                        converter = [float(part[n, tile.array, col]) for part in array._converters or ()]
+                        converter = [float(part[n, tile.array, col]) for part in array._columns.faults]
                         x = amperes / step * converter[0]
                         x += converter[2] * 4 * (x / high) * (1 - abs(x) / high) + converter[1]
                         code = min(max(round(x), low), high)
@@ -94,8 +92,8 @@ FAULTS = {"offset": 0.7, "gain": 0.05, "inl": 1.5}
     ("mapping", "dac", "adc"),
     [
         (DifferentialPair(), SERIAL, ADC(bits=6)),
-        (DifferentialPair(), SERIAL, ADC(bits=6, columns=4, **FAULTS)),
-        (DifferentialPair(), SIGNED, ADC(bits=6, signed=True, columns=2, **FAULTS)),
+        (DifferentialPair(), SERIAL, ADC(bits=6, columns_per_adc=4, **FAULTS)),
+        (DifferentialPair(), SIGNED, ADC(bits=6, signed=True, columns_per_adc=2, **FAULTS)),
         (DifferentialPair(), SERIAL, ADC(bits=6, signed=True, subtract="analogue", **FAULTS)),
         (DifferentialPair(lines="rows"), SERIAL, ADC(bits=6, signed=True, **FAULTS)),
         (DifferentialPair(copies=(2, 2)), PARALLEL, ADC(bits=6, **FAULTS)),
@@ -121,7 +119,7 @@ def test_conversions_behind_wires_agree_with_loops():
 @pytest.mark.parametrize(
     ("mapping", "dac", "adc"),
     [
-        (DifferentialPair(), SERIAL, ADC(bits=6, columns=4, **FAULTS)),
+        (DifferentialPair(), SERIAL, ADC(bits=6, columns_per_adc=4, **FAULTS)),
         (DifferentialPair(), SIGNED, ADC(bits=6, signed=True, subtract="analogue", **FAULTS)),
         (DifferentialPair(lines="rows"), PARALLEL, ADC(bits=6, signed=True, **FAULTS)),
         (DifferentialPair(copies=(2, 2)), None, ADC(bits=8, signed=True, i_max=1e-4)),
@@ -150,7 +148,7 @@ def test_noise_of_cells_beyond_ohm_is_a_fraction_of_their_currents():
     array, matrix = written(DifferentialPair(), law, adc=ADC(bits=30, i_max=1e-2))
     v = torch.full((2, 4_000, 14), 0.15, dtype=torch.float64)
     found = array.read(v, matrix.placement).std(dim=1)
-    i_cell = array._conductance_at(matrix.cells)[0] * 0.05 * math.sinh(3.0)
+    i_cell = array.bank.conductance_at(matrix.cells)[0] * 0.05 * math.sinh(3.0)
     assert_close(found, (0.02 * i_cell).square().sum(1).unflatten(-1, (-1, 2)).sum(-1).sqrt(), rtol=0.06)
 
 
@@ -209,7 +207,7 @@ def test_ranging_finds_the_largest_current_of_a_line():
     ideal, twin = written(DifferentialPair(), dac=SERIAL)
     assert_close(watched, ideal.read(v, twin.placement), rtol=1e-9, scale=float(watched.abs().max()))
     largest = 0.0
-    g, _ = array._seen_at(matrix.cells)
+    g, _ = array._reader.seen_at(matrix.cells)
     for plane, _ in SERIAL.intervals(SERIAL.convert(v)):
         for tile in matrix.placement.tiles:
             rows = slice(tile.row_line, tile.row_line + tile.rows)
@@ -242,9 +240,9 @@ def test_state_holds_faults_and_ranges():
 
 
 def test_columns_that_share_a_converter_share_its_faults():
-    array, _ = written(DifferentialPair(), adc=ADC(bits=6, columns=4, offset=1.0))
-    assert array._converters is not None
-    offset = array._converters.offset
+    array, _ = written(DifferentialPair(), adc=ADC(bits=6, columns_per_adc=4, offset=1.0))
+    assert array._columns is not None
+    offset = array._columns.faults.offset
     assert offset.shape == (2, 8, 9)
     assert torch.equal(offset[..., 0], offset[..., 3])
     assert not torch.equal(offset[..., 3], offset[..., 4])
@@ -254,7 +252,7 @@ def test_columns_that_share_a_converter_share_its_faults():
 
 def test_macro_of_yao():
     macro = yao2020_macro()
-    assert (macro.dac.n_planes, macro.dac.bit_serial, macro.adc.bits, macro.adc.columns) == (8, True, 8, 4)
+    assert (macro.dac.n_planes, macro.dac.bit_serial, macro.adc.bits, macro.adc.columns_per_adc) == (8, True, 8, 4)
 
 
 def test_reads_count_every_interval():

@@ -34,7 +34,7 @@ def test_codes_of_the_paper() -> None:
     v = torch.tensor([-0.1, 0.0, 0.0003, 0.0004, 0.1001, 0.2, 0.3], dtype=torch.float64)
     expected = [0.0, 0.0, 0.0, 0.2 / 255, 0.2 * 128 / 255, 0.2, 0.2]
     assert_close(dac.convert(v), expected, rtol=1e-12)
-    assert_close(dac.v_step, 0.2 / 255, rtol=1e-12)
+    assert_close(dac.v_lsb, 0.2 / 255, rtol=1e-12)
 
 
 def test_signed_codes_are_even_about_zero() -> None:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ohmweave.arrays.reads import product
-from ohmweave.arrays.reads.product import noisy_product
+from ohmweave.arrays.reads import noisy_product
+from ohmweave.arrays.reads.noisy_product import noisy_product
 from ohmweave.base import NormalStream, generator
 from tests.helpers import assert_close
 
@@ -39,7 +39,7 @@ def test_noise_at_the_outputs_is_noise_of_the_cells() -> None:
 def test_working_in_parts_changes_neither_mean_nor_variance(
     cache: int, chips: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(product, "CACHE_VALUES", cache)
+    monkeypatch.setattr(noisy_product, "CACHE_VALUES", cache)
     v = torch.rand(*chips, 11, 3, dtype=torch.float64, generator=generator(0))
     g = torch.rand(*chips, 3, 2, dtype=torch.float64, generator=generator(1)) * 1e-5
     no_noise = noisy_product(v, g, torch.zeros_like(g), noise=NormalStream(2))
