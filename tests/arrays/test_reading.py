@@ -19,7 +19,7 @@ from ohmweave.arrays import (
     read_vectors,
 )
 from ohmweave.arrays.reads import patches
-from ohmweave.base import generator
+from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import LinearCell, Pulse, WithReadNoise
 from ohmweave.mapping import Chip
 from tests.helpers import assert_close
@@ -42,6 +42,7 @@ class Bench:
 
     def __init__(self, array: SimulatedArray) -> None:
         self._array = array
+        self.v_read = array.v_read
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """As the array below."""
@@ -183,16 +184,31 @@ def test_reads_by_numbers_are_reads_by_volts(chips, n_out, cell):
     assert scale.s_per_w == 3e-7 / 0.05
 
 
-def test_an_array_that_takes_volts_is_read_by_numbers():
-    """Numbers as volts, then divided by what a 1 in the matrix is."""
+def test_an_array_that_takes_volts_is_never_read_by_numbers():
+    """It used to be sent the numbers in place of volts."""
     array, place = bench(CHANNELS * 4, 3)
-    scale, v = ReadScale(v_per_x=0.05, a_per_y=3e-7), images(2)
+    scale, geometry = ReadScale(v_per_x=0.05, a_per_y=3e-7), ConvGeometry(kernel_size=(2, 2))
+    with pytest.raises(OutOfRangeError, match="`scale` must be None for a Bench"):
+        read_patches(Bench(array), images(2), geometry, place, scale)
+    with pytest.raises(OutOfRangeError, match="`scale` must be None for a Bench"):
+        read_vectors(Bench(array), geometry.lines(images(2)).mT, place, scale)
+
+
+def test_an_array_that_is_not_homogeneous_is_never_read_by_numbers():
+    array, place = bench(CHANNELS * 4, 3, dac=DAC(bits=4, v_max=0.2))
     geometry = ConvGeometry(kernel_size=(2, 2))
+    with pytest.raises(OutOfRangeError, match="must be read in volts"):
+        read_patches(array, images(2), geometry, place, ReadScale())
+    with pytest.raises(OutOfRangeError, match="must be read in volts"):
+        read_vectors(array, geometry.lines(images(2)).mT, place, ReadScale())
+    assert array.activity.n_reads == 0
+
+
+def test_a_driver_cuts_what_is_above_its_read_voltage():
+    array, place = bench(CHANNELS * 4, 3)
+    v, geometry = images(2) * 3, ConvGeometry(kernel_size=(2, 2))
+    cut = v.clamp(max=0.2)
+    assert float(v.max()) > 0.5
     assert_close(
-        read_patches(Bench(array), v, geometry, place, scale),
-        read_patches(array, v, geometry, place, scale),
-        rtol=1e-9,
-        scale=1.0,
+        read_patches(Bench(array), v, geometry, place), read_patches(array, cut, geometry, place), rtol=1e-9, scale=1e-5
     )
-    rows = geometry.lines(v).mT
-    assert_close(read_vectors(Bench(array), rows, place, scale), array.read(rows, place, scale), rtol=1e-9, scale=1.0)

@@ -120,7 +120,7 @@ def _exact_back(truth: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 def test_rows_are_driven_through_the_converter() -> None:
     array = bank(dac=DAC(bits=3, v_max=0.2))
-    v = torch.tensor([[0.031, 0.16], [-0.1, 0.5]], dtype=torch.float64)
+    v = torch.tensor([[0.031, 0.16], [0.01, 0.5]], dtype=torch.float64)
     driven = torch.tensor([[0.2 / 7, 0.2 * 6 / 7], [0.0, 0.2]], dtype=torch.float64)
     assert_close(array.read(v, PLACED), currents(array, driven, 0), rtol=1e-12, scale=1e-6)
 

@@ -127,7 +127,7 @@ def test_each_patch_is_one_read_of_every_tile() -> None:
 def test_an_image_has_one_scale() -> None:
     """The largest pixel of an image gets the full read voltage, and no patch is stretched beyond."""
     seen: list[float] = []
-    one = chip(dac=DAC(bits=8, v_max=0.2))
+    one = chip(dac=DAC(bits=8, v_max=0.2, signed=True))
     read = one.array.read_patches
 
     def watch(v: torch.Tensor, *where: Any) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """What some arrays can do beyond the `Array` protocol: faster reads, converters with a range, a state that is saved.
 
-A capability is a type that an array's class inherits from. `isinstance` finds it; an object that only passes calls on to
-an array (a recorder, a limiter) does not have it, and is read in volts, row by row.
+A capability is a type that an array's class inherits from, found by `isinstance`. An object that only passes calls on
+to an array (a recorder, a limiter) does not have it, and is read in volts, row by row.
 """
 
 from abc import ABC, abstractmethod

@@ -59,7 +59,7 @@ class Placement:
         arrays = sorted({tile.array for tile in self.tiles})
         return (
             f"Placement({self.n_in} inputs x {self.n_out} outputs on {self.cells.shape[0]} row lines x "
-            f"{self.cells.shape[1]} column lines, {len(self.tiles)} tiles on arrays {arrays})"
+            f"{self.cells.shape[1]} column lines, tiles on arrays {arrays})"
         )
 
     def __post_init__(self) -> None:

@@ -94,7 +94,7 @@ class NormalStream:
         return z if cell == 0 else -z
 
     def get_state(self) -> torch.Tensor:
-        """All that the stream's future depends on: `(4,)` int64 on a CPU, `(k,)` uint8 elsewhere; always on the CPU."""
+        """All that the stream's future depends on, on the CPU: `(4,)` int64 for a CPU, `(k,)` uint8 elsewhere."""
         if self._torch is not None:
             return self._torch.get_state()
         state: NDArray[np.uint64] = self._bits.state["state"]["state"]
@@ -109,7 +109,7 @@ class NormalStream:
         if self._torch is not None:
             if state.dtype != torch.uint8:
                 raise OutOfRangeError(
-                    f"`state` must be that of a stream on {self.device.type!r}, but is {tuple(state.shape)} {state.dtype}"
+                    f"`state` must be that of a stream on {self.device}, but is {tuple(state.shape)} {state.dtype}"
                 )
             self._torch.set_state(state.cpu())
             return

@@ -76,7 +76,7 @@ class Chip:
     def __repr__(self) -> str:
         """What is on the chip, and the array."""
         names = ", ".join(self.placed) if len(self.placed) <= 6 else f"{len(self.placed)} matrices"
-        return f"Chip({self.n_taken:,} of {self.n_cells:,} cells taken by [{names}],\n  {self.array!r})"
+        return f"Chip({self.n_taken:,} of {self.n_cells:,} cells taken by [{names}], {self.array!r})"
 
     @property
     def device(self) -> torch.device:

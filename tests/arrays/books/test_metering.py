@@ -7,7 +7,6 @@ import torch
 
 from ohmweave.arrays import (
     DAC,
-    IN_SI,
     UNASSIGNED,
     Meter,
     Placement,
@@ -271,10 +270,10 @@ def test_compiled_sums_are_the_plain_ones(
 def test_numbers_are_counted_as_the_volts_they_stand_for(bits: int | None) -> None:
     bench, where = array(), placement()
     usages, results = [], []
-    for scale in (IN_SI, ReadScale(v_per_x=0.05, a_per_y=3e-7)):
+    for scale in (ReadScale(), ReadScale(v_per_x=0.05, a_per_y=3e-7)):
         meter = Meter({"layer": where}, input_bits=bits)
         bench.meters[:] = [meter]
-        results.append(bench.read(voltages(11, 3) / scale.v_per_x, where, scale) * scale.a_per_y)
+        results.append(bench.read_scaled(voltages(11, 3) / scale.v_per_x, where, scale) * scale.a_per_y)
         usages.append(meter.usage["", "layer"])
     assert_close(results[1], results[0], rtol=1e-12, scale=1e-6)
     assert_close(usages[1].v2g, usages[0].v2g, rtol=1e-12)
@@ -283,5 +282,5 @@ def test_numbers_are_counted_as_the_volts_they_stand_for(bits: int | None) -> No
 
 def test_a_scale_is_refused_where_it_matters() -> None:
     bench = array(dac=DAC(bits=8, v_max=0.2))
-    with pytest.raises(OutOfRangeError, match="`scale`"):
-        bench.read(voltages(2, 3), placement(), ReadScale(v_per_x=0.1))
+    with pytest.raises(OutOfRangeError, match="must be read in volts"):
+        bench.read_scaled(voltages(2, 3), placement(), ReadScale(v_per_x=0.1))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmweave.arrays import ADC, DAC, SimulatedArray, Wires, yao2020_macro
+from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import LinearCell, WithReadNoise, WithSinhCurrent
 from ohmweave.mapping import Chip, DifferentialPair, Matrix
@@ -28,6 +29,12 @@ def written(mapping: DifferentialPair, law: object = LAW, **parts: object) -> tu
     matrix.program(weight, BlindWrite(g_step=(LAW.g_max - LAW.g_min) / 999))
     assert isinstance(chip.array, SimulatedArray)
     return chip.array, matrix
+
+
+def volts(dac: DAC | None) -> torch.Tensor:
+    """`(2, 3, 14)` V for inputs of two chips: of both signs where the converter has one, some beyond full scale."""
+    v = (torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) - 0.3) * 0.25
+    return v if dac is None or dac.signed else v.abs() * 1.3
 
 
 def ohm(v: torch.Tensor) -> torch.Tensor:
@@ -103,7 +110,7 @@ FAULTS = {"offset": 0.7, "gain": 0.05, "inl": 1.5}
 )
 def test_conversions_agree_with_loops(mapping, dac, adc):
     array, matrix = written(mapping, dac=dac, adc=adc)
-    v = (torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) - 0.3) * 0.25
+    v = volts(dac)
     i_col = array.read(v, matrix.placement)
     expected = by_loops(array, matrix, v)
     assert_close(i_col, expected, rtol=1e-12, scale=float(expected.abs().max()))
@@ -128,7 +135,7 @@ def test_conversions_behind_wires_agree_with_loops():
 )
 def test_conversions_of_cells_beyond_ohm_agree_with_loops(mapping, dac, adc):
     array, matrix = written(mapping, WithSinhCurrent(law=LAW, v0=0.05), dac=dac, adc=adc)
-    v = (torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) - 0.3) * 0.25
+    v = volts(dac)
     expected = by_loops(array, matrix, v, lambda v: 0.05 * torch.sinh(v / 0.05))
     assert_close(array.read(v, matrix.placement), expected, rtol=1e-12, scale=float(expected.abs().max()))
 
@@ -208,7 +215,7 @@ def test_ranging_finds_the_largest_current_of_a_line():
     assert_close(watched, ideal.read(v, twin.placement), rtol=1e-9, scale=float(watched.abs().max()))
     largest = 0.0
     g, _ = array._reader.seen_at(matrix.cells)
-    for plane, _ in SERIAL.intervals(SERIAL.convert(v)):
+    for plane, _ in RowVoltages.of(v, SERIAL).intervals():
         for tile in matrix.placement.tiles:
             rows = slice(tile.row_line, tile.row_line + tile.rows)
             largest = max(
@@ -302,3 +309,24 @@ def test_tiles_must_keep_the_lines_of_an_output_together():
     array = SimulatedArray(LAW, rows=4, cols=4, adc=ADC(bits=4))
     with pytest.raises(ShapeError, match="tiles must keep the 2 lines of an output together"):
         array.read(torch.zeros(1, 2), placement)
+
+
+def test_a_converter_is_printed_in_a_line():
+    assert repr(ADC(bits=8, columns_per_adc=4)) == "ADC(bits=8, unsigned, range from data, columns_per_adc=4)"
+    assert repr(ADC(bits=6, signed=True, i_max=1e-6, inl=0.5, subtract="analogue")) == (
+        "ADC(bits=6, signed, i_max=1e-06 A, inl=0.5, analogue subtraction)"
+    )
+
+
+def test_a_failed_ranging_leaves_all_ranges():
+    array, matrix = written(DifferentialPair(), dac=SERIAL, adc=ADC(bits=6))
+    before = array.full_scale(matrix.placement)
+
+    def watched(*sizes: int) -> None:
+        with array.ranging():
+            for n_in in sizes:
+                array.read(torch.full((2, 3, n_in), 0.1, dtype=torch.float64), matrix.placement)
+
+    with pytest.raises(ShapeError):
+        watched(14, 13)  # the first read is watched, the second fails
+    assert array.full_scale(matrix.placement) == before

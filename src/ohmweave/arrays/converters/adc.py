@@ -97,7 +97,9 @@ def draw_faults(
 
     Args:
         adc: the converter.
-        chips, n_arrays, cols: of the bank.
+        chips: of the bank.
+        n_arrays: of a chip.
+        cols: of an array.
         generator: of the faults; they are made on its device.
         dtype: of the faults.
     """

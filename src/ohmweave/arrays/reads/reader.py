@@ -118,7 +118,7 @@ class Reader:
         else:
             assert self._nonlinear is not None
             i_out = self._nonlinear.placement(per_chip, placement)
-        return i_out.view(*numbers.shape[:-1], -1) if not self._bank.chip_shape else i_out
+        return i_out.view(*numbers.shape[:-1], placement.n_out) if not self._bank.chip_shape else i_out
 
     def signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The signed matrix that reads see, `(*chips, n_in, n_out)` S, and the variance of its noise, S^2, or None."""

@@ -12,7 +12,7 @@ import torch
 from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
 from ohmweave.cells import Pulse
 from ohmweave.circuit import Bias, LineEnd, Wires, cell_voltages, solve_cells
-from ohmweave.circuit.bias import Scheme
+from ohmweave.circuit.bias import UNSELECTED, Scheme
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ def passive_voltages(
     Returns:
         `(k, rows, cols)`, V, from row to column.
     """
-    rows_at, cols_at = {"half": (1 / 2, 1 / 2), "third": (1 / 3, 2 / 3), "floating": (0.0, 0.0)}[scheme]
+    rows_at, cols_at = UNSELECTED[scheme]
     v = v.to(torch.float64)
     v_row = (v * rows_at)[:, None].repeat(1, g.shape[-2]).scatter_(1, row[:, None], v[:, None])
     v_col = (v * cols_at)[:, None].repeat(1, g.shape[-1]).scatter_(1, col[:, None], 0.0)

@@ -119,19 +119,25 @@ def count_pulses(cells: torch.Tensor, pulse: Pulse, *, n_cells: int) -> tuple[in
     lowest, highest = torch.aminmax(cells)
     if int(lowest) < 0 or int(highest) >= n_cells:
         raise OutOfRangeError(f"`cells` must be from 0 to {n_cells - 1}, but are from {int(lowest)} to {int(highest)}")
-    polarity, n = pulse.polarity, pulse.n
-    if not torch.equal(polarity.sign(), polarity):  # NaN is unequal to itself
-        wrong = polarity[polarity.sign() != polarity]
-        raise OutOfRangeError(f"`pulse.polarity` must be -1, 0 or 1, but is {wrong[0].item()!r} ({len(wrong)} such)")
     for name, v in (("v", pulse.v), ("v_gate", pulse.v_gate)):
         if v is not None and not bool(torch.isfinite(v).all()):
             raise OutOfRangeError(f"`pulse.{name}` must be finite, in V, but is not everywhere")
+    return _count(pulse.polarity, pulse.n)
+
+
+def _count(polarity: torch.Tensor, n: torch.Tensor | None) -> tuple[int, int]:
+    """SET and RESET pulses; raises as `count_pulses`."""
+    sign = polarity.sign()
+    if not torch.equal(sign, polarity):  # NaN is unequal to itself
+        wrong = polarity[sign != polarity]
+        raise OutOfRangeError(f"`pulse.polarity` must be -1, 0 or 1, but is {wrong[0].item()!r} ({len(wrong)} such)")
     if n is None:
-        # Sums of -1, 0 and 1 are exact; the two counts are half the sum and the difference of both.
+        # Sums of -1, 0 and 1 are exact; the two counts are half the sum and half the difference of these.
         both, net = int(torch.count_nonzero(polarity)), int(polarity.sum(dtype=_exact(polarity)))
         return (both + net) // 2, (both - net) // 2
-    if not bool((n >= 0).all()) or (n.is_floating_point() and not torch.equal(n.trunc(), n)):
-        raise OutOfRangeError(f"`pulse.n` must be whole numbers >= 0, but is down to {float(n.min())!r}")
+    least, most = (float(bound) for bound in torch.aminmax(n))
+    if not 0 <= least <= most < float("inf") or (n.is_floating_point() and not torch.equal(n.trunc(), n)):
+        raise OutOfRangeError(f"`pulse.n` must be whole numbers >= 0, but is from {least!r} to {most!r}")
     return int(n[polarity > 0].sum(dtype=torch.int64)), int(n[polarity < 0].sum(dtype=torch.int64))
 
 
