@@ -44,7 +44,7 @@ def measure(n_chips: int, *, batch: int, repeats: int) -> dict[str, float | str]
     images = torch.rand(1_000, 1, 28, 28, generator=generator(0, "images"))
     # What lies between the layers is of the size of all chips together: fewer images a batch keep it in the cache.
     per_chip = max(1, batch // n_chips)
-    on_chips = transfer(software, chips(n_chips, seed=0, device=yao2020(read_noise=0.01)), images[:100])
+    on_chips = transfer(software, chips(n_chips, seed=0, cell=yao2020(read_noise=0.01)), images[:100])
     plain, noisy = [], []
     for _ in range(repeats):
         plain.append(once(lambda: run(software, images, batch)))

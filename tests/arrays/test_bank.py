@@ -160,7 +160,9 @@ def test_states_of_other_arrays_are_refused_and_change_nothing() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int32, torch.complex64])
 def test_types_that_cannot_hold_conductances_are_refused(dtype: torch.dtype) -> None:
     """bfloat16 was 78 % off."""
-    with pytest.raises(OutOfRangeError, match=r"`dtype` must be torch.float32 or torch.float64, but is torch.*Keep the"):
+    with pytest.raises(
+        OutOfRangeError, match=r"`dtype` must be torch.float32 or torch.float64, but is torch.*Keep the"
+    ):
         Chip(CELL, rows=2, cols=2, dtype=dtype)
 
 

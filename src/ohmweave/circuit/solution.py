@@ -89,7 +89,10 @@ def cell_voltages(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Te
 def describe(
     network: Network, wires: Wires, x: FloatArray, v_cell: FloatArray, i_cell: FloatArray, like: torch.Tensor
 ) -> CircuitSolution:
-    """All voltages, currents and powers at the node voltages `x`; cells are `(chips, rows, cols)`, the result as `like`."""
+    """All voltages, currents and powers at the node voltages `x`.
+
+    `v_cell` and `i_cell` are `(chips, rows, cols)`; the result has the leading dimensions and device of `like`.
+    """
     chips = like.shape[:-2]
     currents = [network.end_currents(end, x, i_cell) for end in network.ends]
     i_left, i_right, i_top, i_bottom = currents
