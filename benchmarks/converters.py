@@ -50,7 +50,7 @@ def main() -> None:
         "bit-serial, ideal converter": {"dac": serial},
         "the same behind wires": {"dac": serial, "wires": Wires(r_row=2.0, r_col=2.0)},
         "bit-serial, 8-bit ADC per read": {"dac": macro.dac, "adc": macro.adc},
-        "the same with faults": {"dac": serial, "adc": ADC(bits=8, columns=4, offset=0.5, gain=0.01, inl=0.5)},
+        "the same with faults": {"dac": serial, "adc": ADC(bits=8, columns_per_adc=4, offset=0.5, gain=0.01, inl=0.5)},
     }
     for name, parts in kinds.items():
         chip = Chip(yao2020(), n_arrays=8, rows=16, cols=128, **parts)  # type: ignore[arg-type]

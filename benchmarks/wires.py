@@ -2,13 +2,13 @@
 
     OMP_NUM_THREADS=1 python benchmarks/wires.py                a table
     OMP_NUM_THREADS=1 python benchmarks/wires.py --json         one JSON object a line
-    OMP_NUM_THREADS=1 python benchmarks/wires.py --only fold    the groups whose name contains "fold"
+    OMP_NUM_THREADS=1 python benchmarks/wires.py --only elimination    the groups whose name contains "elimination"
     OMP_NUM_THREADS=1 python benchmarks/wires.py --calibrate   the parts that `choose_method` weighs
 
 One thread, float64; conductances are log-uniform from 1 to 100 uS, wires 1 Ohm a segment (`--ohm`). Times are the
 best of several runs, in processor seconds, so that other work on the machine counts little. badcrossbar
 takes part where it is installed; it and the sparse direct solver stand for the node-by-node way. `error` is the largest
-relative difference of a column current from the folded matrix's.
+relative difference of a column current from the effective matrix's.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def ratio(name: str, time_s: float, slow: dict[str, float], target: float | None
     }
 
 
-def folding(wires: Wires) -> Iterator[Row]:
+def elimination(wires: Wires) -> Iterator[Row]:
     """The effective conductance matrix, alone and with its gradient."""
     for shape, target, repeats in (
         ((64, 64), 0.03, 15),
@@ -106,7 +106,7 @@ def folding(wires: Wires) -> Iterator[Row]:
     ):
         g = conductances(*shape)
         leaf = g.clone().requires_grad_()
-        name = "fold " + " x ".join(map(str, shape))
+        name = "elimination " + " x ".join(map(str, shape))
         yield row(name, seconds(lambda g=g: effective_conductance(g, wires), repeats), target_s=target)
         both_ways = seconds(lambda leaf=leaf: effective_conductance(leaf, wires).sum().backward(), max(2, repeats // 3))
         yield row(f"{name}, with gradient", both_ways)
@@ -123,7 +123,7 @@ def against_referees(wires: Wires) -> Iterator[Row]:
             slow["sparse"] = seconds(lambda v=v_row: solve_nodes(g, read_bias(v[0], wires), wires), 2)
             call, method = (lambda v=v_row: solve_currents(g, v, wires)), "cg"
         else:
-            call, method = (lambda v=v_row: v @ effective_conductance(g, wires)), "fold"
+            call, method = (lambda v=v_row: v @ effective_conductance(g, wires)), "elimination"
         if badcrossbar is not None:
             slow["badcrossbar"] = seconds(peer(g, v_row, wires), 2)
         error = float(((call() - exact) / exact).abs().max())
@@ -167,9 +167,9 @@ def calibration(wires: Wires) -> Iterator[Row]:
     for side in (16, 32, 64, 128, 256):
         g, v_row = conductances(side, side), voltages(side)
         steps = estimated_steps(side, side, wires, g_mean=float(g.mean()))
-        fold = seconds(lambda g=g: effective_conductance(g, wires), 5)
+        eliminated = seconds(lambda g=g: effective_conductance(g, wires), 5)
         cg = seconds(lambda g=g, v=v_row: solve_currents(g, v, wires), 9)
-        yield row(f"fold {side}", fold, per_line=fold / side)
+        yield row(f"elimination {side}", eliminated, per_line=eliminated / side)
         yield row(f"cg {side}", cg, steps=steps, per_step=cg / steps)
         for n_inputs in (1, 3, 10, 30, 100):
             v = voltages(n_inputs, side)
@@ -178,9 +178,9 @@ def calibration(wires: Wires) -> Iterator[Row]:
             yield row(
                 f"cg {side}, {n_inputs} inputs",
                 many,
-                fold_s=fold,
+                elimination_s=eliminated,
                 chosen=chosen,
-                faster="fold" if fold < many else "cg",
+                faster="elimination" if eliminated < many else "cg",
             )
 
 
@@ -189,12 +189,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--calibrate", action="store_true", help="costs of the parts, for choose.py")
-    parser.add_argument("--only", default="", help="groups whose name contains this: folding, against_referees, large")
+    parser.add_argument(
+        "--only", default="", help="groups whose name contains this: elimination, against_referees, large"
+    )
     parser.add_argument("--ohm", type=float, default=1.0, help="wire segments, Ohm")
     options = parser.parse_args()
     torch.set_num_threads(1)
     wires = Wires(r_row=options.ohm, r_col=options.ohm)
-    groups = [calibration] if options.calibrate else [folding, against_referees, large]
+    groups = [calibration] if options.calibrate else [elimination, against_referees, large]
     for group in groups:
         if options.only in group.__name__:
             for result in group(wires):

@@ -63,8 +63,8 @@ def test_fold_equals_the_loop(
     assert (placement.n_in, placement.n_out) == (n_in, n_out)
     g = torch.rand(2, *lines, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) * 1e-5
     for chip in range(2):
-        assert_close(placement.fold(g)[chip], folded(g[chip], row_gain, col_gain), rtol=1e-12, scale=1e-5)
-        variance = placement.fold_variance(g.square())[chip]
+        assert_close(placement.signed_matrix(g)[chip], folded(g[chip], row_gain, col_gain), rtol=1e-12, scale=1e-5)
+        variance = placement.signed_variance(g.square())[chip]
         assert_close(variance, folded(g[chip].square(), row_gain, col_gain, power=2), rtol=1e-12)
     by_weight = placement.by_weight(cells)
     assert by_weight.shape == (n_in, len(row_gain), n_out, len(col_gain))

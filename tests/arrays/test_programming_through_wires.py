@@ -28,14 +28,14 @@ def law_factor(v: float, nominal: float) -> float:
 def array_of(**parts: object) -> SimulatedArray:
     array = SimulatedArray(LAW, n_arrays=2, rows=4, cols=3, n_chips=2, dtype=torch.float64, **parts)  # type: ignore[arg-type]
     chance = generator(1, "start")
-    array._state = array.cell.shift_conductance(
-        array._state, torch.rand(48, generator=chance, dtype=torch.float64) * 5e-4 + 1e-4
+    array.bank.state = array.cell.shift_conductance(
+        array.bank.state, torch.rand(48, generator=chance, dtype=torch.float64) * 5e-4 + 1e-4
     )
     return array
 
 
 def conductance(array: SimulatedArray) -> torch.Tensor:
-    return array.cell.conductance(array._state).view(-1, array.rows, array.cols).clone()
+    return array.cell.conductance(array.bank.state).view(-1, array.rows, array.cols).clone()
 
 
 def test_a_selected_cell_sees_what_its_path_leaves():
@@ -92,7 +92,7 @@ def test_half_selected_cells_are_disturbed_less_by_thirds_and_not_below_a_thresh
             access=Passive(v_set=2.0, v_reset=2.0, scheme=scheme),
             readout="read",
         )
-        array._state = law.shift_conductance(array._state, torch.full((12,), 3e-4, dtype=torch.float64))
+        array.bank.state = law.shift_conductance(array.bank.state, torch.full((12,), 3e-4, dtype=torch.float64))
         before = conductance(array)
         array.pulse(torch.tensor([4]), Pulse(torch.tensor([1]), n=torch.tensor([50])))
         moved = (conductance(array) - before)[0]

@@ -15,11 +15,11 @@ from ohmweave.arrays import (
     Placement,
     ReadScale,
     SimulatedArray,
+    read_patches,
     read_vectors,
-    read_windows,
 )
-from ohmweave.arrays.reads import convolution
-from ohmweave.base import generator
+from ohmweave.arrays.reads import patches
+from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise
 from ohmweave.mapping import Chip
 from tests.helpers import assert_close
@@ -42,6 +42,7 @@ class Bench:
 
     def __init__(self, array: SimulatedArray) -> None:
         self._array = array
+        self.v_read = array.v_read
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """As the array below."""
@@ -77,9 +78,9 @@ def test_images_are_their_patches(chips, n_out, kernel, stride, dilation, paddin
     geometry = ConvGeometry(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
     array, place = bench(CHANNELS * kernel[0] * kernel[1], n_out, chips=chips)
     v = images(*chips, 2)
-    fast = read_windows(array, v, geometry, place)
+    fast = read_patches(array, v, geometry, place)
     n_fast = array.books.activity.n_reads
-    slow = read_windows(Bench(array), v, geometry, place)
+    slow = read_patches(Bench(array), v, geometry, place)
     assert fast.shape == (*chips, 2, *geometry.out_size(SIZE), n_out)
     assert_close(fast, slow, rtol=1e-9, scale=1e-5)
     assert array.books.activity.n_reads == 2 * n_fast > 0
@@ -104,18 +105,18 @@ def test_imperfect_reads_draw_the_same_numbers_for_the_same_patches(imperfection
     reads = []
     for look in (lambda array: array, Bench):
         array, place = bench(CHANNELS * 6, 4, chips=chips, **IMPERFECT[imperfection])
-        reads.append(read_windows(look(array), v, geometry, place))
+        reads.append(read_patches(look(array), v, geometry, place))
     assert_close(reads[0], reads[1], rtol=1e-9, scale=1e-5)
     exact, place = bench(CHANNELS * 6, 4, chips=chips)
-    assert float((reads[0] - read_windows(exact, v, geometry, place)).abs().max()) > 1e-8
+    assert float((reads[0] - read_patches(exact, v, geometry, place)).abs().max()) > 1e-8
 
 
 def test_noise_of_patches_has_the_spread_of_their_cells():
     array, place = bench(CHANNELS * 4, 3, cell=NOISY)
     v = images(1).expand(4_000, -1, -1, -1)
     geometry = ConvGeometry(kernel_size=(2, 2))
-    reads = read_windows(array, v, geometry, place)
-    sigma = NOISY.read_noise_sigma(array._state)[array.cells(place)].view(-1, 3, 2).square().sum(-1).sqrt()
+    reads = read_patches(array, v, geometry, place)
+    sigma = NOISY.read_noise_sigma(array.bank.state)[array.cells(place)].view(-1, 3, 2).square().sum(-1).sqrt()
     rows = geometry.lines(v[:1]).mT
     expected = (rows.square() @ sigma.square()).sqrt().view(reads.shape[1:])
     assert_close(reads.std(0), expected, rtol=5 / 8_000**0.5)
@@ -130,9 +131,9 @@ def test_parts_of_a_batch_make_no_difference(chips, n_out, monkeypatch):
     geometry = ConvGeometry(kernel_size=(2, 3), padding=(1, 1, 0, 1))
     array, place = bench(CHANNELS * 6, n_out, chips=chips)
     v = images(*chips, 5)
-    whole = read_windows(array, v, geometry, place)
-    monkeypatch.setattr(convolution, "PART_VALUES", 1)
-    assert_close(read_windows(array, v, geometry, place), whole, rtol=1e-12, scale=1e-5)
+    whole = read_patches(array, v, geometry, place)
+    monkeypatch.setattr(patches, "PART_VALUES", 1)
+    assert_close(read_patches(array, v, geometry, place), whole, rtol=1e-12, scale=1e-5)
 
 
 @pytest.mark.parametrize("bits", [None, 4])
@@ -148,7 +149,7 @@ def test_a_meter_counts_the_patches_of_images(chips, bits, kernel, stride, dilat
     for look in (array, Bench(array)):
         meter = Meter({"m": place})
         with array.books.attached(meter):
-            read_windows(look, v, geometry, place)
+            read_patches(look, v, geometry, place)
         usages.append(meter.usage["", "m"])
     fast, slow = usages
     assert_close(fast.v2g, slow.v2g, rtol=1e-9)
@@ -159,7 +160,7 @@ def test_a_meter_counts_the_patches_of_images(chips, bits, kernel, stride, dilat
 
 def test_an_empty_batch():
     array, place = bench(CHANNELS * 4, 3, cell=NOISY)
-    assert read_windows(array, images(0), ConvGeometry(kernel_size=(2, 2)), place).shape == (0, 6, 7, 3)
+    assert read_patches(array, images(0), ConvGeometry(kernel_size=(2, 2)), place).shape == (0, 6, 7, 3)
 
 
 @pytest.mark.parametrize("cell", [LAW, NOISY])
@@ -174,26 +175,41 @@ def test_reads_by_numbers_are_reads_by_volts(chips, n_out, cell):
         array, place = bench(CHANNELS * 6, n_out, chips=chips, cell=cell)
         rows = geometry.lines(v).mT
         if numbers:
-            by_images = read_windows(array, v / scale.v_per_x, geometry, place, scale) * scale.a_per_y
+            by_images = read_patches(array, v / scale.v_per_x, geometry, place, scale) * scale.a_per_y
             by_rows = read_vectors(array, rows / scale.v_per_x, place, scale) * scale.a_per_y
         else:
-            by_images, by_rows = read_windows(array, v, geometry, place), array.read(rows, place)
+            by_images, by_rows = read_patches(array, v, geometry, place), array.read(rows, place)
         results.append((by_images, by_rows))
     for volts, by_numbers in zip(*results, strict=True):
         assert_close(by_numbers, volts, rtol=1e-9, scale=1e-6)
     assert scale.s_per_w == 3e-7 / 0.05
 
 
-def test_an_array_that_takes_volts_is_read_by_numbers():
-    """Numbers as volts, then divided by what a 1 in the matrix is."""
+def test_an_array_that_takes_volts_is_never_read_by_numbers():
+    """It used to be sent the numbers in place of volts."""
     array, place = bench(CHANNELS * 4, 3)
-    scale, v = ReadScale(v_per_x=0.05, a_per_y=3e-7), images(2)
+    scale, geometry = ReadScale(v_per_x=0.05, a_per_y=3e-7), ConvGeometry(kernel_size=(2, 2))
+    with pytest.raises(OutOfRangeError, match="`scale` must be None for a Bench"):
+        read_patches(Bench(array), images(2), geometry, place, scale)
+    with pytest.raises(OutOfRangeError, match="`scale` must be None for a Bench"):
+        read_vectors(Bench(array), geometry.lines(images(2)).mT, place, scale)
+
+
+def test_an_array_that_is_not_homogeneous_is_never_read_by_numbers():
+    array, place = bench(CHANNELS * 4, 3, dac=DAC(bits=4, v_max=0.2))
     geometry = ConvGeometry(kernel_size=(2, 2))
+    with pytest.raises(OutOfRangeError, match="must be read in volts"):
+        read_patches(array, images(2), geometry, place, ReadScale())
+    with pytest.raises(OutOfRangeError, match="must be read in volts"):
+        read_vectors(array, geometry.lines(images(2)).mT, place, ReadScale())
+    assert array.books.activity.n_reads == 0
+
+
+def test_a_driver_cuts_what_is_above_its_read_voltage():
+    array, place = bench(CHANNELS * 4, 3)
+    v, geometry = images(2) * 3, ConvGeometry(kernel_size=(2, 2))
+    cut = v.clamp(max=0.2)
+    assert float(v.max()) > 0.5
     assert_close(
-        read_windows(Bench(array), v, geometry, place, scale),
-        read_windows(array, v, geometry, place, scale),
-        rtol=1e-9,
-        scale=1.0,
+        read_patches(Bench(array), v, geometry, place), read_patches(array, cut, geometry, place), rtol=1e-9, scale=1e-5
     )
-    rows = geometry.lines(v).mT
-    assert_close(read_vectors(Bench(array), rows, place, scale), array.read(rows, place, scale), rtol=1e-9, scale=1.0)

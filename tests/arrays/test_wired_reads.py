@@ -32,7 +32,7 @@ def written(mapping: DifferentialPair, shape: tuple[int, int] = (5, 14), **parts
 def true_conductance(chip: Chip) -> torch.Tensor:
     array = chip.array
     assert isinstance(array, SimulatedArray)
-    return array.cell.conductance(array._state).view(-1, array.n_arrays, array.rows, array.cols)
+    return array.cell.conductance(array.bank.state).view(-1, array.n_arrays, array.rows, array.cols)
 
 
 def read_by_nodes(chip: Chip, matrix: Matrix, v: torch.Tensor, r_on: float = 0.0) -> torch.Tensor:
@@ -105,7 +105,7 @@ def test_both_ends_driven_shorten_the_path():
     wires = Wires(r_row=20.0, r_col=35.0, r_driver=80.0, driven_from="both")
     array = SimulatedArray(LAW, rows=3, cols=4, wires=wires, dtype=torch.float64)
     array.pulse(torch.tensor([6]), Pulse(torch.tensor([1]), n=torch.tensor([500])))
-    g = array.cell.conductance(array._state)[6]
+    g = array.cell.conductance(array.bank.state)[6]
     r_path = 1 / (1 / (80 + 3 * 20) + 1 / (80 + 2 * 20)) + 2 * 35
     assert_close(array.readout(torch.tensor([6]))[0], 1 / (1 / g + r_path), rtol=1e-12)
 
@@ -124,7 +124,7 @@ def test_noise_behind_wires_is_weakened_as_a_change_of_the_cell_is():
     chip, matrix = written(DifferentialPair(), law=law, wires=weak)
     array = chip.array
     assert isinstance(array, SimulatedArray)
-    _, variance = array._fold(matrix.placement)
+    _, variance = array._reader.signed_matrix(matrix.placement)
     g = true_conductance(chip)
     h = 1e-9
     for out, row in ((0, 0), (3, 9), (1, 11)):
@@ -179,3 +179,58 @@ def test_state_with_wires_goes_on_bit_for_bit():
     first.array.pulse(matrix.cells.flatten()[:5], Pulse(torch.ones(5)))
     second.load_state_dict(first.state_dict())
     assert torch.equal(first.array.read(v, matrix.placement), second.array.read(v, twin.placement))
+
+
+@pytest.mark.parametrize("r_on", [0.0, 20_000.0])
+@pytest.mark.parametrize("way", ["read", "readout by cell", "readout by read"])
+def test_the_noise_share_is_what_a_change_of_a_cell_shows(way, r_on):
+    """A cell's conductance is moved, and the whole circuit solved again: no formula in between.
+
+    Wires of a few Ohm make the first-order formula right to a per cent, while a path of some 10 kOhm makes the two
+    factors of the share, seen / g and 1 / (1 + g r), differ from 1 and from each other: leaving out either fails.
+    """
+    wires = Wires(r_row=2.0, r_col=2.0, r_driver=10_000.0 if way == "readout by cell" else 0.0)
+    law = Cell(LAW, read_noise=ReadNoise(floor=3e-7))
+    chip = Chip(
+        law,
+        rows=6,
+        cols=5,
+        seed=2,
+        dtype=torch.float64,
+        wires=wires,
+        access=Transistors(r_on=r_on),
+        readout="read" if way == "readout by read" else "cell",
+    )
+    array = chip.array
+    assert isinstance(array, SimulatedArray)
+    everywhere = torch.arange(30)
+    array.pulse(everywhere, Pulse(torch.ones(30), n=everywhere * 31 + 9))
+    g = true_conductance(chip)[0, 0]
+
+    def seen(conductances: torch.Tensor, row: int, col: int) -> float:
+        """The current of one column for 1 V at one row: what is measured of the cell where they cross."""
+        if way == "readout by cell":  # all other transistors are off
+            alone = torch.zeros_like(conductances)
+            alone[row, col] = conductances[row, col]
+            conductances = alone
+        v_row = torch.zeros(6, dtype=torch.float64)
+        v_row[row] = 1.0
+        return float(solve_nodes(conductances, read_bias(v_row, wires), wires, r_cell=r_on).i_col[col])
+
+    if way == "read":
+        _, sigma = array._reader.seen_at(everywhere)
+        assert sigma is not None
+        found = sigma.view(6, 5)
+    else:
+        found = torch.stack([array.readout(everywhere) for _ in range(20_000)]).std(0).view(6, 5)
+    shares = []
+    for row, col in ((0, 0), (2, 4), (5, 1), (5, 4)):
+        h = g[row, col] * 1e-4
+        up, down = g.clone(), g.clone()
+        up[row, col] += h
+        down[row, col] -= h
+        slope = (seen(up, row, col) - seen(down, row, col)) / float(2 * h)
+        assert_close(found[row, col], 3e-7 * slope, rtol=0.01 if way == "read" else 0.03)
+        shares.append(slope)
+    if r_on or way == "readout by cell":
+        assert min(shares) < 0.4  # a share of 1, or one factor alone, is far outside the tolerance

@@ -29,7 +29,7 @@ SHAPES = [(5, 4), (4, 7), (1, 5), (5, 1), (1, 1), (6, 6)]
 
 @pytest.mark.parametrize("name", WIRES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_folding_equals_nodal_analysis(shape: tuple[int, int], name: str) -> None:
+def test_elimination_equals_nodal_analysis(shape: tuple[int, int], name: str) -> None:
     g = conductances(*shape)
     assert_close(effective_conductance(g, WIRES[name]), nodal_matrix(g.numpy(), WIRES[name]), rtol=1e-11)
 
@@ -135,7 +135,7 @@ def test_gradients_against_finite_differences(shape: tuple[int, int], name: str)
     v = voltages(2, 3, shape[0]).requires_grad_()
     v_col = voltages(shape[1]).requires_grad_()
 
-    def folded(x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+    def eliminated(x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         return 1e3 * effective_conductance(1e-3 * x, around, r_cell=1e3 * r)
 
     def currents(x: torch.Tensor, v: torch.Tensor, v_col: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
@@ -144,7 +144,7 @@ def test_gradients_against_finite_differences(shape: tuple[int, int], name: str)
     def v_cell(x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return solve_cells(1e-3 * x, v, around, tolerance=1e-14).v_cell
 
-    assert torch.autograd.gradcheck(folded, (x, r), atol=1e-7, rtol=1e-6, fast_mode=True)
+    assert torch.autograd.gradcheck(eliminated, (x, r), atol=1e-7, rtol=1e-6, fast_mode=True)
     assert torch.autograd.gradcheck(currents, (x, v, v_col, r), atol=1e-7, rtol=1e-6, fast_mode=True)
     assert torch.autograd.gradcheck(v_cell, (x, v), atol=1e-7, rtol=1e-6, fast_mode=True)
 
@@ -153,7 +153,7 @@ def test_gradients_of_both_methods_agree_on_a_long_array() -> None:
     g = conductances(200, 40)
     weight = voltages(3, 40)
     grads = []
-    for method in ("fold", "cg"):
+    for method in ("elimination", "cg"):
         leaf = g.clone().requires_grad_()
         i_col = read_through_wires(leaf, voltages(3, 200), WIRES["everything"], method=method, tolerance=1e-12)
         (i_col * weight).sum().backward()
@@ -183,7 +183,7 @@ def test_many_chips_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_leading_dimensions_broadcast_as_in_a_product(lead_g: tuple[int, ...], lead_v: tuple[int, ...]) -> None:
     g, v_row = conductances(*lead_g, 5, 6), voltages(*lead_v, 5)
     expected = v_row @ effective_conductance(g, WIRES["both"])
-    for method in ("fold", "cg", "auto"):
+    for method in ("elimination", "cg", "auto"):
         i_col = read_through_wires(g, v_row, WIRES["both"], method=method, tolerance=1e-12)
         assert_close(i_col, expected, rtol=1e-9)
     cells = solve_cells(g, v_row, WIRES["both"], tolerance=1e-12)
@@ -225,10 +225,10 @@ def test_column_voltages_shift_the_input() -> None:
 
 def test_series_transistor() -> None:
     g, r_cell = conductances(5, 4), 2e3
-    folded = effective_conductance(g, WIRES["both"], r_cell=r_cell)
-    assert_close(folded, effective_conductance(1 / (1 / g + r_cell), WIRES["both"]), rtol=1e-12)
+    eliminated = effective_conductance(g, WIRES["both"], r_cell=r_cell)
+    assert_close(eliminated, effective_conductance(1 / (1 / g + r_cell), WIRES["both"]), rtol=1e-12)
     cells = solve_cells(g, voltages(5), WIRES["both"], r_cell=r_cell, tolerance=1e-13)
-    assert_close(cells.i_cell.sum(-2), voltages(5) @ folded, rtol=1e-10)
+    assert_close(cells.i_cell.sum(-2), voltages(5) @ eliminated, rtol=1e-10)
     assert_close(cells.v_cell * g, cells.i_cell, rtol=1e-8)
     off = torch.zeros(4, 5).T
     assert_close(series_conductance(torch.ones(5, 4), 1 / 3 + off), torch.full((5, 4), 0.75), rtol=1e-7)
@@ -259,11 +259,11 @@ def test_float32_conductances_are_solved_in_float64() -> None:
 class TestChoice:
     weak = Wires(r_row=1.0, r_col=1.0)
 
-    def test_few_inputs_iterate_and_many_fold(self) -> None:
+    def test_few_inputs_iterate_and_many_eliminate(self) -> None:
         assert choose_method(128, 128, 1, self.weak, g_mean=2e-5) == "cg"
-        assert choose_method(128, 128, 1000, self.weak, g_mean=2e-5) == "fold"
+        assert choose_method(128, 128, 1000, self.weak, g_mean=2e-5) == "elimination"
         assert choose_method(512, 512, 1, self.weak, g_mean=2e-5) == "cg"
-        assert choose_method(128, 128, 1, WIRES["nothing"], g_mean=2e-5) == "fold"
+        assert choose_method(128, 128, 1, WIRES["nothing"], g_mean=2e-5) == "elimination"
 
     def test_estimated_steps_follow_the_wires(self) -> None:
         steps = [estimated_steps(128, 128, Wires(r_row=r, r_col=r), g_mean=2e-5) for r in (0.0, 0.1, 1.0, 10.0)]
@@ -296,7 +296,7 @@ class TestErrors:
             Wires(r_row=1.0, r_col=1.0, driven_from="right")
 
     @pytest.mark.parametrize("value", [-1e-9, float("nan"), float("inf")])
-    @pytest.mark.parametrize("method", ["fold", "cg", "auto"])
+    @pytest.mark.parametrize("method", ["elimination", "cg", "auto"])
     def test_conductances(self, value: float, method: str) -> None:
         g = conductances(3, 4)
         g[1, 2] = value

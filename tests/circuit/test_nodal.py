@@ -53,7 +53,7 @@ def test_a_read_equals_nodal_analysis(shape: tuple[int, int], name: str) -> None
 
 @settings(max_examples=15)
 @given(st.integers(1, 20), st.integers(1, 20), wires(), st.integers(0, 1000), st.floats(0, 1e4))
-def test_any_read_conserves_and_equals_the_folded_matrix(
+def test_any_read_conserves_and_equals_the_effective_matrix(
     rows: int, cols: int, around: Wires, seed: int, r_cell: float
 ) -> None:
     g, v_row = conductances(rows, cols, seed=seed), voltages(rows, seed=seed)

@@ -137,7 +137,9 @@ def test_nothing_is_counted_after_the_block() -> None:
     assert bill.rows() == before
     with ledger(matrix) as unread:
         matrix.matmul(torch.ones(3, 4))
-    chip.array.pulse(matrix.cells.flatten(), Pulse(torch.ones(matrix.cells.numel()), n=torch.tensor(5)))
+    chip.array.pulse(
+        matrix.cells.flatten(), Pulse(torch.ones(matrix.cells.numel()), n=torch.full((matrix.cells.numel(),), 5))
+    )
     assert_close(unread.total(component="cells"), heat, rtol=1e-9)  # of the cells as they were in the block
     assert not chip.array.books.metered
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 
-from ohmweave.arrays import Activity, Placement, SimulatedArray
+from ohmweave.arrays import Activity, Placement
 from ohmweave.base import ChipFullError, OutOfRangeError
 from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip
+from ohmweave.testing import BareArray
 from tests.helpers import assert_close
 
 LINEAR = LinearStep(g_min=2e-6, g_max=20e-6)
@@ -131,29 +132,35 @@ def test_state_goes_on() -> None:
     assert other.array.books.activity == Activity(duration=2.0)
 
 
-class Bench(SimulatedArray):
-    """Stands for a real array: the protocol and nothing that a chip could lean on."""
-
-
 def test_any_array_will_do() -> None:
-    bench = Bench(LINEAR, rows=4, cols=4)
+    bench = BareArray(rows=4, cols=4)
     one = Chip(array=bench)
     assert one.array is bench
-    assert (one.n_cells, one.chip_shape) == (16, ())
+    assert (one.n_cells, one.chip_shape, one.device) == (16, (), torch.device("cpu"))
 
 
-class Foreign:
-    """An array of which only sizes are known."""
-
-    chips, n_arrays, rows, cols = (), 1, 4, 4
-
-
-def test_the_state_of_a_real_chip_is_not_ours() -> None:
-    one = Chip(array=Foreign())  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="`state_dict` needs a simulated chip: the state of Foreign is not ours"):
+def test_the_state_of_an_array_that_cannot_be_saved() -> None:
+    one = Chip(array=BareArray(rows=4, cols=4))
+    with pytest.raises(TypeError, match=r"`state_dict` needs an array whose state can be saved.*BareArray has no"):
         one.state_dict()
-    with pytest.raises(TypeError, match="`load_state_dict` needs a simulated chip"):
+    with pytest.raises(TypeError, match="`load_state_dict` needs an array whose state can be saved"):
         one.load_state_dict({})
+
+
+def test_nothing_is_placed_on_unusable_cells() -> None:
+    usable = torch.ones(2, 6, 8, dtype=torch.bool)
+    usable[0, 2] = False  # a dead row
+    usable[1, :, 0] = False  # a dead column
+    one = Chip(array=BareArray(n_arrays=2, rows=6, cols=8, usable=usable))
+    for index, shape in enumerate([(2, 8), (3, 8), (6, 7)]):
+        place = one.place(str(index), shape)
+        assert bool(usable.flatten()[place.cells].all())
+    with pytest.raises(ChipFullError, match=r"82 of 96 cells are taken by .*, 14 are unusable"):
+        one.place("more", (1, 1))
+    with pytest.raises(ChipFullError, match=r"not at \(0, 2, 0\)"):
+        one.place("there", (1, 1), corners=[(0, 2, 0)])
+    one.remove("2")
+    assert one.place("again", (6, 7)).tiles[0].col == 1
 
 
 def test_precision_and_read_voltage_reach_the_array() -> None:
@@ -167,7 +174,7 @@ def test_precision_and_read_voltage_reach_the_array() -> None:
     ("call", "message"),
     [
         (lambda: Chip(), "exactly one of `cell` and `array`"),
-        (lambda: Chip(LINEAR, array=Bench(LINEAR, rows=2, cols=2)), "exactly one of `cell` and `array`"),
+        (lambda: Chip(LINEAR, array=BareArray(rows=2, cols=2)), "exactly one of `cell` and `array`"),
         (lambda: chip(n_chips=0), "`n_chips` must be an integer >= 1"),
         (lambda: chip(rows=0), "`rows` must be an integer >= 1"),
         (lambda: chip().place("a", (2, 2), arrays=(3,)), "`arrays` must be from 0 to 2, but has 3"),

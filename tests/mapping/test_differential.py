@@ -37,7 +37,7 @@ def test_there_and_back(mapping: DifferentialPair, n_out: int, n_in: int, seed: 
     weight = torch.randn(2, n_out, n_in, dtype=torch.float64, generator=generator(seed))
     g, placement = conductances(mapping, weight)
     scale = mapping.g_per_w(weight, ARRAY)
-    back = placement.fold(g).mT / scale
+    back = placement.signed_matrix(g).mT / scale
     assert_close(back, mapping.quantise(weight, ARRAY), rtol=1e-9, scale=float(weight.abs().max()))
     if mapping.levels is None:
         assert_close(back, weight, rtol=1e-9, scale=float(weight.abs().max()))
@@ -70,7 +70,9 @@ def test_fifteen_signed_levels_from_eight_conductances() -> None:
     steps = g / 2.5e-6
     assert_close(steps, steps.round(), rtol=1e-12)
     assert sorted({round(float(s)) for s in steps.flatten()}) == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert_close(placement.fold(g).flatten(), 2.5e-6 * torch.arange(-7.0, 8.0).double(), rtol=1e-9, scale=2.5e-6)
+    assert_close(
+        placement.signed_matrix(g).flatten(), 2.5e-6 * torch.arange(-7.0, 8.0).double(), rtol=1e-9, scale=2.5e-6
+    )
     assert int((g == 2.5e-6).sum()) >= 15  # of every pair at least one cell idles
     fine = torch.linspace(-1, 1, 4001, dtype=torch.float64)[None]
     found = mapping.quantise(fine, ARRAY)
@@ -124,7 +126,7 @@ def test_a_split_moves_the_difference_and_no_mean(lines: Any, copies: tuple[int,
     dg = torch.randn(2, 3, dtype=torch.float64, generator=generator(0)) * 1e-6
     _, placement = conductances(mapping, torch.ones(2, 3))
     moves = mapping.split(dg, placement)
-    assert_close(placement.fold(moves).mT, dg, rtol=1e-9)
+    assert_close(placement.signed_matrix(moves).mT, dg, rtol=1e-9)
     assert_close(moves.abs().amax(), dg.abs().amax() / 2, rtol=1e-12)
     assert_close(moves.sum(), 0.0, rtol=1e-9, scale=1e-6)
 

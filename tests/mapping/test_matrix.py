@@ -125,7 +125,7 @@ def test_a_fixed_scale_meets_the_converter() -> None:
     one = chip(dac=DAC(bits=3, v_max=0.2))
     matrix = Matrix(one, "w", (1, 2), mapping=DifferentialPair(), scaling=FixedScaling(7.0))
     matrix.program(torch.tensor([[1.0, -0.5]], dtype=torch.float64), EXACT)
-    x = torch.tensor([[3.3, 1.6], [20.0, -4.0]], dtype=torch.float64)  # driven as 3, 2 and, cut, 7, 0
+    x = torch.tensor([[3.3, 1.6], [20.0, 0.4]], dtype=torch.float64)  # driven as 3, 2 and, cut, 7, 0
     assert_close(matrix.matmul(x), [[3.0 - 1.0], [7.0]], rtol=1e-6)
 
 
@@ -197,7 +197,7 @@ def test_bad_calls() -> None:
     matrix = Matrix(one, "w", (3, 5), mapping=DifferentialPair())
     with pytest.raises(ShapeError, match=r"`weight` must have the shape \(..., 3, 5\), but has \(5, 3\)"):
         matrix.program(torch.zeros(5, 3), EXACT)
-    with pytest.raises(ShapeError, match="`v_row` must have the shape"):
+    with pytest.raises(ShapeError, match="`x` must have the shape"):
         matrix.matmul(torch.zeros(4, 3, dtype=torch.float64))
     with pytest.raises(ChipFullError, match="no room for 'huge'"):
         Matrix(one, "huge", (50, 50), mapping=DifferentialPair())
@@ -242,11 +242,13 @@ def test_stamps_tell_what_may_have_changed() -> None:
 
 
 def test_pulses_in_a_passive_array_concern_all_matrices() -> None:
-    from ohmweave.arrays import Passive
+    from ohmweave.arrays import CoupledCells, Passive
     from ohmweave.cells import VoltageDependence
-    from ohmweave.mapping.history import pulses_couple
 
-    assert not pulses_couple(chip().array)
+    bare = chip().array
+    assert isinstance(bare, CoupledCells)
+    assert not bare.pulses_couple
     felt = Cell(FINE, voltage=VoltageDependence(v_set=1.0, v_reset=1.0, v0=0.2, v_threshold=0.6))
     passive = Chip(felt, rows=8, cols=8, access=Passive(v_set=1.0, v_reset=1.0), readout="read")
-    assert pulses_couple(passive.array)
+    assert isinstance(passive.array, CoupledCells)
+    assert passive.array.pulses_couple

@@ -127,14 +127,14 @@ def test_each_patch_is_one_read_of_every_tile() -> None:
 def test_an_image_has_one_scale() -> None:
     """The largest pixel of an image gets the full read voltage, and no patch is stretched beyond."""
     seen: list[float] = []
-    one = chip(dac=DAC(bits=8, v_max=0.2))
-    read = one.array.read_windows
+    one = chip(dac=DAC(bits=8, v_max=0.2, signed=True))
+    read = one.array.read_patches
 
     def watch(v: torch.Tensor, *where: Any) -> torch.Tensor:
         seen.append(float(v.abs().max()))
         return read(v, *where)
 
-    one.array.read_windows = watch  # type: ignore[method-assign]
+    one.array.read_patches = watch  # type: ignore[method-assign]
     ours = Conv2d(2, 3, 3, chip=one, name="c")
     ours(randn(4, 2, 5, 5))
     assert_close(seen, [0.2], rtol=1e-12)

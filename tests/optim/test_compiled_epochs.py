@@ -141,7 +141,7 @@ def test_a_seed_repeats_its_noise_and_another_does_not():
     ends = []
     for seed in (4, 4, 5):
         _, first, second = perceptron(linear_steps(**WINDOW, levels=60, c2c=1.0), seed=4)
-        first.matrix.chip.array._pulses.manual_seed(seed)
+        first.matrix.chip.array.bank.pulse_noise.manual_seed(seed)
         rule = SignPulse([first.weight, second.weight])
         compiled.sign_epoch(first, BinaryStep(), second, MarginError(), rule, *samples())
         ends.append(first.matrix.conductance())

@@ -106,7 +106,7 @@ def test_properties_of_a_bill(chips: tuple[int, ...]) -> None:
     assert torch.equal(g - target, report.error)
     assert torch.equal(report.converged, report.error.abs() <= 0.4e-6)
     assert torch.equal(report.n_reads, report.n_pulses + 1)
-    stuck = bank._state.faults.stuck[cells]
+    stuck = bank.bank.state.faults.stuck[cells]
     lucky = stuck & ((g - target).abs() <= 0.4e-6)
     assert not report.converged[stuck & ~lucky].any()
     assert (report.n_pulses[stuck & ~lucky] == 40).all()
@@ -146,7 +146,7 @@ def test_noisy_reads_decide() -> None:
     bank = array(Cell(LINEAR, read_noise=ReadNoise(floor=0.4e-6)), 500)
     report = WriteVerify(tolerance=0.3e-6)(bank, torch.arange(500), torch.full((500,), 10e-6, dtype=torch.float64))
     assert float(report.error[report.converged].abs().max()) <= 0.3e-6
-    true_error = bank.cell.conductance(bank._state) - 10e-6
+    true_error = bank.cell.conductance(bank.bank.state) - 10e-6
     assert float(true_error.abs().max()) > 0.3e-6
 
 

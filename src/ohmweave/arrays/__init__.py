@@ -4,14 +4,22 @@ from ohmweave.arrays.books.activity import Activity
 from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.meter import UNASSIGNED, Meter
 from ohmweave.arrays.books.usage import Usage
+from ohmweave.arrays.capabilities import (
+    CompiledCells,
+    CoupledCells,
+    PatchReads,
+    RangedConverters,
+    ReadScale,
+    SavedState,
+    ScaledReads,
+)
 from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.periphery import Periphery, yao2020_macro
 from ohmweave.arrays.placement import Placement, Tile, cells_of
 from ohmweave.arrays.protocol import Array
-from ohmweave.arrays.reading import read_vectors, read_windows
+from ohmweave.arrays.reading import read_patches, read_vectors
 from ohmweave.arrays.reads.geometry import ConvGeometry
-from ohmweave.arrays.scale import IN_SI, ReadScale
 from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.arrays.writes.access import Access, Passive, Transistors
 from ohmweave.circuit import Wires
@@ -19,25 +27,30 @@ from ohmweave.circuit import Wires
 __all__ = [
     "ADC",
     "DAC",
-    "IN_SI",
     "UNASSIGNED",
     "Access",
     "Activity",
     "Array",
     "Books",
+    "CompiledCells",
     "ConvGeometry",
+    "CoupledCells",
     "Meter",
     "Passive",
+    "PatchReads",
     "Periphery",
     "Placement",
+    "RangedConverters",
     "ReadScale",
+    "SavedState",
+    "ScaledReads",
     "SimulatedArray",
     "Tile",
     "Transistors",
     "Usage",
     "Wires",
     "cells_of",
+    "read_patches",
     "read_vectors",
-    "read_windows",
     "yao2020_macro",
 ]

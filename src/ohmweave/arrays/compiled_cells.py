@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ohmweave.arrays.bank import CellBank
+from ohmweave.arrays.capabilities import CompiledCells
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.protocol import Array
-from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.base import OutOfRangeError, map_state
 from ohmweave.cells.steps import steps_of
 
@@ -25,7 +26,7 @@ Floats = NDArray[Any]
 
 
 @dataclass(slots=True, kw_only=True)
-class CompiledCells:
+class LoopCells:
     """A copy of the cells of a simulated array, and what a loop did to it.
 
     Attributes:
@@ -44,7 +45,7 @@ class CompiledCells:
 
 
 @contextmanager
-def compiled_cells(array: Array) -> Iterator[CompiledCells]:
+def compiled_cells(array: Array) -> Iterator[LoopCells]:
     """A copy of the cells of `array`; at the end of the block it becomes their state, and its counts are added.
 
     If the block raises, cells, counters and random streams stay as they were.
@@ -53,9 +54,9 @@ def compiled_cells(array: Array) -> Iterator[CompiledCells]:
         OutOfRangeError: the array is not simulated or not on the CPU, has wires, converters, access devices or an open
             bill, its reads are noisy, or its law has no compiled form.
     """
-    simulated = _checked(array)
+    bank = _checked(array)
     # `steps_of` may write to the state that it is given, so the copy is made first.
-    steps = steps_of(simulated.cell, map_state(torch.clone, simulated._state))
+    steps = steps_of(bank.cell, map_state(torch.clone, bank.state))
     if steps.g.device.type != "cpu":
         raise OutOfRangeError(f"`array` must be on the CPU to be compiled, but is on {steps.g.device}")
     n_bins = steps.offset.shape[1]
@@ -67,37 +68,36 @@ def compiled_cells(array: Array) -> Iterator[CompiledCells]:
         dtype(steps.g_max),
         dtype(steps.z_max),
     )
-    stream = simulated._pulses.get_state()
-    seed = int(torch.randint(2**31 - 1, (), generator=simulated._pulses, device="cpu"))
-    cells = CompiledCells(g=steps.g.numpy(), law=law, seed=seed)
+    stream = bank.pulse_noise.get_state()
+    seed = int(torch.randint(2**31 - 1, (), generator=bank.pulse_noise, device="cpu"))
+    cells = LoopCells(g=steps.g.numpy(), law=law, seed=seed)
     try:
         yield cells
     except BaseException:
-        simulated._pulses.set_state(stream)
+        bank.pulse_noise.set_state(stream)
         raise
-    _write(simulated, cells)
+    _write(array, bank, cells)
 
 
-def _checked(array: Array) -> SimulatedArray:
-    if not isinstance(array, SimulatedArray):
+def _checked(array: Array) -> CellBank:
+    if not isinstance(array, CompiledCells):
         raise OutOfRangeError(f"`array` must be simulated to be compiled, but is a {type(array).__name__}")
     if array.books.metered:
         raise OutOfRangeError(
             "`array` must have no open bill to be compiled, but reports to one: compiled loops do not count line by "
             "line what they drive, so bill a run of the torch version"
         )
-    parts = {"dac": array.dac, "adc": array.adc, "wires and access": array._wiring}
-    if found := [name for name, part in parts.items() if part is not None]:
+    if found := array.not_compiled:
         raise OutOfRangeError(f"`array` must be bare to be compiled, but has {', '.join(found)}")
-    if array.cell.read_noise is not None:
+    if array.bank.cell.read_noise is not None:
         raise OutOfRangeError("`array` must have exact reads to be compiled, but its cells are noisy")
-    return array
+    return array.bank
 
 
-def _write(array: SimulatedArray, cells: CompiledCells) -> None:
+def _write(array: Array, bank: CellBank, cells: LoopCells) -> None:
     """The result of a loop to the cells, and its counts to the counters: the only place where it changes the array."""
-    steps_of(array.cell, array._state).g.copy_(torch.from_numpy(cells.g))
-    array._forget()
+    steps_of(bank.cell, bank.state).g.copy_(torch.from_numpy(cells.g))
+    bank.mark_all_changed()
     array.books.add_totals(n_reads=cells.n_reads, n_set=cells.n_set, n_reset=cells.n_reset)
 
 
@@ -114,7 +114,7 @@ def pair_cells(array: Array, placement: Placement) -> NDArray[np.int32]:
     return cells
 
 
-def pair_matrix(cells: CompiledCells, pairs: NDArray[np.int32]) -> Floats:
+def pair_matrix(cells: LoopCells, pairs: NDArray[np.int32]) -> Floats:
     """`(chips, n_in, n_out)` S: g_pos - g_neg of the pairs, which the loop keeps up to date."""
     matrix: Floats = cells.g[pairs] - cells.g[pairs + 1]
     return matrix

@@ -1,4 +1,4 @@
-"""Where a matrix stands on the arrays: tiles of cells, and the lines that carry its inputs and outputs.
+"""Where a matrix is on the arrays: tiles of cells, and the lines that carry its inputs and outputs.
 
 A logical input may drive several row lines (the +V and -V rows of a differential pair, copies), and a logical
 output may gather several column lines (g_pos and g_neg columns, copies). Line h of an input carries
@@ -6,7 +6,7 @@ output may gather several column lines (g_pos and g_neg columns, copies). Line h
 
     i[o] = sum over h, c, i of  col_gain[c] * row_gain[h] * v[i] * g[i, h, o, c].
 
-Lines that belong together stand side by side: row line `i * H + h`, column line `o * C + c`.
+Lines that belong together are neighbours: row line `i * H + h`, column line `o * C + c`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ohmweave.base import ShapeError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """A rectangle of cells on one array, read in one go.
+    """A rectangle of cells on one array, read at once.
 
     Attributes:
         array: which array of the chip.
@@ -54,6 +54,14 @@ class Placement:
     n_in: int = field(init=False)
     n_out: int = field(init=False)
 
+    def __repr__(self) -> str:
+        """Size in weights and lines, and how many tiles hold it."""
+        arrays = sorted({tile.array for tile in self.tiles})
+        return (
+            f"Placement({self.n_in} inputs x {self.n_out} outputs on {self.cells.shape[0]} row lines x "
+            f"{self.cells.shape[1]} column lines, tiles on arrays {arrays})"
+        )
+
     def __post_init__(self) -> None:
         """Derive the logical size, and check that whole inputs and outputs are there."""
         lines = tuple(self.cells.shape)
@@ -66,7 +74,7 @@ class Placement:
         object.__setattr__(self, "n_out", lines[1] // len(self.col_gain))
 
     def by_weight(self, lines: torch.Tensor) -> torch.Tensor:
-        """`(..., n_in * H, n_out * C)` of all cells as `(..., n_in, H, n_out, C)`: the cells of each weight."""
+        """`(..., n_in * H, n_out * C)` of all cells as `(..., n_in, H, n_out, C)`: by weight."""
         weights: torch.Tensor = lines.unflatten(-1, (self.n_out, -1)).unflatten(-3, (self.n_in, -1))
         return weights
 
@@ -75,16 +83,16 @@ class Placement:
         rows, cols = like.new_tensor(self.row_gain), like.new_tensor(self.col_gain)
         return rows[:, None, None] * cols
 
-    def fold(self, lines: torch.Tensor) -> torch.Tensor:
-        """Conductances `(..., n_in * H, n_out * C)` to the signed matrix `(..., n_in, n_out)` that a read sees."""
+    def signed_matrix(self, lines: torch.Tensor) -> torch.Tensor:
+        """Conductances `(..., n_in * H, n_out * C)`, S, to the signed matrix `(..., n_in, n_out)`, S, of a read."""
         return self.sum_weights(self.by_weight(lines))
 
-    def fold_variance(self, lines: torch.Tensor) -> torch.Tensor:
-        """Variances `(..., n_in * H, n_out * C)` of independent cells to that of the signed matrix."""
+    def signed_variance(self, lines: torch.Tensor) -> torch.Tensor:
+        """Variances `(..., n_in * H, n_out * C)`, S^2, of independent cells to that of the signed matrix, S^2."""
         return self.sum_variances(self.by_weight(lines))
 
     def sum_weights(self, g: torch.Tensor) -> torch.Tensor:
-        """Conductances by weight, `(..., H, n_out, C)`, to what each weight amounts to, `(..., n_out)`."""
+        """Conductances by weight, `(..., H, n_out, C)`, to the signed conductance of each weight, `(..., n_out)`."""
         return _weighted_sum(_weighted_sum(g, self.row_gain, dim=-3), self.col_gain, dim=-1)
 
     def sum_variances(self, variance: torch.Tensor) -> torch.Tensor:
@@ -94,7 +102,7 @@ class Placement:
 
 
 def _weighted_sum(values: torch.Tensor, gains: Sequence[float], *, dim: int) -> torch.Tensor:
-    """Over a dimension of a few entries: slice by slice, many times as fast as a reduction over so short a dimension.
+    """Sum over a dimension of a few entries: slice by slice, many times as fast as a reduction over so short a one.
 
     One product and one addition for each number, in the same order wherever it stands, so that a weight summed alone
     is bit for bit the weight summed among others.
@@ -106,16 +114,17 @@ def _weighted_sum(values: torch.Tensor, gains: Sequence[float], *, dim: int) -> 
 
 
 def cells_of(tiles: Sequence[Tile], *, rows: int, cols: int) -> torch.Tensor:
-    """`(row lines, column lines)` int64: the cell index of each crossing, for arrays of `rows` x `cols`.
+    """`(row lines, column lines)` int64 on the CPU: the cell index of each crossing, for arrays of `rows` x `cols`.
 
     Raises:
         ShapeError: the tiles leave a crossing out or cover one twice.
     """
     n_rows = max(tile.row_line + tile.rows for tile in tiles)
     n_cols = max(tile.col_line + tile.cols for tile in tiles)
-    cells = torch.full((n_rows, n_cols), -1, dtype=torch.int64)
+    cells = torch.full((n_rows, n_cols), -1, dtype=torch.int64, device="cpu")
     for tile in tiles:
-        at_row, at_col = torch.arange(tile.row, tile.row + tile.rows), torch.arange(tile.col, tile.col + tile.cols)
+        at_row = torch.arange(tile.row, tile.row + tile.rows, device="cpu")
+        at_col = torch.arange(tile.col, tile.col + tile.cols, device="cpu")
         block = cells[tile.row_line : tile.row_line + tile.rows, tile.col_line : tile.col_line + tile.cols]
         if (block >= 0).any():
             raise ShapeError(f"`tiles` must cover each crossing once, but {tile} overlaps another")

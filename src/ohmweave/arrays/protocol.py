@@ -1,7 +1,8 @@
-"""The seam to hardware: what one can do to crossbars on a bench.
+"""The seam to hardware: what one can do to crossbars on a bench, in volts, amperes, siemens and seconds.
 
 `SimulatedArray` is one implementation; a driver of a real board is another. Nothing above this layer can tell which,
 so nothing above may use more than this: no true conductances, stuck masks or noise figures, only what is measured.
+What some arrays can do faster is in `ohmweave.arrays.capabilities`.
 """
 
 from typing import Protocol
@@ -14,7 +15,7 @@ from ohmweave.cells import Pulse
 
 
 class Array(Protocol):
-    """A bank of `n_arrays` equal crossbars under one controller, on each of `chips` chips.
+    """A bank of `n_arrays` equal crossbars under one controller, on each of `n_chips` chips.
 
     Rows are inputs, columns are outputs. A cell is addressed by its index in the flattened
     `(*chips, n_arrays, rows, cols)`; `cells` gives the indices of a placement on all chips.
@@ -57,7 +58,22 @@ class Array(Protocol):
 
     @property
     def v_read(self) -> float:
-        """V, the largest voltage that a read may apply to a row."""
+        """V, the largest magnitude of a voltage that a read may apply to a row."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Torch's device on which voltages are given and currents returned."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of currents and measured conductances."""
+        ...
+
+    @property
+    def usable(self) -> torch.Tensor:
+        """`(n_arrays, rows, cols)` bool: True where a matrix may be placed; the same cells on all chips."""
         ...
 
     @property
@@ -66,7 +82,7 @@ class Array(Protocol):
         ...
 
     def cells(self, placement: Placement) -> torch.Tensor:
-        """`(*chips, row lines, column lines)` int64: where a placement's cells are, on all chips."""
+        """`(*chips, row lines, column lines)` int64: the indices of a placement's cells, on all chips."""
         ...
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
@@ -82,7 +98,11 @@ class Array(Protocol):
         ...
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Programming pulses on the addressed cells, `(k,)`, each at most once; `pulse` has the same shape."""
+        """Programming pulses on the addressed cells, `(k,)`, each at most once; `pulse` has the same shape.
+
+        Polarities are -1, 0 or 1 (0 leaves the cell as it is), counts >= 0. A request with anything else raises, and
+        no cell has changed then.
+        """
         ...
 
     def wait(self, duration: float) -> None:

@@ -1,47 +1,69 @@
-"""Reads of any array, of vectors and of images; a simulated one is spared what does not change the result."""
+"""Reads of any array, in volts within its read voltage; an array that can spare work is spared it."""
 
 import torch
 
+from ohmweave.arrays.capabilities import PatchReads, ReadScale, ScaledReads
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.protocol import Array
-from ohmweave.arrays.reads.convolution import by_rows
 from ohmweave.arrays.reads.geometry import ConvGeometry
-from ohmweave.arrays.scale import IN_SI, ReadScale
-from ohmweave.arrays.simulated import SimulatedArray
+from ohmweave.arrays.reads.patches import by_rows
+from ohmweave.base import OutOfRangeError
 
 
-def read_vectors(array: Array, x: torch.Tensor, placement: Placement, scale: ReadScale) -> torch.Tensor:
-    """One read for every vector, in numbers.
+def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: ReadScale | None = None) -> torch.Tensor:
+    """One read for every vector.
 
     Args:
-        array: homogeneous.
-        x: `(*chips, batch, n_in)` numbers.
+        array: any array.
+        v: `(*chips, batch, n_in)` V; numbers, if a `scale` is given.
         placement: of the matrix.
-        scale: what they stand for.
+        scale: of numbers in place of volts and amperes, for an array with homogeneous `ScaledReads` only.
 
     Returns:
-        `(*chips, batch, n_out)` numbers.
+        `(*chips, batch, n_out)` A, or numbers.
+
+    Raises:
+        OutOfRangeError: there is a scale, but the array takes volts alone.
     """
-    if isinstance(array, SimulatedArray):
-        return array.read(x, placement, scale)
-    return array.read(x, placement) / scale.s_per_w
+    if scale is not None:
+        return _scaled(array).read_scaled(v, placement, scale)
+    return array.read(_within(v, array), placement)
 
 
-def read_windows(
-    array: Array, v: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale = IN_SI
+def read_patches(
+    array: Array, v: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale | None = None
 ) -> torch.Tensor:
     """One read for every patch of images.
 
     Args:
-        array: any array; a simulated one need not copy the patches out.
-        v: `(*chips, batch, H, W, C)` V, the images as voltages; numbers, if the array is homogeneous.
+        array: any array; one with `PatchReads` need not copy the patches.
+        v: `(*chips, batch, H, W, C)` V; numbers, if a `scale` is given.
         geometry: which patches; what is padded is at 0 V.
         placement: of a matrix with C * kh * kw inputs, channel by channel.
-        scale: what numbers stand for.
+        scale: of numbers in place of volts and amperes, for an array with homogeneous `ScaledReads` only.
 
     Returns:
         `(*chips, batch, out H, out W, n_out)` A, or numbers.
+
+    Raises:
+        OutOfRangeError: there is a scale, but the array takes volts alone.
     """
-    if isinstance(array, SimulatedArray):
-        return array.read_windows(v, geometry, placement, scale)
-    return by_rows(v, geometry, lambda rows: array.read(rows, placement)) / scale.s_per_w
+    if scale is not None:
+        return _scaled(array).read_patches_scaled(v, geometry, placement, scale)
+    if isinstance(array, PatchReads):
+        return array.read_patches(v, geometry, placement)
+    return by_rows(_within(v, array), geometry, lambda rows: array.read(rows, placement))
+
+
+def _scaled(array: Array) -> ScaledReads:
+    if not isinstance(array, ScaledReads):
+        raise OutOfRangeError(f"`scale` must be None for a {type(array).__name__}, which is read in volts")
+    return array
+
+
+def _within(v: torch.Tensor, array: Array) -> torch.Tensor:
+    """Voltages cut at the read voltage, as a driver cuts them; simulated drivers cut their own.
+
+    Only inputs beyond the full scale of a `FixedScaling` are larger: its layer is to be calibrated.
+    """
+    return v if isinstance(array, ScaledReads) else v.clamp(-array.v_read, array.v_read)

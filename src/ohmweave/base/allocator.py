@@ -14,8 +14,8 @@ def keep_freed_buffers() -> None:
 
     A read or an update works through temporary tensors of megabytes. Fresh from the system each of their pages costs
     a page fault, which made in-situ training of ten chips a fifth slower. glibc learns from the largest block that was
-    freed so far how much it had better keep (mallopt(3), `M_MMAP_THRESHOLD`): so one large block, never written to,
+    freed so far how much to keep (mallopt(3), `M_MMAP_THRESHOLD`): so one large block, never written to,
     is taken and freed, once a process. Up to 64 MiB of freed memory then stay with the process; other C libraries and
     settings by environment variables are left as they are.
     """
-    torch.empty(_LARGE, dtype=torch.uint8)
+    torch.empty(_LARGE, dtype=torch.uint8, device="cpu")

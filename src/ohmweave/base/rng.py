@@ -15,5 +15,5 @@ def stream_seed(seed: int, *names: str | int) -> int:
 
 
 def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh `torch.Generator` for the stream `names` under `seed`."""
+    """A fresh `torch.Generator` on `device` for the stream `names` under `seed`; same device, same numbers."""
     return torch.Generator(device=device).manual_seed(stream_seed(seed, *names))

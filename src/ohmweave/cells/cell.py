@@ -211,7 +211,7 @@ class Cell:
             OutOfRangeError: the pulse gives `v`, `v_gate` or `width` and the cell does not respond to it.
         """
         if pulse.v is not None or pulse.v_gate is not None or pulse.width is not None:
-            self._check(pulse)
+            self.check_pulse(pulse)
         switching = self._switched(state, pulse, generator)
         if not self.retention:
             return CellState(switching, state.factor, state.retention, state.faults)  # faster than _replace
@@ -238,7 +238,8 @@ class Cell:
         g = (state.switching.g + dg).clamp_min(0)
         return state._replace(switching=state.switching._replace(g=g))
 
-    def _check(self, pulse: Pulse) -> None:
+    def check_pulse(self, pulse: Pulse) -> None:
+        """Raise `OutOfRangeError` if `pulse` has a voltage, gate voltage or width that this cell ignores."""
         if pulse.v is not None and not self.feels_voltage:
             raise OutOfRangeError(_unfelt("v", "its steps do not depend on the voltage: give the cell a `voltage` law"))
         if pulse.v_gate is not None and not self.feels_gate:

@@ -12,6 +12,13 @@ from ohmweave.circuit.wires import Wires
 
 Scheme = Literal["half", "third", "floating"]
 
+UNSELECTED: dict[Scheme, tuple[float, float]] = {
+    "half": (1 / 2, 1 / 2),
+    "third": (1 / 3, 2 / 3),
+    "floating": (0.0, 0.0),
+}
+"""Voltages of rows and columns that are not selected, as fractions of that across the selected cell."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineEnd:
@@ -29,10 +36,14 @@ class LineEnd:
     r: torch.Tensor | float = 0.0
 
     def __post_init__(self) -> None:
-        if not bool(torch.isfinite(torch.as_tensor(self.v)).all()):
+        if not bool(torch.isfinite(_tensor(self.v)).all()):
             raise OutOfRangeError("`v` of a line's end must be finite, in V; a floating end has an infinite `r`")
-        if not bool((torch.as_tensor(self.r) >= 0).all()):
+        if not bool((_tensor(self.r) >= 0).all()):
             raise OutOfRangeError("`r` of a line's end must be >= 0 Ohm; infinite for a floating end")
+
+
+def _tensor(value: torch.Tensor | float) -> torch.Tensor:
+    return value if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float64, device="cpu")
 
 
 FLOATING = LineEnd(v=0.0, r=inf)
@@ -53,7 +64,7 @@ def read_bias(v_row: torch.Tensor, wires: Wires, *, v_col: torch.Tensor | float 
 
     Args:
         v_row: `(*chips, rows)`, V.
-        wires: The resistances around the cells.
+        wires: resistances around the cells.
         v_col: V behind the sense resistance; a number, or `(*chips, cols)`.
     """
     return _bias(LineEnd(v=v_row, r=wires.r_driver), LineEnd(v=v_col, r=wires.r_sense), wires)
@@ -84,14 +95,13 @@ def select_bias(
     Raises:
         OutOfRangeError: a selected line does not exist, or the scheme is unknown.
     """
-    fractions = {"half": (1 / 2, 1 / 2), "third": (1 / 3, 2 / 3), "floating": (0.0, 0.0)}
-    if scheme not in fractions:
-        raise OutOfRangeError(f"`scheme` must be one of {', '.join(fractions)}, but is {scheme!r}")
-    row_rest, col_rest = fractions[scheme]
+    if scheme not in UNSELECTED:
+        raise OutOfRangeError(f"`scheme` must be one of {', '.join(UNSELECTED)}, but is {scheme!r}")
+    row_share, col_share = UNSELECTED[scheme]
     floating = scheme == "floating"
     return _bias(
-        _select("row", row, rows, v, row_rest * v, wires.r_driver, floating),
-        _select("col", col, cols, 0.0, col_rest * v, wires.r_sense, floating),
+        _select("row", row, rows, v, row_share * v, wires.r_driver, floating),
+        _select("col", col, cols, 0.0, col_share * v, wires.r_sense, floating),
         wires,
     )
 
@@ -101,15 +111,15 @@ def _bias(rows: LineEnd, cols: LineEnd, wires: Wires) -> Bias:
 
 
 def _select(
-    name: str, chosen: int | Sequence[int], lines: int, v: float, v_rest: float, r: float, floating: bool
+    name: str, chosen: int | Sequence[int], lines: int, v: float, v_others: float, r: float, floating: bool
 ) -> LineEnd:
     indices = [chosen] if isinstance(chosen, int) else list(chosen)
     for index in indices:
         check_integer(name, index, at_least=0)
         if index >= lines:
             raise OutOfRangeError(f"`{name}` must be < {lines}, the number of lines, but is {index}")
-    voltages = torch.full((lines,), float(v_rest), dtype=torch.float64)
+    voltages = torch.full((lines,), float(v_others), dtype=torch.float64, device="cpu")
     voltages[indices] = v
-    resistances = torch.full((lines,), inf if floating else r, dtype=torch.float64)
+    resistances = torch.full((lines,), inf if floating else r, dtype=torch.float64, device="cpu")
     resistances[indices] = r
     return LineEnd(v=voltages, r=resistances)

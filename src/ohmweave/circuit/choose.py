@@ -1,4 +1,4 @@
-"""One read through wires, by the cheaper of the two methods."""
+"""One read through wires, by the cheaper of the two methods: elimination, or conjugate gradients."""
 
 import math
 from typing import Literal
@@ -10,13 +10,13 @@ from ohmweave.circuit.conjugate_gradients import solve_currents
 from ohmweave.circuit.elimination import effective_conductance
 from ohmweave.circuit.wires import Wires, check_conductances, check_inputs
 
-Method = Literal["fold", "cg"]
+Method = Literal["elimination", "cg"]
 
 # Seconds on one core of a server processor in float64, fitted to `benchmarks/wires.py --calibrate`. Only their ratios
 # matter, and where the methods are close a wrong choice costs little.
-_FOLD_CALLS = 200e-6  # each line of each batch of chips: calls
-_FOLD_CUBE = 1.8e-10  # each line of each chip, and cube of the shorter side: factorization and products
-_FOLD_BATCH = 2**16  # numbers in the matrices of one batch
+_ELIMINATION_CALLS = 200e-6  # each line of each batch of chips: calls
+_ELIMINATION_CUBE = 1.8e-10  # each line of each chip, and cube of the shorter side: factorization and products
+_ELIMINATION_BATCH = 2**16  # numbers in the matrices of one batch
 _CG_START = 1e-3  # a solve: preparation
 _CG_CALLS = 100e-6  # each step of each group of inputs: calls
 _CG_CELL = 30e-9  # each step of each input, and cell: passes over memory
@@ -65,10 +65,10 @@ def choose_method(
         wires: The resistances around the cells.
         g_mean: S, >= 0: mean conductance of the cells.
         n_chips: Chips that are read side by side.
-        tolerance: Relative residual at which conjugate gradients stop. Folding is exact.
+        tolerance: Relative residual at which conjugate gradients stop. Elimination is exact.
 
     Returns:
-        "fold" for `effective_conductance` and a product, "cg" for `solve_currents`.
+        "elimination" for `effective_conductance` and a product, "cg" for `solve_currents`.
 
     Raises:
         OutOfRangeError: a count is < 1, or `g_mean` or `tolerance` is out of range.
@@ -78,13 +78,13 @@ def choose_method(
     check_non_negative("g_mean", g_mean, "S")
     check_positive("tolerance", tolerance)
     lines, side = max(rows, cols), min(rows, cols)
-    batches = math.ceil(n_chips * side**2 / _FOLD_BATCH)
-    fold = lines * (_FOLD_CALLS * batches + _FOLD_CUBE * side**3 * n_chips)
+    batches = math.ceil(n_chips * side**2 / _ELIMINATION_BATCH)
+    elimination = lines * (_ELIMINATION_CALLS * batches + _ELIMINATION_CUBE * side**3 * n_chips)
     steps = estimated_steps(rows, cols, wires, g_mean=g_mean, tolerance=tolerance)
     cells = n_chips * n_inputs * rows * cols
     groups = math.ceil(cells / _CG_GROUP)
     cg = _CG_START + steps * (_CG_CALLS * groups + _CG_CELL * cells)
-    return "fold" if wires.ideal or fold <= cg else "cg"
+    return "elimination" if wires.ideal or elimination <= cg else "cg"
 
 
 def read_through_wires(
@@ -93,7 +93,7 @@ def read_through_wires(
     wires: Wires,
     *,
     r_cell: torch.Tensor | float = 0.0,
-    method: Literal["auto", "fold", "cg"] = "auto",
+    method: Literal["auto", "elimination", "cg"] = "auto",
     tolerance: float = 1e-8,
 ) -> torch.Tensor:
     """Column currents of a crossbar of linear cells, wires included.
@@ -103,7 +103,7 @@ def read_through_wires(
         v_row: `(rows,)` or `(*chips, inputs, rows)`, V; leading dimensions broadcast as in `v_row @ g`.
         wires: The resistances around the cells.
         r_cell: Ohm, >= 0, in series with every cell; broadcasts against `g`.
-        method: "fold" (exact), "cg" (to `tolerance`), or "auto": whichever `choose_method` expects to be faster.
+        method: "elimination" (exact), "cg" (to `tolerance`), or "auto": whichever `choose_method` expects to be faster.
         tolerance: As in `solve_currents`.
 
     Returns:
@@ -114,8 +114,8 @@ def read_through_wires(
         OutOfRangeError: a number is out of range, or `method` is unknown.
         ShapeError: the shapes don't fit.
     """
-    if method not in ("auto", "fold", "cg"):
-        raise OutOfRangeError(f'`method` must be "auto", "fold" or "cg", but is {method!r}')
+    if method not in ("auto", "elimination", "cg"):
+        raise OutOfRangeError(f'`method` must be "auto", "elimination" or "cg", but is {method!r}')
     check_conductances(g)
     rows, cols = g.shape[-2:]
     check_inputs(v_row, rows)
@@ -124,7 +124,7 @@ def read_through_wires(
         n_inputs = max(1, math.ceil(v_row.shape[:-1].numel() / max(1, n_chips)))
         g_mean = float(g.detach().mean())
         method = choose_method(rows, cols, n_inputs, wires, g_mean=g_mean, n_chips=max(1, n_chips), tolerance=tolerance)
-    if method == "fold":
+    if method == "elimination":
         g_eff = effective_conductance(g, wires, r_cell=r_cell)
         return v_row.to(g_eff) @ g_eff
     return solve_currents(g, v_row, wires, r_cell=r_cell, tolerance=tolerance)

@@ -1,8 +1,8 @@
-r"""Currents of a few inputs, or of a large array, without folding: conjugate gradients on the cell voltages.
+r"""Currents of a few inputs, or of a large array, without elimination: conjugate gradients on the cell voltages.
 
 With all terminals held at voltages, the cell currents i lower the voltages on the cells from the open-circuit ones,
 :math:`v_0 = v_{row} - v_{col}`, by the wire operator K: one ladder's resistance matrix along the rows and one along
-the columns (`lines`), drivers and sense resistors included. With :math:`G = diag(g)`
+the columns (`ladder`), drivers and sense resistors included. With :math:`G = diag(g)`
 
 .. math::
     G^{-1} i + K i = v_0 \quad\Longleftrightarrow\quad (1 + \sqrt G K \sqrt G)\, u = \sqrt G v_0, \quad i = \sqrt G u .
@@ -98,7 +98,7 @@ def solve_cells(
     """Voltage on every cell and the current through it: `solve_currents` before the columns are summed.
 
     Arguments and errors are those of `solve_currents`. What a cell sees during a programming pulse, for one, with all
-    lines driven; `nodes.cell_voltages` takes floating lines as well.
+    lines driven; `cell_voltages` takes floating lines as well.
 
     Returns:
         `v_cell` (V) and `i_cell` (A), float64, `(..., rows, cols)` with the leading dimensions of `v_row @ g`.
@@ -126,8 +126,8 @@ def conjugate_gradients(operator: Operator, b: torch.Tensor, limit: torch.Tensor
     Args:
         operator: Acts on each `(rows, cols)` by itself.
         b: `(..., rows, cols)`.
-        limit: `(..., 1, 1)`: the norm of the residual at which a system is left alone.
-        max_steps: Steps after which to stop. Whether that was enough is for the caller to see, by the true residual.
+        limit: `(..., 1, 1)`: the norm of the residual at which a system has converged.
+        max_steps: Steps after which to stop. The caller checks the true residual.
 
     Returns:
         `x`, `(..., rows, cols)`.
@@ -140,7 +140,7 @@ def conjugate_gradients(operator: Operator, b: torch.Tensor, limit: torch.Tensor
         if not bool(active.any()):
             break
         image = operator(direction)
-        # Systems that are done stand still, whatever their neighbours in the batch still need.
+        # Systems that have converged stay as they are, whatever others in the batch still need.
         step = torch.where(active, size / _dot(direction, image), 0.0)
         x.addcmul_(step, direction)
         residual.addcmul_(step, image, value=-1)
@@ -154,7 +154,7 @@ def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 class _Problem(NamedTuple):
-    """A solve's arguments in float64, their leading dimensions folded into one of chips and one of inputs."""
+    """A solve's arguments in float64, their leading dimensions joined to one of chips and one of inputs."""
 
     g: torch.Tensor  # (chips, rows, cols), series resistance included
     v_row: torch.Tensor  # (chips, inputs, rows)

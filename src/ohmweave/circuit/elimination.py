@@ -1,14 +1,14 @@
-r"""The crossbar's wires folded into one conductance matrix: exact block elimination.
+r"""A crossbar's wires eliminated, which leaves one conductance matrix: exact block elimination.
 
 A crossbar of linear cells, wires, drivers and sense resistors is a linear circuit, so the column currents are
-`v_row @ g_eff` for some matrix; this module finds it once, after which a read costs a matrix product.
+`v_row @ g_eff` for some matrix; this module works it out once, after which a read costs a matrix product.
 
 *Lines.* Take the wires of one direction, the *lines*, with their cells (conductances :math:`G = diag(g)`). A line
 whose terminal is at v and whose cells' other ends are at the voltages c carries the cell currents
 
 .. math:: i = Y (v 1 - c), \qquad Y = (G^{-1} + R)^{-1} = G - G Z G,
 
-R being the ladder's resistance matrix (`lines`) and Z the resistance matrix of the same wire with the cells as
+R being the ladder's resistance matrix (`ladder`) and Z the resistance matrix of the same wire with the cells as
 grounded loads. Z is the inverse of a tridiagonal matrix and hence semi-separable: with the voltage transfers
 :math:`t_j = v_{j+1} / v_j` of a wave from the left and :math:`t'_j = v_j / v_{j+1}` of one from the right,
 
@@ -43,7 +43,7 @@ import torch
 from ohmweave.circuit.ladder import Line
 from ohmweave.circuit.wires import Wires, series_conductance
 
-# A processor folds so many chips at once that one matrix of each, of this size in all, stays in its cache.
+# A processor works on so many chips at once that one matrix of each, of this size in all, stays in its cache.
 _CACHED_NUMBERS = 2**16
 
 
@@ -69,32 +69,33 @@ def effective_conductance(g: torch.Tensor, wires: Wires, *, r_cell: torch.Tensor
     """
     g = series_conductance(g, r_cell)
     if wires.ideal:
-        return g.clone()  # not the caller's own tensor, which may be written to later
+        return g.clone()  # the caller's own tensor may be written to later
     rows, cols = g.shape[-2:]
     flat = g.reshape(-1, rows, cols)
     row_line, col_line = wires.row_line(cols), wires.col_line(rows)
     if rows >= cols:
         # Lines: rows, from the sense end upwards. Chain: column wires.
-        folded = _fold(flat.flip(-2), row_line, col_line).flip(-2)
+        g_eff = _transfer(flat.flip(-2), row_line, col_line).flip(-2)
     else:
         # Lines: columns, from the left. Their nodes count from the sense end. Chain: row wires.
         lines = flat.transpose(-1, -2).flip(-1)
-        folded = _fold(lines, col_line, row_line)
+        g_eff = _transfer(lines, col_line, row_line)
         if row_line.two_ended:  # both ends drive: superposition of the left drivers and, mirrored, the right ones
-            folded = folded + _fold(lines.flip(-2), col_line, row_line).flip(-2)
-        folded = folded.transpose(-1, -2).flip(-2)
-    return folded.reshape(g.shape)
+            g_eff = g_eff + _transfer(lines.flip(-2), col_line, row_line).flip(-2)
+        g_eff = g_eff.transpose(-1, -2).flip(-2)
+    return g_eff.reshape(g.shape)
 
 
-def _fold(g: torch.Tensor, line: Line, chain: Line) -> torch.Tensor:
+def _transfer(g: torch.Tensor, line: Line, chain: Line) -> torch.Tensor:
+    """`_Elimination`, a cacheful of chips at a time."""
     chips = len(g)
     if g.device.type == "cpu":
         chips = max(1, _CACHED_NUMBERS // g.shape[-1] ** 2)
-    folded = [_Fold.apply(part, line, chain) for part in g.split(chips)]  # type: ignore[no-untyped-call]
-    return torch.cat(cast(list[torch.Tensor], folded))
+    parts = [_Elimination.apply(part, line, chain) for part in g.split(chips)]  # type: ignore[no-untyped-call]
+    return torch.cat(cast(list[torch.Tensor], parts))
 
 
-class _Fold(torch.autograd.Function):
+class _Elimination(torch.autograd.Function):
     """Transfer conductances, line terminals to near chain terminals: `(batch, lines, positions)` to the same shape."""
 
     @staticmethod

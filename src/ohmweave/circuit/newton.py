@@ -4,7 +4,7 @@ With all lines driven, the cell voltages v obey :math:`F(v) = v + K i(v) - v_0 =
 `conjugate_gradients` (plus the resistance in series with a cell). A Newton step solves
 :math:`(1 + K G)\,\delta = -F` with :math:`G = diag(di/dv)`, which the substitution :math:`w = \sqrt G \delta` makes
 symmetric: :math:`(1 + \sqrt G K \sqrt G)\, w = -\sqrt G F` and :math:`\delta = -F - K \sqrt G w`. With floating lines
-the unknowns are the node voltages and a step is one sparse solve (`network`). Either way a step is halved until it
+the unknowns are the node voltages and a step is one sparse solve (`nodal`). Either way a step is halved until it
 lowers the residual, and what does not converge raises.
 
 Source: Newton's method with backtracking, as in any textbook.
@@ -19,13 +19,13 @@ import torch
 from ohmweave.base import ConvergenceError, OutOfRangeError, check_integer, check_non_negative, check_positive
 from ohmweave.circuit.bias import Bias
 from ohmweave.circuit.conjugate_gradients import conjugate_gradients, wire_drop
-from ohmweave.circuit.nodal import Array, Network
+from ohmweave.circuit.nodal import FloatArray, Network
 from ohmweave.circuit.solution import CircuitSolution, describe
 from ohmweave.circuit.wires import Wires, check_inputs
 
 Law = Callable[[torch.Tensor], torch.Tensor]
 
-# A step that must be halved more often than this leads nowhere.
+# A step that must be halved more often than this does not lower the residual at all.
 _HALVINGS = 40
 # The linear systems inside need not be solved further than the next Newton step corrects anyway.
 _INNER_TOLERANCE = 1e-7
@@ -153,17 +153,17 @@ def solve_nonlinear_nodes(
     """
     check_positive("tolerance", tolerance)
     check_integer("max_steps", max_steps, at_least=1)
-    like = torch.zeros(shape, dtype=torch.float64)
+    like = torch.zeros(shape, dtype=torch.float64, device="cpu")
     rows, cols = shape[-2:]
     network = Network((like.numel() // (rows * cols), rows, cols), bias, wires)
     slope = didv or _autograd_slope(current)
 
-    def cells(law: Law, x: Array) -> Array:
+    def cells(law: Law, x: FloatArray) -> FloatArray:
         v_cell = torch.from_numpy(network.v_cell(x)).reshape(shape)
-        values: Array = law(v_cell).detach().cpu().numpy().reshape(-1, rows, cols)
+        values: FloatArray = law(v_cell).detach().cpu().numpy().reshape(-1, rows, cols)
         return values
 
-    def error_at(x: Array) -> tuple[float, Array]:
+    def error_at(x: FloatArray) -> tuple[float, FloatArray]:
         i_cell = cells(current, x)
         missing = (network.outflow(x, i_cell) - network.inflow(x))[~network.held]
         return float(np.abs(missing).max(initial=0.0)), i_cell
@@ -210,8 +210,8 @@ def _backtrack(
 
 
 def _shorten(
-    error_at: Callable[[Array], tuple[float, Array]], x: Array, direction: Array, error: float
-) -> tuple[Array, float, Array]:
+    error_at: Callable[[FloatArray], tuple[float, FloatArray]], x: FloatArray, direction: FloatArray, error: float
+) -> tuple[FloatArray, float, FloatArray]:
     length = 1.0
     for _ in range(_HALVINGS):
         trial_error, i_cell = error_at(x + length * direction)

@@ -12,7 +12,7 @@ from ohmweave.base import ConvergenceError, OutOfRangeError, ShapeError
 from ohmweave.circuit.bias import Bias, LineEnd
 from ohmweave.circuit.wires import Wires
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 Index = np.ndarray[Any, np.dtype[np.intp]]
 
 
@@ -20,9 +20,9 @@ class End(NamedTuple):
     """One side's line ends, each `(chips, lines)`."""
 
     node: Index
-    v: Array
-    r: Array  # Ohm, from the held voltage to the wire, without the segment
-    conductance: Array  # S, from the held voltage to the node, segment included; 0 if open or holding
+    v: FloatArray
+    r: FloatArray  # Ohm, from the held voltage to the wire, without the segment
+    conductance: FloatArray  # S, from the held voltage to the node, segment included; 0 if open or holding
     holds: np.ndarray[Any, np.dtype[np.bool_]]  # nothing but zero resistance between the voltage and the node
 
 
@@ -72,7 +72,7 @@ class Network:
         conductance = np.where(r_total > 0, 1 / np.where(r_total > 0, r_total, 1.0), 0.0)
         return End(node, v, r, conductance, holds)
 
-    def _branches(self, g: Array) -> tuple[Index, Index, Array]:
+    def _branches(self, g: FloatArray) -> tuple[Index, Index, FloatArray]:
         start, stop, value = [self.row_node.ravel()], [self.col_node.ravel()], [g.ravel()]
         for a, b, r in self._segments:
             if a.size:
@@ -81,14 +81,14 @@ class Network:
                 value.append(np.full(a.size, 1 / r))
         return np.concatenate(start), np.concatenate(stop), np.concatenate(value)
 
-    def inflow(self, x: Array) -> Array:
+    def inflow(self, x: FloatArray) -> FloatArray:
         """A, into each node from the ends that do not hold it, at the node voltages `x`."""
         total = np.zeros(self.size)
         for end in self.ends:
             np.add.at(total, end.node, end.conductance * (end.v - x[end.node]))
         return total
 
-    def outflow(self, x: Array, i_cell: Array) -> Array:
+    def outflow(self, x: FloatArray, i_cell: FloatArray) -> FloatArray:
         """A, out of each node through the wires and cells, at the node voltages `x` and cell currents."""
         total = np.zeros(self.size)
         np.add.at(total, self.row_node, i_cell)
@@ -100,18 +100,18 @@ class Network:
                 np.subtract.at(total, b, current)
         return total
 
-    def end_currents(self, end: End, x: Array, i_cell: Array) -> Array:
+    def end_currents(self, end: End, x: FloatArray, i_cell: FloatArray) -> FloatArray:
         """A, `(chips, lines)`, into the array through the ends of one side."""
         missing = self.outflow(x, i_cell) - self.inflow(x)
-        current: Array = end.conductance * (end.v - x[end.node])
+        current: FloatArray = end.conductance * (end.v - x[end.node])
         return np.where(end.holds, missing[end.node], current)
 
-    def v_cell(self, x: Array) -> Array:
+    def v_cell(self, x: FloatArray) -> FloatArray:
         """V, `(chips, rows, cols)`, row node minus column node."""
-        difference: Array = x[self.row_node] - x[self.col_node]
+        difference: FloatArray = x[self.row_node] - x[self.col_node]
         return difference
 
-    def segment_power(self, x: Array) -> tuple[Array, Array]:
+    def segment_power(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """W, `(chips,)`, in the segments between cells of the row wires and of the column wires."""
         rows, cols = (
             (((x[a] - x[b]) ** 2).sum((1, 2)) / r) if r > 0 else np.zeros(len(a)) for a, b, r in self._segments
@@ -124,7 +124,7 @@ class Network:
         voltages = [np.abs(end.v).max() for end in self.ends]
         return float(8 * np.finfo(np.float64).eps * max(conductances) * max(voltages))
 
-    def solve(self, g: Array, i_offset: Array | None = None) -> Array:
+    def solve(self, g: FloatArray, i_offset: FloatArray | None = None) -> FloatArray:
         """Node voltages with the cell currents `g * v_cell + i_offset`.
 
         Raises:
@@ -166,7 +166,7 @@ class Network:
             x[free] = factors.solve(rhs[free] - known)
         return x
 
-    def _check_connected(self, start: Index, stop: Index, value: Array, anchored: Any) -> None:
+    def _check_connected(self, start: Index, stop: Index, value: FloatArray, anchored: Any) -> None:
         conducting = value > 0
         ground = self.size
         anchors = np.flatnonzero(anchored)
@@ -185,8 +185,11 @@ class Network:
             )
 
 
-def _broadcast(name: str, value: torch.Tensor | float, shape: tuple[int, ...]) -> Array:
-    array = torch.as_tensor(value, dtype=torch.float64).detach().cpu().numpy()
+def _broadcast(name: str, value: torch.Tensor | float, shape: tuple[int, ...]) -> FloatArray:
+    if isinstance(value, torch.Tensor):
+        array = value.detach().to("cpu", torch.float64).numpy()
+    else:
+        array = np.asarray(value, dtype=np.float64)
     try:
         if array.ndim > 1:
             return array.reshape(shape)

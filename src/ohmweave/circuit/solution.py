@@ -2,7 +2,7 @@
 
 Each wire has two ends. An end is driven, at a voltage behind a resistance, or floats; between an end and its first cell
 lies one wire segment. Programming biases, half-selected cells and sneak paths of passive arrays are all of this kind.
-The circuit is solved by sparse nodal analysis, all chips in one matrix (`network`).
+The circuit is solved by sparse nodal analysis, all chips in one matrix (`nodal`).
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ohmweave.circuit.bias import Bias
-from ohmweave.circuit.nodal import Array, End, Network
+from ohmweave.circuit.nodal import End, FloatArray, Network
 from ohmweave.circuit.wires import Wires, series_conductance
 
 
@@ -64,7 +64,7 @@ def solve_nodes(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Tens
             driven one, or an ideal wire is held at two voltages.
         ShapeError: the shapes don't fit.
 
-    Valid for: linear cells; `nonlinear.solve_nonlinear_nodes` takes others. Cost: a sparse factorization of
+    Valid for: linear cells; `solve_nonlinear_nodes` takes others. Cost: a sparse factorization of
     2 * rows * cols nodes a chip, on the CPU.
     Source: nodal analysis.
     """
@@ -87,14 +87,17 @@ def cell_voltages(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Te
 
 
 def describe(
-    network: Network, wires: Wires, x: Array, v_cell: Array, i_cell: Array, like: torch.Tensor
+    network: Network, wires: Wires, x: FloatArray, v_cell: FloatArray, i_cell: FloatArray, like: torch.Tensor
 ) -> CircuitSolution:
-    """Everything there is to know at the node voltages `x`; cells are `(chips, rows, cols)`, the result as `like`."""
+    """All voltages, currents and powers at the node voltages `x`.
+
+    `v_cell` and `i_cell` are `(chips, rows, cols)`; the result has the leading dimensions and device of `like`.
+    """
     chips = like.shape[:-2]
     currents = [network.end_currents(end, x, i_cell) for end in network.ends]
     i_left, i_right, i_top, i_bottom = currents
 
-    def tensor(array: Array) -> torch.Tensor:
+    def tensor(array: FloatArray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(like.device).reshape(chips + array.shape[1:])
 
     left, right, top, bottom = (_EndHeat(end, current) for end, current in zip(network.ends, currents, strict=True))
@@ -125,14 +128,14 @@ class _EndHeat(NamedTuple):
     """Power at the ends of one side, `(chips,)`, W."""
 
     end: End
-    current: Array
+    current: FloatArray
 
-    def in_segment(self, r_segment: float) -> Array:
+    def in_segment(self, r_segment: float) -> FloatArray:
         """In the segments between the ends and their first cells."""
-        heat: Array = r_segment * (self.current**2).sum(1)
+        heat: FloatArray = r_segment * (self.current**2).sum(1)
         return heat
 
-    def in_terminal(self) -> Array:
+    def in_terminal(self) -> FloatArray:
         """In the resistances of drivers or sense circuits; none in a floating end, where 0 * inf would be NaN."""
-        heat: Array = (np.where(self.current == 0, 0.0, self.end.r) * self.current**2).sum(1)
+        heat: FloatArray = (np.where(self.current == 0, 0.0, self.end.r) * self.current**2).sum(1)
         return heat

@@ -1,4 +1,4 @@
-"""What surrounds the cells: resistance of the wires, of the drivers and of the sense circuits."""
+"""The resistances around the cells: of the wires, of the drivers and of the sense circuits."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -41,9 +41,16 @@ class Wires:
         if self.driven_from not in ("left", "both"):
             raise OutOfRangeError(f'`driven_from` must be "left" or "both", but is {self.driven_from!r}')
 
+    def __repr__(self) -> str:
+        """All resistances that are not zero."""
+        names = ("r_row", "r_col", "r_driver", "r_sense")
+        parts = [f"{name}={value:g} Ohm" for name in names if (value := getattr(self, name)) > 0]
+        parts += ["driven from both ends"] if self.driven_from == "both" else []
+        return f"Wires({', '.join(parts) or 'ideal'})"
+
     @property
     def ideal(self) -> bool:
-        """Whether nothing around the cells has any resistance."""
+        """True if nothing around the cells has any resistance."""
         return self.r_row == self.r_col == self.r_driver == self.r_sense == 0
 
     def row_line(self, cols: int) -> Line:

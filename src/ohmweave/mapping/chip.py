@@ -1,11 +1,11 @@
-"""A chip: arrays of one kind, and which of their cells are taken."""
+"""A chip: arrays of one kind, and which of their cells are in use."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
 
-from ohmweave.arrays import ADC, DAC, Access, Array, Placement, SimulatedArray, Tile, Wires, cells_of
+from ohmweave.arrays import ADC, DAC, Access, Array, Placement, SavedState, SimulatedArray, Tile, Wires, cells_of
 from ohmweave.base import ChipFullError, OutOfRangeError, check_integer
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
@@ -16,16 +16,16 @@ Corner: TypeAlias = tuple[int, int, int]
 
 
 class Chip:
-    """Several arrays of one kind and room on them; simulated, or any `Array`.
+    """Several arrays of one kind, and the room on them; simulated, or any `Array`.
 
     Args:
         cell: of a simulated chip, such as `yao2020()`; a switching law is taken for a cell that is nothing else.
         n_arrays, rows, cols: arrays on the chip, and their size.
         n_chips: None for one chip; n for n chips that differ only by chance, worked on side by side.
         seed: of everything random about the chips.
-        array: an `Array` to use in place of a simulated one, a driver of a real board, say; then no other argument
-            but `seed` may be given.
-        v_read, dac, adc, wires, access, readout, dtype: as in `SimulatedArray`.
+        array: an `Array` to use in place of a simulated one, a driver of a real board, for example; then no other
+            argument but `seed` may be given.
+        v_read, dac, adc, wires, access, readout, device, dtype: as in `SimulatedArray`.
 
     Raises:
         OutOfRangeError: a size is not a positive integer, or both or neither of `cell` and `array` are given.
@@ -48,12 +48,11 @@ class Chip:
         wires: Wires | None = None,
         access: Access | None = None,
         readout: Literal["cell", "read"] = "cell",
+        device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
-        if n_chips is not None:
-            check_integer("n_chips", n_chips, at_least=1)
         self.array: Array = array or SimulatedArray(
             _not_none(cell),
             n_arrays=n_arrays,
@@ -67,12 +66,25 @@ class Chip:
             wires=wires,
             access=access,
             readout=readout,
+            device=device,
             dtype=dtype,
         )
         self.seed = seed
         self.history = History(self.array)
         self.placed: dict[str, Placement] = {}
-        self._free = [FreeSpace(self.array.rows, self.array.cols) for _ in range(self.array.n_arrays)]
+        usable = self.array.usable.cpu()
+        self._n_unusable = usable.numel() - int(usable.sum())
+        self._free = [FreeSpace(self.array.rows, self.array.cols, of_array.numpy()) for of_array in usable]
+
+    def __repr__(self) -> str:
+        """What is on the chip, and the array."""
+        names = ", ".join(self.placed) if len(self.placed) <= 6 else f"{len(self.placed)} matrices"
+        return f"Chip({self.n_taken:,} of {self.n_cells:,} cells taken by [{names}], {self.array!r})"
+
+    @property
+    def device(self) -> torch.device:
+        """Torch's device of everything on this chip."""
+        return self.array.device
 
     @property
     def chip_shape(self) -> tuple[int, ...]:
@@ -86,7 +98,7 @@ class Chip:
 
     @property
     def n_taken(self) -> int:
-        """Cells of one chip that carry something."""
+        """Cells of one chip that hold a matrix."""
         return sum(placement.cells.numel() for placement in self.placed.values())
 
     def place(
@@ -107,8 +119,8 @@ class Chip:
             shape: inputs and outputs.
             row_gain: factors of the lines of one input (see `Placement`).
             col_gain: factors of the lines of one output.
-            tile_rows: row lines of a tile; the last has what is left. A tall matrix is folded into chunks of 86 rows
-                in Wang et al. 2019, whatever lines meet at the fold; a convolution puts one kernel slice (9 cells
+            tile_rows: row lines of a tile; the last has what is left. A tall matrix is cut into chunks of 86 rows in
+                Wang et al. 2019, whichever lines are parted by the cut; a convolution puts one kernel slice (9 cells
                 for 3 x 3) on a tile in Yao et al. 2020. None is an array's rows, less what would part an input.
             arrays: which arrays may be used, in this order; None is all.
             corners: where each tile begins, for a floor plan made by hand, top tiles first; None finds room.
@@ -133,6 +145,7 @@ class Chip:
                 raise ChipFullError(
                     f"no room for {name!r}: its tile of {rows} x {cols} cells at line ({row_line}, {col_line}) fits "
                     f"{where}; {self.n_taken} of {self.n_cells} cells are taken by {sorted(self.placed)}"
+                    + (f", {self._n_unusable} are unusable" if self._n_unusable else "")
                 )
             array, row, col = found
             tiles.append(
@@ -189,17 +202,24 @@ class Chip:
             self.history.all_changed()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """The whole state of a simulated chip; see `SimulatedArray.state_dict`."""
-        return self._simulated("state_dict").state_dict()
+        """The whole state of the chip's array; see `SavedState`.
+
+        Raises:
+            TypeError: the array cannot be saved.
+        """
+        return self._saved("state_dict").state_dict()
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over the state of a chip of the same kind."""
-        self._simulated("load_state_dict").load_state_dict(state)
+        """Take over the state of a chip of the same kind; raises as `state_dict` and `SavedState.load_state_dict`."""
+        self._saved("load_state_dict").load_state_dict(state)
         self.history.all_changed()
 
-    def _simulated(self, what: str) -> SimulatedArray:
-        if not isinstance(self.array, SimulatedArray):
-            raise TypeError(f"`{what}` needs a simulated chip: the state of {type(self.array).__name__} is not ours")
+    def _saved(self, what: str) -> SavedState:
+        if not isinstance(self.array, SavedState):
+            raise TypeError(
+                f"`{what}` needs an array whose state can be saved, as that of a simulated chip can: "
+                f"{type(self.array).__name__} has no `SavedState`"
+            )
         return self.array
 
 

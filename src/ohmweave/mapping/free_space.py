@@ -1,13 +1,19 @@
 """Bookkeeping of one array's free cells."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class FreeSpace:
-    """Which cells of a `rows` x `cols` array are free; finds room for rectangles, leftmost column first, then top."""
+    """Which cells of a `rows` x `cols` array are free; finds room for rectangles, leftmost column first, then top.
 
-    def __init__(self, rows: int, cols: int) -> None:
-        self._free = np.ones((rows, cols), dtype=bool)
+    Args:
+        rows, cols: of the array.
+        usable: `(rows, cols)` bool; False for cells that are never free. None: all are usable.
+    """
+
+    def __init__(self, rows: int, cols: int, usable: NDArray[np.bool_] | None = None) -> None:
+        self._free = np.ones((rows, cols), dtype=bool) if usable is None else usable.copy()
 
     def copy(self) -> "FreeSpace":
         """An independent copy, for trying out a placement."""

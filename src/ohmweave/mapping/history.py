@@ -1,13 +1,12 @@
 """When cells may have changed: what a kept readout is compared with.
 
 A readout of a matrix is stamped. The stamp differs from today's once pulses went to the matrix, time passed, or the
-array did anything that no matrix reported, for instance because somebody pulsed the array directly.
+array did anything that no matrix reported, for instance because pulses were sent to it directly.
 """
 
 from typing import TypeAlias
 
-from ohmweave.arrays import Array, SimulatedArray
-from ohmweave.arrays.writes.access import Passive
+from ohmweave.arrays import Array, CoupledCells
 
 Stamp: TypeAlias = tuple[int, int]
 """Changes of all cells of the chip, and changes of the cells of one matrix, so far."""
@@ -17,14 +16,14 @@ class History:
     """Counts of changes of the cells of one chip.
 
     Args:
-        array: of the chip; its counters of pulses and of time show what no matrix reported.
+        array: of the chip; its counters of pulses and of time show changes that no matrix reported.
     """
 
     def __init__(self, array: Array) -> None:
         self._array = array
         self._all = 0
         self._own: dict[str, int] = {}
-        self._coupled = pulses_couple(array)
+        self._coupled = isinstance(array, CoupledCells) and array.pulses_couple
         self._counted: tuple[int, float] | None = None  # before the first stamp there is nothing to compare with
 
     def stamp(self, name: str) -> Stamp:
@@ -36,7 +35,7 @@ class History:
         return self._all, self._own.get(name, 0)
 
     def before_pulses(self) -> None:
-        """Must be called before pulses of a matrix, so that they are told from those that nobody reports."""
+        """Must be called before pulses of a matrix, to tell them from pulses that went to the array directly."""
         counters = self._counters()
         if counters != self._counted:
             self._all += 1
@@ -58,13 +57,3 @@ class History:
     def _counters(self) -> tuple[int, float]:
         books = self._array.books
         return books.version, books.activity.duration
-
-
-def pulses_couple(array: Array) -> bool:
-    """True if pulses on some cells change the readout of others: half-selected cells, or readout through shared wires.
-
-    An array that is not simulated changes the addressed cells alone, as the protocol says.
-    """
-    if not isinstance(array, SimulatedArray) or array._wiring is None:
-        return False
-    return array.readout_by == "read" or isinstance(array._wiring.access, Passive)

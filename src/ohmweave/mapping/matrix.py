@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ohmweave.arrays import ReadScale, read_vectors
+from ohmweave.arrays import ReadScale, ScaledReads, read_vectors
 from ohmweave.base import OutOfRangeError, ShapeError, check_shape
 from ohmweave.cells import Pulse
 from ohmweave.mapping.chip import Chip, Corner
@@ -113,7 +113,7 @@ class Matrix:
 
     def logical(self, g: torch.Tensor) -> torch.Tensor:
         """Weight `(*chips, out, in)` of conductances `(*chips, row lines, column lines)`, S: signed sums / g_per_w."""
-        return self.placement.fold(g).mT / self.g_per_w
+        return self.placement.signed_matrix(g).mT / self.g_per_w
 
     def conductance(self) -> torch.Tensor:
         """Measured conductances `(*chips, row lines, column lines)`, S."""
@@ -123,24 +123,24 @@ class Matrix:
     def read_scale(self) -> ReadScale | None:
         """The scale of reads by numbers, where no result depends on it; None where numbers must become volts.
 
-        It need not be applied where the array's reads are homogeneous and the scaling only multiplies; where somebody
-        counts volts, it must be known as well.
+        It need not be applied where the array's reads are homogeneous and the scaling only multiplies; while a meter
+        is attached to the array, it must be the same for all vectors as well.
         """
         scaling, array = self.scaling, self.chip.array
-        if not isinstance(scaling, ProportionalScaling) or not getattr(array, "homogeneous", False):
+        if not isinstance(scaling, ProportionalScaling) or not isinstance(array, ScaledReads) or not array.homogeneous:
             return None
         if isinstance(scaling, UniformScaling):
             v_per_x = scaling.v_per_x(array.v_read)
             return ReadScale(v_per_x=v_per_x, a_per_y=v_per_x * self.g_per_w)
         # Each vector has a factor of its own, which a meter has to see applied.
-        return None if getattr(array, "metered", True) else ReadScale(a_per_y=self.g_per_w)
+        return None if array.metered else ReadScale(a_per_y=self.g_per_w)
 
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T` on the array: `(*chips, batch, in)` to `(*chips, batch, out)`."""
         if (scale := self.read_scale) is not None:
             return read_vectors(self.chip.array, x, self.placement, scale)
         v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
-        return self.chip.array.read(v_row, self.placement) / (v_per_x * self.g_per_w)
+        return read_vectors(self.chip.array, v_row, self.placement) / (v_per_x * self.g_per_w)
 
     def matmul_transposed(self, y: torch.Tensor) -> torch.Tensor:
         """`y @ weight` by a transposed read: `(*chips, batch, out)` to `(*chips, batch, in)`."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ohmweave.arrays import ConvGeometry, read_windows
+from ohmweave.arrays import ConvGeometry, read_patches
 from ohmweave.mapping import Matrix
 from ohmweave.nn.chip_batch import is_in_software, split_chips
 from ohmweave.nn.weight import ArrayWeight
@@ -52,11 +52,11 @@ def _read(x: torch.Tensor, matrix: Matrix, geometry: ConvGeometry) -> torch.Tens
     """Images to what the array makes of them, channels-last."""
     array, place = matrix.chip.array, matrix.placement
     if (scale := matrix.read_scale) is not None:
-        return read_windows(array, x, geometry, place, scale)
+        return read_patches(array, x, geometry, place, scale)
     v, v_per_x = matrix.scaling.to_voltage(x.flatten(-3), array.v_read)
     a_per_y = v_per_x * matrix.g_per_w
     per_image = a_per_y[..., None, None] if isinstance(a_per_y, torch.Tensor) else a_per_y
-    return _divided(read_windows(array, v.view(x.shape), geometry, place), per_image)
+    return _divided(read_patches(array, v.view(x.shape), geometry, place), per_image)
 
 
 def _divided(current: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:

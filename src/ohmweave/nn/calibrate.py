@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from ohmweave.arrays import SimulatedArray
+from ohmweave.arrays import RangedConverters
 from ohmweave.base import OutOfRangeError
 from ohmweave.mapping import FixedScaling
 from ohmweave.nn.chip_layer import ChipLayer
@@ -52,11 +52,13 @@ def calibrate_converters(net: Deployed, x: torch.Tensor, *, headroom: float = 1.
         forward: further arguments of the model's forward pass.
 
     Raises:
-        OutOfRangeError: the chip is not a simulated one with an ADC.
+        OutOfRangeError: the chip's array has no ADC whose range can be found.
     """
     array = net.chip.array
-    if not isinstance(array, SimulatedArray):
-        raise OutOfRangeError(f"`net` must be on a simulated chip, but is on {type(array).__name__}")
+    if not isinstance(array, RangedConverters):
+        raise OutOfRangeError(
+            f"`net` must be on an array whose converters have a range, but is on a {type(array).__name__}"
+        )
     net.check_chips_apart(x, **forward)  # before, or its passes would run inside `ranging`
     with array.ranging(headroom=headroom), torch.no_grad():
         net(x, **forward)

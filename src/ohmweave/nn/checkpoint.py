@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from ohmweave.arrays import SavedState
 from ohmweave.base import DataError
 from ohmweave.base.files import atomic_write
 from ohmweave.mapping import Chip, FixedScaling, Matrix
@@ -111,7 +112,8 @@ def _state(net: torch.nn.Module, rules: Sequence[torch.optim.Optimizer]) -> tupl
     for name, leaf in _digital(net).items():
         tensors[f"digital.{name}"] = leaf.detach().clone()
     for name, weight in weights.items():
-        tensors[f"held.{name}"] = weight.detach().clone()
+        tensors[f"held.{name}"] = weight.last_readout()
+        tensors[f"stale.{name}"] = torch.tensor(weight.is_stale, dtype=torch.bool, device="cpu")
         tensors[f"scale.{name}"] = _scale(weight.matrix)
     structures = []
     for index, rule in enumerate(rules):
@@ -127,13 +129,12 @@ def _saved(chip: Chip) -> Mapping[str, torch.Tensor]:
     Raises:
         DataError: its array has none that can be saved.
     """
-    try:
-        return chip.state_dict()
-    except TypeError:
+    if not isinstance(chip.array, SavedState):
         raise DataError(
             f"`net` must be on an array whose state can be saved, but {type(chip.array).__name__} has none: save the "
             "readouts of its matrices, and write them with `program`"
-        ) from None
+        )
+    return chip.array.state_dict()
 
 
 def _digital(net: torch.nn.Module) -> Tensors:
@@ -228,10 +229,4 @@ def _assign(
         weight.matrix.g_per_w = g_per_w
         if isinstance(weight.matrix.scaling, FixedScaling):
             weight.matrix.scaling.x_max = x_max
-        _hold(weight, tensors[f"held.{name}"])
-
-
-def _hold(weight: ArrayWeight, held: torch.Tensor) -> None:
-    """Give a weight the readout that it held when it was saved."""
-    with torch.no_grad():
-        weight.copy_(held)
+        weight.restore(tensors[f"held.{name}"], stale=bool(tensors[f"stale.{name}"]))

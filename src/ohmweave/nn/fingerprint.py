@@ -74,7 +74,7 @@ def _parts(array: Array) -> dict[str, Any]:
         "dac": as_json(array.dac),
         "adc": as_json(array.adc),
         "wires": as_json(array.wires),
-        "access": as_json(None if array._wiring is None else array._wiring.access),
+        "access": as_json(array.access),
         "readout": array.readout_by,
     }
 

@@ -10,8 +10,7 @@ sorts it into five kinds:
 * everything else (`square`, `sum`, `==`, `repr`, ...) sees fresh values; gradients flow, results are plain tensors.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -31,9 +30,6 @@ from ohmweave.nn.torch_functions import (
 _Plain = torch._C.DisableTorchFunctionSubclass
 """Within this context torch treats guarded tensors as plain ones."""
 
-_n_unlocked = 0
-"""Depth of `unlocked` blocks."""
-
 
 class _Guarded(torch.Tensor):
     """Values of cells: no change in place, and, unless it is a `Readout`, no product."""
@@ -47,10 +43,9 @@ class _Guarded(torch.Tensor):
         if is_fact(func):
             with _Plain():
                 return func(*args, **kwargs)
-        if not _n_unlocked:
-            for target in changed_in_place(func, args, kwargs):
-                if isinstance(target, _Guarded):
-                    raise target._unchangeable(_name_of(func))
+        for target in changed_in_place(func, args, kwargs):
+            if isinstance(target, _Guarded):
+                raise target._unchangeable(_name_of(func))
         guarded = _guarded_among(args, kwargs)
         if is_product(func) and not all(isinstance(one, Readout) for one in guarded):
             first = next(one for one in guarded if not isinstance(one, Readout))
@@ -112,8 +107,8 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
 
     Read-only: see the module. Pulses (by any rule, `matrix.program`, `matrix.pulse`, `matrix.shift`) and time
     (`chip.wait`) make the readout stale. Stale values are read out again, and that readout is counted, when they are
-    next used: in a forward pass whose backward pass needs them, or when somebody looks at them. So gradients and looks
-    never see an old readout, and rules that never look never pay for one.
+    next used: in a forward pass whose backward pass needs them, or when their values are looked at. So gradients and
+    looks never see an old readout, and rules that never look never pay for one.
 
     Args:
         matrix: the cells.
@@ -151,8 +146,6 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
         Raises:
             WeightOnChipError: the held values were changed by code that torch cannot intercept.
         """
-        if _n_unlocked:
-            return self._held
         if self._held._version != self._version_held:
             self.refresh()
             raise WeightOnChipError(f"{self._named()} was changed in place; it has been read out again")
@@ -222,22 +215,6 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
 def matrix_of(parameter: torch.Tensor) -> Matrix | None:
     """The cells behind a parameter, or None for a digital parameter."""
     return parameter.matrix if isinstance(parameter, ArrayWeight) else None
-
-
-@contextmanager
-def unlocked(weights: Iterable[ArrayWeight]) -> Iterator[None]:
-    """Let code inside change held values in place; they are stale afterwards.
-
-    For rules in which another optimizer proposes the step. The changes reach no cell.
-    """
-    global _n_unlocked
-    _n_unlocked += 1
-    try:
-        yield
-    finally:
-        _n_unlocked -= 1
-        for weight in weights:
-            weight._take(weight._held, None)
 
 
 def _guarded_among(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[_Guarded]:

@@ -19,7 +19,7 @@ from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.nn import ArrayWeight
 from ohmweave.optim.proposer import Proposer
-from ohmweave.optim.rule import ArrayRule, DropsSteps, ExtraState, Move, _after_pulses, check_on_chip
+from ohmweave.optim.rule import ArrayRule, DropsSteps, ExtraState, Move, check_on_chip
 
 
 class GateControlled(ArrayRule, DropsSteps, ExtraState):
@@ -179,8 +179,6 @@ class _Bank:
         # One call for the cells of all weights of the array, hence not through the matrix of one of them.
         self.array.pulse(self.cells, Pulse(polarity=reset))
         self.array.pulse(self.cells, Pulse(polarity=set_, v_gate=v_gate))
-        for weight in self.weights:
-            _after_pulses(weight)
 
 
 def _groups(params: Iterable[Any]) -> list[dict[str, Any]]:

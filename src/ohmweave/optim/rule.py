@@ -324,8 +324,3 @@ def _loss_of(closure: Callable[[], float] | None) -> float | None:
         return None
     with torch.enable_grad():
         return closure()
-
-
-def _after_pulses(weight: ArrayWeight) -> None:
-    """After the pulses of a step of the rules that have read weights back so far."""
-    weight.refresh()

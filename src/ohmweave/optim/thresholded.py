@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from ohmweave.base import check_non_negative, check_positive
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, _after_pulses, check_write
+from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, check_write
 from ohmweave.programming import Write
 
 
@@ -54,7 +54,6 @@ class ThresholdedWriteVerify(ArrayRule, DropsSteps):
             self.n_selected += int(selected.sum())
             report = move.weight.matrix.shift(dg, selected, group["write"])
             sent.append(bool(report.n_pulses.any()))
-            _after_pulses(move.weight)
         return any(sent)
 
     def why_silent(self, move: Move) -> str:

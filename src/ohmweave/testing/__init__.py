@@ -9,9 +9,11 @@ A contract is a class whose `test_...` methods pytest finds in a subclass; the s
             return Cell(MyLaw(...))
 """
 
+from ohmweave.testing.arrays import ArrayContract
+from ohmweave.testing.bare_array import BareArray
 from ohmweave.testing.books import check_books
 from ohmweave.testing.cells import CellContract
 from ohmweave.testing.layers import LayerContract
 from ohmweave.testing.rules import RuleContract
 
-__all__ = ["CellContract", "LayerContract", "RuleContract", "check_books"]
+__all__ = ["ArrayContract", "BareArray", "CellContract", "LayerContract", "RuleContract", "check_books"]

@@ -28,6 +28,8 @@ class Board:
         self.n_arrays, self.rows, self.cols = n_arrays, rows, cols
         self.g_min, self.g_max, self.v_read = 1e-6, 9e-6, 0.2
         n_cells = n_arrays * rows * cols
+        self.device, self.dtype = torch.device("cpu"), torch.float32
+        self.usable = torch.ones(n_arrays, rows, cols, dtype=torch.bool)
         self.books = Books(n_cells=n_cells, v_read=self.v_read)
         self.g = [1e-6 * (1 + k % 8) for k in range(n_cells)]
 
@@ -36,7 +38,7 @@ class Board:
 
     def _matrix(self, placement: Placement) -> torch.Tensor:
         g = torch.tensor([[self.g[int(k)] for k in row] for row in placement.cells], dtype=torch.float32)
-        return placement.fold(g)
+        return placement.signed_matrix(g)
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         self.books.read(placement, v_row)
@@ -205,7 +207,7 @@ def test_pulses_by_width() -> None:
     assert meter.usage["", UNASSIGNED].by_width == {(1, one): 7}
     other = Books(n_cells=8, v_read=0.2)
     other.load_state_dict(books.state_dict())
-    assert other.books.activity == books.activity
+    assert other.activity == books.activity
 
 
 def test_a_pulse_of_its_own_width_costs_by_its_width() -> None:
@@ -228,7 +230,7 @@ def test_a_checkpoint_carries_the_totals_and_old_ones_are_read() -> None:
     assert books.activity == Activity(n_reads=2, n_readouts=3, n_set=5, n_reset=7, duration=11.0)
     again, version = Books(n_cells=8, v_read=0.2), 0
     again.load_state_dict(books.state_dict() | {"cells.g": torch.zeros(1)})
-    assert again.books.activity == books.activity
+    assert again.activity == books.activity
     assert again.version > version
     with pytest.raises(KeyError, match=r"books\.counts"):
         again.load_state_dict({})

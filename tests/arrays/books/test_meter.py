@@ -9,7 +9,6 @@ import torch
 
 from ohmweave.arrays import (
     DAC,
-    IN_SI,
     UNASSIGNED,
     Meter,
     Placement,
@@ -278,10 +277,10 @@ def test_compiled_sums_are_the_plain_ones(
 def test_numbers_are_counted_as_the_volts_they_stand_for(attach: Attach) -> None:
     bench, where = array(), placement()
     usages, results = [], []
-    for phase, scale in (("volts", IN_SI), ("numbers", ReadScale(v_per_x=0.05, a_per_y=3e-7))):
+    for phase, scale in (("volts", ReadScale()), ("numbers", ReadScale(v_per_x=0.05, a_per_y=3e-7))):
         meter = attach(bench, {"layer": where})
         meter.phase = phase
-        results.append(bench.read(voltages(11, 3) / scale.v_per_x, where, scale) * scale.a_per_y)
+        results.append(bench.read_scaled(voltages(11, 3) / scale.v_per_x, where, scale) * scale.a_per_y)
         usages.append(meter.usage[phase, "layer"])
     assert_close(results[1], results[0], rtol=1e-12, scale=1e-6)
     assert_close(usages[1].v2g, usages[0].v2g, rtol=1e-12)
@@ -300,5 +299,5 @@ def test_bits_of_numbers_are_those_of_the_volts_they_stand_for() -> None:
 
 def test_a_scale_is_refused_where_it_matters() -> None:
     bench = array(dac=DAC(bits=8, v_max=0.2))
-    with pytest.raises(OutOfRangeError, match="`scale`"):
-        bench.read(voltages(2, 3), placement(), ReadScale(v_per_x=0.1))
+    with pytest.raises(OutOfRangeError, match="must be read in volts"):
+        bench.read_scaled(voltages(2, 3), placement(), ReadScale(v_per_x=0.1))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmweave.arrays import ADC, DAC, SimulatedArray, Wires, yao2020_macro
+from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import Cell, LinearStep, ReadNoise, SinhConduction
 from ohmweave.mapping import Chip, DifferentialPair, Matrix
@@ -30,6 +31,12 @@ def written(mapping: DifferentialPair, law: object = LAW, **parts: object) -> tu
     return chip.array, matrix
 
 
+def volts(dac: DAC | None) -> torch.Tensor:
+    """`(2, 3, 14)` V for inputs of two chips: of both signs where the converter has one, some beyond full scale."""
+    v = (torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) - 0.3) * 0.25
+    return v if dac is None or dac.signed else v.abs() * 1.3
+
+
 def ohm(v: torch.Tensor) -> torch.Tensor:
     return v
 
@@ -46,22 +53,20 @@ def by_loops(
     h, c = len(placement.row_gain), len(placement.col_gain)
     low, high = adc.codes
     step = array.full_scale(placement) / high
-    g, _ = array._seen_at(matrix.cells)
+    g, _ = array._reader.seen_at(matrix.cells)
     out = torch.zeros(*v.shape[:-1], placement.n_out, dtype=torch.float64)
     for n in range(v.shape[0]):
         for b in range(v.shape[1]):
             intervals = [(v[n, b], 1.0)]
             if dac is not None:
-                codes = (
-                    (v[n, b].clamp(-dac.v_max if dac.signed else 0.0, dac.v_max) / dac.v_step).round().int().tolist()
-                )
+                codes = (v[n, b].clamp(-dac.v_max if dac.signed else 0.0, dac.v_max) / dac.v_lsb).round().int().tolist()
                 if dac.bit_serial:
                     intervals = []
                     for k in range(dac.n_planes):
                         drive = [dac.v_max * (1 if code > 0 else -1) * (abs(code) >> k & 1) for code in codes]
-                        intervals.append((torch.tensor(drive, dtype=torch.float64), 2**k * dac.v_step / dac.v_max))
+                        intervals.append((torch.tensor(drive, dtype=torch.float64), 2**k * dac.v_lsb / dac.v_max))
                 else:
-                    intervals = [(torch.tensor(codes, dtype=torch.float64) * dac.v_step, 1.0)]
+                    intervals = [(torch.tensor(codes, dtype=torch.float64) * dac.v_lsb, 1.0)]
             for tile in placement.tiles:
                 for drive, weight in intervals:
                     current = torch.zeros(tile.cols, dtype=torch.float64)
@@ -79,7 +84,7 @@ def by_loops(
                             for k in range(0, tile.cols, c)
                         ]
                     for col, output, gain, amperes in sensed:
-                        converter = [float(part[n, tile.array, col]) for part in array._converters or ()]
+                        converter = [float(part[n, tile.array, col]) for part in array._columns.faults]
                         x = amperes / step * converter[0]
                         x += converter[2] * 4 * (x / high) * (1 - abs(x) / high) + converter[1]
                         code = min(max(round(x), low), high)
@@ -94,8 +99,8 @@ FAULTS = {"offset": 0.7, "gain": 0.05, "inl": 1.5}
     ("mapping", "dac", "adc"),
     [
         (DifferentialPair(), SERIAL, ADC(bits=6)),
-        (DifferentialPair(), SERIAL, ADC(bits=6, columns=4, **FAULTS)),
-        (DifferentialPair(), SIGNED, ADC(bits=6, signed=True, columns=2, **FAULTS)),
+        (DifferentialPair(), SERIAL, ADC(bits=6, columns_per_adc=4, **FAULTS)),
+        (DifferentialPair(), SIGNED, ADC(bits=6, signed=True, columns_per_adc=2, **FAULTS)),
         (DifferentialPair(), SERIAL, ADC(bits=6, signed=True, subtract="analogue", **FAULTS)),
         (DifferentialPair(lines="rows"), SERIAL, ADC(bits=6, signed=True, **FAULTS)),
         (DifferentialPair(copies=(2, 2)), PARALLEL, ADC(bits=6, **FAULTS)),
@@ -105,7 +110,7 @@ FAULTS = {"offset": 0.7, "gain": 0.05, "inl": 1.5}
 )
 def test_conversions_agree_with_loops(mapping, dac, adc):
     array, matrix = written(mapping, dac=dac, adc=adc)
-    v = (torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) - 0.3) * 0.25
+    v = volts(dac)
     i_col = array.read(v, matrix.placement)
     expected = by_loops(array, matrix, v)
     assert_close(i_col, expected, rtol=1e-12, scale=float(expected.abs().max()))
@@ -121,7 +126,7 @@ def test_conversions_behind_wires_agree_with_loops():
 @pytest.mark.parametrize(
     ("mapping", "dac", "adc"),
     [
-        (DifferentialPair(), SERIAL, ADC(bits=6, columns=4, **FAULTS)),
+        (DifferentialPair(), SERIAL, ADC(bits=6, columns_per_adc=4, **FAULTS)),
         (DifferentialPair(), SIGNED, ADC(bits=6, signed=True, subtract="analogue", **FAULTS)),
         (DifferentialPair(lines="rows"), PARALLEL, ADC(bits=6, signed=True, **FAULTS)),
         (DifferentialPair(copies=(2, 2)), None, ADC(bits=8, signed=True, i_max=1e-4)),
@@ -130,7 +135,7 @@ def test_conversions_behind_wires_agree_with_loops():
 )
 def test_conversions_of_cells_beyond_ohm_agree_with_loops(mapping, dac, adc):
     array, matrix = written(mapping, Cell(LAW, conduction=SinhConduction(v0=0.05)), dac=dac, adc=adc)
-    v = (torch.rand(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) - 0.3) * 0.25
+    v = volts(dac)
     expected = by_loops(array, matrix, v, lambda v: 0.05 * torch.sinh(v / 0.05))
     assert_close(array.read(v, matrix.placement), expected, rtol=1e-12, scale=float(expected.abs().max()))
 
@@ -150,7 +155,7 @@ def test_noise_of_cells_beyond_ohm_is_a_fraction_of_their_currents():
     array, matrix = written(DifferentialPair(), law, adc=ADC(bits=30, i_max=1e-2))
     v = torch.full((2, 4_000, 14), 0.15, dtype=torch.float64)
     found = array.read(v, matrix.placement).std(dim=1)
-    i_cell = array._conductance_at(matrix.cells)[0] * 0.05 * math.sinh(3.0)
+    i_cell = array.bank.conductance_at(matrix.cells)[0] * 0.05 * math.sinh(3.0)
     assert_close(found, (0.02 * i_cell).square().sum(1).unflatten(-1, (-1, 2)).sum(-1).sqrt(), rtol=0.06)
 
 
@@ -211,8 +216,8 @@ def test_ranging_finds_the_largest_current_of_a_line():
     ideal, twin = written(DifferentialPair(), dac=SERIAL)
     assert_close(watched, ideal.read(v, twin.placement), rtol=1e-9, scale=float(watched.abs().max()))
     largest = 0.0
-    g, _ = array._seen_at(matrix.cells)
-    for plane, _ in SERIAL.intervals(SERIAL.convert(v)):
+    g, _ = array._reader.seen_at(matrix.cells)
+    for plane, _ in RowVoltages.of(v, SERIAL).intervals():
         for tile in matrix.placement.tiles:
             rows = slice(tile.row_line, tile.row_line + tile.rows)
             largest = max(
@@ -244,9 +249,9 @@ def test_state_holds_faults_and_ranges():
 
 
 def test_columns_that_share_a_converter_share_its_faults():
-    array, _ = written(DifferentialPair(), adc=ADC(bits=6, columns=4, offset=1.0))
-    assert array._converters is not None
-    offset = array._converters.offset
+    array, _ = written(DifferentialPair(), adc=ADC(bits=6, columns_per_adc=4, offset=1.0))
+    assert array._columns is not None
+    offset = array._columns.faults.offset
     assert offset.shape == (2, 8, 9)
     assert torch.equal(offset[..., 0], offset[..., 3])
     assert not torch.equal(offset[..., 3], offset[..., 4])
@@ -256,7 +261,7 @@ def test_columns_that_share_a_converter_share_its_faults():
 
 def test_macro_of_yao():
     macro = yao2020_macro()
-    assert (macro.dac.n_planes, macro.dac.bit_serial, macro.adc.bits, macro.adc.columns) == (8, True, 8, 4)
+    assert (macro.dac.n_planes, macro.dac.bit_serial, macro.adc.bits, macro.adc.columns_per_adc) == (8, True, 8, 4)
 
 
 def test_reads_count_every_interval():
@@ -306,3 +311,24 @@ def test_tiles_must_keep_the_lines_of_an_output_together():
     array = SimulatedArray(LAW, rows=4, cols=4, adc=ADC(bits=4))
     with pytest.raises(ShapeError, match="tiles must keep the 2 lines of an output together"):
         array.read(torch.zeros(1, 2), placement)
+
+
+def test_a_converter_is_printed_in_a_line():
+    assert repr(ADC(bits=8, columns_per_adc=4)) == "ADC(bits=8, unsigned, range from data, columns_per_adc=4)"
+    assert repr(ADC(bits=6, signed=True, i_max=1e-6, inl=0.5, subtract="analogue")) == (
+        "ADC(bits=6, signed, i_max=1e-06 A, inl=0.5, analogue subtraction)"
+    )
+
+
+def test_a_failed_ranging_leaves_all_ranges():
+    array, matrix = written(DifferentialPair(), dac=SERIAL, adc=ADC(bits=6))
+    before = array.full_scale(matrix.placement)
+
+    def watched(*sizes: int) -> None:
+        with array.ranging():
+            for n_in in sizes:
+                array.read(torch.full((2, 3, n_in), 0.1, dtype=torch.float64), matrix.placement)
+
+    with pytest.raises(ShapeError):
+        watched(14, 13)  # the first read is watched, the second fails
+    assert array.full_scale(matrix.placement) == before

@@ -126,13 +126,19 @@ class Books:
             self._last_readout[cells.reshape(-1)] = g.detach().reshape(-1).double()
             self._driven.clear()
 
-    def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Count programming pulses on `cells`, `(k,)` int64; call it before the cells change.
+    def pulse(self, cells: torch.Tensor, pulse: Pulse, *, counts: tuple[int, int] | None = None) -> None:
+        """Count programming pulses on `cells`; call it before the cells change.
 
         A pulse with a width is also counted by its width. Polarity 0 is no pulse.
+
+        Args:
+            cells: `(k,)` int64 addresses.
+            pulse: each field `(k,)`.
+            counts: SET and RESET pulses, where the array has counted them already.
         """
-        self._activity.n_set += _n_pulses(pulse.polarity > 0, pulse.n)
-        self._activity.n_reset += _n_pulses(pulse.polarity < 0, pulse.n)
+        n_set, n_reset = counts or (_n_pulses(pulse.polarity > 0, pulse.n), _n_pulses(pulse.polarity < 0, pulse.n))
+        self._activity.n_set += n_set
+        self._activity.n_reset += n_reset
         if pulse.width is not None:
             self._activity.by_width.update(count_by_width(pulse.polarity, pulse.n, pulse.width))
         for meter in self._meters:

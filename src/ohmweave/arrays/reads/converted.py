@@ -1,10 +1,10 @@
 """Reads that end in real converters: every tile, bit plane and chip of a placement in one batched product.
 
-Currents are kept in units of a converter's step, so that a conversion is a rounding and a cut. With x_p the input
+Currents are kept in units of the converter's lsb, so that a conversion is a rounding and a cut. With x_p the input
 of bit plane p (0 or 1, times the sign of the input; the voltage itself where the input is not bit-serial), G_t the
 matrix of tile t and c the lines of an output,
 
-    out[o] = step * sum over t, c, p of  line[c] * weight[p] * code(G_t[o, c] x_p).
+    out[o] = lsb * sum over t, c, p of  line[c] * weight[p] * code(G_t[o, c] x_p).
 
 Sums over planes are the shift-and-add, sums over lines the (digital) differential subtraction, sums over tiles the
 accumulation behind the arrays. For cells that are not linear, G_t x_p is the currents of an operating point.
@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 import torch
 
-from ohmweave.arrays.converters.adc import ADC, Converters
+from ohmweave.arrays.converters.columns import ColumnConverters
 from ohmweave.arrays.converters.dac import DAC
+from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement, Tile
 from ohmweave.arrays.reads.tile_currents import TileCurrents, TilesOf
 from ohmweave.base import NormalStream, OutOfRangeError, ShapeError
@@ -33,8 +34,8 @@ class _Stack(NamedTuple):
     Attributes:
         inputs: `(T * k,)`, the input of each row of each tile.
         shape: (chips, T, L, k).
-        currents: what the lines carry, in steps.
-        offset, inl: `(chips * T, L, 1)`, steps.
+        currents: of the lines, in lsb.
+        offset, inl: `(chips * T, L, 1)`, lsb.
         outputs: which outputs the lines belong to.
     """
 
@@ -47,96 +48,90 @@ class _Stack(NamedTuple):
 
 
 class ConvertedMatrix:
-    """A placement as its converters see it.
+    """A placement with the converters of its columns; does not hold the placement, which is freed with its matrix.
 
     Args:
-        placement: where the matrix stands.
-        tiles_of: what the columns of stacked tiles carry.
-        adc, converters: of the columns.
+        placement: of the matrix.
+        tiles_of: the currents at the columns of stacked tiles.
+        columns: the converters.
         dac: of the rows; None drives any voltage.
-        i_max: A, full scale.
 
     Raises:
         ShapeError: a tile parts the lines of an output.
-        OutOfRangeError: the converter is unsigned, and the placement or the drivers make negative currents.
+        OutOfRangeError: the converter is unsigned, and the placement makes negative currents.
     """
 
-    def __init__(
-        self,
-        placement: Placement,
-        tiles_of: TilesOf,
-        *,
-        adc: ADC,
-        converters: Converters,
-        dac: DAC | None,
-        i_max: float,
-    ) -> None:
-        self._adc, self._dac, self._n_out = adc, dac, placement.n_out
-        self._step = adc.step(i_max)
+    def __init__(self, placement: Placement, tiles_of: TilesOf, *, columns: ColumnConverters, dac: DAC | None) -> None:
+        adc = columns.adc
+        self._adc, self._n_out = adc, placement.n_out
+        self._lsb = adc.lsb(columns.full_scale(placement))
         if not adc.signed and min(placement.row_gain) < 0:
             raise OutOfRangeError("`signed` of the ADC must be true where rows are driven both ways, but is False")
         serial = dac is not None and dac.bit_serial
-        n_planes = dac.n_planes if dac is not None else 1
-        self._n_planes = n_planes
-        # What one unit of drive is, and what the sum over planes must be multiplied by to be that of the voltage.
+        self._n_planes = dac.n_planes if dac is not None else 1
+        # What one unit of drive is, V, and by what the sum over planes is multiplied to be that of the voltage.
         drive = dac.v_max if dac is not None and serial else 1.0
-        self._scale = self._step * (dac.v_step / dac.v_max if dac is not None and serial else 1.0)
+        self._scale = self._lsb * (dac.v_lsb / dac.v_max if dac is not None and serial else 1.0)
         analogue = adc.subtract == "analogue"
-        line = converters.gain.new_tensor([1.0] if analogue else placement.col_gain)
-        weight = 2.0 ** torch.arange(n_planes, dtype=line.dtype)
+        line = columns.faults.gain.new_tensor([1.0] if analogue else placement.col_gain)
+        weight = 2.0 ** torch.arange(self._n_planes, dtype=line.dtype, device=line.device)
         self._weight = (line[:, None] * weight).flatten()
         self._stacks = [
-            _stack(placement, tiles, tiles_of, converters, step=self._step, drive=drive, analogue=analogue)
+            _stack(placement, tiles, tiles_of, columns, lsb=self._lsb, drive=drive, analogue=analogue)
             for tiles in _by_columns(placement.tiles)
         ]
 
-    def read(self, v_row: torch.Tensor, *, noise: NormalStream, peak: list[float] | None = None) -> torch.Tensor:
+    def read(self, row: RowVoltages, *, noise: NormalStream, peaks: list[float] | None = None) -> torch.Tensor:
         """Convert a read.
 
         Args:
-            v_row: `(chips, batch, n_in)` V, as the DAC drives it.
+            row: `(chips, batch, n_in)`, from the DAC that the matrix was made with.
             noise: of reads and converters.
-            peak: where to append the largest current that a converter met, A; nothing is rounded or cut then.
+            peaks: where to append the largest current that a converter met, A; nothing is rounded or cut then.
 
         Returns:
-            `(chips, batch, n_out)` A, of the current that the voltages would make in one go.
+            `(chips, batch, n_out)` A, of the current that the voltages would make in one interval.
         """
-        dac, chips, n = self._dac, v_row.shape[0], v_row.shape[1]
-        out = v_row.new_zeros(chips, self._n_out, n)
-        if dac is None or not dac.bit_serial:
-            if not self._adc.signed and bool((v_row < 0).any()):
-                raise OutOfRangeError("`signed` of the ADC must be true for negative row voltages, but is False")
-            drive = v_row.mT
-        else:
-            drive = (v_row.mT * (1 / dac.v_step)).round_()
-            if not dac.signed:  # bits are picked from integers; small ones are quicker
-                drive = drive.to(torch.uint8 if dac.bits <= 8 else torch.int32)
+        chips, n, _ = row.numbers.shape
+        out = row.numbers.new_zeros(chips, self._n_out, n)
+        drive = self._drive_of(row)
         for stack in self._stacks:
             conversions = math.prod(stack.shape[:3]) * self._n_planes
             n_chunk = max(1, CACHE_VALUES // conversions)
             for first in range(0, n, n_chunk):
                 part = slice(first, first + n_chunk)
-                out[:, stack.outputs, part] += self._convert(stack, drive[..., part], noise, peak)
+                planes = self._planes(drive[..., part].index_select(1, stack.inputs), row.dac, stack.offset.dtype)
+                out[:, stack.outputs, part] += self._convert(stack, planes, noise, peaks)
         return out.mul_(self._scale).mT
 
+    def _drive_of(self, row: RowVoltages) -> torch.Tensor:
+        """`(chips, n_in, batch)`: codes if they are sent bit by bit, else V."""
+        if row.dac is None or not row.dac.bit_serial:
+            if not self._adc.signed and (row.dac is None or row.dac.signed) and bool((row.numbers < 0).any()):
+                raise OutOfRangeError("`signed` of the ADC must be true for negative row voltages, but is False")
+            return row.v.mT
+        if row.dac.signed:
+            return row.numbers.mT
+        # Bits are picked from integers; small ones are quicker.
+        return row.numbers.mT.to(torch.uint8 if row.dac.bits <= 8 else torch.int32)
+
     def _convert(
-        self, stack: _Stack, drive: torch.Tensor, noise: NormalStream, peak: list[float] | None
+        self, stack: _Stack, planes: torch.Tensor, noise: NormalStream, peaks: list[float] | None
     ) -> torch.Tensor:
-        """`(chips, n_in, n)` drives to `(chips, outputs, n)`, in steps of the lowest plane."""
+        """Drives `(chips, T * k, planes, n)` to `(chips, outputs, n)`, in lsb of the lowest plane."""
         chips, tiles, _, k = stack.shape
-        n = drive.shape[-1]
-        picked = self._planes(drive.index_select(1, stack.inputs), stack.offset.dtype)
-        code = stack.currents(picked.view(chips * tiles, k, self._n_planes * n), noise=noise)
-        if peak is None:
+        n = planes.shape[-1]
+        code = stack.currents(planes.view(chips * tiles, k, self._n_planes * n), noise=noise)
+        if peaks is None:
             self._digitise(code, stack, noise)
-        else:
-            peak.append(float(code.abs().max()) * self._step)
+        elif code.numel():
+            peaks.append(float(code.abs().max()) * self._lsb)
         by_output = code.view(chips * tiles * (stack.outputs.stop - stack.outputs.start), len(self._weight), n)
         total = self._weight.expand(len(by_output), 1, -1) @ by_output
         return total.view(chips, tiles, -1, n).sum(1)
 
     def _digitise(self, x: torch.Tensor, stack: _Stack, noise: NormalStream) -> None:
-        """Currents in steps, `(chips * tiles, lines, n)`, to codes, in place."""
+        """Currents in lsb, `(chips * tiles, lines, planes * n)`, to codes, in place; see `ADC` for the formula."""
         adc = self._adc
         low, high = adc.codes
         if adc.inl > 0:
@@ -148,15 +143,15 @@ class ConvertedMatrix:
             x.add_(noise.like(x), alpha=adc.noise)
         x.round_().clamp_(low, high)
 
-    def _planes(self, drive: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    def _planes(self, drive: torch.Tensor, dac: DAC | None, dtype: torch.dtype) -> torch.Tensor:
         """`(chips, lines, n)` to `(chips, lines, planes, n)`: the bits, from the lowest up, or the drive itself."""
-        if self._dac is None or not self._dac.bit_serial:
+        if dac is None or not dac.bit_serial:
             return drive.unsqueeze(-2).to(dtype).contiguous()
         sign = None
-        if self._dac.signed:
+        if dac.signed:
             sign = drive.sign()
             drive = drive.abs().to(torch.int32)
-        bits = torch.arange(self._n_planes, dtype=drive.dtype)[:, None]
+        bits = torch.arange(self._n_planes, dtype=drive.dtype, device=drive.device)[:, None]
         planes = ((drive.unsqueeze(-2) >> bits) & 1).to(dtype)
         return planes if sign is None else planes * sign.unsqueeze(-2)
 
@@ -172,9 +167,9 @@ def _stack(
     placement: Placement,
     tiles: Sequence[Tile],
     tiles_of: TilesOf,
-    converters: Converters,
+    columns: ColumnConverters,
     *,
-    step: float,
+    lsb: float,
     drive: float,
     analogue: bool,
 ) -> _Stack:
@@ -183,18 +178,18 @@ def _stack(
         raise ShapeError(f"tiles must keep the {c} lines of an output together where they are converted")
     spans = [range(tile.row_line // h, -(-(tile.row_line + tile.rows) // h)) for tile in tiles]
     n_lines = tiles[0].cols // c if analogue else tiles[0].cols
-    shape = (len(converters.gain), len(tiles), n_lines, max(len(span) for span in spans))
-    inputs = torch.zeros(shape[1], shape[3], dtype=torch.int64)
-    faults = [fault.new_empty(*shape[:3], 1) for fault in converters]
+    shape = (len(columns.faults.gain), len(tiles), n_lines, max(len(span) for span in spans))
+    inputs = torch.zeros(shape[1], shape[3], dtype=torch.int64, device=columns.faults.gain.device)
+    faults = [fault.new_empty(*shape[:3], 1) for fault in columns.faults]
     for t, (tile, span) in enumerate(zip(tiles, spans, strict=True)):
-        inputs[t, : len(span)] = torch.arange(span.start, span.stop)
-        columns = slice(tile.col, tile.col + tile.cols, c if analogue else 1)
-        for fault, of_column in zip(faults, converters, strict=True):
-            fault[:, t, :, 0] = of_column[:, tile.array, columns]
+        inputs[t, : len(span)] = torch.arange(span.start, span.stop, device=inputs.device)
+        at = slice(tile.col, tile.col + tile.cols, c if analogue else 1)
+        for fault, of_column in zip(faults, columns.faults, strict=True):
+            fault[:, t, :, 0] = of_column[:, tile.array, at]
     return _Stack(
         inputs=inputs.flatten(),
         shape=shape,
-        currents=tiles_of(tiles, spans, faults[0] / step, drive, analogue),
+        currents=tiles_of(tiles, spans, faults[0] / lsb, drive, analogue),
         offset=faults[1].flatten(0, 1),
         inl=faults[2].flatten(0, 1),
         outputs=slice(tiles[0].col_line // c, (tiles[0].col_line + tiles[0].cols) // c),

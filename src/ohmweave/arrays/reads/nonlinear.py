@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from ohmweave.arrays.bank import CellBank
+from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement, Tile
 from ohmweave.base import NormalStream
 from ohmweave.circuit import Wires, solve_nonlinear
@@ -14,7 +16,7 @@ from ohmweave.circuit import Wires, solve_nonlinear
 CELLS_AT_ONCE = 2**20
 
 
-class ArrayLaw(NamedTuple):
+class _ArrayLaw(NamedTuple):
     """All cells of one array of every chip, in shapes that broadcast against `(chips, batch, rows, cols)`.
 
     Attributes:
@@ -31,16 +33,16 @@ class NonlinearRead:
     """How an array of such cells is read: one tile at a time, all other rows of its array at 0 V.
 
     Attributes:
-        law_of: the cells of an array, by its index on the chip.
-        rows, cols: of an array.
+        bank: the cells.
         wires: resistances around the cells.
         r_on: Ohm, in series with each cell.
         noise: of reads.
+
+    Valid for: read noise is drawn as a fraction of each cell's current, which neglects what the resistance in series
+    with a cell takes from it.
     """
 
-    law_of: Callable[[int], ArrayLaw]
-    rows: int
-    cols: int
+    bank: CellBank
     wires: Wires
     r_on: float
     noise: NormalStream
@@ -52,13 +54,13 @@ class NonlinearRead:
             ConvergenceError: an operating point was not found.
         """
         chips, n, _ = v_line.shape
-        law, at_once = self.law_of(tile.array), max(1, CELLS_AT_ONCE // (chips * self.rows * self.cols))
+        law, at_once = self._law_of(tile.array), max(1, CELLS_AT_ONCE // (chips * self.bank.cells_per_array))
         i_tile = v_line.new_empty(chips, n, tile.cols)
         for first in range(0, n, at_once):
             part = slice(first, first + at_once)
-            v = v_line.new_zeros(chips, v_line[:, part].shape[1], self.rows)
+            v = v_line.new_zeros(chips, v_line[:, part].shape[1], self.bank.rows)
             v[..., tile.row : tile.row + tile.rows] = v_line[:, part]
-            i_cell = solve_nonlinear(law.current, v, self.cols, self.wires, r_cell=self.r_on).i_cell
+            i_cell = solve_nonlinear(law.current, v, self.bank.cols, self.wires, r_cell=self.r_on).i_cell
             i_col = i_cell.sum(-2)
             if law.relative_variance is not None:
                 sigma = (i_cell.square() * law.relative_variance).sum(-2).sqrt()
@@ -66,19 +68,36 @@ class NonlinearRead:
             i_tile[:, part] = i_col[..., tile.col : tile.col + tile.cols].to(i_tile.dtype)
         return i_tile
 
-    def placement(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """Inputs `(chips, batch, n_in)` V to outputs `(chips, batch, n_out)` A.
+    def _law_of(self, index: int) -> _ArrayLaw:
+        """The cells of array `index` of every chip."""
+        bank = self.bank
+        chips = torch.arange(bank.n_sets, device=bank.device)
+        state = bank.state_of(bank.of_arrays(chips * bank.n_arrays + index)[:, None])
+        sigma = bank.cell.read_noise_sigma(state)
+        relative = None
+        if sigma is not None:
+            g = bank.cell.conductance(state)
+            relative = torch.where(g > 0, (sigma / g).square(), 0.0).double()
+        return _ArrayLaw(lambda v: bank.cell.current(state, v), relative)
+
+    def placement(self, row: RowVoltages, placement: Placement) -> torch.Tensor:
+        """Inputs `(chips, batch, n_in)` to outputs `(chips, batch, n_out)` A, interval after interval.
 
         Raises:
             ConvergenceError: an operating point was not found.
         """
+        total = row.numbers.new_zeros(*row.numbers.shape[:-1], placement.n_out)
+        for v, weight in row.intervals():
+            total += weight * self._interval(v, placement)
+        return total
+
+    def _interval(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         h = len(placement.row_gain)
         v_line = v_row.repeat_interleave(h, -1) * v_row.new_tensor(placement.row_gain).repeat(placement.n_in)
         i_line = v_row.new_zeros(*v_row.shape[:-1], placement.cells.shape[1])
         for tile in placement.tiles:
             v_tile = v_line[..., tile.row_line : tile.row_line + tile.rows]
             i_line[..., tile.col_line : tile.col_line + tile.cols] += self.tile(tile, v_tile)
-        i_out: torch.Tensor = (i_line.unflatten(-1, (placement.n_out, -1)) * i_line.new_tensor(placement.col_gain)).sum(
-            -1
-        )
+        by_output = i_line.unflatten(-1, (placement.n_out, -1))
+        i_out: torch.Tensor = (by_output * i_line.new_tensor(placement.col_gain)).sum(-1)
         return i_out

@@ -1,6 +1,6 @@
 """How single cells are reached for programming, and what the wires leave of a pulse on the way.
 
-A pulse is sent to one cell of an array at a time. Its law gets the voltage that the cell really sees (`Pulse.v`).
+A pulse is sent to one cell of an array at a time. Its law is given the voltage across the cell itself (`Pulse.v`).
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ import torch
 from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
 from ohmweave.cells import Pulse
 from ohmweave.circuit import Bias, LineEnd, Wires, cell_voltages, solve_cells
-from ohmweave.circuit.bias import Scheme
+from ohmweave.circuit.bias import UNSELECTED, Scheme
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transistors:
-    """1T1R: a transistor in series with each cell. Reads open all of them, a pulse only that of its cell.
+    """1T1R: a transistor in series with each cell. Reads turn all of them on, a pulse only that of its cell.
 
-    Args:
-        r_on: Ohm, of an open transistor.
+    Attributes:
+        r_on: Ohm, of a transistor that is on.
         v_set, v_reset: V, amplitude at the drivers of a pulse that gives none; None leaves such pulses to the law's
             own standard, untouched by the wires.
     """
@@ -34,14 +34,23 @@ class Transistors:
         check_non_negative("r_on", self.r_on, "Ohm")
         _check_amplitudes(self.v_set, self.v_reset)
 
+    def __repr__(self) -> str:
+        """Resistance, and amplitudes if pulses have one of their own."""
+        v = (
+            ""
+            if self.v_set is None or self.v_reset is None
+            else f", v_set={self.v_set:g} V, v_reset={self.v_reset:g} V"
+        )
+        return f"Transistors(r_on={self.r_on:g} Ohm{v})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passive:
-    """1R: no transistors, so a pulse meets the whole array, and cells that share a line with its cell see part of it.
+    """1R: no transistors, so a pulse reaches the whole array, and cells that share a line with its cell see part of it.
 
-    Args:
-        scheme: what the lines do that are not selected; see `select_bias`.
+    Attributes:
         v_set, v_reset: V, amplitude at the drivers of a pulse that gives none.
+        scheme: bias of the lines that are not selected; see `select_bias`.
     """
 
     v_set: float
@@ -56,7 +65,7 @@ class Passive:
 
     @property
     def r_on(self) -> float:
-        """Ohm: nothing stands in series with a cell."""
+        """Ohm: there is nothing in series with a cell."""
         return 0.0
 
 
@@ -79,12 +88,12 @@ def amplitude(access: Access, pulse: Pulse, like: torch.Tensor) -> torch.Tensor 
 
 
 def path_resistance(wires: Wires, access: Access, *, rows: int, cols: int) -> torch.Tensor:
-    """Ohm, `(rows, cols)` float64: all that is in series with a cell while it alone conducts.
+    """Ohm, `(rows, cols)` float64 on the CPU: all that is in series with a cell while it alone conducts.
 
     Driver, row wire up to the cell, transistor, column wire down to the sense end, sense circuit.
     """
-    col = torch.arange(cols, dtype=torch.float64)
-    row = torch.arange(rows, dtype=torch.float64)[:, None]
+    col = torch.arange(cols, dtype=torch.float64, device="cpu")
+    row = torch.arange(rows, dtype=torch.float64, device="cpu")[:, None]
     along_row = wires.r_driver + wires.r_row * (col + 1)
     if wires.driven_from == "both":
         from_right = wires.r_driver + wires.r_row * (cols - col)
@@ -94,7 +103,7 @@ def path_resistance(wires: Wires, access: Access, *, rows: int, cols: int) -> to
 
 
 def one_at_a_time(pulse: Pulse) -> Iterator[Pulse]:
-    """A train as single pulses: what a cell sees of the next depends on what the last has done."""
+    """A train as single pulses: the voltage across a cell depends on what the pulse before has done."""
     if pulse.n is None:
         yield pulse
         return
@@ -112,13 +121,13 @@ class Round(NamedTuple):
 
 
 def rounds(cells: torch.Tensor, *, rows: int, cols: int) -> Iterator[Round]:
-    """Share out pulses on `cells` so that no round pulses two cells of one array; the order of the list is kept."""
+    """Split pulses on `cells`, `(k,)`, into rounds with one cell of an array at most; the order is kept."""
     array = cells // (rows * cols)
     by_array = torch.argsort(array, stable=True)
     n = torch.bincount(array)
     first = torch.cumsum(n, 0) - n
     rank = torch.empty_like(cells)
-    rank[by_array] = torch.arange(len(cells)) - first[array[by_array]]
+    rank[by_array] = torch.arange(len(cells), device=cells.device) - first[array[by_array]]
     for k in range(int(n.max()) if len(cells) else 0):
         chosen = (rank == k).nonzero()[:, 0]
         at = cells[chosen]
@@ -141,7 +150,7 @@ def passive_voltages(
     Returns:
         `(k, rows, cols)`, V, from row to column.
     """
-    rows_at, cols_at = {"half": (1 / 2, 1 / 2), "third": (1 / 3, 2 / 3), "floating": (0.0, 0.0)}[scheme]
+    rows_at, cols_at = UNSELECTED[scheme]
     v = v.to(torch.float64)
     v_row = (v * rows_at)[:, None].repeat(1, g.shape[-2]).scatter_(1, row[:, None], v[:, None])
     v_col = (v * cols_at)[:, None].repeat(1, g.shape[-1]).scatter_(1, col[:, None], 0.0)

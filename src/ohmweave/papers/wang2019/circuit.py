@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ohmweave.arrays import ADC, DAC, SimulatedArray, Wires
+from ohmweave.arrays import ADC, DAC, RangedConverters, Wires
 from ohmweave.cells import wang2019
 from ohmweave.experiments import (
     JSON,
@@ -110,7 +110,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
 def find_range(network: torch.nn.Module, board: Chip, n_done: int, x: torch.Tensor) -> None:
     """Every now and then, set the full scale of every layer's converters by the images that are to be learned next."""
     if n_done % RANGE_EVERY == 0:
-        assert isinstance(board.array, SimulatedArray)
+        assert isinstance(board.array, RangedConverters)
         with board.array.ranging():
             predict(network, board, x)
 

@@ -77,9 +77,9 @@ def parts_of(study: str, value: Any) -> dict[str, Any]:
     """What an array is built with."""
     serial, one_read = DAC(bits=8, v_max=0.2, bit_serial=True), DAC(bits=8, v_max=0.2)
     if study == "adc":
-        return {"dac": serial, "adc": ADC(bits=value, columns=4)}
+        return {"dac": serial, "adc": ADC(bits=value, columns_per_adc=4)}
     if study == "dac":
-        return {"dac": serial if value == "serial" else one_read, "adc": ADC(bits=6, columns=4)}
+        return {"dac": serial if value == "serial" else one_read, "adc": ADC(bits=6, columns_per_adc=4)}
     if study == "sense":
         return {"dac": one_read, "wires": Wires(r_row=0.0, r_col=0.0, r_sense=value)}
     r_wire = R_SIZE if study == "size" else value

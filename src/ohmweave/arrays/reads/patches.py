@@ -1,8 +1,8 @@
-"""The reads of all patches of images, with the noise of each read drawn where it lands.
+"""The reads of all patches of images, with the noise of each read drawn at its outputs.
 
 The read of a patch has the mean and the variance of the product of the patch with the matrix. Over all patches both
 are convolutions: the images with the matrix for kernels, and their squares with the variances. So no patch need be
-copied out, which moves kernel height x kernel width times the image.
+copied, which would move kernel height x kernel width times the image.
 """
 
 from collections.abc import Callable
@@ -10,90 +10,98 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.reads.geometry import ConvGeometry
-from ohmweave.arrays.reads.product import noisy_product
+from ohmweave.arrays.reads.noisy_product import Square, noisy_product
 from ohmweave.base import NormalStream
 
 PART_VALUES = 2**22
-"""Numbers that a part of a batch makes in between, 16 MiB in float32: a bound on memory, and better for the caches."""
+"""Intermediate numbers of a part of a batch, 16 MiB in float32: a bound on memory, and better for the caches."""
 
 Read = Callable[[torch.Tensor], torch.Tensor]
 
 
 def noisy_convolution(
-    v: torch.Tensor,
+    drive: RowVoltages,
     g: torch.Tensor,
     variance: torch.Tensor | None,
     geometry: ConvGeometry,
     *,
     noise: NormalStream,
-    square: Read = torch.square,
+    square: Square,
 ) -> torch.Tensor:
     """`noisy_product` of every patch.
 
     Args:
-        v: `(*chips, batch, H, W, C)` V.
+        drive: `(*chips, batch, H, W, C)`.
         g: `(*chips, C * kh * kw, n_out)` S, channel by channel.
         variance: `(*chips, C * kh * kw, n_out)` S^2, or None for exact reads.
         geometry: which patches; what is padded is at 0 V.
         noise: of the reads.
-        square: what the variances are multiplied by, V^2, as a function of `v`; 0 at 0 V.
+        square: v^2, or what replaces it where a read is a sum of reads; 0 at 0 V.
 
     Returns:
         `(*chips, batch, out H, out W, n_out)` A.
     """
-    if v.shape[:-4].numel() == 1:
-        n_values = 4 * g.shape[-1] * torch.Size(geometry.out_size(v.shape[-3:-1])).numel()
+    images = drive.numbers
+    if images.shape[:-4].numel() == 1:
+        n_values = 4 * g.shape[-1] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
         kernels, spreads = _kernels(g, geometry), None if variance is None else _kernels(variance, geometry)
-        return by_parts(v, n_values, lambda part: _by_kernels(part, kernels, spreads, geometry, noise, square))
-    if variance is None and g.shape[-1] < v.shape[-1]:
-        taps = g.unflatten(-2, (v.shape[-1], -1)).movedim(-3, -1).flatten(-3, -2)
-        n_values = taps[..., 0].numel() * v.shape[-3:-1].numel()
-        return by_parts(v, n_values, lambda part: _tap_by_tap(part, taps, geometry))
-    return by_rows(v, geometry, lambda rows: noisy_product(rows, g, variance, noise=noise, square=square))
+        return by_parts(
+            images,
+            n_values,
+            lambda part: _by_kernels(drive.of_numbers(part), kernels, spreads, geometry, noise, square),
+        )
+    if variance is None and g.shape[-1] < images.shape[-1]:
+        taps = g.unflatten(-2, (images.shape[-1], -1)).movedim(-3, -1).flatten(-3, -2)
+        n_values = taps[..., 0].numel() * images.shape[-3:-1].numel()
+        return by_parts(images, n_values, lambda part: _tap_by_tap(drive.of_numbers(part).v, taps, geometry))
+    return by_rows(
+        images, geometry, lambda rows: noisy_product(drive.of_numbers(rows), g, variance, noise=noise, square=square)
+    )
 
 
-def by_rows(v: torch.Tensor, geometry: ConvGeometry, read: Read) -> torch.Tensor:
-    """Copy patches out and let `read` see them as rows.
+def by_rows(images: torch.Tensor, geometry: ConvGeometry, read: Read) -> torch.Tensor:
+    """Copy the patches of images to rows, and read each as a vector.
 
     Args:
-        v: `(*chips, batch, H, W, C)` V.
+        images: `(*chips, batch, H, W, C)`, V or codes.
         geometry: which patches.
-        read: `(*chips, n, C * kh * kw)` V to `(*chips, n, n_out)` A.
+        read: from `(*chips, n, C * kh * kw)` to `(*chips, n, n_out)`.
 
     Returns:
-        `(*chips, batch, out H, out W, n_out)` A.
+        `(*chips, batch, out H, out W, n_out)`.
     """
-    size = geometry.out_size(v.shape[-3:-1])
-    n_values = v.shape[:-4].numel() * v.shape[-1] * torch.Size((*geometry.kernel_size, *size)).numel()
+    size = geometry.out_size(images.shape[-3:-1])
+    n_values = images.shape[:-4].numel() * images.shape[-1] * torch.Size((*geometry.kernel_size, *size)).numel()
 
     def read_part(part: torch.Tensor) -> torch.Tensor:
         current: torch.Tensor = read(geometry.lines(part).mT).unflatten(-2, (-1, *size))
         return current
 
-    return by_parts(v, n_values, read_part)
+    return by_parts(images, n_values, read_part)
 
 
-def by_parts(v: torch.Tensor, n_values: int, read: Read) -> torch.Tensor:
+def by_parts(images: torch.Tensor, n_values: int, read: Read) -> torch.Tensor:
     """`read` of a few of the images `(*chips, batch, H, W, C)` at a time, each of which makes `n_values` numbers."""
-    parts = [read(part) for part in v.split(max(1, PART_VALUES // max(1, n_values)), dim=-4)]
+    parts = [read(part) for part in images.split(max(1, PART_VALUES // max(1, n_values)), dim=-4)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-4)
 
 
 def _by_kernels(
-    v: torch.Tensor,
+    drive: RowVoltages,
     kernels: torch.Tensor,
     spreads: torch.Tensor | None,
     geometry: ConvGeometry,
     noise: NormalStream,
-    square: Read,
+    square: Square,
 ) -> torch.Tensor:
     """One chip: torch's own convolution, of the mean and of the variance."""
-    images = v.reshape(v.shape[-4:])
-    out = _convolved(images, kernels, geometry)
+    outer, images = drive.numbers.shape[:-4], drive.of_numbers(drive.numbers.reshape(drive.numbers.shape[-4:]))
+    out = _convolved(images.v, kernels, geometry)
     if spreads is not None:
         noise.add_(out, _convolved(square(images), spreads, geometry))
-    return out.view(*v.shape[:-4], *out.shape)
+    return out.view(*outer, *out.shape)
 
 
 def _kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:

@@ -3,14 +3,21 @@
 import pytest
 import torch
 
-from ohmweave.arrays.reads import product
-from ohmweave.arrays.reads.product import noisy_product
+from ohmweave.arrays.converters.row_voltages import RowVoltages
+from ohmweave.arrays.reads import noisy_product as module
 from ohmweave.base import NormalStream, generator
 from tests.helpers import assert_close
 
 V = torch.tensor([[0.2, -0.1, 0.05], [0.0, 0.15, -0.2]], dtype=torch.float64)
 G = torch.tensor([[3e-6, -1e-6], [7e-6, 2e-6], [-5e-6, 8e-6]], dtype=torch.float64)
 SIGMA = torch.tensor([[3e-7, 1e-7], [2e-7, 5e-7], [4e-7, 6e-7]], dtype=torch.float64)
+
+
+def noisy_product(
+    v: torch.Tensor, g: torch.Tensor, variance: torch.Tensor | None, *, noise: NormalStream
+) -> torch.Tensor:
+    """Of plain voltages, each read in one interval."""
+    return module.noisy_product(RowVoltages(v), g, variance, noise=noise, square=lambda row: row.v.square())
 
 
 def test_without_noise_it_is_the_product() -> None:
@@ -39,7 +46,7 @@ def test_noise_at_the_outputs_is_noise_of_the_cells() -> None:
 def test_working_in_parts_changes_neither_mean_nor_variance(
     cache: int, chips: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(product, "CACHE_VALUES", cache)
+    monkeypatch.setattr(module, "CACHE_VALUES", cache)
     v = torch.rand(*chips, 11, 3, dtype=torch.float64, generator=generator(0))
     g = torch.rand(*chips, 3, 2, dtype=torch.float64, generator=generator(1)) * 1e-5
     no_noise = noisy_product(v, g, torch.zeros_like(g), noise=NormalStream(2))

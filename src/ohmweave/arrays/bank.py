@@ -1,0 +1,220 @@
+"""The cells of all arrays of all chips: their state, and the version of that state.
+
+Everything that is worked out from the cells (signed matrices, effective conductances, conductances of the whole bank)
+is kept together with the version at which it was worked out, and is worked out anew when the version has grown. So
+nothing that changes the cells needs to know what has been kept.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+import torch
+
+from ohmweave.arrays.placement import Placement
+from ohmweave.base import OutOfRangeError, check_shape, flatten_state, generator, map_state, unflatten_state
+from ohmweave.cells import Cell, Pulse
+
+SPARSE = 1 / 8
+"""Share of the cells above which everything is worked out anew, because that is cheaper than gathering what changed."""
+
+# Changes that are remembered at most; more small ones than this are seldom made between two reads.
+_CHANGES = 1024
+
+T = TypeVar("T")
+
+
+class CellBank:
+    """Cells of one kind, addressed by their index in the flattened `(*chips, n_arrays, rows, cols)`.
+
+    Args:
+        cell: what every cell is.
+        n_chips: None for one chip; n for n chips worked on side by side.
+        n_arrays, rows, cols: arrays on a chip, and their size.
+        seed: of fabrication, pulses and relaxation (a random stream each).
+        device: torch's device, where the state is.
+        dtype: of the state.
+
+    Attributes:
+        state: of all cells, each tensor `(cells,)`.
+        version: grows with every change of cells.
+        pulse_noise, relaxation_noise: generators of what is random about pulses, and about time.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        n_chips: int | None,
+        n_arrays: int,
+        rows: int,
+        cols: int,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.cell, self.device, self.dtype = cell, device, dtype
+        self.n_chips, self.n_arrays, self.rows, self.cols = n_chips, n_arrays, rows, cols
+        self.n_sets = n_chips or 1
+        self.cells_per_array = rows * cols
+        self.cells_per_chip = n_arrays * rows * cols
+        self.n_cells = self.n_sets * self.cells_per_chip
+        self.pulse_noise = generator(seed, "array", "pulses", device=device)
+        self.relaxation_noise = generator(seed, "array", "time", device=device)
+        fabrication = generator(seed, "array", "fabrication", device=device)
+        self.state = cell.init_state((self.n_cells,), generator=fabrication, dtype=dtype, device=device)
+        self.version = 0
+        # The last changes, each with the tensor's own version: one that its owner has changed since names other cells.
+        self._changes: deque[tuple[torch.Tensor, int]] = deque()
+        self._n_changed = 0
+        self._pulsed: tuple[torch.Tensor, int, int, Any] | None = None
+        self._everywhere: tuple[int, torch.Tensor, torch.Tensor | None] | None = None
+
+    @property
+    def chip_shape(self) -> tuple[int, ...]:
+        """() for one chip, (n,) for n chips."""
+        return () if self.n_chips is None else (self.n_chips,)
+
+    def cells(self, placement: Placement) -> torch.Tensor:
+        """`(*chips, row lines, column lines)` int64: the cells of a placement on all chips."""
+        first = torch.arange(self.n_sets, device=self.device).view(*self.chip_shape, 1, 1) * self.cells_per_chip
+        return placement.cells.to(self.device) + first
+
+    def of_arrays(self, index: torch.Tensor) -> torch.Tensor:
+        """`(k, rows, cols)` int64: the cells of whole arrays `(k,)`, all chips counted through."""
+        within = torch.arange(self.cells_per_array, device=self.device).view(self.rows, self.cols)
+        return index[:, None, None] * self.cells_per_array + within
+
+    def state_of(self, cells: torch.Tensor) -> Any:
+        """State of `cells`, any shape, in that shape; `index_select` is four times as fast as indexing."""
+        at = cells.reshape(-1)
+        return map_state(lambda leaf: leaf.index_select(0, at).view(cells.shape), self.state)
+
+    def conductance_of(self, cells: torch.Tensor) -> torch.Tensor:
+        """S, true conductance of `cells`, any shape."""
+        return self.conductance_at(cells)[0]
+
+    def conductance_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """True conductance of `cells`, S, and standard deviation of a read of each, S (None where reads are exact).
+
+        Gathering costs more than calculating: where many cells are wanted, all are worked out and kept for the next
+        call, and the result is gathered in place of every part of the state.
+        """
+        if not self._knows_everywhere() and cells.numel() >= SPARSE * self.n_cells:
+            self._everywhere = self.version, self.cell.conductance(self.state), self.cell.read_noise_sigma(self.state)
+        if self._everywhere is None or not self._knows_everywhere():
+            self._everywhere = None
+            state = self.state_of(cells)
+            return self.cell.conductance(state), self.cell.read_noise_sigma(state)
+        at = cells.reshape(-1)
+        _, g, sigma = self._everywhere
+        gathered = None if sigma is None else sigma.index_select(0, at).view(cells.shape)
+        return g.index_select(0, at).view(cells.shape), gathered
+
+    def _knows_everywhere(self) -> bool:
+        return self._everywhere is not None and self._everywhere[0] == self.version
+
+    def switch(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Move `cells`, `(k,)`, each at most once, with the pulses that reach them."""
+        before = self._gathered(cells)
+        after = self.cell.pulse(before, pulse, generator=self.pulse_noise)
+        map_state(
+            lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), self.state, before, after
+        )
+        self._log(cells)
+        self._pulsed = cells, cells._version, self.version, after
+
+    def _gathered(self, cells: torch.Tensor) -> Any:
+        """State of `cells`; not gathered again for the tensor that was pulsed last, as blind rules send it."""
+        if self._pulsed is not None:
+            last, tensor_version, version, state = self._pulsed
+            if last is cells and tensor_version == cells._version and version == self.version:
+                return state
+        return self.state_of(cells)
+
+    def relax(self, duration: float) -> None:
+        """Let `duration` s pass for every cell."""
+        self.state = self.cell.relax(self.state, duration, generator=self.relaxation_noise)
+        self.mark_all_changed()
+
+    def mark_all_changed(self) -> None:
+        """Every cell may have changed: to be called after writing to `state` directly."""
+        self.version += 1
+        self._changes.clear()
+        self._n_changed = 0
+        self._pulsed = self._everywhere = None
+
+    def _log(self, cells: torch.Tensor) -> None:
+        self.version += 1
+        self._changes.append((cells, cells._version))
+        self._n_changed += cells.numel()
+        while self._n_changed > SPARSE * self.n_cells or len(self._changes) > _CHANGES:
+            self._n_changed -= self._changes.popleft()[0].numel()
+
+    def changed_since(self, version: int) -> torch.Tensor | None:
+        """Which cells have changed since `version`.
+
+        Returns:
+            `(k,)` int64, perhaps with repetitions; None if any cell may have changed, or too many to list.
+        """
+        n = self.version - version
+        if n > len(self._changes):
+            return None
+        found = [self._changes[index] for index in range(len(self._changes) - n, len(self._changes))]
+        if any(cells._version != tensor_version for cells, tensor_version in found):
+            return None
+        if not found:
+            return torch.empty(0, dtype=torch.int64, device=self.device)
+        return found[0][0] if n == 1 else torch.cat([cells for cells, _ in found])
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """A copy of the state of all cells, by name."""
+        return {name: leaf.clone() for name, leaf in flatten_state(self.state).items()}
+
+    def check_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Raise unless `state` is that of a bank of the same law and size.
+
+        Raises:
+            OutOfRangeError: a name is missing, or there is one that the law does not have.
+            ShapeError: a tensor has another shape.
+        """
+        own = flatten_state(self.state)
+        if set(own) != set(state):
+            raise OutOfRangeError(
+                f"`state` must hold the cells of a {type(self.cell.switching).__name__} cell, {sorted(own)}, but has "
+                f"{sorted(state)}"
+            )
+        for name, leaf in own.items():
+            check_shape(f"cells.{name}", state[name], tuple(leaf.shape))
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Take over a `state_dict` that `check_state_dict` accepts."""
+        copied = {
+            name: state[name].to(device=leaf.device, dtype=leaf.dtype, copy=True)
+            for name, leaf in flatten_state(self.state).items()
+        }
+        self.state = unflatten_state(self.state, copied)
+        self.mark_all_changed()
+
+
+class PlacementCache(Generic[T]):
+    """What was worked out for each placement, with the version of what it was worked out from.
+
+    It is freed with the placement, so a kept value must not hold the placement itself.
+    """
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[Placement, tuple[Sequence[int], T]] = WeakKeyDictionary()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, placement: Placement, version: Sequence[int], make: Callable[[], T]) -> T:
+        """The value for `placement`, made anew by `make` unless it was made at `version`."""
+        kept = self._kept.get(placement)
+        if kept is not None and kept[0] == version:
+            return kept[1]
+        value = make()
+        self._kept[placement] = version, value
+        return value

@@ -1,0 +1,157 @@
+"""What some arrays can do beyond the `Array` protocol: faster reads, converters with a range, a state that is saved.
+
+A capability is a type that an array's class inherits from, found by `isinstance`. An object that only passes calls on
+to an array (a recorder, a limiter) does not have it, and is read in volts, row by row.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from ohmweave.arrays.bank import CellBank
+from ohmweave.arrays.placement import Placement
+from ohmweave.arrays.reads.geometry import ConvGeometry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadScale:
+    """Scale between numbers, volts and amperes, of reads whose result does not depend on it.
+
+    Attributes:
+        v_per_x: V, of a 1 at the inputs.
+        a_per_y: A, of a 1 at the outputs.
+    """
+
+    v_per_x: float = 1.0
+    a_per_y: float = 1.0
+
+    @property
+    def s_per_w(self) -> float:
+        """S, of a 1 in the matrix."""
+        return self.a_per_y / self.v_per_x
+
+
+class ScaledReads(ABC):
+    """An array that may be read by numbers in place of volts while its reads are homogeneous.
+
+    A homogeneous array gives k times the currents for k times the voltages, noise included. So numbers need not become
+    volts, nor currents numbers: only meters need the scale.
+    """
+
+    @property
+    @abstractmethod
+    def homogeneous(self) -> bool:
+        """True if a read of k times the voltages gives k times the currents, noise included."""
+
+    @property
+    @abstractmethod
+    def metered(self) -> bool:
+        """True while a meter is attached, which needs the volts of every read."""
+
+    @abstractmethod
+    def read_scaled(self, x: torch.Tensor, placement: Placement, scale: ReadScale) -> torch.Tensor:
+        """`(*chips, batch, n_in)` numbers to `(*chips, batch, n_out)` numbers.
+
+        Raises:
+            OutOfRangeError: the array is not homogeneous.
+        """
+
+    @abstractmethod
+    def read_patches_scaled(
+        self, x: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale
+    ) -> torch.Tensor:
+        """`(*chips, batch, H, W, C)` numbers to `(*chips, batch, out H, out W, n_out)` numbers, one read a patch.
+
+        Raises:
+            OutOfRangeError: the array is not homogeneous.
+        """
+
+
+class PatchReads(ABC):
+    """An array that reads whole images, without a copy of their patches."""
+
+    @abstractmethod
+    def read_patches(self, v: torch.Tensor, geometry: ConvGeometry, placement: Placement) -> torch.Tensor:
+        """`read` of every patch of images.
+
+        Args:
+            v: `(*chips, batch, H, W, C)` V.
+            geometry: which patches; what is padded is at 0 V.
+            placement: of a matrix with C * kh * kw inputs, channel by channel.
+
+        Returns:
+            `(*chips, batch, out H, out W, n_out)` A.
+        """
+
+
+class RangedConverters(ABC):
+    """An array whose column converters have a full scale that can be found from data."""
+
+    @abstractmethod
+    def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:
+        """Find the range of the column converters: reads inside are watched in place of converted.
+
+        Afterwards the full scale of each placement that was read is `headroom` times the largest current that any of
+        its converters met.
+
+        Args:
+            headroom: > 0; below one, the largest currents are cut for finer steps.
+
+        Raises:
+            OutOfRangeError: the array has no ADC.
+        """
+
+    @abstractmethod
+    def full_scale(self, placement: Placement) -> float:
+        """A, of the converters while they read `placement`.
+
+        Raises:
+            OutOfRangeError: the array has no ADC.
+        """
+
+
+class SavedState(ABC):
+    """An array whose whole state can be saved, and goes on from there bit for bit."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """All that the array's future depends on: cells, counters, converters and random streams."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over a `state_dict` of an array of the same cell, size and converters; on an error nothing has changed.
+
+        Raises:
+            OutOfRangeError: a name is missing, or belongs to another kind of array.
+            ShapeError: a tensor has another shape.
+        """
+
+
+class CompiledCells(ABC):
+    """An array whose cells a compiled loop may work on, for training sample by sample."""
+
+    @property
+    @abstractmethod
+    def bank(self) -> CellBank:
+        """The cells; a loop that writes to `bank.state` calls `bank.mark_all_changed()` afterwards."""
+
+    @property
+    @abstractmethod
+    def not_compiled(self) -> tuple[str, ...]:
+        """Parts of this array that compiled loops do not reproduce, by name; empty if a loop may run."""
+
+    @abstractmethod
+    def signed_matrix(self, placement: Placement) -> torch.Tensor:
+        """`(*chips, n_in, n_out)` S: the signed matrix that reads of `placement` see, without noise."""
+
+
+class CoupledCells(ABC):
+    """An array in which pulses on some cells may change what is measured of others."""
+
+    @property
+    @abstractmethod
+    def pulses_couple(self) -> bool:
+        """True if they do: half-selected cells of a passive array, or readout through shared wires."""

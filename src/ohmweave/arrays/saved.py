@@ -1,0 +1,103 @@
+"""The state of an array as one flat dictionary of tensors, put together from its parts."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+
+from ohmweave.arrays.books.books import Books
+from ohmweave.base import NormalStream, OutOfRangeError
+
+
+class Part(Protocol):
+    """Something whose state is saved with an array."""
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """A copy of the state, by name."""
+        ...
+
+    def check_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Raise unless `load_state_dict` takes `state`; nothing changes."""
+        ...
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Take over a state that `check_state_dict` accepts."""
+        ...
+
+
+class Streams:
+    """Random streams by name, as a part."""
+
+    def __init__(self, **streams: torch.Generator | NormalStream) -> None:
+        self._streams = streams
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The state of each stream, on the CPU."""
+        return {name: stream.get_state() for name, stream in self._streams.items()}
+
+    def check_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Raise `OutOfRangeError` unless every stream is there, from the same kind of device."""
+        check_names("random streams", state, self._streams)
+        for name, stream in self._streams.items():
+            own = stream.get_state()
+            if (own.shape, own.dtype) != (state[name].shape, state[name].dtype):
+                raise OutOfRangeError(
+                    f"`state` must be from the same kind of device, but its random stream {name!r} is "
+                    f"{tuple(state[name].shape)} {state[name].dtype}, not {tuple(own.shape)} {own.dtype}"
+                )
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from these states."""
+        for name, stream in self._streams.items():
+            stream.set_state(state[name].cpu())
+
+
+class BookTotals:
+    """The totals of an array's books, as a part."""
+
+    _NAMES = ("counts", "duration", "by_width")
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Counts, duration and pulses by width; see `Books.state_dict`."""
+        return {name.removeprefix("books."): leaf for name, leaf in self._books.state_dict().items()}
+
+    def check_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Raise `OutOfRangeError` unless all totals are there."""
+        check_names("totals of the books", state, self._NAMES)
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on counting from these."""
+        self._books.load_state_dict({f"books.{name}": leaf for name, leaf in state.items()})
+
+
+def collect(parts: Mapping[str, Part]) -> dict[str, torch.Tensor]:
+    """The state of all parts, `"part.name"` to tensor."""
+    return {f"{part}.{name}": leaf for part, of in parts.items() for name, leaf in of.state_dict().items()}
+
+
+def distribute(parts: Mapping[str, Part], state: Mapping[str, torch.Tensor]) -> None:
+    """Give every part its state back; on an error no part has changed.
+
+    Raises:
+        OutOfRangeError: a name is missing, or belongs to another kind of array.
+        ShapeError: a tensor has another shape.
+    """
+    if unknown := sorted({name.split(".")[0] for name in state} - set(parts)):
+        raise OutOfRangeError(f"`state` must be that of an array with {sorted(parts)}, but also has {unknown}")
+    by_part = {
+        part: {name.removeprefix(f"{part}."): leaf for name, leaf in state.items() if name.startswith(f"{part}.")}
+        for part in parts
+    }
+    for part, of in parts.items():
+        of.check_state_dict(by_part[part])
+    for part, of in parts.items():
+        of.load_state_dict(by_part[part])
+
+
+def check_names(what: str, state: Mapping[str, torch.Tensor], names: Mapping[str, object] | tuple[str, ...]) -> None:
+    """Raise `OutOfRangeError` unless `state` has exactly these `names`."""
+    if set(state) != set(names):
+        raise OutOfRangeError(f"the {what} in `state` must be {sorted(names)}, but are {sorted(state)}")

@@ -1,0 +1,148 @@
+"""From the pulses that an array is asked for to those that its cells get."""
+
+from typing import Protocol
+
+import torch
+
+from ohmweave.arrays.bank import CellBank
+from ohmweave.arrays.writes.access import Passive, amplitude, one_at_a_time, passive_voltages, rounds
+from ohmweave.arrays.writes.wiring import Wiring
+from ohmweave.base import OutOfRangeError, ShapeError
+from ohmweave.cells import Pulse
+
+
+class Writer(Protocol):
+    """How pulses reach the cells of a bank."""
+
+    def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Send `pulse` to `cells`, `(k,)`, each at most once."""
+        ...
+
+
+class DirectWriter:
+    """Nothing lies between drivers and cells.
+
+    Args:
+        bank: the cells.
+    """
+
+    def __init__(self, bank: CellBank) -> None:
+        self._bank = bank
+
+    def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Each cell gets its pulse as it is."""
+        self._bank.switch(cells, pulse)
+
+
+class SelectedWriter:
+    """1T1R: each cell is selected by its transistor and conducts alone, in series with its path.
+
+    Args:
+        bank: the cells.
+        wiring: around them.
+    """
+
+    def __init__(self, bank: CellBank, wiring: Wiring) -> None:
+        self._bank, self._wiring = bank, wiring
+
+    def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Each cell sees the amplitude less what its path takes; without an amplitude, its law's own pulse."""
+        if pulse.v is None and self._wiring.access.v_set is None:
+            self._bank.switch(cells, pulse)
+            return
+        for one in one_at_a_time(pulse):
+            g = self._bank.conductance_of(cells)
+            self._bank.switch(cells, self._wiring.pulse_alone(cells, one, g))
+
+
+class PassiveWriter:
+    """1R: cell after cell, the arrays side by side; cells on the selected lines see part of the amplitude.
+
+    Args:
+        bank: the cells.
+        wiring: around them.
+        access: amplitudes, and the bias of the lines that are not selected.
+    """
+
+    def __init__(self, bank: CellBank, wiring: Wiring, access: Passive) -> None:
+        self._bank, self._wiring, self._access = bank, wiring, access
+
+    def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """In rounds of one cell an array, each solved as a circuit and felt by the whole array."""
+        bank = self._bank
+        for one in one_at_a_time(pulse):
+            hit = one.polarity != 0
+            v = amplitude(self._access, one, torch.zeros(cells.shape, dtype=torch.float64, device=bank.device))
+            assert v is not None
+            v = (v * one.polarity.sign())[hit]
+            for array, row, col, chosen in rounds(cells[hit], rows=bank.rows, cols=bank.cols):
+                at = bank.of_arrays(array)
+                g = bank.conductance_of(at)
+                v_cell = passive_voltages(g, row, col, v[chosen], self._wiring.wires, self._access.scheme).flatten()
+                bank.switch(at.flatten(), Pulse(v_cell.sign(), v=v_cell.abs().to(g.dtype)))
+
+
+def writer_for(bank: CellBank, wiring: Wiring | None) -> Writer:
+    """The way in which pulses reach the cells of `bank` through `wiring`."""
+    if wiring is None:
+        return DirectWriter(bank)
+    if isinstance(wiring.access, Passive):
+        return PassiveWriter(bank, wiring, wiring.access)
+    return SelectedWriter(bank, wiring)
+
+
+def count_pulses(cells: torch.Tensor, pulse: Pulse, *, n_cells: int) -> tuple[int, int]:
+    """Check a request for pulses, and count them.
+
+    Args:
+        cells: `(k,)` int64.
+        pulse: each field `(k,)`.
+        n_cells: how many cells there are to address.
+
+    Returns:
+        SET and RESET pulses.
+
+    Raises:
+        ShapeError: `cells` is not `(k,)`, or a field has another shape.
+        OutOfRangeError: a polarity is not -1, 0 or 1, a count is negative or not whole, an amplitude is not finite, or
+            an index is not that of a cell.
+    """
+    if cells.dim() != 1:
+        raise ShapeError(f"`cells` must have the shape (k,), but has {tuple(cells.shape)}")
+    for name, field in pulse._asdict().items():
+        if field is not None and field.shape != cells.shape:
+            raise ShapeError(
+                f"`pulse.{name}` must have the shape of `cells`, {tuple(cells.shape)}, but has {tuple(field.shape)}"
+            )
+    if not cells.numel():
+        return 0, 0
+    lowest, highest = torch.aminmax(cells)
+    if int(lowest) < 0 or int(highest) >= n_cells:
+        raise OutOfRangeError(f"`cells` must be from 0 to {n_cells - 1}, but are from {int(lowest)} to {int(highest)}")
+    for name, v in (("v", pulse.v), ("v_gate", pulse.v_gate)):
+        if v is not None and not bool(torch.isfinite(v).all()):
+            raise OutOfRangeError(f"`pulse.{name}` must be finite, in V, but is not everywhere")
+    return _count(pulse.polarity, pulse.n)
+
+
+def _count(polarity: torch.Tensor, n: torch.Tensor | None) -> tuple[int, int]:
+    """SET and RESET pulses; raises as `count_pulses`."""
+    sign = polarity.sign()
+    if not torch.equal(sign, polarity):  # NaN is unequal to itself
+        wrong = polarity[sign != polarity]
+        raise OutOfRangeError(f"`pulse.polarity` must be -1, 0 or 1, but is {wrong[0].item()!r} ({len(wrong)} such)")
+    if n is None:
+        # Sums of -1, 0 and 1 are exact; the two counts are half the sum and half the difference of these.
+        both, net = int(torch.count_nonzero(polarity)), int(polarity.sum(dtype=_exact(polarity)))
+        return (both + net) // 2, (both - net) // 2
+    least, most = (float(bound) for bound in torch.aminmax(n))
+    if not 0 <= least <= most < float("inf") or (n.is_floating_point() and not torch.equal(n.trunc(), n)):
+        raise OutOfRangeError(f"`pulse.n` must be whole numbers >= 0, but is from {least!r} to {most!r}")
+    return int(n[polarity > 0].sum(dtype=torch.int64)), int(n[polarity < 0].sum(dtype=torch.int64))
+
+
+def _exact(x: torch.Tensor) -> torch.dtype:
+    """A type in which sums of -1, 0 and 1 are exact, and quick."""
+    if not x.is_floating_point():
+        return torch.int64
+    return torch.float32 if x.numel() <= 2**24 and x.dtype != torch.float64 else torch.float64

@@ -1,0 +1,130 @@
+"""An array that implements the protocol and nothing else: loops over tiles and cells, slow and obvious.
+
+Code that works on it leans on nothing but the protocol. Its results are an independent reference for simulated arrays.
+"""
+
+import torch
+
+from ohmweave.arrays import Books, Placement
+from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive, check_shape
+from ohmweave.cells import Pulse
+
+
+class BareArray:
+    """Exact linear cells in float64 that step by a fixed amount. It has no capability of `arrays.capabilities`.
+
+    A read above `v_read` is refused, as a careful driver would.
+
+    Args:
+        n_arrays, rows, cols: crossbars on a chip, and their size.
+        n_chips: None for one chip; n for n chips side by side.
+        g_min, g_max: S, the conductance window; all cells start at `g_min`.
+        g_step: S, what a pulse adds or takes.
+        v_read: V, largest read voltage.
+        usable: `(n_arrays, rows, cols)` bool, cells that may be placed; None: all.
+
+    Raises:
+        OutOfRangeError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_arrays: int = 1,
+        rows: int,
+        cols: int,
+        n_chips: int | None = None,
+        g_min: float = 2e-6,
+        g_max: float = 20e-6,
+        g_step: float = 0.1e-6,
+        v_read: float = 0.2,
+        usable: torch.Tensor | None = None,
+    ) -> None:
+        for name, size in (("n_arrays", n_arrays), ("rows", rows), ("cols", cols), ("n_chips", n_chips or 1)):
+            check_integer(name, size, at_least=1)
+        for name, value in (("g_min", g_min), ("g_max", g_max), ("g_step", g_step)):
+            check_positive(name, value, "S")
+        check_positive("v_read", v_read, "V")
+        self.n_arrays, self.rows, self.cols, self.n_chips = n_arrays, rows, cols, n_chips
+        self.g_min, self.g_max, self.v_read = g_min, g_max, v_read
+        self.device, self.dtype = torch.device("cpu"), torch.float64
+        self.chip_shape = () if n_chips is None else (n_chips,)
+        everywhere = torch.ones(n_arrays, rows, cols, dtype=torch.bool, device="cpu")
+        self.usable = everywhere if usable is None else usable
+        check_shape("usable", self.usable, (n_arrays, rows, cols))
+        self.books = Books(n_cells=n_arrays * rows * cols, v_read=v_read, n_chips=n_chips)
+        self._g_step = g_step
+        self._g = [g_min] * ((n_chips or 1) * n_arrays * rows * cols)
+
+    def cells(self, placement: Placement) -> torch.Tensor:
+        """`(*chips, row lines, column lines)` int64."""
+        per_chip = self.n_arrays * self.rows * self.cols
+        if self.n_chips is None:
+            return placement.cells
+        return torch.stack([placement.cells + chip * per_chip for chip in range(self.n_chips)])
+
+    def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
+        """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A."""
+        return self._read(v_row, placement, transposed=False)
+
+    def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
+        """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A."""
+        return self._read(v_col, placement, transposed=True)
+
+    def _read(self, v: torch.Tensor, placement: Placement, *, transposed: bool) -> torch.Tensor:
+        n_driven, n_sensed = (placement.n_in, placement.n_out)[:: -1 if transposed else 1]
+        check_shape("v_col" if transposed else "v_row", v, (*self.chip_shape, None, n_driven))
+        if v.numel() and not float(v.abs().max()) <= self.v_read * (1 + 1e-6):
+            raise OutOfRangeError(f"voltages must be within {self.v_read} V, but are up to {float(v.abs().max())} V")
+        cells = self.cells(placement).reshape(-1, *placement.cells.shape).tolist()
+        drives = v.reshape(len(cells), -1, n_driven).tolist()
+        currents = [
+            [self._read_vector(drive, placement, of_chip, n_sensed, transposed) for drive in by_vector]
+            for by_vector, of_chip in zip(drives, cells, strict=True)
+        ]
+        self.books.read(placement, v, transposed=transposed)
+        flat = torch.tensor(currents, dtype=self.dtype, device=self.device)
+        return flat.view(*v.shape[:-1], n_sensed)
+
+    def _read_vector(
+        self, drive: list[float], placement: Placement, cells: list[list[int]], n_sensed: int, transposed: bool
+    ) -> list[float]:
+        """i[o] = sum over lines h of input i and lines c of output o of row_gain[h] col_gain[c] v[i] g."""
+        h, c = len(placement.row_gain), len(placement.col_gain)
+        currents = [0.0] * n_sensed
+        for tile in placement.tiles:
+            for row in range(tile.row_line, tile.row_line + tile.rows):
+                for col in range(tile.col_line, tile.col_line + tile.cols):
+                    gain = placement.row_gain[row % h] * placement.col_gain[col % c] * self._g[cells[row][col]]
+                    if transposed:
+                        currents[row // h] += gain * drive[col // c]
+                    else:
+                        currents[col // c] += gain * drive[row // h]
+        return currents
+
+    def readout(self, cells: torch.Tensor) -> torch.Tensor:
+        """S, the shape of `cells`."""
+        found = [self._g[cell] for cell in cells.flatten().tolist()]
+        g = torch.tensor(found, dtype=self.dtype, device=self.device).view(cells.shape)
+        self.books.readout(cells, g)
+        return g
+
+    def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Move each of `cells`, `(k,)`, by whole steps, kept in the window."""
+        if cells.dim() != 1:
+            raise OutOfRangeError(f"`cells` must have the shape (k,), but has {tuple(cells.shape)}")
+        check_shape("pulse.polarity", pulse.polarity, tuple(cells.shape))
+        counts = [1] * len(cells) if pulse.n is None else pulse.n.tolist()
+        wanted = list(zip(cells.tolist(), pulse.polarity.tolist(), counts, strict=True))
+        for cell, polarity, n in wanted:  # all are checked before the first is pulsed
+            if not (0 <= cell < len(self._g) and polarity in (-1, 0, 1) and n >= 0 and n == int(n)):
+                raise OutOfRangeError(f"cell {cell!r} cannot get {n!r} pulses of polarity {polarity!r}")
+        self.books.pulse(cells, pulse)
+        for cell, polarity, n in wanted:
+            moved = self._g[cell] + polarity * n * self._g_step
+            self._g[cell] = min(max(moved, self.g_min), self.g_max)
+
+    def wait(self, duration: float) -> None:
+        """Nothing changes with time."""
+        check_non_negative("duration", duration, "s")
+        self.books.wait(duration)
