@@ -40,7 +40,7 @@ ow.plot.pulse_fit(fit).savefig("pulses.png")
 print(f"chosen: {fit.chosen.name}; {fit.stuck.value:.0%} of the cells are stuck; d2d {fit.chosen.d2d.value:.3f}")
 for name, (value, low, high) in fit.chosen.parameters.items():
     print(f"{name}: {1e6 * value:.3f} uS, {1e6 * low:.3f} to {1e6 * high:.3f} uS")
-print(f"truth: {cell}")
+print(f"truth: {truth}")
 
 # The cell at work: ten chips of such cells hold a layer.
 chip = ow.Chip(ow.cells.load("pulses.json"), rows=64, cols=32, n_chips=10, seed=0)
