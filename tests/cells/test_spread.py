@@ -30,8 +30,10 @@ def cells(g: list[float] | torch.Tensor, factor: list[float] | torch.Tensor) -> 
     )
 
 
-def test_every_step_of_a_train_is_scaled():
-    law = Cell(soft_bounds(**WINDOW, levels=50, asymmetry=1.0), spread=Spread(d2d=0.3))
+@pytest.mark.parametrize("form", [lambda law: law, aggregate], ids=["exact", "summed"])
+def test_every_step_of_a_train_is_scaled(form):
+    """Also of a law that would sum the train, unless the spread allows sums."""
+    law = Cell(form(soft_bounds(**WINDOW, levels=50, asymmetry=1.0)), spread=Spread(d2d=0.3))
     factor, n = [0.0, 0.5, 1.0, 1.7], 6
     state = cells([9e-6] * 4, factor)
     after = law.pulse(state, Pulse(torch.ones(4), n=torch.full((4,), n)), generator=generator(0, "x"))

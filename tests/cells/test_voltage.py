@@ -6,7 +6,17 @@ import pytest
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import Cell, CellState, ConductanceState, LinearStep, Pulse, Spread, VoltageDependence
+from ohmweave.cells import (
+    Cell,
+    CellState,
+    ConductanceState,
+    LinearStep,
+    Pulse,
+    Spread,
+    VoltageDependence,
+    aggregate,
+    soft_bounds,
+)
 from tests.helpers import assert_close
 
 LAW = VoltageDependence(v_set=2.0, v_reset=1.5, v0=0.25, v_threshold=0.5)
@@ -50,6 +60,15 @@ def test_each_pulse_of_a_train_is_scaled_and_kept_in_the_window() -> None:
     step = [factor(1 if k != 1 else -1, float(one)) * 2e-6 for k, one in enumerate(v)]
     expected = [10e-6 + 2 * 0.5 * step[0], 10e-6 - step[1], 10e-6 + 3 * 2 * step[2], 20e-6, 10e-6]
     assert_close(after.switching.g, expected, rtol=1e-12)
+
+
+def test_a_train_with_an_amplitude_is_not_summed() -> None:
+    """Each of the steps, which shrink towards the bound, is scaled: a closed form for soft bounds."""
+    law = aggregate(soft_bounds(g_min=2e-6, g_max=20e-6, levels=10, asymmetry=1.0))
+    state = CellState(ConductanceState(torch.tensor([5e-6], dtype=torch.float64)))
+    pulse = Pulse(torch.ones(1), n=torch.tensor([4]), v=torch.tensor([2.2], dtype=torch.float64))
+    after = Cell(law, voltage=LAW).pulse(state, pulse, generator=generator(0))
+    assert_close(after.switching.g, [20e-6 - 15e-6 * (1 - factor(1, 2.2) / 9) ** 4], rtol=1e-12)
 
 
 def test_a_pulse_without_an_amplitude_is_the_law_s_own() -> None:

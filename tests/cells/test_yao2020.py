@@ -1,11 +1,13 @@
 """The cell of Yao et al. 2020: printed figures in, printed figures out."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ohmweave.arrays import SimulatedArray
 from ohmweave.base import OutOfRangeError, flatten_state, generator, unflatten_state
-from ohmweave.cells import yao2020
+from ohmweave.cells import Relaxation, yao2020
 from ohmweave.cells.yao2020 import pulse_table
 from ohmweave.programming import WriteVerify
 from tests.helpers import assert_close
@@ -89,3 +91,12 @@ def test_bad_arguments() -> None:
         yao2020(variant="other")  # type: ignore[arg-type]
     with pytest.raises(OutOfRangeError, match="`fraction` must be >= 0"):
         yao2020(read_noise=-0.01)
+
+
+def test_the_processes_are_the_documented_ones() -> None:
+    """The band's 0.5 uS / sqrt(3) and the relaxation add to the printed 0.54 uS; tails and drift are ours."""
+    fast = Relaxation(sigma_fast=(0.54e-6**2 - 0.5e-6**2 / 3) ** 0.5)
+    assert yao2020().retention == (fast,)
+    assert yao2020(variant="tails").retention == (fast, Relaxation(sigma_fast=5e-6, fraction=0.01))
+    slow = replace(fast, sigma_slow=0.10e-6)
+    assert yao2020(drift=True).retention == (slow, Relaxation(sigma_slow=2.8e-6, fraction=0.02))

@@ -1,6 +1,7 @@
 """Memristor cells: a switching law and, each in a place of its own, what else there is to a cell."""
 
 from ohmweave.cells.affine_step import AffineStep, aggregate, exponential_steps, linear_steps, soft_bounds
+from ohmweave.cells.by_name import find, published
 from ohmweave.cells.cell import Cell, CellState
 from ohmweave.cells.cell_file import load, save
 from ohmweave.cells.conduction import SinhConduction
@@ -19,7 +20,6 @@ from ohmweave.cells.laws import (
     VoltageLaw,
 )
 from ohmweave.cells.linear_step import LinearStep
-from ohmweave.cells.published import find, published
 from ohmweave.cells.pulse import RESET, SET, Pulse, pulse_count
 from ohmweave.cells.pulse_table import PulseTable
 from ohmweave.cells.read_noise import ReadNoise

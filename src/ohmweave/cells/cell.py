@@ -276,9 +276,8 @@ class Cell:
             chosen = left if pulse.n is None else left > k
             # A law that disturbs has to know which of the listed cells are pulsed; other laws' steps are masked below.
             one = pulse._replace(polarity=torch.where(chosen, pulse.polarity, 0), n=None) if disturbs else pulse
-            g = state.g
-            kept = self._kept(g, law.step(state, one, generator=generator), scale)
-            state = law.after_pulse(state, kept if disturbs else torch.where(chosen, kept, g), one, chosen)
+            kept = self._kept(state.g, law.step(state, one, generator=generator), scale)
+            state = law.after_pulse(state, kept if disturbs else torch.where(chosen, kept, state.g), one, chosen)
         return state
 
     def _kept(self, g: torch.Tensor, step: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:

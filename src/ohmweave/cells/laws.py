@@ -78,7 +78,7 @@ class SwitchingLaw(ABC, Generic[S]):
         Laws that remember more than a conductance override this.
         """
         del pulse, chosen
-        return state._replace(g=g)  # type: ignore[attr-defined, no-any-return]
+        return tuple.__new__(type(state), (g, *state[1:]))  # as _replace, in half the time
 
 
 class SummedTrains(ABC):

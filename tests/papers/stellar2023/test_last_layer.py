@@ -103,6 +103,6 @@ def test_the_bill_of_a_step_equals_the_hand_count():
 
 
 def test_tables_go_by_their_names():
-    assert_close(last_layer.cells("level-3").set_mean[0], 300e-9, rtol=1e-12)
-    assert last_layer.cells("level-3").set_spread[0] == 0
-    assert last_layer.cells("level-3+noise").set_spread[0] > 0
+    assert_close(last_layer.cells("level-3").switching.set_mean[0], 300e-9, rtol=1e-12)
+    assert last_layer.cells("level-3").switching.set_spread[0] == 0
+    assert last_layer.cells("level-3+noise").switching.set_spread[0] > 0
