@@ -87,9 +87,12 @@ class Run:
             self.net.chip.wait(1.0)
 
     def all(self) -> dict[str, torch.Tensor]:
-        """Every number that can differ."""
+        """Every number that can differ; no cell is read."""
         state = {f"chip.{name}": leaf for name, leaf in self.net.chip.state_dict().items()}
-        state |= {f"net.{name}": leaf.clone() for name, leaf in self.net.state_dict().items()}
+        for name, leaf in self.net.state_dict(keep_vars=True).items():
+            on_chip = isinstance(leaf, ow.nn.ArrayWeight)
+            state[f"net.{name}"] = leaf.last_readout() if on_chip else leaf.detach().clone()
+            state[f"stale.{name}"] = torch.tensor(on_chip and leaf.is_stale)
         for i, one in enumerate(self.rules):
             leaves, structure = pack(one.state_dict())
             state |= {f"rule{i}.{name}": leaf.clone() for name, leaf in leaves.items()}

@@ -87,7 +87,7 @@ class TestConvLSTMCell(LayerContract):
 def test_a_layer_of_somebody_else_is_one_entry() -> None:
     """A depthwise layer, as a package would register it, goes through deploy."""
     from ohmweave.nn import ToChip, deploy, register_layer
-    from ohmweave.nn.registry import _ENTRIES
+    from ohmweave.nn.layer_registry import _ENTRIES
     from ohmweave.programming import BlindWrite
 
     class Scaled(torch.nn.Module):

@@ -254,7 +254,7 @@ def test_samples_that_an_epoch_cannot_do_right_are_named_and_change_nothing():
 
 def test_inputs_and_numbers_of_a_last_layer_are_checked():
     chip = Chip(LAWS["ideal"], rows=6, cols=10, seed=1, dtype=torch.float64)
-    layer = Linear(6, 5, bias=False, chip=chip, name="last", mapping=CentredPair())
+    layer = Linear(6, 5, bias=False, chip=chip, name="last", on_chip=OnChip(mapping=CentredPair()))
     rule, error = Stellar([layer.weight]), ThresholdError(0.5, 2.0)
     x, labels = torch.rand(4, 6).double(), torch.tensor([0, 1, 2, 4])
     raising(lambda: compiled.stellar_epoch(layer, error, rule, -x, labels), "`x` must be >= 0")

@@ -5,7 +5,7 @@ import torch
 from ohmweave.base import generator
 from ohmweave.cells import Cell, GateCompliance, LinearGate
 from ohmweave.mapping import Chip, DifferentialPair
-from ohmweave.nn import Linear
+from ohmweave.nn import Linear, OnChip
 from ohmweave.optim import (
     GateControlled,
     Manhattan,
@@ -94,8 +94,8 @@ class TestGateControlled(RuleContract):
         noise = 5e-6 if noisy else 0.0
         cell = Cell(GateCompliance(gate=LinearGate(slope=100e-6), v_gate=1.6, v_gate_max=2.5, noise=noise))
         chip = Chip(cell, n_arrays=2, rows=2 * N_IN, cols=N_OUT, n_chips=n_chips, seed=seed, dtype=torch.float64)
-        mapping = DifferentialPair(lines="rows", g_unit=1e-4)
-        return [Linear(N_IN, N_OUT, bias=False, chip=chip, name=name, mapping=mapping) for name in ("a", "b")]
+        how = OnChip(mapping=DifferentialPair(lines="rows", g_unit=1e-4))
+        return [Linear(N_IN, N_OUT, bias=False, chip=chip, name=name, on_chip=how) for name in ("a", "b")]
 
 
 class TestGateControlledAdam(TestGateControlled):

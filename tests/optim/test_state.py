@@ -9,7 +9,7 @@ import torch
 from ohmweave.base import ChipFullError, DataError, OutOfRangeError, generator
 from ohmweave.cells import RESET, SET, Cell, LinearStep
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair
-from ohmweave.nn import Linear
+from ohmweave.nn import Linear, OnChip
 from ohmweave.optim import (
     GateControlled,
     Manhattan,
@@ -41,7 +41,7 @@ MAKE = {
 
 def layers(n=1, *, n_arrays=8, rows=3, names="abcd"):
     chip = Chip(Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=1801)), n_arrays=n_arrays, rows=rows, cols=4)
-    made = [Linear(3, 2, bias=False, chip=chip, name=name, mapping=CentredPair()) for name in names[:n]]
+    made = [Linear(3, 2, bias=False, chip=chip, name=name, on_chip=OnChip(mapping=CentredPair())) for name in names[:n]]
     for layer in made:
         layer.program(torch.zeros(2, 3), WRITE)
     return made
@@ -180,8 +180,7 @@ def test_a_gate_rule_whose_steps_round_to_nothing_warns():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(PATIENCE):
-            with torch.no_grad():
-                fc.weight.fill_(1.0)
+            fc.weight.restore(torch.full_like(fc.weight, 1.0))
             fc.weight.grad = torch.full_like(fc.weight, 1e-6)
             rule.step()
     (message,) = [str(one.message) for one in caught]
@@ -355,8 +354,7 @@ def test_weight_decay_acts_on_the_weights_as_read_out():
     fc = Gates().make_layers()[0]
     rule = GateControlled([fc.weight], torch.optim.SGD, lr=0.1, weight_decay=0.5, initialise=False)
     fc.weight.refresh()
-    with torch.no_grad():
-        fc.weight.fill_(0.4)
+    fc.weight.restore(torch.full_like(fc.weight, 0.4))
     fc.weight.grad = torch.zeros_like(fc.weight)
     rule.step()
     # dw = -lr * weight_decay * w, and r_vg * g_per_w = 1.5 V a unit of weight.
@@ -369,7 +367,7 @@ def test_rows_that_have_no_negative_cells_are_refused():
     class Single(CentredPair):
         col_gain = (1.0, 1.0, -1.0)
 
-    layer = Linear(3, 2, bias=False, chip=chip, name="odd", mapping=Single())
+    layer = Linear(3, 2, bias=False, chip=chip, name="odd", on_chip=OnChip(mapping=Single()))
     with pytest.raises(OutOfRangeError, match="as many positive as negative cells"):
         send_pulses(layer.matrix, torch.ones(2, 3))
 
@@ -378,7 +376,7 @@ def test_rows_that_have_no_negative_cells_are_refused():
 def test_the_step_of_a_weight_is_its_cells_share(copies, share):
     chip = Chip(Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=1801)), rows=6, cols=8)
     mapping = DifferentialPair(copies=copies, g_unit=1e-4)
-    layer = Linear(3, 2, bias=False, chip=chip, name="copies", mapping=mapping)
+    layer = Linear(3, 2, bias=False, chip=chip, name="copies", on_chip=OnChip(mapping=mapping))
     assert_close(step_in_weight(layer.matrix, STEP), share * STEP / 1e-4, rtol=1e-12)
 
 

@@ -12,12 +12,12 @@ from ohmweave.nn.conv2d import Conv2d, patches
 from ohmweave.nn.conv_lstm import ConvLSTM, ConvLSTMCell
 from ohmweave.nn.deploy import DeployInterrupted, deploy
 from ohmweave.nn.deployed import Deployed
+from ohmweave.nn.layer_registry import ToChip, register_layer, to_chip
 from ohmweave.nn.linear import Linear
 from ohmweave.nn.lstm import LSTMCell
 from ohmweave.nn.measured import measured
 from ohmweave.nn.noise_aware import NoiseAware
 from ohmweave.nn.on_chip import OnChip
-from ohmweave.nn.registry import ToChip, register_layer, to_chip
 from ohmweave.nn.weight import ArrayWeight, matrix_of
 
 __all__ = [

@@ -9,8 +9,8 @@ from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_shap
 from ohmweave.mapping import Chip
 from ohmweave.nn.array_convolution import array_convolution
 from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
-from ohmweave.nn.registry import ToChip, register_layer
 
 Pair = int | tuple[int, int]
 

@@ -12,9 +12,9 @@ from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.deployed import Deployed
 from ohmweave.nn.hand_over import hand_over, reasons_against
+from ohmweave.nn.layer_registry import ToChip, placeable_types, to_chip
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.references import problems, replace_everywhere
-from ohmweave.nn.registry import ToChip, placeable_types, to_chip
 from ohmweave.programming import Write, WriteInterrupted, WriteReport, WriteStoppedError, defer_settling
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from ohmweave.nn.chip_layer import ChipLayer
-from ohmweave.nn.registry import ToChip
+from ohmweave.nn.layer_registry import ToChip
 
 _HOOKS = (
     "_forward_hooks",

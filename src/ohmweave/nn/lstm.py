@@ -6,8 +6,8 @@ from ohmweave.base import check_integer, check_shape
 from ohmweave.mapping import Chip
 from ohmweave.nn.array_product import array_product
 from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
-from ohmweave.nn.registry import ToChip, register_layer
 
 State = tuple[torch.Tensor, torch.Tensor]
 """(h, c), as in torch."""

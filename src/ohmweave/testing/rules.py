@@ -328,8 +328,7 @@ def _packed(rule: torch.optim.Optimizer) -> bytes:
 
 def _hold(layer: Linear, weight: torch.Tensor) -> None:
     """Give a layer the readout that another one had."""
-    with torch.no_grad():
-        layer.weight.copy_(weight)
+    layer.weight.restore(weight)
 
 
 def _refusal(action: Callable[[], object]) -> str:

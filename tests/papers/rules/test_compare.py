@@ -63,7 +63,7 @@ def test_the_energies_are_the_bill_of_what_the_array_counted():
     training.epoch(few().train, generator(0, "order"))
     done, energy = training.done, training.energy()
     usage = [one for (phase, _), one in training.bill.usage.items() if phase == "training"]
-    assert sum((one.books.activity for one in usage), Activity()) == done
+    assert sum((one.activity for one in usage), Activity()) == done
     assert done.n_readouts > 0
     assert_close(energy["pulses"], done.n_set * 6e-12 + done.n_reset * 4.05e-12, rtol=1e-12)
     # Forward 200 columns, then 20 on each of two tiles; back the second layer's 65 + 36 rows.
