@@ -302,7 +302,6 @@ def test_attributes_are_set_on_the_model() -> None:
     assert not hasattr(net.model, "anything")
 
 
-@pytest.mark.xfail(strict=False, reason="the arrays still make indices on the default device")
 def test_nothing_is_made_on_a_default_device() -> None:
     one, software, x = chip(n_chips=2), model(), torch.rand(5, 4)
     target = torch.tensor([0, 1, 0, 1, 0])
