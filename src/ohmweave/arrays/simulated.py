@@ -112,7 +112,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
             n_chips=n_chips,
             dac=dac,
             adc=adc,
-            conductance=self._bank.conductance_of,
+            conductance=lambda cells: self._bank.conductance_of(cells.to(self.device)),
         )
         wiring = None
         if wires is not None or access is not None:
