@@ -87,7 +87,8 @@ class ADC:
         Args:
             x: `(n, lines, k)` lsb, the currents times the gain of their converter; overwritten by the result in lsb,
                 whole numbers for the converter of the class docstring.
-            offset, inl: `(n, lines, 1)` lsb, the faults of the converter of each line.
+            offset: `(n, lines, 1)` lsb, of the converter of each line.
+            inl: `(n, lines, 1)` lsb at mid-scale, of the converter of each line.
             noise: where to draw what differs from conversion to conversion.
         """
         low, high = self.codes
