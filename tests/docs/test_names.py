@@ -25,7 +25,23 @@ FORMER = {
 
 # Packages whose modules have names that no other module has. Commands are called as they are typed, and the modules of
 # a paper after their part in it, so that `cli` and `papers` are left out.
-UNIQUE = ("experiments", "data", "report", "plot")
+UNIQUE = (
+    "base",
+    "cells",
+    "circuit",
+    "arrays",
+    "programming",
+    "fitting",
+    "mapping",
+    "nn",
+    "cost",
+    "optim",
+    "testing",
+    "experiments",
+    "data",
+    "report",
+    "plot",
+)
 
 
 def test_the_former_name_is_left_only_where_it_is_read(repository: Path) -> None:

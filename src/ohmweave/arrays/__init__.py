@@ -22,6 +22,7 @@ from ohmweave.arrays.reading import read_patches, read_vectors
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.arrays.writes.access import Access, Passive, Transistors
+from ohmweave.arrays.writes.writer import count_pulses
 from ohmweave.circuit import Wires
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Usage",
     "Wires",
     "cells_of",
+    "count_pulses",
     "read_patches",
     "read_vectors",
     "yao2020_macro",

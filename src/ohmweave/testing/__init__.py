@@ -11,7 +11,7 @@ A contract is a class whose `test_...` methods pytest finds in a subclass; the s
 
 from ohmweave.testing.arrays import ArrayContract
 from ohmweave.testing.bare_array import BareArray
-from ohmweave.testing.books import check_books
+from ohmweave.testing.book_checks import check_books
 from ohmweave.testing.cells import CellContract
 from ohmweave.testing.layers import LayerContract
 from ohmweave.testing.rules import RuleContract

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive
+from ohmweave.base import NormalStream, OutOfRangeError, check_integer, check_non_negative, check_positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,26 @@ class ADC:
     def lsb(self, i_max: float) -> float:
         """A, between neighbouring codes, at a full scale of `i_max` A."""
         return i_max / self.codes[1]
+
+    def digitise(self, x: torch.Tensor, *, offset: torch.Tensor, inl: torch.Tensor, noise: NormalStream) -> None:
+        """Convert currents, in place. A converter with another transfer function is a subclass that overrides this.
+
+        Args:
+            x: `(n, lines, k)` lsb, the currents times the gain of their converter; overwritten by the result in lsb,
+                whole numbers for the converter of the class docstring.
+            offset: `(n, lines, 1)` lsb, of the converter of each line.
+            inl: `(n, lines, 1)` lsb at mid-scale, of the converter of each line.
+            noise: where to draw what differs from conversion to conversion.
+        """
+        low, high = self.codes
+        if self.inl > 0:
+            share = x / high
+            x += inl * 4 * share * (1 - share.abs_())
+        if self.offset > 0:
+            x += offset
+        if self.noise > 0:
+            x.add_(noise.like(x), alpha=self.noise)
+        x.round_().clamp_(low, high)
 
 
 class AdcFaults(NamedTuple):

@@ -54,6 +54,9 @@ class DAC:
     def codes(self, v: torch.Tensor) -> torch.Tensor:
         """The code of the nearest voltage that the converter can drive.
 
+        A converter with another transfer function is a subclass that overrides this: rows are driven with `v_lsb` times
+        what it returns, which need not be whole unless the converter is bit-serial.
+
         Args:
             v: `(...)` V.
 

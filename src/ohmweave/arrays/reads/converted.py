@@ -123,25 +123,12 @@ class ConvertedMatrix:
         n = planes.shape[-1]
         code = stack.currents(planes.view(chips * tiles, k, self._n_planes * n), noise=noise)
         if peaks is None:
-            self._digitise(code, stack, noise)
+            self._adc.digitise(code, offset=stack.offset, inl=stack.inl, noise=noise)
         elif code.numel():
             peaks.append(float(code.abs().max()) * self._lsb)
         by_output = code.view(chips * tiles * (stack.outputs.stop - stack.outputs.start), len(self._weight), n)
         total = self._weight.expand(len(by_output), 1, -1) @ by_output
         return total.view(chips, tiles, -1, n).sum(1)
-
-    def _digitise(self, x: torch.Tensor, stack: _Stack, noise: NormalStream) -> None:
-        """Currents in lsb, `(chips * tiles, lines, planes * n)`, to codes, in place; see `ADC` for the formula."""
-        adc = self._adc
-        low, high = adc.codes
-        if adc.inl > 0:
-            share = x / high
-            x += stack.inl * 4 * share * (1 - share.abs_())
-        if adc.offset > 0:
-            x += stack.offset
-        if adc.noise > 0:
-            x.add_(noise.like(x), alpha=adc.noise)
-        x.round_().clamp_(low, high)
 
     def _planes(self, drive: torch.Tensor, dac: DAC | None, dtype: torch.dtype) -> torch.Tensor:
         """`(chips, lines, n)` to `(chips, lines, planes, n)`: the bits, from the lowest up, or the drive itself."""
