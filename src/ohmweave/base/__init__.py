@@ -1,4 +1,4 @@
-"""Used by every layer: errors, argument checks, named random streams, nested state, entry points."""
+"""Shared by all packages: errors, argument checks, named random streams, nested state, entry points."""
 
 from ohmweave.base.allocator import keep_freed_buffers
 from ohmweave.base.checks import (

@@ -192,7 +192,7 @@ def solve_nonlinear_nodes(
 
 
 def _newton_direction(drop: Law, g: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-    """delta of the module's text, V: the full Newton step at the slopes `g`, S, all `(..., rows, cols)`."""
+    """Delta of the module's text, V: the full Newton step at the slopes `g`, S, all `(..., rows, cols)`."""
     root = g.sqrt()
     source = -root * residual
     limit = _INNER_TOLERANCE * _size(source)
