@@ -55,7 +55,9 @@ class CellBank:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        self.cell, self.device, self.dtype = cell, device, dtype
+        # That of a tensor made there: "cuda" becomes "cuda:0", which is what other tensors' devices are compared with.
+        self.device = torch.empty(0, device=device).device
+        self.cell, self.dtype = cell, dtype
         self.n_chips, self.n_arrays, self.rows, self.cols = n_chips, n_arrays, rows, cols
         self.n_sets = n_chips or 1
         self.cells_per_array = rows * cols

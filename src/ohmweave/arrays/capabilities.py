@@ -37,8 +37,8 @@ class ReadScale:
 class ScaledReads(ABC):
     """An array that can be read with dimensionless numbers instead of volts while its reads are homogeneous.
 
-    A homogeneous array gives k times the currents for k times the voltages, noise included. The conversions to volts and
-    back then cancel; only meters need the scale.
+    A homogeneous array gives k times the currents for k times the voltages, noise included. The conversions to volts
+    and back then cancel; only meters need the scale.
     """
 
     @property

@@ -1,9 +1,9 @@
 """Cells for compiled loops: training sample by sample, where the overhead of a call exceeds its computation.
 
-Needs Numba (`ohmweave[fast]`); other modules import this one only when a compiled loop is used. A loop works on a copy
-of the conductances and on the tables of the law (`cells.steps`), and computes the results of reads and pulses. After the
-loop its result is written to the cells and its reads and pulses are added to the books, both in `_write`. Only simulated
-arrays on a CPU have a compiled form.
+Needs Numba (`ohmweave[fast]`), so other modules import this one only when a compiled loop is used. A loop works on a
+copy of the conductances and on the tables of the law (`cells.steps`), and computes the results of reads and pulses.
+After the loop its result is written to the cells and its reads and pulses are added to the books, both in `_write`.
+Only simulated arrays on a CPU have a compiled form.
 """
 
 from collections.abc import Iterator

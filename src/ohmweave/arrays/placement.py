@@ -125,7 +125,8 @@ def cells_of(tiles: Sequence[Tile], *, rows: int, cols: int) -> torch.Tensor:
 
     Args:
         tiles: of one matrix.
-        rows, cols: size of every array.
+        rows: of every array.
+        cols: of every array.
 
     Returns:
         `(row lines, column lines)` int64 on the CPU: the index of each cell in its chip's flattened

@@ -84,8 +84,8 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        cell = Cell.of(cell)
         _check_sizes(n_arrays, rows, cols, n_chips, v_read)
+        cell = Cell.of(cell)
         _check_parts(cell, dac, access, readout, v_read, dtype)
         keep_freed_buffers()
         self._bank = CellBank(

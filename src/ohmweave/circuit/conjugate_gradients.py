@@ -111,13 +111,14 @@ def solve_cells(
     v_pair = problem.v_row[..., :, None] - problem.v_col[..., None, :] - wire_drop(wires, rows, cols, i_cell)(i_cell)
     shape = (*problem.shape, rows, cols)
     # `v_pair` is across memristor and transistor; the memristor's fraction is (1/g) / (1/g + r_cell).
+    r_cell = r_cell.to(v_pair) if isinstance(r_cell, torch.Tensor) else r_cell
     share = 1 / (1 + g.to(v_pair) * r_cell)
     share = share if v_row.ndim == 1 else share[..., None, :, :]
     return CellSolution(share * v_pair.reshape(shape), i_cell.reshape(shape))
 
 
 def wire_drop(wires: Wires, rows: int, cols: int, like: torch.Tensor) -> Operator:
-    """K of the module's text: cell currents `(..., rows, cols)` (A) to voltage drops along the wires (V), same shape."""
+    """K of the module's text: cell currents `(..., rows, cols)`, A, to voltage drops along the wires, V."""
     ordered = _ordered_drop(wires, rows, cols, like)
     return lambda current: _restore(ordered(_order(current)), rows, cols)
 

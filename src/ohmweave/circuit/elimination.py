@@ -29,7 +29,7 @@ with M symmetric, eigenvalues in (0, 1], and equal to 1 for r = 0. Behind the te
 columns of :math:`(1 + \rho P_0)^{-1} N_0` are the transfer conductances from each line's terminal to the chain's.
 
 Cost: one Cholesky inverse and one and a half products of p x p matrices for each line; p is the number of chain wires.
-The circuit is reciprocal, so either direction can be the chain; it runs along the longer side, so that p is the shorter.
+The circuit is reciprocal, so either direction can be the chain; it runs along the longer side, so p is the shorter one.
 
 Gradient: the same recursion backwards, with :math:`dM = -r M dP M`, :math:`d(MP) = M dP M` and :math:`dY = D^T dG D`,
 where :math:`D = (1 + R G)^{-1} = 1 - Z G`.

@@ -73,6 +73,7 @@ def solve_nodes(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Tens
     values = g_series.cpu().numpy().reshape(-1, rows, cols)
     network = Network(values.shape, bias, wires)
     x = network.solve(values)
+    r_cell = r_cell.detach().to(g_series) if isinstance(r_cell, torch.Tensor) else r_cell
     share = (1 / (1 + g.detach().to(g_series) * r_cell)).expand_as(g).cpu().numpy().reshape(values.shape)
     v_pair = network.v_cell(x)
     return describe(network, wires, x, v_pair * share, values * v_pair, g)
@@ -85,10 +86,15 @@ def cell_voltages(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Te
 
     Args:
         g: `(*chips, rows, cols)`, S, >= 0.
-        bias, wires, r_cell: As in `solve_nodes`, as are the errors.
+        bias: As in `solve_nodes`.
+        wires: As in `solve_nodes`.
+        r_cell: As in `solve_nodes`.
 
     Returns:
         `(*chips, rows, cols)`, V, positive from row to column.
+
+    Raises:
+        OutOfRangeError, ShapeError: as `solve_nodes`.
     """
     return solve_nodes(g, bias, wires, r_cell=r_cell).v_cell
 

@@ -2,8 +2,8 @@
 
     g_pos = g_mid + w / 2 * g_per_w,    g_neg = g_mid - w / 2 * g_per_w,
 
-so that a SET and a RESET of either cell change the weight, as rules with blind pulses need. (In a `DifferentialPair` one
-cell is at the lowest level, where a RESET has no effect.)
+so that a SET and a RESET of either cell change the weight, as rules with blind pulses need. (In a `DifferentialPair`
+one cell is at the lowest level, where a RESET has no effect.)
 """
 
 from dataclasses import dataclass

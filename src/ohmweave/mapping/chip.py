@@ -183,7 +183,7 @@ class Chip:
         self, n_rows: int, n_cols: int, row_gain: Sequence[float], col_gain: Sequence[float], tile_rows: int | None
     ) -> list[tuple[int, int, int, int]]:
         """(first row line, first column line, rows, columns) of the tiles that cover all lines."""
-        # Without `tile_rows` all row lines of an input are on one tile, and all column lines of an output always are: an
+        # Without `tile_rows`, all row lines of an input are on one tile. All column lines of an output always are: an
         # ADC subtracts them.
         height = min(tile_rows or self.array.rows, self.array.rows)
         if tile_rows is None and height > len(row_gain):

@@ -47,5 +47,5 @@ class WeightMapping(Protocol):
         ...
 
     def split(self, dg: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """Changes `(..., row lines, column lines)` S of the cells that change the weights by `dg` `(..., out, in)` S."""
+        """Changes of the cells, `(..., row lines, column lines)` S, for changes `dg`, `(..., out, in)` S."""
         ...

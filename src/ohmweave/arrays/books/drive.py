@@ -1,8 +1,8 @@
 """Sums of the driven voltages, line by line, from which the heat of cells and the number of active lines follow.
 
 Heat is the sum over intervals of V^2 g. So V^2 is summed for each line, and multiplied by g once, at the end. A
-bit-serial DAC drives `v_bit` for each bit that is one, so V^2 is v_bit^2 times the number of ones (the population count)
-of the codes.
+bit-serial DAC drives `v_bit` for each bit that is one, so V^2 is v_bit^2 times the number of ones (the population
+count) of the codes.
 
 Counting must cost little compared with the reads. So images are summed over the batch before their patches are counted,
 and small numbers are summed as bytes side by side in 64-bit words.

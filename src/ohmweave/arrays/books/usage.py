@@ -10,8 +10,8 @@ from ohmweave.arrays.books.activity import Activity
 class Usage:
     """Counters of one layer in one phase, summed over chips.
 
-    An interval is one application of voltages to the driven lines. A vector takes one interval, or with a bit-serial DAC
-    one for each bit plane. A transposed read always takes one: the columns have no DAC.
+    An interval is one application of voltages to the driven lines. A vector takes one interval, or with a bit-serial
+    DAC one for each bit plane. A transposed read always takes one: the columns have no DAC.
 
     A conversion is one result of a column converter in one interval. With an ADC that subtracts the lines of an output
     before it converts (`subtract="analogue"`) there is one for each output of a tile. With any other ADC, or without

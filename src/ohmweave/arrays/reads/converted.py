@@ -147,7 +147,7 @@ class ConvertedMatrix:
         x.round_().clamp_(low, high)
 
     def _planes(self, drive: torch.Tensor, dac: DAC | None, dtype: torch.dtype) -> torch.Tensor:
-        """`(chips, lines, n)` to `(chips, lines, planes, n)`: the bits, lowest first, or the drive itself as one plane."""
+        """`(chips, lines, n)` to `(chips, lines, planes, n)`: the bits, lowest first, or the drive as one plane."""
         if dac is None or not dac.bit_serial:
             return drive.unsqueeze(-2).to(dtype).contiguous()
         sign = None

@@ -38,8 +38,8 @@ class NonlinearRead:
         r_on: Ohm, in series with each cell.
         noise: of reads.
 
-    Valid for: series resistances that are small compared with the cells. Read noise is drawn as a fraction of the current
-    of each cell, which neglects that a series resistance damps the noise.
+    Valid for: series resistances that are small compared with the cells. Read noise is drawn as a fraction of the
+    current of each cell, which neglects that a series resistance damps the noise.
     """
 
     bank: CellBank

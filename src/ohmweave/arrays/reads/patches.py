@@ -1,8 +1,8 @@
 """The reads of all patches of images, with read noise drawn at the outputs.
 
-The mean of a read is the product of the patch with the matrix; its variance is the product of the squared patch with the
-variances. Over all patches both are convolutions, of the images with the matrix as kernels and of the squared images with
-the variances. So the patches, kernel height x kernel width times the image, need not be copied.
+The mean of a read is the product of the patch with the matrix; its variance is the product of the squared patch with
+the variances. Over all patches both are convolutions: of the images with the matrix as kernels, and of the squared
+images with the variances. So the patches, kernel height x kernel width times the image, need not be copied.
 """
 
 from collections.abc import Callable

@@ -149,7 +149,7 @@ class Reader:
         return linear_tiles(placement, g, None if sigma is None else sigma.square())
 
     def seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Effective conductance of `cells`, any shape, in a read, S, and standard deviation of its noise, S, or None."""
+        """Effective conductance of `cells`, any shape, in a read, S, and its standard deviation, S, or None."""
         g, sigma = self._bank.conductance_at(cells)
         if self._wiring is None:
             return g, sigma

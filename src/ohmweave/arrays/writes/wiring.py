@@ -69,7 +69,7 @@ class Wiring:
         return g * self.share(cells, g)
 
     def share(self, cells: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        """Fraction of the voltage at the drivers across a cell that conducts alone; `cells` and `g`, S, of any shape."""
+        """Fraction of the drivers' voltage across a cell that conducts alone; `cells` and `g`, S, of any shape."""
         r_path = self._r_path[cells % self._bank.cells_per_array]
         return (1 / (1 + g.to(torch.float64) * r_path)).to(g.dtype)
 
