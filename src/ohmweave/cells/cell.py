@@ -101,6 +101,19 @@ class Cell:
         if not self.g_min < self.g_max:
             raise OutOfRangeError(f"`g_max` must be > g_min = {self.g_min!r} S, but is {self.g_max!r}")
 
+    def __repr__(self) -> str:
+        """The switching law in one line, and the other parts in the next."""
+        optional = {
+            "spread": self.spread,
+            "voltage": self.voltage,
+            "retention": self.retention or None,
+            "faults": self.faults,
+            "conduction": self.conduction,
+            "read_noise": self.read_noise,
+        }
+        parts = ", ".join(f"{name}={part!r}" for name, part in optional.items() if part is not None)
+        return f"Cell({self.switching!r}" + (f",\n  {parts})" if parts else ")")
+
     @classmethod
     def of(cls, cell: "Cell | SwitchingLaw[Any]") -> "Cell":
         """`cell` itself, or a cell that is a switching law and nothing else.
@@ -263,7 +276,8 @@ class Cell:
         law, scale = self.switching, self._scale(state, pulse)
         if scale is None and isinstance(law, DirectPulses):
             return law.pulse(state.switching, pulse, generator=generator)
-        # With a voltage each pulse is scaled by a factor of its own cell, which sums of trains do not include.
+        # If steps depend on the conductance, a scaled sum is not the sum of scaled steps. A `Spread` may permit this
+        # approximation for factors near 1; the factor of a voltage can be far from 1.
         sums_allowed = pulse.v is None and (self.spread is None or self.spread.scales_sums)
         if sums_allowed and isinstance(law, SummedTrains) and law.sums_trains:
             dg = law.train(state.switching, pulse, generator=generator)

@@ -66,6 +66,14 @@ class PulseTable(SwitchingLaw[ConductanceState]):
         if self.g_fresh is not None:
             check_range("g_fresh", self.g_fresh)
 
+    def __repr__(self) -> str:
+        """Window, number of bins and range of the mean steps; the tables themselves are attributes."""
+        up, down = (f"{min(mean):.4g} to {max(mean):.4g} S" for mean in (self.set_mean, self.reset_mean))
+        return (
+            f"PulseTable({len(self.set_mean)} bins from {self.g_min:g} to {self.g_max:g} S, mean SET step {up}, "
+            f"mean RESET step {down}, z_max={self.z_max:g})"
+        )
+
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> ConductanceState:

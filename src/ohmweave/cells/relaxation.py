@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 
-from ohmweave.base import check_fraction, check_non_negative, check_positive
+from ohmweave.base import check_fraction, check_non_negative, check_positive, short_repr
 from ohmweave.cells.laws import RetentionLaw
 
 
@@ -58,6 +58,10 @@ class Relaxation(RetentionLaw[RelaxationState]):
         check_non_negative("sigma_slow", self.sigma_slow, "S")
         check_positive("t_slow", self.t_slow, "s")
         check_fraction("fraction", self.fraction)
+
+    def __repr__(self) -> str:
+        """The arguments that differ from their defaults."""
+        return short_repr(self)
 
     def variance(self, age: torch.Tensor) -> torch.Tensor:
         """Variance of the walk, S^2, at `age`, s after the last pulse, in the shape of `age`."""

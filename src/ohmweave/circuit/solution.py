@@ -40,10 +40,21 @@ class CircuitSolution(NamedTuple):
     i_bottom: torch.Tensor  # (*chips, cols)
     power: CircuitPower
 
+    def __repr__(self) -> str:
+        """Size, ranges of cell voltages and currents, and the power supplied."""
+        return (
+            f"CircuitSolution{tuple(self.v_cell.shape)}: v_cell {_range(self.v_cell)} V, "
+            f"i_cell {_range(self.i_cell)} A, supplied {float(self.power.supplied.sum()):.4g} W"
+        )
+
     @property
     def i_col(self) -> torch.Tensor:
         """`(*chips, cols)`, A: out of the array at the bottom, what the sense circuits measure."""
         return -self.i_bottom
+
+
+def _range(values: torch.Tensor) -> str:
+    return f"{float(values.min()):.4g} to {float(values.max()):.4g}"
 
 
 def solve_nodes(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Tensor | float = 0.0) -> CircuitSolution:

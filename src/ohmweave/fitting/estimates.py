@@ -42,6 +42,13 @@ class FittedLaw:
     held_out: Floats
     n_parameters: int
 
+    def __repr__(self) -> str:
+        """Name, mean held-out log likelihood and spread between cells."""
+        return (
+            f"FittedLaw({self.name!r}, {self.n_parameters} parameters, held-out log likelihood "
+            f"{self.held_out.mean():.4g} a step, d2d={self.d2d.value:.3g})"
+        )
+
 
 def fitted(family: Family, data: Usable) -> FittedLaw:
     """Fit one family.

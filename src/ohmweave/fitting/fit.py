@@ -40,6 +40,10 @@ class Fit:
     stuck: Interval
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """The chosen law, the laws that were compared, and the data."""
+        return f"Fit(chosen={self.chosen.name!r} of {', '.join(self.laws)};\n  {self.used!r})"
+
     @property
     def cell(self) -> Cell:
         """The cell with the chosen law."""

@@ -74,6 +74,11 @@ class PulseTrains:
         if (np.diff(self.cell) < 0).any() or (np.diff(self.pulse)[same] <= 0).any():
             raise DataError("readings must come cell after cell, and `pulse` must rise within each")
 
+    def __repr__(self) -> str:
+        """Numbers of cells and readings, and the range of conductances."""
+        g = f", g from {self.g.min():.4g} to {self.g.max():.4g} S" if len(self.g) else ""
+        return f"PulseTrains({len(self.names)} cells, {len(self.g):,} readings{g})"
+
     def steps(self) -> Steps:
         """The pulses with a reading before and after.
 

@@ -42,6 +42,13 @@ class Usable:
     g_max: float
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Numbers of steps and cells, and the window."""
+        return (
+            f"Usable({len(self.cell):,} steps of {len(self.working)} cells, {len(self.stuck)} stuck, "
+            f"window {self.g_min:.4g} to {self.g_max:.4g} S)"
+        )
+
     def sample(self, family: Family, chosen: Mask | None = None) -> Sample:
         """All steps, or the chosen ones, in units of the window."""
         at = np.arange(len(self.cell)) if chosen is None else np.flatnonzero(chosen)

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from ohmweave.arrays import Array, Placement
-from ohmweave.base import check_positive
+from ohmweave.base import check_positive, short_repr
 from ohmweave.mapping.differential import DifferentialPair
 
 
@@ -42,6 +42,10 @@ class CentredPair:
         """Check the arguments."""
         check_positive("w_max", self.w_max)
         self._pair()
+
+    def __repr__(self) -> str:
+        """The arguments that differ from their defaults."""
+        return short_repr(self)
 
     def _pair(self) -> DifferentialPair:
         """The differential pair with the same lines and window."""

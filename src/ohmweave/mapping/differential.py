@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 
 from ohmweave.arrays import Array, Placement
-from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive
+from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive, short_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,10 @@ class DifferentialPair:
             check_positive("g_unit", self.g_unit, "S")
             if self.clip != "max":
                 raise OutOfRangeError(f"`clip` must be left at 'max' where `g_unit` is given, but is {self.clip!r}")
+
+    def __repr__(self) -> str:
+        """The arguments that differ from their defaults."""
+        return short_repr(self)
 
     def _check_window(self) -> None:
         """Check that the ends are finite; their order is checked in `window`, where those of the array are known."""

@@ -56,6 +56,11 @@ class BareArray:
         self._g_step = g_step
         self._g = [g_min] * ((n_chips or 1) * n_arrays * rows * cols)
 
+    def __repr__(self) -> str:
+        """Sizes, in one line."""
+        chips = "" if self.n_chips is None else f", {self.n_chips} chips"
+        return f"BareArray({self.n_arrays} of {self.rows} x {self.cols} cells{chips}, v_read={self.v_read:g} V)"
+
     def cells(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` int64."""
         per_chip = self.n_arrays * self.rows * self.cols
