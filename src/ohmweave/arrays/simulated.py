@@ -48,7 +48,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         cell: the law of every cell; a switching law alone is a cell without other parts.
         n_arrays, rows, cols: crossbars on a chip, and their size.
         n_chips: None for one chip; n for n chips that are simulated together.
-        seed: of all random numbers: fabrication, pulses, relaxation, read noise (separate streams).
+        seed: of all random numbers; fabrication, pulses, relaxation and read noise have separate streams.
         v_read: V, largest read voltage.
         dac: converter of the row drivers; None: any voltage is driven exactly.
         adc: converter of the columns; None: any current is sensed exactly, and bit-serial inputs are then one product.
@@ -60,9 +60,8 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         dtype: of state and reads, float32 or float64.
 
     Raises:
-        OutOfRangeError: an argument is out of range, or parts do not fit together: a passive array that is read out
-            cell by cell, or whose cells do not respond to the voltage; amplitudes for such cells; a DAC whose range is
-            below `v_read`.
+        OutOfRangeError: an argument is out of range, or parts do not fit together: a passive array read out cell by
+            cell, voltages for cells that do not respond to them, or a DAC whose range is below `v_read`.
         TypeError: `cell` is not a cell.
     """
 
@@ -115,9 +114,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
             adc=self.adc,
             conductance=bank.conductance_of,
         )
-        wiring = None
-        if self.wires is not None or self.access is not None:
-            wiring = Wiring(bank, self.wires or Wires(r_row=0.0, r_col=0.0), self.access or Transistors())
+        wiring = _wiring(bank, self.wires, self.access)
         self._columns = None if self.adc is None else ColumnConverters(self.adc, bank, v_read=self.v_read, seed=seed)
         self._reader = Reader(bank, dac=self.dac, columns=self._columns, wiring=wiring, seed=seed)
         self._writer = writer_for(bank, wiring)
@@ -163,7 +160,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
     @property
     def pulses_couple(self) -> bool:
         """True for passive arrays, and where conductances are measured through shared wires."""
-        wired = self.wires is not None or self.access is not None
+        wired = self.wires is not None or self.access is not None  # else readouts measure single cells
         return wired and (self.readout_by == "read" or isinstance(self.access, Passive))
 
     @property
@@ -284,7 +281,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         bank = self._bank
         random = Streams(pulses=bank.pulse_noise, time=bank.relaxation_noise, reads=self._reader.noise)
         parts: dict[str, Part] = {"cells": bank, "random": random, "books": BookTotals(self.books)}
-        return parts if self._columns is None else {**parts, "converters": self._columns}
+        return parts if self._columns is None else parts | {"converters": self._columns}
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The whole state: cells, counters, converters and random streams."""
@@ -294,6 +291,13 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         """Load a `state_dict` of an array of the same law and size; see `SavedState`."""
         self.books.settle()
         distribute(self._parts(), state)
+
+
+def _wiring(bank: CellBank, wires: Wires | None, access: Access | None) -> Wiring | None:
+    """Wires and access devices of the bank; None if there are neither."""
+    if wires is None and access is None:
+        return None
+    return Wiring(bank, wires or Wires(r_row=0.0, r_col=0.0), access or Transistors())
 
 
 def _check_sizes(n_arrays: int, rows: int, cols: int, n_chips: int | None, v_read: float) -> None:

@@ -103,15 +103,8 @@ class Cell:
 
     def __repr__(self) -> str:
         """The switching law in one line, and the other parts in the next."""
-        optional = {
-            "spread": self.spread,
-            "voltage": self.voltage,
-            "retention": self.retention or None,
-            "faults": self.faults,
-            "conduction": self.conduction,
-            "read_noise": self.read_noise,
-        }
-        parts = ", ".join(f"{name}={part!r}" for name, part in optional.items() if part is not None)
+        names = ("spread", "voltage", "retention", "faults", "conduction", "read_noise")
+        parts = ", ".join(f"{name}={part!r}" for name in names if (part := getattr(self, name)) not in (None, ()))
         return f"Cell({self.switching!r}" + (f",\n  {parts})" if parts else ")")
 
     @classmethod
