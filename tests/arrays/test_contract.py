@@ -125,4 +125,4 @@ def test_the_contract_finds_what_is_wrong(array: type[BareArray], test: str, mes
             return array(n_arrays=2, rows=5, cols=7)
 
     with pytest.raises(AssertionError, match=message):
-        vars(ArrayContract)[test](OfWrong())
+        getattr(OfWrong(), test)()

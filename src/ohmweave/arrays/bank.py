@@ -1,8 +1,8 @@
 """The cells of all arrays of all chips: their state, and the version of that state.
 
-Everything that is worked out from the cells (signed matrices, effective conductances, conductances of the whole bank)
-is kept together with the version at which it was worked out, and is worked out anew when the version has grown. So
-nothing that changes the cells needs to know what has been kept.
+Everything computed from the cells (signed matrices, effective conductances, conductances of the whole bank) is cached
+with the version at which it was computed, and is computed again when the version has grown. Code that changes cells
+therefore need not clear any cache.
 """
 
 from collections import deque
@@ -17,9 +17,9 @@ from ohmweave.base import OutOfRangeError, check_shape, flatten_state, generator
 from ohmweave.cells import Cell, Pulse
 
 SPARSE = 1 / 8
-"""Share of the cells above which everything is worked out anew, because that is cheaper than gathering what changed."""
+"""Fraction of the cells above which all are recomputed, because that is cheaper than gathering the changed ones."""
 
-# Changes that are remembered at most; more small ones than this are seldom made between two reads.
+# Largest number of pulse calls in the log of changes; there are seldom more between two reads.
 _CHANGES = 1024
 
 T = TypeVar("T")
@@ -29,17 +29,18 @@ class CellBank:
     """Cells of one kind, addressed by their index in the flattened `(*chips, n_arrays, rows, cols)`.
 
     Args:
-        cell: what every cell is.
-        n_chips: None for one chip; n for n chips worked on side by side.
+        cell: the law of every cell.
+        n_chips: None for one chip; n for n chips that are simulated together.
         n_arrays, rows, cols: arrays on a chip, and their size.
-        seed: of fabrication, pulses and relaxation (a random stream each).
-        device: torch's device, where the state is.
+        seed: of fabrication, pulses and relaxation, which have separate random streams.
+        device: torch device of the state.
         dtype: of the state.
 
     Attributes:
         state: of all cells, each tensor `(cells,)`.
         version: grows with every change of cells.
-        pulse_noise, relaxation_noise: generators of what is random about pulses, and about time.
+        n_sets: number of chips, 1 if `n_chips` is None.
+        pulse_noise, relaxation_noise: generators for pulses and for relaxation.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class CellBank:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        self.cell, self.device, self.dtype = cell, device, dtype
+        # That of a tensor made there: "cuda" becomes "cuda:0", which is what other tensors' devices are compared with.
+        self.device = torch.empty(0, device=device).device
+        self.cell, self.dtype = cell, dtype
         self.n_chips, self.n_arrays, self.rows, self.cols = n_chips, n_arrays, rows, cols
         self.n_sets = n_chips or 1
         self.cells_per_array = rows * cols
@@ -65,11 +68,13 @@ class CellBank:
         fabrication = generator(seed, "array", "fabrication", device=device)
         self.state = cell.init_state((self.n_cells,), generator=fabrication, dtype=dtype, device=device)
         self.version = 0
-        # The last changes, each with the tensor's own version: one that its owner has changed since names other cells.
+        # The last changes: the caller's tensor of cells, and torch's version of that tensor. If the caller has changed
+        # the tensor in place since, it no longer lists the cells that were pulsed.
         self._changes: deque[tuple[torch.Tensor, int]] = deque()
         self._n_changed = 0
         self._pulsed: tuple[torch.Tensor, int, int, Any] | None = None
-        self._everywhere: tuple[int, torch.Tensor, torch.Tensor | None] | None = None
+        # Conductances and read noise of all cells, with the version at which they were computed.
+        self._of_all: tuple[int, torch.Tensor, torch.Tensor | None] | None = None
 
     @property
     def chip_shape(self) -> tuple[int, ...]:
@@ -82,43 +87,45 @@ class CellBank:
         return placement.cells.to(self.device) + first
 
     def of_arrays(self, index: torch.Tensor) -> torch.Tensor:
-        """`(k, rows, cols)` int64: the cells of whole arrays `(k,)`, all chips counted through."""
+        """`(k, rows, cols)` int64: the cells of whole arrays `index`, `(k,)`, which counts the arrays of all chips."""
         within = torch.arange(self.cells_per_array, device=self.device).view(self.rows, self.cols)
         return index[:, None, None] * self.cells_per_array + within
 
     def state_of(self, cells: torch.Tensor) -> Any:
-        """State of `cells`, any shape, in that shape; `index_select` is four times as fast as indexing."""
+        """State of `cells`, any shape, in that shape."""
+        # `index_select` is four times as fast as indexing with brackets.
         at = cells.reshape(-1)
         return map_state(lambda leaf: leaf.index_select(0, at).view(cells.shape), self.state)
 
     def conductance_of(self, cells: torch.Tensor) -> torch.Tensor:
-        """S, true conductance of `cells`, any shape."""
-        return self.conductance_at(cells)[0]
+        """S, true conductance of `cells`, any shape and on any device."""
+        return self.conductance_at(cells.to(self.device))[0]
 
     def conductance_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """True conductance of `cells`, S, and standard deviation of a read of each, S (None where reads are exact).
+        """True conductance of `cells`, any shape, S, and standard deviation of a read, S (None if reads are exact).
 
-        Gathering costs more than calculating: where many cells are wanted, all are worked out and kept for the next
-        call, and the result is gathered in place of every part of the state.
+        Gathering costs more than computing. So for many cells the conductances of all are computed and cached, and only
+        these are gathered, not every tensor of the state.
         """
-        if not self._knows_everywhere() and cells.numel() >= SPARSE * self.n_cells:
-            self._everywhere = self.version, self.cell.conductance(self.state), self.cell.read_noise_sigma(self.state)
-        if self._everywhere is None or not self._knows_everywhere():
-            self._everywhere = None
+        if not self._has_all() and cells.numel() >= SPARSE * self.n_cells:
+            self._of_all = self.version, self.cell.conductance(self.state), self.cell.read_noise_sigma(self.state)
+        if self._of_all is None or not self._has_all():
+            self._of_all = None
             state = self.state_of(cells)
             return self.cell.conductance(state), self.cell.read_noise_sigma(state)
         at = cells.reshape(-1)
-        _, g, sigma = self._everywhere
+        _, g, sigma = self._of_all
         gathered = None if sigma is None else sigma.index_select(0, at).view(cells.shape)
         return g.index_select(0, at).view(cells.shape), gathered
 
-    def _knows_everywhere(self) -> bool:
-        return self._everywhere is not None and self._everywhere[0] == self.version
+    def _has_all(self) -> bool:
+        return self._of_all is not None and self._of_all[0] == self.version
 
     def switch(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Move `cells`, `(k,)`, each at most once, with the pulses that reach them."""
+        """Change the state of `cells`, `(k,)`, each at most once, by the pulses that they receive."""
         before = self._gathered(cells)
         after = self.cell.pulse(before, pulse, generator=self.pulse_noise)
+        # Parts that a pulse leaves as they are (`new is old`) are not written back.
         map_state(
             lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), self.state, before, after
         )
@@ -126,7 +133,10 @@ class CellBank:
         self._pulsed = cells, cells._version, self.version, after
 
     def _gathered(self, cells: torch.Tensor) -> Any:
-        """State of `cells`; not gathered again for the tensor that was pulsed last, as blind rules send it."""
+        """State of `cells`, `(k,)`; the state after the last pulse is reused if the same tensor is pulsed again.
+
+        Rules with blind pulses send the same tensor of cells in every step.
+        """
         if self._pulsed is not None:
             last, tensor_version, version, state = self._pulsed
             if last is cells and tensor_version == cells._version and version == self.version:
@@ -139,13 +149,14 @@ class CellBank:
         self.mark_all_changed()
 
     def mark_all_changed(self) -> None:
-        """Every cell may have changed: to be called after writing to `state` directly."""
+        """Record that any cell may have changed; to be called after writing to `state` directly."""
         self.version += 1
         self._changes.clear()
         self._n_changed = 0
-        self._pulsed = self._everywhere = None
+        self._pulsed = self._of_all = None
 
     def _log(self, cells: torch.Tensor) -> None:
+        """Append to the log of changes; the oldest are dropped when listing them would not be worth it."""
         self.version += 1
         self._changes.append((cells, cells._version))
         self._n_changed += cells.numel()
@@ -153,10 +164,10 @@ class CellBank:
             self._n_changed -= self._changes.popleft()[0].numel()
 
     def changed_since(self, version: int) -> torch.Tensor | None:
-        """Which cells have changed since `version`.
+        """The cells that have changed since `version`.
 
         Returns:
-            `(k,)` int64, perhaps with repetitions; None if any cell may have changed, or too many to list.
+            `(k,)` int64, which may contain repetitions; None if any cell may have changed, or too many to list.
         """
         n = self.version - version
         if n > len(self._changes):
@@ -189,7 +200,7 @@ class CellBank:
             check_shape(f"cells.{name}", state[name], tuple(leaf.shape))
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Take over a `state_dict` that `check_state_dict` accepts."""
+        """Load a `state_dict` that `check_state_dict` accepts."""
         copied = {
             name: state[name].to(device=leaf.device, dtype=leaf.dtype, copy=True)
             for name, leaf in flatten_state(self.state).items()
@@ -199,9 +210,9 @@ class CellBank:
 
 
 class PlacementCache(Generic[T]):
-    """What was worked out for each placement, with the version of what it was worked out from.
+    """A cache with one value for each placement and the version of the data that it was computed from.
 
-    It is freed with the placement, so a kept value must not hold the placement itself.
+    Keys are weak references: a value is freed with its placement, and so must not hold a reference to it.
     """
 
     def __init__(self) -> None:
@@ -211,7 +222,7 @@ class PlacementCache(Generic[T]):
         return len(self._kept)
 
     def get(self, placement: Placement, version: Sequence[int], make: Callable[[], T]) -> T:
-        """The value for `placement`, made anew by `make` unless it was made at `version`."""
+        """The value for `placement`: the cached one if it was made at `version`, else a new one from `make`."""
         kept = self._kept.get(placement)
         if kept is not None and kept[0] == version:
             return kept[1]

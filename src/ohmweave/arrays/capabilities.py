@@ -1,7 +1,7 @@
-"""What some arrays can do beyond the `Array` protocol: faster reads, converters with a range, a state that is saved.
+"""Capabilities of some arrays beyond the `Array` protocol: faster reads, ranged converters, a state that can be saved.
 
-A capability is a type that an array's class inherits from, found by `isinstance`. An object that only passes calls on
-to an array (a recorder, a limiter) does not have it, and is read in volts, row by row.
+A capability is a type that an array's class inherits from; code tests for it with `isinstance`. An object that forwards
+calls to an array (a recorder, a limiter) does not have it, and is read in volts, vector by vector.
 """
 
 from abc import ABC, abstractmethod
@@ -18,11 +18,11 @@ from ohmweave.arrays.reads.geometry import ConvGeometry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadScale:
-    """Scale between numbers, volts and amperes, of reads whose result does not depend on it.
+    """Factors between dimensionless numbers and volts or amperes, for reads whose result does not depend on them.
 
     Attributes:
-        v_per_x: V, of a 1 at the inputs.
-        a_per_y: A, of a 1 at the outputs.
+        v_per_x: V for an input of 1.
+        a_per_y: A for an output of 1.
     """
 
     v_per_x: float = 1.0
@@ -30,15 +30,15 @@ class ReadScale:
 
     @property
     def s_per_w(self) -> float:
-        """S, of a 1 in the matrix."""
+        """S for a matrix element of 1."""
         return self.a_per_y / self.v_per_x
 
 
 class ScaledReads(ABC):
-    """An array that may be read by numbers in place of volts while its reads are homogeneous.
+    """An array that can be read with dimensionless numbers instead of volts while its reads are homogeneous.
 
-    A homogeneous array gives k times the currents for k times the voltages, noise included. So numbers need not become
-    volts, nor currents numbers: only meters need the scale.
+    A homogeneous array gives k times the currents for k times the voltages, noise included. The conversions to volts
+    and back then cancel; only meters need the scale.
     """
 
     @property
@@ -49,7 +49,7 @@ class ScaledReads(ABC):
     @property
     @abstractmethod
     def metered(self) -> bool:
-        """True while a meter is attached, which needs the volts of every read."""
+        """True while a meter is attached, which records the voltages of every read."""
 
     @abstractmethod
     def read_scaled(self, x: torch.Tensor, placement: Placement, scale: ReadScale) -> torch.Tensor:
@@ -63,7 +63,7 @@ class ScaledReads(ABC):
     def read_patches_scaled(
         self, x: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale
     ) -> torch.Tensor:
-        """`(*chips, batch, H, W, C)` numbers to `(*chips, batch, out H, out W, n_out)` numbers, one read a patch.
+        """`(*chips, batch, H, W, C)` numbers to `(*chips, batch, out H, out W, n_out)` numbers, one read per patch.
 
         Raises:
             OutOfRangeError: the array is not homogeneous.
@@ -71,7 +71,7 @@ class ScaledReads(ABC):
 
 
 class PatchReads(ABC):
-    """An array that reads whole images, without a copy of their patches."""
+    """An array that reads all patches of images without copying the patches."""
 
     @abstractmethod
     def read_patches(self, v: torch.Tensor, geometry: ConvGeometry, placement: Placement) -> torch.Tensor:
@@ -92,13 +92,13 @@ class RangedConverters(ABC):
 
     @abstractmethod
     def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:
-        """Find the range of the column converters: reads inside are watched in place of converted.
+        """Find the range of the column converters: reads in the block are not converted, but their currents recorded.
 
-        Afterwards the full scale of each placement that was read is `headroom` times the largest current that any of
-        its converters met.
+        After the block the full scale of each placement that was read is `headroom` times the largest current at any of
+        its converters.
 
         Args:
-            headroom: > 0; below one, the largest currents are cut for finer steps.
+            headroom: > 0; below one, the largest currents are clipped and the lsb is smaller.
 
         Raises:
             OutOfRangeError: the array has no ADC.
@@ -106,7 +106,7 @@ class RangedConverters(ABC):
 
     @abstractmethod
     def full_scale(self, placement: Placement) -> float:
-        """A, of the converters while they read `placement`.
+        """The full scale of the converters for reads of `placement`, A.
 
         Raises:
             OutOfRangeError: the array has no ADC.
@@ -114,15 +114,15 @@ class RangedConverters(ABC):
 
 
 class SavedState(ABC):
-    """An array whose whole state can be saved, and goes on from there bit for bit."""
+    """An array whose whole state can be saved and restored, so that it continues with the same bits."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """All that the array's future depends on: cells, counters, converters and random streams."""
+        """The whole state, by name: cells, counters, converters and random streams."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a `state_dict` of an array of the same cell, size and converters; on an error nothing has changed.
+        """Load a `state_dict` of an array of the same cell, size and converters; on an error nothing has changed.
 
         Raises:
             OutOfRangeError: a name is missing, or belongs to another kind of array.
@@ -131,7 +131,7 @@ class SavedState(ABC):
 
 
 class CompiledCells(ABC):
-    """An array whose cells a compiled loop may work on, for training sample by sample."""
+    """An array whose cells a compiled loop can read and change, for training sample by sample."""
 
     @property
     @abstractmethod
@@ -145,13 +145,13 @@ class CompiledCells(ABC):
 
     @abstractmethod
     def signed_matrix(self, placement: Placement) -> torch.Tensor:
-        """`(*chips, n_in, n_out)` S: the signed matrix that reads of `placement` see, without noise."""
+        """`(*chips, n_in, n_out)` S: the signed conductances of `placement` in a read, without noise."""
 
 
 class CoupledCells(ABC):
-    """An array in which pulses on some cells may change what is measured of others."""
+    """An array in which pulses on some cells may change the measured conductances of others."""
 
     @property
     @abstractmethod
     def pulses_couple(self) -> bool:
-        """True if they do: half-selected cells of a passive array, or readout through shared wires."""
+        """True if pulses have this effect: half-selected cells of a passive array, or readout through shared wires."""

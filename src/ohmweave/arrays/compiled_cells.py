@@ -1,8 +1,9 @@
-"""Cells for compiled loops: for training sample by sample, where a call costs more than what it does.
+"""Cells for compiled loops: training sample by sample, where the overhead of a call exceeds its computation.
 
-Needs Numba (`ohmweave[fast]`), so no other module imports this one. A loop works on a copy of the conductances, with
-the law as the numbers of `cells.steps`, and does what reads and pulses would have done; when it is done its result is
-written to the cells, and its reads and pulses are counted, in one place. Only simulated arrays have a compiled form.
+Needs Numba (`ohmweave[fast]`), so other modules import this one only when a compiled loop is used. A loop works on a
+copy of the conductances and on the tables of the law (`cells.steps`), and computes the results of reads and pulses.
+After the loop its result is written to the cells and its reads and pulses are added to the books, both in `_write`.
+Only simulated arrays on a CPU have a compiled form.
 """
 
 from collections.abc import Iterator
@@ -27,13 +28,13 @@ Floats = NDArray[Any]
 
 @dataclass(slots=True, kw_only=True)
 class LoopCells:
-    """A copy of the cells of a simulated array, and what a loop did to it.
+    """A copy of the cells of a simulated array for a compiled loop, and the loop's counts.
 
     Attributes:
         g: S, `(cells,)`, the copy.
-        law: (factor, offset, slope, spread, g_min, 1 / bin width, g_max, z_max) as `after_pulse` takes them.
-        seed: of the loop's noise, another one for each copy.
-        n_set, n_reset, n_reads: pulses and reads of the loop; it adds to them.
+        law: (factor, offset, slope, spread, g_min, 1 / bin width, g_max, z_max), the arguments of `after_pulse`.
+        seed: of the loop's noise, a different one for each copy.
+        n_set, n_reset, n_reads: pulses and reads, which the loop adds to.
     """
 
     g: Floats
@@ -46,16 +47,16 @@ class LoopCells:
 
 @contextmanager
 def compiled_cells(array: Array) -> Iterator[LoopCells]:
-    """A copy of the cells of `array`; at the end of the block it becomes their state, and its counts are added.
+    """A copy of the cells of `array`; at the end of the block the copy becomes their state and its counts are added.
 
-    If the block raises, cells, counters and random streams stay as they were.
+    If the block raises, cells, counters and random streams are as before.
 
     Raises:
         OutOfRangeError: the array is not simulated or not on the CPU, has wires, converters, access devices or an open
             bill, its reads are noisy, or its law has no compiled form.
     """
     bank = _checked(array)
-    # `steps_of` may write to the state that it is given, so the copy is made first.
+    # `steps_of` writes the conductances of stuck cells into the state that it is given, hence the copy.
     steps = steps_of(bank.cell, map_state(torch.clone, bank.state))
     if steps.g.device.type != "cpu":
         raise OutOfRangeError(f"`array` must be on the CPU to be compiled, but is on {steps.g.device}")
@@ -95,7 +96,7 @@ def _checked(array: Array) -> CellBank:
 
 
 def _write(array: Array, bank: CellBank, cells: LoopCells) -> None:
-    """The result of a loop to the cells, and its counts to the counters: the only place where it changes the array."""
+    """Write the result of a loop to the cells and add its counts to the books; nothing else changes the array."""
     steps_of(bank.cell, bank.state).g.copy_(torch.from_numpy(cells.g))
     bank.mark_all_changed()
     array.books.add_totals(n_reads=cells.n_reads, n_set=cells.n_set, n_reset=cells.n_reset)
@@ -110,12 +111,12 @@ def pair_cells(array: Array, placement: Placement) -> NDArray[np.int32]:
     if placement.row_gain != (1.0,) or placement.col_gain != (1.0, -1.0):
         raise OutOfRangeError("`placement` must hold single pairs on columns to be compiled, but does not")
     pairs = array.cells(placement).reshape(-1, placement.n_in, placement.n_out, 2)
-    cells: NDArray[np.int32] = pairs[..., 0].to(torch.int32).contiguous().numpy()
+    cells: NDArray[np.int32] = pairs[..., 0].to("cpu", torch.int32).contiguous().numpy()
     return cells
 
 
 def pair_matrix(cells: LoopCells, pairs: NDArray[np.int32]) -> Floats:
-    """`(chips, n_in, n_out)` S: g_pos - g_neg of the pairs, which the loop keeps up to date."""
+    """`(chips, n_in, n_out)` S: g_pos - g_neg of the pairs; the loop must update it with its pulses."""
     matrix: Floats = cells.g[pairs] - cells.g[pairs + 1]
     return matrix
 
@@ -132,9 +133,9 @@ def _after_pulse(
     g_max: Any,
     z_max: Any,
 ) -> Any:
-    """Conductance after one pulse (row 0 SET, 1 RESET) on a cell of `before` S, by the numbers of its law.
+    """Conductance, S, after one pulse (row 0 SET, 1 RESET) on a cell of `before` S, from the tables of its law.
 
-    The tables are passed one by one: taking them out of a tuple at each pulse costs more than the pulse.
+    The tables are separate arguments: unpacking a tuple at each pulse costs more than the pulse.
     """
     if factor == 0:
         return before
@@ -142,7 +143,7 @@ def _after_pulse(
     step = offset[row, b] + slope[row, b] * (before - g_min)
     if spread[row, b] > 0:
         step += spread[row, b] * min(max(np.random.standard_normal(), -z_max), z_max)  # noqa: NPY002  Numba's own
-    # A cell that relaxed out of the window may stay where it is, but not go further.
+    # A cell that relaxed out of the window may stay there, but a pulse does not move it further out.
     return min(max(before + factor * step, min(before, g_min)), max(before, g_max))
 
 

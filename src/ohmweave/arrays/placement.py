@@ -1,12 +1,12 @@
-"""Where a matrix is on the arrays: tiles of cells, and the lines that carry its inputs and outputs.
+"""Where a matrix is on the arrays: tiles of cells, and the lines of its inputs and outputs.
 
-A logical input may drive several row lines (the +V and -V rows of a differential pair, copies), and a logical
-output may gather several column lines (g_pos and g_neg columns, copies). Line h of an input carries
-`row_gain[h]` times its voltage, line c of an output counts `col_gain[c]` times in its current:
+An input of the matrix may drive several row lines (the +V and -V rows of a differential pair, copies), and an output
+may sum several column lines (g_pos and g_neg columns, copies). Row line h of an input is driven at `row_gain[h]` times
+its voltage; the current of column line c of an output is multiplied by `col_gain[c]`:
 
     i[o] = sum over h, c, i of  col_gain[c] * row_gain[h] * v[i] * g[i, h, o, c].
 
-Lines that belong together are neighbours: row line `i * H + h`, column line `o * C + c`.
+Lines of one input or output are neighbours: row line `i * H + h`, column line `o * C + c`.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from ohmweave.base import ShapeError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """A rectangle of cells on one array, read at once.
+    """A rectangle of cells on one array, read in one operation.
 
     Attributes:
-        array: which array of the chip.
-        row, col: its first row and column there.
-        rows, cols: its size.
-        row_line, col_line: the first row and column line of the matrix that it carries.
+        array: index of the array on the chip.
+        row, col: first row and column on that array.
+        rows, cols: size, in cells.
+        row_line, col_line: first row line and first column line of the matrix on this tile.
     """
 
     array: int
@@ -42,9 +42,15 @@ class Placement:
     """The cells of one matrix.
 
     Attributes:
-        tiles: they cover all row and column lines, each cell once.
-        cells: `(n_in * H, n_out * C)` int64, index of each cell in its chip's flattened `(n_arrays, rows, cols)`.
-        row_gain: H factors of the lines of one input; col_gain: C factors of the lines of one output.
+        tiles: cover each crossing of a row line and a column line once.
+        cells: `(n_in * H, n_out * C)` int64 on the CPU, index of each cell in its chip's flattened
+            `(n_arrays, rows, cols)`.
+        row_gain: H factors, of the row lines of one input.
+        col_gain: C factors, of the column lines of one output.
+        n_in, n_out: inputs and outputs of the matrix.
+
+    Raises:
+        ShapeError: the lines are not a whole number of inputs and outputs.
     """
 
     tiles: tuple[Tile, ...]
@@ -63,7 +69,7 @@ class Placement:
         )
 
     def __post_init__(self) -> None:
-        """Derive the logical size, and check that whole inputs and outputs are there."""
+        """Derive the numbers of inputs and outputs."""
         lines = tuple(self.cells.shape)
         if len(lines) != 2 or lines[0] % len(self.row_gain) or lines[1] % len(self.col_gain):
             raise ShapeError(
@@ -74,7 +80,7 @@ class Placement:
         object.__setattr__(self, "n_out", lines[1] // len(self.col_gain))
 
     def by_weight(self, lines: torch.Tensor) -> torch.Tensor:
-        """`(..., n_in * H, n_out * C)` of all cells as `(..., n_in, H, n_out, C)`: by weight."""
+        """Values by line, `(..., n_in * H, n_out * C)`, viewed by weight, `(..., n_in, H, n_out, C)`."""
         weights: torch.Tensor = lines.unflatten(-1, (self.n_out, -1)).unflatten(-3, (self.n_in, -1))
         return weights
 
@@ -102,10 +108,11 @@ class Placement:
 
 
 def _weighted_sum(values: torch.Tensor, gains: Sequence[float], *, dim: int) -> torch.Tensor:
-    """Sum over a dimension of a few entries: slice by slice, many times as fast as a reduction over so short a one.
+    """Sum of `values` times `gains` over a dimension of a few entries.
 
-    One product and one addition for each number, in the same order wherever it stands, so that a weight summed alone
-    is bit for bit the weight summed among others.
+    Slices are added one after another: for so short a dimension this is many times as fast as a reduction. The order of
+    the operations on a number does not depend on the other numbers, so that one weight summed alone has the same bits
+    as in a sum of all weights (`SignedMatrix` relies on this).
     """
     total = values.select(dim, 0) * gains[0]
     for index in range(1, len(gains)):
@@ -114,10 +121,19 @@ def _weighted_sum(values: torch.Tensor, gains: Sequence[float], *, dim: int) -> 
 
 
 def cells_of(tiles: Sequence[Tile], *, rows: int, cols: int) -> torch.Tensor:
-    """`(row lines, column lines)` int64 on the CPU: the cell index of each crossing, for arrays of `rows` x `cols`.
+    """The cells of tiles, for `Placement`.
+
+    Args:
+        tiles: of one matrix.
+        rows: of every array.
+        cols: of every array.
+
+    Returns:
+        `(row lines, column lines)` int64 on the CPU: the index of each cell in its chip's flattened
+        `(n_arrays, rows, cols)`.
 
     Raises:
-        ShapeError: the tiles leave a crossing out or cover one twice.
+        ShapeError: a crossing is not covered, or is covered twice.
     """
     n_rows = max(tile.row_line + tile.rows for tile in tiles)
     n_cols = max(tile.col_line + tile.cols for tile in tiles)

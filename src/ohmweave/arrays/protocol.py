@@ -1,8 +1,8 @@
-"""The seam to hardware: what one can do to crossbars on a bench, in volts, amperes, siemens and seconds.
+"""The interface to hardware: operations on crossbars as on a bench, in volts, amperes, siemens and seconds.
 
-`SimulatedArray` is one implementation; a driver of a real board is another. Nothing above this layer can tell which,
-so nothing above may use more than this: no true conductances, stuck masks or noise figures, only what is measured.
-What some arrays can do faster is in `ohmweave.arrays.capabilities`.
+`SimulatedArray` is one implementation; the driver of a real board is another. Code above this layer must work with
+both. So it may use measured values only: no true conductances, no masks of stuck cells, no noise parameters. Faster
+operations of some arrays are in `ohmweave.arrays.capabilities`.
 """
 
 from typing import Protocol
@@ -23,12 +23,12 @@ class Array(Protocol):
 
     @property
     def n_chips(self) -> int | None:
-        """None for one chip; n for n chips worked on side by side."""
+        """None for one chip; n for n chips operated in parallel."""
         ...
 
     @property
     def chip_shape(self) -> tuple[int, ...]:
-        """Leading dimensions of what is driven and read: () for one chip, (n,) for n chips."""
+        """Leading dimensions of voltages and currents: () for one chip, (n,) for n chips."""
         ...
 
     @property
@@ -63,7 +63,7 @@ class Array(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Torch's device on which voltages are given and currents returned."""
+        """Torch device of voltages and currents."""
         ...
 
     @property
@@ -78,7 +78,7 @@ class Array(Protocol):
 
     @property
     def books(self) -> Books:
-        """Where the array counts what it does. Each read, readout, pulse call and wait is reported to it once."""
+        """The counters of the array. The array must report each read, readout, pulse call and wait to them once."""
         ...
 
     def cells(self, placement: Placement) -> torch.Tensor:
@@ -86,11 +86,30 @@ class Array(Protocol):
         ...
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """Apply `(*chips, batch, n_in)` V to the inputs; return `(*chips, batch, n_out)` A, signed, tiles summed."""
+        """Apply voltages to the rows and measure the column currents.
+
+        Args:
+            v_row: `(*chips, batch, n_in)` V, within `v_read`.
+            placement: of the matrix.
+
+        Returns:
+            `(*chips, batch, n_out)` A: signed by the gains of the lines, and summed over tiles.
+        """
         ...
 
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """Apply `(*chips, batch, n_out)` V to the outputs; return `(*chips, batch, n_in)` A at the inputs."""
+        """Apply voltages to the columns and measure the row currents.
+
+        Args:
+            v_col: `(*chips, batch, n_out)` V, within `v_read`.
+            placement: of the matrix.
+
+        Returns:
+            `(*chips, batch, n_in)` A.
+
+        Raises:
+            OutOfRangeError: the array cannot be read in this direction.
+        """
         ...
 
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
@@ -98,13 +117,17 @@ class Array(Protocol):
         ...
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Programming pulses on the addressed cells, `(k,)`, each at most once; `pulse` has the same shape.
+        """Send programming pulses.
 
-        Polarities are -1, 0 or 1 (0 leaves the cell as it is), counts >= 0. A request with anything else raises, and
-        no cell has changed then.
+        Args:
+            cells: `(k,)` int64, the addressed cells, each at most once.
+            pulse: fields of the same shape. Polarities are -1, 0 or 1 (0 is no pulse), counts are whole and >= 0.
+
+        Raises:
+            OutOfRangeError, ShapeError: a field or address is not as above; no cell has changed then.
         """
         ...
 
     def wait(self, duration: float) -> None:
-        """Let `duration` s pass."""
+        """Let `duration` s pass, >= 0; a negative duration is refused."""
         ...

@@ -1,4 +1,4 @@
-"""Reads of any array, in volts within its read voltage; an array that can spare work is spared it."""
+"""Reads of any array, in volts within its read voltage, by the fastest way that the array offers."""
 
 import torch
 
@@ -11,19 +11,19 @@ from ohmweave.base import OutOfRangeError
 
 
 def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: ReadScale | None = None) -> torch.Tensor:
-    """One read for every vector.
+    """Read an array with every vector of a batch.
 
     Args:
         array: any array.
         v: `(*chips, batch, n_in)` V; numbers, if a `scale` is given.
         placement: of the matrix.
-        scale: of numbers in place of volts and amperes, for an array with homogeneous `ScaledReads` only.
+        scale: if given, `v` and the result are numbers; only for an array with homogeneous `ScaledReads`.
 
     Returns:
         `(*chips, batch, n_out)` A, or numbers.
 
     Raises:
-        OutOfRangeError: there is a scale, but the array takes volts alone.
+        OutOfRangeError: a scale is given, but the array takes volts only.
     """
     if scale is not None:
         return _scaled(array).read_scaled(v, placement, scale)
@@ -33,20 +33,20 @@ def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: Rea
 def read_patches(
     array: Array, v: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale | None = None
 ) -> torch.Tensor:
-    """One read for every patch of images.
+    """Read an array with every patch of images.
 
     Args:
         array: any array; one with `PatchReads` need not copy the patches.
         v: `(*chips, batch, H, W, C)` V; numbers, if a `scale` is given.
-        geometry: which patches; what is padded is at 0 V.
+        geometry: of the patches; the padding is at 0 V.
         placement: of a matrix with C * kh * kw inputs, channel by channel.
-        scale: of numbers in place of volts and amperes, for an array with homogeneous `ScaledReads` only.
+        scale: if given, `v` and the result are numbers; only for an array with homogeneous `ScaledReads`.
 
     Returns:
         `(*chips, batch, out H, out W, n_out)` A, or numbers.
 
     Raises:
-        OutOfRangeError: there is a scale, but the array takes volts alone.
+        OutOfRangeError: a scale is given, but the array takes volts only.
     """
     if scale is not None:
         return _scaled(array).read_patches_scaled(v, geometry, placement, scale)
@@ -62,8 +62,8 @@ def _scaled(array: Array) -> ScaledReads:
 
 
 def _within(v: torch.Tensor, array: Array) -> torch.Tensor:
-    """Voltages cut at the read voltage, as a driver cuts them; simulated drivers cut their own.
+    """Voltages clamped to the read voltage for arrays that would refuse larger ones; simulated drivers clamp their own.
 
-    Only inputs beyond the full scale of a `FixedScaling` are larger: its layer is to be calibrated.
+    Only inputs beyond the full scale of a `FixedScaling` are larger; calibrating its layer avoids this.
     """
     return v if isinstance(array, ScaledReads) else v.clamp(-array.v_read, array.v_read)

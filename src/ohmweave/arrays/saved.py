@@ -1,4 +1,4 @@
-"""The state of an array as one flat dictionary of tensors, put together from its parts."""
+"""The state of an array as one flat dictionary of tensors, composed of the states of its parts."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -10,18 +10,18 @@ from ohmweave.base import NormalStream, OutOfRangeError
 
 
 class Part(Protocol):
-    """Something whose state is saved with an array."""
+    """A part of an array with a state that is saved."""
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """A copy of the state, by name."""
         ...
 
     def check_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Raise unless `load_state_dict` takes `state`; nothing changes."""
+        """Raise unless `load_state_dict` can load `state`; changes nothing."""
         ...
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Take over a state that `check_state_dict` accepts."""
+        """Load a state that `check_state_dict` accepts."""
         ...
 
 
@@ -47,7 +47,7 @@ class Streams:
                 )
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from these states."""
+        """Continue the streams from these states."""
         for name, stream in self._streams.items():
             stream.set_state(state[name].cpu())
 
@@ -69,17 +69,17 @@ class BookTotals:
         check_names("totals of the books", state, self._NAMES)
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on counting from these."""
+        """Replace the totals by these."""
         self._books.load_state_dict({f"books.{name}": leaf for name, leaf in state.items()})
 
 
 def collect(parts: Mapping[str, Part]) -> dict[str, torch.Tensor]:
-    """The state of all parts, `"part.name"` to tensor."""
+    """The states of all parts under the names `"part.name"`."""
     return {f"{part}.{name}": leaf for part, of in parts.items() for name, leaf in of.state_dict().items()}
 
 
 def distribute(parts: Mapping[str, Part], state: Mapping[str, torch.Tensor]) -> None:
-    """Give every part its state back; on an error no part has changed.
+    """Load the state of every part; on an error no part has changed.
 
     Raises:
         OutOfRangeError: a name is missing, or belongs to another kind of array.
@@ -91,7 +91,7 @@ def distribute(parts: Mapping[str, Part], state: Mapping[str, torch.Tensor]) -> 
         part: {name.removeprefix(f"{part}."): leaf for name, leaf in state.items() if name.startswith(f"{part}.")}
         for part in parts
     }
-    for part, of in parts.items():
+    for part, of in parts.items():  # all are checked before the first is loaded
         of.check_state_dict(by_part[part])
     for part, of in parts.items():
         of.load_state_dict(by_part[part])

@@ -1,4 +1,4 @@
-"""The simulated array: memristor cells in a bank of crossbars, behind the `Array` protocol."""
+"""The simulated array: a bank of crossbars of memristor cells that implements the `Array` protocol."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -45,25 +45,24 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
     """A bank of crossbars of memristor cells.
 
     Args:
-        cell: what every cell is; a switching law is taken for a cell that is nothing else.
+        cell: the law of every cell; a switching law alone is a cell without other parts.
         n_arrays, rows, cols: crossbars on a chip, and their size.
-        n_chips: None for one chip; n for n chips worked on side by side.
-        seed: of all randomness: fabrication, pulses, relaxation, read noise (a stream each).
+        n_chips: None for one chip; n for n chips that are simulated together.
+        seed: of all random numbers; fabrication, pulses, relaxation and read noise have separate streams.
         v_read: V, largest read voltage.
-        dac: converter of the row drivers; None drives any voltage exactly.
-        adc: converter of the columns; None senses any current exactly, and bit-serial inputs then take one product.
-        wires: resistances around the cells; None is a crossbar of ideal conductors.
-        access: how single cells are programmed; None is 1T1R with transistors without resistance.
-        readout: how conductances are measured. "cell": each selected by its transistor, in series with its own path
-            alone. "read": row after row with all transistors on, so that the result is what reads see.
-        device: torch's device, where cells, reads and random numbers are.
+        dac: converter of the row drivers; None: any voltage is driven exactly.
+        adc: converter of the columns; None: any current is sensed exactly, and bit-serial inputs are then one product.
+        wires: resistances around the cells; None: ideal conductors.
+        access: selection of single cells for programming; None: 1T1R with transistors without resistance.
+        readout: how conductances are measured. "cell": one by one, each selected by its transistor, in series with its
+            path. "read": row by row with all transistors on, which gives the effective conductances of reads.
+        device: torch device of cells, reads and random numbers.
         dtype: of state and reads, float32 or float64.
 
     Raises:
-        OutOfRangeError: an argument is out of range, or parts are combined that cannot be: a passive array read out
-            cell by cell or with cells that do not respond to the voltage, amplitudes for such cells, a DAC that does
-            not reach `v_read`.
-        TypeError: `cell` is no cell.
+        OutOfRangeError: an argument is out of range, or parts do not fit together: a passive array read out cell by
+            cell, voltages for cells that do not respond to them, or a DAC whose range is below `v_read`.
+        TypeError: `cell` is not a cell.
     """
 
     def __init__(
@@ -84,11 +83,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        for name, size in (("n_arrays", n_arrays), ("rows", rows), ("cols", cols)):
-            check_integer(name, size, at_least=1)
-        if n_chips is not None:
-            check_integer("n_chips", n_chips, at_least=1)
-        check_positive("v_read", v_read, "V")
+        _check_sizes(n_arrays, rows, cols, n_chips, v_read)
         cell = Cell.of(cell)
         _check_parts(cell, dac, access, readout, v_read, dtype)
         keep_freed_buffers()
@@ -106,23 +101,26 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         self.v_read, self.dac, self.adc = v_read, dac, adc
         self.wires, self.access, self.readout_by = wires, access, readout
         self.device, self.dtype = self._bank.device, dtype
+        self._connect(seed)
+
+    def _connect(self, seed: int) -> None:
+        """Make the books, wires, converters, reader and writer of the bank."""
+        bank = self._bank
         self.books = Books(
-            n_cells=self._bank.cells_per_chip,
-            v_read=v_read,
-            n_chips=n_chips,
-            dac=dac,
-            adc=adc,
-            conductance=lambda cells: self._bank.conductance_of(cells.to(self.device)),
+            n_cells=bank.cells_per_chip,
+            v_read=self.v_read,
+            n_chips=self.n_chips,
+            dac=self.dac,
+            adc=self.adc,
+            conductance=lambda cells: bank.conductance_of(cells.to(bank.device)),
         )
-        wiring = None
-        if wires is not None or access is not None:
-            wiring = Wiring(self._bank, wires or Wires(r_row=0.0, r_col=0.0), access or Transistors())
-        self._columns = None if adc is None else ColumnConverters(adc, self._bank, v_read=v_read, seed=seed)
-        self._reader = Reader(self._bank, dac=dac, columns=self._columns, wiring=wiring, seed=seed)
-        self._writer = writer_for(self._bank, wiring)
+        wiring = _wiring(bank, self.wires, self.access)
+        self._columns = None if self.adc is None else ColumnConverters(self.adc, bank, v_read=self.v_read, seed=seed)
+        self._reader = Reader(bank, dac=self.dac, columns=self._columns, wiring=wiring, seed=seed)
+        self._writer = writer_for(bank, wiring)
 
     def __repr__(self) -> str:
-        """Sizes, kind of cell, and the parts that there are."""
+        """Sizes, kind of cell, and the other parts."""
         size = f"{self.n_arrays} of {self.rows} x {self.cols} {type(self.cell.switching).__name__} cells"
         chips = "" if self.n_chips is None else f", {self.n_chips} chips"
         parts = [str(part) for part in (self.dac, self.adc, self.wires, self.access) if part is not None]
@@ -151,7 +149,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
 
     @property
     def homogeneous(self) -> bool:
-        """True for linear cells without converters: the spread of read noise is proportional to the voltages too."""
+        """True for linear cells without converters; read noise is then proportional to the voltages too."""
         return self.dac is None and self._reader.linear
 
     @property
@@ -162,7 +160,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
     @property
     def pulses_couple(self) -> bool:
         """True for passive arrays, and where conductances are measured through shared wires."""
-        wired = self.wires is not None or self.access is not None
+        wired = self.wires is not None or self.access is not None  # else readouts measure single cells
         return wired and (self.readout_by == "read" or isinstance(self.access, Passive))
 
     @property
@@ -224,29 +222,33 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         return i_in
 
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
-        """S, the shape of `cells`."""
+        """Measured conductances, S, the shape of `cells`."""
         at = cells.reshape(-1)
         g, true = self._reader.readout(at, one_by_one=self.readout_by == "cell")
         self.books.readout(at, true)
         return g.view(cells.shape)
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Programming pulses on `(k,)` cells, each listed at most once; no other cell is pulsed.
+        """Send programming pulses to `cells`, `(k,)`, each listed at most once; fields of `pulse` are `(k,)` too.
 
-        In a passive array the pulses are sent one after another, and each is felt by the whole array.
+        In a passive array the pulses are sent one after another, and each affects the whole array.
 
         Raises:
-            OutOfRangeError: an index, polarity, count or amplitude is out of range; nothing has changed then.
-            ShapeError: a field of `pulse` has not the shape of `cells`.
+            OutOfRangeError: an index, polarity, count or amplitude is out of range; no cell has changed then.
+            ShapeError: a field of `pulse` does not have the shape of `cells`.
         """
         counts = count_pulses(cells, pulse, n_cells=self._bank.n_cells)
         self.cell.check_pulse(pulse)
-        self.books.settle()  # the heat of the reads so far is that of the cells as they were
+        self.books.settle()  # heat of the reads so far, with the conductances that they had
         self._writer.pulse(cells, pulse)
         self.books.pulse(cells, pulse, counts=counts)
 
     def wait(self, duration: float) -> None:
-        """Let `duration` s pass for every cell."""
+        """Let `duration` s pass for every cell.
+
+        Raises:
+            OutOfRangeError: `duration` is negative.
+        """
         check_non_negative("duration", duration, "s")
         self.books.settle()
         self._bank.relax(float(duration))
@@ -275,20 +277,35 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         return self._reader.signed_matrix(placement)[0]
 
     def _parts(self) -> dict[str, Part]:
-        """All that the array's future depends on."""
+        """The parts with a state."""
         bank = self._bank
         random = Streams(pulses=bank.pulse_noise, time=bank.relaxation_noise, reads=self._reader.noise)
         parts: dict[str, Part] = {"cells": bank, "random": random, "books": BookTotals(self.books)}
-        return parts if self._columns is None else {**parts, "converters": self._columns}
+        return parts if self._columns is None else parts | {"converters": self._columns}
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """All that the array's future depends on: cells, counters, converters and random streams."""
+        """The whole state: cells, counters, converters and random streams."""
         return collect(self._parts())
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a `state_dict` of an array of the same law and size; see `SavedState`."""
+        """Load a `state_dict` of an array of the same law and size; see `SavedState`."""
         self.books.settle()
         distribute(self._parts(), state)
+
+
+def _wiring(bank: CellBank, wires: Wires | None, access: Access | None) -> Wiring | None:
+    """Wires and access devices of the bank; None if there are neither."""
+    if wires is None and access is None:
+        return None
+    return Wiring(bank, wires or Wires(r_row=0.0, r_col=0.0), access or Transistors())
+
+
+def _check_sizes(n_arrays: int, rows: int, cols: int, n_chips: int | None, v_read: float) -> None:
+    for name, size in (("n_arrays", n_arrays), ("rows", rows), ("cols", cols)):
+        check_integer(name, size, at_least=1)
+    if n_chips is not None:
+        check_integer("n_chips", n_chips, at_least=1)
+    check_positive("v_read", v_read, "V")
 
 
 def _check_parts(

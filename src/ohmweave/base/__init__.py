@@ -1,4 +1,4 @@
-"""Used by every layer: errors, argument checks, named random streams, nested state, entry points."""
+"""Shared by all packages: errors, argument checks, named random streams, nested state, entry points."""
 
 from ohmweave.base.allocator import keep_freed_buffers
 from ohmweave.base.checks import (
@@ -25,6 +25,7 @@ from ohmweave.base.extras import has_numba, worth_compiling
 from ohmweave.base.normals import NormalStream
 from ohmweave.base.plugins import load_plugins
 from ohmweave.base.rng import generator, stream_seed
+from ohmweave.base.short_repr import short_repr
 from ohmweave.base.state import flatten_state, map_state, unflatten_state
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "keep_freed_buffers",
     "load_plugins",
     "map_state",
+    "short_repr",
     "stream_seed",
     "unflatten_state",
     "worth_compiling",

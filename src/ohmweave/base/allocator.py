@@ -1,4 +1,4 @@
-"""Large buffers that come and go: let the C library keep them."""
+"""Freed buffers of a few megabytes: let the C library keep them for reuse."""
 
 from functools import cache
 
@@ -10,12 +10,12 @@ _LARGE = 2**25 - 2**14
 
 @cache
 def keep_freed_buffers() -> None:
-    """Stop the allocator from handing buffers of a few megabytes back to the system each time they are freed.
+    """Stop the allocator from returning buffers of a few megabytes to the system each time they are freed.
 
-    A read or an update works through temporary tensors of megabytes. Fresh from the system each of their pages costs
-    a page fault, which made in-situ training of ten chips a fifth slower. glibc learns from the largest block that was
-    freed so far how much to keep (mallopt(3), `M_MMAP_THRESHOLD`): so one large block, never written to,
-    is taken and freed, once a process. Up to 64 MiB of freed memory then stay with the process; other C libraries and
-    settings by environment variables are left as they are.
+    A read or an update makes temporary tensors of several megabytes. In memory that is new from the system each page
+    costs a page fault, which made in-situ training of ten chips 20 % slower. glibc sets the size up to which it keeps
+    freed blocks by the largest block freed so far (mallopt(3), `M_MMAP_THRESHOLD`). So one large block, never written
+    to, is allocated and freed once per process. Up to 64 MiB of freed memory then stay with the process. Other C
+    libraries are not affected, and environment variables that configure glibc still apply.
     """
     torch.empty(_LARGE, dtype=torch.uint8, device="cpu")

@@ -1,4 +1,4 @@
-"""Normal numbers added in one pass over what is noisy. Needs Numba (`ohmweave[fast]`); see `ohmweave.base.normals`."""
+"""Compiled loop that draws and adds normal numbers in one pass. Needs Numba (`ohmweave[fast]`); see `normals`."""
 
 from typing import Any
 
@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 def _add_normals(
     out: NDArray[Any], variance: NDArray[Any], cells: NDArray[np.uint16], cell_means: NDArray[Any]
 ) -> NDArray[np.int64]:
-    """`out += sqrt(variance) * cell_means[cells]`, but for the outermost cells: where those are is returned."""
+    """`out += sqrt(variance) * cell_means[cells]`, except in the outermost intervals, whose indices are returned.
+
+    All arrays `(n,)`, but `cell_means` `(N_CELLS,)`. The caller draws the numbers of the outermost intervals.
+    """
     outermost = np.empty(len(cells), dtype=np.int64)
     n_outermost = 0
     for i in range(len(cells)):

@@ -1,19 +1,19 @@
-"""The errors that ohmweave raises on purpose. All have one base class, so that one `except` catches them."""
+"""The errors that ohmweave raises. All have one base class, so that one `except` catches them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class OhmweaveError(Exception):
-    """Base of every error that ohmweave raises on purpose."""
+    """Base class of all errors that ohmweave raises."""
 
 
 class OutOfRangeError(OhmweaveError, ValueError):
-    """A number is outside the range in which the called code is valid."""
+    """A number is outside its permitted range."""
 
 
 class ShapeError(OhmweaveError, ValueError):
-    """A tensor does not have the shape that the called code needs."""
+    """A tensor does not have the required shape."""
 
 
 class ChipFullError(OhmweaveError):
@@ -21,7 +21,7 @@ class ChipFullError(OhmweaveError):
 
 
 class UnplaceableLayerError(OhmweaveError, TypeError):
-    """A network holds layers that cannot be put on a chip and were not named as digital."""
+    """A network has layers that cannot be placed on a chip and were not named as digital."""
 
 
 class ConvergenceError(OhmweaveError):
@@ -33,18 +33,18 @@ class DataError(OhmweaveError):
 
 
 class ExperimentError(OhmweaveError):
-    """An experiment, its rows or its results folder is not as it must be; the message says what and where."""
+    """An experiment, its rows or its results folder is invalid; the message says what and where."""
 
 
 class WeightOnChipError(OhmweaveError, RuntimeError):
-    """A weight on a chip was used like one in software: changed, copied, or multiplied past the array."""
+    """A weight on a chip was used like a software weight: changed, copied, or multiplied without the array."""
 
 
 class DeployError(OhmweaveError):
     """Cells could not be written while a network was deployed; nothing stays placed.
 
     Attributes:
-        reports: what was done until then, by layer; of the last one a part.
+        reports: write reports by layer until the failure; that of the last layer is partial.
     """
 
     def __init__(self, message: str, reports: Mapping[str, Any]) -> None:
@@ -53,4 +53,4 @@ class DeployError(OhmweaveError):
 
 
 class ChipsMixedError(OhmweaveError):
-    """A network on several chips lets numbers of one chip reach the outputs of another."""
+    """In a network on several chips, values of one chip reach the outputs of another."""

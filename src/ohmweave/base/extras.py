@@ -1,8 +1,9 @@
-"""Optional dependencies."""
+"""Optional dependencies: is Numba installed, and is compiling worthwhile?"""
 
 import importlib.util
 from functools import cache
 
+# Numbers in a pass above which the compiled loop is faster, the time to load it included.
 _WORTH = 2**12
 
 
@@ -13,5 +14,5 @@ def has_numba() -> bool:
 
 
 def worth_compiling(n_numbers: int) -> bool:
-    """True if compiling a pass over `n_numbers` pays: loading a compiled loop takes longer than a short pass."""
+    """True if a compiled pass over `n_numbers` is faster than torch: loading a compiled loop takes time once."""
     return n_numbers >= _WORTH and has_numba()

@@ -11,8 +11,8 @@ from pathlib import Path
 def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file so that other processes see the old content or the new content, never a part.
 
-    Yields a path in the same folder (with the same suffix) to write to; at the end of the block it is flushed to the
-    disk and renamed to `path`. If the block raises, it is removed and `path` stays as it was.
+    Yields a path in the same folder, with the same suffix, to write to. At the end of the block that file is flushed to
+    the disk and renamed to `path`. If the block raises, the file is removed and `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)

@@ -1,10 +1,11 @@
-"""Standard normal numbers for the noise of reads, where drawing them one by one would cost more than the read.
+"""Fast standard normal numbers for read noise, which would otherwise cost more than the read itself.
 
-On a CPU, a 16-bit number from a bit generator picks one of 2^16 equally probable cells of the normal distribution, and
-is replaced by the mean of its cell. In the two outermost cells, where the distribution is wide, the number is drawn
-anew from the exact tail. So the distribution function is that of a normal one to 2^-16 everywhere and exact beyond 4.17
-standard deviations; single numbers repeat. Noise drawn and added so takes 0.4 times what torch's generator takes for
-it, with Numba, and 0.9 times without (`benchmarks/noise.py`). On other devices torch's own generator draws the numbers.
+On a CPU, a 16-bit random number selects one of 2^16 equally probable intervals ("cells") of the normal distribution and
+is replaced by the mean of its interval. In the two outermost intervals, which are wide, the number is drawn from the
+exact tail instead. The distribution function is therefore normal to within 2^-16 everywhere and exact beyond 4.17
+standard deviations; the same values occur repeatedly. Drawing and adding noise in this way takes 0.4 times as long as
+with torch's generator if Numba is installed, and 0.9 times without (`benchmarks/noise.py`). On other devices torch's
+generator draws the numbers.
 """
 
 from collections.abc import Sequence
@@ -21,15 +22,15 @@ from ohmweave.base.extras import worth_compiling
 from ohmweave.base.rng import generator, stream_seed
 
 N_CELLS = 2**16
-# Numbers at a time: what is worked on stays in a core's cache.
+# Numbers drawn in one pass: small enough to stay in a core's cache.
 _AT_ONCE = 2**16
 
 
 class NormalStream:
     """Independent numbers from N(0, 1), the stream `names` under `seed`.
 
-    Equal seeds, names and devices give equal numbers in equal calls; as with torch's generators, how numbers are split
-    over calls matters, and so does the kind of device.
+    Equal seeds, names and devices give equal numbers in equal calls. As with torch's generators, the numbers depend on
+    the kind of device, and on how they are divided over calls.
 
     Args:
         seed: of all streams of an experiment.
@@ -44,11 +45,15 @@ class NormalStream:
         self._torch = None if self.device.type == "cpu" else generator(seed, *names, device=self.device)
 
     def like(self, x: torch.Tensor) -> torch.Tensor:
-        """New numbers, contiguous, of the shape, type and device of `x`."""
+        """New numbers, contiguous, with the shape, dtype and device of `x`."""
         return self.fill_(torch.empty(x.shape, dtype=x.dtype, device=x.device))
 
     def fill_(self, out: torch.Tensor) -> torch.Tensor:
-        """Put new numbers into `out`, which must be contiguous and of a floating type, and return it."""
+        """Fill `out` with new numbers and return it.
+
+        Args:
+            out: any shape, contiguous, of a floating dtype, on the stream's device.
+        """
         if self._torch is not None:
             return out.normal_(generator=self._torch)
         table = _cell_means(out.dtype)
@@ -61,10 +66,13 @@ class NormalStream:
         return out
 
     def add_(self, out: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-        """Add to `out` a new number from N(0, variance) for each value, and return it.
+        """Add a new number from N(0, variance) to each value of `out`, and return it.
 
-        Both must be contiguous, of one floating type and on the stream's device; `variance` is overwritten. With Numba
-        (`ohmweave[fast]`) in one pass on a CPU, twice as fast or more; the numbers are the same.
+        With Numba (`ohmweave[fast]`) and on a CPU this is one pass, at least twice as fast; the numbers are the same.
+
+        Args:
+            out: any shape, contiguous, of a floating dtype, on the stream's device.
+            variance: the same shape, dtype and device, contiguous; overwritten.
         """
         if self._torch is not None:
             return out.addcmul_(variance.sqrt_(), self.like(out))
@@ -84,24 +92,25 @@ class NormalStream:
             out[i] += variance[i] ** 0.5 * self._outermost(cells[i])
 
     def _cells(self, n: int) -> NDArray[np.uint16]:
+        """`n` random interval numbers, four from each 64-bit word."""
         words: NDArray[np.uint64] = self._bits.random_raw(-(-n // 4))
         return words.view(np.uint16)[:n]
 
     def _outermost(self, cell: int) -> float:
-        """A number from the lowest cell, 0, or from the highest."""
+        """A normal number from the tail: from the lowest interval if `cell` is 0, else from the highest."""
         uniform = ((self._bits.random_raw() >> 11) + 0.5) * 2.0**-53
-        z = float(ndtri(uniform / N_CELLS))
+        z = float(ndtri(uniform / N_CELLS))  # the quantile function, over the probability of the lowest interval
         return z if cell == 0 else -z
 
     def get_state(self) -> torch.Tensor:
-        """All that the stream's future depends on, on the CPU: `(4,)` int64 for a CPU, `(k,)` uint8 elsewhere."""
+        """The state of the stream, on the CPU: `(4,)` int64 for a stream on a CPU, `(k,)` uint8 for other devices."""
         if self._torch is not None:
             return self._torch.get_state()
         state: NDArray[np.uint64] = self._bits.state["state"]["state"]
         return torch.from_numpy(state.view(np.int64).copy())
 
     def set_state(self, state: torch.Tensor) -> None:
-        """Go on from where `get_state` was called.
+        """Continue from a state that `get_state` returned.
 
         Raises:
             OutOfRangeError: `state` is not that of a stream on the same kind of device.
@@ -133,10 +142,10 @@ def _parts(x: torch.Tensor) -> Sequence[torch.Tensor]:
 
 @cache
 def _cell_means(dtype: torch.dtype) -> torch.Tensor:
-    """`(N_CELLS,)`: mean of a standard normal number in each cell, lowest first.
+    """`(N_CELLS,)`: mean of a standard normal number in each interval, lowest first.
 
-    N_CELLS times the difference of the density at the cell's borders; the upper half mirrors the lower, so that the
-    mean of all is zero to the last bit.
+    The mean over an interval of probability 1 / N_CELLS is N_CELLS times the density at its lower border minus that at
+    its upper border. The upper half mirrors the lower, so that the mean of all is exactly zero.
     """
     borders = torch.special.ndtri(torch.arange(N_CELLS // 2 + 1, dtype=torch.float64, device="cpu") / N_CELLS)
     density = torch.exp(-borders.square() / 2) / (2 * torch.pi) ** 0.5

@@ -65,7 +65,7 @@ def plugins(kind: str) -> Iterator[Plugin]:
 
 
 def load_plugins(kind: str) -> dict[str, Any]:
-    """What installed packages declare in the group `ohmweave.<kind>`, by name, loaded.
+    """The objects that installed packages declare in the group `ohmweave.<kind>`, by name.
 
     Raises:
         DataError: an entry point cannot be imported, or two packages declare the same name; the message names the

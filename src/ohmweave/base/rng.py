@@ -1,6 +1,6 @@
-"""Named random streams: every random number comes from a seed and the name of what it is for.
+"""Named random streams: every random number comes from a seed and the name of its purpose.
 
-Streams of different names are independent, so adding a consumer never shifts another's numbers.
+Streams of different names are independent. A new use of random numbers therefore never changes those of other uses.
 """
 
 import hashlib

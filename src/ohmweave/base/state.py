@@ -1,6 +1,6 @@
-"""Nested named tuples of tensors: how states of cells are walked, and named for a `state_dict`.
+"""Nested named tuples of tensors, the states of cells: mapping over the tensors, and names for a `state_dict`.
 
-A field is a tensor, a named tuple, a plain tuple of such (named by position), or None for what is not there.
+A field is a tensor, a named tuple, a plain tuple of these (named by position), or None for an absent part.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,12 +13,12 @@ S = TypeVar("S", bound=tuple[Any, ...])
 
 def map_state(function: Callable[..., torch.Tensor], state: S, *others: S) -> S:
     """Apply `function` to each tensor of `state` (and the tensors in the same places of `others`); None stays None."""
-    # Called at every pulse: to tell tuples from tensors is faster than the other way round.
+    # Called at every pulse: `isinstance(part, tuple)` is faster than `isinstance(part, Tensor)`.
     leaves = [
         None if parts[0] is None else map_state(function, *parts) if isinstance(parts[0], tuple) else function(*parts)
         for parts in zip(state, *others, strict=True)
     ]
-    return tuple.__new__(type(state), leaves)
+    return tuple.__new__(type(state), leaves)  # as `_make`, in half the time
 
 
 def flatten_state(state: tuple[Any, ...], prefix: str = "") -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Quantities with units, as people type and read them; all other code uses floats in SI units."""
+"""Quantities with units in text that people type or read; all other code uses floats in SI units."""
 
 import math
 import re

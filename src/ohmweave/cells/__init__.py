@@ -1,4 +1,4 @@
-"""Memristor cells: a switching law and, each in a place of its own, what else there is to a cell."""
+"""Memristor cells: a switching law and optional parts for spread, voltage, retention, faults, conduction and noise."""
 
 from ohmweave.cells.affine_step import AffineStep, aggregate, exponential_steps, linear_steps, soft_bounds
 from ohmweave.cells.by_name import find, published

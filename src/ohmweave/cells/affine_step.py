@@ -1,10 +1,10 @@
-r"""Affine steps: the mean step of a pulse changes linearly with the conductance. Soft bounds and exponential laws.
+r"""Affine steps: the mean step is a linear function of the conductance, as in soft-bounds and exponential laws.
 
-With x = (g - g_min) / (g_max - g_min), one pulse of polarity p moves the cell by
+With x = (g - g_min) / (g_max - g_min), one pulse of polarity p changes the conductance by
 
     \Delta g = s_p(0) + (s_p(1) - s_p(0)) x + \sigma z,    z ~ N(0, 1), new for every pulse,
 
-and the result is kept in the window. Three laws of the field are this one:
+and the result is clamped to the window. Three known laws have this form:
 
 * *linear*: both ends equal;
 * *soft bounds*: SET falls from s to (1 - a) s towards g_max, RESET likewise towards g_min, a from 0 (linear) to 1;
@@ -36,9 +36,9 @@ class AffineStep(SwitchingLaw[ConductanceState], SummedTrains):
         set_step: S, mean SET step at g_min and at g_max, >= 0.
         reset_step: S, mean RESET step at g_min and at g_max, <= 0.
         sigma: S, standard deviation of one step about its mean (cycle to cycle).
-        trains: "exact" sends n pulses one by one, each kept in the window; "aggregate" draws the sum of a train once,
-            from its mean and variance, and keeps only that in the window: right while a train is short against the
-            window, and as fast as one pulse.
+        trains: "exact" sends n pulses one by one, each clamped to the window. "aggregate" draws the sum of a train
+            once, from its mean and variance, and clamps only the sum. This is as fast as one pulse, and valid for
+            trains whose change is small compared with the distance to the bounds.
         g_fresh: S, conductance of fresh cells, >= 0; None is `g_min`.
 
     Raises:
@@ -90,10 +90,10 @@ class AffineStep(SwitchingLaw[ConductanceState], SummedTrains):
         return dg
 
     def train(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
-        """S, one draw of the sum of n steps: d <- d + (offset + slope (x + d)) + noise, n times from d = 0.
+        """One draw of the sum of n steps, S: d <- d + (offset + slope (x + d)) + noise, n times from d = 0.
 
         With r = 1 + slope, d_n = (offset + slope x) (r^n - 1) / slope and its variance is
-        sigma^2 (r^2n - 1) / (r^2 - 1); both tend to n times one step's as the slope goes to 0.
+        sigma^2 (r^2n - 1) / (r^2 - 1). For slope -> 0 both tend to n times that of one step.
         """
         g = state.g
         offset, slope = self._offset_and_slope(g, pulse.polarity)
@@ -146,13 +146,14 @@ def linear_steps(
 
 
 def soft_bounds(*, g_min: float, g_max: float, levels: int, asymmetry: float = 1.0, c2c: float = 0.0) -> AffineStep:
-    """Steps that shrink towards the bound that they move to.
+    """Steps that become smaller towards the bound that they approach.
 
     Args:
         g_min: S.
         g_max: S.
         levels: conductances that equal steps of the full size would reach.
-        asymmetry: how much of a step is lost at the bound, 0 (linear) to 1 (the bound is never reached).
+        asymmetry: decrease of the step from one bound to the other, as a fraction: 0 (linear) to 1 (the bound is never
+            reached).
         c2c: standard deviation of a step as a fraction of the full step.
 
     Source: the soft-bounds model of Fusi and Abbott, Nat. Neurosci. 10, 485 (2007), as used for resistive devices.
@@ -174,10 +175,10 @@ def exponential_steps(
     shape_reset: float,
     c2c: float = 0.0,
 ) -> AffineStep:
-    """Conductance that saturates exponentially with the pulse number, with SET and RESET curves of their own.
+    """Conductance that saturates exponentially with the pulse number, with separate curves for SET and RESET.
 
     g(P) = g_min + B (1 - exp(-P / A)), B = (g_max - g_min) / (1 - exp(-n_set / A)), A = shape_set * n_set for SET;
-    RESET runs the mirror image down from g_max.
+    RESET follows the mirror image down from g_max.
 
     Args:
         g_min: S.
@@ -209,7 +210,7 @@ def exponential_steps(
 
 
 def aggregate(law: AffineStep) -> AffineStep:
-    """The same law with its pulse trains drawn as one sum."""
+    """The same law with `trains="aggregate"`: pulse trains drawn as one sum."""
     return replace(law, trains="aggregate")
 
 

@@ -1,4 +1,4 @@
-"""Published cells by name: those of this package and those that other packages bring.
+"""Published cells by name, from this package and from other packages.
 
 Another package adds one with an entry point in its `pyproject.toml`:
 

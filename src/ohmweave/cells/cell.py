@@ -1,12 +1,12 @@
-r"""The cell: a switching law and what else there is to a memristor, put together in one fixed order.
+r"""The cell: a switching law and the other parts of a memristor, combined in one fixed order.
 
-One pulse moves the conductance g by
+One pulse changes the conductance g by
 
     \Delta g = s \cdot f \cdot u(v),
 
-s the step of the switching law, f the cell's own factor (spread), u the factor of the voltage that it sees, and the
-result is kept in the window. Time then moves it (retention, process after process), faults overrule it, and it is
-seen through conduction (the current at a voltage) and read noise. A part that is None leaves its factor or stage out.
+with the step s of the switching law, the factor f of the cell (spread), and the factor u of the voltage across it. The
+result is clamped to the window. Time then changes it (retention, one process after another), faults replace it, and
+reads depend on it through conduction (the current at a voltage) and read noise. A part that is None is left out.
 """
 
 from collections.abc import Sequence
@@ -44,8 +44,8 @@ class CellState(NamedTuple):
     """State of cells, tensors of one shape.
 
     Attributes:
-        switching: state of the switching law; its `g` is the conductance, S, faults aside.
-        factor: of each cell's steps; None without a spread.
+        switching: state of the switching law; its `g` is the conductance without faults, S.
+        factor: factor of the steps of each cell; None without a spread.
         retention: state of each process.
         faults: state of the faults; None without any.
     """
@@ -60,16 +60,16 @@ class CellState(NamedTuple):
 class Cell:
     """A memristor: pure functions of a state, elementwise over cells of any shape.
 
-    The order of the physics is that of the module's docstring, whatever order the parts are given in.
+    The parts always act in the order of the module's docstring.
 
     Args:
-        switching: what one pulse does.
-        spread: how much larger or smaller the steps of each cell are; None: all cells are equal.
-        voltage: how steps grow with the voltage across the cell; None: pulses must not give one.
-        retention: processes that move a written cell with time, one or a tuple, applied in this order; () is none.
-        faults: cells that do not respond; they are seen through conduction and read noise as the others are.
-        conduction: current at higher voltages; None is Ohm's law.
-        read_noise: of each read; None: reads are exact.
+        switching: the change of conductance by one pulse.
+        spread: device-to-device variation of the steps; None: all cells are equal.
+        voltage: dependence of steps on the voltage across the cell; None: pulses must not give one.
+        retention: changes of a written cell with time, one process or a tuple, applied in this order; () for none.
+        faults: cells that do not respond to pulses; conduction and read noise apply to them too.
+        conduction: current-voltage characteristic; None: Ohm's law.
+        read_noise: noise of each read; None: reads are exact.
 
     Raises:
         TypeError: a part is not of its kind.
@@ -100,6 +100,12 @@ class Cell:
         check_non_negative("g_min", self.g_min, "S")
         if not self.g_min < self.g_max:
             raise OutOfRangeError(f"`g_max` must be > g_min = {self.g_min!r} S, but is {self.g_max!r}")
+
+    def __repr__(self) -> str:
+        """The switching law in one line, and the other parts in the next."""
+        names = ("spread", "voltage", "retention", "faults", "conduction", "read_noise")
+        parts = ", ".join(f"{name}={part!r}" for name in names if (part := getattr(self, name)) not in (None, ()))
+        return f"Cell({self.switching!r}" + (f",\n  {parts})" if parts else ")")
 
     @classmethod
     def of(cls, cell: "Cell | SwitchingLaw[Any]") -> "Cell":
@@ -166,9 +172,9 @@ class Cell:
 
         Args:
             shape: of the cells.
-            generator: of all that is random about them.
+            generator: of the random properties of the cells; on `device`.
             dtype: of conductances, factors and ages.
-            device: where the tensors live; None is the generator's.
+            device: of the tensors; None: that of the generator.
         """
         # The order of the draws is fixed: same seed, same cells.
         shape = tuple(shape)
@@ -185,30 +191,38 @@ class Cell:
         )
 
     def conductance(self, state: CellState) -> torch.Tensor:
-        """S, the low-voltage conductance now, without read noise."""
+        """The present low-voltage conductance, S, without read noise, in the shape of the cells."""
         g: torch.Tensor = state.switching.g
         return g if self.faults is None else self.faults.conductance(state.faults, g)
 
     def current(self, state: CellState, v: torch.Tensor) -> torch.Tensor:
-        """A, at `v` V across the cells (broadcast), without read noise. Faulty cells conduct by the same law."""
+        """The current at `v` V across the cells, A, without read noise; `v` broadcasts against the cells.
+
+        Faulty cells have the same characteristic as others.
+        """
         g = self.conductance(state)
         return g * v if self.conduction is None else self.conduction.current(g, v)
 
     def read_noise_sigma(self, state: CellState) -> torch.Tensor | None:
-        """S, standard deviation of the conductance that one read sees; None where reads are exact.
+        """Standard deviation of the conductance in one read, S, in the shape of the cells; None if reads are exact.
 
-        Faulty cells are read with the same noise as the others: it comes from their conductance and from the circuit.
+        Faulty cells have the same noise as others: it depends on their conductance and on the read circuit.
         """
         return None if self.read_noise is None else self.read_noise.sigma(self.conductance(state))
 
     def pulse(self, state: CellState, pulse: Pulse, *, generator: torch.Generator) -> CellState:
         """The state after `pulse`.
 
-        Cells with polarity 0 keep their state. The one exception is declared by the law: where
-        `disturbs_listed_cells`, the conductance of a cell that a call lists with polarity 0 is disturbed.
+        Cells with polarity 0 keep their state. The exception is a law that `disturbs_listed_cells`: it also changes the
+        conductances of cells that are listed with polarity 0.
+
+        Args:
+            state: of the cells.
+            pulse: fields of the shape of the cells.
+            generator: of the cycle-to-cycle noise; on the device of the state.
 
         Raises:
-            OutOfRangeError: the pulse gives `v`, `v_gate` or `width` and the cell does not respond to it.
+            OutOfRangeError: the pulse has a `v`, `v_gate` or `width` and the cell does not respond to it.
         """
         if pulse.v is not None or pulse.v_gate is not None or pulse.width is not None:
             self.check_pulse(pulse)
@@ -222,7 +236,7 @@ class Cell:
         return state._replace(switching=switching, retention=aged)
 
     def relax(self, state: CellState, duration: float, *, generator: torch.Generator) -> CellState:
-        """The state `duration` s later, without pulses."""
+        """The state after `duration` s without pulses."""
         if not self.retention:
             return state
         g: torch.Tensor = state.switching.g
@@ -234,7 +248,10 @@ class Cell:
         return state._replace(switching=state.switching._replace(g=g), retention=tuple(aged))
 
     def shift_conductance(self, state: CellState, dg: torch.Tensor) -> CellState:
-        """The state with the conductances moved by `dg` S, never below zero. Faulty cells do not show it."""
+        """The state with conductances changed by `dg`, S, in the shape of the cells, and clamped at zero.
+
+        The conductances of faulty cells do not change.
+        """
         g = (state.switching.g + dg).clamp_min(0)
         return state._replace(switching=state.switching._replace(g=g))
 
@@ -248,10 +265,12 @@ class Cell:
             raise OutOfRangeError(_unfelt("width", "its switching law holds for pulses of one width"))
 
     def _switched(self, state: CellState, pulse: Pulse, generator: torch.Generator) -> Any:
-        """State of the switching law after the pulse: by the fastest way that gives what single steps give."""
+        """State of the switching law after the pulse, by the fastest computation that is equivalent to single steps."""
         law, scale = self.switching, self._scale(state, pulse)
         if scale is None and isinstance(law, DirectPulses):
             return law.pulse(state.switching, pulse, generator=generator)
+        # If steps depend on the conductance, a scaled sum is not the sum of scaled steps. A `Spread` may permit this
+        # approximation for factors near 1; the factor of a voltage can be far from 1.
         sums_allowed = pulse.v is None and (self.spread is None or self.spread.scales_sums)
         if sums_allowed and isinstance(law, SummedTrains) and law.sums_trains:
             dg = law.train(state.switching, pulse, generator=generator)
@@ -259,7 +278,7 @@ class Cell:
         return self._one_by_one(state.switching, pulse, scale, generator)
 
     def _scale(self, state: CellState, pulse: Pulse) -> torch.Tensor | None:
-        """F u(v), what the steps of each cell are multiplied by; None for 1."""
+        """The factor of the steps of each cell, spread times voltage; None for 1."""
         if pulse.v is None or self.voltage is None:
             return state.factor
         g = state.switching.g
@@ -267,14 +286,14 @@ class Cell:
         return grown if state.factor is None else state.factor * grown
 
     def _one_by_one(self, state: Any, pulse: Pulse, scale: torch.Tensor | None, generator: torch.Generator) -> Any:
-        """Pulse after pulse: each step is scaled and kept in the window before the next is drawn."""
+        """Pulse after pulse: each step is scaled and clamped to the window before the next is drawn."""
         law = self.switching
         disturbs = law.disturbs_listed_cells
         left = pulse.polarity != 0 if pulse.n is None else pulse_count(pulse)
         n_pulses = int(left.max()) if left.numel() else 0
         for k in range(1 if disturbs and pulse.n is None else n_pulses):
             chosen = left if pulse.n is None else left > k
-            # A law that disturbs has to know which of the listed cells are pulsed; other laws' steps are masked below.
+            # A law that disturbs cells needs the polarities of this pulse; the steps of other laws are masked below.
             one = pulse._replace(polarity=torch.where(chosen, pulse.polarity, 0), n=None) if disturbs else pulse
             kept = self._kept(state.g, law.step(state, one, generator=generator), scale)
             state = law.after_pulse(state, kept if disturbs else torch.where(chosen, kept, state.g), one, chosen)
@@ -293,7 +312,7 @@ def _unfelt(name: str, why: str) -> str:
 
 
 def _wanted(name: str, kind: str, value: object) -> str:
-    """The message for a part of the wrong kind, with the remedy for the usual slips."""
+    """The message for a part of the wrong kind, with the remedy for common mistakes."""
     must = f"`{name}` must be {kind}, but is"
     if isinstance(value, Cell):
         return f"{must} a Cell: add a part to a cell with dataclasses.replace(cell, part=...)"

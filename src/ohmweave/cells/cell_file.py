@@ -6,8 +6,8 @@
               "retention": [{"kind": "Relaxation", "sigma_fast": 4e-07}]},
      "about": {...}}
 
-The fields of a part are its arguments, in SI units; parts that a cell does not have are left out. `about` is for people
-and is not read. Files of version 1 (nested wrappers) are read as well: see `cell_file_v1`.
+The fields of a part are its arguments, in SI units; absent parts are left out. `about` is a note for readers and is
+ignored by `load`. Files of version 1 (nested wrappers) can be read too: see `cell_file_v1`.
 """
 
 import json
@@ -49,10 +49,10 @@ _NESTED: Mapping[str, tuple[type[Any], ...]] = {"gate": (LinearGate, TabulatedGa
 
 
 def save(cell: Cell | SwitchingLaw[Any], path: str | Path, *, about: Mapping[str, Any] | None = None) -> None:
-    """Write a cell to a file; the file is whole or not there. Numbers are written so that `load` gives the same.
+    """Write a cell to a file, completely or not at all. `load` gives exactly the same numbers.
 
     Args:
-        cell: made of the parts of `ohmweave.cells`; a switching law is saved as the cell that has nothing else.
+        cell: made of the parts of `ohmweave.cells`; a switching law is saved as a cell without other parts.
         path: the file, which is replaced.
         about: where the cell comes from, as JSON values.
 

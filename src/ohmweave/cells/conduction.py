@@ -16,7 +16,7 @@ class SinhConduction(ConductionLaw):
     """Cells that conduct more than Ohm's law at higher voltages.
 
     Args:
-        v0: V, where the current begins to grow exponentially.
+        v0: V, the scale above which the current grows exponentially.
 
     Raises:
         OutOfRangeError: `v0` is not positive.
@@ -29,5 +29,5 @@ class SinhConduction(ConductionLaw):
         check_positive("v0", self.v0, "V")
 
     def current(self, g: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """A, of cells of low-voltage conductance `g`, S, at `v` V."""
+        """The current at `v` V, A, of cells of low-voltage conductance `g`, S; shapes broadcast."""
         return g * self.v0 * torch.sinh(v / self.v0)

@@ -1,4 +1,4 @@
-"""Values of a file against the types of the fields that they are for."""
+"""Checks of values from a file against the types of the fields of a part."""
 
 import math
 from types import UnionType

@@ -1,15 +1,15 @@
-r"""The 1T1R cell under compliance: the gate voltage during SET sets the final conductance, whatever came before.
+r"""The 1T1R cell under compliance: the gate voltage during SET determines the final conductance.
 
-With f the gate curve, and n ~ N(0, \sigma^2) new for every cell and pulse,
+With the gate curve f, and n ~ N(0, \sigma^2) new for every cell and pulse,
 
     RESET:  g -> max(g_reset + n, 0)
     SET:    g -> max(max(f(v_gate), g) + n, 0)
 
-A SET cannot lower a cell: to lower it, RESET comes first. That is why in-situ rules send RESET and SET to cells that
-must fall, and SET alone to those that must rise.
+A SET cannot lower the conductance. In-situ rules therefore send RESET and then SET to cells that must be lowered, and
+SET alone to cells that must be raised.
 
-The cell's first SET ever also misses by a number drawn when it was made (device-to-device spread); later ones don't:
-a rule that reads its cells has learned it by then.
+The first SET of a cell has an additional error, drawn at fabrication (device-to-device spread); later ones do not,
+because a rule that reads its cells has corrected for it by then.
 
 Source: the simulated array of Wang et al., Nat. Mach. Intell. 1, 434 (2019) (public code of the authors), except for
 the device-to-device spread of the first SET, which is ours: their histograms before training are wider than
@@ -29,7 +29,7 @@ from ohmweave.cells.pulse import Pulse, pulse_count
 
 
 class GateComplianceState(NamedTuple):
-    """Attributes: g: S; first_miss: S, what the first SET will miss by, zero once it has."""
+    """Attributes: g: S; first_miss: S, the additional error of the first SET, zero after it."""
 
     g: torch.Tensor
     first_miss: torch.Tensor
@@ -40,18 +40,18 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
     """Switching whose SET is limited by the gate of the cell's transistor.
 
     Args:
-        gate: conductance that a SET leaves, by gate voltage.
-        v_gate: V, gate voltage of a SET where the pulse gives none.
-        v_gate_max: V, the highest gate voltage; pulses beyond it are cut. It gives the cell's `g_max`.
+        gate: conductance after a SET as a function of the gate voltage.
+        v_gate: V, gate voltage of a SET if the pulse gives none.
+        v_gate_max: V, the highest gate voltage; larger ones are clamped. It determines `g_max`.
         noise: S, standard deviation of the programming error of a pulse.
-        noise_on: which cells the programming error moves. "written": those with a pulse. "all": all that the call
-            lists, cells with polarity 0 as well (the law then `disturbs_listed_cells`), as in the authors' simulator:
-            the caller lists a whole array, as its drivers reach a whole array. Cells that are never lowered then
-            creep upwards, since conductances end at zero and SET never lowers a cell.
-        d2d: S, standard deviation of what the first SET misses by.
+        noise_on: the cells with a programming error. "written": those with a pulse. "all": all cells listed in the
+            call, including those with polarity 0 (the law then `disturbs_listed_cells`), as in the authors' simulator,
+            where every call lists a whole array. Cells that are never lowered then drift upwards, since conductances
+            are clamped at zero and SET never lowers a cell.
+        d2d: S, standard deviation of the additional error of the first SET.
         g_reset: S, mean conductance after RESET.
 
-    The window holds means: programming errors may leave a cell beyond its ends, but never below zero.
+    The window is one of means: programming errors may bring a cell outside, but never below zero.
 
     Raises:
         OutOfRangeError: an argument is out of range.
@@ -107,12 +107,12 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
     def after_pulse(
         self, state: GateComplianceState, g: torch.Tensor, pulse: Pulse, chosen: torch.Tensor
     ) -> GateComplianceState:
-        """A cell's first SET uses up its first miss."""
+        """Clear the additional error of cells after their first SET."""
         used = chosen & (pulse.polarity > 0)
         return GateComplianceState(g, state.first_miss.masked_fill(used, 0.0))
 
     def pulse(self, state: GateComplianceState, pulse: Pulse, *, generator: torch.Generator) -> GateComplianceState:
-        """RESET to the bottom or SET to the gate's conductance; `n` pulses are `n` draws of the noise."""
+        """RESET to `g_reset` or SET to the gate's conductance; `n` pulses are `n` draws of the noise."""
         if pulse.n is None:
             return self._one_pulse(state, pulse, generator)
         n = pulse_count(pulse)
@@ -128,8 +128,8 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
     def _written(
         self, state: GateComplianceState, pulse: Pulse, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Conductances before the end at zero, S, and what is left of the first misses, S."""
-        # Masks as factors: on a CPU they are several times as fast as masked writes, and this is the rule's hot spot.
+        """Conductances before they are clamped at zero, S, and the remaining errors of first SETs, S."""
+        # Masks as factors: on a CPU several times as fast as masked writes, and most of the time of a training step.
         g, first_miss = state
         direction = pulse.polarity.to(g.dtype).sign()
         lowest, highest = direction.aminmax() if direction.numel() else (0, 0)

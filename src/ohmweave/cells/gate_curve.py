@@ -1,4 +1,4 @@
-"""What a gate voltage allows: the conductance that a compliance-limited SET leaves, by gate voltage."""
+"""Gate curves: the conductance after a compliance-limited SET as a function of the gate voltage."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,20 +10,23 @@ from ohmweave.base import OutOfRangeError, check_positive
 
 
 class GateCurve(Protocol):
-    """Conductance after RESET and SET at a gate voltage; never falls with the voltage."""
+    """Conductance after RESET and SET at a gate voltage; non-decreasing."""
 
     def conductance(self, v_gate: torch.Tensor) -> torch.Tensor:
-        """S, elementwise."""
+        """The conductance, S, elementwise for `v_gate`, V, of any shape."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearGate:
-    """g = slope * v_gate + offset, and no less than zero.
+    """g = max(slope * v_gate + offset, 0).
 
     Args:
-        slope: S/V.
-        offset: S, where the line meets v_gate = 0; negative for a transistor with a threshold.
+        slope: S/V, > 0.
+        offset: S, the value at v_gate = 0; negative for a transistor with a threshold.
+
+    Raises:
+        OutOfRangeError: `slope` is not > 0.
     """
 
     slope: float
@@ -34,17 +37,17 @@ class LinearGate:
         check_positive("slope", self.slope, "S/V")
 
     def conductance(self, v_gate: torch.Tensor) -> torch.Tensor:
-        """S."""
+        """The conductance, S, elementwise for `v_gate`, V, of any shape."""
         return (v_gate * self.slope + self.offset).clamp_min(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabulatedGate:
-    """A measured curve, straight between its points; outside the table the nearest end holds.
+    """A measured curve, interpolated linearly; outside the table the nearest end is used.
 
     Args:
-        v_gate: V, rising, at least two.
-        g: S, one for each voltage, never falling.
+        v_gate: V, increasing, at least two.
+        g: S, one for each voltage, non-decreasing.
 
     Raises:
         OutOfRangeError: the table is not of this form.
@@ -63,7 +66,7 @@ class TabulatedGate:
             raise OutOfRangeError(f"`g` must be >= 0 S and never fall, but is {self.g}")
 
     def conductance(self, v_gate: torch.Tensor) -> torch.Tensor:
-        """S."""
+        """The conductance, S, elementwise for `v_gate`, V, of any shape."""
         at, g = v_gate.new_tensor(self.v_gate), v_gate.new_tensor(self.g)
         right = torch.searchsorted(at, v_gate.contiguous()).clamp(1, len(self.g) - 1)
         share = ((v_gate - at[right - 1]) / (at[right] - at[right - 1])).clamp(0, 1)

@@ -1,7 +1,7 @@
-"""The parts of a cell: one interface for each. A part is a frozen dataclass of pure functions.
+"""The interfaces of the parts of a cell. A part is a frozen dataclass of pure functions.
 
-All functions are elementwise over tensors of any shape, in SI units, return new tensors and leave their arguments as
-they were. What is random is drawn from the generator that is passed in. `Cell` puts the parts together.
+All functions are elementwise over tensors of any shape, in SI units, and return new tensors; they do not change their
+arguments. Random numbers come from the generator that is passed in. `Cell` combines the parts.
 """
 
 from abc import ABC, abstractmethod
@@ -16,22 +16,22 @@ S = TypeVar("S", bound=tuple[Any, ...])
 
 
 class ConductanceState(NamedTuple):
-    """State of a switching law whose conductance is all there is. Attributes: g: S."""
+    """State of a switching law that has no other variable than the conductance. Attributes: g: S."""
 
     g: torch.Tensor
 
 
 class SwitchingLaw(ABC, Generic[S]):
-    """What one pulse does to a cell. State is a NamedTuple of tensors, the first of which is the conductance `g`, S.
+    """The change of a cell by one pulse. The state is a NamedTuple of tensors whose first is the conductance `g`, S.
 
-    A law also has `g_min` and `g_max`, S: the window, between which pulses move the (mean) conductance. They may be
-    fields of the dataclass or properties.
+    A law also has `g_min` and `g_max`, S: the window in which pulses change the (mean) conductance. They may be fields
+    of the dataclass or properties.
     """
 
     __slots__ = ()
 
     feels_voltage: ClassVar[bool] = False
-    """True if steps depend on `Pulse.v` by the law itself; most laws leave that to the cell's `voltage`."""
+    """True if the law itself depends on `Pulse.v`; for most laws the cell's `voltage` describes this."""
     feels_gate: ClassVar[bool] = False
     """True if steps depend on `Pulse.v_gate`."""
     feels_width: ClassVar[bool] = False
@@ -51,10 +51,10 @@ class SwitchingLaw(ABC, Generic[S]):
 
     @property
     def disturbs_listed_cells(self) -> bool:
-        """True if a pulse call also disturbs the cells that it lists with polarity 0.
+        """True if a call also disturbs the cells that it lists with polarity 0.
 
-        For arrays whose drivers reach half-selected cells: the caller lists those cells with polarity 0. A cell that
-        a call does not list is never changed.
+        For arrays whose drivers disturb half-selected cells: the caller lists those cells with polarity 0. A cell that
+        is not listed never changes.
         """
         return False
 
@@ -66,40 +66,40 @@ class SwitchingLaw(ABC, Generic[S]):
 
     @abstractmethod
     def step(self, state: S, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
-        """S, how far one pulse would move each cell if the window had no end.
+        """The change of conductance by one pulse without the bounds of the window, S.
 
-        `pulse.n` is not looked at. What is returned for cells of polarity 0 is not used, unless the law
-        `disturbs_listed_cells`.
+        `pulse.n` is ignored. Values for cells of polarity 0 are ignored unless the law `disturbs_listed_cells`.
         """
 
     def after_pulse(self, state: S, g: torch.Tensor, pulse: Pulse, chosen: torch.Tensor) -> S:
-        """The state once one pulse has left the cells at `g`, S; `chosen`: bool, the cells that it was sent to.
+        """The state after one pulse that has left the cells at `g`, S; `chosen`: bool, the cells that were pulsed.
 
-        Laws that remember more than a conductance override this.
+        Laws with other state variables than the conductance override this.
         """
         del pulse, chosen
         return tuple.__new__(type(state), (g, *state[1:]))  # as _replace, in half the time
 
 
 class SummedTrains(ABC):
-    """Capability of a switching law: a whole train as one sum, in place of pulse by pulse."""
+    """Capability of a switching law: the change by a whole train as one sum instead of pulse by pulse."""
 
     __slots__ = ()
 
     @property
     @abstractmethod
     def sums_trains(self) -> bool:
-        """True if trains are to be sent as one sum."""
+        """True if trains are computed as one sum."""
 
     @abstractmethod
     def train(self, state: Any, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
-        """S, how far `pulse.n` pulses would move each cell if the window had no end; 0 without a pulse."""
+        """The change of conductance by `pulse.n` pulses without the bounds of the window, S; 0 without a pulse."""
 
 
 class DirectPulses(ABC):
-    """Capability of a switching law: its own fast way to the state after a call, where nothing scales its steps.
+    """Capability of a switching law: a faster computation of the state after a call, for steps that are not scaled.
 
-    It must do what single calls of `step` and `after_pulse` do, kept in the window, with the same random numbers.
+    The result must be that of single calls of `step` and `after_pulse`, clamped to the window, with the same random
+    numbers.
     """
 
     __slots__ = ()
@@ -110,14 +110,14 @@ class DirectPulses(ABC):
 
 
 class SpreadLaw(ABC):
-    """How cells differ: each cell's steps are multiplied by a factor that is drawn once."""
+    """Device-to-device variation: the steps of each cell are multiplied by a factor that is drawn once."""
 
     __slots__ = ()
 
     @property
     @abstractmethod
     def scales_sums(self) -> bool:
-        """True if the sum of a train may be scaled; False if each of its pulses is to be scaled and kept in turn."""
+        """True if the sum of a train may be scaled; False if each pulse must be scaled and clamped separately."""
 
     @abstractmethod
     def draw(
@@ -127,17 +127,17 @@ class SpreadLaw(ABC):
 
 
 class VoltageLaw(ABC):
-    """How steps depend on the voltage across the cell."""
+    """The dependence of steps on the voltage across the cell."""
 
     __slots__ = ()
 
     @abstractmethod
     def factor(self, polarity: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """What a step is multiplied by, dimensionless, for amplitudes `v`, V, in the shape of `v`."""
+        """The factor of a step, dimensionless, at amplitudes `v`, V, in the shape of `v`."""
 
 
 class RetentionLaw(ABC, Generic[S]):
-    """One process that moves the conductance with time. State is a NamedTuple of tensors."""
+    """A process that changes the conductance with time. The state is a NamedTuple of tensors."""
 
     __slots__ = ()
 
@@ -155,11 +155,11 @@ class RetentionLaw(ABC, Generic[S]):
     def relax(
         self, state: S, g: torch.Tensor, duration: float, *, generator: torch.Generator
     ) -> tuple[torch.Tensor, S]:
-        """What `duration` s without pulses adds to the conductances `g`, S, and the state after them."""
+        """The change of the conductances `g`, S, in `duration` s without pulses, S, and the state afterwards."""
 
 
 class FaultLaw(ABC, Generic[S]):
-    """Cells that do not do what the other parts say."""
+    """Faulty cells, to which the other parts do not apply."""
 
     __slots__ = ()
 
@@ -167,11 +167,11 @@ class FaultLaw(ABC, Generic[S]):
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> S:
-        """Which cells are faulty, and how."""
+        """Draw which cells are faulty, and their properties."""
 
     @abstractmethod
     def conductance(self, state: S, g: torch.Tensor) -> torch.Tensor:
-        """S, of each cell, where `g`, S, is what the other parts say."""
+        """The conductance of each cell, S; `g`, S, is that by the other parts."""
 
 
 class ConductionLaw(ABC):
@@ -181,7 +181,7 @@ class ConductionLaw(ABC):
 
     @abstractmethod
     def current(self, g: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """A, at `v` V, of cells whose conductance at low voltage is `g`, S."""
+        """The current at `v` V, A, of cells of low-voltage conductance `g`, S; shapes broadcast."""
 
 
 class ReadNoiseLaw(ABC):
@@ -191,4 +191,4 @@ class ReadNoiseLaw(ABC):
 
     @abstractmethod
     def sigma(self, g: torch.Tensor) -> torch.Tensor:
-        """S, >= 0, standard deviation of the conductance that one read sees, for cells of conductance `g`, S."""
+        """Standard deviation of the conductance in one read, S, >= 0, for cells of conductance `g`, S."""

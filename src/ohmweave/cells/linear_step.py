@@ -1,4 +1,4 @@
-"""Linear steps: every pulse moves the conductance by the same amount, exactly, until a bound."""
+"""Linear steps: every pulse changes the conductance by exactly the same amount, up to a bound."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,9 @@ from ohmweave.cells.window import check_window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearStep(SwitchingLaw[ConductanceState], SummedTrains):
-    """Ideal switching: `n` pulses of one polarity move g by exactly `n` steps of (g_max - g_min) / (levels - 1).
+    """Ideal switching: `n` pulses of one polarity change g by exactly `n` steps of (g_max - g_min) / (levels - 1).
 
-    No source: the reference against which real laws are compared. With many levels it is a cell that can be
-    written to any value.
+    No source: an ideal reference for real laws. With many levels the cell can be written to any value.
 
     Args:
         g_min, g_max: S, bounds of the window.
@@ -37,12 +36,12 @@ class LinearStep(SwitchingLaw[ConductanceState], SummedTrains):
 
     @property
     def g_step(self) -> float:
-        """S, what one pulse adds or takes."""
+        """The magnitude of one step, S."""
         return (self.g_max - self.g_min) / (self.levels - 1)
 
     @property
     def sums_trains(self) -> bool:
-        """True: equal steps of one sign reach a bound together or one by one."""
+        """True: for equal steps of one sign, clamping the sum is the same as clamping each step."""
         return True
 
     def init_state(

@@ -9,14 +9,14 @@ RESET = -1
 
 
 class Pulse(NamedTuple):
-    """One programming event on each of many cells; every field is elementwise over the cells and has their shape.
+    """A train of identical programming pulses on each of many cells; every field has the shape of the cells.
 
     Attributes:
         polarity: +1 for SET (raises g), -1 for RESET (lowers g), 0 for no pulse. Any real dtype.
-        n: how many identical pulses follow one another; None is one.
-        v_gate: V, gate voltage of the cell's transistor; None is the law's own value.
-        v: V, amplitude across the cell, > 0 for both polarities; None is the law's own value.
-        width: s; None is the law's own value.
+        n: number of pulses, whole and >= 0; None: one.
+        v_gate: V, gate voltage of the cell's transistor; None: the nominal value of the law.
+        v: V, amplitude across the cell, > 0 for both polarities; None: the nominal value of the law.
+        width: s; None: the nominal value of the law.
     """
 
     polarity: torch.Tensor
@@ -27,6 +27,6 @@ class Pulse(NamedTuple):
 
 
 def pulse_count(pulse: Pulse) -> torch.Tensor:
-    """How many pulses each cell gets, an int64 tensor of the cells' shape: `n` where the polarity is not zero."""
+    """The number of pulses of each cell, int64, in the shape of the cells: `n`, but 0 where the polarity is 0."""
     selected = pulse.polarity != 0
     return selected.long() if pulse.n is None else torch.where(selected, pulse.n.long(), 0)

@@ -1,10 +1,10 @@
-r"""The pulse-table law: what one identical pulse does, as measured, binned by the cell's conductance.
+r"""The pulse-table law: measured mean and spread of the step of one identical pulse, binned by conductance.
 
-The window is cut into equal bins. One pulse of polarity p on a cell in bin b moves it by
+The window is divided into equal bins. One pulse of polarity p changes the conductance of a cell in bin b by
 
-    \Delta g = mean_p[b] + spread_p[b] * z,    z ~ N(0, 1) cut at +-z_max,
+    \Delta g = mean_p[b] + spread_p[b] * z,    z ~ N(0, 1) clamped to +-z_max,
 
-and the result is kept in the window. z is new for every pulse: the spread is cycle-to-cycle variation.
+and the result is clamped to the window. z is new for every pulse: the spread is cycle-to-cycle variation.
 Form of the law: the public data of Zhang et al., Science 381, 1205 (2023), where z_max = 1 and the spread is the
 tabulated value over sqrt(2).
 """
@@ -23,15 +23,15 @@ from ohmweave.cells.window import check_range, check_window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PulseTable(SwitchingLaw[ConductanceState]):
-    """Switching by identical pulses whose mean step and spread depend on its conductance.
+    """Switching by identical pulses whose mean step and spread depend on the conductance.
 
     Args:
-        g_min, g_max: S, the window; it is cut into as many equal bins as the tables have entries.
+        g_min, g_max: S, the window; it is divided into as many equal bins as the tables have entries.
         set_mean, reset_mean: S, mean step of one pulse by bin, from low to high g (RESET steps are negative).
         set_spread, reset_spread: S, spread of a step by bin, >= 0.
-        z_max: where the normal variate is cut (it is clamped, not redrawn, as in the source).
-        g_fresh: S, (low, high): range of fresh cells, uniform; None is `g_max`. It may lie above the window:
-            pulses then bring the cell down into it, and never up again.
+        z_max: limit at which the normal variate is clamped (not redrawn, as in the source).
+        g_fresh: S, (low, high): range of fresh cells, uniform; None is `g_max`. It may be above the window: pulses can
+            bring a cell down into the window, but not out of it again.
 
     Raises:
         OutOfRangeError: a table is empty or differs in length from the others, a spread is negative, or `g_fresh` is
@@ -66,6 +66,14 @@ class PulseTable(SwitchingLaw[ConductanceState]):
         if self.g_fresh is not None:
             check_range("g_fresh", self.g_fresh)
 
+    def __repr__(self) -> str:
+        """Window, number of bins and range of the mean steps; the tables themselves are attributes."""
+        up, down = (f"{min(mean):.4g} to {max(mean):.4g} S" for mean in (self.set_mean, self.reset_mean))
+        return (
+            f"PulseTable({len(self.set_mean)} bins from {self.g_min:g} to {self.g_max:g} S, mean SET step {up}, "
+            f"mean RESET step {down}, z_max={self.z_max:g})"
+        )
+
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> ConductanceState:
@@ -75,14 +83,14 @@ class PulseTable(SwitchingLaw[ConductanceState]):
         return ConductanceState(uniform * (high - low) + low)
 
     def bin(self, g: torch.Tensor) -> torch.Tensor:
-        """Index of the bin that each conductance lies in; outside the window, the nearest bin."""
+        """Index of the bin of each conductance `g`, S, any shape; outside the window, of the nearest bin."""
         n_bins = len(self.set_mean)
         return ((g - self.g_min) * (n_bins / (self.g_max - self.g_min))).long().clamp_(0, n_bins - 1)
 
     def step(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
         """S, one draw from the table."""
         g = state.g
-        # SET and RESET tables one behind the other, so that one gather serves both polarities.
+        # SET and RESET tables are concatenated, so that one gather is enough for both polarities.
         row = self.bin(g) + (pulse.polarity < 0) * len(self.set_mean)
         mean = g.new_tensor(self.set_mean + self.reset_mean)
         spread = g.new_tensor(self.set_spread + self.reset_spread)

@@ -1,4 +1,4 @@
-"""Noise of a read: each read sees a conductance that is off by a new Gaussian number."""
+"""Read noise: each read adds a new Gaussian error to the conductance."""
 
 from dataclasses import dataclass
 
@@ -31,5 +31,5 @@ class ReadNoise(ReadNoiseLaw):
         check_non_negative("floor", self.floor, "S")
 
     def sigma(self, g: torch.Tensor) -> torch.Tensor:
-        """S, for cells of conductance `g`, S."""
+        """Standard deviation, S, for cells of conductance `g`, S, any shape."""
         return g * self.fraction + self.floor

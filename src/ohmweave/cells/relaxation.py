@@ -1,13 +1,13 @@
-r"""Relaxation: what time does to a written cell.
+r"""Relaxation: the change of a written cell with time.
 
-After its last pulse a cell's conductance does a random walk whose variance grows with its age t,
+After the last pulse the conductance of a cell performs a random walk whose variance grows with the age t of the write,
 
     s^2(t) = \sigma_{fast}^2 (1 - e^{-t/\tau}) + \sigma_{slow}^2 log_{10}(1 + t/t_{slow}),
 
-a fast part that is over soon after the write and a slow part that grows by a fixed variance each decade of time.
-Waiting from age t to t + dt adds N(0, s^2(t + dt) - s^2(t)), so two short waits are one long wait in distribution.
-Form of the law: ours; that relaxation after a write is Gaussian and state-independent over the window is what
-Yao et al. 2020 print, and broadening with the logarithm of time is what retention studies of this stack report.
+a fast part that ends soon after the write and a slow part that grows by a fixed variance per decade of time. Waiting
+from age t to t + dt adds N(0, s^2(t + dt) - s^2(t)), so that two short waits have the distribution of one long wait.
+The form of the law is ours. Yao et al. 2020 state that relaxation after a write is Gaussian and independent of the
+conductance; retention studies of this stack report broadening with the logarithm of time.
 """
 
 import math
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 
-from ohmweave.base import check_fraction, check_non_negative, check_positive
+from ohmweave.base import check_fraction, check_non_negative, check_positive, short_repr
 from ohmweave.cells.laws import RetentionLaw
 
 
@@ -30,15 +30,15 @@ class RelaxationState(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relaxation(RetentionLaw[RelaxationState]):
-    """One population of cells that relax with time. Give a cell two of them for two populations, such as tail cells.
+    """A population of cells that relax with time. Use two of them for two populations, such as tail cells.
 
-    Ages have the dtype of the conductances: in float32 an old cell does not age by waits shorter than 1e-7 of its age.
+    Ages have the dtype of the conductances: in float32, waits shorter than 1e-7 of the age of a cell have no effect.
 
     Args:
-        sigma_fast: S, standard deviation of the fast part once it is over.
+        sigma_fast: S, final standard deviation of the fast part.
         tau: s, time constant of the fast part.
-        sigma_slow: S, standard deviation that the slow part adds in the first decade after `t_slow`.
-        t_slow: s, when the slow part sets in.
+        sigma_slow: S, square root of the variance that the slow part adds per decade of time.
+        t_slow: s, time at which the slow part begins.
         fraction: probability that a cell belongs to the population that relaxes.
 
     Raises:
@@ -59,9 +59,13 @@ class Relaxation(RetentionLaw[RelaxationState]):
         check_positive("t_slow", self.t_slow, "s")
         check_fraction("fraction", self.fraction)
 
+    def __repr__(self) -> str:
+        """The arguments that differ from their defaults."""
+        return short_repr(self)
+
     def variance(self, age: torch.Tensor) -> torch.Tensor:
-        """S^2, of the walk at `age` s after the last pulse, in the shape of `age`."""
-        # A part of size 0 is left out: on large chips its exponential or logarithm is most of what a wait costs.
+        """Variance of the walk, S^2, at `age`, s after the last pulse, in the shape of `age`."""
+        # A part of size 0 is left out: on large chips its exponential or logarithm is most of the time of a wait.
         parts = []
         if self.sigma_fast:
             parts.append((-age / self.tau).expm1_().mul_(-(self.sigma_fast**2)))
@@ -75,14 +79,14 @@ class Relaxation(RetentionLaw[RelaxationState]):
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> RelaxationState:
-        """Fresh cells were formed just now: their age is zero."""
+        """Fresh cells have the age zero."""
         age = torch.zeros(tuple(shape), dtype=dtype, device=device)
-        # float32, whatever the cells' dtype: which cells relax does not depend on it
+        # float32 for every dtype of the cells, so that which cells relax does not depend on the dtype.
         uniform = torch.rand(tuple(shape), generator=generator, dtype=torch.float32, device=device)
         return RelaxationState(age, uniform < self.fraction)
 
     def after_pulse(self, state: RelaxationState, pulsed: torch.Tensor) -> RelaxationState:
-        """A pulsed cell starts to age anew."""
+        """Set the age of pulsed cells to zero."""
         return state._replace(age=state.age.masked_fill(pulsed, 0.0))
 
     def relax(
@@ -90,7 +94,7 @@ class Relaxation(RetentionLaw[RelaxationState]):
     ) -> tuple[torch.Tensor, RelaxationState]:
         """The increment of the walk between the ages before and after."""
         later = state.age + duration
-        growth = self.variance(later).sub_(self.variance(state.age))
+        growth = self.variance(later).sub_(self.variance(state.age))  # independent increments: variances subtract
         sigma = growth.clamp_min_(0).sqrt_()
         if self.fraction < 1:
             sigma = sigma.masked_fill_(~state.relaxes, 0.0)

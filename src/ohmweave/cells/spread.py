@@ -1,4 +1,4 @@
-"""Device-to-device variation: the steps of every cell are multiplied by a factor of its own."""
+"""Device-to-device variation: the steps of each cell are multiplied by its own factor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from ohmweave.cells.laws import SpreadLaw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread(SpreadLaw):
-    """Cells that differ in the size of their steps: factor ~ N(1, d2d^2), cut at 0, fixed at fabrication.
+    """Cells that differ in the size of their steps: factor ~ N(1, d2d^2), clamped at 0, drawn at fabrication.
 
-    Mean and noise of a step are scaled alike, and both polarities of a cell.
+    The factor multiplies mean and noise of the steps of both polarities.
 
     Args:
-        d2d: standard deviation of the factor before the cut; a fraction (0.3 is 30 %).
-        trains: "exact" sends n pulses one by one, each scaled and kept in the window. "aggregate" scales the sum of a
-            train, where the switching law draws one: the same for steps that do not depend on the conductance, and
-            right for others while a train is short. Laws that draw no sum send their pulses one by one.
+        d2d: standard deviation of the factor before clamping; a fraction (0.3 is 30 %).
+        trains: "exact" sends n pulses one by one, each scaled and clamped to the window. "aggregate" scales the sum of
+            a train if the switching law draws sums. This is exact for steps that do not depend on the conductance, and
+            an approximation for short trains of others. Other laws send their pulses one by one.
 
     Raises:
         OutOfRangeError: an argument is out of range.
 
-    No source: the usual form; the papers that print a figure print the standard deviation of the step alone.
+    No source: the usual form; papers that give a number give the standard deviation of the step only.
     """
 
     d2d: float
@@ -45,6 +45,6 @@ class Spread(SpreadLaw):
     def draw(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> torch.Tensor:
-        """Factors of `shape`. A cell with the factor 0 does not move: a step never changes its sign."""
+        """Factors of `shape`, dimensionless; clamped at 0, because a step must not change its sign."""
         factor = torch.empty(tuple(shape), dtype=dtype, device=device).normal_(1.0, self.d2d, generator=generator)
         return factor.clamp_(min=0)

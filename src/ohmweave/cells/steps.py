@@ -1,9 +1,9 @@
-r"""The steps of a cell as numbers, for compiled loops. Cells that do not fit stay with the torch version.
+r"""The steps of a cell as tables of numbers, for compiled loops; other cells need the torch version.
 
-    \Delta g = factor * (offset_p[b] + slope_p[b] * (g - g_min) + spread_p[b] * z),    z ~ N(0, 1) cut at +-z_max,
+    \Delta g = factor * (offset_p[b] + slope_p[b] * (g - g_min) + spread_p[b] * z),  z ~ N(0, 1) clamped to +-z_max,
 
-in equal bins b of the window, p the polarity, `factor` a number of each cell (0 for a stuck one); then the step is cut
-at the window.
+for the polarity p in equal bins b of the window, with a `factor` for each cell (0 for a stuck one). The result is
+clamped to the window.
 """
 
 from functools import singledispatch
@@ -24,11 +24,11 @@ class Steps(NamedTuple):
     """A switching law and the state of its cells, for compiled code. Row 0 of a table is SET, row 1 RESET.
 
     Attributes:
-        g: S, `(cells,)`, the state's own tensor: writing to it moves the cells.
-        factor: `(cells,)`, of every step of a cell.
+        g: S, `(cells,)`, the tensor of the state itself: writing to it changes the cells.
+        factor: `(cells,)`, factor of all steps of a cell.
         offset, spread: `(2, bins)` S; slope: `(2, bins)`, dimensionless.
         g_min, g_max: S, the window.
-        z_max: where the variate is cut; infinite for no cut.
+        z_max: limit at which the variate is clamped; infinite for none.
     """
 
     g: torch.Tensor
@@ -51,9 +51,9 @@ class _Tables(NamedTuple):
 
 
 def steps_of(cell: Cell, state: CellState) -> Steps:
-    """The numbers of `cell` and the tensors of its `state`, `(cells,)` each.
+    """The tables of `cell` and the tensors of its `state`, `(cells,)` each.
 
-    Read noise is not looked at: that is for the caller, who may draw it.
+    Read noise is ignored; the caller must refuse it or draw it. Conductances of stuck cells are written into `state`.
 
     Raises:
         OutOfRangeError: the cell's steps have another form, its conductance moves with time, it is not ohmic, or its
@@ -70,7 +70,7 @@ def steps_of(cell: Cell, state: CellState) -> Steps:
         if not isinstance(cell.faults, StuckCells):
             raise OutOfRangeError(f"`cell` must have StuckCells or no faults to be compiled, but has {cell.faults!r}")
         stuck, g_stuck = state.faults
-        # The conductance that a fault overrules is never seen, so it may hold what is seen in its place.
+        # The conductance of the law is never used for a stuck cell, so it can hold that of the fault.
         g[stuck] = g_stuck[stuck]
         factor = factor.masked_fill(stuck, 0.0)
     return Steps(g, factor, tables.offset, tables.slope, tables.spread, cell.g_min, cell.g_max, tables.z_max)

@@ -20,7 +20,7 @@ class StuckState(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StuckCells(FaultLaw[StuckState]):
-    """Some cells are stuck from the start. Their reads are noisy as those of other cells.
+    """Cells that are stuck from fabrication on. Read noise applies to them as to other cells.
 
     Args:
         fraction: probability that a cell is stuck, independently of the others.
@@ -45,7 +45,7 @@ class StuckCells(FaultLaw[StuckState]):
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> StuckState:
         """Draw which cells are stuck, and their conductances."""
-        # float32, whatever the cells' dtype: which cells are stuck does not depend on it
+        # float32 for every dtype of the cells, so that which cells are stuck does not depend on the dtype.
         uniform = torch.rand(tuple(shape), generator=generator, dtype=torch.float32, device=device)
         low, high = self.g_stuck if isinstance(self.g_stuck, tuple) else (self.g_stuck, self.g_stuck)
         g_stuck = torch.rand(tuple(shape), generator=generator, dtype=dtype, device=device) * (high - low) + low

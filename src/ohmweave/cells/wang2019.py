@@ -16,10 +16,10 @@ G_STUCK = 10e-6  # S. Fig. 1b shows a flat line at 10-20 uS; 10 uS is the model 
 D2D = 25e-6  # S. Width of the weights' core before training, read off the paper's histograms.
 
 IN_ARRAY = LinearGate(slope=120e-6, offset=-42e-6)
-"""What a SET leaves in the array, wires and sneak paths included. Inferred (ours) from the paper's range of weights."""
+"""Conductance after a SET in the array, wires and sneak paths included; inferred (ours) from the range of weights."""
 
 AUTHORS_SIMULATOR = LinearGate(slope=200e-6 / 1.1)
-"""The public simulator's line through the origin."""
+"""The straight line through the origin of the public simulator."""
 
 DEVICE = TabulatedGate(
     v_gate=(1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.3, 2.4),
@@ -28,7 +28,7 @@ DEVICE = TabulatedGate(
 """One cell measured alone. Fig. 1b, digitised, +-20 uS; the last two points are lower bounds, cut by the axis."""
 
 TABLE_1 = LinearGate(slope=1 / 1.5e4)
-"""The line that the controller believes in: the inverse of Table 1's 1.5e4 V/S."""
+"""The linear model of the controller: the inverse of Table 1's 1.5e4 V/S."""
 
 GATES: dict[str, GateCurve] = {
     "in-array": IN_ARRAY,
@@ -52,8 +52,8 @@ def wang2019(
     columns are columns here.
 
     Args:
-        gate: what a SET leaves, by gate voltage: a published variant by name, or a curve. The device's own curve must
-            not be combined with the paper's 1.5e4 V/S: wires compress it in the array.
+        gate: conductance after a SET as a function of the gate voltage: a published variant by name, or a curve. The
+            curve of the single device must not be combined with the paper's 1.5e4 V/S, which holds in the array.
         noise: S, programming error of a pulse.
         noise_on: see `GateCompliance`; "all" is the authors' simulator, where every update lists the whole array
             and its programming error reaches all cells of it.

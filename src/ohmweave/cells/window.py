@@ -1,4 +1,4 @@
-"""The conductance window [g_min, g_max]: its check, and how a step is kept inside."""
+"""The conductance window [g_min, g_max]: checks, and clamping of steps."""
 
 import torch
 
@@ -23,7 +23,7 @@ def check_range(name: str, value: tuple[float, float]) -> None:
 
 
 def keep_in_window(g: torch.Tensor, dg: torch.Tensor, g_min: float, g_max: float) -> torch.Tensor:
-    """`g + dg` kept in the window; a cell that relaxed out of the window may stay where it is, but not go further.
+    """`g + dg` clamped to the window; a cell that relaxed out of the window may stay there, but not move further out.
 
     Args:
         g: S, any shape.

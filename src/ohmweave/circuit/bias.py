@@ -26,7 +26,7 @@ class LineEnd:
 
     Attributes:
         v: V. A number, or `(*chips, lines)`.
-        r: Ohm, >= 0, between that voltage and the wire; infinite for lines that float. A number, or `(*chips, lines)`.
+        r: Ohm, >= 0, between the source and the wire; infinite for lines that float. A number, or `(*chips, lines)`.
 
     Raises:
         OutOfRangeError: a voltage is not finite, or a resistance is negative or NaN.
@@ -51,7 +51,10 @@ FLOATING = LineEnd(v=0.0, r=inf)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bias:
-    """The connections of all four sides of an array; a side that is not given floats."""
+    """The connections of all four sides of an array: row ends left and right, column ends top and bottom.
+
+    A side that is not given floats.
+    """
 
     left: LineEnd = FLOATING
     right: LineEnd = FLOATING

@@ -1,4 +1,4 @@
-"""One read through wires, by the cheaper of the two methods: elimination, or conjugate gradients."""
+"""A read through wires by the faster of two methods: elimination, or conjugate gradients."""
 
 import math
 from typing import Literal
@@ -13,28 +13,32 @@ from ohmweave.circuit.wires import Wires, check_conductances, check_inputs
 Method = Literal["elimination", "cg"]
 
 # Seconds on one core of a server processor in float64, fitted to `benchmarks/wires.py --calibrate`. Only their ratios
-# matter, and where the methods are close a wrong choice costs little.
-_ELIMINATION_CALLS = 200e-6  # each line of each batch of chips: calls
-_ELIMINATION_CUBE = 1.8e-10  # each line of each chip, and cube of the shorter side: factorization and products
+# matter, and if both methods take nearly the same time a wrong choice costs little.
+_ELIMINATION_CALLS = 200e-6  # overhead of calls, for each line of each batch of chips
+_ELIMINATION_CUBE = 1.8e-10  # factorization and products, for each line of each chip, times the shorter side cubed
 _ELIMINATION_BATCH = 2**16  # numbers in the matrices of one batch
-_CG_START = 1e-3  # a solve: preparation
-_CG_CALLS = 100e-6  # each step of each group of inputs: calls
-_CG_CELL = 30e-9  # each step of each input, and cell: passes over memory
-_CG_GROUP = 2**18  # cells in one group
+_CG_START = 1e-3  # preparation of a solve
+_CG_CALLS = 100e-6  # overhead of calls, for each iteration of each group of inputs
+_CG_CELL = 30e-9  # passes over memory, for each iteration, input and cell
+_CG_GROUP = 2**18  # (input, cell) pairs in one group
 
 
 def estimated_steps(rows: int, cols: int, wires: Wires, *, g_mean: float, tolerance: float = 1e-8) -> int:
-    """About how many conjugate gradient steps reach `tolerance`, from the largest eigenvalue for equal cells.
+    """Estimated number of conjugate gradient iterations to `tolerance`, from the largest eigenvalue for equal cells.
 
     Args:
         rows: Of the array.
         cols: Of the array.
         wires: The resistances around the cells.
         g_mean: S, >= 0: mean conductance of the cells.
-        tolerance: Relative residual wanted, < 1.
+        tolerance: Relative residual, < 1.
 
     Returns:
-        A number of steps; unequal cells need up to twice as many at moderate wires, and fewer at strong ones.
+        A number of iterations. Unequal cells need up to twice as many for moderate wire resistances, and fewer for
+        large ones.
+
+    Source: the error bound of conjugate gradients, ((root - 1) / (root + 1))^n with root^2 the condition number; the
+    eigenvalue of a ladder is ours.
     """
     row, col = wires.row_line(cols), wires.col_line(rows)
     # Largest eigenvalue of a ladder open at the far end: (2 length / pi)^2 segments. Held at both ends: a quarter.
@@ -56,7 +60,7 @@ def choose_method(
     n_chips: int = 1,
     tolerance: float = 1e-8,
 ) -> Method:
-    """The method that is expected to be faster, by measured costs of their parts.
+    """The method that is expected to be faster, from measured times of their parts.
 
     Args:
         rows: Of the array.
@@ -113,6 +117,8 @@ def read_through_wires(
         ConvergenceError: conjugate gradients did not reach the tolerance.
         OutOfRangeError: a number is out of range, or `method` is unknown.
         ShapeError: the shapes don't fit.
+
+    Valid for: linear cells.
     """
     if method not in ("auto", "elimination", "cg"):
         raise OutOfRangeError(f'`method` must be "auto", "elimination" or "cg", but is {method!r}')

@@ -1,18 +1,19 @@
-r"""Currents of a few inputs, or of a large array, without elimination: conjugate gradients on the cell voltages.
+r"""Conjugate gradients on the cell voltages: currents of a few inputs, or of a large array, without elimination.
 
-With all terminals held at voltages, the cell currents i lower the voltages on the cells from the open-circuit ones,
-:math:`v_0 = v_{row} - v_{col}`, by the wire operator K: one ladder's resistance matrix along the rows and one along
-the columns (`ladder`), drivers and sense resistors included. With :math:`G = diag(g)`
+Let all terminals be held at voltages. The cell currents i lower the voltages across the cells from the open-circuit
+voltages :math:`v_0 = v_{row} - v_{col}` by K i. The wire operator K is a ladder's resistance matrix along the rows plus
+one along the columns (`ladder`), drivers and sense resistors included. With :math:`G = diag(g)`
 
 .. math::
     G^{-1} i + K i = v_0 \quad\Longleftrightarrow\quad (1 + \sqrt G K \sqrt G)\, u = \sqrt G v_0, \quad i = \sqrt G u .
 
-The operator is symmetric with eigenvalues of at least 1, so conjugate gradients cannot break down, a residual bounds
-the error of u, and weak wires need few steps. Zero conductances and zero resistances are ordinary numbers here.
+The operator is symmetric with eigenvalues of at least 1. So conjugate gradients cannot break down, the norm of the
+residual is an upper bound of the error of u, and wires of low resistance need few iterations. Zero conductances and
+zero resistances need no special case.
 
 Gradient: :math:`Y = (G^{-1} + K)^{-1}` maps :math:`v_0` to i, is symmetric, and :math:`dY = D^T dG D` with
-:math:`D v_0` the cell voltages. The gradient thus takes the same solve with the gradient of i in place of
-:math:`v_0`: its currents are the gradient of :math:`v_0`, its cell voltages times the forward ones that of g.
+:math:`D v_0` the cell voltages. The backward pass is therefore the same solve with the gradient of i in place of
+:math:`v_0`. Its currents are the gradient of :math:`v_0`; its cell voltages times the forward ones are that of g.
 
 Source: conjugate gradients as in any textbook; the formulation is ours.
 """
@@ -29,13 +30,13 @@ from ohmweave.circuit.wires import Wires, check_inputs, series_conductance
 
 Operator = Callable[[torch.Tensor], torch.Tensor]
 
-# Inputs are solved in groups of about so many cells, so that a group's vectors stay in a processor's cache and memory
-# does not grow with the number of inputs.
+# Number of (input, cell) pairs solved in one group: a group's vectors fit into a processor's cache, and memory does not
+# grow with the number of inputs.
 _GROUP_CELLS = 2**18
 _GROUP_CELLS_ACCELERATOR = 2**25
 
-# Rounding lets the residual that the iteration carries along drift from the true one, which is what is promised: so
-# often the iteration may start again from the true one.
+# The residual that the iteration updates drifts from the true one by rounding, and `tolerance` is promised for the true
+# one. The iteration is restarted from the true residual at most this often.
 _RESTARTS = 5
 
 
@@ -56,7 +57,7 @@ def solve_currents(
     tolerance: float = 1e-8,
     max_steps: int = 10_000,
 ) -> torch.Tensor:
-    """Column currents of a crossbar with wires, solved for these inputs alone.
+    """Column currents of a crossbar with wires, for given inputs.
 
     Args:
         g: `(*chips, rows, cols)`, S. Cell conductances, all >= 0.
@@ -64,9 +65,9 @@ def solve_currents(
         wires: The resistances around the cells.
         v_col: V behind each column's sense resistance, broadcasts to the shape of the result. None: virtual ground.
         r_cell: Ohm, >= 0, in series with every cell; broadcasts against `g`.
-        tolerance: Residual relative to the source, in the norm in which a square is a power: an error of the cell
-            currents that matters is at most so large, relative to the currents without wires.
-        max_steps: Steps after which to give up.
+        tolerance: Norm of the residual relative to the norm of the source. Both are of sqrt(G) v, whose square is a
+            power: this bounds the error of the currents relative to the currents without wires.
+        max_steps: Iterations after which the solve is abandoned.
 
     Returns:
         `i_col`, A, in float64, of the shape of `v_row @ g`. Differentiable once, with respect to every tensor.
@@ -76,8 +77,8 @@ def solve_currents(
         OutOfRangeError: a conductance or resistance is negative or not finite.
         ShapeError: the shapes don't fit.
 
-    Valid for: linear cells. Cost: O(inputs * rows * cols) a step; the number of steps grows with the share of the
-    voltage that the wires take.
+    Valid for: linear cells. Cost: O(inputs * rows * cols) for each iteration; the number of iterations grows with the
+    fraction of the voltage that drops along the wires.
     Source: this module's text.
     """
     problem = _problem(g, v_row, v_col, r_cell)
@@ -97,8 +98,8 @@ def solve_cells(
 ) -> CellSolution:
     """Voltage on every cell and the current through it: `solve_currents` before the columns are summed.
 
-    Arguments and errors are those of `solve_currents`. What a cell sees during a programming pulse, for one, with all
-    lines driven; `cell_voltages` takes floating lines as well.
+    Arguments and errors are those of `solve_currents`. Gives, for example, the voltage across each cell during a
+    programming pulse with all lines driven; `cell_voltages` takes floating lines as well.
 
     Returns:
         `v_cell` (V) and `i_cell` (A), float64, `(..., rows, cols)` with the leading dimensions of `v_row @ g`.
@@ -109,13 +110,15 @@ def solve_cells(
     rows, cols = g.shape[-2:]
     v_pair = problem.v_row[..., :, None] - problem.v_col[..., None, :] - wire_drop(wires, rows, cols, i_cell)(i_cell)
     shape = (*problem.shape, rows, cols)
-    share = 1 / (1 + g.to(v_pair) * r_cell)  # of a cell's voltage, what stays on its memristor
+    # `v_pair` is across memristor and transistor; the memristor's fraction is (1/g) / (1/g + r_cell).
+    r_cell = r_cell.to(v_pair) if isinstance(r_cell, torch.Tensor) else r_cell
+    share = 1 / (1 + g.to(v_pair) * r_cell)
     share = share if v_row.ndim == 1 else share[..., None, :, :]
     return CellSolution(share * v_pair.reshape(shape), i_cell.reshape(shape))
 
 
 def wire_drop(wires: Wires, rows: int, cols: int, like: torch.Tensor) -> Operator:
-    """K of the module's text: cell currents `(..., rows, cols)` (A) to the voltages (V) that the wires take away."""
+    """K of the module's text: cell currents `(..., rows, cols)`, A, to voltage drops along the wires, V."""
     ordered = _ordered_drop(wires, rows, cols, like)
     return lambda current: _restore(ordered(_order(current)), rows, cols)
 
@@ -124,10 +127,10 @@ def conjugate_gradients(operator: Operator, b: torch.Tensor, limit: torch.Tensor
     """Solve `operator(x) = b` for a symmetric positive definite operator on `(..., rows, cols)`.
 
     Args:
-        operator: Acts on each `(rows, cols)` by itself.
+        operator: Acts on each `(rows, cols)` separately.
         b: `(..., rows, cols)`.
         limit: `(..., 1, 1)`: the norm of the residual at which a system has converged.
-        max_steps: Steps after which to stop. The caller checks the true residual.
+        max_steps: Iterations after which to stop. The caller must check the true residual.
 
     Returns:
         `x`, `(..., rows, cols)`.
@@ -140,7 +143,7 @@ def conjugate_gradients(operator: Operator, b: torch.Tensor, limit: torch.Tensor
         if not bool(active.any()):
             break
         image = operator(direction)
-        # Systems that have converged stay as they are, whatever others in the batch still need.
+        # Systems that have converged stay as they are, so that a result does not depend on the rest of the batch.
         step = torch.where(active, size / _dot(direction, image), 0.0)
         x.addcmul_(step, direction)
         residual.addcmul_(step, image, value=-1)
@@ -150,11 +153,12 @@ def conjugate_gradients(operator: Operator, b: torch.Tensor, limit: torch.Tensor
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """`(..., 1, 1)`, inner products over `(rows, cols)`: a batched product, which makes no temporary of full size."""
     return a.flatten(-2)[..., None, :] @ b.flatten(-2)[..., None]
 
 
 class _Problem(NamedTuple):
-    """A solve's arguments in float64, their leading dimensions joined to one of chips and one of inputs."""
+    """The arguments of a solve in float64, with one dimension of chips and one of inputs."""
 
     g: torch.Tensor  # (chips, rows, cols), series resistance included
     v_row: torch.Tensor  # (chips, inputs, rows)
@@ -195,7 +199,10 @@ def _solve_groups(
     max_steps: int,
     keep: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """`keep(i_cell)` of all chips and inputs, `(chips, inputs, ...)`, found a group of them at a time."""
+    """`keep(i_cell)` of all chips and inputs, `(chips, inputs, ...)`, solved group by group.
+
+    `keep` is applied to each group, so that cell currents of all inputs need not be in memory together.
+    """
     check_positive("tolerance", tolerance)
     check_integer("max_steps", max_steps, at_least=1)
     rows, cols = problem.g.shape[-2:]
@@ -236,6 +243,7 @@ class _CellCurrents(torch.autograd.Function):
 
 
 def _solve(g: torch.Tensor, v_open: torch.Tensor, drop: Operator, tolerance: float, max_steps: int) -> CellSolution:
+    """Voltages and currents of cells in line order, solved until the true residual is within `tolerance`."""
     root = g.sqrt()
     source = root * v_open
     size = _dot(source, source).sqrt()
@@ -249,7 +257,7 @@ def _solve(g: torch.Tensor, v_open: torch.Tensor, drop: Operator, tolerance: flo
         u = u + conjugate_gradients(operator, residual, limit, max_steps)
         i_cell = root * u
         v_cell = v_open - drop(i_cell)
-        residual = root * v_cell - u
+        residual = root * v_cell - u  # = sqrt(G) v_0 - (1 + sqrt(G) K sqrt(G)) u, from the new cell voltages
         if bool((_dot(residual, residual).sqrt() <= limit).all()):
             return CellSolution(v_cell, i_cell)
     worst = float((_dot(residual, residual).sqrt() / size).nan_to_num(nan=torch.inf).max())
@@ -267,10 +275,14 @@ def _ordered_drop(wires: Wires, rows: int, cols: int, like: torch.Tensor) -> Ope
 
 
 def _order(cells: torch.Tensor) -> torch.Tensor:
-    """Line order: both wires counted from their terminals, long ones filled up to whole blocks with zeros."""
+    """Line order of cells `(..., rows, cols)`: both wires counted from their terminals, zeros up to whole blocks.
+
+    Rows are driven at column 0 but columns end below the last row, hence the flip.
+    """
     rows, cols = cells.shape[-2:]
     return pad(cells.flip(-2), (0, padded_length(cols) - cols, 0, padded_length(rows) - rows))
 
 
 def _restore(cells: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
+    """Inverse of `_order`."""
     return cells[..., :rows, :cols].flip(-2)

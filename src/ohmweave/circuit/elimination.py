@@ -1,7 +1,7 @@
-r"""A crossbar's wires eliminated, which leaves one conductance matrix: exact block elimination.
+r"""Exact elimination of the wires of a crossbar, which leaves one conductance matrix.
 
-A crossbar of linear cells, wires, drivers and sense resistors is a linear circuit, so the column currents are
-`v_row @ g_eff` for some matrix; this module works it out once, after which a read costs a matrix product.
+A crossbar of linear cells, wires, drivers and sense resistors is a linear circuit, so its column currents are
+`v_row @ g_eff` for some matrix. This module computes that matrix; a read then costs one matrix product.
 
 *Lines.* Take the wires of one direction, the *lines*, with their cells (conductances :math:`G = diag(g)`). A line
 whose terminal is at v and whose cells' other ends are at the voltages c carries the cell currents
@@ -15,20 +15,21 @@ grounded loads. Z is the inverse of a tridiagonal matrix and hence semi-separabl
 .. math:: Z_{jk} = \sqrt{Z_{jj} Z_{kk}}\, e^{-|H_j - H_k|}, \qquad H_{j+1} - H_j = -\tfrac12 \log t_j t'_j,
 
 because Z is symmetric and :math:`Z_{jk} = Z_{jj} t_j \cdots t_{k-1} = Z_{kk} t'_{k-1} \cdots t'_j`. Only sums and
-products of positive numbers occur, so nothing cancels, and neither zero conductances nor zero resistances need care.
+products of positive numbers occur. So no digits cancel, and zero conductances and zero resistances need no special
+case.
 
 *Chain.* The wires of the other direction, the *chain*, connect line k to k + 1 by one segment r for every cell
-position. Number the lines from the chain's terminals and go from the far line towards them. Seen from line k,
-everything beyond is a multiport that draws the currents :math:`P_k c_k` and sends the source currents
-:math:`N_k v`. Passing one segment and adding a line gives
+position. Number the lines from the chain's terminals, and start the recursion at the far line. Seen from line k, the
+circuit beyond is a multiport that draws the currents :math:`P_k c_k` and delivers the source currents :math:`N_k v`.
+One segment and one line further on,
 
 .. math:: P_{k-1} = M_k P_k + Y_{k-1}, \quad N_{k-1} = [\,M_k N_k \mid Y_{k-1} 1\,], \quad M_k = (1 + r P_k)^{-1},
 
 with M symmetric, eigenvalues in (0, 1], and equal to 1 for r = 0. Behind the terminal's resistance, :math:`\rho`, the
 columns of :math:`(1 + \rho P_0)^{-1} N_0` are the transfer conductances from each line's terminal to the chain's.
 
-Cost: one Cholesky inverse and one and a half products of p x p matrices a line, p being the number of chain wires. The
-circuit is reciprocal, so either direction can be the chain; the shorter side is, which makes p small.
+Cost: one Cholesky inverse and one and a half products of p x p matrices for each line; p is the number of chain wires.
+The circuit is reciprocal, so either direction can be the chain; it runs along the longer side, so p is the shorter one.
 
 Gradient: the same recursion backwards, with :math:`dM = -r M dP M`, :math:`d(MP) = M dP M` and :math:`dY = D^T dG D`,
 where :math:`D = (1 + R G)^{-1} = 1 - Z G`.
@@ -43,12 +44,12 @@ import torch
 from ohmweave.circuit.ladder import Line
 from ohmweave.circuit.wires import Wires, series_conductance
 
-# A processor works on so many chips at once that one matrix of each, of this size in all, stays in its cache.
+# Numbers in the matrices of one batch of chips, so that one matrix of each chip stays in a processor's cache.
 _CACHED_NUMBERS = 2**16
 
 
 def effective_conductance(g: torch.Tensor, wires: Wires, *, r_cell: torch.Tensor | float = 0.0) -> torch.Tensor:
-    """Conductance matrix of a crossbar seen from its terminals, wires included.
+    """Conductance matrix of a crossbar between its terminals, wires included.
 
     Args:
         g: `(*chips, rows, cols)`, S. Cell conductances, all >= 0.
@@ -63,8 +64,8 @@ def effective_conductance(g: torch.Tensor, wires: Wires, *, r_cell: torch.Tensor
         OutOfRangeError: a conductance or resistance is negative or not finite.
         ShapeError: `g` has no rows or columns.
 
-    Valid for: linear cells. Cost: O(long side * short side^3) a chip; with a gradient, long side * short side^2 numbers
-    are kept until the backward pass.
+    Valid for: linear cells. Cost: O(long side * short side^3) for each chip; with a gradient, long side * short side^2
+    numbers are kept until the backward pass.
     Source: the block elimination of this module's text.
     """
     g = series_conductance(g, r_cell)
@@ -74,10 +75,10 @@ def effective_conductance(g: torch.Tensor, wires: Wires, *, r_cell: torch.Tensor
     flat = g.reshape(-1, rows, cols)
     row_line, col_line = wires.row_line(cols), wires.col_line(rows)
     if rows >= cols:
-        # Lines: rows, from the sense end upwards. Chain: column wires.
+        # Lines: rows, counted from the sense end. Chain: column wires.
         g_eff = _transfer(flat.flip(-2), row_line, col_line).flip(-2)
     else:
-        # Lines: columns, from the left. Their nodes count from the sense end. Chain: row wires.
+        # Lines: columns, counted from the left drivers; their nodes are counted from the sense end. Chain: row wires.
         lines = flat.transpose(-1, -2).flip(-1)
         g_eff = _transfer(lines, col_line, row_line)
         if row_line.two_ended:  # both ends drive: superposition of the left drivers and, mirrored, the right ones
@@ -87,7 +88,7 @@ def effective_conductance(g: torch.Tensor, wires: Wires, *, r_cell: torch.Tensor
 
 
 def _transfer(g: torch.Tensor, line: Line, chain: Line) -> torch.Tensor:
-    """`_Elimination`, a cacheful of chips at a time."""
+    """`_Elimination` of `(chips, lines, positions)`, in batches of chips that fit into a processor's cache."""
     chips = len(g)
     if g.device.type == "cpu":
         chips = max(1, _CACHED_NUMBERS // g.shape[-1] ** 2)
@@ -122,7 +123,7 @@ def _eliminate(
     loaded = _loaded_lines(g, line)
     eye = torch.eye(p, dtype=g.dtype, device=g.device)
     seen = chain.far_conductance * eye
-    # N is stored transposed, a line's source currents in its row, so that the filled part is one block of memory.
+    # N is stored transposed, the source currents of a line in its row, so that the filled part is contiguous.
     sources = torch.zeros_like(g)
     for k in range(n_lines - 1, -1, -1):
         admittance = loaded.admittance(k)
@@ -133,6 +134,7 @@ def _eliminate(
             if keep is not None:
                 keep.append(through)
             seen = torch.baddbmm(admittance, seen, through)
+            # M N of the text, transposed: M is symmetric.
             sources[:, k + 1 :] = sources[:, k + 1 :] @ through
         sources[:, k] = admittance.sum(-1)
     terminal = _symmetric_inverse(eye + (chain.r_near + chain.r_segment) * seen)
@@ -181,7 +183,7 @@ def _adjoint(
 
 
 def _symmetric_inverse(matrix: torch.Tensor) -> torch.Tensor:
-    # 1 plus something positive: the factorization cannot fail, so its check is left out.
+    # 1 plus a positive semi-definite matrix: the factorization cannot fail, so its (synchronizing) check is left out.
     return torch.cholesky_inverse(torch.linalg.cholesky_ex(matrix, upper=True)[0], upper=True)
 
 
@@ -213,6 +215,7 @@ class _LoadedLines(NamedTuple):
 
 
 def _loaded_lines(g: torch.Tensor, line: Line) -> _LoadedLines:
+    """The lines with cells `g`, `(batch, lines, positions)` S, as grounded loads; one pass from each end."""
     r, n = line.r_segment, line.length
     cells = g.unbind(-1)
     # Resistance towards the near end, and conductance towards the far end, seen by a node without its own cell.
@@ -225,6 +228,7 @@ def _loaded_lines(g: torch.Tensor, line: Line) -> _LoadedLines:
         far.append(beyond / (1 + r * beyond))
     towards_near, towards_far = torch.stack(near, -1), torch.stack(far[::-1], -1)
 
+    # Z_jj without the cell itself: the resistances of both directions in parallel. H_j: the module's text.
     others = towards_near / (1 + towards_near * towards_far)
     share = 1 / (1 + g * others)
     decay = torch.zeros_like(g)

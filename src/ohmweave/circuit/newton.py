@@ -1,11 +1,11 @@
-r"""Cells whose current is not proportional to their voltage: Newton's method around the linear solvers.
+r"""Newton's method for cells whose current is not proportional to their voltage.
 
 With all lines driven, the cell voltages v obey :math:`F(v) = v + K i(v) - v_0 = 0`, K being the wires' operator of
 `conjugate_gradients` (plus the resistance in series with a cell). A Newton step solves
 :math:`(1 + K G)\,\delta = -F` with :math:`G = diag(di/dv)`, which the substitution :math:`w = \sqrt G \delta` makes
 symmetric: :math:`(1 + \sqrt G K \sqrt G)\, w = -\sqrt G F` and :math:`\delta = -F - K \sqrt G w`. With floating lines
-the unknowns are the node voltages and a step is one sparse solve (`nodal`). Either way a step is halved until it
-lowers the residual, and what does not converge raises.
+the unknowns are the node voltages and a Newton step is one sparse solve (`nodal`). In both cases a step is halved until
+it lowers the residual. A solve that does not converge raises an error.
 
 Source: Newton's method with backtracking, as in any textbook.
 """
@@ -24,10 +24,11 @@ from ohmweave.circuit.solution import CircuitSolution, describe
 from ohmweave.circuit.wires import Wires, check_inputs
 
 Law = Callable[[torch.Tensor], torch.Tensor]
+"""An elementwise function of cell voltages `(..., rows, cols)`, V: currents, A, or their derivative, S."""
 
-# A step that must be halved more often than this does not lower the residual at all.
+# 2^-40 of a Newton step is below the rounding of the voltages: a step still refused then cannot lower the residual.
 _HALVINGS = 40
-# The linear systems inside need not be solved further than the next Newton step corrects anyway.
+# Relative residual of the linear system in a Newton step. The next Newton step corrects what is left.
 _INNER_TOLERANCE = 1e-7
 _INNER_STEPS = 2_000
 
@@ -39,7 +40,7 @@ class NonlinearSolution(NamedTuple):
     v_cell: torch.Tensor  # V
     i_cell: torch.Tensor  # A
     residual: float  # largest error of Kirchhoff's voltage law, relative to the largest voltage applied
-    steps: int
+    steps: int  # Newton steps taken
 
 
 def sinh_law(g: torch.Tensor, v0: float) -> tuple[Law, Law]:
@@ -47,10 +48,13 @@ def sinh_law(g: torch.Tensor, v0: float) -> tuple[Law, Law]:
 
     Args:
         g: `(*chips, rows, cols)`, S: the conductance at low voltage.
-        v0: V, > 0: where the current begins to grow exponentially.
+        v0: V, > 0: the scale above which the current grows exponentially.
 
     Returns:
-        `current(v)` (A) and `didv(v)` (S).
+        `current(v)` (A) and `didv(v)` (S), of voltages that broadcast against `g`.
+
+    Raises:
+        OutOfRangeError: `v0` is not > 0.
     """
     check_positive("v0", v0, "V")
     return (lambda v: g * v0 * torch.sinh(v / v0)), (lambda v: g * torch.cosh(v / v0))
@@ -71,23 +75,23 @@ def solve_nonlinear(
     """Operating point of an array of non-linear cells with all lines driven.
 
     Args:
-        current: The cells' law, elementwise: voltages `(..., rows, cols)` (V) to currents (A), nowhere falling.
+        current: Law of the cells, elementwise: voltages `(..., rows, cols)` (V) to currents (A), non-decreasing.
         v_row: `(..., rows)`, V. Each leading index is an operating point of its own.
         cols: Columns of the array.
         wires: The resistances around the cells.
-        didv: Derivative of `current`, S. None: by autograd.
+        didv: Derivative of `current`, S. None: computed by autograd.
         v_col: `(..., cols)`, V behind each column's sense resistance. None: virtual ground.
         r_cell: Ohm, >= 0, in series with every cell.
         tolerance: Largest residual voltage, relative to the largest voltage applied.
-        max_steps: Newton steps after which to give up.
+        max_steps: Newton steps after which the solve is abandoned.
 
     Returns:
         Column currents, cell voltages and currents in float64; not differentiable.
 
     Raises:
-        ConvergenceError: no operating point was found, or the law gives something that is not a number; the message
-            gives the residual.
+        ConvergenceError: no operating point was found, or the law gives NaN; the message gives the residual.
         OutOfRangeError: a resistance or voltage is out of range, or the law's derivative is negative.
+        ShapeError: `v_row` has no rows.
 
     Valid for: monotonic laws. Cost: as `solve_currents` for each Newton step.
     """
@@ -96,6 +100,7 @@ def solve_nonlinear(
     check_integer("cols", cols, at_least=1)
     check_positive("tolerance", tolerance)
     v_row = v_row.detach().to(torch.float64)
+    # Without cell currents no wire drops any voltage: each cell sees row minus column.
     v_open = v_row[..., :, None] - (v_row.new_zeros(cols) if v_col is None else v_col.detach().to(v_row))[..., None, :]
     wire = wire_drop(wires, v_row.shape[-1], cols, v_open)
     slope = didv or _autograd_slope(current)
@@ -108,7 +113,7 @@ def solve_nonlinear(
 
     scale = _largest(v_open)
     scale = torch.where(scale > 0, scale, 1.0)  # nothing applied: relative to 1 V
-    # From zero the residual starts at the applied voltages and only falls, so that exponential laws stay in bounds.
+    # From 0 V the residual starts at the applied voltages and only falls, so that exponential laws do not overflow.
     v_cell = torch.zeros_like(v_open)
     residual = residual_of(v_cell)
     for step in range(max_steps + 1):
@@ -118,6 +123,7 @@ def solve_nonlinear(
             i_cell = current(v_cell).detach()
             return NonlinearSolution(i_cell.sum(-2), v_cell, i_cell, float(error.max()), step)
         if step < max_steps:
+            # Operating points that have converged stay where they are.
             direction = _newton_direction(drop, _checked_slope(slope, v_cell), residual)
             v_cell, residual = _backtrack(residual_of, v_cell, torch.where(done, 0.0, direction), residual, done)
     raise _no_operating_point(max_steps, float(error.max()), tolerance)
@@ -133,19 +139,20 @@ def solve_nonlinear_nodes(
     tolerance: float = 1e-9,
     max_steps: int = 100,
 ) -> CircuitSolution:
-    """The whole circuit of non-linear cells under any bias, floating lines and sneak paths included.
+    """All voltages and currents of a crossbar of non-linear cells under any bias, floating lines included.
 
     Args:
-        current: The cells' law, elementwise: voltages `(*chips, rows, cols)` (V) to currents (A), nowhere falling.
-        bias: What the four sides are connected to.
+        current: Law of the cells, elementwise: voltages `(*chips, rows, cols)` (V) to currents (A), non-decreasing.
+            It is called with float64 tensors on the CPU.
+        bias: The connections of the four sides.
         shape: `(*chips, rows, cols)`.
-        wires: `r_row` and `r_col` count here; what is at the ends, `bias` says.
-        didv: Derivative of `current`, S. None: by autograd.
+        wires: Only `r_row` and `r_col` are used; the resistances at the ends are those of `bias`.
+        didv: Derivative of `current`, S. None: computed by autograd.
         tolerance: Largest error of Kirchhoff's current law at a node, relative to the largest cell current.
-        max_steps: Newton steps after which to give up.
+        max_steps: Newton steps after which the solve is abandoned.
 
     Returns:
-        As `solve_nodes`; not differentiable.
+        As `solve_nodes`, on the CPU; not differentiable.
 
     Raises:
         ConvergenceError: no operating point was found; the message gives the residual.
@@ -168,7 +175,7 @@ def solve_nonlinear_nodes(
         missing = (network.outflow(x, i_cell) - network.inflow(x))[~network.held]
         return float(np.abs(missing).max(initial=0.0)), i_cell
 
-    # Node voltages carry rounding errors, and the wires' conductances turn them into currents: no residual is smaller.
+    # Rounding errors of the node voltages, times the wires' conductances, are currents: no residual can be smaller.
     floor = network.rounding_current()
     x = network.v_held.copy()
     error, i_cell = error_at(x)
@@ -178,12 +185,14 @@ def solve_nonlinear_nodes(
             return describe(network, wires, x, network.v_cell(x), i_cell, like)
         if step < max_steps:
             g = cells(lambda v: _checked_slope(slope, v), x)
+            # The law linearized at v: i = g v' + (i(v) - g v), a linear circuit with an offset current in each cell.
             target = network.solve(g, i_cell - g * network.v_cell(x))
             x, error, i_cell = _shorten(error_at, x, target - x, error)
     raise _no_operating_point(max_steps, error / float(np.abs(i_cell).max()), tolerance)
 
 
 def _newton_direction(drop: Law, g: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    """Delta of the module's text, V: the full Newton step at the slopes `g`, S, all `(..., rows, cols)`."""
     root = g.sqrt()
     source = -root * residual
     limit = _INNER_TOLERANCE * _size(source)
@@ -194,13 +203,17 @@ def _newton_direction(drop: Law, g: torch.Tensor, residual: torch.Tensor) -> tor
 def _backtrack(
     residual_of: Law, v_cell: torch.Tensor, direction: torch.Tensor, residual: torch.Tensor, done: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Go along `direction`, each operating point as far as its own residual falls."""
+    """The cell voltages and residuals after a step along `direction`, halved until each residual has fallen.
+
+    Each operating point, a leading index of `v_cell` `(..., rows, cols)`, has a step length of its own.
+    """
     length = torch.ones_like(done, dtype=residual.dtype)
     size = _size(residual)
     for _ in range(_HALVINGS):
         trial = v_cell + length * direction
         trial_residual = residual_of(trial)
-        good = done | (_size(trial_residual) < (1 - 1e-4 * length) * size)  # false for NaN
+        # Armijo's condition: the residual must fall by a small part of what the linear model predicts. False for NaN.
+        good = done | (_size(trial_residual) < (1 - 1e-4 * length) * size)
         if bool(good.all()):
             return trial, trial_residual
         length = torch.where(good, length, length / 2)
@@ -212,6 +225,7 @@ def _backtrack(
 def _shorten(
     error_at: Callable[[FloatArray], tuple[float, FloatArray]], x: FloatArray, direction: FloatArray, error: float
 ) -> tuple[FloatArray, float, FloatArray]:
+    """As `_backtrack`, for the node voltages of all chips together: voltages, error (A) and cell currents."""
     length = 1.0
     for _ in range(_HALVINGS):
         trial_error, i_cell = error_at(x + length * direction)
@@ -222,6 +236,7 @@ def _shorten(
 
 
 def _checked_slope(slope: Law, v_cell: torch.Tensor) -> torch.Tensor:
+    """di/dv at `v_cell`, S; finite and >= 0, or the square root of G and convergence are lost."""
     g = slope(v_cell).detach()
     if not bool(torch.isfinite(g).all()):
         raise ConvergenceError("the law's derivative is not finite at the voltages that Newton's method has reached")
@@ -233,6 +248,8 @@ def _checked_slope(slope: Law, v_cell: torch.Tensor) -> torch.Tensor:
 
 
 def _autograd_slope(current: Law) -> Law:
+    """The derivative of an elementwise law; elementwise, so that the gradient of the sum is the diagonal."""
+
     def slope(v_cell: torch.Tensor) -> torch.Tensor:
         with torch.enable_grad():
             v_cell = v_cell.detach().requires_grad_()

@@ -1,4 +1,11 @@
-"""The crossbar as a sparse network: its nodes, its fixed branches, and one linear solve for given cells."""
+"""Nodal analysis of a crossbar: nodes, branches, and one sparse linear solve for given cell conductances.
+
+A node is a point of a wire at a cell. Branches are the cells, the wire segments between neighbouring nodes, and the
+resistances from the ends of the wires to their sources. Kirchhoff's current law at the free nodes, G x = i, is solved
+for the node voltages x; the nodes of all chips are one block-diagonal matrix.
+
+Source: nodal analysis, as in any textbook.
+"""
 
 from typing import Any, NamedTuple
 
@@ -17,20 +24,27 @@ Index = np.ndarray[Any, np.dtype[np.intp]]
 
 
 class End(NamedTuple):
-    """One side's line ends, each `(chips, lines)`."""
+    """The ends of all lines on one side of the arrays, each field `(chips, lines)`."""
 
-    node: Index
-    v: FloatArray
-    r: FloatArray  # Ohm, from the held voltage to the wire, without the segment
-    conductance: FloatArray  # S, from the held voltage to the node, segment included; 0 if open or holding
-    holds: np.ndarray[Any, np.dtype[np.bool_]]  # nothing but zero resistance between the voltage and the node
+    node: Index  # the node at the end of each line
+    v: FloatArray  # V, of the source
+    r: FloatArray  # Ohm, from the source to the wire, without the first segment
+    conductance: FloatArray  # S, from the source to the node, segment included; 0 if open, or if the end holds the node
+    holds: np.ndarray[Any, np.dtype[np.bool_]]  # True if there is no resistance between the source and the node
 
 
 class Network:
-    """Nodes and branches of `(chips, rows, cols)` cells with these wires and terminals.
+    """Nodes and branches of `(chips, rows, cols)` cells with their wires and line ends.
 
-    The nodes of a wire with zero resistance a segment are one. Nodes behind zero resistance are held at a voltage;
-    the others are free, and Kirchhoff's current law is solved for them.
+    A wire without resistance is one node. A node without resistance to a source is held at the source's voltage; the
+    others are free, and Kirchhoff's current law is solved for them.
+
+    Attributes:
+        size: number of nodes of all chips.
+        row_node, col_node: `(chips, rows, cols)`, the two nodes of each cell.
+        held: `(size,)` bool, nodes held at a voltage.
+        v_held: `(size,)` V, their voltages; 0 for the others.
+        left, right, top, bottom, ends: the line ends of each side, and all four in this order.
 
     Raises:
         OutOfRangeError: two ends hold one ideal wire at different voltages.
@@ -65,7 +79,8 @@ class Network:
         if conflict.any():
             line = int(np.argwhere(conflict)[0, -1])
             raise OutOfRangeError(f"line {line} is held at two different voltages with no resistance between them")
-        # A second holder at the same voltage adds nothing; which of the two carries the current is undefined.
+        # A second end at the same voltage changes nothing. How the current divides between the two is undefined; the
+        # first carries it all.
         holds &= ~self.held[node]
         self.held[node[holds]] = True
         self.v_held[node[holds]] = v[holds]
@@ -73,6 +88,7 @@ class Network:
         return End(node, v, r, conductance, holds)
 
     def _branches(self, g: FloatArray) -> tuple[Index, Index, FloatArray]:
+        """First node, second node and conductance, S, of all cells and wire segments."""
         start, stop, value = [self.row_node.ravel()], [self.col_node.ravel()], [g.ravel()]
         for a, b, r in self._segments:
             if a.size:
@@ -91,6 +107,7 @@ class Network:
     def outflow(self, x: FloatArray, i_cell: FloatArray) -> FloatArray:
         """A, out of each node through the wires and cells, at the node voltages `x` and cell currents."""
         total = np.zeros(self.size)
+        # `add.at`, not `+=`: all cells of a wire without resistance share one node.
         np.add.at(total, self.row_node, i_cell)
         np.subtract.at(total, self.col_node, i_cell)
         for a, b, r in self._segments:
@@ -119,13 +136,20 @@ class Network:
         return rows, cols
 
     def rounding_current(self) -> float:
-        """A: what rounding the node voltages does to the current in the best conducting branch."""
+        """A: the error of a current that rounding of the node voltages causes, in the branch that conducts best."""
         conductances = [1 / r for a, _, r in self._segments if a.size] + [end.conductance.max() for end in self.ends]
         voltages = [np.abs(end.v).max() for end in self.ends]
         return float(8 * np.finfo(np.float64).eps * max(conductances) * max(voltages))
 
     def solve(self, g: FloatArray, i_offset: FloatArray | None = None) -> FloatArray:
-        """Node voltages with the cell currents `g * v_cell + i_offset`.
+        """Node voltages if the cell currents are `g * v_cell + i_offset`.
+
+        Args:
+            g: `(chips, rows, cols)`, S.
+            i_offset: same shape, A; None: 0.
+
+        Returns:
+            `(size,)`, V.
 
         Raises:
             ConvergenceError: conductances so far apart that the factorization breaks down.
@@ -154,11 +178,12 @@ class Network:
         free = np.flatnonzero(~self.held)
         x = self.v_held.copy()
         if free.size:
-            lines = matrix[free]
-            known = lines @ self.v_held
+            equations = matrix[free]
+            known = equations @ self.v_held  # currents from the held nodes go to the right-hand side
             symmetric = {"SymmetricMode": True}
             try:
-                factors = splu(lines[:, free], permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
+                # Symmetric and diagonally dominant: a fill-reducing order of columns, and no pivoting.
+                factors = splu(equations[:, free], permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
             except RuntimeError as error:
                 raise ConvergenceError(
                     f"conductances from {g.min()} to {g.max()} S leave no digits: {error}"
@@ -167,6 +192,10 @@ class Network:
         return x
 
     def _check_connected(self, start: Index, stop: Index, value: FloatArray, anchored: Any) -> None:
+        """Raise if a node has no path to an `anchored` node: the matrix would be singular there.
+
+        One extra node, `ground`, is joined to all anchored ones; every node must be in its component.
+        """
         conducting = value > 0
         ground = self.size
         anchors = np.flatnonzero(anchored)
@@ -186,6 +215,7 @@ class Network:
 
 
 def _broadcast(name: str, value: torch.Tensor | float, shape: tuple[int, ...]) -> FloatArray:
+    """`value` as `(chips, lines)` float64 on the CPU."""
     if isinstance(value, torch.Tensor):
         array = value.detach().to("cpu", torch.float64).numpy()
     else:

@@ -1,8 +1,8 @@
-"""The whole circuit: every node voltage, branch current and power, for any way of connecting the ends of the wires.
+"""All node voltages, branch currents and powers of a crossbar, for any connection of the ends of its wires.
 
-Each wire has two ends. An end is driven, at a voltage behind a resistance, or floats; between an end and its first cell
-lies one wire segment. Programming biases, half-selected cells and sneak paths of passive arrays are all of this kind.
-The circuit is solved by sparse nodal analysis, all chips in one matrix (`nodal`).
+Each wire has two ends. An end is driven at a voltage behind a resistance, or floats; between an end and its first cell
+there is one wire segment. This covers programming biases, half-selected cells and sneak paths of passive arrays. The
+circuit is solved by sparse nodal analysis, all chips in one matrix (`nodal`).
 """
 
 from typing import NamedTuple
@@ -40,10 +40,21 @@ class CircuitSolution(NamedTuple):
     i_bottom: torch.Tensor  # (*chips, cols)
     power: CircuitPower
 
+    def __repr__(self) -> str:
+        """Size, ranges of cell voltages and currents, and the power supplied."""
+        return (
+            f"CircuitSolution{tuple(self.v_cell.shape)}: v_cell {_range(self.v_cell)} V, "
+            f"i_cell {_range(self.i_cell)} A, supplied {float(self.power.supplied.sum()):.4g} W"
+        )
+
     @property
     def i_col(self) -> torch.Tensor:
         """`(*chips, cols)`, A: out of the array at the bottom, what the sense circuits measure."""
         return -self.i_bottom
+
+
+def _range(values: torch.Tensor) -> str:
+    return f"{float(values.min()):.4g} to {float(values.max()):.4g}"
 
 
 def solve_nodes(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Tensor | float = 0.0) -> CircuitSolution:
@@ -51,9 +62,9 @@ def solve_nodes(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Tens
 
     Args:
         g: `(*chips, rows, cols)`, S, >= 0.
-        bias: What the four sides are connected to; its voltages are `(lines,)` or `(*chips, lines)`. `read_bias` gives
+        bias: The connections of the four sides; its voltages are `(lines,)` or `(*chips, lines)`. `read_bias` gives
             that of a read, `select_bias` those of programming a passive array.
-        wires: `r_row` and `r_col` count here; what is at the ends, `bias` says.
+        wires: Only `r_row` and `r_col` are used; the resistances at the ends are those of `bias`.
         r_cell: Ohm, >= 0, in series with every cell; broadcasts against `g`.
 
     Returns:
@@ -64,8 +75,8 @@ def solve_nodes(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Tens
             driven one, or an ideal wire is held at two voltages.
         ShapeError: the shapes don't fit.
 
-    Valid for: linear cells; `solve_nonlinear_nodes` takes others. Cost: a sparse factorization of
-    2 * rows * cols nodes a chip, on the CPU.
+    Valid for: linear cells; see `solve_nonlinear_nodes` for others. Cost: a sparse factorization of
+    2 * rows * cols nodes for each chip, on the CPU.
     Source: nodal analysis.
     """
     g_series = series_conductance(g.detach(), r_cell)
@@ -73,15 +84,28 @@ def solve_nodes(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Tens
     values = g_series.cpu().numpy().reshape(-1, rows, cols)
     network = Network(values.shape, bias, wires)
     x = network.solve(values)
+    r_cell = r_cell.detach().to(g_series) if isinstance(r_cell, torch.Tensor) else r_cell
     share = (1 / (1 + g.detach().to(g_series) * r_cell)).expand_as(g).cpu().numpy().reshape(values.shape)
     v_pair = network.v_cell(x)
     return describe(network, wires, x, v_pair * share, values * v_pair, g)
 
 
 def cell_voltages(g: torch.Tensor, bias: Bias, wires: Wires, *, r_cell: torch.Tensor | float = 0.0) -> torch.Tensor:
-    """The voltage that each cell sees under `bias`: `solve_nodes(...).v_cell`, `(*chips, rows, cols)`, V.
+    """The voltage across each memristor under `bias`.
 
-    Where all lines are driven, `solve_cells` finds the same faster.
+    If all lines are driven, `solve_cells` gives the same result faster.
+
+    Args:
+        g: `(*chips, rows, cols)`, S, >= 0.
+        bias: As in `solve_nodes`.
+        wires: As in `solve_nodes`.
+        r_cell: As in `solve_nodes`.
+
+    Returns:
+        `(*chips, rows, cols)`, V, positive from row to column.
+
+    Raises:
+        OutOfRangeError, ShapeError: as `solve_nodes`.
     """
     return solve_nodes(g, bias, wires, r_cell=r_cell).v_cell
 

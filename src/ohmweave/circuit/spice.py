@@ -17,11 +17,12 @@ def to_spice(
     sinh_v0: float | None = None,
     title: str = "crossbar",
 ) -> str:
-    """Netlist of one crossbar and one input, which ngspice runs in batch mode and prints the column currents of.
+    """Netlist of one crossbar and one input for the batch mode of ngspice, which prints the column currents.
 
-    Rows are driven by `Vrow<i>` (and `Vfar<i>` at the right end, where both ends are), columns end in `Vsense<j>`, 0 V
-    sources whose currents are the column currents. Nodes are `r<i>_<j>` on row wires and `c<i>_<j>` on column wires.
-    Zero resistances join nodes and zero conductances leave cells out, so that both are exact.
+    Rows are driven by `Vrow<i>` (and by `Vfar<i>` at the right end if both ends are driven). Columns end in
+    `Vsense<j>`, 0 V sources whose currents are the column currents. Nodes are `r<i>_<j>` on row wires and `c<i>_<j>` on
+    column wires. Nodes without resistance between them are one node and cells without conductance are left out, so that
+    both are exact.
 
     Args:
         g: `(rows, cols)`, S, >= 0. Conductances; at low voltage, if the cells are non-linear.

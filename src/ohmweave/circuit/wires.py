@@ -1,4 +1,4 @@
-"""The resistances around the cells: of the wires, of the drivers and of the sense circuits."""
+"""The resistances around the cells: wires, drivers and sense circuits."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -50,7 +50,7 @@ class Wires:
 
     @property
     def ideal(self) -> bool:
-        """True if nothing around the cells has any resistance."""
+        """True if all resistances are zero."""
         return self.r_row == self.r_col == self.r_driver == self.r_sense == 0
 
     def row_line(self, cols: int) -> Line:

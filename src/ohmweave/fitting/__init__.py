@@ -1,4 +1,4 @@
-"""Cells from measured pulse trains: read, fit, compare."""
+"""Cells from measured pulse trains: reading files, fitting switching laws, comparing them."""
 
 from ohmweave.fitting.between_cells import Interval
 from ohmweave.fitting.csv_file import read_trains

@@ -1,12 +1,12 @@
 r"""The spread between cells, separated from the uncertainty of each cell.
 
-Cell i was measured to be s_i, with the standard error e_i; cells scatter about their mean with the variance \tau^2.
-With
+The measured value of cell i is s_i with the standard error e_i. The true values of cells scatter about their mean with
+the variance \tau^2. With
 
     Q(\tau^2) = \sum_i (s_i - \bar s)^2 / (\tau^2 + e_i^2),    \bar s the mean with these weights,
 
-Q at the true \tau^2 has the chi-squared distribution of n - 1 degrees of freedom, whatever \tau^2 is: its quantiles
-give an exact interval, and Q = n - 1 an estimate that is not too small where cells are few.
+Q at the true \tau^2 has the chi-squared distribution with n - 1 degrees of freedom, for any \tau^2. Its quantiles
+therefore give an exact interval, and Q = n - 1 gives an estimate that is not biased low for few cells.
 
 Source: the estimate, Paule and Mandel, J. Res. Natl. Bur. Stand. 87, 377 (1982); the interval, Viechtbauer,
 Stat. Med. 26, 37 (2007).
@@ -31,7 +31,7 @@ class Interval(NamedTuple):
     high: float | None = None
 
     def scaled(self, factor: float) -> "Interval":
-        """In another unit, `factor` > 0."""
+        """The interval times `factor` > 0, for a change of unit."""
         low, high = (None if end is None else end * factor for end in self[1:])
         return Interval(self.value * factor, low, high)
 
@@ -44,10 +44,10 @@ class Population(NamedTuple):
     weights: Floats
 
     def interval(self, value: float, variance: float) -> Interval:
-        """Of a quantity of the mean cell, with the variance that all its causes give it.
+        """The interval of a quantity of the mean cell, with its total variance.
 
-        Student's, with as many degrees of freedom as cells allow: their scatter is estimated from the cells alone. Of a
-        single cell, Gaussian: it holds for that cell.
+        Student's, with n - 1 degrees of freedom for n cells, because the scatter is estimated from the cells. For a
+        single cell it is Gaussian, and holds for that cell only.
         """
         freedom = len(self.weights) - 1 or 1e9
         half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * variance**0.5
@@ -58,7 +58,7 @@ def population(values: Floats, errors: Floats) -> Population:
     """Mean and spread of the population from which the measured cells are a sample.
 
     Args:
-        values: `(cells,)`, measured.
+        values: `(cells,)`, measured values.
         errors: `(cells,)`, their standard errors, > 0.
     """
     n = len(values)
@@ -73,14 +73,14 @@ def population(values: Floats, errors: Floats) -> Population:
         deviation = values - weights(variance) @ values
         return float(np.sum(deviation**2 / (variance + errors**2)))
 
-    def variance_at(wanted: float) -> float:
-        """Q falls as the variance grows; below its value at 0, no variance at all gives what is wanted."""
-        if q(0.0) <= wanted:
+    def variance_at(quantile: float) -> float:
+        """The variance at which Q is `quantile`; 0 if Q is below it at every variance, as Q falls with the variance."""
+        if q(0.0) <= quantile:
             return 0.0
-        highest = float(np.sum((values - values.mean()) ** 2)) / wanted
-        while q(highest) > wanted:
+        highest = float(np.sum((values - values.mean()) ** 2)) / quantile
+        while q(highest) > quantile:
             highest *= 2
-        return float(brentq(lambda variance: q(variance) - wanted, 0.0, highest, xtol=1e-12 * highest))
+        return float(brentq(lambda variance: q(variance) - quantile, 0.0, highest, xtol=1e-12 * highest))
 
     tail = (1 - CONFIDENCE) / 2
     low, high = (variance_at(float(chdtri(n - 1, upper))) for upper in (tail, 1 - tail))

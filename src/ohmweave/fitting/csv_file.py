@@ -1,4 +1,4 @@
-"""Pulse trains from a CSV file: one reading a line.
+"""Pulse trains from a CSV file with one reading per row.
 
     cell, pulse, polarity, g (uS)
     A1,   0,     0,        2.13
@@ -37,7 +37,7 @@ class _Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """One line of the file: where it is, and its fields by column."""
+    """One row of the file: its place for messages, and its fields by column."""
 
     where: str
     fields: list[str]
@@ -50,7 +50,7 @@ class _Line:
         return DataError(f"{self.where}: `{name}` must be {wanted}, but is {self.text(name)!r}")
 
     def number(self, name: str) -> float:
-        """In SI units: the float nearest to the decimal value, whatever unit the file is in."""
+        """In SI units: the float nearest to the exact decimal value, in whatever unit the file gives it."""
         try:
             value = float(Decimal(self.text(name)) * self.columns[name].factor)
         except InvalidOperation:
@@ -76,15 +76,15 @@ def read_trains(path: str | Path, *, v_read: float | None = None, unit: str | No
     """Read pulse trains from a CSV file.
 
     Args:
-        path: lines of `cell, pulse, polarity, g`, under a header; the delimiter may be a comma, semicolon or tab, and
-            lines that begin with # are not read. `pulse` counts the pulses of a cell; where numbers are missing there
-            is a gap. A cell's first line is where it starts. Lines of different cells may come in any order.
-        v_read: V, which turns a column `i` into conductances.
-        unit: of `g` or `i`, where the header gives none.
+        path: rows of `cell, pulse, polarity, g`, under a header. The delimiter may be a comma, semicolon or tab; rows
+            that begin with # are ignored. `pulse` counts the pulses of a cell; missing numbers are a gap. The first row
+            of a cell is its initial conductance. Rows of different cells may be mixed.
+        v_read: V, by which a column `i` is divided to give conductances.
+        unit: of `g` or `i`, if the header gives none.
 
     Raises:
-        DataError: the file is not there, a column is missing, or a field is not what it must be: the message names
-            line and column.
+        DataError: the file cannot be read, a column is missing, or a field is invalid; the message names line and
+            column.
         OutOfRangeError: a unit is missing or of another dimension.
     """
     if v_read is not None:
@@ -123,7 +123,7 @@ def _lines(path: Path, unit: str | None) -> Iterator[_Line]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"`path` must be a CSV file, but {path} cannot be read: {error}") from None
-    # Blanked, not dropped: the reader goes on counting lines as the user's editor does.
+    # Comments become empty lines, so that line numbers in messages are those of the user's editor.
     content = ["" if line.lstrip().startswith("#") else line for line in text.splitlines()]
     delimiter = max(",;\t", key=next((line for line in content if line.strip()), "").count)
     reader = csv.reader(content, delimiter=delimiter, skipinitialspace=True)
@@ -152,7 +152,7 @@ def _columns(header: list[str], where: str, unit: str | None) -> dict[str, _Colu
             columns[name] = _Column(at)
             continue
         given = (match["unit"] if match else None) or (unit if name in ("g", "i") else None) or ""
-        # Without a unit this is a bare number, which the door refuses; it says which unit is wanted.
+        # Without a unit this is a bare number, which `parse_quantity` refuses with a message that names the unit.
         columns[name] = _Column(at, Decimal(repr(parse_quantity(f"1 {given}", _UNITS[name], f"{name} of {where}"))))
     missing = [name for name in ("cell", "pulse", "polarity") if name not in columns]
     if not {"g", "i"} & columns.keys():
@@ -163,7 +163,7 @@ def _columns(header: list[str], where: str, unit: str | None) -> dict[str, _Colu
 
 
 def _conditions(lines: list[_Line]) -> dict[str, float]:
-    """Amplitude, V, and width, s, of SET and of RESET, which must each be one: a law is of identical pulses."""
+    """Amplitude, V, and width, s, of SET and of RESET. Each must be constant: a law holds for identical pulses."""
     found: dict[str, float] = {}
     for name in {"v", "width"} & lines[0].columns.keys():
         for line in lines:

@@ -1,4 +1,4 @@
-"""One law from the maximum of its likelihood: parameters in S with intervals, what cells differ by, the cell."""
+"""Fit of one law by maximum likelihood: parameters in S with intervals, the spread between cells, the cell."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,16 +21,15 @@ class FittedLaw:
 
     Attributes:
         name: of the law.
-        cell: the law as fitted, with a `Spread` where cells differ, and with `StuckCells` where some are stuck.
-        parameters: S, by name: coefficients, then spreads. One that the data push against its limit of 0 has no
-            interval.
-        d2d: standard deviation of the cells' step size, a fraction of the mean; a single cell gives no interval.
-        factor: `(cells,)`, how large each working cell's steps are, as a fraction of the mean.
-        factor_error: `(cells,)`, their standard errors.
-        z: `(steps,)`, residuals in units of the cell's spread; not a number where a step ended at a bound.
-        held_out: `(steps,)`, log likelihood of each step under the law fitted to the other folds. Its zero means
-            nothing, differences between laws do.
-        n_parameters: d2d and the window not counted.
+        cell: the fitted law, with a `Spread` if cells differ and with `StuckCells` if some are stuck.
+        parameters: S, by name: coefficients, then spreads. A parameter at its limit of 0 has no interval.
+        d2d: standard deviation of the step sizes of cells as a fraction of the mean; no interval for a single cell.
+        factor: `(cells,)`, step size of each working cell as a fraction of the mean.
+        factor_error: `(cells,)`, standard errors of `factor`.
+        z: `(steps,)`, residuals in units of the cell's spread; NaN if the step ended at a bound.
+        held_out: `(steps,)`, log likelihood of each step under the law fitted to the other folds (cross-validation).
+            Only differences between laws are meaningful.
+        n_parameters: without d2d and the window.
     """
 
     name: str
@@ -42,6 +41,13 @@ class FittedLaw:
     z: Floats
     held_out: Floats
     n_parameters: int
+
+    def __repr__(self) -> str:
+        """Name, mean held-out log likelihood and spread between cells."""
+        return (
+            f"FittedLaw({self.name!r}, {self.n_parameters} parameters, held-out log likelihood "
+            f"{self.held_out.mean():.4g} a step, d2d={self.d2d.value:.3g})"
+        )
 
 
 def fitted(family: Family, data: Usable) -> FittedLaw:
@@ -55,7 +61,8 @@ def fitted(family: Family, data: Usable) -> FittedLaw:
     cells = len(data.working)
     best, free = _maximum(family, sample, cells)
     size = 1 / best.parameters.rho
-    # Conditional on the law: its uncertainty is common to all cells, so it does not add to their differences.
+    # Errors of the cells given the law: the uncertainty of the law is common to all cells and does not add to their
+    # differences. `size` is 1 / rho, so its error is size^2 times that of rho.
     error = size**2 / np.sqrt(best.information.cells)
     across = population(size, error)
     parameters = {
@@ -77,7 +84,7 @@ def fitted(family: Family, data: Usable) -> FittedLaw:
 
 
 def _maximum(family: Family, sample: Sample, cells: int) -> tuple[Maximum, Mask]:
-    """The maximum with coefficients of the signs that the law needs; those of the wrong sign are 0, and not free."""
+    """The maximum under the signs that the law requires: coefficients with the wrong sign are fixed at 0."""
     free = np.ones(len(family.coefficients), dtype=bool)
     while True:
         best = maximise(sample, cells=cells, classes=len(family.spreads), free=free)
@@ -90,7 +97,8 @@ def _maximum(family: Family, sample: Sample, cells: int) -> tuple[Maximum, Mask]
 def _parameters(family: Family, best: Maximum, free: Mask, size: Floats, across: Population) -> dict[str, Interval]:
     """Coefficients and spreads of the mean cell, in units of the window, by the delta method.
 
-    Each is a number of the maximum times the mean size of the cells, which are a sample of all cells.
+    Each is a parameter at the maximum times the mean step size of the cells. Its variance has two parts: `within`, the
+    uncertainty of the fit, and `between`, because the measured cells are a sample of all cells.
     """
     _, w, beta = best.parameters
     relative = np.append(beta, 1 / w)

@@ -4,7 +4,7 @@ With x = (g - g_min) / (g_max - g_min), the mean step of a family is linear in i
 
     \Delta g = \sum_j c_j b_j(x, polarity) + \sigma_k z,
 
-b its basis and k the spread class of the step. The estimator needs nothing else of a law.
+with its basis b, and k the spread class of the step. The estimator uses nothing else of a law.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,21 +19,21 @@ from ohmweave.fitting.trains import Floats, Ints
 TABLE = "pulse-table"
 
 Z_MAX = 8.0
-"""Where the table's variate is cut: so far out that the table is the Gaussian law that was fitted."""
+"""Clamp of the variate of a fitted table: so large that the table is the Gaussian law that was fitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One way to write a law.
+    """A family of laws.
 
     Attributes:
         name: of the law.
         coefficients: names of c, S.
         spreads: names of sigma, S.
-        basis: (x, polarity), both `(steps,)`, to b, `(steps, terms)`: those that are not 0 whatever x is.
-        coefficient: (x, polarity) to the indices of their c, `(steps, terms)`.
-        spread_class: (x, polarity) to the index of sigma, `(steps,)`.
-        signs: of each coefficient: +1 and -1 where the law needs it; 0 where it may have either.
+        basis: from (x, polarity), both `(steps,)`, to b, `(steps, terms)`: only the terms of the step's polarity.
+        coefficient: from (x, polarity) to the indices of the coefficients of these terms, `(steps, terms)`.
+        spread_class: from (x, polarity) to the index of sigma, `(steps,)`.
+        signs: the sign that the law requires of each coefficient, +1 or -1; 0 for either.
         build: (g_min, g_max, g_fresh, c, sigma), S, to the switching law.
     """
 

@@ -1,4 +1,4 @@
-"""From pulse trains to a cell: the switching laws that ohmweave has, fitted and compared."""
+"""From pulse trains to a cell: the switching laws of ohmweave, fitted and compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class Fit:
 
     Attributes:
         trains: the data.
-        used: what of them was fitted, and the window.
-        laws: by name, from few parameters to many.
-        behind: by name, how much lower a law's held-out log likelihood per step is than the best law's, and the
-            standard error of that.
+        used: the part of the data that was fitted, and the window.
+        laws: by name, in order of the number of parameters.
+        behind: by name, the difference of the held-out log likelihood per step to that of the best law, and its
+            standard error.
         chosen: the law with the fewest parameters within one standard error of the best, or the one given by name.
-        stuck: share of the cells that do not respond.
-        notes: what to keep in mind about the data.
+        stuck: fraction of the cells that do not respond.
+        notes: remarks on the data, such as what was left out.
     """
 
     trains: PulseTrains
@@ -40,9 +40,13 @@ class Fit:
     stuck: Interval
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """The chosen law, the laws that were compared, and the data."""
+        return f"Fit(chosen={self.chosen.name!r} of {', '.join(self.laws)};\n  {self.used!r})"
+
     @property
     def cell(self) -> Cell:
-        """The cell by the chosen law."""
+        """The cell with the chosen law."""
         return self.chosen.cell
 
 
@@ -57,16 +61,17 @@ def fit_trains(
 ) -> Fit:
     """Fit switching laws to pulse trains by maximum likelihood, and choose one.
 
-    A step that ends at a bound of the window counts as one that would have gone at least so far. Cells differ by one
-    factor of their steps and noise, as in `Spread`.
+    A step that ends at a bound of the window is treated as censored: it would have gone at least so far. Cells differ
+    by one factor that multiplies mean and noise of their steps, as in `Spread`.
 
     Args:
         trains: the data.
-        g_min: S, lower end of the window; None is the lowest conductance that a working cell showed.
+        g_min: S, lower end of the window; None is the lowest conductance of a working cell.
         g_max: S, upper end; None is the highest.
-        bins: of the pulse table, at most: no more than leave 20 steps inside the window for each bin and polarity.
-        stuck_below: a cell is stuck if its conductance spans less than this fraction of what the widest cell's spans.
-        law: which of `LAWS` to choose; None lets the likelihood of held-out steps choose.
+        bins: largest number of bins of the pulse table; fewer are used if a bin would have less than 20 steps inside
+            the window for a polarity.
+        stuck_below: a cell is stuck if the range of its conductance is below this fraction of that of the widest cell.
+        law: one of `LAWS`; None: chosen by the likelihood of held-out steps.
 
     Returns:
         The laws, how they compare, and the chosen one.
@@ -76,8 +81,9 @@ def fit_trains(
         OutOfRangeError: an argument is out of range.
         ConvergenceError: a likelihood has no maximum.
 
-    Valid for: identical pulses whose outcome depends on the present conductance alone, with Gaussian scatter. Noise of
-        reads is taken for noise of pulses; `notes` says so where it shows.
+    Valid for: identical pulses whose outcome depends on the present conductance alone, with Gaussian scatter. Read
+        noise is not distinguished from noise of pulses; `notes` has a remark if it is visible.
+    Source: see `likelihood` and `between_cells`.
     """
     check_integer("bins", bins, at_least=1)
     check_fraction("stuck_below", stuck_below)
@@ -107,7 +113,7 @@ def fit_trains(
 
 
 def simplest(behind: Mapping[str, tuple[float, float]]) -> str:
-    """The first of the laws, from few parameters to many, that is not clearly behind the best."""
+    """The law with the fewest parameters whose gap to the best is within one standard error."""
     return next(name for name, (gap, error) in behind.items() if gap <= error)
 
 
@@ -121,7 +127,7 @@ def _mean_and_error(values: Floats) -> tuple[float, float]:
 
 
 def _noise_of_reads(law: FittedLaw, used: Usable) -> tuple[str, ...]:
-    """A reading that is off moves the step before it one way and the step after it the other."""
+    """A note if read noise is visible: the error of a reading enters the steps before and after with opposite signs."""
     after = np.flatnonzero(np.diff(used.steps.at) == 1) + 1
     pairs = np.stack([law.z[after - 1], law.z[after]])
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]

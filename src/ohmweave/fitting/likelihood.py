@@ -1,14 +1,14 @@
-r"""Maximum likelihood of steps that a window cuts.
+r"""Maximum likelihood of steps that are censored at the ends of a window.
 
 A step of cell i moves by (b \cdot \beta + z / w_k) / \rho_i, z ~ N(0, 1), and stops at the window's ends. 1 / \rho_i is
-the size of the cell's noise in spread class 0, w_k how many times less class k scatters, and \beta holds the law's
-coefficients in units of that noise. With z = w_k (\rho_i y - b \cdot \beta), a step y inside the window has the log
+the noise of the cell in spread class 0, w_k the ratio of that to the noise in class k, and \beta are the coefficients
+of the law in units of that noise. With z = w_k (\rho_i y - b \cdot \beta), a step y inside the window has the log
 likelihood
 
     \log(\rho_i w_k) - z^2 / 2 - \log(2 \pi) / 2,
 
-one that ended at a bound, y away, has that of going at least so far, \log \Phi(\mp z). In \rho and \beta it is concave
-(Olsen, Econometrica 46, 1211 (1978)): with one spread class there is one maximum.
+and a step that ended at a bound at the distance y has that of going at least so far, \log \Phi(\mp z). The sum is
+concave in \rho and \beta (Olsen, Econometrica 46, 1211 (1978)): with one spread class there is one maximum.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from ohmweave.base import ConvergenceError
 from ohmweave.fitting.trains import Floats, Ints, Mask
 
 RESOLUTION = 1e-6
-"""Of the window: readings are taken to be rounded so finely, which bounds the likelihood where nothing scatters."""
+"""Assumed rounding of readings, as a fraction of the window; it bounds the likelihood of data without scatter."""
 
 _MAX_ITERATIONS = 200
 _TOLERANCE = 1e-12
-"""Of what the next step would gain, as a fraction of the log likelihood: far below 1, which is what one parameter is
-uncertain by."""
+"""Gain of the next Newton step at which the maximum is reached, as a fraction of the log likelihood. The uncertainty of
+one parameter corresponds to a change of about 1."""
 
 
 class Sample(NamedTuple):
@@ -56,18 +56,18 @@ class Parameters(NamedTuple):
     beta: Floats
 
     def moved(self, step: Floats) -> "Parameters":
-        """Moved by a flat vector: cells first, then what they share, w and beta."""
+        """These parameters plus a flat vector of changes, in the order rho, w, beta."""
         d_rho, d_w, d_beta = np.split(step, [len(self.rho), len(self.rho) + len(self.w)])
         return Parameters(self.rho + d_rho, self.w + d_w, self.beta + d_beta)
 
 
 class Arrow(NamedTuple):
-    """A symmetric matrix that couples each cell to what all share, but not to other cells.
+    """A symmetric arrow matrix: each cell is coupled to the shared parameters, but not to other cells.
 
     Attributes:
-        cells: `(cells,)`, the diagonal of the cells.
-        mixed: `(cells, shared)`.
-        shared: `(shared, shared)`.
+        cells: `(cells,)`, the diagonal block of the cells.
+        mixed: `(cells, shared)`, the coupling.
+        shared: `(shared, shared)`, the block of w and beta.
     """
 
     cells: Floats
@@ -75,16 +75,16 @@ class Arrow(NamedTuple):
     shared: Floats
 
     def of(self, shared: Mask) -> "Arrow":
-        """Without some of what is shared."""
+        """The matrix with only the `shared` parameters that are True."""
         return Arrow(self.cells, self.mixed[:, shared], self.shared[np.ix_(shared, shared)])
 
     def damped(self, damping: float) -> "Arrow":
-        """With a larger diagonal, that of what the data don't touch included."""
+        """The matrix with a larger diagonal (Levenberg-Marquardt); also where the data give no information."""
         more = damping * (np.abs(np.diag(self.shared)) + 1e-9)
         return Arrow(self.cells + damping * (np.abs(self.cells) + 1e-9), self.mixed, self.shared + np.diag(more))
 
     def solve(self, right: Floats) -> Floats:
-        """The solution for each column of `right`, `(cells + shared, columns)`: the cells are eliminated first."""
+        """The solution for each column of `right`, `(cells + shared, columns)`: cells eliminated, Schur complement."""
         of_cells, of_shared = np.split(right, [len(self.cells)])
         ratio = self.mixed / self.cells[:, None]
         shared = np.linalg.solve(self.shared - self.mixed.T @ ratio, of_shared - ratio.T @ of_cells)
@@ -93,7 +93,7 @@ class Arrow(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Maximum:
-    """Where the likelihood is largest.
+    """The maximum of the likelihood.
 
     Attributes:
         parameters: there.
@@ -178,7 +178,7 @@ def _derivatives(sample: Sample, at: Parameters) -> tuple[Floats, Arrow]:
     """Gradient, and minus the second derivatives."""
     inside = (sample.side == 0).astype(np.float64)
     z = _z(sample, at)
-    # phi(z) / Phi(-side z), which of the two underflows alone does not.
+    # phi(z) / Phi(-side z) from logarithms: far out both underflow, but their ratio does not.
     mills = np.exp(-(z**2) / 2 - np.log(2 * np.pi) / 2 - log_ndtr(-sample.side * z))
     by_z = np.where(inside, -z, -sample.side * mills)
     by_zz = np.where(inside, -1.0, sample.side * z * mills - mills**2)
@@ -196,8 +196,8 @@ def _derivatives(sample: Sample, at: Parameters) -> tuple[Floats, Arrow]:
 def _chained(sample: Sample, at: Parameters, by_z: Floats, by_zz: Floats) -> tuple[Floats, Arrow]:
     """First and second derivatives of a function of z = w (rho y - b beta), given those by z of each step.
 
-    A step depends on few parameters: those of its cell, of its class and of its terms. So each has a small matrix of
-    its own, `(1 + terms, 1 + terms)` in w and beta, and these are summed where they belong.
+    A step depends on few parameters: those of its cell, its class and its terms. So the second derivatives of each step
+    are a small matrix, `(1 + terms, 1 + terms)` in w and beta, which is added to the entries of these parameters.
     """
     y, _, cell, spread_class, basis, coefficient = sample
     cells, size = len(at.rho), len(at.w) + len(at.beta)
@@ -219,5 +219,5 @@ def _chained(sample: Sample, at: Parameters, by_z: Floats, by_zz: Floats) -> tup
 
 
 def _sums(place: Ints, values: Floats, size: int) -> Floats:
-    """Values summed by the place that they belong to."""
+    """`(size,)`: the sum of the `values` with each index in `place`."""
     return np.bincount(place.ravel(), values.ravel(), size).astype(np.float64)

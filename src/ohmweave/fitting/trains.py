@@ -1,8 +1,8 @@
-"""Pulse trains: what was read from cells after each programming pulse."""
+"""Pulse trains: conductances of cells after each programming pulse."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,14 +16,14 @@ Mask = NDArray[np.bool_]
 
 
 class Steps(NamedTuple):
-    """What single pulses did; every field is `(steps,)`.
+    """The changes of conductance by single pulses; every field is `(steps,)`.
 
     Attributes:
         at: index of the reading after the pulse; the one before it is the reading before the pulse.
         cell: index of the cell.
         polarity: +1 SET, -1 RESET.
         g_before, g_after: S.
-        fold: 0 to 4, which fifth of its cell's data the step belongs to.
+        fold: 0 to 4, the fifth of its cell's data that the step belongs to, for cross-validation.
     """
 
     at: Ints
@@ -36,21 +36,21 @@ class Steps(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PulseTrains:
-    """Readings of cells, cell after cell, each cell's in their order.
+    """Readings of cells, ordered by cell and within each cell by time.
 
     Args:
-        names: of the cells, different from each other.
-        cell: `(readings,)`, index into `names`, never falling.
-        pulse: `(readings,)`, number of the reading in its cell, rising; where it rises by more than one, readings are
-            missing and nothing is inferred about the pulses between.
-        polarity: `(readings,)`, of the one pulse before the reading: +1 SET, -1 RESET, 0 none. A cell's first reading
-            is where it starts, whatever its polarity.
+        names: of the cells, all different.
+        cell: `(readings,)`, index into `names`, non-decreasing.
+        pulse: `(readings,)`, number of the reading in its cell, increasing. If it increases by more than one, readings
+            are missing, and the pulses between are not used.
+        polarity: `(readings,)`, of the one pulse before the reading: +1 SET, -1 RESET, 0 none. That of a cell's first
+            reading, its initial conductance, is ignored.
         g: `(readings,)`, S.
-        conditions: amplitudes and widths of the pulses, in SI units, where they are known.
+        conditions: amplitudes and widths of the pulses, in SI units, if known.
 
     Raises:
         ShapeError: lengths differ.
-        DataError: the order is another, a polarity is not -1, 0 or 1, or a conductance is not finite.
+        DataError: readings are in another order, a polarity is not -1, 0 or 1, or a conductance is not finite.
     """
 
     names: tuple[str, ...]
@@ -74,11 +74,16 @@ class PulseTrains:
         if (np.diff(self.cell) < 0).any() or (np.diff(self.pulse)[same] <= 0).any():
             raise DataError("readings must come cell after cell, and `pulse` must rise within each")
 
-    def steps(self) -> Steps:
-        """The pulses whose readings before and after are there.
+    def __repr__(self) -> str:
+        """Numbers of cells and readings, and the range of conductances."""
+        g = f", g from {self.g.min():.4g} to {self.g.max():.4g} S" if len(self.g) else ""
+        return f"PulseTrains({len(self.names)} cells, {len(self.g):,} readings{g})"
 
-        A cell of five cycles or more is split into fifths by cycles (one begins where SET pulses begin), any other by
-        its pulses: those held out from a fit then leave some of each cell behind.
+    def steps(self) -> Steps:
+        """The pulses with a reading before and after.
+
+        For cross-validation the data of each cell are divided into fifths: by cycles if it has at least five (a cycle
+        begins with a SET pulse after other readings), else pulse by pulse. So every cell has data in each training set.
         """
         one_pulse = (np.diff(self.cell) == 0) & (np.diff(self.pulse) == 1) & (self.polarity[1:] != 0)
         at = 1 + np.flatnonzero(one_pulse)
@@ -90,7 +95,7 @@ class PulseTrains:
         return Steps(at, self.cell[at], self.polarity[at], self.g[at - 1], self.g[at], fold[at])
 
     def _cycle(self) -> Ints:
-        """`(readings,)`, how often SET pulses have begun in the cell."""
+        """`(readings,)`, the number of SET trains that have begun in the cell."""
         follows = np.concatenate([[False], np.diff(self.cell) == 0])
         begins = (self.polarity == 1) & ~(follows & (np.roll(self.polarity, 1) == 1))
         count: Ints = np.cumsum(begins)
@@ -99,7 +104,7 @@ class PulseTrains:
 
 
 def trains_of(g: torch.Tensor | Floats, polarity: torch.Tensor | Ints) -> PulseTrains:
-    """The trains of cells that all got the same pulses, as an array reads them.
+    """The trains of cells that all received the same pulses, as an array reads them.
 
     Args:
         g: `(n_pulses + 1, cells)`, S, before the first pulse and after each.
@@ -121,5 +126,6 @@ def trains_of(g: torch.Tensor | Floats, polarity: torch.Tensor | Ints) -> PulseT
     )
 
 
-def _array(values: Any) -> Floats:
-    return np.asarray(values, dtype=np.float64)
+def _array(values: torch.Tensor | Floats | Ints) -> Floats:
+    """As float64; a tensor may be on any device."""
+    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, dtype=np.float64)

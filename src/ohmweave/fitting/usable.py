@@ -1,4 +1,4 @@
-"""What of pulse trains a fit can use: the window, the cells that respond, the steps begun inside the window."""
+"""The data that a fit can use: the window, the cells that respond, the steps that begin inside the window."""
 
 from dataclasses import dataclass
 
@@ -11,22 +11,23 @@ from ohmweave.fitting.likelihood import RESOLUTION, Sample
 from ohmweave.fitting.trains import Floats, Ints, Mask, PulseTrains, Steps
 
 MARGIN = 5 * RESOLUTION
-"""Of the window: how near to a bound a reading counts as at it, so that steps without scatter reach it for certain."""
+"""Distance to a bound, as a fraction of the window, within which a reading counts as at the bound; larger than the
+rounding, so that steps without scatter reach the bound."""
 MIN_STEPS_OF_CELL = 5
 MIN_STEPS = 20
-"""Of a polarity, of each bin of a table, and of a cell that is said to be stuck."""
+"""Smallest number of steps of a polarity, of a bin of a table, and of a cell that can be called stuck."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Usable:
-    """Part of some trains.
+    """The part of some trains that is fitted.
 
     Attributes:
         steps: of working cells, begun inside the window.
         cell: `(steps,)`, index into `working`.
-        working, stuck: indices of the cells that respond to pulses, and of those that got some and do not.
+        working, stuck: indices of the cells that respond to pulses, and of those that do not in spite of pulses.
         g_stuck: S, mean conductance of each stuck cell.
-        g_start: S, where the middle one of the working cells started.
+        g_start: S, median initial conductance of the working cells.
         g_min, g_max: S, the window.
         notes: what was left out.
     """
@@ -40,6 +41,13 @@ class Usable:
     g_min: float
     g_max: float
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Numbers of steps and cells, and the window."""
+        return (
+            f"Usable({len(self.cell):,} steps of {len(self.working)} cells, {len(self.stuck)} stuck, "
+            f"window {self.g_min:.4g} to {self.g_max:.4g} S)"
+        )
 
     def sample(self, family: Family, chosen: Mask | None = None) -> Sample:
         """All steps, or the chosen ones, in units of the window."""
@@ -60,7 +68,7 @@ def which_bound(g: Floats, g_min: float, g_max: float) -> Ints:
 
 
 def usable(trains: PulseTrains, *, g_min: float | None, g_max: float | None, stuck_below: float) -> Usable:
-    """Find the window, what is stuck, and what can be fitted; see `fit_trains` for the arguments and errors."""
+    """Find the window, the stuck cells and the usable steps; see `fit_trains` for the arguments and errors."""
     n_cells = len(trains.names)
     steps = trains.steps()
     tried = np.bincount(steps.cell, minlength=n_cells) >= MIN_STEPS
@@ -112,7 +120,7 @@ def _notes(trains: PulseTrains, few: Mask, n_outside: int) -> tuple[str, ...]:
 
 
 def most_bins(data: Usable, most: int) -> int:
-    """As many bins of a table, up to `most`, as have enough steps each."""
+    """The largest number of bins of a table, up to `most`, with `MIN_STEPS` steps in each."""
     for n in range(most, 1, -1):
         sample = data.sample(table(n))
         if np.bincount(sample.spread_class[sample.side == 0], minlength=2 * n).min() >= MIN_STEPS:

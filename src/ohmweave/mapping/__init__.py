@@ -1,4 +1,4 @@
-"""Weights on chips: room, differential pairs, scales, and the matrix that is written and read."""
+"""Signed weight matrices on chips: placement, pairs of conductances, input scaling, and the `Matrix` itself."""
 
 from ohmweave.mapping.centred import CentredPair
 from ohmweave.mapping.chip import Chip, Corner

@@ -1,9 +1,9 @@
-"""Centred pairs: both cells of a weight are in the middle of the window and move against each other.
+"""Centred pairs: the two conductances of a weight lie symmetrically about the middle of the window.
 
     g_pos = g_mid + w / 2 * g_per_w,    g_neg = g_mid - w / 2 * g_per_w,
 
-so that either polarity of a pulse on either cell moves the weight, as rules with blind pulses need. (In a
-`DifferentialPair` one cell idles at the lowest level, where a RESET does nothing.)
+so that a SET and a RESET of either cell change the weight, as rules with blind pulses need. (In a `DifferentialPair`
+one cell is at the lowest level, where a RESET has no effect.)
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,22 @@ from typing import Literal
 import torch
 
 from ohmweave.arrays import Array, Placement
-from ohmweave.base import check_positive
+from ohmweave.base import check_positive, short_repr
 from ohmweave.mapping.differential import DifferentialPair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CentredPair:
-    """How weights become pairs about the middle of the window, and back.
+    """The mapping between weights and pairs centred in the conductance window.
 
     Args:
         w_max: the weight whose cells are at opposite ends of the window; larger weights are clipped.
-        g_low: S, lower end; None is the cell's `g_min`.
+        g_low: S, lower end of the window; None is the cell's `g_min`.
         g_high: S, upper end; None is the cell's `g_max`.
         lines: "columns" or "rows", as in `DifferentialPair`.
+
+    Raises:
+        OutOfRangeError: `w_max` is not > 0, or an end of the window or `lines` is not valid.
 
     Source: the public code of Zhang et al., Science 381, 1205 (2023), except that its g_pos starts at g_mid and g_neg
         alone carries the weight.
@@ -40,8 +43,12 @@ class CentredPair:
         check_positive("w_max", self.w_max)
         self._pair()
 
+    def __repr__(self) -> str:
+        """The arguments that differ from their defaults."""
+        return short_repr(self)
+
     def _pair(self) -> DifferentialPair:
-        """The differential pair on the same lines: gains and window are its."""
+        """The differential pair with the same lines and window."""
         return DifferentialPair(g_low=self.g_low, g_high=self.g_high, lines=self.lines)
 
     @property
@@ -64,12 +71,12 @@ class CentredPair:
         return self._pair().window(array)
 
     def g_per_w(self, weight: torch.Tensor, array: Array) -> float:
-        """S per unit weight; `w_max` fixes it, whatever the weights are."""
+        """S per unit weight, (g_high - g_low) / w_max; does not depend on `weight`."""
         low, high = self.window(array)
         return (high - low) / self.w_max
 
     def quantise(self, weight: torch.Tensor, array: Array) -> torch.Tensor:
-        """`weight` clipped at `w_max`."""
+        """`weight`, `(..., out, in)`, clipped to [-w_max, w_max]."""
         return weight.detach().clamp(-self.w_max, self.w_max)
 
     def to_conductance(
@@ -80,5 +87,5 @@ class CentredPair:
         return (low + high) / 2 + self.split(self.quantise(weight, array) * g_per_w, placement)
 
     def split(self, dg: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """As `DifferentialPair.split`: half of `dg` `(..., out, in)` S to each cell, with the cell's sign."""
+        """Half of `dg`, `(..., out, in)` S, for each cell with its sign; see `DifferentialPair.split`."""
         return self._pair().split(dg, placement)

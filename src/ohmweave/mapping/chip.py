@@ -1,4 +1,4 @@
-"""A chip: arrays of one kind, and which of their cells are in use."""
+"""A chip: arrays of one kind, and the placement of matrices on their cells."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -16,20 +16,20 @@ Corner: TypeAlias = tuple[int, int, int]
 
 
 class Chip:
-    """Several arrays of one kind, and the room on them; simulated, or any `Array`.
+    """Arrays of one kind and the matrices placed on them; simulated, or any `Array`.
 
     Args:
-        cell: of a simulated chip, such as `yao2020()`; a switching law is taken for a cell that is nothing else.
-        n_arrays, rows, cols: arrays on the chip, and their size.
-        n_chips: None for one chip; n for n chips that differ only by chance, worked on side by side.
-        seed: of everything random about the chips.
-        array: an `Array` to use in place of a simulated one, a driver of a real board, for example; then no other
-            argument but `seed` may be given.
+        cell: of a simulated chip, such as `yao2020()`; a switching law alone is a cell without other parts.
+        n_arrays, rows, cols: number of arrays on the chip, and the size of each, in cells.
+        n_chips: None for one chip; n for n chips that differ by fabrication and noise and are simulated together.
+        seed: of all random numbers of the chips.
+        array: an `Array` to use instead of a simulated one, such as the driver of a real board. All other arguments
+            except `seed` are then ignored.
         v_read, dac, adc, wires, access, readout, device, dtype: as in `SimulatedArray`.
 
     Raises:
         OutOfRangeError: a size is not a positive integer, or both or neither of `cell` and `array` are given.
-        TypeError: `cell` is no cell, but the name of one, say.
+        TypeError: `cell` is not a cell (the name of a published cell, for example).
     """
 
     def __init__(
@@ -77,18 +77,18 @@ class Chip:
         self._free = [FreeSpace(self.array.rows, self.array.cols, of_array.numpy()) for of_array in usable]
 
     def __repr__(self) -> str:
-        """What is on the chip, and the array."""
+        """Matrices on the chip, cells in use, and the array."""
         names = ", ".join(self.placed) if len(self.placed) <= 6 else f"{len(self.placed)} matrices"
         return f"Chip({self.n_taken:,} of {self.n_cells:,} cells taken by [{names}], {self.array!r})"
 
     @property
     def device(self) -> torch.device:
-        """Torch's device of everything on this chip."""
+        """The torch device of cells, reads and random numbers."""
         return self.array.device
 
     @property
     def chip_shape(self) -> tuple[int, ...]:
-        """Leading dimensions of everything on this chip: () or (n,)."""
+        """Leading dimensions of all tensors of this chip: () for one chip, (n,) for n."""
         return self.array.chip_shape
 
     @property
@@ -112,30 +112,34 @@ class Chip:
         arrays: Sequence[int] | None = None,
         corners: Sequence[Corner] | None = None,
     ) -> Placement:
-        """Find room for a matrix of `shape` (n_in, n_out) logical lines, tile by tile, first fit.
+        """Place a matrix on free cells, tile by tile, each at the first place where it fits.
 
         Args:
-            name: what the matrix is called; one name, one placement.
-            shape: inputs and outputs.
-            row_gain: factors of the lines of one input (see `Placement`).
-            col_gain: factors of the lines of one output.
-            tile_rows: row lines of a tile; the last has what is left. A tall matrix is cut into chunks of 86 rows in
-                Wang et al. 2019, whichever lines are parted by the cut; a convolution puts one kernel slice (9 cells
-                for 3 x 3) on a tile in Yao et al. 2020. None is an array's rows, less what would part an input.
-            arrays: which arrays may be used, in this order; None is all.
-            corners: where each tile begins, for a floor plan made by hand, top tiles first; None finds room.
+            name: of the matrix; each name can be placed once.
+            shape: (n_in, n_out), inputs and outputs.
+            row_gain: factors of the row lines of one input (see `Placement`).
+            col_gain: factors of the column lines of one output.
+            tile_rows: row lines of a tile; the last tile has the rest. Wang et al. 2019 cut tall matrices into tiles of
+                86 rows, even between the lines of one input; Yao et al. 2020 put one kernel slice of a convolution
+                (9 cells for 3 x 3) on a tile. None: the rows of an array, rounded down to whole inputs.
+            arrays: indices of the arrays that may be used, in this order; None: all.
+            corners: where each tile begins, for a floor plan made by hand: the topmost row lines first, and among those
+                the leftmost column lines first. None: found.
+
+        Returns:
+            The tiles and cells.
 
         Raises:
-            ChipFullError: the matrix does not fit; nothing is taken then.
-            OutOfRangeError: the name is taken, a size is not a positive integer, an array does not exist, there is not
-                one corner a tile, or the column lines of one output are more than an array has.
+            ChipFullError: the matrix does not fit; nothing is placed then.
+            OutOfRangeError: the name is in use, a size is not a positive integer, an array does not exist, the number
+                of corners is not that of tiles, or one output has more column lines than an array has columns.
         """
         order = list(range(self.array.n_arrays) if arrays is None else arrays)
         self._check_request(name, shape, col_gain, tile_rows, [*order, *(corner[0] for corner in corners or ())])
         sizes = self._tile_sizes(shape[0] * len(row_gain), shape[1] * len(col_gain), row_gain, col_gain, tile_rows)
         if corners is not None and len(corners) != len(sizes):
             raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
-        trial = [space.copy() for space in self._free]
+        trial = [space.copy() for space in self._free]  # copies: a matrix that does not fit must take no cells
         tiles = []
         for index, (row_line, col_line, rows, cols) in enumerate(sizes):
             corner = None if corners is None else corners[index]
@@ -179,6 +183,8 @@ class Chip:
         self, n_rows: int, n_cols: int, row_gain: Sequence[float], col_gain: Sequence[float], tile_rows: int | None
     ) -> list[tuple[int, int, int, int]]:
         """(first row line, first column line, rows, columns) of the tiles that cover all lines."""
+        # Without `tile_rows`, all row lines of an input are on one tile. All column lines of an output always are: an
+        # ADC subtracts them.
         height = min(tile_rows or self.array.rows, self.array.rows)
         if tile_rows is None and height > len(row_gain):
             height -= height % len(row_gain)
@@ -190,15 +196,19 @@ class Chip:
         ]
 
     def remove(self, name: str) -> None:
-        """Give the cells of a placement back. The cells themselves stay as they are."""
+        """Free the cells of the placement `name`. Their conductances do not change."""
         for tile in self.placed.pop(name).tiles:
             self._free[tile.array].give_back(tile.row, tile.col, tile.rows, tile.cols)
 
     def wait(self, duration: float) -> None:
-        """Let `duration` s pass on all arrays."""
+        """Let `duration` s pass on all arrays; all weights on the chip then count as changed.
+
+        Raises:
+            OutOfRangeError: `duration` is negative.
+        """
         try:
             self.array.wait(duration)
-        finally:
+        finally:  # a driver that raises may have waited
             self.history.all_changed()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
@@ -210,7 +220,7 @@ class Chip:
         return self._saved("state_dict").state_dict()
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over the state of a chip of the same kind; raises as `state_dict` and `SavedState.load_state_dict`."""
+        """Load the state of a chip of the same kind; raises as `state_dict` and `SavedState.load_state_dict`."""
         self._saved("load_state_dict").load_state_dict(state)
         self.history.all_changed()
 

@@ -4,8 +4,8 @@ With one scale `g_per_w` (S per unit weight) for a layer,
 
     g_pos = g_idle + max(w, 0) * g_per_w,    g_neg = g_idle + max(-w, 0) * g_per_w,
 
-so the cell that a sign does not need idles at the lowest level. With `levels` the products are rounded to the
-nearest of (levels - 1) / 2 steps of the window: 15 signed levels from 8 conductances.
+so one cell of each pair is at the lowest level. With `levels` the conductances are rounded to the nearest of
+(levels + 1) / 2 equally spaced values in the window: 15 signed levels from 8 conductances.
 """
 
 from dataclasses import dataclass
@@ -14,24 +14,27 @@ from typing import Literal
 import torch
 
 from ohmweave.arrays import Array, Placement
-from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive
+from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive, short_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DifferentialPair:
-    """How weights become target conductances, and back.
+    """The mapping between weights and differential pairs of conductances.
 
     Args:
-        levels: odd number of signed weight levels; None is analogue.
+        levels: odd number of signed weight levels; None: analogue weights.
         g_low: S, the idle conductance; None is the cell's `g_min`.
         g_high: S, the conductance of the largest weight; None is the cell's `g_max`.
         lines: "columns" puts g_pos and g_neg on neighbouring column lines, subtracted after sensing (Yao et al.
-            2020); "rows" on neighbouring row lines driven with +v and -v (Wang et al. 2019).
-        copies: (row copies, column copies) of every pair; currents of copies are averaged.
-        clip: which weight fills the window: "max" is the layer's largest, "mse" the clip that makes the rounding
-            error of the layer's weights least (needs `levels`), a number is that weight.
-        g_unit: S per unit weight, whatever the weights are; None lets `clip` decide. With it a layer has its scale
-            before anything is written, as training in situ from fresh cells needs.
+            2020); "rows" puts them on neighbouring row lines driven with +v and -v (Wang et al. 2019).
+        copies: (row copies, column copies) of every pair; the currents of copies are averaged.
+        clip: the weight that is mapped to `g_high`: "max" is the layer's largest weight, "mse" the one with the least
+            mean square error of the rounded weights (needs `levels`), a number is that weight. Larger ones are clipped.
+        g_unit: S per unit weight, independent of the weights; None: from `clip`. With it the scale of a layer is known
+            before anything is written, as in-situ training from fresh cells needs.
+
+    Raises:
+        OutOfRangeError: an argument is out of range, or `clip` does not go together with `levels` or `g_unit`.
     """
 
     levels: int | None = None
@@ -63,8 +66,12 @@ class DifferentialPair:
             if self.clip != "max":
                 raise OutOfRangeError(f"`clip` must be left at 'max' where `g_unit` is given, but is {self.clip!r}")
 
+    def __repr__(self) -> str:
+        """The arguments that differ from their defaults."""
+        return short_repr(self)
+
     def _check_window(self) -> None:
-        """Finite ends; which is the lower is checked where the array is known, in `window`."""
+        """Check that the ends are finite; their order is checked in `window`, where those of the array are known."""
         if self.g_low is not None:
             check_non_negative("g_low", self.g_low, "S")
         if self.g_high is not None:
@@ -82,7 +89,11 @@ class DifferentialPair:
         return ((share, -share) if self.lines == "columns" else (share,)) * self.copies[1]
 
     def window(self, array: Array) -> tuple[float, float]:
-        """(lowest, highest) target, S."""
+        """(lowest, highest) target, S.
+
+        Raises:
+            OutOfRangeError: `g_low` is not below `g_high`, after the array's own values were filled in.
+        """
         low = array.g_min if self.g_low is None else self.g_low
         high = array.g_max if self.g_high is None else self.g_high
         if not 0 <= low < high:
@@ -90,7 +101,7 @@ class DifferentialPair:
         return low, high
 
     def g_per_w(self, weight: torch.Tensor, array: Array) -> float:
-        """S per unit weight: one scale for the whole layer, of all chips."""
+        """S per unit weight: one scale for the whole layer, `(..., out, in)`, and for all chips."""
         if self.g_unit is not None:
             return self.g_unit
         low, high = self.window(array)
@@ -101,20 +112,21 @@ class DifferentialPair:
         if self.clip == "max":
             return largest
         if self.clip == "mse":
+            # A search over 20 to 100 % of the largest weight: the error has no derivative in w_max.
             candidates = [largest * k / 100 for k in range(20, 101)]
             return min(candidates, key=lambda w_max: float((self.rounded(weight, w_max) - weight).square().sum()))
         return float(self.clip)
 
     def rounded(self, weight: torch.Tensor, w_max: float) -> torch.Tensor:
-        """Weights as they can be stored: cut at `w_max`, and rounded where there are levels."""
+        """`weight`, any shape, clipped to [-w_max, w_max] and rounded to the levels, if there are any."""
         cut = weight.clamp(-w_max, w_max)
         if self.levels is None:
             return cut
-        step = w_max / ((self.levels - 1) // 2)
-        return (cut / step).round_() * step
+        spacing = w_max / ((self.levels - 1) // 2)
+        return (cut / spacing).round_() * spacing
 
     def quantise(self, weight: torch.Tensor, array: Array) -> torch.Tensor:
-        """`weight` as its ideal conductances would give it back: what the 15-level network is."""
+        """The weights that ideal conductances represent, `(..., out, in)`: clipped and rounded."""
         low, high = self.window(array)
         return self.rounded(weight.detach(), (high - low) / self.g_per_w(weight, array))
 
@@ -123,15 +135,22 @@ class DifferentialPair:
     ) -> torch.Tensor:
         """Targets `(..., row lines, column lines)` S of `weight` `(..., out, in)`."""
         low, high = self.window(array)
+        # `.mT`: (out, in) to (in, out), inputs on rows. The new dimensions are the row lines of an input and the column
+        # lines of an output; a line's sign decides whether it has the positive or the negative part of the weight.
         w = self.rounded(weight.detach(), (high - low) / g_per_w).mT[..., :, None, :, None]
         sign = placement.gain(w).sign()
         cells = low + (w * sign).clamp_min(0) * g_per_w
         return cells.flatten(-2).flatten(-3, -2)
 
     def split(self, dg: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """Changes `(..., row lines, column lines)` S of the cells that move each pair's difference by `dg`.
+        """Changes of the cells that change the difference of each pair by `dg`: half each, with the cell's sign.
 
-        `dg` is `(..., out, in)` S; half goes to each cell of a pair, with the cell's sign.
+        Args:
+            dg: `(..., out, in)` S.
+            placement: of the matrix.
+
+        Returns:
+            `(..., row lines, column lines)` S.
         """
         moves = dg.mT[..., :, None, :, None] * placement.gain(dg).sign() / 2
         return moves.flatten(-2).flatten(-3, -2)

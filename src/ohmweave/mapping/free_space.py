@@ -1,11 +1,11 @@
-"""Bookkeeping of one array's free cells."""
+"""The free cells of one array."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 class FreeSpace:
-    """Which cells of a `rows` x `cols` array are free; finds room for rectangles, leftmost column first, then top.
+    """A map of the free cells of an array; finds rectangles of free cells.
 
     Args:
         rows, cols: of the array.
@@ -22,12 +22,17 @@ class FreeSpace:
         return twin
 
     def take(self, rows: int, cols: int) -> tuple[int, int] | None:
-        """Take a free `rows` x `cols` rectangle; its corner (row, col), or None if there is none."""
+        """Take the first free `rows` x `cols` rectangle: in the leftmost column, and there the topmost.
+
+        Returns:
+            Its corner (row, col), or None if there is none.
+        """
         if rows > self._free.shape[0] or cols > self._free.shape[1] or rows * cols > np.count_nonzero(self._free):
             return None
         n_free = np.pad(self._free, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)  # summed-area table
+        # Free cells in every rectangle of this size, from four entries of the table.
         inside = n_free[rows:, cols:] - n_free[:-rows, cols:] - n_free[rows:, :-cols] + n_free[:-rows, :-cols]
-        fits = (inside == rows * cols).T
+        fits = (inside == rows * cols).T  # transposed, so that argmax goes down the columns
         if not fits.any():
             return None
         col, row = (int(index) for index in np.unravel_index(int(np.argmax(fits)), fits.shape))
@@ -35,7 +40,7 @@ class FreeSpace:
         return row, col
 
     def take_at(self, row: int, col: int, rows: int, cols: int) -> bool:
-        """Take the `rows` x `cols` rectangle with this corner; whether it was there and free."""
+        """Take the `rows` x `cols` rectangle with this corner; False if it is not free or not on the array."""
         wanted = self._free[row : row + rows, col : col + cols]
         if min(row, col) < 0 or wanted.shape != (rows, cols) or not wanted.all():
             return False

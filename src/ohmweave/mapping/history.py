@@ -1,7 +1,8 @@
-"""When cells may have changed: what a kept readout is compared with.
+"""Detection of stale readouts: counts of the changes of a chip's cells.
 
-A readout of a matrix is stamped. The stamp differs from today's once pulses went to the matrix, time passed, or the
-array did anything that no matrix reported, for instance because pulses were sent to it directly.
+A readout of a matrix is kept with a stamp. It is stale if the present stamp of the matrix is another: because pulses
+were sent to the matrix, because time has passed, or because the array was used directly (its books then show pulses or
+waits that no matrix has reported).
 """
 
 from typing import TypeAlias
@@ -9,14 +10,14 @@ from typing import TypeAlias
 from ohmweave.arrays import Array, CoupledCells
 
 Stamp: TypeAlias = tuple[int, int]
-"""Changes of all cells of the chip, and changes of the cells of one matrix, so far."""
+"""(Number of changes that concern all cells of the chip, number of changes of the cells of one matrix)."""
 
 
 class History:
     """Counts of changes of the cells of one chip.
 
     Args:
-        array: of the chip; its counters of pulses and of time show changes that no matrix reported.
+        array: of the chip; its counts of pulses and of time reveal changes that no matrix has reported.
     """
 
     def __init__(self, array: Array) -> None:
@@ -35,22 +36,22 @@ class History:
         return self._all, self._own.get(name, 0)
 
     def before_pulses(self) -> None:
-        """Must be called before pulses of a matrix, to tell them from pulses that went to the array directly."""
+        """Must be called before pulses of a matrix, to distinguish them from pulses sent directly to the array."""
         counters = self._counters()
         if counters != self._counted:
             self._all += 1
 
     def after_pulses(self, name: str) -> None:
-        """Pulses may have changed cells of the matrix `name`; of all matrices, where the pulses are not confined."""
+        """Record that cells of the matrix `name` may have changed; of all matrices if pulses disturb other cells."""
         self._own[name] = self._own.get(name, 0) + 1
         counters = self._counters()
         waited = self._counted is None or counters[1] != self._counted[1]
-        if self._coupled or waited:  # a write may have waited, which all cells feel
+        if self._coupled or waited:  # a write may have waited, and time changes all cells
             self._all += 1
         self._counted = counters
 
     def all_changed(self) -> None:
-        """All cells may have changed: time passed, or a saved state was loaded."""
+        """Record that all cells may have changed: time has passed, or a saved state was loaded."""
         self._all += 1
         self._counted = self._counters()
 

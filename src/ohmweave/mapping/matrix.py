@@ -25,8 +25,14 @@ class Matrix:
         scaling: from numbers to row voltages; None scales each sample to the full read voltage.
         tile_rows, arrays, corners: as in `Chip.place`.
 
+    Attributes:
+        placement: the tiles and lines of the matrix.
+        cells: `(*chips, row lines, column lines)` int64, addresses on the array.
+        g_per_w: S per unit weight; set by `program`, and before that by the mapping's `g_unit` (1 without one).
+
     Raises:
-        ChipFullError: there is no room.
+        ChipFullError: the matrix does not fit.
+        OutOfRangeError: as `Chip.place`.
     """
 
     def __init__(
@@ -56,14 +62,14 @@ class Matrix:
         self.g_per_w = 1.0 if mapping.g_unit is None else mapping.g_unit
 
     def check(self, weight: torch.Tensor) -> None:
-        """Raise for a weight that cannot be programmed, before any pulse is sent.
+        """Raise if `weight` cannot be programmed, before any pulse is sent.
 
         Args:
             weight: `(out, in)` or `(*chips, out, in)`.
 
         Raises:
-            ShapeError: the shape is another.
-            OutOfRangeError: a weight is NaN or infinite, or the mapping's window does not fit the array's.
+            ShapeError: the shape is not one of these.
+            OutOfRangeError: a weight is NaN or infinite, or the mapping's window is empty on this array.
         """
         check_shape("weight", weight, self.shape)
         if weight.dim() > 2 and tuple(weight.shape[:-2]) != self.chip.chip_shape:
@@ -77,10 +83,14 @@ class Matrix:
         self.mapping.window(self.chip.array)
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
-        """Write `weight`, `(out, in)` or `(*chips, out, in)`; sets the layer's scale `g_per_w`.
+        """Write weights, and set the scale `g_per_w`.
 
-        The one place where (out, in), torch's order of a linear layer's weight, becomes rows by columns (inputs by
-        outputs) is the mapping's `to_conductance`; the way back is `logical`.
+        Torch's order (out, in) becomes rows by columns (in, out) in the mapping's `to_conductance` and nowhere else;
+        `logical` is the way back.
+
+        Args:
+            weight: `(out, in)` or `(*chips, out, in)`.
+            write: the write scheme.
 
         Returns:
             The report, with tensors of the shape `(*chips, row lines, column lines)`.
@@ -98,33 +108,34 @@ class Matrix:
 
     def _write(self, write: Write, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
         self.chip.history.before_pulses()
-        try:
+        try:  # `finally`: a write that stops in the middle has changed cells too
             return write(self.chip.array, cells, g_target)
         finally:
             self.chip.history.after_pulses(self.name)
 
     def stamp(self) -> Stamp:
-        """Changes whenever the cells may have changed: the stamp of a readout that is taken now."""
+        """The stamp of a readout that is taken now; it changes whenever the cells may have changed."""
         return self.chip.history.stamp(self.name)
 
     def readout(self) -> torch.Tensor:
-        """The weight `(*chips, out, in)` computed from measured conductances; one readout of each cell."""
+        """The weight, `(*chips, out, in)`, from measured conductances; costs one readout of each cell."""
         return self.logical(self.conductance())
 
     def logical(self, g: torch.Tensor) -> torch.Tensor:
-        """Weight `(*chips, out, in)` of conductances `(*chips, row lines, column lines)`, S: signed sums / g_per_w."""
+        """The weight, `(*chips, out, in)`, that conductances `g`, `(*chips, row lines, column lines)` S, represent."""
         return self.placement.signed_matrix(g).mT / self.g_per_w
 
     def conductance(self) -> torch.Tensor:
-        """Measured conductances `(*chips, row lines, column lines)`, S."""
+        """Measured conductances, `(*chips, row lines, column lines)`, S; costs one readout of each cell."""
         return self.chip.array.readout(self.cells)
 
     @property
     def read_scale(self) -> ReadScale | None:
-        """The scale of reads by numbers, where no result depends on it; None where numbers must become volts.
+        """The scale of reads without conversion to volts; None if the numbers must be converted.
 
-        It need not be applied where the array's reads are homogeneous and the scaling only multiplies; while a meter
-        is attached to the array, it must be the same for all vectors as well.
+        The conversion can be skipped if the array's reads are homogeneous and the scaling only multiplies, because the
+        factor then cancels. If a meter is attached, which records voltages, the factor must also be the same for all
+        vectors.
         """
         scaling, array = self.scaling, self.chip.array
         if not isinstance(scaling, ProportionalScaling) or not isinstance(array, ScaledReads) or not array.homogeneous:
@@ -132,23 +143,40 @@ class Matrix:
         if isinstance(scaling, UniformScaling):
             v_per_x = scaling.v_per_x(array.v_read)
             return ReadScale(v_per_x=v_per_x, a_per_y=v_per_x * self.g_per_w)
-        # Each vector has a factor of its own, which a meter has to see applied.
+        # Each vector has its own factor: voltages can be recorded only if it is applied.
         return None if array.metered else ReadScale(a_per_y=self.g_per_w)
 
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
-        """`x @ weight.T` on the array: `(*chips, batch, in)` to `(*chips, batch, out)`."""
+        """`x @ weight.T` by a read of the array.
+
+        Args:
+            x: `(*chips, batch, in)`.
+
+        Returns:
+            `(*chips, batch, out)`.
+        """
         if (scale := self.read_scale) is not None:
             return read_vectors(self.chip.array, x, self.placement, scale)
         v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
         return read_vectors(self.chip.array, v_row, self.placement) / (v_per_x * self.g_per_w)
 
     def matmul_transposed(self, y: torch.Tensor) -> torch.Tensor:
-        """`y @ weight` by a transposed read: `(*chips, batch, out)` to `(*chips, batch, in)`."""
+        """`y @ weight` by a transposed read; each vector is scaled to the full read voltage.
+
+        Args:
+            y: `(*chips, batch, out)`.
+
+        Returns:
+            `(*chips, batch, in)`.
+
+        Raises:
+            OutOfRangeError: the array cannot be read from its columns.
+        """
         v_col, v_per_y = PerSampleScaling().to_voltage(y, self.chip.array.v_read)
         return self.chip.array.read_transposed(v_col, self.placement) / (v_per_y * self.g_per_w)
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Send programming pulses to cells of this matrix; the way by which every learning rule changes cells.
+        """Send programming pulses to cells of this matrix; learning rules change cells in this way only.
 
         Args:
             cells: `(k,)` int64, addresses on the array, each at most once.
@@ -161,18 +189,19 @@ class Matrix:
             self.chip.history.after_pulses(self.name)
 
     def shift(self, dg: torch.Tensor, selected: torch.Tensor, write: Write) -> WriteReport:
-        """Move the selected pairs' differences by `dg`, half up and half down, from where they are measured to be.
+        """Change the differences of the selected pairs by `dg`, half on each cell, from their measured conductances.
 
         Args:
             dg: `(*chips, out, in)` S.
-            selected: bool, same shape: which weights are written; no other cell is touched.
-            write: closed-loop write to the new analogue targets, which are kept in the mapping's window.
+            selected: bool, same shape: the weights to write; other cells get no pulse.
+            write: closed-loop write to the new analogue targets, which are clamped to the mapping's window.
 
         Returns:
-            The bill, with tensors of the shape (cells written,).
+            The report, with tensors of the shape (cells written,).
         """
         low, high = self.mapping.window(self.chip.array)
         lines = self.mapping.split(dg, self.placement)
+        # Split like `dg`: nonzero for exactly the cells of selected weights, copies included.
         chosen = self.mapping.split(selected.to(dg.dtype), self.placement) != 0
         at = self.cells[chosen]
         target = (self.chip.array.readout(at) + lines[chosen]).clamp(low, high)

@@ -1,4 +1,4 @@
-"""Input scalings: how numbers become row voltages."""
+"""Input scalings: the conversion of numbers to row voltages."""
 
 from abc import ABC, abstractmethod
 
@@ -8,7 +8,7 @@ from ohmweave.base import check_fraction, check_positive
 
 
 class InputScaling(ABC):
-    """Rule that gives the voltages of a vector of numbers."""
+    """A conversion of vectors of numbers to row voltages."""
 
     @abstractmethod
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
@@ -19,21 +19,21 @@ class InputScaling(ABC):
             v_read: V, the largest voltage of a read.
 
         Returns:
-            Voltages of the shape of `x`, V, and V per unit, `(*chips, batch, 1)` or one number, by which the outputs
-            are divided.
+            The voltages, V, of the shape of `x`, and V per unit, `(*chips, batch, 1)` or one number. The caller divides
+            the outputs by the latter.
         """
 
 
 class ProportionalScaling(InputScaling):
-    """A scaling whose voltages are exactly the numbers times one factor for each vector.
+    """A scaling that multiplies each vector by one factor.
 
-    On an array whose reads are proportional to the voltages the factor cancels, so it need not be applied. A scaling
-    that clips or rounds is no `ProportionalScaling`.
+    If reads are proportional to the voltages, the factor cancels and need not be applied. A scaling that clips or
+    rounds must not inherit from this class.
     """
 
 
 class UniformScaling(ProportionalScaling):
-    """A scaling with the same factor for all numbers."""
+    """A scaling that multiplies all vectors by the same factor."""
 
     @abstractmethod
     def v_per_x(self, v_read: float) -> float:
@@ -46,7 +46,7 @@ class UniformScaling(ProportionalScaling):
 
 
 class PerSampleScaling(ProportionalScaling):
-    """Each vector is stretched so that its largest magnitude gets the full read voltage.
+    """Each vector is scaled so that its largest magnitude is driven at the full read voltage.
 
     A vector of zeros stays zero. Source: Wang et al. 2019 (public code): s = v_read / max|x|, s = 1 for a zero
     vector.
@@ -59,12 +59,12 @@ class PerSampleScaling(ProportionalScaling):
         return x * v_per_x, v_per_x
 
     def __repr__(self) -> str:
-        """As it is written."""
+        """The call that makes it."""
         return "PerSampleScaling()"
 
 
 class FixedScaling(UniformScaling):
-    """One factor for all inputs of a layer: `x_max` gets the full read voltage; the DAC clips larger inputs.
+    """One factor for all inputs of a layer: `x_max` is driven at the full read voltage; the DAC clips larger inputs.
 
     Args:
         x_max: the number at full scale, > 0; given, or found by `calibrate`.
@@ -81,8 +81,8 @@ class FixedScaling(UniformScaling):
         """Set `x_max` to a quantile of the magnitudes of training data.
 
         Args:
-            x: numbers of any shape, from the training data, never from the test set. All zero leaves 1.
-            quantile: from 0 to 1; the element of rank round(quantile * (n - 1)) of the n sorted magnitudes.
+            x: numbers of any shape, from the training data, not from the test set. If all are zero, `x_max` is 1.
+            quantile: from 0 to 1; the element of rank round(quantile * (n - 1)) of the n sorted magnitudes is used.
 
         Raises:
             OutOfRangeError: `quantile` is not a fraction, or `x` is empty.
@@ -98,5 +98,5 @@ class FixedScaling(UniformScaling):
         return v_read / self.x_max
 
     def __repr__(self) -> str:
-        """As it is written."""
+        """The call that makes it."""
         return f"FixedScaling({self.x_max:g})"

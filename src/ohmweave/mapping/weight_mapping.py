@@ -8,7 +8,10 @@ from ohmweave.arrays import Array, Placement
 
 
 class WeightMapping(Protocol):
-    """From weights to target conductances of the cells on each weight's lines, and back."""
+    """A mapping between weights and target conductances.
+
+    The cells of a weight are the crossings of the row lines of its input with the column lines of its output.
+    """
 
     @property
     def row_gain(self) -> tuple[float, ...]:
@@ -22,7 +25,7 @@ class WeightMapping(Protocol):
 
     @property
     def g_unit(self) -> float | None:
-        """S per unit weight where it is fixed before anything is written, else None."""
+        """S per unit weight if it is known before anything is written, else None."""
         ...
 
     def window(self, array: Array) -> tuple[float, float]:
@@ -30,11 +33,11 @@ class WeightMapping(Protocol):
         ...
 
     def g_per_w(self, weight: torch.Tensor, array: Array) -> float:
-        """S per unit weight: one scale for the whole layer, of all chips."""
+        """S per unit weight: one scale for the whole layer, `weight` `(..., out, in)`, and for all chips."""
         ...
 
     def quantise(self, weight: torch.Tensor, array: Array) -> torch.Tensor:
-        """`weight` as its ideal conductances would give it back, `(..., out, in)`."""
+        """The weights that ideal conductances of `weight` represent; both `(..., out, in)`."""
         ...
 
     def to_conductance(
@@ -44,5 +47,5 @@ class WeightMapping(Protocol):
         ...
 
     def split(self, dg: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """Changes `(..., row lines, column lines)` S of the cells that move each weight's `(..., out, in)` by `dg`."""
+        """Changes of the cells, `(..., row lines, column lines)` S, for changes `dg`, `(..., out, in)` S."""
         ...

@@ -1,4 +1,4 @@
-"""Sequences of pulses and reads that bring cells to their targets, with the bill."""
+"""Write schemes: sequences of pulses and reads that bring cells to target conductances, with a report."""
 
 from ohmweave.programming.blind import BlindWrite
 from ohmweave.programming.compensation import CompensatedWrite, compensate

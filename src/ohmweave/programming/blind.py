@@ -1,4 +1,4 @@
-"""Blind write: one read, one train of pulses counted from the nominal step, no verify."""
+"""Blind write: one read, then one train of pulses whose number follows from the nominal step; no verify."""
 
 from dataclasses import dataclass, replace
 
@@ -15,13 +15,16 @@ from ohmweave.programming.write_verify import check_targets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindWrite(Settling):
-    """Open-loop write: as many pulses as the nominal step says, sent in one train.
+    """Open-loop write: one train of pulses for each cell.
 
     n = round((g_target - g_measured) / g_step), SET where n > 0, RESET where n < 0.
 
     Args:
         g_step: S, the nominal change of conductance of one pulse, the same for both polarities.
-        t_settle: s, wait after the train; it passes for every cell of the array.
+        t_settle: s, wait after the train; the time passes for every cell of the array.
+
+    Raises:
+        OutOfRangeError: `g_step` is not > 0, or `t_settle` is negative.
 
     Source: ours.
     """
@@ -36,7 +39,7 @@ class BlindWrite(Settling):
 
     @property
     def settling_time(self) -> float:
-        """S."""
+        """The wait after the train, s."""
         return self.t_settle
 
     def without_settling(self) -> "BlindWrite":
@@ -55,7 +58,8 @@ class BlindWrite(Settling):
             The report; `converged` is True for cells that ended within one nominal step of their target.
 
         Raises:
-            WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed in the middle.
+            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell.
+            WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)
         at, target = cells.reshape(-1), g_target.reshape(-1)
@@ -77,7 +81,7 @@ class BlindWrite(Settling):
             n_read += 1
             wanted = (-error / self.g_step).round().long()
             array.pulse(at, Pulse(wanted.sign(), n=wanted.abs()))
-            steps = wanted
+            steps = wanted  # only now: a report after a failed call must not count its pulses
             if self.t_settle > 0:
                 array.wait(self.t_settle)
             error = array.readout(at) - target

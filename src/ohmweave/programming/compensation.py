@@ -1,4 +1,4 @@
-"""Write compensated for wires: targets moved so that a read through the wires sees the wanted conductances."""
+"""Writes compensated for wire resistance: targets are changed so that reads give the specified conductances."""
 
 from dataclasses import dataclass, replace
 
@@ -24,8 +24,7 @@ def compensate(
 ) -> torch.Tensor:
     """Cell conductances whose effective matrix is `g_wanted`, as far as the window allows.
 
-    Repeats g <- g * g_wanted / g_eff(g), kept in the window [g_min, g_max]: the more the wires weaken a cell, the more
-    it is raised.
+    Iterates g <- g * g_wanted / g_eff(g), clamped to the window [g_min, g_max].
 
     Args:
         g_wanted: `(*chips, rows, cols)`, S.
@@ -33,9 +32,9 @@ def compensate(
         g_min: S, lower end of the window.
         g_max: S, upper end.
         r_cell: Ohm, in series with every cell.
-        chosen: bool, same shape: the cells that may be moved; the others stay at `g_wanted`, which is then what they
-            are. None: all.
-        steps: repetitions. Moderate wires need fewer than ten; strong ones end at the window.
+        chosen: bool, same shape: the cells that may be changed; for the others `g_wanted` is their present
+            conductance. None: all.
+        steps: iterations. Moderate wire resistances need fewer than ten; with large ones cells end at the window.
 
     Returns:
         `(*chips, rows, cols)`, S, of the dtype of `g_wanted`.
@@ -59,16 +58,18 @@ def compensate(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompensatedWrite(Settling):
-    """A write whose targets are the conductances that reads see through the wires, whose resistances must be given.
+    """A write whose targets are the effective conductances of reads through the wires.
 
-    Reads out the arrays, finds the cells' conductances with `compensate`, and writes those. Cells of another layer that
-    are written later on the same array change the result, in second order of the wires' resistance.
+    It reads out the arrays, computes the cell conductances with `compensate`, and writes those. Cells of another layer
+    that are written later on the same array change the result, in second order of the wire resistances.
 
     Args:
-        write: brings the cells to the moved targets; its wait, if it has one, is this scheme's.
-        wires: resistances around the cells.
+        write: brings the cells to the compensated targets; its settling time is that of this scheme.
+        wires: resistances around the cells, which must be known.
         access: of the array, which must be read out cell by cell.
         steps: as in `compensate`.
+
+    Valid for: linear cells whose wires are as given. Source: ours.
     """
 
     write: Write
@@ -78,25 +79,36 @@ class CompensatedWrite(Settling):
 
     @property
     def settling_time(self) -> float:
-        """s, of the inner write."""
+        """The wait of the inner write, s."""
         return defer_settling(self.write)[1]
 
     def without_settling(self) -> "CompensatedWrite":
-        """The same with an inner write that does not wait."""
+        """The same scheme with an inner write that does not wait."""
         return replace(self, write=defer_settling(self.write)[0])
 
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
-        """Write the cells at `cells` (any shape, int64) so that reads see `g_target`, S, of the same shape.
+        """Write cells so that reads give `g_target`.
 
-        The report's errors are those of the cells against their moved targets.
+        Args:
+            array: whose cells they are.
+            cells: any shape, int64, each cell at most once.
+            g_target: the shape of `cells`, S, effective conductances.
+
+        Returns:
+            The report; its errors are relative to the compensated targets.
+
+        Raises:
+            ShapeError: `g_target` does not have the shape of `cells`.
+            WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_shape("g_target", g_target, tuple(cells.shape))
         size = array.rows * array.cols
         index, at = torch.unique(cells // size, return_inverse=True)
         everywhere = index[:, None] * size + torch.arange(size, device=cells.device)
-        r_path = path_resistance(self.wires, self.access, rows=array.rows, cols=array.cols).flatten()
+        # Compensation needs all cells of an array, because each one loads the wires of the others.
+        r_path = path_resistance(self.wires, self.access, rows=array.rows, cols=array.cols).flatten().to(cells.device)
         measured = array.readout(everywhere).double()
-        # A cell is measured in series with its path, 1/g_measured = 1/g + r_path, and is verified in series with it.
+        # A cell is measured, and later verified, in series with its path: 1 / g_measured = 1 / g + r_path.
         g = measured / (1 - measured * r_path)
         place = at.flatten(), (cells % size).flatten()
         g[place] = g_target.flatten().double()

@@ -1,4 +1,4 @@
-"""What a write cost and how well it went."""
+"""The report of a write: pulses, reads and errors of each cell."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ import torch
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WriteReport:
-    """Bill and outcome of writing many cells; all tensors have the shape of the `cells` that were written.
+    """Pulses, reads and errors of a write; all tensors have the shape of the `cells` that were written.
 
     Attributes:
-        n_set, n_reset: int64, pulses that each cell got.
+        n_set, n_reset: int64, pulses sent to each cell.
         n_reads: int64, verify reads of each cell.
         converged: bool, whether the last verify read was inside the tolerance.
         error: S, last verified conductance minus target.
@@ -24,7 +24,7 @@ class WriteReport:
 
     @property
     def n_pulses(self) -> torch.Tensor:
-        """int64, pulses of both polarities."""
+        """Pulses of both polarities, int64, the shape of `cells`."""
         return self.n_set + self.n_reset
 
     @property
@@ -39,7 +39,7 @@ class WriteReport:
         return f"WriteReport({n} cells, {self.n_failed} not converged, {pulses:.3g} pulses a cell)"
 
     def summary(self) -> dict[str, float]:
-        """Totals and spread as plain numbers: counts, pulses a cell, failures, error in S; all 0 without cells."""
+        """Totals, means and spread as plain numbers: counts, pulses per cell, errors in S; all 0 without cells."""
         none = self.converged.new_zeros(1)
         pulses = (self.n_pulses if self.n_pulses.numel() else none).double()
         error = (self.error if self.error.numel() else none).double()

@@ -1,4 +1,4 @@
-"""Errors of a write that stopped in the middle. They carry the report of what had been done until then."""
+"""Errors of a write that was stopped; they hold the report of what had been done until then."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ class WriteStoppedError(OhmweaveError):
     """The array raised an error while cells were written; `__cause__` is that error.
 
     Attributes:
-        report: pulses and reads until then, of calls that returned. The call that failed is not counted: whether its
-            pulses reached the cells is known to the array alone.
+        report: pulses and reads of the calls that returned. The call that failed is not counted: whether its pulses
+            reached the cells is unknown.
     """
 
     def __init__(self, message: str, report: WriteReport) -> None:
@@ -34,7 +34,7 @@ class WriteInterrupted(KeyboardInterrupt):
 
 @contextmanager
 def reported(report: Callable[[], WriteReport]) -> Iterator[None]:
-    """Within this block, an error or Ctrl-C is raised anew with the report of what was done.
+    """Within this block, an error or Ctrl-C is raised again with the report of what was done.
 
     Args:
         report: makes the report from the counts so far.

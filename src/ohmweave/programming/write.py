@@ -1,4 +1,4 @@
-"""The protocol of write schemes, and the capability of those that wait before the cells are used."""
+"""The protocol of write schemes, and the capability of schemes that wait after the last pulse."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol
@@ -10,7 +10,7 @@ from ohmweave.programming.report import WriteReport
 
 
 class Write(Protocol):
-    """A write scheme: brings cells to target conductances by pulses and reads."""
+    """A write scheme, which brings cells to target conductances by pulses and reads."""
 
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
         """Write cells.
@@ -24,17 +24,17 @@ class Write(Protocol):
             The report, with tensors of the shape of `cells`.
 
         Raises:
-            WriteStoppedError: the array raised an error in the middle; `report` of the error holds what was done.
+            WriteStoppedError: the array raised an error during the write; its `report` holds what was done.
             WriteInterrupted: the same for Ctrl-C.
         """
         ...
 
 
 class Settling(ABC):
-    """Capability of a write scheme that waits `t_settle` after its last pulse, for fast relaxation to be over.
+    """Capability of a write scheme that waits after its last pulse until fast relaxation is over.
 
-    The wait is felt by every cell of the array, used or not. Whoever writes several matrices should therefore send all
-    pulses first and wait once: see `defer_settling`. `deploy` does so.
+    Time passes for every cell of the array, used or not. To write several matrices, send all pulses first and then wait
+    once; see `defer_settling`. `deploy` does this.
     """
 
     __slots__ = ()
@@ -42,7 +42,7 @@ class Settling(ABC):
     @property
     @abstractmethod
     def settling_time(self) -> float:
-        """s, the wait after the last pulse; 0 for none."""
+        """The wait after the last pulse, s; 0 for none."""
 
     @abstractmethod
     def without_settling(self) -> Write:

@@ -1,4 +1,4 @@
-"""Write-verify: pulse, read, and again, until every cell is inside its band or the pulses run out."""
+"""Write-verify: pulses and reads in turn until every cell is within its tolerance or the pulses are used up."""
 
 from dataclasses import dataclass, replace
 
@@ -16,14 +16,17 @@ from ohmweave.programming.write import Settling
 class WriteVerify(Settling):
     """Closed-loop write with identical pulses.
 
-    Each round reads the cells that are not done, drops those inside the band, and sends one pulse to each of the
-    others: SET below the target, RESET above it. All cells of all chips are written side by side; a real array writes
-    them one by one, which changes only the time it takes. A cell exactly on the edge of the band is inside.
+    Each round reads the remaining cells, removes those within the band, and sends one pulse to each of the others: SET
+    below the target, RESET above it. All cells of all chips are written in parallel; a real array writes them one by
+    one, which changes only the duration. A cell exactly on the edge of the band is inside it.
 
     Args:
         tolerance: S, half the width of the band.
-        max_pulses: pulses of both polarities after which a cell is given up.
-        t_settle: s, wait after the last pulse before the cells are used; it passes for every cell of the array.
+        max_pulses: pulses of both polarities after which a cell counts as failed.
+        t_settle: s, wait after the last pulse before the cells are used; the time passes for every cell of the array.
+
+    Raises:
+        OutOfRangeError: an argument is out of range.
 
     Source: Yao et al., Nature 577, 641 (2020): identical SET or RESET pulses, a read after each, at most 500.
     """
@@ -40,7 +43,7 @@ class WriteVerify(Settling):
 
     @property
     def settling_time(self) -> float:
-        """S."""
+        """The wait after the last pulse, s."""
         return self.t_settle
 
     def without_settling(self) -> "WriteVerify":
@@ -59,7 +62,8 @@ class WriteVerify(Settling):
             The report; its errors are those of the last verify read, before any wait.
 
         Raises:
-            WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed in the middle.
+            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell.
+            WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)
         bill = _Bill(cells, g_target, self.tolerance)
@@ -70,13 +74,13 @@ class WriteVerify(Settling):
         return bill.report()
 
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "_Bill") -> None:
-        """Cells at `at` `(k,)` to `target` `(k,)` S; counts go into the bill after each call that returned."""
+        """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
         active = torch.arange(at.numel(), device=at.device)
         miss = array.readout(at) - target
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
         for _ in range(self.max_pulses):
-            outside = miss.abs() > self.tolerance  # strictly: on the edge is inside
+            outside = miss.abs() > self.tolerance  # strictly greater: the edge belongs to the band
             active, miss = active[outside], miss[outside]
             if active.numel() == 0:
                 return
@@ -90,7 +94,7 @@ class WriteVerify(Settling):
 
 
 class _Bill:
-    """Counts of a write while it goes on, cell by cell."""
+    """Running counts of a write, cell by cell."""
 
     def __init__(self, cells: torch.Tensor, g_target: torch.Tensor, tolerance: float) -> None:
         n = cells.numel()
@@ -113,7 +117,12 @@ class _Bill:
 
 
 def check_targets(cells: torch.Tensor, g_target: torch.Tensor) -> None:
-    """Raise unless there is one finite, non-negative target for each cell."""
+    """Raise unless there is one finite target >= 0 S for each cell: `g_target` has the shape of `cells`.
+
+    Raises:
+        ShapeError: the shapes differ.
+        OutOfRangeError: a target is negative, infinite or NaN.
+    """
     if cells.shape != g_target.shape:
         raise ShapeError(
             f"`g_target` must have the shape of `cells`, {tuple(cells.shape)}, but has {tuple(g_target.shape)}"

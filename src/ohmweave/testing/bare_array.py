@@ -1,6 +1,6 @@
-"""An array that implements the protocol and nothing else: loops over tiles and cells, slow and obvious.
+"""An array that implements the protocol and nothing else, with plain loops over tiles and cells.
 
-Code that works on it leans on nothing but the protocol. Its results are an independent reference for simulated arrays.
+Code that works with it uses nothing but the protocol. Its results are an independent reference for simulated arrays.
 """
 
 import torch
@@ -11,15 +11,15 @@ from ohmweave.cells import Pulse
 
 
 class BareArray:
-    """Exact linear cells in float64 that step by a fixed amount. It has no capability of `arrays.capabilities`.
+    """Exact linear cells in float64 with steps of a fixed size. It has no capability of `arrays.capabilities`.
 
-    A read above `v_read` is refused, as a careful driver would.
+    A read above `v_read` is refused, as a driver of a real array should.
 
     Args:
         n_arrays, rows, cols: crossbars on a chip, and their size.
-        n_chips: None for one chip; n for n chips side by side.
+        n_chips: None for one chip; n for n chips operated in parallel.
         g_min, g_max: S, the conductance window; all cells start at `g_min`.
-        g_step: S, what a pulse adds or takes.
+        g_step: S, the change by one pulse.
         v_read: V, largest read voltage.
         usable: `(n_arrays, rows, cols)` bool, cells that may be placed; None: all.
 
@@ -55,6 +55,11 @@ class BareArray:
         self.books = Books(n_cells=n_arrays * rows * cols, v_read=v_read, n_chips=n_chips)
         self._g_step = g_step
         self._g = [g_min] * ((n_chips or 1) * n_arrays * rows * cols)
+
+    def __repr__(self) -> str:
+        """Sizes, in one line."""
+        chips = "" if self.n_chips is None else f", {self.n_chips} chips"
+        return f"BareArray({self.n_arrays} of {self.rows} x {self.cols} cells{chips}, v_read={self.v_read:g} V)"
 
     def cells(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` int64."""
@@ -103,28 +108,28 @@ class BareArray:
         return currents
 
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
-        """S, the shape of `cells`."""
+        """Conductances, S, the shape of `cells`."""
         found = [self._g[cell] for cell in cells.flatten().tolist()]
         g = torch.tensor(found, dtype=self.dtype, device=self.device).view(cells.shape)
         self.books.readout(cells, g)
         return g
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Move each of `cells`, `(k,)`, by whole steps, kept in the window."""
+        """Change each of `cells`, `(k,)`, by whole steps, clamped to the window."""
         if cells.dim() != 1:
             raise OutOfRangeError(f"`cells` must have the shape (k,), but has {tuple(cells.shape)}")
         check_shape("pulse.polarity", pulse.polarity, tuple(cells.shape))
         counts = [1] * len(cells) if pulse.n is None else pulse.n.tolist()
-        wanted = list(zip(cells.tolist(), pulse.polarity.tolist(), counts, strict=True))
-        for cell, polarity, n in wanted:  # all are checked before the first is pulsed
+        requests = list(zip(cells.tolist(), pulse.polarity.tolist(), counts, strict=True))
+        for cell, polarity, n in requests:  # all are checked before the first is pulsed
             if not (0 <= cell < len(self._g) and polarity in (-1, 0, 1) and n >= 0 and n == int(n)):
                 raise OutOfRangeError(f"cell {cell!r} cannot get {n!r} pulses of polarity {polarity!r}")
         self.books.pulse(cells, pulse)
-        for cell, polarity, n in wanted:
+        for cell, polarity, n in requests:
             moved = self._g[cell] + polarity * n * self._g_step
             self._g[cell] = min(max(moved, self.g_min), self.g_max)
 
     def wait(self, duration: float) -> None:
-        """Nothing changes with time."""
+        """Count `duration` s; the cells do not change with time."""
         check_non_negative("duration", duration, "s")
         self.books.wait(duration)

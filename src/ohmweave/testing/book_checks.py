@@ -1,4 +1,4 @@
-"""The contract of an array's books: each call adds exactly what it did, and the detail sums up to the totals."""
+"""The contract of an array's books: each call is counted exactly, and phases and layers sum to the totals."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ WAITED = 0.25  # s
 
 
 def check_books(array: Array) -> None:
-    """Read, read out, pulse and wait, and compare what the array reports to its books with what was asked of it.
+    """Read, read out, pulse and wait, and compare the counters of the array with the calls that were made.
 
     Args:
         array: with at least 2 x 2 cells, which are pulsed. A transposed read may be refused with `OutOfRangeError`.
 
     Raises:
-        AssertionError: with the call, what it should have added, and what it added.
+        AssertionError: a call was counted wrongly; the message has the call, the expected and the found counts.
     """
     where = _placement(array)
     _check_calls(array, where)
@@ -28,13 +28,13 @@ def check_books(array: Array) -> None:
 
 
 def _placement(array: Array) -> Placement:
-    """A matrix of one tile that leaves the last column of its array to other cells."""
+    """A matrix of one tile that does not use the last column of its array."""
     tile = Tile(array=0, row=0, col=0, rows=min(array.rows, 3), cols=min(array.cols - 1, 4), row_line=0, col_line=0)
     return Placement(tiles=(tile,), cells=cells_of((tile,), rows=array.rows, cols=array.cols))
 
 
 def _calls(array: Array, where: Placement) -> dict[str, tuple[Callable[[], object], Activity]]:
-    """Each call, and what it must add to the totals."""
+    """Each call, and the counts that it must add to the totals."""
     chips = array.n_chips or 1
     inside = array.cells(where).reshape(-1)
     outside = torch.full_like(inside[:1], array.cols - 1)  # the last cell of the first row
@@ -56,7 +56,7 @@ def _calls(array: Array, where: Placement) -> dict[str, tuple[Callable[[], objec
 
 
 def _done(array: Array, call: Callable[[], object]) -> Activity | None:
-    """What a call added to the totals; None if it was refused."""
+    """The counts that a call added to the totals; None if it was refused."""
     before = array.books.activity.copy()
     try:
         call()
@@ -81,7 +81,7 @@ def _check_calls(array: Array, where: Placement) -> None:
 
 
 def _check_detail(array: Array, where: Placement) -> None:
-    """The same calls under a meter, each in a phase of its own."""
+    """The same calls with a meter attached, each in its own phase."""
     meter, books = Meter({"checked": where}), array.books
     calls = _calls(array, where)
     total = Activity()

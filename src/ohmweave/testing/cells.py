@@ -1,4 +1,4 @@
-"""What every cell must do: the contract of `Cell`, of its parts, and of switching laws."""
+"""The contract of `Cell`, of its parts, and of switching laws, as a class of tests."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ class CellContract:
     """Tests of one cell or switching law. Give `make_cell`; every `test_...` method is then a test.
 
     Attributes:
-        train_tolerance: how far mean and standard deviation of a train may be from those of single pulses, as a
-            fraction, beyond what chance explains; for laws that say that their trains are approximations.
+        train_tolerance: permitted deviation of mean and standard deviation of a train from those of single pulses, as a
+            fraction, in addition to statistical errors; for laws whose trains are approximations.
     """
 
     train_tolerance: float = 0.0
@@ -25,7 +25,7 @@ class CellContract:
         """The cell that is tested."""
         raise NotImplementedError
 
-    # What the tests are made of
+    # Cells for the tests
 
     def cell(self) -> Cell:
         """The cell that is tested, as a `Cell`."""
@@ -34,17 +34,17 @@ class CellContract:
     def inside(
         self, cell: Cell, n: int = _FEW, *, dtype: torch.dtype = torch.float64, at: float | None = None, seed: int = 0
     ) -> CellState:
-        """Fresh cells `(n,)` moved to the fraction `at` of the window, or all over it, a tenth from its ends."""
+        """Fresh cells `(n,)` shifted to the fraction `at` of the window; None: over the inner 80 % of the window."""
         state = cell.init_state((n,), generator=generator(seed, "contract", "cells"), dtype=dtype)
         chance = generator(seed, "contract", "start")
         x = torch.rand(n, generator=chance, dtype=dtype, device="cpu") if at is None else torch.full_like(_g(state), at)
-        wanted = cell.g_min + (cell.g_max - cell.g_min) * (0.1 + 0.8 * x if at is None else x)
-        return cell.shift_conductance(state, wanted - _g(state))
+        g = cell.g_min + (cell.g_max - cell.g_min) * (0.1 + 0.8 * x if at is None else x)
+        return cell.shift_conductance(state, g - _g(state))
 
     # The contract
 
     def test_fresh_cells_have_a_conductance(self) -> None:
-        """Of the shape that was wanted, finite, not negative."""
+        """Of the given shape, finite, not negative."""
         cell = self.cell()
         for shape in ((), (0,), (3, 4)):
             g = cell.conductance(cell.init_state(shape, generator=generator(0)))
@@ -52,7 +52,7 @@ class CellContract:
             _check_physical(g, "fresh cells")
 
     def test_arguments_are_left_as_they_were(self) -> None:
-        """A cell is pure functions: a state and a pulse given to one are not changed."""
+        """The functions of a cell are pure: they do not change a state or pulse that is passed in."""
         cell = self.cell()
         state = _life(cell, self.inside(cell))
         pulse = _pulses(cell, _g(state), n=True)
@@ -87,7 +87,7 @@ class CellContract:
                     assert tensor.device == _g(state).device, f"`{name}` must stay where it was, but is elsewhere"
 
     def test_nothing_is_made_on_the_default_device(self) -> None:
-        """With another default device, cells live where their generator does."""
+        """With another default device, cells are on the device of their generator."""
         cell = self.cell()
         with torch.device("meta"):
             state = _life(cell, self.inside(cell))
@@ -96,7 +96,7 @@ class CellContract:
             assert tensor.device.type == "cpu", f"`{name}` must be on the generator's device, but is on {tensor.device}"
 
     def test_the_shape_of_cells_means_nothing(self) -> None:
-        """The same cells in rows and columns do the same, bit for bit."""
+        """The same cells in another shape give the same bits."""
         cell = self.cell()
         state = self.inside(cell)
         pulse = _pulses(cell, _g(state), n=True)
@@ -107,7 +107,7 @@ class CellContract:
         _check_equal(one, map_state(torch.flatten, two), "cells in another shape")
 
     def test_cells_do_not_depend_on_each_other(self) -> None:
-        """Other conductances and polarities elsewhere change nothing here."""
+        """Other conductances and polarities of some cells do not change the others."""
         cell = self.cell()
         state = self.inside(cell)
         elsewhere = torch.arange(_FEW, device="cpu") % 2 == 1
@@ -120,7 +120,7 @@ class CellContract:
         _check_equal(map_state(lambda x: x[here], one), map_state(lambda x: x[here], two), "cells beside others")
 
     def test_cells_without_a_pulse_keep_their_state(self) -> None:
-        """Polarity 0, or n = 0. A law that `disturbs_listed_cells` moves their conductance, and nothing else."""
+        """Polarity 0, or n = 0. A law that `disturbs_listed_cells` changes their conductance and nothing else."""
         cell = self.cell()
         state = cell.relax(self.inside(cell), 1.0, generator=generator(3))
         for n in (False, True):
@@ -149,7 +149,7 @@ class CellContract:
         _check_equal(_life(cell, state, seed=5), _life(cell, restored, seed=5), "a restored state")
 
     def test_a_pulse_is_a_step_in_the_order_of_the_physics(self) -> None:
-        """Step of the law, times the cell's factor, times that of the voltage, kept in the window: to rounding."""
+        """Step of the law, times the factors of spread and voltage, clamped to the window, up to rounding."""
         cell = self.cell()
         state = self.inside(cell)
         pulse = _pulses(cell, _g(state))
@@ -161,7 +161,7 @@ class CellContract:
         )
 
     def test_a_train_is_its_pulses_one_after_the_other(self) -> None:
-        """To rounding where the numbers drawn are the same; else in mean and standard deviation."""
+        """Up to rounding if the same random numbers are drawn; else in mean and standard deviation."""
         cell = self.cell()
         for polarity in (SET, RESET):
             start = self.inside(cell, _MANY, at=0.5)
@@ -175,7 +175,7 @@ class CellContract:
             _check_same_distribution(_g(train) - _g(start), _g(single) - _g(start), "a train", self.train_tolerance)
 
     def test_conductances_stay_physical(self) -> None:
-        """Finite and never negative, whatever happens; pulses leave cells in the window if the law is bounded."""
+        """Finite and not negative; within the window after pulses if the law is bounded."""
         cell = self.cell()
         _check_physical(cell.conductance(_life(cell, self.inside(cell))), "cells after pulses and waits")
         for polarity in (SET, RESET):
@@ -229,7 +229,7 @@ class CellContract:
             _check_physical(sigma, "read noise")
 
     def test_a_shift_moves_the_conductance(self) -> None:
-        """By as much as is wanted, and never below zero."""
+        """By the given amount, and never below zero."""
         cell = self.cell()
         state = self.inside(cell)
         up = _g(cell.shift_conductance(state, 0.5 * _g(state)))
@@ -237,7 +237,7 @@ class CellContract:
         _check_physical(_g(cell.shift_conductance(state, -2 * _g(state))), "cells shifted below zero")
 
     def test_what_a_cell_does_not_feel_is_refused(self) -> None:
-        """A pulse that gives a voltage, gate voltage or width to a cell that would ignore it."""
+        """A pulse with a voltage, gate voltage or width for a cell that does not depend on it."""
         cell = self.cell()
         state = self.inside(cell)
         felt = {"v": cell.feels_voltage, "v_gate": cell.feels_gate, "width": cell.feels_width}
@@ -252,13 +252,13 @@ class CellContract:
 
 
 def _g(state: CellState) -> torch.Tensor:
-    """S, of the switching law: what pulses and time move, faults aside."""
+    """The conductance of the switching law, S, without faults."""
     g: torch.Tensor = state.switching.g
     return g
 
 
 def _pulses(cell: Cell, like: torch.Tensor, *, n: bool = False, seed: int = 0) -> Pulse:
-    """A pulse on each cell, both polarities and none, with all that the cell responds to."""
+    """A pulse for each cell, with both polarities and none, and with all fields that the cell responds to."""
     chance = generator(seed, "contract", "pulses")
 
     def uniform() -> torch.Tensor:
@@ -282,7 +282,7 @@ def _life(cell: Cell, state: CellState, seed: int = 0) -> CellState:
 
 
 def _one_pulse(cell: Cell, state: CellState, pulse: Pulse, chance: torch.Generator) -> CellState:
-    """One pulse on each cell, written out: the reference for the fast ways of `Cell.pulse`."""
+    """One pulse on each cell, written out: the reference for the faster computations in `Cell.pulse`."""
     law, g = cell.switching, _g(state)
     step = law.step(state.switching, pulse, generator=chance)
     if state.factor is not None:
@@ -291,7 +291,7 @@ def _one_pulse(cell: Cell, state: CellState, pulse: Pulse, chance: torch.Generat
         step = step * cell.voltage.factor(pulse.polarity, pulse.v)
     moved = g + step
     if law.bounded:
-        # A cell outside the window may stay where it is, but not go further.
+        # A cell outside the window may stay there, but not move further out.
         moved = torch.minimum(torch.maximum(moved, g.clamp(max=cell.g_min)), g.clamp(min=cell.g_max))
     moved = moved.clamp(min=0)
     chosen = pulse.polarity != 0

@@ -223,10 +223,11 @@ def test_a_pulse_of_its_own_width_costs_by_its_width() -> None:
     assert_close(costs.energy(reset_part, usage), (23 + 17 * 13 / 5) * reset_part.energy, rtol=1e-12)
 
 
-def test_a_checkpoint_carries_the_totals_and_old_ones_are_read() -> None:
+def test_a_checkpoint_carries_the_totals() -> None:
     books = Books(n_cells=8, v_read=0.2)
-    old = {"activity.counts": torch.tensor([2, 3, 5, 7]), "activity.seconds": torch.tensor(11.0)}
-    books.load_state_dict(old)
+    books.add_totals(n_reads=2, n_set=5, n_reset=7)
+    books.readout(torch.arange(3), torch.ones(3))
+    books.wait(11.0)
     assert books.activity == Activity(n_reads=2, n_readouts=3, n_set=5, n_reset=7, duration=11.0)
     again, version = Books(n_cells=8, v_read=0.2), 0
     again.load_state_dict(books.state_dict() | {"cells.g": torch.zeros(1)})

@@ -1,1 +1,1 @@
-"""What an array did, counted: reads, conversions, pulses, readouts and waiting, in total and by phase and layer."""
+"""Counters of an array: reads, conversions, pulses, readouts and waiting, in total and by phase and layer."""

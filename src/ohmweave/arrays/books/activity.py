@@ -1,4 +1,4 @@
-"""Totals of what an array has done: plain counters that are always kept."""
+"""Totals of the operations of an array: plain counters that are always kept."""
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, fields
 
 @dataclass(slots=True, kw_only=True)
 class Activity:
-    """Counters summed over all arrays and chips; they only ever grow.
+    """Counters summed over all arrays and chips; they never decrease.
 
     Attributes:
-        n_reads: tile reads. A vector of row voltages makes one on each tile of its placement and in each interval:
-            one interval without a DAC, as many as the DAC has bit planes where it sends a number bit by bit.
+        n_reads: tile reads. A vector of row voltages counts once for each tile of its placement and each interval. A
+            vector takes one interval, or with a bit-serial DAC one for each bit plane.
         n_readouts: cells whose conductance was measured one by one.
         n_set, n_reset: programming pulses by polarity.
         duration: s, time that passed by `wait`.
-        by_width: of those pulses, the ones that were given a width: their number by (polarity, width in s). Pulses
-            without a width of their own have that of the price list and are not in here.
+        by_width: numbers of the pulses that were sent with a width, by (polarity, width in s). They are included in
+            `n_set` and `n_reset`. Pulses without a width are billed with that of the price list and are not in here.
     """
 
     n_reads: int = 0
@@ -30,11 +30,11 @@ class Activity:
         return Activity(**{f.name: getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)})
 
     def __add__(self, other: "Activity") -> "Activity":
-        """Both together."""
+        """The sum of both."""
         return Activity(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
     def copy(self) -> "Activity":
-        """The counters as they are now."""
+        """A copy of the counters, which does not change any more."""
         return self - Activity()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The books of an array: the one place where what it does is counted, whether it is simulated or real.
+"""The books of an array: all operations are counted here, for simulated and real arrays alike.
 
     self.books = Books(n_cells=n_arrays * rows * cols, v_read=0.2)    # in a driver's constructor
     self.books.read(placement, v_row)                                 # in `read`
@@ -6,7 +6,7 @@
     self.books.pulse(cells, pulse)                                    # in `pulse`, before the cells change
     self.books.wait(duration)                                         # in `wait`, before the cells change
 
-Bills, learning-rule comparisons and checkpoints all take their numbers from here.
+Bills, comparisons of learning rules and checkpoints take their numbers from the books.
 """
 
 from collections import Counter
@@ -28,20 +28,20 @@ from ohmweave.cells import Pulse
 
 
 class Books:
-    """Counts what one bank of arrays does, on all its chips.
+    """Counters of one bank of arrays, summed over all its chips.
 
-    The totals, `activity`, are always counted. The detail (driven lines, heat, activity by layer and phase) is recorded
-    while a meter is attached.
+    The totals, `activity`, are always counted. Driven lines, heat, and activity by layer and phase are recorded while a
+    meter is attached.
 
     Args:
-        n_cells: cells of one chip, over all its arrays.
+        n_cells: cells of one chip, on all its arrays.
         v_read: V, at which single cells are read out.
-        n_chips: None for one chip; n for n chips side by side.
-        dac: converter of the row drivers, which sets the intervals of a read; None drives a vector in one interval.
-        adc: converter of the columns, which sets what is a conversion; see `Usage`.
-        conductance: from addresses of cells, int64 of any shape, to their true conductances now, S, the same shape:
-            what the heat of reads is computed from. None, as on a real array: the conductances last read out are kept
-            while a meter is attached, and heat is NaN where a driven cell has not been read out since then.
+        n_chips: None for one chip; n for n chips operated in parallel.
+        dac: converter of the row drivers, which determines the intervals of a read; None: one interval for a vector.
+        adc: converter of the columns, which determines the number of conversions; see `Usage`.
+        conductance: from addresses of cells, int64 of any shape and on any device, to their present true conductances,
+            S, the same shape; the heat of reads is computed from it. None, as for a real array: conductances of
+            readouts are kept while a meter is attached, and heat is NaN if a driven cell has not been read out since.
 
     Raises:
         OutOfRangeError: an argument is out of range.
@@ -65,17 +65,17 @@ class Books:
         self._meters: list[Meter] = []
         self._conductance = conductance
         self._last_readout: torch.Tensor | None = None
-        # By placement: the version and, by `transposed`, the conductances that its drivers feed.
+        # By placement: the version and, by `transposed`, the conductances on the lines of each driver.
         self._driven: WeakKeyDictionary[Placement, tuple[int, dict[bool, torch.Tensor]]] = WeakKeyDictionary()
 
     @property
     def activity(self) -> Activity:
-        """The totals so far: a view that goes on counting; `activity.copy()` keeps them as they are."""
+        """The totals so far. This object goes on counting; `activity.copy()` does not."""
         return self._activity
 
     @property
     def version(self) -> int:
-        """Grows with every call that may change a cell: pulses, waiting, a loaded state. Caches of cells carry it."""
+        """Grows with every call that may change a cell: pulses, waiting, a loaded state."""
         return self._version
 
     @property
@@ -85,7 +85,7 @@ class Books:
 
     @property
     def n_intervals(self) -> int:
-        """Intervals that one vector takes at the rows: the bit planes of the DAC, or 1 without one."""
+        """Intervals of one vector at the rows: the number of bit planes of the DAC, or 1 without one."""
         return 1 if self.dac is None else self.dac.n_planes
 
     def __repr__(self) -> str:
@@ -102,9 +102,9 @@ class Books:
 
         Args:
             placement: of the matrix that is read.
-            drive: `(*chips, batch, n_in)` V, what the DAC made of the inputs; `(*chips, batch, n_out)` V where
-                transposed; or a `Drive`, which can also be the patches of images.
-            transposed: whether the columns are driven and the rows sensed.
+            drive: `(*chips, batch, n_in)` V after the DAC; `(*chips, batch, n_out)` V if transposed; or a `Drive`,
+                which can also be of the patches of images.
+            transposed: True if the columns are driven and the rows sensed.
         """
         drive = drive if isinstance(drive, Drive) else Drive.of_vectors(drive)
         n_intervals = drive.n_vectors * (1 if transposed else self.n_intervals)
@@ -113,7 +113,7 @@ class Books:
             meter.read(placement, drive, n_intervals, self, transposed=transposed)
 
     def readout(self, cells: torch.Tensor, g: torch.Tensor) -> None:
-        """Count the measurement of `cells`, int64 addresses of any shape, that found `g` S, of the same shape."""
+        """Count a readout of `cells`, int64 addresses of any shape, that gave `g`, S, of the same shape."""
         self._activity.n_readouts += cells.numel()
         if not self._meters:
             return
@@ -123,7 +123,8 @@ class Books:
             if self._last_readout is None:
                 n_cells = self.n_cells * (self.n_chips or 1)
                 self._last_readout = torch.full((n_cells,), torch.nan, dtype=torch.float64, device=cells.device)
-            self._last_readout[cells.reshape(-1)] = g.detach().reshape(-1).double()
+            place = self._last_readout.device
+            self._last_readout[cells.reshape(-1).to(place)] = g.detach().reshape(-1).to(place, torch.float64)
             self._driven.clear()
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse, *, counts: tuple[int, int] | None = None) -> None:
@@ -134,7 +135,7 @@ class Books:
         Args:
             cells: `(k,)` int64 addresses.
             pulse: each field `(k,)`.
-            counts: SET and RESET pulses, where the array has counted them already.
+            counts: numbers of SET and RESET pulses, if the array has counted them already.
         """
         n_set, n_reset = counts or (_n_pulses(pulse.polarity > 0, pulse.n), _n_pulses(pulse.polarity < 0, pulse.n))
         self._activity.n_set += n_set
@@ -153,10 +154,10 @@ class Books:
         self._version += 1
 
     def add_totals(self, *, n_reads: int = 0, n_set: int = 0, n_reset: int = 0) -> None:
-        """Add what a compiled loop did, which counts its reads and pulses but records no voltages and cells.
+        """Add the reads and pulses of a compiled loop, which records neither voltages nor cells.
 
         Raises:
-            OutOfRangeError: a meter is attached: it would miss what is added here.
+            OutOfRangeError: a meter is attached, which would miss them.
         """
         if self._meters:
             raise OutOfRangeError("`add_totals` must be called without a meter, but one is attached")
@@ -166,13 +167,13 @@ class Books:
         self._version += 1
 
     def settle(self) -> None:
-        """Work out the heat of the reads so far with the conductances of now."""
+        """Compute the heat of the reads so far with the present conductances; call it before cells change."""
         for meter in self._meters:
             meter.settle()
 
     @contextmanager
     def attached(self, meter: Meter) -> Iterator[None]:
-        """Record in `meter` what happens inside the block."""
+        """Record all operations within the block in `meter`."""
         self._meters.append(meter)
         try:
             yield
@@ -184,19 +185,23 @@ class Books:
                 self._driven.clear()
 
     def n_conversions(self, placement: Placement, *, transposed: bool) -> int:
-        """Conversions of one vector in one interval; `Usage` says what a conversion is."""
+        """Conversions of one vector in one interval; see `Usage`."""
         lines = tile_lines(placement, transposed=transposed)
         differences = self.adc is not None and self.adc.subtract == "analogue" and not transposed
         return lines.n_outputs if differences else lines.n_sensed
 
     def totals(self, *, transposed: bool) -> DriveTotals:
-        """An empty sum of what the drivers of the rows, or of the columns where transposed, apply."""
+        """An empty sum of the voltages of the row drivers, or of the column drivers if transposed."""
         if self.dac is None or transposed or not self.dac.bit_serial:
             return DriveTotals()
         return DriveTotals(v_bit=self.dac.v_max, bits=self.dac.n_planes)
 
     def driven(self, placement: Placement, *, transposed: bool) -> torch.Tensor:
-        """`(*chips, n_in)` S, or `(*chips, n_out)` where transposed: all cells on a driver's lines, of either sign."""
+        """Sum of the conductances of all cells on the lines of a driver, whatever the sign of their gain.
+
+        Returns:
+            `(*chips, n_in)` S, or `(*chips, n_out)` S if transposed.
+        """
         version, known = self._driven.get(placement, (self._version, {}))
         if version != self._version:
             known = {}
@@ -208,7 +213,7 @@ class Books:
         return known[transposed]
 
     def _conductances(self, placement: Placement) -> torch.Tensor:
-        """`(*chips, row lines, column lines)` S; NaN where it is not known."""
+        """`(*chips, row lines, column lines)` S; NaN for cells of unknown conductance."""
         chip_shape = () if self.n_chips is None else (self.n_chips,)
         first = torch.arange(self.n_chips or 1, device=placement.cells.device).view(*chip_shape, 1, 1) * self.n_cells
         cells = placement.cells + first
@@ -230,18 +235,13 @@ class Books:
         }
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over the totals of a `state_dict`; call it before the cells change, as `pulse`.
-
-        Other keys are ignored. Files from before there were books hold "activity.counts" and "activity.seconds".
+        """Load the totals of a `state_dict`; other keys are ignored. Call it before the cells change, as `pulse`.
 
         Raises:
             KeyError: the totals are not in `state`.
         """
-        before = "books.counts" not in state and "activity.counts" in state
-        counts = state["activity.counts" if before else "books.counts"]
-        duration = state["activity.seconds" if before else "books.duration"]
-        widths = [] if before else state["books.by_width"].tolist()
-        n_reads, n_readouts, n_set, n_reset = (int(count) for count in counts)
+        n_reads, n_readouts, n_set, n_reset = (int(count) for count in state["books.counts"])
+        duration, widths = state["books.duration"], state["books.by_width"].tolist()
         self.settle()
         self._activity = Activity(
             n_reads=n_reads,
@@ -251,10 +251,10 @@ class Books:
             duration=float(duration),
             by_width=Counter({(int(sign), width): int(number) for sign, width, number in widths}),
         )
-        self._last_readout = None  # of the cells of before
+        self._last_readout = None  # conductances of the cells before loading
         self._version += 1
 
 
 def _n_pulses(chosen: torch.Tensor, n: torch.Tensor | None) -> int:
-    """Pulses on the chosen cells."""
+    """Number of pulses on the `chosen` cells, `(k,)` bool; `n` is `(k,)`, or None for one pulse each."""
     return int(torch.count_nonzero(chosen)) if n is None else int((chosen * n).sum())

@@ -15,11 +15,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-# Lines worked on at a time, whose sums stay in the fastest cache while all reads pass by.
+# Lines in one chunk: their sums stay in the fastest cache during all reads.
 _LINES = 2048
 # Reads whose ones, eight at most each, can be summed in a byte.
 _READS = 255 // 8
-# With their type: a plain number would change that of the result.
+# As uint64: mixed with signed integers, Numba would change the type of the result.
 _ONE, _TWO, _FOUR = np.uint64(1), np.uint64(2), np.uint64(4)
 _PAIRS, _NIBBLES, _BYTES = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
 
@@ -30,7 +30,7 @@ def _to_codes(v: NDArray[Any], codes_per_v: Any, largest: Any, codes: NDArray[np
 
 
 def _add_bits(words: NDArray[np.uint64], sums: NDArray[np.uint64]) -> None:
-    """Add to each byte of `sums` the ones of that byte of `words`, `(lines / 8,)` each: the three lines of above."""
+    """Add to each byte of `sums` the ones of that byte of `words`, `(lines / 8,)` each; see the module's text."""
     for j in range(len(words)):
         word = words[j]
         word -= (word >> _ONE) & _PAIRS

@@ -1,11 +1,11 @@
-"""What drivers apply during reads, summed line by line: the heat of cells and the work of drivers follow from it.
+"""Sums of the driven voltages, line by line, from which the heat of cells and the number of active lines follow.
 
-Heat is the sum over intervals of V^2 g, so V^2 is summed for each line, and g comes in once, at the end. A DAC that
-sends numbers bit by bit drives `v_bit` for each bit that is one, so V^2 is v_bit^2 times the number of ones (the
-population count) of the codes.
+Heat is the sum over intervals of V^2 g. So V^2 is summed for each line, and multiplied by g once, at the end. A
+bit-serial DAC drives `v_bit` for each bit that is one, so V^2 is v_bit^2 times the number of ones (the population
+count) of the codes.
 
-Counting must cost little beside the reads. So images are summed over the batch before their patches are counted, and
-small numbers are summed as bytes side by side in 64-bit words.
+Counting must cost little compared with the reads. So images are summed over the batch before their patches are counted,
+and small numbers are summed as bytes side by side in 64-bit words.
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.base import worth_compiling
 
 CACHE_VALUES = 2**18
-"""Voltages looked at in one go: a dozen passes over them are cheap while they stay in a core's cache."""
+"""Voltages counted in one chunk: a dozen passes over a chunk are cheap while it stays in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
-    """Which lines a driven value reaches: its own, or those of all patches of an image that hold the pixel.
+    """The lines that a driven value reaches: one, or for a pixel those of all patches that contain it.
 
     Attributes:
-        geometry: of the patches, or None.
+        geometry: of the patches; None for vectors.
         size: (H, W, C) of the images.
     """
 
@@ -39,13 +39,13 @@ class Lines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
-    """Voltages that were driven.
+    """The driven voltages of a read.
 
     Attributes:
-        v: `(*chips, n, k)` V.
-        n_vectors: vectors that were multiplied, summed over chips.
-        lines: which lines they reached.
-        v_per_x: V, of a 1 in `v`, where `v` holds numbers in place of volts.
+        v: `(*chips, n, k)` V: n vectors or images of k values.
+        n_vectors: vectors multiplied by the matrix, summed over chips.
+        lines: the lines that the values reach.
+        v_per_x: V for a 1 in `v`, if `v` holds numbers instead of volts.
     """
 
     v: torch.Tensor
@@ -55,7 +55,7 @@ class Drive:
 
     @classmethod
     def of_patches(cls, v: torch.Tensor, geometry: ConvGeometry, *, v_per_x: float = 1.0) -> "Drive":
-        """Images `(*chips, batch, H, W, C)` V, one read for each patch."""
+        """The drive of images `(*chips, batch, H, W, C)` V, one read for each patch."""
         size = tuple(v.shape[-3:])
         n_vectors = v.shape[:-3].numel() * torch.Size(geometry.out_size(size)).numel()
         lines = Lines(geometry=geometry, size=size)
@@ -63,7 +63,7 @@ class Drive:
 
     @classmethod
     def of_vectors(cls, v: torch.Tensor, *, v_per_x: float = 1.0) -> "Drive":
-        """Vectors `(*chips, batch, lines)` V, one read each."""
+        """The drive of vectors `(*chips, batch, n_in)` V, one read each."""
         return cls(v=v, n_vectors=v.shape[:-1].numel(), v_per_x=v_per_x)
 
 
@@ -71,8 +71,8 @@ class DriveTotals:
     """Sums over drives that reach the same lines.
 
     Args:
-        v_bit: V, of every bit that is one, where bits are sent one after another.
-        bits: of a number that is sent bit by bit; None where a voltage carries a number in one interval.
+        v_bit: V, the amplitude of a bit that is one, for a bit-serial DAC.
+        bits: bits of a number for a bit-serial DAC; None if a number is one voltage in one interval.
     """
 
     def __init__(self, *, v_bit: float = 1.0, bits: int | None = None) -> None:
@@ -93,7 +93,7 @@ class DriveTotals:
         if self._active is None:
             self._active = torch.zeros(shape, dtype=torch.int64, device=v.device)
         if self._bits is not None:
-            # Codes run from 0 to 2^bits - 1 at v_bit: the inverse of the DAC's v_step.
+            # Code 2^bits - 1 is `v_bit`: codes per volt are the inverse of the DAC's lsb.
             codes_per_x = (2**self._bits - 1) * drive.v_per_x / self._v_bit
             _add_ones(v, codes_per_x, self._bits, self._active)
             return
@@ -106,14 +106,14 @@ class DriveTotals:
 
 def _add_ones(x: torch.Tensor, codes_per_x: float, bits: int, total: torch.Tensor) -> None:
     """Add the ones among the bits of round(|x| * codes_per_x), x `(*chips, n, k)`, to `total`, `(*chips, k)` int64."""
-    on_cpu = x.device.type == "cpu"
+    on_cpu = x.device.type == "cpu"  # the numpy and compiled ways take CPU tensors only
     if on_cpu and bits <= 8 and worth_compiling(x.numel()):
         _add_ones_compiled(x, codes_per_x, 2**bits - 1, total)
         return
     largest = 2**bits - 1
     for part in _parts(x):
         codes = (part * codes_per_x).clamp_(-largest, largest).round_()
-        # From numbers to bytes by way of short ones: torch has no quick way from floats to bytes.
+        # Floats to bytes by way of int16: torch's direct conversion is slow.
         codes = codes.to(torch.int16 if bits <= 8 else torch.int64).abs_()
         if on_cpu:
             ones = np.bitwise_count(codes.to(torch.uint8).numpy() if bits <= 8 else codes.numpy())

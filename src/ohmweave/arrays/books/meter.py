@@ -1,8 +1,8 @@
 """Meters: activity by phase and layer, recorded while a meter is attached to the books of an array.
 
-`Activity` is always counted and costs next to nothing. A meter looks at every voltage that is driven, so it is attached
-only while a bill is written. It records what a bench would show: lines driven, conversions, pulses, and the power that
-the drivers deliver into the cells.
+`Activity` is always counted, at negligible cost. A meter processes every driven voltage, so it is attached only while a
+bill is recorded. It records what instruments on a bench would show: driven lines, conversions, pulses, and the power
+delivered to the cells.
 """
 
 from collections import Counter
@@ -17,11 +17,11 @@ from ohmweave.arrays.books.usage import Usage
 from ohmweave.arrays.placement import Placement
 
 UNASSIGNED = "(other cells)"
-"""The layer of cells that no known placement holds, and of waiting, which happens to all cells."""
+"""The layer name for cells outside all known placements, and for waiting, which concerns all cells."""
 
 
 class Circuit(Protocol):
-    """What a meter needs of the array beside the counts; `Books` is one."""
+    """The properties of an array that a meter needs besides the counts; `Books` is an implementation."""
 
     @property
     def v_read(self) -> float:
@@ -29,11 +29,11 @@ class Circuit(Protocol):
         ...
 
     def driven(self, placement: Placement, *, transposed: bool) -> torch.Tensor:
-        """`(*chips, n_in)` S, or `(*chips, n_out)` where transposed: all cells that a driver feeds."""
+        """`(*chips, n_in)` S, or `(*chips, n_out)` if transposed: sum of the conductances on the lines of a driver."""
         ...
 
     def totals(self, *, transposed: bool) -> DriveTotals:
-        """An empty sum of what the drivers of the rows, or of the columns where transposed, apply."""
+        """An empty sum of the voltages of the row drivers, or of the column drivers if transposed."""
         ...
 
     def n_conversions(self, placement: Placement, *, transposed: bool) -> int:
@@ -42,7 +42,7 @@ class Circuit(Protocol):
 
 
 class _Reads(NamedTuple):
-    """Reads that are summed before their heat is worked out: same phase, same cells, same way to the lines."""
+    """The key of reads that are summed before their heat is computed: same phase, cells, direction and lines."""
 
     phase: str
     placement: Placement
@@ -52,11 +52,14 @@ class _Reads(NamedTuple):
 
 
 class Meter:
-    """Counts what an array does, by phase and layer.
+    """Records the operations of an array by phase and layer.
 
     Args:
-        layers: the placements to tell apart, by name; the rest is `UNASSIGNED`. A chip's own record may be given: what
-            is placed later is then known too.
+        layers: placements by name; everything else is recorded under `UNASSIGNED`. With a chip's own `placed`, matrices
+            placed later are distinguished too.
+
+    Attributes:
+        phase: name of the present phase; set it to begin another.
     """
 
     def __init__(self, layers: Mapping[str, Placement]) -> None:
@@ -70,7 +73,7 @@ class Meter:
 
     @property
     def usage(self) -> dict[tuple[str, str], Usage]:
-        """The counters by (phase, layer), as they are now."""
+        """The counters by (phase, layer), up to now."""
         self.settle()
         return self._usage
 
@@ -84,7 +87,7 @@ class Meter:
         return self._usage.setdefault((self.phase if phase is None else phase, layer), Usage())
 
     def read(self, placement: Placement, drive: Drive, n_intervals: int, circuit: Circuit, *, transposed: bool) -> None:
-        """The inputs, or the outputs where `transposed`, were driven for `n_intervals` intervals in all."""
+        """Record a read: inputs, or outputs if `transposed`, were driven for `n_intervals` intervals in total."""
         usage = self._on(self._name_of(placement))
         usage.n_vectors += drive.n_vectors
         usage.n_reads += n_intervals * len(placement.tiles)
@@ -96,14 +99,14 @@ class Meter:
         self._pending[key].add(drive)
 
     def settle(self) -> None:
-        """Work out the heat of the reads so far. `Books` calls it before cells change, for heat is sum V^2 g."""
+        """Compute the heat of the reads so far, sum V^2 g; `Books` calls this before cells change."""
         for reads, totals in self._pending.items():
             usage = self._on(self._name_of(reads.placement), reads.phase)
             active, v2 = totals.by_line(reads.lines)
             by_driver = tile_lines(reads.placement, transposed=reads.transposed).by_driver
             usage.n_active += int((active * by_driver.to(active.device)).sum())
             g = reads.circuit.driven(reads.placement, transposed=reads.transposed)
-            # Unknown conductances are NaN; where nothing was driven they do not matter.
+            # Unknown conductances are NaN; on lines that were not driven they do not matter.
             usage.v2g += float(torch.where(v2 > 0, v2 * g.to(v2.device), 0.0).sum())
         self._pending.clear()
 
@@ -111,7 +114,7 @@ class Meter:
         return next((name for name, known in self._layers.items() if known is placement), UNASSIGNED)
 
     def readout(self, cells: torch.Tensor, g: torch.Tensor, v_read: float, n_cells: int) -> None:
-        """Each of `cells`, addresses with `n_cells` a chip, was measured at `v_read` V and found at `g` S."""
+        """Record a readout of `cells`, any shape, at `v_read` V, which gave `g` S; a chip has `n_cells` cells."""
         owner = self._owners(cells, n_cells)
         count = torch.bincount(owner, minlength=len(self._names)).tolist()
         weights = g.reshape(-1).double().to(owner.device)
@@ -130,7 +133,10 @@ class Meter:
         width: torch.Tensor | None,
         n_cells: int,
     ) -> None:
-        """Each of `cells`, `n_cells` a chip, gets `n` pulses (None: one) of its polarity, of `width` s where given."""
+        """Record pulses on `cells`, `(k,)`; `polarity`, `n` (None: 1) and `width` (s, or None) are `(k,)` too.
+
+        A chip has `n_cells` cells.
+        """
         self.settle()
         owner = self._owners(cells, n_cells)
         for sign, name in ((1, "n_set"), (-1, "n_reset")):
@@ -149,12 +155,12 @@ class Meter:
                 self._on(self._names[index]).by_width.update(count_by_width(only, n, width))
 
     def wait(self, duration: float) -> None:
-        """`duration` s are going to pass."""
+        """Record a wait of `duration` s, before it begins."""
         self.settle()
         self._on(UNASSIGNED).duration += duration
 
     def _owners(self, cells: torch.Tensor, n_cells: int) -> torch.Tensor:
-        """`(k,)` int64: which of `_names` each of `cells` belongs to."""
+        """`(k,)` int64: for each of `cells` the index of its layer in `_names`."""
         if self._known != self._layers or len(self._owner) != n_cells or self._owner.device != cells.device:
             self._known = dict(self._layers)
             self._names = [UNASSIGNED, *self._known]

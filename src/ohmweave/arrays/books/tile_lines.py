@@ -1,4 +1,4 @@
-"""How many lines of a placement's tiles a read drives and senses."""
+"""Numbers of lines that a read of a placement drives and senses."""
 
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -12,9 +12,9 @@ class TileLines(NamedTuple):
     """Lines of a placement's tiles in one interval.
 
     Attributes:
-        n_driven, n_sensed: lines, each counted once for every tile that holds a part of it.
-        n_outputs: sensed outputs, likewise: the lines of an output (g_pos and g_neg, say) taken together.
-        by_driver: `(n_in,)` int64, or `(n_out,)` where transposed: driven lines by the input that feeds them.
+        n_driven, n_sensed: lines, each counted once for every tile that it crosses.
+        n_outputs: sensed outputs, counted likewise; the lines of an output (g_pos and g_neg, for example) count as one.
+        by_driver: `(n_in,)` int64, or `(n_out,)` if transposed: numbers of driven lines by input.
     """
 
     n_driven: int
@@ -27,7 +27,7 @@ _KNOWN: WeakKeyDictionary[Placement, dict[bool, TileLines]] = WeakKeyDictionary(
 
 
 def tile_lines(placement: Placement, *, transposed: bool = False) -> TileLines:
-    """The lines of a placement, counted once for each, as it may have hundreds of tiles."""
+    """The numbers of lines of a placement; cached, as it may have hundreds of tiles."""
     known = _KNOWN.setdefault(placement, {})
     if transposed not in known:
         known[transposed] = _count(placement, transposed)

@@ -1,4 +1,4 @@
-"""What one layer did in one phase: the counters that a bill multiplies by prices."""
+"""The operations of one layer in one phase: the counters that a bill multiplies by prices."""
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
@@ -10,27 +10,26 @@ from ohmweave.arrays.books.activity import Activity
 class Usage:
     """Counters of one layer in one phase, summed over chips.
 
-    An interval is one application of voltages to the driven lines. A vector takes one interval on a chip without a
-    DAC or with one that drives a number as a voltage, and as many as the DAC has bit planes where it sends a number
-    bit by bit. A transposed read always takes one: the columns have no DAC.
+    An interval is one application of voltages to the driven lines. A vector takes one interval, or with a bit-serial
+    DAC one for each bit plane. A transposed read always takes one: the columns have no DAC.
 
     A conversion is one result of a column converter in one interval. With an ADC that subtracts the lines of an output
-    before it converts (`subtract="analogue"`), these are the outputs of a tile; with any other, and on a chip without
-    an ADC, these are the sensed lines of a tile. Rows have no ADC, so a transposed read counts its sensed row lines.
+    before it converts (`subtract="analogue"`) there is one for each output of a tile. With any other ADC, or without
+    one, there is one for each sensed line of a tile. A transposed read counts its sensed row lines.
 
     Attributes:
         n_vectors: vectors multiplied.
         n_reads: tile reads, one per tile, vector and interval.
         n_lines: driven lines of those tiles in those intervals, active or not.
-        n_active: those of them at a voltage other than zero.
+        n_active: driven lines at a voltage other than zero.
         n_conversions: conversions, as above.
-        v2g: V^2 S, the sum over intervals and cells of V^2 g; times the length of an interval it is the heat of the
+        v2g: V^2 S, the sum over intervals and cells of V^2 g. Times the length of an interval it is the heat of the
             cells in J. NaN if the conductance of a driven cell is not known.
-        n_readouts: cells measured one by one, to verify a write or to read weights out.
-        readout_v2g: V^2 S, the same sum for them.
+        n_readouts: cells measured one by one, to verify a write or to read out weights.
+        readout_v2g: V^2 S, the same sum for readouts.
         n_set, n_reset: programming pulses.
-        by_width: of those pulses, the ones that were given a width: their number by (polarity, width in s).
-        duration: s, time that passed by waiting. It belongs to no layer: the bill books it under the other cells.
+        by_width: numbers of the pulses that were sent with a width, by (polarity, width in s).
+        duration: s, time that passed by waiting. It belongs to no layer and is recorded under `UNASSIGNED`.
     """
 
     n_vectors: int = 0
@@ -47,12 +46,12 @@ class Usage:
     duration: float = 0.0
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Both together."""
+        """The sum of both."""
         return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
     @property
     def activity(self) -> Activity:
-        """The part of the counters that `Books` always keeps: summed over phases and layers it equals the totals."""
+        """The counters that `Books` keeps as totals; summed over phases and layers they equal the totals."""
         return Activity(**{f.name: getattr(self, f.name) for f in fields(Activity)})
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The converter at the columns: from a current to one of finitely many codes, with the faults of real converters."""
+"""The converter at the columns: from currents to codes, with offset, gain error, non-linearity and noise."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -12,26 +12,28 @@ from ohmweave.base import NormalStream, OutOfRangeError, check_integer, check_no
 class ADC:
     """Analogue-to-digital converter of column currents.
 
-    With x the current in units of one lsb (the current between neighbouring codes), a conversion gives
+    With x the current in units of one lsb (the difference of neighbouring codes), a conversion gives
 
         code = round(y + offset + inl 4 (y / y_max) (1 - |y| / y_max) + noise),  y = gain x,
 
-    cut at the lowest and highest code.
+    clamped to the lowest and highest code.
 
     Attributes:
-        bits: resolution. Unsigned: codes 0 to 2^bits - 1 for 0 to `i_max`; signed: -(2^(bits-1) - 1) to as many
-            above, for -i_max to i_max.
-        i_max: A, full scale. None: as much as the cells of a tile could carry at the read voltage by their data
-            sheet, until the range is calibrated on data.
+        bits: resolution. Unsigned: codes 0 to 2^bits - 1 for 0 to `i_max`. Signed: codes from -(2^(bits-1) - 1) to
+            2^(bits-1) - 1 for -i_max to i_max.
+        i_max: A, full scale. None: the current of a tile whose cells are all at `g_max` and at the read voltage, until
+            the range is calibrated on data.
         signed: True if currents of both signs can be converted.
-        columns_per_adc: how many neighbouring columns share one converter, each held on a sample-and-hold until its
-            turn; they share its faults too.
+        columns_per_adc: number of neighbouring columns that share one converter, and so its faults. Each column has a
+            sample-and-hold, and all are converted one after another.
         offset: lsb; standard deviation from converter to converter.
         gain: fraction; standard deviation of the gain, about 1, from converter to converter.
         inl: lsb; standard deviation of the integral non-linearity at mid-scale, from converter to converter.
         noise: lsb; standard deviation from conversion to conversion (sample-and-hold and comparator).
-        subtract: where the lines of one output are combined: "digital" converts each line and subtracts the codes,
+        subtract: how the column lines of one output are combined: "digital" converts each line and subtracts the codes,
             "analogue" converts the difference of the currents, which needs a signed converter.
+
+    Source: the usual model of a converter; the parabolic non-linearity is ours.
 
     Raises:
         OutOfRangeError: an argument is out of range.
@@ -103,7 +105,7 @@ class ADC:
 
 
 class AdcFaults(NamedTuple):
-    """The faults of each column's converter, `(chips, n_arrays, cols)`; drawn once, at fabrication."""
+    """The faults of the converter of each column, `(chips, n_arrays, cols)`; drawn once, at fabrication."""
 
     gain: torch.Tensor  # factor, about 1
     offset: torch.Tensor  # lsb

@@ -1,4 +1,4 @@
-"""The converters at the columns of a bank of arrays: their faults, and the range of each placement."""
+"""The converters at the columns of a bank of arrays: their faults, and the full scale for each placement."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from ohmweave.arrays.placement import Placement
 from ohmweave.base import OutOfRangeError, check_positive, check_shape, generator
 
 Corner = tuple[int, int, int]
-"""Array, row and column of a placement's first cell; identifies it, since no two placements begin on the same cell."""
+"""Array, row and column of the first cell of a placement, which identifies it: placements do not overlap."""
 
 
 class ColumnConverters:
@@ -26,7 +26,7 @@ class ColumnConverters:
     Attributes:
         faults: of each column's converter.
         version: grows when a range changes.
-        peaks: while the range is searched, the largest currents met for each placement, A; else None.
+        peaks: within `ranging`, the largest currents of the reads of each placement, A; else None.
     """
 
     def __init__(self, adc: ADC, bank: CellBank, *, v_read: float, seed: int) -> None:
@@ -45,13 +45,13 @@ class ColumnConverters:
         self._ranges: dict[Corner, float] = {}
 
     def full_scale(self, placement: Placement) -> float:
-        """A: as found by `ranging`, or else as the ADC says, or else by the cells' data sheet."""
+        """A: the range found by `ranging`; without one, the ADC's `i_max`, or else that of all cells at `g_max`."""
         by_data_sheet = max(tile.rows for tile in placement.tiles) * self._i_cell_max
         return self._ranges.get(corner_of(placement), by_data_sheet if self.adc.i_max is None else self.adc.i_max)
 
     @contextmanager
     def ranging(self, *, headroom: float) -> Iterator[None]:
-        """See `RangedConverters.ranging`; if the reads inside fail, all ranges stay as they were."""
+        """See `RangedConverters.ranging`; if a read in the block fails, all ranges stay as they were."""
         check_positive("headroom", headroom)
         self.peaks = {}
         try:
@@ -63,7 +63,7 @@ class ColumnConverters:
             self.peaks = None
 
     def peaks_of(self, placement: Placement) -> list[float] | None:
-        """Where to append the currents of a read of `placement`; None unless the range is searched."""
+        """The list to which the largest currents of a read are appended; None outside `ranging`."""
         return None if self.peaks is None else self.peaks.setdefault(corner_of(placement), [])
 
     def state_dict(self) -> dict[str, torch.Tensor]:
@@ -85,7 +85,7 @@ class ColumnConverters:
             check_shape(f"converters.{name}", state[name], tuple(leaf.shape))
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Take over a `state_dict` that `check_state_dict` accepts."""
+        """Load a `state_dict` that `check_state_dict` accepts."""
         self.faults = AdcFaults(*(state[name].to(leaf, copy=True) for name, leaf in self.faults._asdict().items()))
         self._ranges = {(int(array), int(row), int(col)): i_max for array, row, col, i_max in state["ranges"].tolist()}
         self.version += 1

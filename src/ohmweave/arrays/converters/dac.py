@@ -1,4 +1,4 @@
-"""The converter at the rows: from a voltage asked for to one of finitely many voltages."""
+"""The converter at the rows: rounds voltages to the nearest of the codes that the row drivers can apply."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ class DAC:
     """Digital-to-analogue converter of the row drivers.
 
     Attributes:
-        bits: resolution. Unsigned: codes 0 to 2^bits - 1 for 0 to `v_max`; signed: -(2^(bits-1) - 1) to as many above,
-            for -v_max to v_max, so that zero is a code.
-        v_max: V, full scale; at least the read voltage of the array. Larger voltages are cut, as a driver cuts them.
+        bits: resolution. Unsigned: codes 0 to 2^bits - 1 for 0 to `v_max`. Signed: codes from -(2^(bits-1) - 1) to
+            2^(bits-1) - 1 for -v_max to v_max, so that zero is a code.
+        v_max: V, full scale; at least the read voltage of the array. Larger voltages are clamped, as by a real driver.
         signed: True if negative voltages can be driven.
-        bit_serial: drive the magnitude bit by bit, each bit that is one as a read at `v_max` (or -v_max), and add the
-            results with the weights of the bits. The drivers then need one voltage only.
+        bit_serial: apply the magnitude bit by bit. Each bit that is one is a read at `v_max` (or -v_max), and the
+            results are added with the weights of the bits (shift-and-add). The drivers then need one voltage only.
 
     Raises:
         OutOfRangeError: an argument is out of range.
@@ -34,13 +34,13 @@ class DAC:
         check_positive("v_max", self.v_max, "V")
 
     def __repr__(self) -> str:
-        """Resolution, full scale, and how a number is sent."""
+        """Resolution, full scale, sign and bit-serial mode."""
         sign, how = "signed" if self.signed else "unsigned", ", bit-serial" if self.bit_serial else ""
         return f"DAC(bits={self.bits}, v_max={self.v_max:g} V, {sign}{how})"
 
     @property
     def n_planes(self) -> int:
-        """Reads that one input takes: if bit-serial, one for each bit of the magnitude."""
+        """Number of reads for one input: if bit-serial, one for each bit of the magnitude, else 1."""
         if not self.bit_serial:
             return 1
         return self.bits - 1 if self.signed else self.bits
@@ -70,7 +70,7 @@ class DAC:
         if self.signed:
             codes = v.clamp(-self.v_max, self.v_max).mul_(1 / self.v_lsb).round_()
         else:
-            # Only cut from above: the lowest code then tells whether there was a negative voltage. NaN fails as well.
+            # Clamped from above only, so that the lowest code reveals a negative voltage. `not >= 0` is true for NaN.
             codes = v.clamp(max=self.v_max).mul_(1 / self.v_lsb).round_()
             if codes.numel() and not (lowest := float(codes.amin())) >= 0:
                 raise OutOfRangeError(
@@ -84,10 +84,10 @@ class DAC:
         return self.codes(v).mul_(self.v_lsb)
 
     def square_table(self, like: torch.Tensor) -> torch.Tensor:
-        """For each magnitude of a code, what a cell's read variance is multiplied by, V^2, if bit-serial.
+        """The factor of a cell's read variance for each magnitude of a code, V^2, for bit-serial reads.
 
-        The reads of the bits have their own noise each, and bit k counts 2^k times: v_lsb^2 times the sum of 4^k over
-        the bits that are one.
+        The read of each bit has independent noise, and the result of bit k is multiplied by 2^k. So the factor is
+        v_lsb^2 times the sum of 4^k over the bits that are one.
 
         Returns:
             `(2^n_planes,)` V^2, of the dtype and device of `like`.

@@ -1,4 +1,4 @@
-"""What the row drivers apply in one read: codes and volts, made once and passed to everything that needs either."""
+"""The voltages of a read, as codes of the DAC and in volts; converted once and passed to all that need either."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from ohmweave.arrays.converters.dac import DAC
 
 @dataclass(frozen=True, slots=True)
 class RowVoltages:
-    """Voltages on rows, `(...)`, in the units in which the drivers hold them.
+    """Voltages on rows, `(...)`, in units of the row drivers.
 
     Attributes:
-        numbers: `(...)`. Codes of `dac` (whole numbers of a floating type), or V where there is no converter.
+        numbers: `(...)`. Codes of `dac` (whole numbers of a floating dtype), or V without a converter.
         dac: the converter of the rows, or None.
     """
 
@@ -26,25 +26,20 @@ class RowVoltages:
 
     @property
     def v_per_number(self) -> float:
-        """V, of a 1 in `numbers`."""
+        """V for a 1 in `numbers`."""
         return 1.0 if self.dac is None else self.dac.v_lsb
 
     @property
     def v(self) -> torch.Tensor:
-        """`(...)` V, what one read in a single interval would apply."""
+        """`(...)` V, the voltages of a read in a single interval."""
         return self.numbers if self.dac is None else self.numbers * self.dac.v_lsb
 
-    @property
-    def n_intervals(self) -> int:
-        """Applications of voltages that the read takes: the bits of a number where they are sent one by one."""
-        return 1 if self.dac is None else self.dac.n_planes
-
     def of_numbers(self, numbers: torch.Tensor) -> "RowVoltages":
-        """Other numbers from the same converter: a part of these, or these in another order or shape."""
+        """`numbers`, of any shape, from the same converter: a part of these, or these in another order or shape."""
         return RowVoltages(numbers, self.dac)
 
     def intervals(self) -> list[tuple[torch.Tensor, float]]:
-        """What the drivers apply one after another, `(...)` V, and the weight with which each result counts."""
+        """The voltages of each interval, `(...)` V, and the weight of its result."""
         dac = self.dac
         if dac is None or not dac.bit_serial:
             return [(self.v, 1.0)]
@@ -54,7 +49,7 @@ class RowVoltages:
         return [(drive * ((magnitude >> k) & 1), share * 2.0**k) for k in range(dac.n_planes)]
 
     def square(self, table: torch.Tensor | None) -> torch.Tensor:
-        """What a cell's read variance is multiplied by, `(...)` V^2: v^2 for one read.
+        """The factor of a cell's read variance, `(...)` V^2: v^2 for a read in one interval.
 
         Args:
             table: `DAC.square_table` if the converter is bit-serial, else None.

@@ -1,13 +1,13 @@
-"""Reads that end in real converters: every tile, bit plane and chip of a placement in one batched product.
+"""Reads with an ADC at the columns: all tiles, bit planes and chips of a placement in one batched product.
 
-Currents are kept in units of the converter's lsb, so that a conversion is a rounding and a cut. With x_p the input
-of bit plane p (0 or 1, times the sign of the input; the voltage itself where the input is not bit-serial), G_t the
-matrix of tile t and c the lines of an output,
+Currents are in units of the converter's lsb, so that a conversion is a rounding and a clamp. With x_p the input of bit
+plane p (0 or 1, times the sign of the input; the voltage itself if the input is not bit-serial), G_t the matrix of
+tile t and c the column lines of an output,
 
     out[o] = lsb * sum over t, c, p of  line[c] * weight[p] * code(G_t[o, c] x_p).
 
-Sums over planes are the shift-and-add, sums over lines the (digital) differential subtraction, sums over tiles the
-accumulation behind the arrays. For cells that are not linear, G_t x_p is the currents of an operating point.
+The sum over planes is the shift-and-add, the sum over lines the (digital) differential subtraction, the sum over tiles
+the accumulation after the arrays. For non-linear cells, G_t x_p is replaced by the currents of an operating point.
 """
 
 import math
@@ -24,19 +24,19 @@ from ohmweave.arrays.placement import Placement, Tile
 from ohmweave.arrays.reads.tile_currents import TileCurrents, TilesOf
 from ohmweave.base import NormalStream, OutOfRangeError, ShapeError
 
-# Conversions worked on at a time: a few passes over them are cheap while they stay in a core's cache.
+# Conversions in one chunk: the passes over a chunk are cheap while it stays in a core's cache.
 CACHE_VALUES = 2**18
 
 
 class _Stack(NamedTuple):
-    """Tiles that hold the same column lines, stacked, their inputs padded to the same number. T tiles, L lines.
+    """T tiles that hold the same L column lines, stacked, their inputs padded to the same number, k.
 
     Attributes:
-        inputs: `(T * k,)`, the input of each row of each tile.
+        inputs: `(T * k,)` int64, the input of each row of each tile; input 0 in the padding, where conductances are 0.
         shape: (chips, T, L, k).
         currents: of the lines, in lsb.
-        offset, inl: `(chips * T, L, 1)`, lsb.
-        outputs: which outputs the lines belong to.
+        offset, inl: `(chips * T, L, 1)`, lsb, of the converter of each line.
+        outputs: the outputs that the lines belong to.
     """
 
     inputs: torch.Tensor
@@ -48,7 +48,7 @@ class _Stack(NamedTuple):
 
 
 class ConvertedMatrix:
-    """A placement with the converters of its columns; does not hold the placement, which is freed with its matrix.
+    """A placement with the converters of its columns; keeps no reference to the placement.
 
     Args:
         placement: of the matrix.
@@ -57,8 +57,8 @@ class ConvertedMatrix:
         dac: of the rows; None drives any voltage.
 
     Raises:
-        ShapeError: a tile parts the lines of an output.
-        OutOfRangeError: the converter is unsigned, and the placement makes negative currents.
+        ShapeError: the column lines of one output are on different tiles.
+        OutOfRangeError: the converter is unsigned and the placement makes negative currents.
     """
 
     def __init__(self, placement: Placement, tiles_of: TilesOf, *, columns: ColumnConverters, dac: DAC | None) -> None:
@@ -69,11 +69,12 @@ class ConvertedMatrix:
             raise OutOfRangeError("`signed` of the ADC must be true where rows are driven both ways, but is False")
         serial = dac is not None and dac.bit_serial
         self._n_planes = dac.n_planes if dac is not None else 1
-        # What one unit of drive is, V, and by what the sum over planes is multiplied to be that of the voltage.
+        # Each bit plane is driven at `v_max`; `_scale` converts the weighted sum of codes to A at the DAC's voltages.
         drive = dac.v_max if dac is not None and serial else 1.0
         self._scale = self._lsb * (dac.v_lsb / dac.v_max if dac is not None and serial else 1.0)
         analogue = adc.subtract == "analogue"
         line = columns.faults.gain.new_tensor([1.0] if analogue else placement.col_gain)
+        # Plane p counts 2^p; flattened over (line, plane), in the order of the codes in `_convert`.
         weight = 2.0 ** torch.arange(self._n_planes, dtype=line.dtype, device=line.device)
         self._weight = (line[:, None] * weight).flatten()
         self._stacks = [
@@ -86,11 +87,12 @@ class ConvertedMatrix:
 
         Args:
             row: `(chips, batch, n_in)`, from the DAC that the matrix was made with.
-            noise: of reads and converters.
-            peaks: where to append the largest current that a converter met, A; nothing is rounded or cut then.
+            noise: stream of the noise of reads and converters.
+            peaks: a list to which the largest current at a converter, A, is appended; then nothing is rounded or
+                clamped (range finding).
 
         Returns:
-            `(chips, batch, n_out)` A, of the current that the voltages would make in one interval.
+            `(chips, batch, n_out)` A: the current that the row voltages would cause, applied at once.
         """
         chips, n, _ = row.numbers.shape
         out = row.numbers.new_zeros(chips, self._n_out, n)
@@ -112,7 +114,7 @@ class ConvertedMatrix:
             return row.v.mT
         if row.dac.signed:
             return row.numbers.mT
-        # Bits are picked from integers; small ones are quicker.
+        # Bits are extracted from integers; uint8 is faster than int32.
         return row.numbers.mT.to(torch.uint8 if row.dac.bits <= 8 else torch.int32)
 
     def _convert(
@@ -131,7 +133,7 @@ class ConvertedMatrix:
         return total.view(chips, tiles, -1, n).sum(1)
 
     def _planes(self, drive: torch.Tensor, dac: DAC | None, dtype: torch.dtype) -> torch.Tensor:
-        """`(chips, lines, n)` to `(chips, lines, planes, n)`: the bits, from the lowest up, or the drive itself."""
+        """`(chips, lines, n)` to `(chips, lines, planes, n)`: the bits, lowest first, or the drive as one plane."""
         if dac is None or not dac.bit_serial:
             return drive.unsqueeze(-2).to(dtype).contiguous()
         sign = None
@@ -144,6 +146,7 @@ class ConvertedMatrix:
 
 
 def _by_columns(tiles: Sequence[Tile]) -> list[list[Tile]]:
+    """Tiles grouped by their column lines: tiles of one group are stacked, and their results are summed."""
     groups: dict[tuple[int, int], list[Tile]] = defaultdict(list)
     for tile in tiles:
         groups[tile.col_line, tile.cols].append(tile)
@@ -160,6 +163,10 @@ def _stack(
     drive: float,
     analogue: bool,
 ) -> _Stack:
+    """Stack tiles of the same column lines with their converters; see `_Stack`.
+
+    `drive` is V per unit of drive; `lsb` is in A.
+    """
     h, c = len(placement.row_gain), len(placement.col_gain)
     if any(tile.col_line % c or tile.cols % c for tile in tiles):
         raise ShapeError(f"tiles must keep the {c} lines of an output together where they are converted")
@@ -170,6 +177,7 @@ def _stack(
     faults = [fault.new_empty(*shape[:3], 1) for fault in columns.faults]
     for t, (tile, span) in enumerate(zip(tiles, spans, strict=True)):
         inputs[t, : len(span)] = torch.arange(span.start, span.stop, device=inputs.device)
+        # Analogue subtraction: one converter for each output, that of the output's first column.
         at = slice(tile.col, tile.col + tile.cols, c if analogue else 1)
         for fault, of_column in zip(faults, columns.faults, strict=True):
             fault[:, t, :, 0] = of_column[:, tile.array, at]

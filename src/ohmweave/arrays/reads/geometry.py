@@ -1,9 +1,13 @@
-"""How a kernel walks over an image, and what follows from it for sums over patches.
+"""The geometry of a convolution: which pixels a kernel covers, and sums over its patches.
 
 With P the padded image, s the stride, d the dilation and k the kernel size, patch (y, x) holds P[s y + d i, s x + d j]
-at tap (i, j). A convolution can be summed in two orders: patch by patch, which first copies all patches, k^2 times the
-image; or tap by tap, where each pixel meets all taps of the kernel and the products are added up where they belong,
-k^2 times the output. The second is the cheaper one where there are fewer outputs than channels.
+at tap (i, j). A convolution can be computed in two orders:
+
+* patch by patch (im2col): all patches are copied first, k^2 times the size of the image, and multiplied by the kernel;
+* tap by tap: each pixel is multiplied by all taps of the kernel, k^2 times the size of the output, and each product is
+  added to its output.
+
+Tap by tap is cheaper if there are fewer outputs than channels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,11 +18,13 @@ import torch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvGeometry:
-    """How a kernel walks over an image; pairs are (vertical, horizontal).
+    """Kernel size, stride, dilation and padding of a convolution; pairs are (vertical, horizontal).
 
     Attributes:
-        kernel_size, stride, dilation: as in torch.
-        padding: zeros to add (left, right, top, bottom), as `torch.nn.functional.pad` takes them.
+        kernel_size: (kh, kw), pixels.
+        stride: distance of neighbouring patches, pixels.
+        dilation: distance of neighbouring taps, pixels.
+        padding: zeros to add (left, right, top, bottom), in the order of `torch.nn.functional.pad`.
     """
 
     kernel_size: tuple[int, int]
@@ -28,7 +34,7 @@ class ConvGeometry:
 
     @property
     def reach(self) -> tuple[int, int]:
-        """Pixels from the first to the last of a patch."""
+        """Distance from the first to the last pixel of a patch, (vertical, horizontal)."""
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
         return dh * (kh - 1), dw * (kw - 1)
 
@@ -40,12 +46,16 @@ class ConvGeometry:
         return (height - reach_h - 1) // stride_h + 1, (width - reach_w - 1) // stride_w + 1
 
     def lines(self, images: torch.Tensor) -> torch.Tensor:
-        """All patches of `(..., batch, H, W, C)`, channel by channel, as the rows of a convolution's weight stand.
+        """All patches of images as columns of a matrix (im2col).
+
+        Args:
+            images: `(..., batch, H, W, C)`.
 
         Returns:
-            `(..., C * kh * kw, batch * out H * out W)`.
+            `(..., C * kh * kw, batch * out H * out W)`; rows in the order of a convolution's flattened weight.
         """
-        if images.dim() > 4 and images.shape[0] > 1 and images.stride(0) == 0:  # the same images for all chips
+        # Stride 0: the same images are expanded over all chips. Unfold them once.
+        if images.dim() > 4 and images.shape[0] > 1 and images.stride(0) == 0:
             return self.lines(images[:1]).expand(len(images), *(-1,) * (images.dim() - 3))
         *outer, batch, height, width, channels = images.shape
         if self._keeps_size((height, width)):
@@ -57,6 +67,7 @@ class ConvGeometry:
         left, right, top, bottom = self.padding
         padded = images.new_zeros(*outer, channels, batch, top + height + bottom, left + width + right)
         padded[..., top : top + height, left : left + width] = images.movedim(-1, -4)
+        # A view with overlapping strides is the list of patches; `flatten` makes the one copy.
         (sh, sw), (dh, dw) = self.stride, self.dilation
         *outer_strides, image, row, col = padded.stride()
         shape = (*outer, channels, *self.kernel_size, batch, *self.out_size((height, width)))
@@ -64,10 +75,17 @@ class ConvGeometry:
         return padded.as_strided(shape, strides).flatten(-3).flatten(-4, -2)
 
     def line_sums(self, images: torch.Tensor) -> torch.Tensor:
-        """Sums over all patches of images `(..., H, W, C)`, line by line as in `lines`: `(..., C * kh * kw)`."""
+        """Sum of all patches of an image.
+
+        Args:
+            images: `(..., H, W, C)`.
+
+        Returns:
+            `(..., C * kh * kw)`, `lines` summed over its last dimension, without making the patches.
+        """
         *outer, height, width, channels = images.shape
         rows, cols = self._meetings((height, width))
-        # Image rows first, then columns: a pixel is added up kh times, not kh x kw.
+        # Image rows first, then columns: each pixel is added kh times, not kh * kw times.
         by_row = images.new_zeros(*outer, len(rows), width, channels)
         for i, met in enumerate(rows):
             if met is not None:
@@ -79,7 +97,7 @@ class ConvGeometry:
         return sums.movedim(-1, -3).flatten(-3)
 
     def collect(self, products: torch.Tensor) -> torch.Tensor:
-        """Sum the products of every pixel with every tap where they belong.
+        """Add the products of every pixel with every tap to the outputs that they are part of.
 
         Args:
             products: `(..., kh, kw, out, batch, H, W)`, contiguous; overwritten.
@@ -101,24 +119,24 @@ class ConvGeometry:
         return total
 
     def scatter(self, error: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-        """The adjoint of `collect`: the error that every pixel of an image of `size` meets at every tap.
+        """The adjoint of `collect`: the error of the output that each pixel contributes to through each tap.
 
         Args:
             error: `(..., out, batch, out H, out W)`.
             size: (height, width) of the image.
 
         Returns:
-            `(..., kh, kw, out, batch, H, W)`.
+            `(..., kh, kw, out, batch, H, W)`; zero where a pixel contributes to no output through a tap.
         """
         spread = error.new_empty(*error.shape[:-4], *self.kernel_size, *error.shape[-4:-2], *size)
         if self._keeps_size(size):
             error = error.contiguous()
             for i, j, dy, dx in self._shifts():
-                _copy_shifted(spread[..., i, j, :, :, :, :], error, -dy, -dx)
+                _copy_shifted(spread[..., i, j, :, :, :, :], error, -dy, -dx)  # against the shift of `collect`
             return spread
         (height, width), (reach_h, reach_w), (left, _, top, _) = size, self.reach, self.padding
-        # Where the outputs stand among the pixels, a step of `stride` apart, with zeros all around: each tap then
-        # sees the same picture from another place.
+        # Put the outputs among the pixels, `stride` pixels apart, with zeros between and around them. The error at
+        # each tap is then a shifted cut-out of this one plane.
         room = error.new_zeros(*error.shape[:-2], height + reach_h, width + reach_w)
         out = error.shape[-2:]
         rows = _meeting(reach_h - top, self.stride[0], out[0], height + reach_h)
@@ -133,7 +151,7 @@ class ConvGeometry:
         return spread
 
     def _keeps_size(self, size: Sequence[int]) -> bool:
-        """Whether tap by tap is a matter of shifts: then whole batches move as one run of numbers."""
+        """True if each tap only shifts the image: a whole batch is then copied as one contiguous run of numbers."""
         return self.stride == (1, 1) and self.out_size(size) == (size[0], size[1])
 
     def _shifts(self) -> Iterator[tuple[int, int, int, int]]:
@@ -144,7 +162,7 @@ class ConvGeometry:
                 yield i, j, i * self.dilation[0] - top, j * self.dilation[1] - left
 
     def _taps(self, size: Sequence[int]) -> Iterator[tuple[int, int, tuple[slice, slice], tuple[slice, slice]]]:
-        """(i, j, outputs, pixels): which outputs a tap has a part in, and the pixels that it takes there."""
+        """(i, j, outputs, pixels): the outputs to which tap (i, j) contributes, and the pixels that it multiplies."""
         all_rows, all_cols = self._meetings(size)
         for i, rows in enumerate(all_rows):
             for j, cols in enumerate(all_cols):
@@ -152,7 +170,7 @@ class ConvGeometry:
                     yield i, j, (rows[0], cols[0]), (rows[1], cols[1])
 
     def _meetings(self, size: Sequence[int]) -> tuple[list[tuple[slice, slice] | None], ...]:
-        """For each row of the kernel, and for each of its columns: outputs and pixels that meet there, if any."""
+        """For each row and each column of the kernel: its outputs and their pixels, or None if there are none."""
         left, _, top, _ = self.padding
         before, out = (top, left), self.out_size(size)
         return tuple(
@@ -167,8 +185,8 @@ class ConvGeometry:
 def _copy_shifted(out: torch.Tensor, source: torch.Tensor, dy: int, dx: int) -> None:
     """`out[..., y, x] = source[..., y + dy, x + dx]`, zero where there is no such pixel.
 
-    The last three dimensions of both, (batch, H, W), are shifted as one run of numbers. What that carries over an
-    edge lands in the borders that are cleared afterwards.
+    The last three dimensions of both, (batch, H, W), are shifted as one run of numbers. Pixels that this moves across
+    an edge of an image end in the border, which is cleared afterwards.
     """
     here, there = _overlap(out.shape[-3:], dy, dx)
     out.view(*out.shape[:-3], -1)[..., here] = source.view(*source.shape[:-3], -1)[..., there]
@@ -183,6 +201,7 @@ def _add_shifted(total: torch.Tensor, source: torch.Tensor, dy: int, dx: int) ->
 
 
 def _overlap(shape: Sequence[int], dy: int, dx: int) -> tuple[slice, slice]:
+    """The parts of two flattened (batch, H, W) that overlap when the second is shifted by (-dy, -dx)."""
     batch, height, width = shape
     n, shift = batch * height * width, dy * width + dx
     first, last = min(n, max(0, -shift)), max(0, min(n, n - shift))
@@ -199,7 +218,8 @@ def _clear_border(images: torch.Tensor, dy: int, dx: int) -> None:
 
 
 def _meeting(offset: int, stride: int, n_out: int, n_pixels: int) -> tuple[slice, slice] | None:
-    """Outputs y and pixels `stride * y + offset` that both exist, along one direction; None where none do."""
+    """Outputs y and pixels `stride * y + offset` that both exist, along one direction; None if there are none."""
+    # The smallest y with stride * y + offset >= 0 is ceil(-offset / stride), here as a negated floor division.
     first = max(0, -(offset // stride))
     last = min(n_out - 1, (n_pixels - 1 - offset) // stride)
     if last < first:

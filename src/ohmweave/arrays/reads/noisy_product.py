@@ -1,4 +1,4 @@
-"""The product of a read, with its noise drawn at the outputs."""
+"""The matrix product of a read, with read noise drawn at the outputs."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,12 @@ import torch
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.base import NormalStream
 
-# Rows of the product worked on at a time, as a number of output values: noise takes four passes over them, which is
-# cheap while they stay in a core's cache. Measured: 1.4 times faster than whole batches for the five-layer CNN.
+# Output values in one chunk: noise takes four passes over a chunk, which is cheap while it stays in a core's cache.
+# Measured: 1.4 times faster than whole batches for the five-layer CNN.
 CACHE_VALUES = 2**16
 
 Square = Callable[[RowVoltages], torch.Tensor]
-"""What the variance of a cell is multiplied by in a read of these voltages, V^2."""
+"""From the voltages of a read to the factors of the variances of the cells, V^2, of the same shape."""
 
 
 def noisy_product(
@@ -23,16 +23,16 @@ def noisy_product(
     noise: NormalStream,
     square: Square,
 ) -> torch.Tensor:
-    """`v @ (g + e)` with a new e ~ N(0, variance) for every row of v, drawn as one number per output.
+    """`v @ (g + e)` with new e ~ N(0, variance) for every vector v, drawn as one number per output.
 
-    The sum of the cells' independent Gaussian errors is again Gaussian, with variance (v^2) @ variance.
+    The sum of the independent Gaussian errors of the cells is Gaussian with the variance (v^2) @ variance.
 
     Args:
         drive: `(*chips, batch, n_in)`.
         g: `(*chips, n_in, n_out)` S.
         variance: `(*chips, n_in, n_out)` S^2, or None for an exact read.
-        noise: of the reads.
-        square: v^2, or what replaces it where a read is a sum of reads.
+        noise: stream of read noise.
+        square: gives v^2, or its replacement for a bit-serial read, which is a sum of reads.
 
     Returns:
         `(*chips, batch, n_out)` A.

@@ -1,4 +1,4 @@
-"""Reads of cells that do not obey Ohm's law: an operating point for every input, so for small arrays only."""
+"""Reads of cells that do not obey Ohm's law: an operating point is solved for every input, so small arrays only."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from ohmweave.arrays.placement import Placement, Tile
 from ohmweave.base import NormalStream
 from ohmweave.circuit import Wires, solve_nonlinear
 
-# Cells whose operating points are sought at a time.
+# Cells, over all inputs and chips, that are solved together: a bound on memory.
 CELLS_AT_ONCE = 2**20
 
 
 class _ArrayLaw(NamedTuple):
-    """All cells of one array of every chip, in shapes that broadcast against `(chips, batch, rows, cols)`.
+    """The cells of one array of every chip, in shapes that broadcast against `(chips, batch, rows, cols)`.
 
     Attributes:
         current: V to A.
-        relative_variance: of a read, as a fraction of the cell's current, squared; None where reads are exact.
+        relative_variance: variance of a read as a fraction of the squared current; None if reads are exact.
     """
 
     current: Callable[[torch.Tensor], torch.Tensor]
@@ -30,7 +30,7 @@ class _ArrayLaw(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NonlinearRead:
-    """How an array of such cells is read: one tile at a time, all other rows of its array at 0 V.
+    """Reads of an array of non-linear cells: one tile at a time, all other rows of its array at 0 V.
 
     Attributes:
         bank: the cells.
@@ -38,8 +38,8 @@ class NonlinearRead:
         r_on: Ohm, in series with each cell.
         noise: of reads.
 
-    Valid for: read noise is drawn as a fraction of each cell's current, which neglects what the resistance in series
-    with a cell takes from it.
+    Valid for: series resistances that are small compared with the cells. Read noise is drawn as a fraction of the
+    current of each cell, which neglects that a series resistance damps the noise.
     """
 
     bank: CellBank
@@ -48,7 +48,14 @@ class NonlinearRead:
     noise: NormalStream
 
     def tile(self, tile: Tile, v_line: torch.Tensor) -> torch.Tensor:
-        """Voltages of a tile's lines, `(chips, n, tile.rows)` V, to the currents of its columns, A.
+        """Read a tile.
+
+        Args:
+            tile: of the array.
+            v_line: `(chips, n, tile.rows)` V, of its row lines.
+
+        Returns:
+            `(chips, n, tile.cols)` A, of its columns.
 
         Raises:
             ConvergenceError: an operating point was not found.
@@ -60,6 +67,7 @@ class NonlinearRead:
             part = slice(first, first + at_once)
             v = v_line.new_zeros(chips, v_line[:, part].shape[1], self.bank.rows)
             v[..., tile.row : tile.row + tile.rows] = v_line[:, part]
+            # The whole array is solved: cells outside the tile load the wires too.
             i_cell = solve_nonlinear(law.current, v, self.bank.cols, self.wires, r_cell=self.r_on).i_cell
             i_col = i_cell.sum(-2)
             if law.relative_variance is not None:
@@ -81,7 +89,14 @@ class NonlinearRead:
         return _ArrayLaw(lambda v: bank.cell.current(state, v), relative)
 
     def placement(self, row: RowVoltages, placement: Placement) -> torch.Tensor:
-        """Inputs `(chips, batch, n_in)` to outputs `(chips, batch, n_out)` A, interval after interval.
+        """Read a placement, interval after interval.
+
+        Args:
+            row: `(chips, batch, n_in)`.
+            placement: of the matrix.
+
+        Returns:
+            `(chips, batch, n_out)` A.
 
         Raises:
             ConvergenceError: an operating point was not found.

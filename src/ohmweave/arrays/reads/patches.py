@@ -1,8 +1,8 @@
-"""The reads of all patches of images, with the noise of each read drawn at its outputs.
+"""The reads of all patches of images, with read noise drawn at the outputs.
 
-The read of a patch has the mean and the variance of the product of the patch with the matrix. Over all patches both
-are convolutions: the images with the matrix for kernels, and their squares with the variances. So no patch need be
-copied, which would move kernel height x kernel width times the image.
+The mean of a read is the product of the patch with the matrix; its variance is the product of the squared patch with
+the variances. Over all patches both are convolutions: of the images with the matrix as kernels, and of the squared
+images with the variances. So the patches, kernel height x kernel width times the image, need not be copied.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from ohmweave.arrays.reads.noisy_product import Square, noisy_product
 from ohmweave.base import NormalStream
 
 PART_VALUES = 2**22
-"""Intermediate numbers of a part of a batch, 16 MiB in float32: a bound on memory, and better for the caches."""
+"""Intermediate numbers of one part of a batch, 16 MiB in float32: a bound on memory, and better use of the caches."""
 
 Read = Callable[[torch.Tensor], torch.Tensor]
 
@@ -36,13 +36,15 @@ def noisy_convolution(
         drive: `(*chips, batch, H, W, C)`.
         g: `(*chips, C * kh * kw, n_out)` S, channel by channel.
         variance: `(*chips, C * kh * kw, n_out)` S^2, or None for exact reads.
-        geometry: which patches; what is padded is at 0 V.
-        noise: of the reads.
-        square: v^2, or what replaces it where a read is a sum of reads; 0 at 0 V.
+        geometry: of the patches; the padding is at 0 V.
+        noise: stream of read noise.
+        square: gives v^2, or its replacement for a bit-serial read, which is a sum of reads; 0 at 0 V.
 
     Returns:
         `(*chips, batch, out H, out W, n_out)` A.
     """
+    # Three ways, the fastest first: torch's convolution takes one chip only; tap by tap takes exact reads with fewer
+    # outputs than channels; the rest copies patches.
     images = drive.numbers
     if images.shape[:-4].numel() == 1:
         n_values = 4 * g.shape[-1] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
@@ -66,7 +68,7 @@ def by_rows(images: torch.Tensor, geometry: ConvGeometry, read: Read) -> torch.T
 
     Args:
         images: `(*chips, batch, H, W, C)`, V or codes.
-        geometry: which patches.
+        geometry: of the patches.
         read: from `(*chips, n, C * kh * kw)` to `(*chips, n, n_out)`.
 
     Returns:
@@ -83,7 +85,10 @@ def by_rows(images: torch.Tensor, geometry: ConvGeometry, read: Read) -> torch.T
 
 
 def by_parts(images: torch.Tensor, n_values: int, read: Read) -> torch.Tensor:
-    """`read` of a few of the images `(*chips, batch, H, W, C)` at a time, each of which makes `n_values` numbers."""
+    """`read` applied to parts of a batch of images `(*chips, batch, H, W, C)`.
+
+    `n_values` is the number of intermediate values for each image of the batch, which determines the size of a part.
+    """
     parts = [read(part) for part in images.split(max(1, PART_VALUES // max(1, n_values)), dim=-4)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-4)
 
@@ -96,7 +101,7 @@ def _by_kernels(
     noise: NormalStream,
     square: Square,
 ) -> torch.Tensor:
-    """One chip: torch's own convolution, of the mean and of the variance."""
+    """One chip: torch's convolution, for the mean and for the variance."""
     outer, images = drive.numbers.shape[:-4], drive.of_numbers(drive.numbers.reshape(drive.numbers.shape[-4:]))
     out = _convolved(images.v, kernels, geometry)
     if spreads is not None:
@@ -115,7 +120,7 @@ def _convolved(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeomet
     x = images.permute(0, 3, 1, 2)
     left, right, top, bottom = geometry.padding
     padding = (top, left)
-    if (left, top) != (right, bottom):
+    if (left, top) != (right, bottom):  # torch's convolution pads both sides alike
         x, padding = F.pad(x, geometry.padding), (0, 0)
     y = F.conv2d(x, kernels, stride=geometry.stride, padding=padding, dilation=geometry.dilation)
     by_pixel: torch.Tensor = y.permute(0, 2, 3, 1).contiguous()
@@ -123,12 +128,12 @@ def _convolved(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeomet
 
 
 def _tap_by_tap(v: torch.Tensor, taps: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
-    """Exact reads of several chips, where each pixel has fewer products with all taps than a patch has values.
+    """Exact reads of several chips with fewer outputs than channels; see `ConvGeometry`.
 
     Args:
         v: `(*chips, batch, H, W, C)` V.
         taps: `(*chips, kh * kw * n_out, C)` S.
-        geometry: which patches.
+        geometry: of the patches.
 
     Returns:
         `(*chips, batch, out H, out W, n_out)` A.

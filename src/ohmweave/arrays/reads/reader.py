@@ -1,4 +1,4 @@
-"""All reads of a simulated array: one entry, whatever the cells, converters and wires are."""
+"""All reads of a simulated array: one function for all cells, converters and wires."""
 
 import torch
 
@@ -21,16 +21,16 @@ from ohmweave.circuit import Wires
 
 
 class Reader:
-    """Reads of a bank of cells, through wires and converters where there are any.
+    """Reads of a bank of cells, through wires and converters if there are any.
 
-    A read of linear cells is the exact product of voltages and conductances, or of voltages and the effective
-    conductances that the wires leave; its noise is drawn at the outputs.
+    A read of linear cells is the exact product of voltages and conductances (effective ones with wires); read noise is
+    drawn at the outputs.
 
     Args:
         bank: the cells.
-        dac: of the rows; None drives any voltage.
-        columns: converters of the columns; None senses any current.
-        wiring: around the cells, or None.
+        dac: of the rows; None: any voltage is driven exactly.
+        columns: converters of the columns; None: any current is sensed exactly.
+        wiring: wires around the cells, or None.
         seed: of the read noise.
     """
 
@@ -50,7 +50,7 @@ class Reader:
         if not bank.cell.is_ohmic:
             wires, r_on = (wiring.wires, wiring.access.r_on) if wiring else (Wires(r_row=0.0, r_col=0.0), 0.0)
             self._nonlinear = NonlinearRead(bank=bank, wires=wires, r_on=r_on, noise=self.noise)
-        # Bit-serial reads of noisy cells: the variance of each code.
+        # Bit-serial reads without an ADC are one product; their variance depends on the code (`DAC.square_table`).
         serial = dac is not None and dac.bit_serial
         like = torch.empty(0, dtype=bank.dtype, device=bank.device)
         self._square_table = dac.square_table(like) if dac is not None and serial and columns is None else None
@@ -77,9 +77,9 @@ class Reader:
             row: `(*chips, batch, n_in)`, or with a `geometry` images `(*chips, batch, H, W, C)`; `(*chips, batch,
                 n_out)` if transposed.
             placement: of the matrix.
-            geometry: reads every patch of the images.
-            scale: of numbers in place of volts and amperes; only where `linear`, without a DAC.
-            transposed: drives the outputs and senses the inputs; only where `linear`.
+            geometry: if given, every patch of the images is read.
+            scale: if given, inputs and outputs are numbers; only if `linear` and without a DAC.
+            transposed: True to drive the outputs and sense the inputs; only if `linear`.
 
         Returns:
             `(*chips, batch, n_out)`, or `(*chips, batch, out H, out W, n_out)`, or `(*chips, batch, n_in)`: A, or
@@ -87,17 +87,18 @@ class Reader:
         """
         if not self.linear:
             if geometry is None:
-                return self._unlike(row, placement)
-            return by_rows(row.numbers, geometry, lambda rows: self._unlike(row.of_numbers(rows), placement))
+                return self._read_by_vector(row, placement)
+            return by_rows(row.numbers, geometry, lambda rows: self._read_by_vector(row.of_numbers(rows), placement))
         g, variance = self.signed_matrix(placement)
         if transposed:
             g, variance = g.mT, None if variance is None else variance.mT
+        # Columns have no DAC, and a variance by code is needed only with one: all else is plain volts.
         if variance is None or self._square_table is None or transposed:
             row = RowVoltages(row.v)
         if geometry is None:
             i_out = noisy_product(row, g, variance, noise=self.noise, square=self._square)
             return i_out if scale is None else i_out.mul_(1 / scale.s_per_w)
-        if scale is not None:  # the matrix is the smallest of what could be scaled
+        if scale is not None:  # scale the matrix, which is smaller than images and outputs
             g = g / scale.s_per_w
             variance = None if variance is None else variance / scale.s_per_w**2
         return noisy_convolution(row, g, variance, geometry, noise=self.noise, square=self._square)
@@ -105,8 +106,8 @@ class Reader:
     def _square(self, row: RowVoltages) -> torch.Tensor:
         return row.square(None if row.dac is None else self._square_table)
 
-    def _unlike(self, row: RowVoltages, placement: Placement) -> torch.Tensor:
-        """Rows, one by one, of cells or converters that are not linear."""
+    def _read_by_vector(self, row: RowVoltages, placement: Placement) -> torch.Tensor:
+        """Vectors `(*chips, batch, n_in)` to `(*chips, batch, n_out)` A, of non-linear cells or through converters."""
         numbers = row.numbers
         per_chip = row.of_numbers(numbers.view(self._bank.n_sets, *numbers.shape[-2:]))
         if self.columns is not None:
@@ -119,16 +120,16 @@ class Reader:
         return i_out.view(*numbers.shape[:-1], placement.n_out) if not self._bank.chip_shape else i_out
 
     def signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The signed matrix that reads see, `(*chips, n_in, n_out)` S, and the variance of its noise, S^2, or None."""
+        """The signed matrix of a read, `(*chips, n_in, n_out)` S, and the variance of its noise, S^2, or None."""
         kept = self._signed.get(placement, (), lambda: SignedMatrix(self._bank.cells(placement)))
         return kept.at(self._bank.version, placement, self.seen_at, self._changed_since)
 
     def _changed_since(self, version: int) -> torch.Tensor | None:
-        """Behind wires, each cell changes what reads see of all others of its array."""
+        """As `CellBank.changed_since`; None with wires, where a cell changes the effective conductance of others."""
         return self._bank.changed_since(version) if self._wiring is None else None
 
     def _converted_matrix(self, placement: Placement, columns: ColumnConverters) -> ConvertedMatrix:
-        # Matrices of non-linear cells hold no conductance, but the law reads the cells in every call.
+        # Matrices of non-linear cells hold no conductances, so they need not be renewed when cells change.
         version = (self._bank.version if self._nonlinear is None else 0, columns.version)
         return self._converted.get(
             placement,
@@ -148,7 +149,7 @@ class Reader:
         return linear_tiles(placement, g, None if sigma is None else sigma.square())
 
     def seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """What a read sees of `cells`, S, wires included, and the standard deviation of a read of each, S, or None."""
+        """Effective conductance of `cells`, any shape, in a read, S, and its standard deviation, S, or None."""
         g, sigma = self._bank.conductance_at(cells)
         if self._wiring is None:
             return g, sigma
@@ -159,8 +160,8 @@ class Reader:
         """Measure cells, `(k,)`.
 
         Args:
-            cells: which.
-            one_by_one: each alone in series with its path; else row after row, as reads see them.
+            cells: int64 addresses.
+            one_by_one: True to measure each cell alone, in series with its path; False for effective conductances.
 
         Returns:
             The measured conductances with their noise, and the true ones, both `(k,)` S.

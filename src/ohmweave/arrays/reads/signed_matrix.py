@@ -1,4 +1,4 @@
-"""The signed matrix of a placement, kept while cells change: after a sparse pulse only its weights are summed anew."""
+"""A cache of a placement's signed matrix: after a sparse pulse only the weights of the pulsed cells are recomputed."""
 
 from collections.abc import Callable
 
@@ -8,17 +8,18 @@ from ohmweave.arrays.bank import SPARSE
 from ohmweave.arrays.placement import Placement
 
 ConductanceAt = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
-"""From cell indices to conductances, S, and standard deviations of a read, S (None where reads are exact)."""
+"""From cell indices, any shape, to conductances, S, and standard deviations of a read, S, of that shape (None if reads
+are exact)."""
 
 ChangedSince = Callable[[int], torch.Tensor | None]
 """From a version to the indices, `(k,)`, of the cells that have changed since; None if any may have."""
 
 
 class SignedMatrix:
-    """What reads of a placement see, `(*chips, n_in, n_out)`, brought up to date when it is read.
+    """The signed conductances of a placement, `(*chips, n_in, n_out)`, updated when they are read.
 
-    Summing one weight anew from all its cells, rather than adding what a pulse changed, keeps the sparse way equal to
-    the whole one bit for bit: no rounding accumulates over millions of pulses.
+    A changed weight is recomputed from all its cells. Adding only the change of a pulse would be cheaper but would
+    accumulate rounding errors over millions of pulses; this way a sparse update gives the same bits as a full one.
 
     Args:
         cells: `(*chips, row lines, column lines)` int64, the placement's cells on all chips.
@@ -38,13 +39,14 @@ class SignedMatrix:
         """The signed matrix, S, and the variance of its read noise, S^2, both `(*chips, n_in, n_out)`.
 
         Args:
-            version: of the cells, now.
-            placement: the same in every call; not held, so that it can be freed.
-            conductance_at: of cells, now.
-            changed_since: of the cells.
+            version: the present version of the cells.
+            placement: the same in every call. It is not kept: a reference would keep a removed matrix alive.
+            conductance_at: gives the present conductances.
+            changed_since: gives the cells that have changed since a version.
         """
         if self._g is None or self._version != version:
             changed = None if self._g is None else changed_since(self._version)
+            # Gathering single weights costs more for each than one pass over all: above `SPARSE`, recompute all.
             if changed is None or changed.numel() > SPARSE * self._cells.numel():
                 g, sigma = conductance_at(self._cells)
                 self._g = placement.signed_matrix(g)
@@ -56,7 +58,7 @@ class SignedMatrix:
         return self._g, self._variance
 
     def _update(self, changed: torch.Tensor, placement: Placement, conductance_at: ConductanceAt) -> None:
-        """Sum the weights of the `changed` cells anew."""
+        """Recompute the weights of the `changed` cells, `(k,)`."""
         assert self._g is not None
         weights = self._weights_of(changed, placement)
         g, sigma = conductance_at(self._by_weight[weights])
@@ -67,11 +69,16 @@ class SignedMatrix:
             self._variance.view(-1)[weights] = variance.view(-1)
 
     def _weights_of(self, cells: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """Flat indices in `(*chips, n_in, n_out)` of the weights that the cells belong to; other cells are left out."""
+        """Flat indices in `(*chips, n_in, n_out)` of the weights of `cells`, `(k,)`; cells of no weight are dropped.
+
+        The indices may repeat if several cells of one weight have changed; the weight is then written twice, with the
+        same value.
+        """
         if self._weight_of_cell is None:
             by_weight = placement.by_weight(self._cells).transpose(-3, -2).flatten(-2)
             self._by_weight = by_weight.reshape(-1, by_weight.shape[-1])
-            # One entry more than the highest cell: all cells above it, which belong to no weight, share that entry.
+            # A table from cells to weights, -1 for cells of other placements. It ends one entry above the highest cell
+            # of this placement; all cells beyond are clamped to that entry.
             self._weight_of_cell = cells.new_full((int(self._cells.max()) + 2,), -1)
             every = torch.arange(len(self._by_weight), device=cells.device)
             self._weight_of_cell[self._by_weight] = every[:, None]

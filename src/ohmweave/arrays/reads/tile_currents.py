@@ -1,4 +1,8 @@
-"""The currents at the columns of tiles, for converters: linear cells as one batched product, others tile by tile."""
+"""Currents at the columns of tiles, as inputs of converters.
+
+Tiles of linear cells are one batched product; for non-linear cells an operating point is solved tile by tile. The
+currents leave in units of the converter's lsb, with the gain error of each column already multiplied in.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -10,19 +14,22 @@ from ohmweave.base import NormalStream
 
 
 class TileCurrents(Protocol):
-    """Stacked tiles: T tiles of a placement with L sensed lines each, and as many inputs, k, as the largest has."""
+    """The currents of T stacked tiles of a placement, with L sensed lines each.
+
+    k is the number of inputs of the largest tile; smaller tiles are padded to it.
+    """
 
     def __call__(self, drive: torch.Tensor, *, noise: NormalStream) -> torch.Tensor:
-        """Drives `(chips * T, k, n)` to currents with their read noise, `(chips * T, L, n)` in lsb of the ADC."""
+        """Drives `(chips * T, k, n)` to currents with read noise, `(chips * T, L, n)`, in lsb of the ADC."""
         ...
 
 
 TilesOf = Callable[[Sequence[Tile], Sequence[range], torch.Tensor, float, bool], TileCurrents]
-"""From tiles, the inputs of each, lsb per ampere `(chips, T, L, 1)`, volts per unit of drive, and whether the lines of
-an output are subtracted before they are sensed."""
+"""Makes `TileCurrents` from: the tiles; the range of inputs of each; lsb per ampere, `(chips, T, L, 1)`; volts per unit
+of drive; True if the lines of an output are subtracted before they are sensed (analogue subtraction)."""
 
 ReadTile = Callable[[Tile, torch.Tensor], torch.Tensor]
-"""A tile and the voltages of its lines, `(chips, n, rows)` V, to the currents of its columns, `(chips, n, cols)` A."""
+"""From a tile and the voltages of its row lines, `(chips, n, rows)` V, to its column currents, `(chips, n, cols)` A."""
 
 
 def linear_tiles(placement: Placement, g: torch.Tensor, variance: torch.Tensor | None) -> TilesOf:
@@ -30,8 +37,8 @@ def linear_tiles(placement: Placement, g: torch.Tensor, variance: torch.Tensor |
 
     Args:
         placement: of the matrix.
-        g: `(chips, row lines, column lines)` S, as reads see them.
-        variance: same shape, S^2, of a read, or None where reads are exact.
+        g: `(chips, row lines, column lines)` S: effective conductances, wires included.
+        variance: same shape, S^2, of the read noise; None if reads are exact.
     """
 
     def stacked(
@@ -42,6 +49,7 @@ def linear_tiles(placement: Placement, g: torch.Tensor, variance: torch.Tensor |
         analogue: bool,
         like: torch.Tensor,
     ) -> torch.Tensor:
+        # Zeros in the padding: a missing input adds no current, whatever its drive is.
         found = lines.new_zeros(*like.shape[:3], max(len(span) for span in spans))
         for t, (tile, span) in enumerate(zip(tiles, spans, strict=True)):
             found[:, t, :, : len(span)] = _by_input(placement, tile, span, lines, power, analogue)
@@ -60,7 +68,12 @@ def linear_tiles(placement: Placement, g: torch.Tensor, variance: torch.Tensor |
 
 
 class _Linear:
-    """One product for all tiles. `g` in lsb, `variance` in lsb^2 for each unit of drive: `(chips * T, L, k)`."""
+    """All tiles as one batched product.
+
+    Args:
+        g: `(chips * T, L, k)`, lsb per unit of drive.
+        variance: same shape, lsb^2 per squared unit of drive, or None.
+    """
 
     def __init__(self, g: torch.Tensor, variance: torch.Tensor | None) -> None:
         self._g, self._variance = g, variance
@@ -68,13 +81,14 @@ class _Linear:
     def __call__(self, drive: torch.Tensor, *, noise: NormalStream) -> torch.Tensor:
         current = torch.bmm(self._g, drive)
         if self._variance is not None:
+            # Noise of independent cells: the variance of a current is sum over inputs of drive^2 * sigma^2.
             noise.add_(current, torch.bmm(self._variance, drive.square()))
         return current
 
 
 def nonlinear_tiles(placement: Placement, read: ReadTile) -> TilesOf:
     """Tiles of non-linear cells; `read` finds the operating points and draws the noise of a read."""
-    gains = placement.row_gain, placement.col_gain  # not the placement itself, which is to be freed with its matrix
+    gains = placement.row_gain, placement.col_gain  # not the placement: a reference would keep a removed matrix alive
 
     def make(
         tiles: Sequence[Tile], spans: Sequence[range], lsb_per_a: torch.Tensor, drive: float, analogue: bool
@@ -85,7 +99,7 @@ def nonlinear_tiles(placement: Placement, read: ReadTile) -> TilesOf:
 
 
 class _Nonlinear:
-    """Tile by tile, each with the voltages of its lines."""
+    """Currents found tile by tile: the current of a cell is not a product, so tiles cannot be stacked."""
 
     def __init__(
         self,
@@ -124,12 +138,12 @@ class _Nonlinear:
 def _by_input(
     placement: Placement, tile: Tile, span: range, lines: torch.Tensor, power: int, analogue: bool
 ) -> torch.Tensor:
-    """`(chips, lines, inputs)` of one tile: row lines summed by input, and columns by output if analogue.
+    """`(chips, lines, inputs)` of one tile: row lines summed by input, and column lines by output if analogue.
 
     Args:
         placement: of the tile.
-        tile: which.
-        span: the inputs whose lines it has.
+        tile: which tile.
+        span: the inputs whose row lines, or some of them, are on the tile.
         lines: `(chips, row lines, column lines)` of the whole placement.
         power: of the gains, 1 for conductances and 2 for variances.
         analogue: True if the lines of an output are subtracted before they are sensed.
@@ -138,6 +152,7 @@ def _by_input(
     block = lines[:, tile.row_line : tile.row_line + tile.rows, tile.col_line : tile.col_line + tile.cols]
     rows = torch.arange(tile.row_line, tile.row_line + tile.rows, device=lines.device)
     block = block * lines.new_tensor(placement.row_gain)[rows % h, None] ** power
+    # `index_add_`: a tile may begin or end between the row lines of an input.
     by_input = block.new_zeros(block.shape[0], len(span), tile.cols).index_add_(1, rows // h - span.start, block)
     if analogue:
         by_input = (by_input.unflatten(-1, (-1, c)) * lines.new_tensor(placement.col_gain) ** power).sum(-1)

@@ -1,1 +1,1 @@
-"""How single cells are reached for programming, and what the wires leave of a pulse."""
+"""Programming of single cells: selection, and the effect of the wires on pulses."""

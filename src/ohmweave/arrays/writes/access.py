@@ -1,6 +1,6 @@
-"""How single cells are reached for programming, and what the wires leave of a pulse on the way.
+"""Selection of single cells for programming, and the voltage that reaches a cell through the wires.
 
-A pulse is sent to one cell of an array at a time. Its law is given the voltage across the cell itself (`Pulse.v`).
+A pulse is sent to one cell of an array at a time. The cell's law receives the voltage across the cell (`Pulse.v`).
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,11 @@ class Transistors:
 
     Attributes:
         r_on: Ohm, of a transistor that is on.
-        v_set, v_reset: V, amplitude at the drivers of a pulse that gives none; None leaves such pulses to the law's
-            own standard, untouched by the wires.
+        v_set, v_reset: V, amplitude at the drivers of a pulse without `Pulse.v`. None: such pulses are those of the
+            switching law, and the wires have no effect on them.
+
+    Raises:
+        OutOfRangeError: `r_on` is negative, or an amplitude is not > 0.
     """
 
     r_on: float = 0.0
@@ -46,11 +49,14 @@ class Transistors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passive:
-    """1R: no transistors, so a pulse reaches the whole array, and cells that share a line with its cell see part of it.
+    """1R: no transistors. A pulse affects the whole array; cells on the lines of the selected cell see part of it.
 
     Attributes:
-        v_set, v_reset: V, amplitude at the drivers of a pulse that gives none.
+        v_set, v_reset: V, amplitude at the drivers of a pulse without `Pulse.v`.
         scheme: bias of the lines that are not selected; see `select_bias`.
+
+    Raises:
+        OutOfRangeError: an amplitude is not > 0, or `scheme` is unknown.
     """
 
     v_set: float
@@ -65,7 +71,7 @@ class Passive:
 
     @property
     def r_on(self) -> float:
-        """Ohm: there is nothing in series with a cell."""
+        """Ohm, 0: there is no transistor in series with a cell."""
         return 0.0
 
 
@@ -79,7 +85,7 @@ def _check_amplitudes(v_set: float | None, v_reset: float | None) -> None:
 
 
 def amplitude(access: Access, pulse: Pulse, like: torch.Tensor) -> torch.Tensor | None:
-    """V at the drivers for each pulse, or None where the law's own standard holds."""
+    """Amplitudes at the drivers, V, `(k,)` with the dtype and device of `like`; None if pulses and access have none."""
     if pulse.v is not None:
         return pulse.v.to(like)
     if access.v_set is None or access.v_reset is None:
@@ -88,22 +94,23 @@ def amplitude(access: Access, pulse: Pulse, like: torch.Tensor) -> torch.Tensor 
 
 
 def path_resistance(wires: Wires, access: Access, *, rows: int, cols: int) -> torch.Tensor:
-    """Ohm, `(rows, cols)` float64 on the CPU: all that is in series with a cell while it alone conducts.
+    """The resistance in series with each cell while it alone conducts, Ohm, `(rows, cols)` float64 on the CPU.
 
-    Driver, row wire up to the cell, transistor, column wire down to the sense end, sense circuit.
+    It is the sum of driver, row wire up to the cell, transistor, column wire to the sense end, and sense circuit.
     """
     col = torch.arange(cols, dtype=torch.float64, device="cpu")
     row = torch.arange(rows, dtype=torch.float64, device="cpu")[:, None]
     along_row = wires.r_driver + wires.r_row * (col + 1)
     if wires.driven_from == "both":
         from_right = wires.r_driver + wires.r_row * (cols - col)
+        # Two drivers: the two ways along the row are in parallel; 0 if both have no resistance.
         both = along_row + from_right
         along_row = torch.where(both > 0, along_row * from_right / both.clamp_min(torch.finfo(both.dtype).tiny), 0.0)
     return along_row + access.r_on + wires.r_col * (rows - row) + wires.r_sense
 
 
 def one_at_a_time(pulse: Pulse) -> Iterator[Pulse]:
-    """A train as single pulses: the voltage across a cell depends on what the pulse before has done."""
+    """A train as single pulses, because each pulse changes the voltage across the cell for the next."""
     if pulse.n is None:
         yield pulse
         return
@@ -112,16 +119,17 @@ def one_at_a_time(pulse: Pulse) -> Iterator[Pulse]:
 
 
 class Round(NamedTuple):
-    """Pulses sent at once, at most one an array. Shapes `(k,)`."""
+    """Pulses sent simultaneously, at most one per array; each field `(k,)`."""
 
-    array: torch.Tensor  # of all chips, counted through
+    array: torch.Tensor  # index among the arrays of all chips
     row: torch.Tensor
     col: torch.Tensor
     chosen: torch.Tensor  # positions in the list of pulses
 
 
 def rounds(cells: torch.Tensor, *, rows: int, cols: int) -> Iterator[Round]:
-    """Split pulses on `cells`, `(k,)`, into rounds with one cell of an array at most; the order is kept."""
+    """Split pulses on `cells`, `(k,)`, into rounds with at most one cell per array; the order on an array is kept."""
+    # rank: the position of each pulse among those on its array, from a stable sort by array.
     array = cells // (rows * cols)
     by_array = torch.argsort(array, stable=True)
     n = torch.bincount(array)
@@ -143,9 +151,9 @@ def passive_voltages(
         g: `(k, rows, cols)`, S.
         row: `(k,)`, of the selected cells.
         col: `(k,)`, of the selected cells.
-        v: `(k,)`, V between the selected row and column, negative for a pulse the other way round.
+        v: `(k,)`, V between the selected row and column; negative for the opposite polarity.
         wires: resistances around the cells.
-        scheme: of the lines that are not selected.
+        scheme: bias of the lines that are not selected.
 
     Returns:
         `(k, rows, cols)`, V, from row to column.

@@ -1,4 +1,4 @@
-"""From the pulses that an array is asked for to those that its cells get."""
+"""Pulses sent by an array: from amplitudes at the drivers to the voltages across its cells."""
 
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from ohmweave.cells import Pulse
 
 
 class Writer(Protocol):
-    """How pulses reach the cells of a bank."""
+    """A way of sending pulses to the cells of a bank."""
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Send `pulse` to `cells`, `(k,)`, each at most once."""
@@ -20,7 +20,7 @@ class Writer(Protocol):
 
 
 class DirectWriter:
-    """Nothing lies between drivers and cells.
+    """Without wires: every cell receives its pulse unchanged.
 
     Args:
         bank: the cells.
@@ -30,12 +30,12 @@ class DirectWriter:
         self._bank = bank
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Each cell gets its pulse as it is."""
+        """Send `pulse` to `cells`, `(k,)`."""
         self._bank.switch(cells, pulse)
 
 
 class SelectedWriter:
-    """1T1R: each cell is selected by its transistor and conducts alone, in series with its path.
+    """1T1R: a cell selected by its transistor conducts alone, in series with the resistance of its path.
 
     Args:
         bank: the cells.
@@ -46,7 +46,7 @@ class SelectedWriter:
         self._bank, self._wiring = bank, wiring
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """Each cell sees the amplitude less what its path takes; without an amplitude, its law's own pulse."""
+        """Send `pulse` to `cells`, `(k,)`, reduced by the drop along the path; unchanged if it has no amplitude."""
         if pulse.v is None and self._wiring.access.v_set is None:
             self._bank.switch(cells, pulse)
             return
@@ -56,7 +56,7 @@ class SelectedWriter:
 
 
 class PassiveWriter:
-    """1R: cell after cell, the arrays side by side; cells on the selected lines see part of the amplitude.
+    """1R: one cell after another, all arrays in parallel; cells on the selected lines see part of the amplitude.
 
     Args:
         bank: the cells.
@@ -68,7 +68,7 @@ class PassiveWriter:
         self._bank, self._wiring, self._access = bank, wiring, access
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
-        """In rounds of one cell an array, each solved as a circuit and felt by the whole array."""
+        """Send `pulse` to `cells`, `(k,)`, in rounds of one cell per array; each round is solved as a circuit."""
         bank = self._bank
         for one in one_at_a_time(pulse):
             hit = one.polarity != 0
@@ -83,7 +83,7 @@ class PassiveWriter:
 
 
 def writer_for(bank: CellBank, wiring: Wiring | None) -> Writer:
-    """The way in which pulses reach the cells of `bank` through `wiring`."""
+    """The writer for the cells of `bank` with this `wiring`."""
     if wiring is None:
         return DirectWriter(bank)
     if isinstance(wiring.access, Passive):
@@ -92,15 +92,15 @@ def writer_for(bank: CellBank, wiring: Wiring | None) -> Writer:
 
 
 def count_pulses(cells: torch.Tensor, pulse: Pulse, *, n_cells: int) -> tuple[int, int]:
-    """Check a request for pulses, and count them.
+    """Check the arguments of `Array.pulse`, and count the pulses.
 
     Args:
         cells: `(k,)` int64.
         pulse: each field `(k,)`.
-        n_cells: how many cells there are to address.
+        n_cells: number of addressable cells, of all chips.
 
     Returns:
-        SET and RESET pulses.
+        The numbers of SET and RESET pulses.
 
     Raises:
         ShapeError: `cells` is not `(k,)`, or a field has another shape.
