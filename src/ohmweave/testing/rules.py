@@ -1,8 +1,10 @@
 """`RuleContract`: tests that every learning rule must pass. Inherit it and implement `make_rule`.
 
-class TestMyRule(RuleContract):
-    def make_rule(self, params):
-        return MyRule(params, lr=0.1)
+    class TestMyRule(RuleContract):
+        def make_rule(self, params):
+            return MyRule(params, lr=0.1)
+
+It does not import pytest, so any test runner that collects `test_*` methods of classes can run it.
 """
 
 import io
