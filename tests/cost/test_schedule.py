@@ -109,3 +109,9 @@ def test_balance_uses_room_and_lowers_the_bottleneck(sizes: list[tuple[int, int]
     assert sum(stage.cells * replicas[stage.name] for stage in stages) <= n_cells
     slowest = max(stages, key=lambda stage: stage.duration / replicas[stage.name])
     assert sum(stage.cells * replicas[stage.name] for stage in stages) + slowest.cells > n_cells
+
+
+def test_a_schedule_is_one_line() -> None:
+    text = repr(schedule(pipeline(STAGES, {"a": 2}, n_images=3)))
+    assert text.startswith("Schedule(12 jobs of 3 images on 4 machines, makespan ")
+    assert "\n" not in text

@@ -7,7 +7,7 @@ from PIL import Image
 from sklearn import datasets
 
 from ohmweave.base import OutOfRangeError
-from ohmweave.data import Dataset, load
+from ohmweave.data import Dataset, load, wang2019_sequences
 from tests.helpers import assert_close
 
 
@@ -108,3 +108,19 @@ def test_wrong_arguments_are_named() -> None:
             load("digits", validation=wrong)
     with pytest.raises(OutOfRangeError, match="`validation` must be an integer >= 0, but is -10"):
         load("digits", validation=-10)
+
+
+def test_digits_are_on_the_cpu_whatever_the_default_device_is() -> None:
+    expected = load("digits", size=8)
+    torch.set_default_device("meta")
+    try:
+        dataset = load("digits", size=8)
+        sequences = wang2019_sequences(dataset, seed=0)
+    finally:
+        torch.set_default_device(None)
+    assert all(
+        torch.equal(part, other)
+        for own, others in zip(parts(dataset), parts(expected), strict=True)
+        for part, other in zip(own, others, strict=True)
+    )
+    assert torch.equal(sequences.train.images, wang2019_sequences(expected, seed=0).train.images)

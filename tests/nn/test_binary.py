@@ -13,7 +13,7 @@ from tests.helpers import assert_close
 
 def test_a_comparator_gives_one_bit_and_lets_two_bits_back():
     z = torch.tensor([-1.5, -0.5, -0.5, 0.0, 0.5, 0.5, 1.5], requires_grad=True)
-    y = BinaryStep(threshold=0.1, window=1.0)(z)
+    y = BinaryStep(threshold=0.1, half_width=1.0)(z)
     assert y.tolist() == [0, 0, 0, 1, 1, 1, 1]
     y.backward(torch.tensor([5.0, 5.0, 0.1, -0.2, 0.05, -5.0, 5.0]))
     assert z.grad.tolist() == [0, 1, 0, -1, 0, -1, 0]
@@ -79,7 +79,7 @@ def test_errors_go_back_through_the_cells_as_they_are():
     ("make", "named"),
     [
         (lambda: BinaryStep(threshold=-1), "`threshold`"),
-        (lambda: BinaryStep(window=0), "`window`"),
+        (lambda: BinaryStep(half_width=0), "`half_width`"),
         (lambda: MarginError(-1), "`margin`"),
         (lambda: ThresholdError(-1), "`threshold`"),
         (lambda: ThresholdError(target=0), "`target`"),

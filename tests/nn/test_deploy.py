@@ -248,3 +248,12 @@ def test_a_deployed_network_is_a_module() -> None:
     assert isinstance(net, Deployed)
     assert not net.eval().training
     assert "on 'fc'" in repr(net)
+
+
+def test_a_deployed_network_prints_what_is_where() -> None:
+    software = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4))
+    first, layer, digital = repr(deploy(software, chip(2), write=EXACT)).splitlines()
+    assert first.startswith("Deployed Sequential on 2 chips of ")
+    assert first.endswith(" cells, 48 taken")
+    assert layer == "  0: Linear(in_features=6, out_features=4, on '0'), 48 cells in 1 tile on 1 array"
+    assert digital == "  digital: 1 (BatchNorm1d)"

@@ -227,22 +227,6 @@ def test_trains_go_to_the_cells_of_the_chosen_weights_alone():
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        SignPulse,
-        Stellar,
-        lambda p: Manhattan(p, g_step=STEP),
-        lambda p: MixedPrecision(p, lr=1.0, g_step=STEP),
-        lambda p: PulsedSGD(p, lr=1.0, g_step=STEP, generator=generator(0, "x")),
-        lambda p: TikiTakaV2(p, fast_lr=1.0, lr=1.0, g_step=STEP, generator=generator(0, "x")),
-    ],
-)
-def test_digital_parameters_are_refused(make):
-    with pytest.raises(OutOfRangeError, match="`params`"):
-        make([torch.nn.Parameter(torch.zeros(2))])
-
-
-@pytest.mark.parametrize(
     ("make", "named"),
     [
         (lambda p: SignPulse(p, cycle="sometimes"), "`cycle`"),

@@ -1,7 +1,9 @@
 """The floor plan shows every tile where it is."""
 
+import pytest
 from matplotlib.patches import Rectangle
 
+from ohmweave.base import OutOfRangeError
 from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip
 from ohmweave.plot.floor_plan import floor_plan
@@ -47,3 +49,8 @@ def test_the_legend_names_and_counts() -> None:
 def test_an_empty_chip() -> None:
     figure = floor_plan(Chip(LinearStep(g_min=2e-6, g_max=20e-6), rows=6, cols=8))
     assert figure.axes[0].patches[:] == []
+
+
+def test_a_plan_needs_a_column() -> None:
+    with pytest.raises(OutOfRangeError, match="`columns`"):
+        floor_plan(chip(), columns=0)

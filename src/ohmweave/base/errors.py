@@ -52,5 +52,19 @@ class DeployError(OhmweaveError):
         self.reports = dict(reports)
 
 
+class DeployInterrupted(KeyboardInterrupt):
+    """Ctrl-C while a network was deployed; nothing stays placed.
+
+    No `OhmweaveError`, so that code that catches those does not catch Ctrl-C.
+
+    Attributes:
+        reports: as in `DeployError`.
+    """
+
+    def __init__(self, message: str, reports: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.reports = dict(reports)
+
+
 class ChipsMixedError(OhmweaveError):
     """In a network on several chips, values of one chip reach the outputs of another."""

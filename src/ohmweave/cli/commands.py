@@ -1,7 +1,7 @@
 """The whole command line: the table of commands, and the exit codes.
 
-Commands import what they need when they run, so that `--help` and `--version` print at once: torch alone takes
-seconds to import.
+Commands import other modules when they run, not at the top, because torch takes seconds to import and `--help` and
+`--version` must print at once.
 """
 
 import os
@@ -61,7 +61,7 @@ def _root(
 
 
 def _rename_variable() -> None:
-    """Pass MEMWEAVE_DATA on as OHMWEAVE_DATA where that is not set, to this process and its workers, with one note."""
+    """Set OHMWEAVE_DATA from MEMWEAVE_DATA if only that is set, for this process and its workers, and print a note."""
     folder = os.environ.get("MEMWEAVE_DATA")
     if folder and not os.environ.get("OHMWEAVE_DATA"):
         os.environ["OHMWEAVE_DATA"] = folder

@@ -17,7 +17,7 @@ def console_on(stream: TextIO) -> Console:
 
 
 def print_result(content: Any) -> None:
-    """Print text (taken literally) or something that rich renders to stdout."""
+    """Print text (without markup) or an object that rich renders to stdout."""
     console_on(sys.stdout).print(Text(content) if isinstance(content, str) else content)
 
 

@@ -62,14 +62,14 @@ def cost(
 
 
 def _records(groups: "Sequence[Bills]") -> list[dict[str, Any]]:
-    """For JSON: the records of all groups, with the params that distinguish the groups."""
+    """The records of all groups for JSON, with the params that distinguish the groups."""
     from ohmweave.report import bill_records
 
     return [{**one.params, **record} for one in groups for record in bill_records(one)]
 
 
 def _table(name: str, bills: "Bills", split_by: "Sequence[str]") -> "Table":
-    """One group's bill for the terminal, headed by the params that distinguish it."""
+    """The bill of one group for the terminal, with the params that distinguish it in the title."""
     from rich.table import Table
 
     from ohmweave.report import behind, bill_table

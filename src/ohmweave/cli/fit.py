@@ -9,67 +9,82 @@ import typer
 from ohmweave.cli.console import print_note, print_result
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ohmweave.fitting import Fit, Interval
 
 
+Trains = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CSV", show_default=False, help="Lines of `cell, pulse, polarity, g (uS)`; see docs/fit.md."
+    ),
+]
+Unit = Annotated[str | None, typer.Option(show_default="the header's", help="Unit of `g` or `i`: uS, nA, ...")]
+ReadVoltage = Annotated[
+    str | None, typer.Option(show_default="none", help="Read voltage, where the file has currents, `i`: '0.2 V'.")
+]
+LowerEnd = Annotated[str | None, typer.Option(show_default="the lowest seen", help="Lower end of the window: '2 uS'.")]
+UpperEnd = Annotated[
+    str | None, typer.Option(show_default="the highest seen", help="Upper end of the window: '20 uS'.")
+]
+StuckBelow = Annotated[
+    float, typer.Option(min=0, max=1, help="Stuck: spans less than this fraction of what the widest cell spans.")
+]
+Law = Annotated[
+    str | None,
+    typer.Option(show_default="by held-out likelihood", help="linear, soft-bounds, exponential or pulse-table."),
+]
+
+
 def fit(
-    trains: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CSV", show_default=False, help="Lines of `cell, pulse, polarity, g (uS)`; see docs/fit.md."
-        ),
-    ],
-    unit: Annotated[
-        str | None, typer.Option(show_default="the header's", help="Unit of `g` or `i`: uS, nA, ...")
-    ] = None,
-    v_read: Annotated[
-        str | None, typer.Option(show_default="none", help="Read voltage, where the file has currents, `i`: '0.2 V'.")
-    ] = None,
-    g_min: Annotated[
-        str | None, typer.Option(show_default="the lowest seen", help="Lower end of the window: '2 uS'.")
-    ] = None,
-    g_max: Annotated[
-        str | None, typer.Option(show_default="the highest seen", help="Upper end of the window: '20 uS'.")
-    ] = None,
+    trains: Trains,
+    unit: Unit = None,
+    v_read: ReadVoltage = None,
+    g_min: LowerEnd = None,
+    g_max: UpperEnd = None,
     bins: Annotated[int, typer.Option(min=1, help="Bins of the pulse table, at most.")] = 10,
-    stuck_below: Annotated[
-        float, typer.Option(min=0, max=1, help="Stuck: spans less than this fraction of what the widest cell spans.")
-    ] = 0.1,
-    law: Annotated[
-        str | None,
-        typer.Option(show_default="by held-out likelihood", help="linear, soft-bounds, exponential or pulse-table."),
-    ] = None,
+    stuck_below: StuckBelow = 0.1,
+    law: Law = None,
     out: Annotated[Path | None, typer.Option(show_default="CSV with .json", help="The cell file.")] = None,
     figure: Annotated[bool, typer.Option(help="Draw the trains beside the law, next to the cell file.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the estimates as JSON, in SI units.")] = False,
 ) -> None:
     """Fit switching laws to measured pulse trains, choose one, and write the cell to a file."""
-    from ohmweave.base.units import parse_quantity
-    from ohmweave.cells import save
     from ohmweave.fitting import fit_trains, read_trains
 
-    def quantity(text: str | None, of: str, name: str) -> float | None:
-        return None if text is None else parse_quantity(text, of, name)
-
     result = fit_trains(
-        read_trains(trains, unit=unit, v_read=quantity(v_read, "V", "v_read")),
-        g_min=quantity(g_min, "S", "g_min"),
-        g_max=quantity(g_max, "S", "g_max"),
+        read_trains(trains, unit=unit, v_read=_quantity(v_read, "V", "v_read")),
+        g_min=_quantity(g_min, "S", "g_min"),
+        g_max=_quantity(g_max, "S", "g_max"),
         bins=bins,
         stuck_below=stuck_below,
         law=law,
     )
     about = {"file": trains.name, **_about(result)}
-    path = trains.with_suffix(".json") if out is None else out
-    save(result.cell, path, about=about)
-    drawn = _draw(result, path.with_suffix(".png")) if figure else None
+    written = _write(result, trains.with_suffix(".json") if out is None else out, about, figure=figure)
     if as_json:
         typer.echo(json.dumps(about, indent=2))
     else:
         _print(result)
-    for note in result.notes:
-        print_note(f"note: {note}")
-    print_note(f"{path}: ohmweave.cells.load reads it" + (f"; {drawn} shows it" if drawn else ""))
+    for note in (*(f"note: {note}" for note in result.notes), written):
+        print_note(note)
+
+
+def _quantity(text: str | None, unit: str, name: str) -> float | None:
+    """The quantity that an option gives, in `unit`; None if the option is not given."""
+    from ohmweave.base.units import parse_quantity
+
+    return None if text is None else parse_quantity(text, unit, name)
+
+
+def _write(result: "Fit", path: Path, about: dict[str, Any], *, figure: bool) -> str:
+    """Write the cell file, and its figure beside it. Returns a note that names the files."""
+    from ohmweave.cells import save
+
+    save(result.cell, path, about=about)
+    note = f"{path}: ohmweave.cells.load reads it"
+    return f"{note}; {_draw(result, path.with_suffix('.png'))} shows it" if figure else note
 
 
 def _draw(result: "Fit", path: Path) -> Path:
@@ -82,7 +97,7 @@ def _draw(result: "Fit", path: Path) -> Path:
 
 
 def _about(result: "Fit") -> dict[str, Any]:
-    """Where the law comes from: SI units and fractions; intervals cover 95 %."""
+    """The estimates and their origin, for JSON and the cell file: SI units, fractions, 95 % intervals."""
     return {
         "cells": len(result.used.working),
         "pulses": len(result.used.cell),
@@ -99,15 +114,15 @@ def _about(result: "Fit") -> dict[str, Any]:
 
 
 def _print(result: "Fit") -> None:
+    print_result(_laws_table(result))
+    print_result(_chosen_table(result))
+
+
+def _laws_table(result: "Fit") -> "Table":
+    """All laws, with the differences of their held-out log-likelihoods from the best."""
     from rich.table import Table
 
-    from ohmweave.base.units import format_quantity
-
-    def row(name: str, interval: "Interval", unit: str = "") -> tuple[str, str, str]:
-        value, *ends = (None if x is None else format_quantity(x, unit) for x in interval)
-        return name, str(value), "none" if None in ends else f"{ends[0]} to {ends[1]}"
-
-    laws = Table(
+    table = Table(
         "law",
         "parameters",
         "behind, nats a pulse",
@@ -118,8 +133,20 @@ def _print(result: "Fit") -> None:
     for name, one in result.laws.items():
         gap, error = result.behind[name]
         mark = "  chosen" if one is result.chosen else ""
-        laws.add_row(name, str(one.n_parameters), (f"{gap:.4f} ± {error:.4f}" if gap else "best") + mark)
-    print_result(laws)
+        table.add_row(name, str(one.n_parameters), (f"{gap:.4f} ± {error:.4f}" if gap else "best") + mark)
+    return table
+
+
+def _chosen_table(result: "Fit") -> "Table":
+    """Window, parameters, spread and stuck cells of the chosen law, with 95 % intervals."""
+    from rich.table import Table
+
+    from ohmweave.base.units import format_quantity
+
+    def row(name: str, interval: "Interval", unit: str = "") -> tuple[str, str, str]:
+        value, *ends = (None if x is None else format_quantity(x, unit) for x in interval)
+        return name, str(value), "none" if None in ends else f"{ends[0]} to {ends[1]}"
+
     table = Table(result.chosen.name, "estimate", "95 %", header_style="dim")
     used = result.used
     table.add_row("window", f"{format_quantity(used.g_min, 'S')} to {format_quantity(used.g_max, 'S')}", "")
@@ -127,4 +154,4 @@ def _print(result: "Fit") -> None:
         table.add_row(*row(name, interval, "S"))
     table.add_row(*row("d2d", result.chosen.d2d))
     table.add_row(*row("stuck", result.stuck))
-    print_result(table)
+    return table

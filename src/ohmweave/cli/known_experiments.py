@@ -1,4 +1,4 @@
-"""The experiments that commands work with: those of installed packages, and those of files named by `--import`."""
+"""The experiments for the commands: those of installed packages, and of files given by `--import`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,16 +17,16 @@ Imports: TypeAlias = Annotated[
         help="Import this file, which registers experiments; may be given several times.",
     ),
 ]
-"""The option `--import` of a command; None where it is not given."""
+"""The option `--import` of a command; None if it is not given."""
 
 NOT_FOUND = "an experiment of no installed package (if a file registers it, name the file: --import FILE.py)"
-"""Said of rows whose experiment is not registered."""
+"""Describes rows whose experiment is not registered, in notes."""
 
 
 def load_experiments(imports: Sequence[Path] | None = None) -> None:
     """Register the experiments of all installed packages, then those of the files `imports`.
 
-    A package whose experiments cannot be imported is named in a note; the others can be used all the same.
+    A package whose experiments cannot be imported is named in a note; the others are registered.
 
     Raises:
         ExperimentError: a file is missing, raises when it is imported, or registers no experiment.

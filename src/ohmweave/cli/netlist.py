@@ -11,19 +11,26 @@ if TYPE_CHECKING:
     import torch
 
 
+Conductances = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]",
+        show_default="random cells",
+        help="Conductances in S, rows by columns: .csv without a header, or .npy.",
+    ),
+]
+Inputs = Annotated[
+    Path | None, typer.Option(show_default="all rows at --v-read", help="Row voltages in V: .csv or .npy, one a row.")
+]
+CellResistance = Annotated[str, typer.Option(help="Resistance in series with every cell, as of its transistor.")]
+SinhVoltage = Annotated[
+    str | None, typer.Option(show_default="linear cells", help="Cells carry g v0 sinh(v / v0), with this v0.")
+]
+
+
 def netlist(
-    conductances: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FILE]",
-            show_default="random cells",
-            help="Conductances in S, rows by columns: .csv without a header, or .npy.",
-        ),
-    ] = None,
-    inputs: Annotated[
-        Path | None,
-        typer.Option(show_default="all rows at --v-read", help="Row voltages in V: .csv or .npy, one a row."),
-    ] = None,
+    conductances: Conductances = None,
+    inputs: Inputs = None,
     rows: Annotated[int, typer.Option(min=1, help="Rows of a random array.")] = 16,
     cols: Annotated[int, typer.Option(min=1, help="Columns of a random array.")] = 16,
     g_min: Annotated[str, typer.Option(help="Lowest conductance of random cells.")] = "2 uS",
@@ -34,43 +41,48 @@ def netlist(
     r_col: Annotated[str, typer.Option(help="One segment of a column wire.")] = "1 Ohm",
     r_driver: Annotated[str, typer.Option(help="Resistance of a row's driver.")] = "0 Ohm",
     r_sense: Annotated[str, typer.Option(help="Resistance of a column's sense circuit.")] = "0 Ohm",
-    r_cell: Annotated[str, typer.Option(help="Resistance in series with every cell, as of its transistor.")] = "0 Ohm",
-    sinh_v0: Annotated[
-        str | None, typer.Option(show_default="linear cells", help="Cells carry g v0 sinh(v / v0), with this v0.")
-    ] = None,
+    r_cell: CellResistance = "0 Ohm",
+    sinh_v0: SinhVoltage = None,
     out: Annotated[Path, typer.Option(help="File of the netlist.")] = Path("crossbar.cir"),
 ) -> None:
     """Write the SPICE netlist of a crossbar: its cells, wires, drivers and sense circuits, and one input."""
-    from ohmweave.base import check_non_negative, check_positive
     from ohmweave.base.units import parse_quantity
     from ohmweave.circuit import Wires, to_spice
 
-    def ohms(text: str, option: str) -> float:
-        value = parse_quantity(text, "Ohm", option)
-        check_non_negative(option, value, "Ohm")
-        return value
-
-    v0 = None if sinh_v0 is None else parse_quantity(sinh_v0, "V", "--sinh-v0")
-    if v0 is not None:
-        check_positive("--sinh-v0", v0, "V")
+    v0 = None if sinh_v0 is None else _positive_volts(sinh_v0, "--sinh-v0")
     g = _random_cells(rows, cols, g_min, g_max, seed) if conductances is None else _conductances(conductances)
     volts = parse_quantity(v_read, "V", "--v-read")
     v_row = g.new_full((len(g),), volts) if inputs is None else _voltages(inputs, len(g))
-    text = to_spice(
-        g,
-        v_row,
-        Wires(
-            r_row=ohms(r_row, "--r-row"),
-            r_col=ohms(r_col, "--r-col"),
-            r_driver=ohms(r_driver, "--r-driver"),
-            r_sense=ohms(r_sense, "--r-sense"),
-        ),
-        r_cell=ohms(r_cell, "--r-cell"),
-        sinh_v0=v0,
-        title=f"crossbar of {len(g)} x {g.shape[1]} cells",
+    wires = Wires(
+        r_row=_ohms(r_row, "--r-row"),
+        r_col=_ohms(r_col, "--r-col"),
+        r_driver=_ohms(r_driver, "--r-driver"),
+        r_sense=_ohms(r_sense, "--r-sense"),
     )
+    size = f"{len(g)} x {g.shape[1]} cells"
+    text = to_spice(g, v_row, wires, r_cell=_ohms(r_cell, "--r-cell"), sinh_v0=v0, title=f"crossbar of {size}")
     out.write_text(text, encoding="utf-8")
-    print_note(f"{len(g)} x {g.shape[1]} cells in {out}; currents of the columns: ngspice -b {out}")
+    print_note(f"{size} in {out}; currents of the columns: ngspice -b {out}")
+
+
+def _ohms(text: str, option: str) -> float:
+    """The resistance that `option` gives, Ohm, >= 0."""
+    from ohmweave.base import check_non_negative
+    from ohmweave.base.units import parse_quantity
+
+    value = parse_quantity(text, "Ohm", option)
+    check_non_negative(option, value, "Ohm")
+    return value
+
+
+def _positive_volts(text: str, option: str) -> float:
+    """The voltage that `option` gives, V, > 0."""
+    from ohmweave.base import check_positive
+    from ohmweave.base.units import parse_quantity
+
+    value = parse_quantity(text, "V", option)
+    check_positive(option, value, "V")
+    return value
 
 
 def _random_cells(rows: int, cols: int, g_min: str, g_max: str, seed: int) -> "torch.Tensor":

@@ -12,7 +12,7 @@ SECONDS_BETWEEN_LINES = 2.0
 
 @contextlib.contextmanager
 def shown_progress(title: str) -> Iterator[Callable[[float, str], None]]:
-    """During the block, show on stderr what is passed to the yielded `progress(fraction, text)`."""
+    """During the block, show calls of the yielded `progress(fraction, text)` on stderr; `fraction` is from 0 to 1."""
     if sys.stderr.isatty():
         with _bar(title) as progress:
             yield progress

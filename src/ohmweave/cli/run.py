@@ -98,7 +98,7 @@ def _run_one(
 
 
 def _check_device(name: str, chosen: "Iterable[Experiment]") -> None:
-    """Before anything runs: torch has the device, and all chosen experiments support it."""
+    """Raise `ExperimentError` unless torch has the device and all chosen experiments support it."""
     import torch
 
     from ohmweave.experiments import ExperimentError

@@ -1,4 +1,4 @@
-"""The bill: counted activity x cited costs, macros at their peak, and schedules of replicated layers."""
+"""Energy, time and area: counted activity times cited costs, macros at their peak, schedules of replicated layers."""
 
 from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
 from ohmweave.cost.ledger import Bill, BillItem, ledger

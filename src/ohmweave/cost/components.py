@@ -1,4 +1,4 @@
-"""Prices: what a use of each circuit costs, by cited data, one frozen record a component."""
+"""Prices: energy and area of each circuit, from cited data, one frozen record for each component."""
 
 import math
 from dataclasses import dataclass
@@ -9,21 +9,23 @@ from ohmweave.base import OutOfRangeError, check_fraction, check_non_negative, c
 
 
 class EnergyBasis(StrEnum):
-    """What a component's energy is counted by."""
+    """The unit of use by which a component's energy is counted."""
 
     ACTIVE_LINE = "active line"
-    """A driven line at a voltage other than zero, in one interval; a run that skips zeros saves it."""
+    """A driven line at a voltage other than zero, in one interval: for drivers that spend nothing on a zero."""
     LINE = "line"
     """A driven line in one interval, whatever its voltage."""
     CONVERSION = "conversion"
-    """A conversion as `Usage` defines it: a sensed line (or output) in one interval."""
+    """A sensed line (or output) in one interval, as `Usage` counts conversions."""
     READ = "read"
-    """A tile in one interval."""
+    """A read of one tile in one interval."""
     SET = "SET pulse"
+    """A SET pulse on one cell."""
     RESET = "RESET pulse"
+    """A RESET pulse on one cell."""
 
     def uses(self, usage: Usage) -> int:
-        """How often `usage` uses it. A cell measured one by one is a read of one line with one conversion."""
+        """Number of uses in `usage`. The readout of a single cell is one read of one line with one conversion."""
         return {
             EnergyBasis.ACTIVE_LINE: usage.n_active + usage.n_readouts,
             EnergyBasis.LINE: usage.n_lines + usage.n_readouts,
@@ -35,7 +37,7 @@ class EnergyBasis(StrEnum):
 
 
 class AreaBasis(StrEnum):
-    """What a component's area is counted by."""
+    """The part of an array by which a component's area is counted."""
 
     CELL = "cell"
     ROW = "row"
@@ -43,7 +45,7 @@ class AreaBasis(StrEnum):
     ARRAY = "array"
 
     def number(self, rows: int, cols: int) -> int:
-        """How many of them an array of `rows` x `cols` has."""
+        """Number of such parts in an array of `rows` x `cols`."""
         return {
             AreaBasis.CELL: rows * cols,
             AreaBasis.ROW: rows,
@@ -54,18 +56,21 @@ class AreaBasis(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """A circuit beside the cells.
+    """A circuit of the periphery.
 
     Attributes:
-        name: "ADC", say.
-        energy: J, >= 0, for one use. Of a pulse it is that of the list's `t_set` or `t_reset`; a pulse with a width of
-            its own costs in proportion to its width, as V I t does.
-        energy_basis: what a use is.
-        source: where the numbers come from; "ours" for an estimate.
-        area: m2, >= 0, of the share that belongs to one `area_basis`: a quarter of an ADC where four columns share it.
-        area_basis: what has that area.
-        node: m, of the process it was designed or simulated in; None where the source does not say.
-        uncertainty: standard uncertainty of the energy as a fraction; None where the source gives none.
+        name: for example "ADC".
+        energy: J, >= 0, for one use. For pulses: with the price list's `t_set` or `t_reset`; the energy of a pulse
+            with a width of its own is proportional to the width, as V I t.
+        energy_basis: the unit of use.
+        source: reference of the numbers; "ours" for an estimate.
+        area: m2, >= 0, for one `area_basis`. If four columns share an ADC, it is a quarter of the ADC.
+        area_basis: the part of an array that the area belongs to.
+        node: m, of the process in which it was designed or simulated; None if the source does not say.
+        uncertainty: standard uncertainty of the energy as a fraction; None if the source gives none.
+
+    Raises:
+        OutOfRangeError: a number is out of range, or `source` is empty.
     """
 
     name: str
@@ -91,17 +96,20 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentCosts:
-    """A price list: the circuits around an array, and how long its steps take.
+    """A price list: the circuits around an array, and the durations of its reads and pulses.
 
-    It prices what was counted and adds nothing to it: how many intervals a read takes is up to the chip's DAC.
+    It multiplies what was counted. The number of intervals of a read comes from the chip's DAC, not from here.
 
     Attributes:
-        name: of the set.
-        components: the circuits.
-        t_read: s, > 0, one interval of row voltages.
+        name: of the price list.
+        components: the circuits, with different names.
+        t_read: s, > 0, duration of one interval of row voltages.
         t_set, t_reset: s, > 0, width of a programming pulse that has no width of its own.
-        cell_area: m2 of one cell, and its source.
-        source: of what is said here.
+        source: reference of the durations and of `cell_area`.
+        cell_area: m2, >= 0, of one cell; 0 if it is not known.
+
+    Raises:
+        OutOfRangeError: a number is out of range, or two components have the same name.
     """
 
     name: str
@@ -122,13 +130,13 @@ class ComponentCosts:
             raise OutOfRangeError(f"`components` must have different names, but are {names}")
 
     def array_area(self, rows: int, cols: int) -> dict[str, float]:
-        """m2 of one array of `rows` x `cols`, by component; components without a known area are left out."""
+        """Area of one array of `rows` x `cols`, m2, by component; components without a known area are left out."""
         area = {"cells": self.cell_area * rows * cols}
         area |= {part.name: part.area * part.area_basis.number(rows, cols) for part in self.components}
         return {name: value for name, value in area.items() if value > 0}
 
     def energy(self, part: Component, usage: Usage) -> float:
-        """J that `part` spends on `usage`: uses times the energy of one, pulses of their own width by their width."""
+        """Energy of `part` for `usage`, J: uses times the energy of one; for pulses in proportion to the width."""
         n: float = part.energy_basis.uses(usage)
         if part.energy_basis is EnergyBasis.SET:
             n = self._pulse_time(usage, 1) / self.t_set
@@ -137,21 +145,24 @@ class ComponentCosts:
         return n * part.energy
 
     def time(self, usage: Usage) -> float:
-        """All tile reads, readouts and pulses of `usage` one after another, s."""
+        """Duration of all tile reads, readouts and pulses of `usage` one after another, s."""
         reads = (usage.n_reads + usage.n_readouts) * self.t_read
         return reads + self._pulse_time(usage, 1) + self._pulse_time(usage, -1)
 
     def heat(self, usage: Usage) -> float:
-        """J that the cells turn into heat during the reads of `usage`: t_read times the sum of V^2 g."""
+        """Heat of the cells in reads and readouts of `usage`, J: t_read times the sum of V^2 g; NaN if not known."""
         return (usage.v2g + usage.readout_v2g) * self.t_read
 
     def _pulse_time(self, usage: Usage, polarity: int) -> float:
-        """All pulses of a polarity one after another, s: those with a width by it, the others by the price list."""
+        """Duration of all pulses of one polarity, s; those without a width of their own take `t_set` or `t_reset`."""
         n, width = (usage.n_set, self.t_set) if polarity > 0 else (usage.n_reset, self.t_reset)
         own = {w: count for (sign, w), count in usage.by_width.items() if sign == polarity}
         return (n - sum(own.values())) * width + sum(w * count for w, count in own.items())
 
     def uncertainty(self, energy: dict[str, float]) -> float:
-        """J, standard uncertainty of a sum of `energy`, J by component, of what has one; independent errors."""
+        """Standard uncertainty of the sum of `energy` (J by component), J, for independent errors of the components.
+
+        Components without an uncertainty count as exact, so the result is a lower bound.
+        """
         known = {part.name: part.uncertainty for part in self.components if part.uncertainty is not None}
         return math.hypot(*(value * known.get(name, 0.0) for name, value in energy.items()))

@@ -4,9 +4,9 @@
         net(x)
     bill.total("energy")
 
-Energy is what was counted times what a use costs, plus the heat of the cells, the sum of V^2 g t, from the conductances
-at the time of the read. Time is that of one tile read or pulse after another, so it does not include what a chip does
-in parallel: that is a schedule (`ohmweave.cost.schedule`).
+Energy is the number of uses of each component times the energy of one, plus the heat of the cells: the sum of V^2 g t
+with the conductances at the time of the read. Time is the sum over all tile reads and pulses, as if they were made one
+after another. For a chip whose arrays work in parallel, use a schedule (`ohmweave.cost.schedule`).
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,14 @@ from ohmweave.mapping import Chip, Matrix
 
 CELLS = "cells"
 STANDING = "(standing)"
-"""The phase of items that hold an area, which does not depend on what is done."""
+"""The phase of items of area, which does not depend on the activity."""
 UNUSED = "(unused)"
+"""The layer of the cells on which nothing is placed."""
 UNKNOWN_HEAT = (
     "unknown: cells were read whose conductance the array's books do not know; read the weights out inside the block "
     "(`weight.refresh()`), or give the array's `Books` a `conductance`"
 )
-"""The source of a cells' energy that is NaN."""
+"""The `source` of an energy of cells that is NaN."""
 
 Quantity: TypeAlias = Literal["energy", "time", "area", "count"]
 
@@ -41,10 +42,12 @@ class BillItem:
     """One item of a bill.
 
     Attributes:
-        phase, layer, component: what it is for.
-        count: uses.
-        energy: J. time: s. area: m2.
-        source: of the price.
+        phase, layer, component: names.
+        count: number of uses.
+        energy: J.
+        time: s.
+        area: m2.
+        source: reference of the price.
     """
 
     phase: str
@@ -66,11 +69,11 @@ class BillItem:
 
 
 class Bill:
-    """What was counted, and what it costs; summed over chips, area of one chip.
+    """Counted activity and its energy and time, summed over all chips; the area is that of one chip.
 
     Args:
         costs: prices.
-        chips: whose arrays are metered.
+        chips: the chips whose arrays are metered; a `Chip` with `n_chips` is one entry, with the sums over its chips.
     """
 
     def __init__(self, costs: ComponentCosts, chips: list[Chip]) -> None:
@@ -90,7 +93,7 @@ class Bill:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Book what happens inside the block under `name`; of nested phases the inner one counts."""
+        """Count all activity inside the block under the phase `name`; of nested phases the inner one counts."""
         before = [meter.phase for meter in self._meters]
         for meter in self._meters:
             meter.phase = name
@@ -102,7 +105,7 @@ class Bill:
 
     @contextmanager
     def counting(self, phase: str) -> Iterator[None]:
-        """Count what happens inside the block under `phase`; it may be opened again, for each part of a run."""
+        """Count all activity inside the block under `phase`. A bill can be opened again, for each part of a run."""
         with ExitStack() as attached:
             attached.enter_context(self.phase(phase))
             for chip, meter in zip(self._chips, self._meters, strict=True):
@@ -110,10 +113,15 @@ class Bill:
             yield
 
     def recount(self, phase: str, *, n_set: float, n_reset: float) -> None:
-        """Put pulses that are known otherwise in place of those counted in `phase`, shared by layers as those were.
+        """Replace the numbers of pulses in `phase`, and share them among the layers in proportion to those counted.
 
-        For a bill of some samples of a whole run: pulses by polarity are always counted, those by layer only while a
-        meter is attached. Pulses with a width of their own are not supported.
+        For a bill that was open during a part of a run only. An array always counts its pulses by polarity, but by
+        layer only while a meter is attached. Pulses with a width of their own are not supported.
+
+        Args:
+            phase: the phase.
+            n_set: SET pulses in the whole run, summed over chips.
+            n_reset: RESET pulses, likewise.
 
         Raises:
             OhmweaveError: pulses of the phase had a width of their own.
@@ -139,12 +147,12 @@ class Bill:
         return total
 
     def items(self) -> list[BillItem]:
-        """All items that were used or waited for, and the area."""
+        """All items: components that were used, waiting, and area."""
         spent = [item for key, usage in self.usage.items() for item in _spent(*key, usage, self.costs)]
         return spent + (self._area if self._area is not None else self._standing())
 
     def close(self) -> None:
-        """Keep the area as it is now, whatever is placed on the chips later."""
+        """Fix the area as it is now: layers that are placed on the chips later do not change it."""
         self._area = self._standing()
 
     def _standing(self) -> list[BillItem]:
@@ -173,15 +181,15 @@ class Bill:
 def ledger(
     *what: torch.nn.Module | Chip | Matrix, costs: ComponentCosts | None = None, phase: str = "inference"
 ) -> Iterator[Bill]:
-    """Count all that the arrays behind `what` do inside the `with` block.
+    """Count all activity of the arrays of `what` inside the `with` block.
 
     Args:
-        what: networks, chips or matrices; a chip is metered whole, so its other layers are on the bill too.
+        what: networks, chips or matrices. A chip is metered whole, so its other layers are on the bill, too.
         costs: prices; None is `yao2020_periphery()`.
-        phase: name of what happens, where `bill.phase` says nothing else.
+        phase: name of the phase outside of `bill.phase` blocks.
 
     Raises:
-        OhmweaveError: there is no chip behind `what`.
+        OhmweaveError: none of `what` is on a chip.
     """
     chips = list(dict.fromkeys(chip for one in what for chip in _chips_of(one)))
     if not chips:
@@ -202,7 +210,7 @@ def _chips_of(one: torch.nn.Module | Chip | Matrix) -> list[Chip]:
 
 
 def _spent(phase: str, layer: str, usage: Usage, costs: ComponentCosts) -> list[BillItem]:
-    """The items of one layer in one phase. The cells come first and carry the time of reads and pulses."""
+    """The items of one layer in one phase. The time of reads and pulses is booked with the first item, the cells."""
     heat = costs.heat(usage)
     cells = BillItem(
         phase=phase,
@@ -233,7 +241,7 @@ def _spent(phase: str, layer: str, usage: Usage, costs: ComponentCosts) -> list[
 
 
 def _standing(chip: Chip, costs: ComponentCosts) -> list[BillItem]:
-    """Area of one chip: that of its arrays, shared by the layers by cells; unused cells are an item of their own."""
+    """Area of one chip: that of its arrays, divided by cells among the layers and the unused part."""
     array = chip.array
     per_array = costs.array_area(array.rows, array.cols)
     shares: dict[str, float] = {
@@ -255,5 +263,5 @@ def _standing(chip: Chip, costs: ComponentCosts) -> list[BillItem]:
 
 
 def _arrays_of(chip: Chip, layer: str) -> int:
-    """Arrays that hold some of a layer."""
+    """Number of arrays that hold a part of `layer`."""
     return len({tile.array for tile in chip.placed[layer].tiles})

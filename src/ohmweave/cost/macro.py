@@ -1,4 +1,4 @@
-"""A macro at its peak: one array with its periphery, all cells in use, one read after another without a pause."""
+"""A macro at its peak: one array with its periphery, all cells in use, reads one after another without a pause."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, ch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One circuit of a macro, and how often a one-bit read uses it.
+    """One circuit of a macro, and the number of its uses in a one-bit read.
 
     Attributes:
         name: of the circuit.
-        n_uses: in one read of the whole array.
-        energy: J a use.
-        source: of the numbers.
+        n_uses: number of uses in one read of the whole array.
+        energy: J, >= 0, for one use.
+        source: reference of the numbers.
     """
 
     name: str
@@ -23,21 +23,25 @@ class Part:
 
     @property
     def read_energy(self) -> float:
-        """J a read."""
+        """Energy of one read, J."""
         return self.n_uses * self.energy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Macro:
-    """An array with its converters, and the peak figures that follow.
+    """An array with its converters, and the peak figures that follow from them.
 
     Attributes:
-        rows, cols: cells.
-        input_bits: one-bit reads of a product.
-        t_read: s, of one such read.
-        area: m2.
-        parts: what a read costs.
-        ops_per_cell: operations counted for a cell and a product: 2 where a cell is a weight, 1 where a pair is.
+        rows, cols: size of the array in cells, >= 1.
+        input_bits: number of one-bit reads for one product, >= 1.
+        t_read: s, > 0, duration of a one-bit read.
+        area: m2 of the macro.
+        parts: the circuits that a read uses, one or more.
+        ops_per_cell: operations counted for each cell in a product, > 0: 2 (multiply and add) where a cell is a weight,
+            1 where a pair of cells is a weight.
+
+    Raises:
+        OutOfRangeError: a number is out of range, or there are no `parts`.
     """
 
     rows: int
@@ -61,29 +65,34 @@ class Macro:
 
     @property
     def read_energy(self) -> float:
-        """J of a one-bit read."""
+        """Energy of a one-bit read, J."""
         return sum(part.read_energy for part in self.parts)
 
     @property
     def n_ops(self) -> float:
-        """Operations of one product."""
+        """Operations in one product."""
         return self.ops_per_cell * self.rows * self.cols
 
     @property
     def throughput(self) -> float:
-        """Operations a second."""
+        """Operations in 1 s."""
         return self.n_ops / (self.input_bits * self.t_read)
 
     @property
     def efficiency(self) -> float:
-        """Operations a joule: the same number as operations a second and watt."""
+        """Operations for 1 J, which is the number of operations in 1 s at 1 W."""
         return self.n_ops / (self.input_bits * self.read_energy)
 
     @property
     def density(self) -> float:
-        """Operations a second and m2."""
+        """Operations in 1 s on 1 m2."""
         return self.throughput / self.area
 
     def mean_conductance(self, heat: float, v_read: float) -> float:
-        """S: what each cell would have if all, driven at `v_read` V for one read, turned `heat` J into heat."""
+        """Mean conductance of the cells, S, that follows from the heat of a read in which all rows are driven.
+
+        Args:
+            heat: J, of all cells in one read.
+            v_read: V, read voltage.
+        """
         return heat / (self.rows * self.cols * v_read**2 * self.t_read)

@@ -1,7 +1,7 @@
-"""Schedules: which machine does what when; replicas, pipelines, and the time that they save.
+"""Schedules of layers and their replicas: when each job starts, and the latency and throughput that follow.
 
-A machine does one job at a time: a layer's arrays, or a replica of them. A job keeps one machine busy for a duration
-and starts after the jobs that it needs. Latency, throughput and utilisation follow from the finished schedule.
+A machine is the arrays of one layer, or one replica of them. It does one job at a time. A job occupies one machine for
+a duration and starts after the jobs that it needs.
 """
 
 import heapq
@@ -16,11 +16,11 @@ class Job:
     """A piece of work for one machine.
 
     Attributes:
-        name: what it is, "C1" say.
-        machine: that does it.
-        duration: s.
-        image: which input it belongs to.
-        needs: positions of the jobs that must be done before, in the sequence that holds this one.
+        name: for example the layer, "C1".
+        machine: name of the machine.
+        duration: s, > 0.
+        image: index of the input that it belongs to.
+        needs: jobs that must be done before, as indices into the sequence of jobs that is given to `schedule`.
     """
 
     name: str
@@ -32,12 +32,20 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Jobs and when each starts.
+    """Jobs and their start times.
 
     Attributes:
-        jobs: in the order in which machines prefer them.
-        start: s, of each.
+        jobs: in order of priority.
+        start: s, of each job.
     """
+
+    def __repr__(self) -> str:
+        """One line: jobs, images, machines and the time until all is done."""
+        machines = len({job.machine for job in self.jobs})
+        return (
+            f"Schedule({len(self.jobs):,} jobs of {self.n_images:,} images on {machines} machines, "
+            f"makespan {self.makespan:.4g} s)"
+        )
 
     jobs: tuple[Job, ...]
     start: tuple[float, ...]
@@ -48,29 +56,29 @@ class Schedule:
 
     @property
     def makespan(self) -> float:
-        """s, until all is done."""
+        """End of the last job, s."""
         return max(start + job.duration for job, start in zip(self.jobs, self.start, strict=True))
 
     @property
     def n_images(self) -> int:
-        """Inputs."""
+        """Number of images."""
         return len({job.image for job in self.jobs})
 
     @property
     def latency(self) -> float:
-        """s, from the start to the end of the first image."""
+        """Time from the start to the end of the first image, s."""
         first, last = self._span(min(job.image for job in self.jobs))
         return last - first
 
     @property
     def throughput(self) -> float:
-        """Images a second once the pipeline is full: between the ends of the first and the last image."""
+        """Images in 1 s once the pipeline is full, 1/s: between the ends of the first and the last image."""
         ends = sorted(self._span(image)[1] for image in {job.image for job in self.jobs})
         return 1 / self.makespan if len(ends) == 1 else (len(ends) - 1) / (ends[-1] - ends[0])
 
     @property
     def utilisation(self) -> dict[str, float]:
-        """Fraction of the makespan that each machine works."""
+        """Fraction of the makespan in which each machine is busy, by machine."""
         busy: dict[str, float] = {}
         for job in self.jobs:
             busy[job.machine] = busy.get(job.machine, 0.0) + job.duration
@@ -78,16 +86,19 @@ class Schedule:
 
 
 def schedule(jobs: Sequence[Job]) -> Schedule:
-    """Start each job as soon as its machine is free and what it needs is done; of several, the first in the sequence.
+    """Start each job as soon as its machine is free and the jobs that it needs are done.
+
+    If several jobs could start on a machine, the first in the sequence does. Source: list scheduling, R. L. Graham,
+    SIAM J. Appl. Math. 17, 416 (1969).
 
     Raises:
-        OutOfRangeError: a job lasts no time, needs one that is not there, or they need each other in a circle.
+        OutOfRangeError: a duration is not > 0, `needs` is not an index of a job, or jobs need each other in a circle.
     """
     return _Workshop(jobs).run()
 
 
 class _Workshop:
-    """Jobs that wait for others, queues of ready ones by machine, and the jobs that run."""
+    """The state of a schedule in the making: jobs that wait, ready jobs by machine, and running jobs."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs = jobs
@@ -107,7 +118,7 @@ class _Workshop:
                 heapq.heappush(self.queues[job.machine], index)
 
     def run(self) -> Schedule:
-        """From the first job to the last."""
+        """Advance from the end of one job to the next until all are done."""
         now, n_done = 0.0, 0
         while n_done < len(self.jobs):
             self._start_all(now)
@@ -140,8 +151,8 @@ class Stage:
 
     Attributes:
         name: of the layer.
-        duration: s, of one image on one replica.
-        cells: of one replica: what another one costs.
+        duration: s, for one image on one replica.
+        cells: number of cells of one replica.
     """
 
     name: str
@@ -150,15 +161,20 @@ class Stage:
 
 
 def balance(stages: Sequence[Stage], *, n_cells: int) -> dict[str, int]:
-    """Replicas of each stage that make the slowest as fast as `n_cells` cells allow.
+    """Numbers of replicas that make the slowest stage as fast as `n_cells` cells allow.
 
-    Always gives the slowest stage one more, until its replica does not fit. No stage's time can be lowered further
-    without room for it, so with the slowest first this is the best bottleneck.
+    The slowest stage gets one more replica, again and again, until no further replica of it fits. This is optimal: a
+    faster pipeline needs at least as many replicas of every stage as were given so far, and one more of the slowest.
+
+    Args:
+        stages: the stages.
+        n_cells: cells of the chip, for all replicas together.
 
     Returns:
         Number of replicas by name.
+
     Raises:
-        OutOfRangeError: not even one of each fits.
+        OutOfRangeError: the chip has too few cells for one replica of each stage.
     """
     left = n_cells - sum(stage.cells for stage in stages)
     if left < 0:
@@ -173,9 +189,18 @@ def balance(stages: Sequence[Stage], *, n_cells: int) -> dict[str, int]:
 
 
 def pipeline(stages: Sequence[Stage], replicas: Mapping[str, int], *, n_images: int) -> list[Job]:
-    """Jobs of `n_images` through all stages in order, each cut evenly over the replicas of a stage.
+    """Jobs that take `n_images` images through all stages in order.
 
-    The replicas of a stage need all of the stage before; the next image enters as soon as the first stage is free.
+    The work on an image is divided evenly among the replicas of a stage. All replicas of a stage need all of the stage
+    before. An image may enter as soon as the first stage is free.
+
+    Args:
+        stages: in order.
+        replicas: number of replicas by name; 1 for stages that are not in it.
+        n_images: >= 1.
+
+    Raises:
+        OutOfRangeError: `n_images` or a number of replicas is not >= 1.
     """
     check_integer("n_images", n_images, at_least=1)
     jobs: list[Job] = []

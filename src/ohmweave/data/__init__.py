@@ -1,4 +1,4 @@
-"""Data sets for the experiments: embedded digits, MNIST, MNIST sequences, CIFAR-10; verified, split, repeatable."""
+"""Data sets for the experiments: embedded digits, MNIST, sequences of digits, CIFAR-10; checked and split."""
 
 from ohmweave.data.cifar10 import normalised
 from ohmweave.data.loading import DATASETS, load

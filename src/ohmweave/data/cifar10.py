@@ -51,13 +51,16 @@ def load_cifar10(
     """CIFAR-10; the first images of the first training file are the validation images.
 
     Args:
-        data_dir: folder of the six `.bin` or `.bin.xz` files or of the official archive, or of a folder `cifar-10` or
-            `cifar10` with them; then OHMWEAVE_DATA, the cache, a download.
-        validation: how many; 5,000 leaves 45,000 for training, 0 leaves all 50,000.
-        allow_download: False: raise instead of using the network.
+        data_dir: folder with the six `.bin` or `.bin.xz` files or with the official archive, or with a folder
+            `cifar-10` or `cifar10` that has them. After it, OHMWEAVE_DATA and the cache are searched, and the archive
+            is downloaded.
+        validation: number of validation images; 5,000 leaves 45,000 for training, 0 leaves all 50,000.
+        allow_download: False raises instead of downloading.
+
     Returns:
-        Images `(n, 3, 32, 32)` (red, green, blue) in [0, 1], labels 0 .. 9. `note` says which test file it was: besides
-        the original, one is accepted in which 20 of the 10,000 images are decoded from JPEG.
+        Images `(n, 3, 32, 32)` (red, green, blue) in [0, 1] and labels 0 .. 9, on the CPU. Two test files are accepted:
+        the original, and one in which 20 of the 10,000 images are decoded from JPEG. `note` says which it was.
+
     Raises:
         DataError: a file is missing, truncated or corrupted.
         OutOfRangeError: `validation` leaves no image for training.
@@ -81,14 +84,15 @@ def load_cifar10(
 
 
 def normalised(split: Split, *, mean: Sequence[float] = RESNET_MEAN, std: Sequence[float] = RESNET_STD) -> Split:
-    """`split` with each channel shifted and scaled: (x - mean) / std.
+    """A copy of `split` with each channel normalised: (x - mean) / std.
 
     Args:
         split: images `(n, channels, height, width)` in [0, 1].
-        mean: one a channel; the default is ImageNet's, with which the usual public CIFAR-10 ResNets were trained.
-        std: one a channel; likewise.
+        mean: mean of each channel; the default is ImageNet's, with which the usual public CIFAR-10 ResNets are trained.
+        std: standard deviation of each channel; the default likewise.
+
     Returns:
-        A copy; labels shared.
+        Images of the same shape in new memory; the labels are shared.
     """
     per_channel = (-1, 1, 1)
     shift, scale = (split.images.new_tensor(values).reshape(per_channel) for values in (mean, std))
@@ -98,7 +102,7 @@ def normalised(split: Split, *, mean: Sequence[float] = RESNET_MEAN, std: Sequen
 def _contents(
     files: Sequence[DataFile], data_dir: str | os.PathLike[str] | None, allow_download: bool
 ) -> list[Content]:
-    """The six files, from a folder with all of them, else from the archive: sources are never mixed."""
+    """The six files, all from one folder or all from the archive."""
     folders = search_folders(data_dir, ["cifar-10", "cifar10", _FOLDER_IN_ARCHIVE])
     for folder in folders:
         paths = [find(file.name, [folder]) for file in files]
@@ -113,7 +117,7 @@ def _contents(
 
 
 def _read_all(paths: Sequence[Path], files: Sequence[DataFile]) -> list[Content]:
-    with ThreadPoolExecutor() as pool:  # decompression and hashing leave the interpreter lock
+    with ThreadPoolExecutor() as pool:  # decompression and hashing release the interpreter lock
         return list(pool.map(read, paths, files))
 
 
@@ -152,9 +156,10 @@ def _download(folders: Sequence[Path], allowed: bool) -> Path:
 
 def _split(contents: Sequence[Content]) -> Split:
     n = len(contents) * _PER_FILE
-    images = torch.empty((n, *_SHAPE), dtype=torch.float32)
-    labels = torch.empty(n, dtype=torch.int64)
+    images = torch.empty((n, *_SHAPE), dtype=torch.float32, device="cpu")
+    labels = torch.empty(n, dtype=torch.int64, device="cpu")
     for content, part, classes in zip(contents, images.split(_PER_FILE), labels.split(_PER_FILE), strict=True):
+        # A record is one byte for the class and then the red, green and blue pixels.
         records = torch.frombuffer(bytearray(content.data), dtype=torch.uint8).reshape(_PER_FILE, _RECORD)
         classes.copy_(records[:, 0])
         part.copy_(records[:, 1:].reshape(-1, *_SHAPE))

@@ -1,4 +1,4 @@
-"""The UCI handwritten digits inside scikit-learn: 1,797 images of 8 x 8, no download is needed.
+"""The UCI handwritten digits inside scikit-learn: 1,797 images of 8 x 8 pixels, without a download.
 
 Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998
 (its test part, which is what scikit-learn holds).
@@ -19,17 +19,21 @@ _LEVELS = 16
 
 
 def load_digits(*, size: Literal[8, 28] = 28, validation: int = 200) -> Dataset:
-    """The embedded digits, split class by class: 400 for test, `validation` aside, the rest (1,197) for training.
+    """The embedded digits, split class by class: 400 test images, `validation` images, and the rest for training.
 
     Test and validation images are taken at even distances in the natural order of each class, so the split needs no
-    random number. The writers are not known, so images of one writer may be in several parts.
+    random number. The writers are not known, so images of one writer may be in several parts. With the default of 200
+    validation images, 1,197 remain for training.
 
     Args:
-        size: 8: the native images, levels k/16. 28: like MNIST, the digit upsampled to 20 x 20 (bicubic) in the middle
-            of 28 x 28, 8 bit. It is centred by its box, not by its centre of mass as MNIST's are.
-        validation: how many, a multiple of 10 from 0 to 1,000.
+        size: 8 gives the native images, with levels k/16. 28 gives images like MNIST's: the digit is upsampled to
+            20 x 20 (bicubic), put in the middle of 28 x 28 pixels and rounded to 8 bit. It is centred by its box,
+            whereas MNIST's digits are centred by their centre of mass.
+        validation: number of validation images, a multiple of 10 from 0 to 1,000.
+
     Returns:
-        Images `(n, 1, size, size)` in [0, 1], labels 0 .. 9, each part in the natural order.
+        Images `(n, 1, size, size)` in [0, 1] and labels 0 .. 9, on the CPU, each part in the natural order.
+
     Raises:
         OutOfRangeError: `size` or `validation` is not one of these.
     """
@@ -58,7 +62,7 @@ def load_digits(*, size: Literal[8, 28] = 28, validation: int = 200) -> Dataset:
 
 
 def _partition(labels: torch.Tensor, validation_per_class: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Positions of the training, validation and test images, each in rising order."""
+    """Indices of the training, validation and test images, each in rising order."""
     parts: tuple[list[torch.Tensor], ...] = ([], [], [])
     for label in range(_N_CLASSES):
         rest, test = _pick_evenly((labels == label).nonzero().squeeze(1), _TEST_PER_CLASS)
@@ -70,7 +74,7 @@ def _partition(labels: torch.Tensor, validation_per_class: int) -> tuple[torch.T
 
 
 def _pick_evenly(positions: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """`positions` without `n` of them at even distances, and these."""
-    picked = torch.zeros(len(positions), dtype=torch.bool)
-    picked[torch.arange(n) * len(positions) // max(n, 1)] = True
+    """`positions` without `n` of them at even distances, and these `n`."""
+    picked = torch.zeros(len(positions), dtype=torch.bool, device=positions.device)
+    picked[torch.arange(n, device=positions.device) * len(positions) // max(n, 1)] = True
     return positions[~picked], positions[picked]

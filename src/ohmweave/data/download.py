@@ -5,20 +5,22 @@ from pathlib import Path
 
 
 class DownloadError(Exception):
-    """No mirror gave the file; the message holds the error of each."""
+    """The file could not be downloaded from any mirror; the message has the error of each."""
 
 
 def download(mirrors: Sequence[str], folder: Path, *, known_hash: str) -> Path:
-    """Fetch one file into `folder`. It appears there whole and verified, or not at all.
+    """Download one file into `folder`. The file is in the folder complete and verified, or not at all.
 
     Args:
         mirrors: addresses of the same file, tried in turn.
-        folder: made if it is not there.
+        folder: made if it does not exist.
         known_hash: "sha256:..." or "md5:..." of the file as served.
+
     Returns:
-        The file's path.
+        The path of the file.
+
     Raises:
-        DownloadError: every mirror failed or served something else.
+        DownloadError: no mirror could be reached, or each served a file with another checksum.
     """
     import pooch
 

@@ -1,4 +1,4 @@
-"""The IDX format of MNIST: a magic number, the dimensions, then one unsigned byte an entry."""
+"""The IDX format of MNIST: a magic number, the dimensions, then one unsigned byte for each entry."""
 
 import math
 import struct
@@ -15,11 +15,13 @@ def parse_idx(content: bytes, source: str) -> torch.Tensor:
 
     Args:
         content: the whole file.
-        source: named in errors.
+        source: name of the file, for errors.
+
     Returns:
-        uint8, of the shape that the header gives.
+        uint8, in the shape that the header gives, on the CPU.
+
     Raises:
-        DataError: not an IDX file of unsigned bytes, or its length is not what the header says.
+        DataError: `content` is not an IDX file of unsigned bytes, or its length differs from the header.
     """
     n_dims = content[3] if len(content) > 3 else 0
     offset = 4 + 4 * n_dims

@@ -22,21 +22,23 @@ def load(
     validation: int | None = None,
     allow_download: bool = True,
 ) -> Dataset:
-    """A data set by name; the digits are embedded, the others are found, or downloaded once.
+    """A data set by name. The digits are embedded; the others are read from a folder, or downloaded once.
 
-    Files are looked for in `data_dir`, in the folder that the environment variable OHMWEAVE_DATA names, in the cache,
-    and then downloaded from well-known mirrors. Every file's checksum is verified at each load.
+    Files are searched in `data_dir`, in the folder that the environment variable OHMWEAVE_DATA names, and in the cache;
+    if they are in none of these they are downloaded into the cache. Checksums are verified at each load.
 
     Args:
         name: one of `DATASETS`: "digits", "mnist", "cifar10".
-        data_dir: folder with the files, or with a folder `mnist` or `cifar-10`. Not used by the digits.
-        size: pixels a side: 28 (default) or 8 for digits, 28 for mnist, 32 for cifar10.
-        validation: images set aside; by default 200 for digits, 5,000 for mnist and cifar10.
-        allow_download: False: raise instead of using the network.
+        data_dir: folder with the files, or with a folder `mnist` or `cifar-10`. The digits do not use it.
+        size: height and width in pixels: 28 (default) or 8 for digits, 28 for mnist, 32 for cifar10.
+        validation: number of validation images; None is 200 for digits, 5,000 for mnist and cifar10.
+        allow_download: False raises instead of downloading.
+
     Returns:
-        The data set, images in [0, 1], the same in every call.
+        The data set: images `(n, channels, size, size)` in [0, 1] on the CPU, in the same order in every call.
+
     Raises:
-        DataError: a file is missing, truncated or corrupted; the message says what to do.
+        DataError: a file is missing, truncated or corrupted; the message gives the remedy.
         OutOfRangeError: `name`, `size` or `validation` is not one of these.
     """
     if name not in DATASETS:

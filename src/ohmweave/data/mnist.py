@@ -58,11 +58,14 @@ def load_mnist(
     """MNIST in the split of TensorFlow: the first images of the training file are the validation images.
 
     Args:
-        data_dir: folder of the four files, or of a folder `mnist` with them; then OHMWEAVE_DATA, the cache, a download.
-        validation: how many; 5,000 leaves 55,000 for training, 0 leaves all 60,000.
-        allow_download: False: raise instead of using the network.
+        data_dir: folder with the four files, or with a folder `mnist` that has them. After it, OHMWEAVE_DATA and the
+            cache are searched, and missing files are downloaded.
+        validation: number of validation images; 5,000 leaves 55,000 for training, 0 leaves all 60,000.
+        allow_download: False raises instead of downloading.
+
     Returns:
-        Images `(n, 1, 28, 28)` in [0, 1], labels 0 .. 9.
+        Images `(n, 1, 28, 28)` in [0, 1] and labels 0 .. 9, on the CPU.
+
     Raises:
         DataError: a file is missing, truncated or corrupted.
         OutOfRangeError: `validation` leaves no image for training.

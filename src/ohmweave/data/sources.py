@@ -1,4 +1,4 @@
-"""Data files: in which folders they are searched, how they are verified, and the errors where that fails."""
+"""Data files: the folders that are searched, checksums, and the errors for missing or damaged files."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ from ohmweave.base import DataError
 
 ENVIRONMENT_VARIABLE = "OHMWEAVE_DATA"
 FORMER_VARIABLE = "MEMWEAVE_DATA"
-"""Its name while this package was called memweave; read where `ENVIRONMENT_VARIABLE` is not set."""
+"""Name of the variable while the package was called memweave; read if `ENVIRONMENT_VARIABLE` is not set."""
 HOW_TO_NAME_A_FOLDER = f"name its folder by `data_dir` (--data-dir) or the environment variable {ENVIRONMENT_VARIABLE}"
 _DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.decompress, ".xz": lzma.decompress}
 
@@ -26,8 +26,8 @@ class DataFile:
     Args:
         name: without a compression suffix.
         n_bytes: length, uncompressed.
-        algorithm: "sha256" or "sha1", whichever is published for the file.
-        digests: hex digests of the accepted contents; more than one where different versions are in use.
+        algorithm: "sha256" or "sha1", as published for the file.
+        digests: hex digests of the accepted contents; several if different versions are in use.
     """
 
     name: str
@@ -38,28 +38,28 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Verified bytes, and which of the accepted digests they have."""
+    """Verified bytes, and their digest, which is one of those accepted."""
 
     data: bytes
     digest: str
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: the operating system's cache folder for ohmweave."""
+    """The folder for downloads: the operating system's cache folder for ohmweave."""
     import pooch
 
     return Path(pooch.os_cache("ohmweave"))
 
 
 def _former_cache_folder() -> Path:
-    """Where downloads were kept while this package was called memweave; searched, never written to."""
+    """The folder for downloads while the package was called memweave; searched, never written to."""
     import pooch
 
     return Path(pooch.os_cache("memweave"))
 
 
 def _named_by_environment() -> tuple[str, str | None]:
-    """The environment variable that names the folder of data sets, and its value; None where neither is set."""
+    """Name and value of the environment variable for the folder of data sets; the value is None if neither is set."""
     value = os.environ.get(ENVIRONMENT_VARIABLE)
     former = os.environ.get(FORMER_VARIABLE)
     if value or not former:
@@ -75,14 +75,16 @@ def _named_by_environment() -> tuple[str, str | None]:
 def search_folders(data_dir: str | os.PathLike[str] | None, subfolders: Sequence[str]) -> list[Path]:
     """Folders that may hold a data set, first choice first: `data_dir`, OHMWEAVE_DATA, the cache.
 
-    Where OHMWEAVE_DATA is not set, MEMWEAVE_DATA is read, with a `UserWarning`. The cache folder of memweave is
-    searched after ohmweave's, so that nothing is downloaded twice.
+    If OHMWEAVE_DATA is not set, MEMWEAVE_DATA is read, with a `UserWarning`. The cache folder of memweave is searched
+    after ohmweave's, so that nothing is downloaded twice.
 
     Args:
         data_dir: as given by the user, or None.
         subfolders: names that the data set's folder may have inside these.
+
     Returns:
         Each folder, followed by its subfolders.
+
     Raises:
         DataError: `data_dir` or OHMWEAVE_DATA names no folder.
     """

@@ -1,4 +1,4 @@
-"""Labelled images, and the three parts of a data set."""
+"""Labelled images, and a data set of three parts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from ohmweave.base import OutOfRangeError, ShapeError, check_integer
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """Images and their labels, in one order.
+    """Images and their labels, in the same order.
 
     Args:
         images: `(n, channels, height, width)`, float32; grey levels in [0, 1] as loaded, V after `wang2019_digits`.
             Sequences have one dimension more: `(n, frames, channels, height, width)`.
         labels: `(n,)`, int64, class numbers from 0.
+
     Raises:
-        ShapeError: not one label for each image.
+        ShapeError: the number of labels differs from the number of images.
     """
 
     images: torch.Tensor
@@ -36,30 +37,32 @@ class Split:
         return self.images.shape[0]
 
     def __getitem__(self, index: slice | torch.Tensor) -> "Split":
-        """The part picked by a slice (a view), or by a tensor of positions or booleans (a copy)."""
+        """The part chosen by a slice (a view), or by a tensor of indices or booleans `(n,)` (a copy)."""
         return Split(images=self.images[index], labels=self.labels[index])
 
     def take(self, n: int) -> "Split":
-        """The first `n` images (a view). Raises `OutOfRangeError` where there are fewer."""
+        """The first `n` images (a view). Raises `OutOfRangeError` if there are fewer."""
         check_integer("n", n, at_least=0)
         if n > len(self):
             raise OutOfRangeError(f"`n` must be <= {len(self)}, the number of images, but is {n}")
         return self[:n]
 
     def to(self, device: torch.device | str) -> "Split":
-        """The same on `device`."""
+        """Images and labels on `device`."""
         return Split(images=self.images.to(device), labels=self.labels.to(device))
 
     def batches(
         self, size: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """One pass over all images in batches of `size`; the last batch holds what is left.
+        """One pass over all images in batches of `size`; the last batch may be smaller.
 
         Args:
-            size: images a batch, >= 1.
-            generator: shuffles, anew in each call. None: the natural order.
+            size: number of images in a batch, >= 1.
+            generator: draws a new order in each call; it may be on another device. None keeps the natural order.
+
         Returns:
-            An iterator over (images, labels).
+            An iterator over (images `(batch, channels, height, width)`, labels `(batch,)`).
+
         Raises:
             OutOfRangeError: `size` is below 1.
         """
@@ -80,10 +83,10 @@ class Dataset:
     """A named data set in three disjoint parts.
 
     Args:
-        name: as given to `load`, with the transformations since.
+        name: as given to `load`, followed by the names of transformations.
         train, validation, test: disjoint; `validation` may be empty.
         n_classes: labels are 0 .. n_classes - 1.
-        note: how the parts were cut, to be printed beside a number that was measured on them.
+        note: how the parts were chosen, to be printed with results.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""Files of text lines that are only appended to: torn lines are ignored, and one process writes at a time.
+"""Text files that are only appended to: incomplete last lines are ignored, and one process writes at a time.
 
-"Line" is a line of text here.
+Here a line is a line of text.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def whole_lines(path: Path) -> list[str]:
-    """The lines of a file that end with a line end; the rest was torn by a kill. A missing file has no lines."""
+    """The complete lines of a file; the rest is from a process that was killed. A missing file has no lines."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -30,7 +30,7 @@ def whole_lines(path: Path) -> list[str]:
 
 
 def drop_torn_line(path: Path) -> None:
-    """Cut off what follows the last line end, so that the next line starts at the beginning of a line."""
+    """Remove an incomplete last line, so that the next one starts at the beginning of a line."""
     with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
         content = file.read()
         whole = content.rfind(b"\n") + 1
@@ -41,10 +41,10 @@ def drop_torn_line(path: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` during the block. The system releases it when the process ends, killed or not.
+    """Lock the file `path` during the block. The system releases the lock when the process ends, even if it is killed.
 
     Raises:
-        ExperimentError: another process holds it.
+        ExperimentError: another process has locked it.
     """
     with path.open("ab") as file:
         try:

@@ -14,11 +14,11 @@ NOT_COMPARABLE = "not comparable"
 NOT_RUN = "not run"
 
 DATA_TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
-"""How data sets are written in texts, where that differs from their name."""
+"""Spelling of data sets in texts, if it differs from the name."""
 
 
 class Acceptance(Protocol):
-    """The condition under which our number counts as reproduced. Its interval is shown, but not used."""
+    """The condition under which our number counts as reproduced. It uses the estimate, not its interval."""
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """True if `ours` counts as reproduced; both in the claim's unit."""
@@ -46,7 +46,7 @@ class Within:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotWorseThan:
-    """As good as the paper's number, or worse by at most `margin`; `higher_is_better` says which way is good."""
+    """As good as the paper's number, or worse by at most `margin`, in the direction that `higher_is_better` gives."""
 
     margin: float = 0.0
     higher_is_better: bool = True
@@ -163,11 +163,11 @@ class Claim:
 
     Attributes:
         key: short name, unique in its experiment.
-        quantity: what it is, in words.
-        unit: SI unit, or "1" for fractions, or what is counted ("pulses").
-        paper: the paper's number; None where it prints none.
-        where: the figure, table or sentence that prints it.
-        estimate: our number from rows; None if the rows do not hold it.
+        quantity: description of the number.
+        unit: SI unit, or "1" for fractions, or the counted things ("pulses").
+        paper: the paper's number; None if it prints none.
+        where: the figure, table or sentence with the number.
+        estimate: function of rows that returns our number; None if the rows do not have it.
         accept: the condition under which ours counts as reproduced.
         needs: the condition on rows that are comparable with the paper.
         note: printed beside the verdict.
@@ -199,7 +199,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A claim and our number. `verdict` is one of the four words; `why` is the reason of "not comparable"."""
+    """A claim and our number. `verdict` is one of the four above; `why` is the reason of "not comparable"."""
 
     claim: Claim
     estimate: Estimate | None

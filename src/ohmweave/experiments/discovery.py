@@ -1,8 +1,8 @@
-"""Finds experiments: those of installed packages by entry point, those of a single file by its path.
+"""Registers experiments: of installed packages by entry point, of single files by path.
 
 A package declares the modules that register its experiments in the entry point group `ohmweave.experiments`;
-`ohmweave.papers` is declared like this too. A file that belongs to no package is imported by `import_experiments`.
-All or nothing: where an import fails, the experiments that it had registered are removed again.
+as `ohmweave.papers` is. A file outside of packages is imported by `import_experiments`. If an import fails, the
+experiments that it has registered are removed again.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from ohmweave.experiments.registry import experiments, registered_by, unregister
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """An installed package whose experiments cannot be used, and why."""
+    """An installed package whose experiments cannot be used, and the reason."""
 
     package: str
     problem: str
@@ -62,11 +62,12 @@ def _load(plugin: Plugin) -> None:
 def import_experiments(path: Path) -> list[str]:
     """Import the file `path` under its own name and register its experiments.
 
-    The module is called as the file without `.py`. Its folder is added at the end of `sys.path`, so that it may import
-    files beside it. Importing the same file again does nothing.
+    The name of the module is that of the file without `.py`. Its folder is added at the end of `sys.path`, so that it
+    can import files beside it. Importing the same file again does nothing.
 
     Returns:
         Names of the file's experiments.
+
     Raises:
         ExperimentError: there is no such file, its name is no Python name or that of another module, importing it
             raises, or it registers no experiment.
@@ -84,7 +85,7 @@ def import_experiments(path: Path) -> list[str]:
 
 
 def _registered(name: str, path: Path) -> list[str]:
-    """Names of the experiments of the module `name`. Raises `ExperimentError` where there are none."""
+    """Names of the experiments of the module `name`. Raises `ExperimentError` if there are none."""
     belongs = _inside(name)
     found = [one for one in experiments() if belongs(registered_by(one))]
     if not found:
@@ -97,7 +98,7 @@ def _registered(name: str, path: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _all_or_nothing(name: str) -> Iterator[None]:
-    """Where the block raises, remove the module `name` and its experiments, and restore `sys.path`."""
+    """If the block raises, remove the module `name` and its experiments, and restore `sys.path`."""
     search_path = list(sys.path)
     try:
         yield
@@ -148,14 +149,14 @@ def _file_of(module: ModuleType) -> Path | None:
 
 
 def _check_name(name: str, path: Path) -> None:
-    """Refuse a name under which functions of the file could not be found again, in this process or in a worker."""
+    """Raise for a name under which workers could not import the functions of the file."""
     if not name.isidentifier():
         raise ExperimentError(
             f"`path` (--import) must name a file that is called as a Python module may be, but {path.name!r} is not: "
             "use letters, digits and _"
         )
     found = None if name in sys.modules else importlib.util.find_spec(name)
-    # With the working folder in `sys.path` the file itself is found: that is no other module.
+    # `find_spec` finds the file itself if its folder is in `sys.path`; it may have its own name.
     if name in sys.modules or (found is not None and (found.origin is None or Path(found.origin).resolve() != path)):
         raise ExperimentError(
             f"`path` (--import) must name a file whose name is not taken, but a module {name!r} exists already: "
@@ -164,12 +165,12 @@ def _check_name(name: str, path: Path) -> None:
 
 
 def _inside(package: str) -> Callable[[str], bool]:
-    """Whether a module belongs to a top-level package or is that module."""
+    """A function that is True for modules of the top-level package `package`, and for a module of that name."""
     return lambda module: module == package or module.startswith(package + ".")
 
 
 def source_of(name: str) -> str:
-    """Where the experiment `name` comes from: the top-level package that registered it, or the path of its file.
+    """The origin of the experiment `name`: the top-level package that registered it, or the path of its file.
 
     Raises:
         ExperimentError: there is no such experiment.
@@ -177,7 +178,7 @@ def source_of(name: str) -> str:
     module = registered_by(name)
     package = module.partition(".")[0]
     top = sys.modules.get(package)
-    # A package has a search path for its modules; what was imported by `import_experiments` is one file.
+    # A package has a search path for its modules; a file imported by `import_experiments` has none.
     if top is None or top.__spec__ is None or top.__spec__.submodule_search_locations is not None:
         return package
     return str(_file_of(top) or package)

@@ -24,17 +24,17 @@ def run_distributed(
     workers: int | None = None,
     imports: Sequence[Path] = (),
 ) -> Summary:
-    """As `run_experiment`, with the tasks spread over Dask workers. Only this process writes rows.
+    """As `run_experiment`, with the tasks distributed over Dask workers. Only this process writes rows.
 
     The rows are the same as those of `run_experiment`; their order in the file is the order in which they finished.
 
     Args:
-        experiment: whose tasks to run. Its functions must be importable by the workers: from an installed package, or
-            from one of `imports`.
-        options: the user's options; `out` and `data_dir` must mean the same folders on all machines.
+        experiment: the experiment. The workers must be able to import its functions, from an installed package or from
+            one of `imports`.
+        options: the user's options; `out` and `data_dir` must be the same folders on all machines.
         progress: called as each task finishes.
         scheduler: address of a running scheduler ("tcp://host:8786"); None starts a cluster on this machine.
-        workers: processes of that cluster; None: one for each core.
+        workers: number of processes of that cluster; None is one for each core.
         imports: files that each worker imports first, as `import_experiments` does; their paths must mean the same
             files on all machines.
 
@@ -65,7 +65,7 @@ def run_distributed(
 def _submit(
     client: Any, experiment: Experiment, tasks: Sequence[Task], options: Options, files: Sequence[Path]
 ) -> list[Any]:
-    """One future a task. The time in the keys keeps Dask from reusing the result of an earlier run."""
+    """One future for each task. The keys have the time, so that Dask does not reuse results of an earlier run."""
     function, now_seconds = _pickled(experiment.run), time.monotonic()
     return [
         client.submit(_work, function, files, task, options, key=f"{task.id}-{now_seconds}", pure=False)
@@ -76,7 +76,7 @@ def _submit(
 def _work(
     function: bytes, files: Sequence[Path], task: Task, options: Options
 ) -> tuple[str, Mapping[str, JSON], float, str]:
-    """In a worker: do one task; gives its id, its result, the seconds it took and when it started."""
+    """Do one task, in a worker. Returns its id, its result, its duration in s, and when it started."""
     for path in files:
         import_experiments(path)
     run = _unpickled(function)
@@ -86,7 +86,7 @@ def _work(
 
 
 def _pickled(function: Any) -> bytes:
-    """As bytes: a worker can unpickle a function of an imported file only after it has imported that file."""
+    """`function` as bytes, which a worker unpickles after it has imported the file that defines it."""
     from distributed.protocol.pickle import dumps
 
     return bytes(dumps(function))

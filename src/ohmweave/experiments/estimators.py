@@ -1,4 +1,4 @@
-"""From rows to one number with its interval.
+"""Estimators: from rows to one number with its interval.
 
 An estimator is a function of rows; the functions here make the usual ones. Keys are dotted paths into a row's result
 ("stages.hybrid.n_correct"), which holds one number there, or a list with one number for each chip. Rows without the
@@ -79,19 +79,19 @@ def wilson_interval(n_correct: float, n_total: float) -> Estimate | None:
     rate = n_correct / n_total
     centre = (rate + z**2 / (2 * n_total)) / (1 + z**2 / n_total)
     half = z / (1 + z**2 / n_total) * math.sqrt(rate * (1 - rate) / n_total + (z / (2 * n_total)) ** 2)
-    # Rounding must not push the ends past what is possible, nor leave the rate outside at 0 and 1.
+    # Rounding errors must not move the ends out of [0, 1], nor exclude the rate itself at 0 and 1.
     return Estimate(
         value=rate, low=min(rate, max(0.0, centre - half)), high=max(rate, min(1.0, centre + half)), n=int(n_total)
     )
 
 
 def numbers(rows: Iterable[Row], key: str, where: Where = None) -> list[float]:
-    """All numbers under `key`, rows one after the other, lists flattened."""
+    """All numbers under `key` in the order of the rows; lists are flattened."""
     return [number for row in select(rows, where) for number in _numbers_in(row, key)]
 
 
 def rates(rows: Iterable[Row], correct: str, total: str, where: Where = None) -> list[float]:
-    """One rate for each number under `correct`; `total` holds one number for all of a row's, or one for each."""
+    """One rate for each number under `correct`. A row has one number under `total`, or one for each of `correct`."""
     return [part / whole for part, whole in _counts(rows, correct, total, where) if whole]
 
 
@@ -124,7 +124,7 @@ def mean_rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
 
 
 def value_of(key: str, *, where: Where = None) -> Estimator:
-    """The number under `key`, for quantities without randomness; the mean where rows differ. No interval."""
+    """The number under `key`, for quantities without randomness; the mean if rows differ. No interval."""
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         values = numbers(rows, key, where)
@@ -144,7 +144,7 @@ def lowest_of(key: str, *, where: Where = None) -> Estimator:
 
 
 def lowest_rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
-    """The worst chip's rate. No interval."""
+    """The lowest rate of all chips. No interval."""
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         values = rates(rows, correct, total, where)

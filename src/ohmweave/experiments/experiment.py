@@ -24,7 +24,7 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureSpec:
-    """A figure from rows of one scope. `draw` imports matplotlib itself, and gives None if there is nothing to draw."""
+    """A figure from rows of one scope. `draw` imports matplotlib and returns None if there is nothing to draw."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class FigureSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSpec:
-    """A table from rows of one scope: `rows` gives one dict for each row of the table, by column heads."""
+    """A table from rows of one scope. `rows` returns a dictionary for each row of the table, by column heads."""
 
     name: str
     title: str
@@ -53,12 +53,12 @@ class Experiment:
         summary: its purpose and method, in a few sentences.
         claims: the paper's numbers.
         assumptions: choices that the paper leaves open.
-        tasks: the user's options to tasks; equal options give equal tasks.
-        run: does one task and gives its result. All randomness comes from the task's seed.
-        figures: drawn in the report.
-        tables: printed in the report.
-        devices: kinds of torch device on which `run` puts all of its tensors when `options.device` says so. Name
-            "cuda" here only where `run` passes `options.device` on to every chip, network and data set that it makes.
+        tasks: function of the user's options that returns tasks; equal options give equal tasks.
+        run: does one task and returns its result. All randomness comes from the task's seed.
+        figures: figures of the report.
+        tables: tables of the report.
+        devices: kinds of torch device that `run` supports. "cuda" needs a `run` that makes every chip, network and data
+            set on `options.device`.
 
     Raises:
         ExperimentError: the name is not of the form above, two claims, figures or tables share a name, or `devices`
@@ -93,7 +93,7 @@ class Experiment:
         return f"Experiment({self.name!r}: {self.title}; {len(self.claims)} claims, {', '.join(self.devices)})"
 
     def check_device(self, device: str) -> None:
-        """Raise `ExperimentError` where this experiment does not support `device` ("cpu", "cuda:1")."""
+        """Raise `ExperimentError` if this experiment does not support `device` ("cpu", "cuda:1")."""
         if device.partition(":")[0] not in self.devices:
             raise ExperimentError(
                 f"`device` (`--device`) must be {' or '.join(self.devices)} for {self.name}, but is {device!r}"

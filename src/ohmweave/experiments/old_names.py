@@ -1,4 +1,4 @@
-"""Rows of before read as rows of today: the one place that knows the old names of bills."""
+"""Old names in the bills of earlier versions, and their present names."""
 
 from collections.abc import Mapping
 
@@ -11,11 +11,11 @@ _ANYWHERE = {
     "transfer_joules": "transfer_energy",
 }
 _IN_BILLS = {"joules": "energy", "seconds": "time", "m2": "area"}
-"""Of the records under "bill" alone: another result may have seconds of its own."""
+"""Renamed only in records under "bill", because other results may have an entry "seconds"."""
 
 
 def renamed(result: Mapping[str, JSON]) -> dict[str, JSON]:
-    """A result with today's names: J under "energy", s under "time" and m2 under "area"; new results are unchanged."""
+    """A result with the present names: J under "energy", s under "time", m2 under "area"; new results do not change."""
     return {_ANYWHERE.get(key, key): _renamed(value, in_bill=key == "bill") for key, value in result.items()}
 
 

@@ -1,4 +1,4 @@
-"""The versions that computed a row, and the commit of the package's own checkout."""
+"""The versions with which a row is computed, and the commit of the package's own checkout."""
 
 import platform
 import subprocess
@@ -26,7 +26,7 @@ def commit() -> str | None:
 
 
 def commit_of(package: Path) -> str | None:
-    """Git commit of the checkout whose src/ohmweave is `package`, with "+changes" where that was edited since.
+    """Git commit of the checkout whose src/ohmweave is `package`, with "+changes" if files in it were edited since.
 
     None for an installed package, even if it is installed inside another project's checkout.
     """

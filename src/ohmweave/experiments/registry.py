@@ -22,12 +22,12 @@ _registrations: dict[str, Registration] = {}
 
 
 def register(experiment: Experiment) -> Experiment:
-    """Make `experiment` known by its name, and return it. The calling module is kept as where it comes from.
+    """Register `experiment` by its name, and return it. The calling module is stored as its origin.
 
     Raises:
         ExperimentError: another experiment has that name; the message names both modules.
     """
-    # The caller's module, as `collections.namedtuple` finds it: right whichever module was imported first.
+    # The module that calls `register`, found as in `collections.namedtuple`.
     module = str(sys._getframe(1).f_globals.get("__name__", "__main__"))
     first = _registrations.setdefault(experiment.name, Registration(experiment=experiment, module=module))
     if first.experiment is not experiment:
@@ -44,13 +44,13 @@ def experiments() -> dict[str, Experiment]:
 
 
 def registered_by(name: str) -> str:
-    """The module that registered the experiment `name`. Raises `ExperimentError` where there is none."""
+    """The module that registered the experiment `name`. Raises `ExperimentError` if there is no such experiment."""
     find(name)
     return _registrations[name].module
 
 
 def unregister(belongs: Callable[[str], bool]) -> list[str]:
-    """Remove the experiments of all modules for which `belongs(module)` is true; gives their names."""
+    """Remove the experiments of all modules for which `belongs(module)` is True. Returns their names."""
     names = [name for name, registration in _registrations.items() if belongs(registration.module)]
     for name in names:
         del _registrations[name]

@@ -1,8 +1,7 @@
 """Rows on disk: `<out>/<experiment>/rows.jsonl`, append-only, and beside it `log.jsonl` with the times.
 
 Times are in a file of their own, so that the same seed gives the same rows, byte for byte. Rows of earlier versions are
-read under today's names (`old_names`); those written under the package's former name, memweave, differ in a key of
-`versions`.
+renamed when they are read (`old_names`). Those of memweave have its version in `versions`.
 """
 
 import contextlib
@@ -24,10 +23,10 @@ _FIELDS = frozenset(part.name for part in fields(Row))
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of one file in the order written, each id once; a torn last line is ignored, no file gives no rows.
+    """The rows of one file in their order, each id once. An incomplete last line is ignored; no file has no rows.
 
     Raises:
-        ExperimentError: a whole line is not a row; the message names file and line.
+        ExperimentError: a complete line is not a row; the message names file and line.
     """
     rows: dict[str, Row] = {}
     for number, line in enumerate(whole_lines(path), start=1):
@@ -88,10 +87,10 @@ class RowWriter:
 
 @contextlib.contextmanager
 def open_rows(out: Path, experiment: str) -> Iterator[RowWriter]:
-    """The writer for `<out>/<experiment>`; torn lines of a killed run are cut off first.
+    """The writer for `<out>/<experiment>`. Incomplete lines of a killed run are removed first.
 
     Raises:
-        ExperimentError: another run is writing there, or what is there cannot be read.
+        ExperimentError: another run is writing there, or the rows there cannot be read.
     """
     folder = out / experiment
     folder.mkdir(parents=True, exist_ok=True)

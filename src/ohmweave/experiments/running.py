@@ -13,18 +13,18 @@ from ohmweave.experiments.rows import ROWS, open_rows
 from ohmweave.experiments.tasks import Context, Options, Task, row_of
 
 Progress: TypeAlias = Callable[[float, str], None]
-"""`progress(fraction, text)`: which fraction of all tasks is done, from 0 to 1, and what is computed now."""
+"""`progress(fraction, text)`: the fraction of all tasks that is done, from 0 to 1, and the present task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run did.
+    """Numbers of tasks, and the duration of a run.
 
     Attributes:
-        n_tasks: tasks in all.
-        n_before: those that had a row before the run.
+        n_tasks: number of tasks in all.
+        n_before: number of tasks that had a row before the run.
         path: file of the rows.
-        seconds: time that the run took, s.
+        seconds: duration of the run, s.
     """
 
     n_tasks: int
@@ -45,7 +45,7 @@ def run_experiment(experiment: Experiment, options: Options, progress: Progress)
 
     Raises:
         ExperimentError: the experiment does not support `options.device`, another run is writing to the same rows, or
-            a result has no JSON form (a NaN, say).
+            a result has no JSON form (for example NaN).
     """
     experiment.check_device(options.device)
     start = time.monotonic()
@@ -72,7 +72,7 @@ def unique_tasks(experiment: Experiment, options: Options) -> list[Task]:
 
 
 def describe(task: Task) -> str:
-    """One short line that tells a task from its neighbours."""
+    """The params and seed of a task in one short line, for the progress."""
     simple: Sequence[str] = [
         f"{name}={value}" for name, value in task.params.items() if isinstance(value, str | int | float)
     ]

@@ -1,4 +1,4 @@
-"""A user's options, the tasks that an experiment makes of them, and the row that each task gives."""
+"""The user's options, the tasks of an experiment, and the row that is the result of each task."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -18,12 +18,12 @@ class Options:
 
     Attributes:
         data: name of the data set.
-        data_dir: folder that holds its files; None looks in the usual places.
+        data_dir: folder with its files; None searches OHMWEAVE_DATA and the cache.
         scale: "smoke" (seconds to minutes, a check that everything works) or "full" (the paper's size).
         seeds: number of independent repetitions (mostly chips), >= 1.
         out: results folder.
-        device: where an experiment puts its tensors, as torch names it ("cpu", "cuda", "cuda:1"). An experiment that
-            does not name the device in `Experiment.devices` refuses it.
+        device: torch device of an experiment's tensors ("cpu", "cuda", "cuda:1"). An experiment raises for a device
+            whose kind is not in its `Experiment.devices`.
         seed: first seed, >= 0; every random stream derives from it.
 
     Raises:
@@ -48,10 +48,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One piece of work, which gives one row and is not run again while that row is there.
+    """One piece of work with one row as its result. It is not run again while that row exists.
 
-    `params` holds everything but the seed that changes the result. Three of its names have a meaning outside the
-    experiment: `data`, `scale` and `seeds` (see `ohmweave.experiments.scopes`).
+    `params` has everything except the seed that changes the result. The names `data`, `scale` and `seeds` have a
+    meaning outside of the experiment (see `ohmweave.experiments.scopes`).
     """
 
     experiment: str
@@ -69,7 +69,7 @@ class Task:
 class Row:
     """The result of one task: counts and SI numbers, with the versions that computed them.
 
-    No times are in it, so that equal work gives equal bytes; they are in the log.
+    Times are in the log, not here, so that equal tasks have equal rows, byte for byte.
     """
 
     id: str
@@ -99,7 +99,7 @@ class Row:
 
 
 def row_of(task: Task, result: Mapping[str, JSON], versions: Mapping[str, str], commit: str | None) -> Row:
-    """The row of a finished task. Raises `ExperimentError` where `result` has no JSON form (a NaN, say)."""
+    """The row of a finished task. Raises `ExperimentError` if `result` has no JSON form (NaN)."""
     return Row(
         id=task.id,
         experiment=task.experiment,
@@ -117,10 +117,10 @@ def _ignore_progress(fraction: float, text: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a running task may use beside its own params.
+    """The options and the progress report of a running task.
 
     Attributes:
-        options: the user's options. What changes the result belongs in `Task.params` instead.
+        options: the user's options. Choices that change the result belong in `Task.params` instead.
         progress: `progress(fraction, text)`: the fraction of this task that is done, from 0 to 1, and what it computes.
     """
 
@@ -130,8 +130,8 @@ class Context:
     def artifact(self, name: str) -> Path:
         """Path for a file beside the rows: `<out>/artifacts/<name>`; its folder exists afterwards.
 
-        All experiments of a results folder share it, so that several can use one trained network. Put into `name` all
-        that distinguishes two contents, and write with `atomic_write`.
+        All experiments of a results folder share it, so that several can use one trained network. Put into `name`
+        everything on which the content depends, and write with `atomic_write`.
 
         Raises:
             ExperimentError: `name` is empty, absolute or leads out of the folder.

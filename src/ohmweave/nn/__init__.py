@@ -1,5 +1,6 @@
 """Layers on a chip, with torch's own signatures, and `deploy` for whole models."""
 
+from ohmweave.base import DeployInterrupted
 from ohmweave.nn.array_convolution import array_convolution
 from ohmweave.nn.array_product import array_product
 from ohmweave.nn.batch_norm import batch_norm_pairs, fold_batch_norm, per_channel_scale, recalibrate_batch_norm
@@ -10,7 +11,7 @@ from ohmweave.nn.chip_batch import merge_chips, split_chips
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.conv2d import Conv2d, patches
 from ohmweave.nn.conv_lstm import ConvLSTM, ConvLSTMCell
-from ohmweave.nn.deploy import DeployInterrupted, deploy
+from ohmweave.nn.deploy import deploy
 from ohmweave.nn.deployed import Deployed
 from ohmweave.nn.layer_registry import ToChip, register_layer, to_chip
 from ohmweave.nn.linear import Linear

@@ -1,8 +1,12 @@
-"""The convolution on the array as a torch operation: one read a patch, gradients from a readout.
+"""The convolution on the array as a torch operation: one read for each patch, gradients from a readout.
 
-Images are stored channels-last between layers. Memory traffic decides the speed, so patches are not kept for the
-backward pass: where the image takes a gradient, the output's error spread over the taps of the kernel gives both
-gradients.
+With the measured weights w and patches of image x, the gradients are those of the linear map y = w * x:
+
+    dL/dw[o, c, t] = sum_p dL/dy[o, p] x[c, p + t],    dL/dx[c, q] = sum_{o, t} dL/dy[o, q - t] w[o, c, t],
+
+with t the tap in the kernel, p a pixel of the output and q a pixel of the image (written for a stride of 1). Both need
+dL/dy shifted by each tap (`ConvGeometry.scatter`). The patches of x are not kept for the backward pass, because memory
+traffic limits the speed. Images are stored channels-last between layers.
 """
 
 import math
@@ -16,8 +20,8 @@ from ohmweave.mapping import Matrix
 from ohmweave.nn.chip_batch import is_in_software, split_chips
 from ohmweave.nn.weight import ArrayWeight
 
-# Numbers in the patches of a part of the batch, 16 MiB in float32: a bound on memory.
 PART_VALUES = 2**22
+"""Bound on memory: numbers in the patches of one part of the batch, 16 MiB in float32."""
 
 
 class _ArrayConvolution(torch.autograd.Function):
@@ -32,7 +36,7 @@ class _ArrayConvolution(torch.autograd.Function):
         matrix: Matrix,
         geometry: ConvGeometry,
     ) -> torch.Tensor:
-        # `held` is the readout as a plain tensor; `weight` is here only to receive the gradient.
+        # `held` is the readout as a plain tensor; `weight` is an argument only so that it receives a gradient.
         ctx.save_for_backward(x) if held is None else ctx.save_for_backward(x, held)
         ctx.geometry, ctx.shape = geometry, (*matrix.chip.chip_shape, matrix.shape[0], x.shape[-1])
         return _read(x, matrix, geometry)
@@ -49,9 +53,9 @@ class _ArrayConvolution(torch.autograd.Function):
 
 
 def _read(x: torch.Tensor, matrix: Matrix, geometry: ConvGeometry) -> torch.Tensor:
-    """Images to what the array makes of them, channels-last."""
+    """The convolution of images `(*chips, batch, H, W, C)` by reads, `(*chips, batch, out H, out W, out)`."""
     array, place = matrix.chip.array, matrix.placement
-    if (scale := matrix.read_scale) is not None:
+    if (scale := matrix.read_scale) is not None:  # one factor for all numbers: the array multiplies by it once
         return read_patches(array, x, geometry, place, scale)
     v, v_per_x = matrix.scaling.to_voltage(x.flatten(-3), array.v_read)
     a_per_y = v_per_x * matrix.g_per_w
@@ -60,17 +64,17 @@ def _read(x: torch.Tensor, matrix: Matrix, geometry: ConvGeometry) -> torch.Tens
 
 
 def _divided(current: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:
-    """A quotient that is contiguous, whether or not `current`, which is used up, is."""
+    """`current` / `by`, contiguous. A contiguous `current` is overwritten, which saves a pass over memory."""
     if current.is_contiguous():
         return current.div_(by)
-    divisor = torch.as_tensor(by, dtype=current.dtype)
+    divisor = torch.as_tensor(by, dtype=current.dtype, device=current.device)
     return torch.div(current, divisor, out=current.new_empty(current.shape))
 
 
 def _both_gradients(
     x: torch.Tensor, weight: torch.Tensor, grad_y: torch.Tensor, geometry: ConvGeometry
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of the image and of the weight, both from the error spread over the taps."""
+    """Gradients of the image, in the shape of `x`, and of the weight, in the shape of `weight`; see the module."""
     by_tap = weight.movedim((-2, -1), (-4, -3))  # (*chips, kh, kw, out, C)
     flat = by_tap.flatten(-4, -2)
     grads_x = []
@@ -86,17 +90,23 @@ def _both_gradients(
 def _weight_gradient(
     x: torch.Tensor, shape: tuple[int, ...], grad_y: torch.Tensor, geometry: ConvGeometry
 ) -> torch.Tensor:
-    """Of the weight alone, `shape` = `(*chips, out, C, kh, kw)`, for a first layer."""
+    """Gradient of the weight alone, of the given `shape` `(*chips, out, C, kh, kw)`.
+
+    For a first layer, which has few channels: patches of x take less memory there than dL/dy shifted by each tap.
+    """
     *chips, n_out, n_channels, kh, kw = shape
-    n_lines = n_channels * kh * kw
-    grad = x.new_zeros(*chips, n_lines, n_out)
-    for part in _parts(x, math.prod(chips) * n_lines * grad_y.shape[-3] * grad_y.shape[-2]):
+    n_inputs = n_channels * kh * kw
+    grad = x.new_zeros(*chips, n_inputs, n_out)
+    for part in _parts(x, math.prod(chips) * n_inputs * grad_y.shape[-3] * grad_y.shape[-2]):
         grad += geometry.lines(x[part]) @ _rows(grad_y[part])
     return grad.mT.reshape(shape)
 
 
 def _parts(x: torch.Tensor, n_values: int) -> Iterator[tuple[Any, ...]]:
-    """Indices of parts of the batch of `(*chips, batch, H, W, C)` whose patches (`n_values` an image) fit."""
+    """Indices of parts of the batch of `(*chips, batch, H, W, C)` with `n_values` numbers for each image.
+
+    A part holds at most `PART_VALUES` numbers, but one image at least.
+    """
     size = max(1, PART_VALUES // max(1, n_values))
     for first in range(0, x.shape[-4], size):
         yield ..., slice(first, first + size), slice(None), slice(None), slice(None)
@@ -108,24 +118,26 @@ def _rows(images: torch.Tensor) -> torch.Tensor:
 
 
 def _shared(images: torch.Tensor) -> torch.Tensor:
-    """Images that are the same for all chips, as they come from a data set, as one chip's images seen by all."""
+    """Equal images of all chips, as a data set gives them, as an expanded view of one chip's: patches are made once."""
     one = images[:1].expand_as(images)
     return one if torch.equal(one, images) else images
 
 
 def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeometry) -> torch.Tensor:
-    """The convolution of images as the array computes it.
+    """The convolution of images as the array computes it, with one read for each patch.
 
-    Each image has one scale from numbers to volts, by the matrix's `scaling`; each patch is one read.
+    The matrix's `scaling` gives one scale from numbers to volts for each image.
 
     Args:
         x: `(chips * batch, in, height, width)`; the chips come first (see `merge_chips`).
-        weight: `(*chips, out, in, kernel height, kernel width)`. It is read out again here if it is stale and the
-            backward pass needs it, that is, where `x` takes a gradient.
+        weight: `(*chips, out, in, kernel height, kernel width)`. If `x` requires a gradient, the backward pass needs
+            the values of `weight`, and a stale weight is read out again here.
         geometry: kernel, stride, dilation and padding.
 
     Returns:
         `(chips * batch, out, out height, out width)`, stored channels-last.
+
+    Source: the backward pass in software on measured conductances is that of Wang et al. 2019 and Yao et al. 2020.
     """
     matrix = weight.matrix
     if is_in_software():

@@ -22,7 +22,7 @@ class _ArrayProduct(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, weight: torch.Tensor, held: torch.Tensor | None, matrix: Matrix
     ) -> torch.Tensor:
-        # `held` is the readout as a plain tensor; `weight` is here only to receive the gradient.
+        # `held` is the readout as a plain tensor; `weight` is an argument only so that it receives a gradient.
         ctx.save_for_backward(x) if held is None else ctx.save_for_backward(x, held)
         ctx.matrix = matrix
         return matrix.matmul(x)
@@ -42,10 +42,10 @@ def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = Fa
 
     Args:
         x: `(chips * batch, in)`; the chips come first (see `merge_chips`).
-        weight: `(*chips, out, in)`. It is read out again here if it is stale and the backward pass needs it, that is,
-            where `x` takes a gradient.
-        transposed: the error goes back through a transposed read of the cells as they are, which costs a read, in
-            place of the product with `weight`: for rules that never read their weights out.
+        weight: `(*chips, out, in)`. If `x` requires a gradient and `transposed` is False, the backward pass needs the
+            values of `weight`, and a stale weight is read out again here.
+        transposed: True computes the gradient of `x` by a transposed read of the array instead of a product with
+            `weight`. It costs a read in each backward pass, but no readout: for rules that never use the weight.
 
     Returns:
         `(chips * batch, out)`.

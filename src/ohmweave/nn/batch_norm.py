@@ -1,4 +1,4 @@
-"""Batch norm beside layers on a chip: folded away, kept with per-channel scales, or its statistics taken anew."""
+"""Batch norm with layers on a chip: fold it into a layer, rescale its channels, or measure its statistics again."""
 
 import copy
 from collections.abc import Iterable
@@ -15,11 +15,16 @@ _BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
 
 
 def batch_norm_pairs(model: torch.nn.Module, x: torch.Tensor) -> list[tuple[str, str]]:
-    """(layer, batch norm) names where a batch norm gets just what a convolution or linear layer gives.
+    """Names (layer, batch norm) of each batch norm whose input is the output of a convolution or linear layer.
 
-    Found by watching one forward pass of `x`, because names and code do not tell which output is whose input.
+    The pairs are found by hooks during one forward pass, because the order of modules does not show what feeds what.
+
+    Args:
+        model: run once on `x`, without gradients.
+        x: `(batch, ...)`, an input of the model.
     """
-    made: dict[int, tuple[str, torch.Tensor]] = {}  # tensors are kept, or their ids would be used again
+    # Outputs by id. The tensors are kept as well: Python would give the id of a freed one to the next.
+    made: dict[int, tuple[str, torch.Tensor]] = {}
     pairs: list[tuple[str, str]] = []
 
     def watch_layer(name: str) -> torch.utils.hooks.RemovableHandle:
@@ -49,15 +54,19 @@ def batch_norm_pairs(model: torch.nn.Module, x: torch.Tensor) -> list[tuple[str,
 def fold_batch_norm(model: M, x: torch.Tensor) -> M:
     """A copy of `model`, for inference, whose batch norms are folded into the layers before them.
 
-    w' = w gamma / sigma, b' = (b - mean) gamma / sigma + beta; the batch norm becomes an identity. One scale for the
-    whole layer then serves channels of very different size: with few levels, `per_channel_scale` loses less.
+        w' = w gamma / sigma,    b' = (b - mean) gamma / sigma + beta,    sigma^2 = var + eps,
+
+    for each output channel; the batch norm becomes an identity. The folded channels differ in size, but a matrix on a
+    chip has one scale. With few conductance levels use `per_channel_scale`, which loses less accuracy.
 
     Args:
-        model: in evaluation mode.
-        x: a batch to find the pairs with.
+        model: in evaluation mode, not deployed.
+        x: `(batch, ...)`, any input of the model, to find the pairs.
 
     Raises:
-        OhmweaveError: the model is in training mode, or a layer or a batch norm is used twice.
+        OhmweaveError: the model is in training mode or deployed, or a layer or a batch norm is used twice.
+
+    Source: the algebra of batch norm in evaluation mode; no other source.
     """
     pairs = _checked_pairs(model, x)
     twin = copy.deepcopy(model)
@@ -74,17 +83,23 @@ def fold_batch_norm(model: M, x: torch.Tensor) -> M:
 
 
 def per_channel_scale(model: M, x: torch.Tensor) -> M:
-    """The same network, with every output channel before a batch norm stretched to the layer's largest weight.
+    """A copy of `model` that computes the same, with every output channel before a batch norm scaled to full range.
 
-    The batch norm takes the factor back: w' = w s, mean' = mean s, and var' so that sigma' = sigma s. On a chip each
-    channel then uses the whole window, at no cost but the digital scale that batch norm is anyway.
+    Each channel's weights are multiplied by s = (largest weight of the layer) / (largest weight of the channel), and
+    the batch norm divides by it:
+
+        w' = w s,    b' = b s,    mean' = mean s,    sigma' = sigma s.
+
+    On a chip each channel then uses the whole conductance window. The batch norm stays digital and does no more work.
 
     Args:
-        model: in evaluation mode.
-        x: a batch to find the pairs with.
+        model: in evaluation mode, not deployed.
+        x: `(batch, ...)`, any input of the model, to find the pairs.
 
     Raises:
-        OhmweaveError: as `fold_batch_norm`.
+        OhmweaveError: as in `fold_batch_norm`.
+
+    Source: ours.
     """
     pairs = _checked_pairs(model, x)
     twin = copy.deepcopy(model)
@@ -101,29 +116,31 @@ def per_channel_scale(model: M, x: torch.Tensor) -> M:
             if layer.bias is not None:
                 layer.bias.mul_(scale)  # type: ignore[operator]
             norm.running_mean.mul_(scale)
+            # var' + eps = s^2 (var + eps), because sigma^2 = var + eps.
             norm.running_var.add_(norm.eps).mul_(scale.square()).sub_(norm.eps)
     return twin
 
 
 @torch.no_grad()
 def recalibrate_batch_norm(model: torch.nn.Module, batches: Iterable[torch.Tensor]) -> None:
-    """Take the running statistics of all batch norms anew, as plain means over `batches`.
+    """Replace the running statistics of all batch norms by their means over `batches`.
 
-    Cells differ from their targets, so the activations that reach a batch norm have other means and variances than
-    those it was trained with. This measures them, by forward passes of training images; weights and affine
-    parameters stay.
+    Conductances differ from their targets, so the inputs of a batch norm have other means and variances on a chip than
+    in software. Forward passes of training images measure them. Weights and affine parameters do not change.
 
     Args:
-        model: a network, deployed or not. Chips side by side share their digital parts: each chip is normalised by its
-            own batch, and the running statistics are the means over the chips. Deploy on one chip at a time where each
-            must have its own.
-        batches: of training images, never of the test set; large ones, 200 say, for steady variances.
+        model: a network, deployed or not. With several chips the running statistics are means over the chips, because
+            the chips share their digital parts. Deploy on one chip at a time to give each chip statistics of its own.
+        batches: inputs `(batch, ...)` from the training set, never from the test set. Use large batches (200, say):
+            each is one sample of the variance.
+
+    Source: no source; the usual recalibration of batch norm after a change of weights.
     """
     norms = [part for part in model.modules() if isinstance(part, _BATCH_NORMS)]
     before = [(norm.training, norm.momentum) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # torch: a cumulative mean
+        norm.momentum = None  # in torch: the plain mean over all batches
         norm.train()
     try:
         for x in batches:
@@ -138,7 +155,7 @@ def _checked_pairs(model: torch.nn.Module, x: torch.Tensor) -> list[tuple[str, s
     if model.training:
         raise OhmweaveError("`model` must be in evaluation mode, but is in training mode: call model.eval()")
     if isinstance(model, Deployed):
-        raise OhmweaveError("`model` must not be on a chip yet: its cells are written, deploy afterwards")
+        raise OhmweaveError("`model` must not be deployed yet, but is: rescale the model first, then deploy it")
     pairs = batch_norm_pairs(model, x)
     for names in zip(*pairs, strict=True):
         for name in names:
@@ -158,4 +175,5 @@ def _affine(norm: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 
 
 def _by_channel(scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """`(out,)` to `(out, 1, ...)`, to be multiplied with a weight `(out, in, ...)`."""
     return scale.view(-1, *(1,) * (weight.dim() - 1))

@@ -9,17 +9,18 @@ from ohmweave.base import check_non_negative, check_positive
 
 
 class AlwaysOn(torch.nn.Module):
-    """Append an input that is always 1, `(..., n)` to `(..., n + 1)`: its row of cells is the next layer's bias."""
+    """Append an input of 1: `(..., n)` to `(..., n + 1)`. Its row of cells holds the bias of the next layer."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` with a last column of ones."""
+        """`(..., n)` to `(..., n + 1)`; the last entry of each vector is 1."""
         return torch.cat([x, x.new_ones(*x.shape[:-1], 1)], dim=-1)
 
 
-class _TernaryStep(torch.autograd.Function):
+class _Comparator(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: torch.Tensor, threshold: float, window: float) -> torch.Tensor:
-        ctx.save_for_backward(z.abs() < window)
+    def forward(ctx: Any, z: torch.Tensor, threshold: float, half_width: float) -> torch.Tensor:
+        # The derivative of a comparator is 0 almost everywhere. A boxcar around 0 takes its place.
+        ctx.save_for_backward(z.abs() < half_width)
         ctx.threshold = threshold
         return (z >= 0).to(z.dtype)
 
@@ -31,36 +32,41 @@ class _TernaryStep(torch.autograd.Function):
 
 
 class BinaryStep(torch.nn.Module):
-    """Comparator: 1 where the input is >= 0, else 0; backward it passes two bits, -1, 0 or +1.
+    """Comparator: 1 where the input is >= 0, else 0. The backward pass returns -1, 0 or +1 (two bits).
 
-    The error that arrives, a, leaves as sgn(a) where |a| > `threshold` and the input was within `window` of the
-    switching point, and as 0 elsewhere (a boxcar for the derivative). A comparator each way, and one bit of memory a
-    neuron for the boxcar: no converter.
+    With input z and incoming error a, the returned error is sgn(a) where |a| > `threshold` and |z| < `half_width`, and
+    0 elsewhere: the derivative is replaced by a boxcar. In hardware this takes one comparator forward, two backward
+    and one bit of memory for each neuron, but no converter.
 
     Args:
-        threshold: of the error, >= 0.
-        window: of the input, > 0.
+        threshold: of |a|, >= 0, in units of the error.
+        half_width: of the boxcar, > 0, in units of the input.
+
+    Raises:
+        OutOfRangeError: an argument is out of range.
 
     Source: the interfaces of Zhang et al., Neural Networks 108, 217 (2018); thresholds and boxcar are reconstructed.
     """
 
-    def __init__(self, threshold: float = 0.1, window: float = 1.0) -> None:
+    def __init__(self, threshold: float = 0.1, half_width: float = 1.0) -> None:
         super().__init__()
         check_non_negative("threshold", threshold)
-        check_positive("window", window)
-        self.threshold, self.window = threshold, window
+        check_positive("half_width", half_width)
+        self.threshold, self.half_width = threshold, half_width
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """`(..., n)` to {0, 1}, the same shape and dtype."""
-        y: torch.Tensor = _TernaryStep.apply(z, self.threshold, self.window)  # type: ignore[no-untyped-call]
+        """`(..., n)` to 0 or 1, in the same shape and dtype."""
+        y: torch.Tensor = _Comparator.apply(z, self.threshold, self.half_width)  # type: ignore[no-untyped-call]
         return y
 
     def extra_repr(self) -> str:
         """Shown in the network's printout."""
-        return f"threshold={self.threshold}, window={self.window}"
+        return f"threshold={self.threshold}, half_width={self.half_width}"
 
 
-class _WithError(torch.autograd.Function):
+class _GivenGradient(torch.autograd.Function):
+    """Value sum |e|, gradient -e: e is target minus output, so descent along it raises outputs that are too low."""
+
     @staticmethod
     def forward(ctx: Any, z: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(error)
@@ -73,10 +79,10 @@ class _WithError(torch.autograd.Function):
 
 
 class ErrorLoss(torch.nn.Module):
-    """A loss that is known by its error signal alone: value sum |e|, gradient -e.
+    """A loss defined by its error signal e: the value is sum |e|, the gradient with respect to the outputs is -e.
 
     Args:
-        error: from outputs `(..., n)` and one-hot targets of the same shape to e.
+        error: function of outputs `(*chips, batch, n)` and one-hot targets of the same shape; returns e, in this shape.
     """
 
     def __init__(self, error: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
@@ -84,16 +90,24 @@ class ErrorLoss(torch.nn.Module):
         self.error = error
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Outputs `(*chips, batch, n)` and labels `(batch,)` int64 to a number."""
+        """Outputs `(*chips, batch, n)` and labels `(batch,)`, int64, to a scalar tensor."""
         one_hot = torch.nn.functional.one_hot(labels, z.shape[-1]).expand(z.shape)
-        loss: torch.Tensor = _WithError.apply(z, self.error(z.detach(), one_hot))  # type: ignore[no-untyped-call]
+        loss: torch.Tensor = _GivenGradient.apply(z, self.error(z.detach(), one_hot))  # type: ignore[no-untyped-call]
         return loss
 
 
 class MarginError:
-    """Two-bit error of sign outputs: +1 for a label below `margin`, -1 for another output at or above -`margin`.
+    """Two-bit error: +1 if the output of the label is below `margin`, -1 for others at or above -`margin`, else 0.
 
-    With margin 0 it is target minus binary output. Source: reconstruction of Zhang et al. 2018; the margin is ours.
+    With a margin of 0 this is the target minus the binary output.
+
+    Args:
+        margin: >= 0, in units of the output.
+
+    Raises:
+        OutOfRangeError: `margin` is negative.
+
+    Source: reconstruction of Zhang et al., Neural Networks 108, 217 (2018); the margin is ours.
     """
 
     def __init__(self, margin: float = 1.0) -> None:
@@ -101,7 +115,7 @@ class MarginError:
         self.margin = margin
 
     def __call__(self, z: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
-        """{-1, 0, +1}, the shape and dtype of `z`."""
+        """Outputs and one-hot targets, both `(*chips, batch, n)`, to -1, 0 or +1 in the shape and dtype of `z`."""
         is_label = one_hot > 0
         low = is_label & (z < self.margin)
         high = ~is_label & (z >= -self.margin)
@@ -109,11 +123,14 @@ class MarginError:
 
 
 class ThresholdError:
-    """Ternary error of rectified outputs: sgn(t - relu(z)) where its magnitude reaches `threshold`, else 0.
+    """Ternary error of rectified outputs: sgn(t - relu(z)) where |t - relu(z)| >= `threshold`, else 0.
 
     Args:
-        threshold: Th, >= 0, in units of the output.
-        target: t of the label; 0 for the others.
+        threshold: Th of the source, >= 0, in units of the output.
+        target: t of the label, > 0, in units of the output; t is 0 for the other classes.
+
+    Raises:
+        OutOfRangeError: an argument is out of range.
 
     Source: Zhang et al., Science 381, 1205 (2023), supplement (se, with an output ReLU; target 10 in its code).
     """
@@ -124,6 +141,6 @@ class ThresholdError:
         self.threshold, self.target = threshold, target
 
     def __call__(self, z: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
-        """{-1, 0, +1}, the shape and dtype of `z`."""
+        """Outputs and one-hot targets, both `(*chips, batch, n)`, to -1, 0 or +1 in the shape and dtype of `z`."""
         e = one_hot * self.target - z.clamp_min(0)
         return e.sign() * (e.abs() >= self.threshold)

@@ -1,4 +1,4 @@
-"""Full scales of a deployed network, of inputs and of converters, from training data."""
+"""Full scales of the inputs and converters of a deployed network, measured with training data."""
 
 from typing import Any
 
@@ -14,13 +14,12 @@ from ohmweave.nn.deployed import Deployed
 def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forward: Any) -> None:
     """Set `x_max` of every layer with a `FixedScaling` to the `quantile` of its inputs, in one forward pass of `x`.
 
-    Each layer is set when its input arrives, so later layers are set for the inputs that earlier ones, already set,
-    produce.
+    Each layer is set just before it computes, so the inputs of later layers come from calibrated earlier ones.
 
     Args:
         net: the network.
-        x: `(batch, ...)` training images; never the test set.
-        quantile: of the magnitudes, 1 for the largest.
+        x: `(batch, ...)`, inputs from the training set, never from the test set.
+        quantile: of the magnitudes of a layer's inputs, > 0; 1 is the largest.
         forward: further arguments of the model's forward pass.
     """
 
@@ -40,25 +39,25 @@ def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forwar
 
 
 def calibrate_converters(net: Deployed, x: torch.Tensor, *, headroom: float = 1.0, **forward: Any) -> None:
-    """Set the full scale of every layer's converters to the largest current that `x` makes at any of them.
+    """Set the full scale of every layer's converters to the largest current that `x` causes in the layer.
 
-    Input scales must be calibrated before (`calibrate`), since currents depend on them.
+    Calibrate the input scales first (`calibrate`), because the currents depend on them.
 
     Args:
         net: the network.
-        x: `(batch, ...)` training images; never the test set.
-        headroom: full scale over largest current; below one, the largest currents are clipped in exchange for a
-            smaller lsb.
+        x: `(batch, ...)`, inputs from the training set, never from the test set.
+        headroom: ratio of the full scale to the largest current, > 0. Below 1 the largest currents are clipped, and the
+            lsb is smaller.
         forward: further arguments of the model's forward pass.
 
     Raises:
-        OutOfRangeError: the chip's array has no ADC whose range can be found.
+        OutOfRangeError: the chip's array has no ADC whose range can be measured.
     """
     array = net.chip.array
     if not isinstance(array, RangedConverters):
         raise OutOfRangeError(
             f"`net` must be on an array whose converters have a range, but is on a {type(array).__name__}"
         )
-    net.check_chips_apart(x, **forward)  # before, or its passes would run inside `ranging`
+    net.check_chips_apart(x, **forward)  # now, because its passes must not run inside `ranging`
     with array.ranging(headroom=headroom), torch.no_grad():
         net(x, **forward)

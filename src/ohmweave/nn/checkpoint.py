@@ -1,8 +1,8 @@
 """`save` and `load`: a network on a chip in one file, with its chip and its learning rule.
 
-A file holds the cells, counters and random streams of the chip, digital parameters and buffers, scales, the readouts
-that weights hold, and the rule's state: loaded into the same model on a chip of the same kind, training and inference
-go on bit for bit. The format is safetensors, tensors and JSON, so nothing in a file is run.
+A file holds the cells, counters and random streams of the chip, digital parameters and buffers, scales, the last
+readouts of the weights, and the rule's state. Loaded into the same model on a chip of the same kind, it continues
+training and inference bit for bit. The format is safetensors with JSON, so loading a file runs no code from it.
 """
 
 import json
@@ -30,19 +30,19 @@ Tensors = dict[str, torch.Tensor]
 
 
 def save(net: torch.nn.Module, path: str | Path, *, rule: Rules = None) -> None:
-    """Write the whole state of a network to `path`; the file is whole or not there.
+    """Write the whole state of a network to `path`; after an error, a file of that name is unchanged.
 
-    A chip is saved whole: cells of other networks on it and of matrices that a rule placed are in the file too.
+    All cells of the chip are saved, including those of other networks and of matrices that a rule has placed.
 
     Args:
         net: a deployed network, or any module with layers on a chip.
         path: the file, which is replaced.
-        rule: the learning rule, and other optimizers beside it, whose state is saved with the network.
+        rule: the learning rule, or a list of it and other optimizers, whose states are saved with the network.
 
     Raises:
-        DataError: `net` has no layer on a chip; a chip's array has no state that can be saved (a real one: save what
-            `net.matrix(name).readout()` gives, and write it with `program`); or a state has a part that is neither a
-            tensor, a number nor a word.
+        DataError: `net` has no layer on a chip; the state of the chip's array cannot be saved (for a real array, save
+            `net.matrix(name).readout()` and write it with `program`); or a state has a part that is neither a tensor,
+            a number nor a string.
     """
     tensors, rules = _state(net, _as_list(rule))
     about = {
@@ -57,20 +57,20 @@ def save(net: torch.nn.Module, path: str | Path, *, rule: Rules = None) -> None:
 
 
 def load(net: torch.nn.Module, path: str | Path, *, rule: Rules = None, ignore_rule: bool = False) -> None:
-    """Take over what `save` wrote.
+    """Restore the state that `save` wrote to `path`.
 
-    Everything is checked before anything is changed, and a load that fails leaves `net`, its chip and `rule` as they
-    were. All on the chip is replaced, also what other networks have on it.
+    The file is checked before anything is changed, and after an error `net`, its chip and `rule` are as before. The
+    state of the whole chip is replaced, including the cells of other networks on it.
 
     Args:
-        net: the same model on a chip of the same kind, placed in the same way.
+        net: the same model on a chip of the same kind, with the same placements.
         path: the file.
-        rule: the same rule, and other optimizers, made for `net`, as they were given to `save`.
-        ignore_rule: load the network without the state of the rule that the file holds, to use it and not to train on.
+        rule: the same rule, or the list of optimizers, made for `net`, in the order given to `save`.
+        ignore_rule: True loads the network without the state of the rule, for inference.
 
     Raises:
-        DataError: the file is not there, not of this format or version, or damaged; or network, chip or rule differ
-            from those that were saved. The message says in what.
+        DataError: the file does not exist, is of another format or version, or is damaged; or the network, chip or rule
+            differs from the saved one. The message gives the differences.
     """
     optimizers = _as_list(rule)
     about, tensors = _read(Path(path))
@@ -102,7 +102,7 @@ def _as_list(rule: Rules) -> list[torch.optim.Optimizer]:
 
 
 def _state(net: torch.nn.Module, rules: Sequence[torch.optim.Optimizer]) -> tuple[Tensors, list[Any]]:
-    """All tensors by the name that they have in a file, copies, and the rest of the rules' states as JSON values."""
+    """Copies of all tensors by their names in a file, and the other parts of the rules' states as JSON values."""
     weights = weights_of(net)
     if not weights:
         raise DataError("`net` must have a layer on a chip, but has none: `torch.save(net.state_dict())` saves it")
@@ -124,10 +124,10 @@ def _state(net: torch.nn.Module, rules: Sequence[torch.optim.Optimizer]) -> tupl
 
 
 def _saved(chip: Chip) -> Mapping[str, torch.Tensor]:
-    """The state of a chip.
+    """The state of a chip's array.
 
     Raises:
-        DataError: its array has none that can be saved.
+        DataError: the state of this kind of array cannot be saved.
     """
     if not isinstance(chip.array, SavedState):
         raise DataError(
@@ -138,7 +138,7 @@ def _saved(chip: Chip) -> Mapping[str, torch.Tensor]:
 
 
 def _digital(net: torch.nn.Module) -> Tensors:
-    """Digital parameters and persistent buffers, the tensors themselves."""
+    """Digital parameters and persistent buffers, not copied."""
     state = net.state_dict(keep_vars=True)
     digital = {name: leaf for name, leaf in state.items() if not isinstance(leaf, ArrayWeight)}
     for name, leaf in digital.items():
@@ -148,13 +148,13 @@ def _digital(net: torch.nn.Module) -> Tensors:
 
 
 def _scale(matrix: Matrix) -> torch.Tensor:
-    """(S per unit weight, the number at full scale of the inputs or 1), float64."""
+    """`(2,)` float64: g_per_w, S per unit weight, and `x_max` of a fixed input scaling, else 1."""
     x_max = matrix.scaling.x_max if isinstance(matrix.scaling, FixedScaling) else 1.0
     return torch.tensor([matrix.g_per_w, x_max], dtype=torch.float64, device="cpu")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
-    """What a file says about itself, of the right format and version, and its tensors."""
+    """The description and the tensors in a file. Raises `DataError` for another format or version."""
     if not path.is_file():
         raise DataError(f"`path` must be a file that `save` wrote, but {path} is not there")
     try:
@@ -183,7 +183,7 @@ def _without_rules(saved: dict[str, Any]) -> dict[str, Any]:
 def _check_tensors(tensors: Tensors, like: Tensors, rules: Sequence[Any], path: str | Path) -> None:
     """Raise `DataError` unless `tensors` has the names, shapes and types of `like`, all numbers finite.
 
-    What a rule keeps may have been made in its first step, so rules check their own state.
+    A rule may make tensors in its first step only, so each rule checks its own state.
     """
     mine = {name for name in tensors if not name.startswith("rule")}
     wanted = {name for name in like if not name.startswith("rule")}
@@ -213,7 +213,7 @@ def _part(tensors: Tensors, prefix: str) -> Tensors:
 def _assign(
     net: torch.nn.Module, rules: Sequence[torch.optim.Optimizer], tensors: Tensors, structures: Sequence[Any]
 ) -> None:
-    """Take over checked tensors. The rules come first: they check their own state before they change."""
+    """Take over checked tensors. Rules come first, because each may still refuse its state and then changes nothing."""
     for index, (rule, structure) in enumerate(zip(rules, structures, strict=True)):
         try:
             rule.load_state_dict(unpack(structure, _part(tensors, f"rule{index}."), where=f"rules[{index}]"))

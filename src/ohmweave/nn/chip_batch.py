@@ -6,16 +6,16 @@ from contextlib import contextmanager
 import torch
 
 _n_in_software = 0
-"""Depth of `in_software` blocks."""
+"""Number of `in_software` blocks that are open, one inside the other."""
 
 
 def merge_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
-    """`(*chips, batch, ...)` to `(chips * batch, ...)`."""
+    """`(*chips, batch, ...)` to `(chips * batch, ...)`; `chips` is () or (n,)."""
     return x.flatten(0, len(chips))
 
 
 def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
-    """`(chips * batch, ...)` to `(*chips, batch, ...)`."""
+    """`(chips * batch, ...)` to `(*chips, batch, ...)`; `chips` is () or (n,)."""
     if not chips:
         return x
     n = x.shape[0] // chips[0]  # not -1, which has no value for an empty batch
@@ -32,9 +32,9 @@ def add_bias(y: torch.Tensor, bias: torch.Tensor, chips: tuple[int, ...]) -> tor
 
 @contextmanager
 def in_software() -> Iterator[None]:
-    """Within this block, products of layers on a chip are computed from the values last read out of the first chip.
+    """Within this block, layers on a chip compute with the last readout of the first chip.
 
-    No array is read and no random number is drawn: for checks of what depends on what.
+    No array is read and no random number is drawn. `check_apart` uses it.
     """
     global _n_in_software
     _n_in_software += 1

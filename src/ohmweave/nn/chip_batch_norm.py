@@ -1,12 +1,12 @@
-"""Batch norm with each chip's own statistics, for chips side by side in one batch.
+"""Batch norm with the statistics of each chip, where several chips are merged into one batch.
 
-In training mode a batch norm subtracts the mean of its batch. With the chips merged into the batch that would be the
-mean over all chips. Here each chip is normalised by the mean and variance of its own part:
+In training mode a batch norm subtracts the mean of its batch, which here would be the mean over all chips. Instead each
+chip k is normalised by the mean and variance of its own part x_k of the batch:
 
-    y_k = (x_k - mean(x_k)) / sqrt(var(x_k) + eps) * gamma + beta,   chip k.
+    y_k = (x_k - mean(x_k)) / sqrt(var(x_k) + eps) * gamma + beta.
 
-The running statistics, which evaluation mode uses, are shared by the chips like all digital parts: they move by torch's
-momentum towards the means over the chips of mean(x_k) and of the unbiased var(x_k). Source: ours.
+The running statistics, which evaluation mode uses, are one set for all chips, as all digital parts are. They follow the
+means over the chips of mean(x_k) and of the unbiased var(x_k), with torch's momentum. Source: ours.
 """
 
 import torch
@@ -18,7 +18,7 @@ _BatchNorm = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d
 
 
 def normalise_chip_by_chip(model: torch.nn.Module, n_chips: int) -> None:
-    """Let every batch norm of `model`, of exactly torch's types, use the statistics of each chip; in place."""
+    """Replace the forward function of every batch norm of `model`; subclasses of torch's batch norms are left out."""
     for module in model.modules():
         if type(module) in (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d):
             module.forward = _ChipByChip(module, n_chips)  # type: ignore[arg-type]
@@ -34,11 +34,11 @@ class _ChipByChip:
         """`(chips * batch, C, ...)` to the same shape."""
         norm, n = self._norm, self._n_chips
         if not norm.training and norm.running_mean is not None:
-            return type(norm).forward(norm, x)  # evaluation: a fixed scale and offset, which mixes nothing
+            return type(norm).forward(norm, x)  # evaluation: a fixed scale and offset for each channel
         norm._check_input_dim(x)
         if x.shape[0] % n:
             raise ShapeError(f"`x` must have {n} chips * batch as its first dimension, but has {tuple(x.shape)}")
-        # (chips, batch, C, ...) to (batch, chips * C, ...): each chip's channels are channels of their own.
+        # (chips, batch, C, ...) to (batch, chips * C, ...): `batch_norm` then treats each chip's channels separately.
         apart = x.unflatten(0, (n, -1)).transpose(0, 1)
         tracked = norm.training and norm.track_running_stats and norm.running_mean is not None
         mean, var = (x.new_zeros(n * x.shape[1]) if tracked else None for _ in range(2))

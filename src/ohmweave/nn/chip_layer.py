@@ -1,4 +1,4 @@
-"""`ChipLayer`: what all layers on a chip have in common, a matrix, a weight that is its readout, a digital bias."""
+"""`ChipLayer`: the base of all layers on a chip, with a matrix, a weight that is its readout, and a digital bias."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +20,12 @@ class ChipLayer(torch.nn.Module):
 
     Args:
         matrix: the cells, of shape (out, in).
-        weight_shape: of one chip's weight as the layer shows it, of out * in numbers; None is (out, in).
-        bias: whether there is a digital bias `(*chips, out)`, zeros at first, added after the conversion.
+        weight_shape: shape of one chip's `weight`, of out * in numbers; None is (out, in).
+        bias: True for a digital bias `(*chips, out)`, zeros at first, which is added after the conversion.
+
+    Attributes:
+        weight: `(*chips, *weight_shape)`, the readout of the cells.
+        bias: `(*chips, out)`, or None.
     """
 
     def __init__(self, matrix: Matrix, *, weight_shape: tuple[int, ...] | None = None, bias: bool = True) -> None:
@@ -30,21 +34,24 @@ class ChipLayer(torch.nn.Module):
         try:
             weight = ArrayWeight(matrix, weight_shape or matrix.shape)
         except BaseException:
-            matrix.chip.remove(matrix.name)  # nothing half-done: the array failed at the first readout
+            matrix.chip.remove(matrix.name)  # the array failed at the first readout: free the cells again
             raise
         self.weight = weight
-        # In a tuple, where `torch.nn.Module` does not register it: to notice if the parameter is swapped.
+        # A second reference shows if the parameter is swapped. `torch.nn.Module` does not register it in a tuple.
         self._own = (weight,)
         shape = (*matrix.chip.chip_shape, matrix.shape[0])
-        # `fresh` is a plain tensor: what `new_zeros` makes of it has its dtype and device.
+        # `fresh` gives a plain tensor, so `new_zeros` makes a plain tensor of the same dtype and device.
         self.bias = torch.nn.Parameter(weight.fresh().new_zeros(shape)) if bias else None
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write a weight to the cells; `self.weight` is read out again when it is next used.
 
         Args:
-            weight: of the shape of one chip's weight, or `(*chips, ...)`.
-            write: how.
+            weight: of the shape of one chip's `weight`, the same for all chips, or `(*chips, *weight_shape)`.
+            write: write scheme, for instance `WriteVerify(...)`.
+
+        Returns:
+            The report of the write.
 
         Raises:
             ShapeError, OutOfRangeError, WriteStoppedError: as `Matrix.program`.
@@ -56,7 +63,7 @@ class ChipLayer(torch.nn.Module):
         return self.matrix.program(weight.reshape(*leading, *self.matrix.shape), write)
 
     def on_array(self, *args: Any) -> Any:
-        """The layer's output, computed on the array."""
+        """The layer's output, computed by reads of the array. A subclass implements it."""
         raise NotImplementedError
 
     def guarded(self, *args: Any) -> Any:
@@ -78,8 +85,8 @@ class ChipLayer(torch.nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _outside_graph(self, *args: Any) -> Any:
-        """A graph break of `torch.compile`: reads of an array cannot be compiled."""
-        if torch.compiler.is_compiling():  # still true here: `torch.export` without a graph
+        """A graph break for `torch.compile`, which cannot compile reads of an array."""
+        if torch.compiler.is_compiling():  # still true after the break: `torch.export` traces through it
             raise self._refused("torch.export", "export the model before it is deployed")
         return self.guarded(*args)
 
@@ -132,12 +139,12 @@ class ChipLayer(torch.nn.Module):
 
 
 def check_stays(fn: Callable[[torch.Tensor], torch.Tensor], weight: ArrayWeight, named: str) -> None:
-    """Raise if `fn`, as `Module.to` applies it to every tensor, would move or change a weight on a chip.
+    """Raise if `fn`, which `Module.to` applies to every tensor, would move or change a weight on a chip.
 
     Args:
-        fn: of `torch.nn.Module._apply`.
-        weight: on the chip.
-        named: the layer, for the message.
+        fn: function that `torch.nn.Module._apply` is given.
+        weight: the weight on the chip.
+        named: name of the layer for the message.
 
     Raises:
         WeightOnChipError: `fn` gives another dtype, another device, or shared memory.

@@ -1,8 +1,8 @@
-"""A check that chips side by side stay apart: the outputs of a chip depend on the inputs of that chip alone.
+"""A check that the outputs of each chip depend on the inputs of that chip only, where chips are merged into the batch.
 
-The model runs in software, without a read: once as it is, and twice with the inputs of all chips but one replaced by
-NaN. Whatever reaches an output of the chip that kept its inputs came from another chip. The first and the last chip
-are kept in turn: a module that mixes neighbours, runs a state along the batch, or averages over it reaches one of them.
+The model runs in software, without a read: once unchanged, and twice with the inputs of all chips but one replaced by
+NaN. A NaN in the outputs of the chip that kept its inputs has come from another chip. The first and the last chip keep
+their inputs in turn, because a recurrent state that runs along the batch affects only the chips behind.
 """
 
 from collections import OrderedDict
@@ -15,37 +15,28 @@ from torch.utils._pytree import tree_leaves
 
 from ohmweave.base import ChipsMixedError
 from ohmweave.nn.chip_batch import in_software
+from ohmweave.nn.module_hooks import HOOKS
 
 Forward = Callable[[torch.Tensor], Any]
 Watch = Callable[[str], Callable[..., None]]
-"""From the name of a module to a forward hook."""
-
-_HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_forward_hooks_with_kwargs",
-    "_forward_pre_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
+"""Makes a forward hook for the module of a name."""
 
 _TOLERANCE = 1e-3
-"""Of the largest output: rounding differs where a library takes another way through the same sum."""
+"""Relative to the largest output: a library may add the same numbers in another order, with other rounding."""
 
 
 def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> None:
     """Raise if numbers of one chip reach the outputs of another.
 
     Args:
-        model: with layers on chips. Its buffers, attributes and torch's random state are as before afterwards, and its
+        model: with layers on chips. Its buffers and attributes and torch's random state are restored afterwards. Its
             hooks are not called.
         x: `(chips * batch, ...)`, an input.
-        n_chips: two or more.
-        forward: from such an input to the model's output, a tensor or a nest of them.
+        n_chips: number of chips, >= 2.
+        forward: function of such an input that returns the model's output, a tensor or a nest of tensors.
 
     Raises:
-        ChipsMixedError: they do; the module that mixes first is named, and the remedy.
+        ChipsMixedError: they do. The message names the first module that mixes chips, and the remedy.
     """
 
     def run(inputs: torch.Tensor, watch: Watch | None = None) -> Any:
@@ -54,7 +45,7 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
 
     try:
         reference = run(x)
-    except Exception:  # noqa: BLE001 - the call itself will fail in the same way, with the array
+    except Exception:  # noqa: BLE001 - the call with the array will raise the same error, with its own traceback
         return
     for kept in (0, n_chips - 1):
         for poison in (_nan, _reflected) if x.is_floating_point() else (_largest, _smallest):
@@ -65,8 +56,9 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
                 continue
             if found is None:
                 if poison is _nan:
-                    break  # nothing passes NaN by
+                    break  # every operation on a NaN gives NaN, so nothing has leaked
                 continue
+            # A model with random parts differs from run to run. That is no leak.
             again = run(x)
             if found == "nan" or _leak(reference, again, kept, n_chips) is None:
                 raise _error(model, inputs, kept, n_chips, run)
@@ -152,7 +144,7 @@ def _error(
 def _first_to_mix(
     model: torch.nn.Module, inputs: torch.Tensor, kept: int, n_chips: int, run: Callable[..., Any]
 ) -> tuple[str, torch.nn.Module]:
-    """The first module whose inputs are clean for the kept chip and whose outputs are not; by NaN."""
+    """The first module with NaN in the outputs of the kept chip, but not in its inputs; the model if there is none."""
     found: list[tuple[str, torch.nn.Module]] = []
 
     def is_dirty(value: Any) -> bool:
@@ -175,7 +167,7 @@ def _first_to_mix(
 
 @contextmanager
 def _undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None) -> Iterator[None]:
-    """Within this block the only hooks are those of `watch`; afterwards all state is as before, random states too."""
+    """Within this block only the hooks of `watch` are called. Afterwards all state is restored, random states too."""
     modules = list(model.modules())
     attributes = [dict(module.__dict__) for module in modules]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -188,7 +180,7 @@ def _undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None) -
     devices = [x.device.index] if x.device.type == "cuda" else []
     try:
         for module in modules:
-            module.__dict__.update({name: OrderedDict() for name in _HOOKS})
+            module.__dict__.update({name: OrderedDict() for name in HOOKS})
         for name, module in model.named_modules() if watch is not None else ():
             module.register_forward_hook(watch(name))  # type: ignore[misc]
         with torch.random.fork_rng(devices=devices):

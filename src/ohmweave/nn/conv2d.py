@@ -1,4 +1,4 @@
-"""`torch.nn.Conv2d` with its kernels on a chip: every patch of the image is one read."""
+"""`torch.nn.Conv2d` with its kernels on a chip, with one read for each patch of the image."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ Pair = int | tuple[int, int]
 
 
 def pair_of(value: Pair) -> tuple[int, int]:
-    """(vertical, horizontal) of a number for both, or of a pair."""
+    """(vertical, horizontal), from one number for both or from a pair."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
@@ -26,7 +26,7 @@ def sides(
     stride: tuple[int, int] = (1, 1),
     dilation: tuple[int, int] = (1, 1),
 ) -> tuple[int, int, int, int]:
-    """Zeros to add (left, right, top, bottom); "same" puts the odd line after.
+    """Zeros to add (left, right, top, bottom); with "same" the odd row is at the bottom, the odd column at the right.
 
     Raises:
         OutOfRangeError: `padding` is an unknown word, or "same" with a stride.
@@ -49,8 +49,8 @@ def patches(
 ) -> torch.Tensor:
     """`(n, channels, height, width)` to `(n, out height, out width, channels * kernel height * kernel width)`.
 
-    The channel is the slowest index of a patch, as in a convolution's flattened weight, so one kernel slice of one
-    channel is a run of neighbouring lines.
+    The channel is the slowest index of a patch, as in a convolution's flattened weight, so the kernel of one channel is
+    on neighbouring rows of an array.
     """
     (kh, kw), (sh, sw), (dh, dw) = kernel_size, stride, dilation
     taps = x.unfold(2, dh * (kh - 1) + 1, sh).unfold(3, dw * (kw - 1) + 1, sw)[..., ::dh, ::dw]
@@ -63,10 +63,10 @@ class Conv2d(ChipLayer):
     `weight` is `(*chips, out, in, kernel height, kernel width)`, the bias `(*chips, out)`.
 
     Args:
-        in_channels, out_channels, kernel_size, stride, padding, dilation, bias: as in torch; "same" padding puts the
-            odd line after, as TensorFlow and MATLAB do.
+        in_channels, out_channels, kernel_size, stride, padding, dilation, bias: as in torch; "same" padding
+            puts the odd row at the bottom and the odd column at the right, as TensorFlow and MATLAB do.
         groups: must be 1.
-        chip: where the cells are.
+        chip: holds the cells.
         name: of the placement on the chip.
         on_chip: mapping, scaling and place; None takes the defaults of `OnChip`. Without `tile_rows` as many kernel
             slices as fit are packed on an array's rows.
@@ -104,16 +104,16 @@ class Conv2d(ChipLayer):
         self.kernel_size, self.stride, self.dilation, self.padding = size, strides, dilations, zeros
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The convolution as the array computes it, one read a patch."""
+        """From `(chips * batch, in, height, width)` to `(chips * batch, out, out height, out width)`."""
         y: torch.Tensor = self.guarded(x)
         return y
 
     def on_array(self, x: torch.Tensor) -> torch.Tensor:
-        """`(chips * batch, in, height, width)` to `(chips * batch, out, out height, out width)`."""
+        """As `forward`, on the array."""
         check_shape("x", x, (None, self.in_channels, None, None))
         self._check_size(x.shape[-2], x.shape[-1])
         y = array_convolution(x, self.weight, self.geometry)
-        # The bias belongs to the last dimension of what `biased` is given: channels-last, and back.
+        # `biased` adds to the last dimension.
         return y if self.bias is None else self.biased(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def _check_size(self, height: int, width: int) -> None:

@@ -3,8 +3,9 @@ r"""Convolutional LSTM on a chip: the gates of each pixel are one read of its in
     i, f, g, o = W_x * x_t + W_h * h_{t-1} (+ b),
     c_t = \sigma(f) c_{t-1} + \sigma(i) tanh(g),    h_t = \sigma(o) tanh(c_t),
 
-with * a convolution: padded as asked for the input, "same" for the recurrent part, whose odd line of zeros comes
-after. No peepholes. Source: Shi et al. 2015 (the network), Wang et al., Nat. Mach. Intell. 1, 434 (2019) (its mapping).
+with * a convolution. The input's is padded as `padding` says, the recurrent one is "same", with the odd row and column
+of zeros at the bottom and at the right. There are no peephole connections. Source: X. Shi et al., NeurIPS 28 (2015) for
+the network; Wang et al., Nat. Mach. Intell. 1, 434 (2019) for its mapping to an array.
 """
 
 from typing import Literal
@@ -24,18 +25,18 @@ _ONE = (1, 1)
 
 
 class ConvLSTMCell(ChipLayer):
-    """One step of a convolutional LSTM: image and (h, c) to the next (h, c).
+    """One time step of a convolutional LSTM: image and (h, c) to the next (h, c).
 
-    `weight` is `(*chips, 4 * hidden, rows)`: gates in torch's order (input, forget, cell, output); rows are the input
-    patch, channel by channel, and then the recurrent patch.
+    `weight` is `(*chips, 4 * hidden, rows)`: gates in torch's order (input, forget, cell, output). The rows are
+    the input patch, channel by channel, followed by the recurrent patch. The digital `bias` is `(*chips, 4 * hidden)`.
 
     Args:
-        in_channels, hidden_channels: of the image and of the state.
+        in_channels, hidden_channels: channels of the image and of the state, >= 1.
         kernel_size: of the input's convolution.
         hidden_kernel_size: of the recurrent convolution; None is `kernel_size`.
         padding: of the input's convolution, as in torch; the state has the size of its output.
-        bias: whether there is a digital bias for each gate and channel.
-        chip: where the cells are.
+        bias: True for a digital bias for each gate and channel.
+        chip: holds the cells.
         name: of the placement on the chip.
         on_chip: mapping, scaling and place; None takes the defaults of `OnChip`.
 
@@ -69,24 +70,31 @@ class ConvLSTMCell(ChipLayer):
         self.padding, self.hidden_padding = zeros, sides("same", hidden_kernel)
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> State:
-        """One step.
+        """One time step.
 
         Args:
             x: `(chips * batch, in_channels, height, width)`.
             state: (h, c), each `(chips * batch, hidden_channels, out height, out width)`; None is zeros.
+
+        Returns:
+            The next (h, c), of the same shapes.
+
+        Raises:
+            ShapeError: `x` or `state` has another shape.
         """
         new: State = self.guarded(x, state)
         return new
 
     def on_array(self, x: torch.Tensor, state: State | None) -> State:
-        """One step: every pixel's input patch and recurrent patch are one vector of row voltages."""
+        """`forward` on the array: input patch and recurrent patch of a pixel are one vector of row voltages."""
         check_shape("x", x, (None, self.in_channels, None, None))
-        input_lines = patches(F.pad(x, self.padding), self.kernel_size, _ONE)
-        n, height, width, _ = input_lines.shape
+        input_patches = patches(F.pad(x, self.padding), self.kernel_size, _ONE)
+        n, height, width, _ = input_patches.shape
         h, c = state or (x.new_zeros(n, self.hidden_channels, height, width),) * 2
         check_shape("state[0]", h, (n, self.hidden_channels, height, width))
-        lines = torch.cat([input_lines, patches(F.pad(h, self.hidden_padding), self.hidden_kernel_size, _ONE)], dim=-1)
-        gates = array_product(lines.flatten(0, 2), self.weight).view(n, height, width, 4 * self.hidden_channels)
+        hidden_patches = patches(F.pad(h, self.hidden_padding), self.hidden_kernel_size, _ONE)
+        rows = torch.cat([input_patches, hidden_patches], dim=-1)  # (n, height, width, rows of the matrix)
+        gates = array_product(rows.flatten(0, 2), self.weight).view(n, height, width, 4 * self.hidden_channels)
         return gated(self.biased(gates).permute(0, 3, 1, 2), c)
 
     def extra_repr(self) -> str:
@@ -95,11 +103,14 @@ class ConvLSTMCell(ChipLayer):
 
 
 class ConvLSTM(torch.nn.Module):
-    """A `ConvLSTMCell` over a sequence of images, unrolled: gradients go back through all steps.
+    """A `ConvLSTMCell` applied to each image of a sequence; gradients flow back through all time steps.
 
     Args:
-        cell: the cell; one set of weights for all steps.
-        batch_first: must be True: between layers on chips the first dimension is (chips * batch).
+        cell: the cell, with one set of weights for all time steps.
+        batch_first: must be True, because between layers on chips the first dimension is (chips * batch).
+
+    Raises:
+        OutOfRangeError: `batch_first` is False.
     """
 
     def __init__(self, cell: ConvLSTMCell, *, batch_first: bool = True) -> None:
@@ -109,7 +120,19 @@ class ConvLSTM(torch.nn.Module):
         self.cell = cell
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
-        """`(chips * batch, time, channels, height, width)` to all outputs h, and the last (h, c), as torch's LSTM."""
+        """Run over a sequence, as torch's LSTM does.
+
+        Args:
+            x: `(chips * batch, time, in_channels, height, width)`, one time step or more.
+            state: (h, c) before the first time step, as in `ConvLSTMCell`; None is zeros.
+
+        Returns:
+            All outputs h, `(chips * batch, time, hidden_channels, out height, out width)`, and the last (h, c).
+
+        Raises:
+            ShapeError: `x` has another shape.
+            OutOfRangeError: `x` has no time step.
+        """
         check_shape("x", x, (None, None, self.cell.in_channels, None, None))
         outputs = []
         for frame in x.unbind(1):

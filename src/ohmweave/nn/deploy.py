@@ -1,4 +1,4 @@
-"""`deploy`: any torch model's layers on a chip, each as asked; what cannot be placed is refused by name."""
+"""`deploy`: put the layers of a torch model on a chip; layers that cannot be placed are refused by name."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from ohmweave.base import DeployError, OutOfRangeError, UnplaceableLayerError
+from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError, UnplaceableLayerError
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
 from ohmweave.nn.chip_layer import ChipLayer
@@ -20,7 +20,7 @@ from ohmweave.programming import Write, WriteInterrupted, WriteReport, WriteStop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layer:
-    """A layer of the model, with what was decided for it."""
+    """A layer of the model that goes on the chip, with its registry entry and placement."""
 
     name: str
     module: torch.nn.Module
@@ -28,20 +28,8 @@ class _Layer:
     how: OnChip = field(default_factory=OnChip)
 
 
-class DeployInterrupted(KeyboardInterrupt):
-    """Ctrl-C while a network was deployed; nothing stays placed.
-
-    Attributes:
-        reports: as in `DeployError`.
-    """
-
-    def __init__(self, message: str, reports: Mapping[str, WriteReport]) -> None:
-        super().__init__(message)
-        self.reports = dict(reports)
-
-
-_HARMLESS = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.PReLU)
-"""Layers with parameters that are digital by nature: they are listed, but need no permission."""
+_ALWAYS_DIGITAL = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.PReLU)
+"""Layers with parameters but without a matrix: they stay digital and need not be named in `digital`."""
 
 
 def deploy(
@@ -57,34 +45,37 @@ def deploy(
 ) -> Deployed:
     """Put every layer of a model that has an entry in the registry on a chip, and write its weights.
 
-    These are `torch.nn.Linear`, `Conv2d`, `LSTMCell` and those of installed packages. Hooks, buffers, attributes,
-    frozen parameters and training flags are kept. A write that waits (`t_settle`) does not wait after every layer:
-    when all cells are written, the chip waits once, for the longest of the layers' waits. The reports hold what was
-    verified before that. Then the weights are read out once.
+    These layers are `torch.nn.Linear`, `Conv2d`, `LSTMCell` and those of installed packages. Hooks, buffers,
+    attributes, frozen parameters and training flags are kept. A write that waits (`t_settle`) does not wait after every
+    layer: when all cells are written, the chip waits once, for the longest of the layers' waits. The reports are of the
+    verify reads before that wait. Finally the weights are read out once.
 
     Args:
         model: any model; it is copied, not changed.
-        chip: where the weights go, in the order in which the model lists its layers.
-        write: how cells are written, for instance `WriteVerify(...)`. None writes nothing: the model gives the shapes
-            alone, its weights are what the cells happen to be, and learning starts there; the mapping must then have
-            a scale of its own, `g_unit`.
+        chip: the chip; layers are placed on it in the order of the model.
+        write: write scheme, for instance `WriteVerify(...)`. None writes nothing: the model gives only the shapes, its
+            weights are those of the cells as they are, and training starts there. The mapping must then have a scale
+            of its own, `g_unit`.
         mapping: weights to conductances, for all layers; None is an analogue differential pair.
         scaling: input scaling of a layer, as in `OnChip`.
-        layers: what is different for single layers, by name.
-        digital: names of layers that stay as they are.
-        name: put before the names of the placements, `name.layer`, so that one chip can hold several models.
+        layers: other choices for single layers, by name.
+        digital: names of layers that stay in software.
+        name: prefix of the names of the placements, `name.layer`, so that one chip can hold several models.
+
+    Returns:
+        The network: input `(batch, ...)`, output `(*chips, batch, ...)`.
 
     Raises:
-        UnplaceableLayerError: a layer has parameters, cannot be placed, and is not in `digital`; or something else
-            would go on using it in software. All are named, with the reasons.
+        UnplaceableLayerError: a layer has parameters, cannot be placed, and is not in `digital`; or a part of the
+            model would still use a placed layer in software. All are named, with the reasons.
         OutOfRangeError: `layers` or `digital` names a layer that the model does not have, `layers` one that does not
             go on the chip, a placement of that name is on the chip, a weight is NaN or infinite, the mapping does
             not fit the cells, or a layer that is not to be written has no `g_unit`.
-        ChipFullError: a layer finds no room.
-        DeployError, DeployInterrupted: the array failed or Ctrl-C was pressed while cells were written; `reports`
-            holds what was done.
+        ChipFullError: the chip has no room for a layer.
+        DeployError, DeployInterrupted: the array failed, or Ctrl-C was pressed, while cells were written; `reports`
+            has the writes until then.
 
-    After an error nothing is placed; except for the last two no pulse was sent.
+    After an error nothing is placed. Before any error but the last two no pulse is sent.
     """
     default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
     plan, left = _plan(model, layers or {}, digital, default)
@@ -108,7 +99,7 @@ def deploy(
 def _plan(
     model: torch.nn.Module, layers: Mapping[str, OnChip], digital: Sequence[str], default: OnChip
 ) -> tuple[list[_Layer], list[str]]:
-    """Layers to place, with all choices made, and names of those with parameters that stay digital."""
+    """Layers to place, with their placements, and names of layers with parameters that stay digital."""
     names = {name for name, _ in model.named_modules() if name}
     for argument, given in (("layers", layers), ("digital", digital)):
         for name in given:
@@ -126,7 +117,7 @@ def _plan(
 
 
 def _sort(model: torch.nn.Module, digital: Sequence[str]) -> tuple[list[_Layer], list[str]]:
-    """Layers to place, and names of those with parameters that stay digital; raises for what is neither."""
+    """Layers to place, and names of layers with parameters that stay digital; raises if a layer is neither."""
     placeable, left, refused = [], [], []
     for name, module in model.named_modules():
         own = any(True for _ in module.parameters(recurse=False))
@@ -140,7 +131,7 @@ def _sort(model: torch.nn.Module, digital: Sequence[str]) -> tuple[list[_Layer],
             if reasons:
                 refused.append(f"{name or 'the model itself'} ({type(module).__name__}: {', '.join(reasons)})")
             placeable.append(_Layer(name=name, module=module, entry=entry))
-        elif isinstance(module, _HARMLESS):
+        elif isinstance(module, _ALWAYS_DIGITAL):
             left += [name] if own else []
         elif own:
             refused.append(f"{name or 'the model itself'} ({type(module).__name__})")
@@ -155,7 +146,7 @@ def _sort(model: torch.nn.Module, digital: Sequence[str]) -> tuple[list[_Layer],
 
 
 def _place_all(plan: Sequence[_Layer], chip: Chip, prefix: str) -> list[ChipLayer]:
-    """Room for all layers, or for none."""
+    """Place all layers, or none if there is an error."""
     shells: list[ChipLayer] = []
     try:
         for layer in plan:
@@ -199,12 +190,13 @@ def _write_all(plan: Sequence[_Layer], shells: Sequence[ChipLayer], chip: Chip) 
     except (WriteStoppedError, WriteInterrupted) as stopped:
         reports[current] = stopped.report
         _stop(stopped, current, reports)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - `_stop` raises it anew, whatever a driver raised
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a driver may raise anything; `_stop` raises it again
         _stop(error, current, reports)
     return reports
 
 
 def _stop(error: BaseException, layer: str, reports: Mapping[str, WriteReport]) -> None:
+    """Raise `DeployInterrupted` for Ctrl-C and `DeployError` for anything else, with the reports."""
     done = f"while {layer!r} was written; nothing stays placed, `reports` of this error holds what was done"
     if isinstance(error, KeyboardInterrupt):
         raise DeployInterrupted(f"`deploy` was interrupted {done}", reports) from error
@@ -215,7 +207,7 @@ def _assembled(
     model: torch.nn.Module, twin: torch.nn.Module, plan: Sequence[_Layer], shells: Sequence[ChipLayer]
 ) -> torch.nn.Module:
     """The copy `twin` of `model` with the layers on the chip in their places."""
-    # The same walk over both finds the copy of each module.
+    # `modules` lists a model and its copy in the same order.
     copies = dict(zip(model.modules(), twin.modules(), strict=True))
     for layer, shell in zip(plan, shells, strict=True):
         hand_over(copies[layer.module], shell, layer.entry)

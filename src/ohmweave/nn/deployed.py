@@ -15,19 +15,20 @@ from ohmweave.nn.weight import ArrayWeight, matrix_of
 from ohmweave.programming import WriteReport
 
 _SHOWN = 8
-"""Layers that a printout lists."""
+"""Number of layers that a printout lists."""
 
 
 class Deployed(torch.nn.Module):
-    """A model whose layers are on a chip: takes one batch, returns `(*chips, batch, ...)`.
+    """A model whose layers are on a chip: input `(batch, ...)`, output `(*chips, batch, ...)`.
 
-    Attributes of the model (`net.fc`) are reached, and set, through it. The chips have cells and biases of their own;
-    digital parts (batch norm, layers left digital) are shared by all chips.
+    Attributes of the model (`net.fc`) can be read and set as attributes of this module. Each chip has its own cells
+    and biases of layers on the chip. Digital parts (batch norm, layers that stay digital) are shared by all chips.
 
     Attributes:
         chip: the chip.
-        reports: the report of writing each layer.
-        on_chip, digital: names of the layers on the chip, and of those with parameters that stayed digital.
+        reports: the report of writing, by layer.
+        on_chip: names of the layers on the chip.
+        digital: names of the layers with parameters that stayed digital.
     """
 
     def __init__(
@@ -45,17 +46,17 @@ class Deployed(torch.nn.Module):
         self.digital = tuple(digital)
         self._apart: set[Any] = set()
         self.training = model.training
-        self.model = model  # the last: attributes that the model has are set there from now on
+        self.model = model  # last, because `__setattr__` sets attributes of the model from now on
 
     def __getattr__(self, name: str) -> Any:
-        """Names that the wrapper does not have are the model's."""
+        """Names that this module does not have are looked up in the model."""
         try:
             return super().__getattr__(name)
         except AttributeError:
             return getattr(super().__getattr__("model"), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Attributes that the model has are set there."""
+        """Attributes that the model has are set in the model."""
         model = self.__dict__.get("_modules", {}).get("model")
         own = name in self.__dict__ or name in self._modules if model is not None else True
         if not own and model is not None and _has(model, name):
@@ -68,7 +69,7 @@ class Deployed(torch.nn.Module):
 
         Args:
             x: `(batch, ...)`, the same for all chips.
-            *args: go to the model as they are.
+            *args: further arguments of the model, unchanged.
             **kwargs: likewise.
 
         Returns:
@@ -84,7 +85,7 @@ class Deployed(torch.nn.Module):
         return tree_map(self._split, y) if chips else y
 
     def _split(self, y: Any) -> Any:
-        """What has no chips is the same for all of them: `check_chips_apart` has seen to it."""
+        """`y` with the chips first. An output without the merged batch is returned as it is, the same for all chips."""
         chips = self.chip.chip_shape
         if not isinstance(y, torch.Tensor) or y.dim() == 0 or y.shape[0] % chips[0]:
             return y
@@ -92,13 +93,18 @@ class Deployed(torch.nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def check_chips_apart(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> None:
-        """Raise if the model lets numbers of one chip reach the outputs of another.
+        """Raise if outputs of one chip depend on inputs of another.
 
-        `forward` calls it once for each mode (training or evaluation) and kind of arguments; it runs the model three
-        times in software, without reads. Nothing is checked on fewer than two chips.
+        `forward` calls this once for each mode (training or evaluation) and kind of arguments. It runs the model three
+        times in software, without reads. With fewer than two chips it does nothing.
+
+        Args:
+            x: `(batch, ...)`, an input of the model.
+            *args: further arguments of the model.
+            **kwargs: likewise.
 
         Raises:
-            ChipsMixedError: the module that mixes first is named.
+            ChipsMixedError: the message names the first module that mixes chips.
         """
         chips = self.chip.chip_shape
         if not chips or chips[0] < 2 or not x.numel():
@@ -118,20 +124,23 @@ class Deployed(torch.nn.Module):
         *,
         per_chip: bool | None = None,
     ) -> torch.Tensor:
-        """The sum over chips of each chip's loss, so that each chip learns as if it were alone.
+        """The sum over chips of the loss of each chip, so that each chip learns as a single chip would.
 
-        `fn` sees one chip at a time: its reduction ("mean" or "sum") is over one chip's batch, and the chips are
-        summed whatever it is. So the gradient of a chip's cells does not depend on the number of chips.
+        `fn` is called for one chip at a time. Its reduction ("mean" or "sum") is over the batch of one chip; losses of
+        chips are always summed. The gradient of a chip's weights then does not depend on the number of chips.
 
         Args:
-            fn: loss of an output `(batch, ...)` and a target, as torch's functions.
+            fn: loss function of an output `(batch, ...)` and a target, as in `torch.nn.functional`.
             output: `(*chips, batch, ...)`, as the network returns it.
             target: `(batch, ...)`, the same for all chips, or `(*chips, batch, ...)`.
-            per_chip: whether `target` has chips; None finds out by its shape.
+            per_chip: True if `target` has the chips first; None decides by the shapes.
+
+        Returns:
+            The loss, in the shape that `fn` returns.
 
         Raises:
             ShapeError: `output` or `target` has neither shape.
-            OutOfRangeError: `target` could be read both ways and `per_chip` is None.
+            OutOfRangeError: the shape of `target` fits both and `per_chip` is None.
         """
         chips = self.chip.chip_shape
         if not chips:
@@ -141,19 +150,19 @@ class Deployed(torch.nn.Module):
         if per_chip is None:
             per_chip = _target_has_chips(target, chips[0], output.shape[1])
         targets = target if per_chip else [target] * chips[0]
-        # A loop, because `fn` may be any function of one batch.
+        # A loop over chips, because `fn` may be any function of one batch.
         return torch.stack([fn(one, goal) for one, goal in zip(output, targets, strict=True)]).sum(0)
 
     def chip_parameters(self) -> list[ArrayWeight]:
-        """The weights on the chip, each once: for a rule of `ohmweave.optim`."""
+        """The weights on the chip, each once, for a rule of `ohmweave.optim`."""
         return list(dict.fromkeys(one for one in self.model.parameters() if isinstance(one, ArrayWeight)))
 
     def digital_parameters(self) -> list[torch.nn.Parameter]:
-        """All other parameters, biases of layers on the chip among them: for an optimizer of torch."""
+        """All other parameters, including biases of layers on the chip, for an optimizer of torch."""
         return [one for one in self.model.parameters() if not isinstance(one, ArrayWeight)]
 
     def matrix(self, name: str) -> Matrix:
-        """The cells of the layer `name`.
+        """The matrix of the layer `name`, whose shape is (out, in).
 
         Raises:
             OutOfRangeError: no layer of that name is on the chip.
@@ -165,24 +174,24 @@ class Deployed(torch.nn.Module):
 
     @property
     def weights(self) -> dict[str, ArrayWeight]:
-        """The weights on the chip, by layer."""
+        """The weights on the chip, `(*chips, ...)` in the shapes of the layers, by name of the layer."""
         found = {name: self.model.get_submodule(name).weight for name in self.on_chip}
         return {name: weight for name, weight in found.items() if isinstance(weight, ArrayWeight)}
 
     def refresh(self) -> None:
-        """Read all weights out again now; otherwise each is read when it is next used, if it is stale."""
+        """Read all weights out again now. Without it, a stale weight is read out when it is next used."""
         for weight in self.weights.values():
             weight.refresh()
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: numbers do not change cells."""
+        """Raise, because it would change no cell."""
         raise WeightOnChipError(
             "weights on a chip cannot be loaded by load_state_dict, which changes no cell: use `ohmweave.load(net, "
             "path)` for a file of `ohmweave.save`, or load into the model and deploy it again"
         )
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Deployed":
-        for weight in self.chip_parameters():  # before any digital part is changed
+        for weight in self.chip_parameters():  # first, so that an error leaves digital parts as they are
             check_stays(fn, weight, f"the layer {weight.matrix.name!r}")
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
@@ -192,32 +201,47 @@ class Deployed(torch.nn.Module):
         raise WeightOnChipError("a deployed network cannot be scripted: script the model before it is deployed")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Deployed":
-        """Refuse: two networks on the same cells would overwrite each other."""
+        """Raise: two networks on the same cells would overwrite each other."""
         raise WeightOnChipError(
             "a deployed network cannot be copied: deploy the model again on another chip, or use `ohmweave.save`"
         )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Refuse: `pickle`, `torch.save` and `copy.copy` come here."""
+        """Raise. `pickle`, `torch.save` and `copy.copy` call this."""
         raise WeightOnChipError("a deployed network cannot be pickled: use `ohmweave.save(net, path)`")
 
     def __repr__(self) -> str:
-        """What is where, in a few lines."""
+        """The chip, a line for each layer on it with its cells, and the digital layers."""
         array, n = self.chip.array, self.chip.chip_shape
         chips = f"{n[0]} chips" if n else "one chip"
-        lines = [
-            f"Deployed {type(self.model).__name__} on {chips} of {array.n_arrays} x {array.rows} x {array.cols} cells"
-        ]
-        shown = [f"  {name or 'model'}: {self.model.get_submodule(name)!r}" for name in self.on_chip[:_SHOWN]]
-        lines += [line.replace("\n", " ") for line in shown]
+        size = f"{_counted(array.n_arrays, 'array')} of {array.rows} x {array.cols} cells"
+        text = [f"Deployed {type(self.model).__name__} on {chips} of {size}, {self.chip.n_taken:,} taken"]
+        text += [f"  {name or 'model'}: {self._shown(name)}" for name in self.on_chip[:_SHOWN]]
         if len(self.on_chip) > _SHOWN:
-            lines.append(f"  and {len(self.on_chip) - _SHOWN} more layers")
-        return "\n".join([*lines, f"  digital: {', '.join(self.digital) or 'none'}"])
+            text.append(f"  and {len(self.on_chip) - _SHOWN} more layers")
+        digital = [f"{name} ({type(self.model.get_submodule(name)).__name__})" for name in self.digital[:_SHOWN]]
+        if len(self.digital) > _SHOWN:
+            digital.append(f"and {len(self.digital) - _SHOWN} more")
+        return "\n".join([*text, f"  digital: {', '.join(digital) or 'none'}"])
+
+    def _shown(self, name: str) -> str:
+        """A layer on the chip, as in "Linear(...), 320 cells in 2 tiles on 1 array, 3 not converged"."""
+        placement = self.matrix(name).placement
+        n_arrays = len({tile.array for tile in placement.tiles})
+        place = f"{_counted(len(placement.tiles), 'tile')} on {_counted(n_arrays, 'array')}"
+        text = f"{self.model.get_submodule(name)!r}, {_counted(placement.cells.numel(), 'cell')} in {place}"
+        report = self.reports.get(name)
+        failed = f", {report.n_failed:,} not converged" if report is not None and report.n_failed else ""
+        return text.replace("\n", " ") + failed
 
 
 def _has(model: torch.nn.Module, name: str) -> bool:
     parts = (model.__dict__, model._modules, model._parameters, model._buffers)
     return name != "training" and any(name in part for part in parts)
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def _kind(value: Any) -> Any:

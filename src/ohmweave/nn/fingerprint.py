@@ -1,4 +1,4 @@
-"""What must be equal for a saved state to fit: chip, cells, placements, layers and rule, as JSON values."""
+"""Chip, cells, placements, layers and rules as JSON values: they must be equal for a saved state to be loaded."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -11,21 +11,21 @@ from ohmweave.mapping import Chip
 from ohmweave.nn.weight import ArrayWeight
 
 _SHOWN = 5
-"""Differences that a message lists."""
+"""Number of differences that a message lists."""
 
 
 def weights_of(net: torch.nn.Module) -> dict[str, ArrayWeight]:
-    """The weights on chips, by name; a shared one once."""
+    """The weights on chips by parameter name; a shared weight is listed once."""
     return {name: one for name, one in net.named_parameters() if isinstance(one, ArrayWeight)}
 
 
 def chips_of(net: torch.nn.Module) -> list[Chip]:
-    """The chips that its weights are on, each once."""
+    """The chips of the weights of `net`, each once."""
     return list(dict.fromkeys(weight.matrix.chip for weight in weights_of(net).values()))
 
 
 def fingerprint(net: torch.nn.Module, rules: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:
-    """Of a network, its chips and its rules."""
+    """The fingerprint of a network, its chips and its rules."""
     chips = chips_of(net)
     layers = {
         name: {
@@ -66,7 +66,7 @@ def _chip(chip: Chip) -> dict[str, Any]:
 
 
 def _parts(array: Array) -> dict[str, Any]:
-    """What a simulated array is made of."""
+    """Cell, converters, wires and access devices of a simulated array; nothing for other arrays."""
     if not isinstance(array, SimulatedArray):
         return {}
     return {
@@ -80,7 +80,7 @@ def _parts(array: Array) -> dict[str, Any]:
 
 
 def as_json(part: Any) -> Any:
-    """A dataclass with its fields, a tensor with its numbers; anything else by the name of its class."""
+    """A dataclass by its fields, a tensor by its numbers, other objects by the names of their classes."""
     if part is None or isinstance(part, bool | int | float | str):
         return part
     if is_dataclass(part) and not isinstance(part, type):
@@ -95,12 +95,12 @@ def as_json(part: Any) -> Any:
 
 
 def differences(saved: Any, here: Any, *, ignore_extra_placements: bool = False) -> list[str]:
-    """In words, in what a saved fingerprint differs from that of this network; the first few.
+    """Differences between two fingerprints in words, the first few of them.
 
     Args:
-        saved: from the file.
-        here: of the network.
-        ignore_extra_placements: whether the file's chips may have placements that the chips here have not.
+        saved: fingerprint from the file.
+        here: fingerprint of the network.
+        ignore_extra_placements: True accepts placements that are in the file but not on the chips here.
     """
     found = []
     for where, theirs, mine in _compare(saved, here, ""):

@@ -1,25 +1,14 @@
-"""What a layer on a chip takes over from the module that it replaces, besides its weight and bias."""
+"""Hooks, buffers, attributes and flags that a layer on a chip takes over from the module that it replaces."""
 
 import torch
 
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.layer_registry import ToChip
-
-_HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_forward_hooks_with_kwargs",
-    "_forward_pre_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-    "_is_full_backward_hook",
-)
-"""Where torch keeps the hooks of a module that are called while it computes."""
+from ohmweave.nn.module_hooks import HOOKS
 
 
 def reasons_against(module: torch.nn.Module, entry: ToChip) -> list[str]:
-    """Why a module of a placeable type cannot be replaced by a layer on a chip; empty if it can."""
+    """Reasons why a module of a type with an entry cannot be replaced by a layer on a chip; empty if it can."""
     reason = entry.refuse(module)
     found = [] if reason is None else [reason]
     own = dict(module.named_parameters(recurse=False))
@@ -43,16 +32,15 @@ def hand_over(old: torch.nn.Module, new: ChipLayer, entry: ToChip) -> None:
         with torch.no_grad():
             new.bias.copy_(bias.expand_as(new.bias))
     parameters = dict(old.named_parameters(recurse=False))
-    n_weights = sum(1 for name in entry.parameters if name.startswith("weight"))
-    assert n_weights
+    assert any(name.startswith("weight") for name in entry.parameters)  # or the layer would be frozen below
     new.weight.requires_grad_(any(one.requires_grad for name, one in parameters.items() if name.startswith("weight")))
     if new.bias is not None:
         new.bias.requires_grad_(any(one.requires_grad for name, one in parameters.items() if name.startswith("bias")))
-    for name in _HOOKS:
+    for name in (*HOOKS, "_is_full_backward_hook"):
         new.__dict__[name] = old.__dict__[name]
     for name, buffer in old._buffers.items():
         new.register_buffer(name, buffer, persistent=name not in old._non_persistent_buffers_set)
     for name, value in vars(old).items():
         if name not in new._parameters:  # LSTMCell has a flag `bias`
-            new.__dict__.setdefault(name, value)  # attributes of the user's own
+            new.__dict__.setdefault(name, value)  # attributes that the user has set
     new.train(old.training)

@@ -1,9 +1,9 @@
-"""`to_chip`: from torch's module types to layers on a chip. A new kind of layer is one new entry.
+"""`to_chip`: the registry from torch's module types to layers on a chip. A new kind of layer is one new entry.
 
     TO_CHIP = register_layer(ToChip(module=torch.nn.Linear, build=..., weight=..., bias=..., refuse=...))
 
-in the file of the layer. A package declares its entries as entry points of the group `ohmweave.layers`; they are
-registered when `deploy` first looks for them.
+This is in the file of the layer. Other packages declare entries as entry points of the group `ohmweave.layers`,
+which are loaded at the first `deploy`.
 """
 
 from collections.abc import Callable
@@ -20,15 +20,16 @@ from ohmweave.nn.on_chip import OnChip
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToChip:
-    """How modules of one type of torch become layers on a chip.
+    """How modules of one type become layers on a chip.
 
     Attributes:
-        module: the type; exactly it, since a subclass may compute anything.
-        build: (module, chip, name, on_chip) to the layer, with a bias if the module has one; takes no values over.
-        weight: module to the weight that the layer's `program` takes.
-        bias: module to the bias `(out,)`, or None.
-        parameters: names of the module's parameters that `weight` and `bias` are made of.
-        refuse: module to the reason why it cannot be put on a chip, or None if it can.
+        module: the type. Subclasses of it have no entry, because they may compute anything.
+        build: function of (module, chip, name, on_chip) that returns the layer, with a bias if the module has one. It
+            does not copy values.
+        weight: function of the module that returns the weight in the shape that the layer's `program` takes.
+        bias: function of the module that returns the bias `(out,)`, or None.
+        parameters: names of the module's parameters from which `weight` and `bias` are made.
+        refuse: function of the module that returns the reason why it cannot be put on a chip, or None if it can.
     """
 
     module: type[torch.nn.Module]
@@ -55,7 +56,7 @@ def register_layer(entry: ToChip) -> ToChip:
 
 
 def to_chip(module: torch.nn.Module) -> ToChip | None:
-    """The entry for the type of a module, or None; whether this module can be placed is `refuse`'s to say."""
+    """The entry for the type of a module, or None. The entry's `refuse` says if this module can be placed."""
     return _entries().get(type(module))
 
 

@@ -20,11 +20,11 @@ class Linear(ChipLayer):
 
     Args:
         in_features, out_features, bias: as in torch.
-        chip: where the cells are.
+        chip: holds the cells.
         name: of the placement on the chip.
         on_chip: mapping, scaling and place; None takes the defaults of `OnChip`.
-        backward: how errors go back: "readout" by the weight as read out, which is read again when it is stale;
-            "array" by a transposed read.
+        backward: how the gradient of the input is computed: "readout" multiplies by the weight as read out, which is
+            read out again if it is stale; "array" makes a transposed read in each backward pass.
 
     Raises:
         OutOfRangeError: an argument is out of range.
@@ -50,12 +50,12 @@ class Linear(ChipLayer):
         self.in_features, self.out_features, self.backward = in_features, out_features, backward
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`x @ weight.T + bias` as the array computes it."""
+        """`x @ weight.T + bias` by reads: `(chips * batch, ..., in)` to `(chips * batch, ..., out)`."""
         y: torch.Tensor = self.guarded(x)
         return y
 
     def on_array(self, x: torch.Tensor) -> torch.Tensor:
-        """`(chips * batch, ..., in)` to `(chips * batch, ..., out)`."""
+        """As `forward`, on the array."""
         check_shape("x", x, (None, self.in_features))
         y = array_product(x.flatten(0, -2), self.weight, transposed=self.backward == "array")
         return self.biased(y.view(*x.shape[:-1], self.out_features))

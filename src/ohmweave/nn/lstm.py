@@ -1,4 +1,4 @@
-"""`torch.nn.LSTMCell` on a chip: all four gates are one matrix, read once a step."""
+"""`torch.nn.LSTMCell` on a chip: all four gates are one matrix, which is read once in each time step."""
 
 import torch
 
@@ -14,11 +14,11 @@ State = tuple[torch.Tensor, torch.Tensor]
 
 
 def gated(preactivation: torch.Tensor, c: torch.Tensor) -> State:
-    """The step of an LSTM from its four gates.
+    """The next (h, c) of an LSTM, each `(n, hidden, ...)`.
 
     Args:
-        preactivation: `(n, 4 * hidden, ...)`, in torch's order: input, forget, cell, output.
-        c: `(n, hidden, ...)`, cell state before.
+        preactivation: `(n, 4 * hidden, ...)`, gates in torch's order: input, forget, cell, output.
+        c: `(n, hidden, ...)`, the cell state before.
     """
     i, f, g, o = preactivation.chunk(4, dim=1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
@@ -28,13 +28,13 @@ def gated(preactivation: torch.Tensor, c: torch.Tensor) -> State:
 class LSTMCell(ChipLayer):
     """An LSTM cell on a chip, with torch's order of gates and torch's states.
 
-    Input and recurrent rows are stacked, so a step is one read of (x, h). `weight` is torch's `weight_ih` and
-    `weight_hh` side by side, `(*chips, 4 * hidden_size, input_size + hidden_size)`; the one digital `bias`,
-    `(*chips, 4 * hidden_size)`, is the sum of torch's two.
+    The rows of x and of h are stacked, so a time step is one read. `weight` is torch's `weight_ih` and `weight_hh` side
+    by side, `(*chips, 4 * hidden_size, input_size + hidden_size)`. The digital `bias`, `(*chips, 4 * hidden_size)`, is
+    the sum of torch's two.
 
     Args:
         input_size, hidden_size, bias: as in torch.
-        chip: where the cells are.
+        chip: holds the cells.
         name: of the placement on the chip.
         on_chip: mapping, scaling and place; None takes the defaults of `OnChip`.
 
@@ -60,15 +60,20 @@ class LSTMCell(ChipLayer):
         self.input_size, self.hidden_size = input_size, hidden_size
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> State:
-        """One step: `(chips * batch, input_size)` and (h, c), each `(chips * batch, hidden_size)`, to the next (h, c).
+        """One time step.
 
-        No state is zeros.
+        Args:
+            x: `(chips * batch, input_size)`.
+            state: (h, c), each `(chips * batch, hidden_size)`; None is zeros.
+
+        Returns:
+            The next (h, c), of the same shapes.
         """
         new: State = self.guarded(x, state)
         return new
 
     def on_array(self, x: torch.Tensor, state: State | None) -> State:
-        """One step."""
+        """As `forward`, on the array."""
         check_shape("x", x, (None, self.input_size))
         h, c = state or (x.new_zeros(x.shape[0], self.hidden_size),) * 2
         check_shape("state[0]", h, (x.shape[0], self.hidden_size))

@@ -9,18 +9,20 @@ from ohmweave.nn.deployed import Deployed
 
 
 def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) -> torch.nn.Module:
-    """A copy of `model` whose weights are those last read out of the chip of `net`.
+    """A copy of `model` in software, with the weights that were last read out of one chip.
 
-    It computes without the array: exact sums, no read noise, no converters. Accuracies counted on single-cell currents,
-    as Yao et al. 2020 did, are accuracies of this network, at the speed of plain torch.
+    It reads no array: sums are exact, without read noise and converters. Use it for accuracies that are computed from
+    currents of single cells, as in Yao et al. 2020; it is as fast as plain torch.
 
     Args:
-        net: the deployed network; its other parameters and buffers are taken too.
-        model: what was deployed.
-        chip: which of the chips side by side; None on a single chip.
+        net: the deployed network. Biases, digital parameters and buffers are copied from it, too.
+        model: the model that was deployed, with parameters of the same names and shapes.
+        chip: index of the chip, from 0; None if `net` is on a single chip.
 
     Raises:
-        OutOfRangeError: `chip` is missing, or is not one of the chips.
+        OutOfRangeError: `chip` is not None on a single chip, or not an index of one of several chips.
+
+    Source: no source.
     """
     n_chips = net.chip.chip_shape[0] if net.chip.chip_shape else None
     if (n_chips is None) != (chip is None) or (n_chips is not None and not 0 <= (chip or 0) < n_chips):
@@ -30,6 +32,7 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
     state = net.model.state_dict()
     own = twin.state_dict()
     for name, value in state.items():
+        # Weights and biases of layers on the chip have the chips first, digital parts have no such dimension.
         on_chip = name.rpartition(".")[0] in net.on_chip
         own[name].copy_(value[chip] if on_chip and chip is not None else value)
     return twin.train(net.training)

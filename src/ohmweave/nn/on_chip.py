@@ -1,4 +1,4 @@
-"""`OnChip`: how one layer is put on a chip, the only placement argument of every layer."""
+"""`OnChip`: how and where one layer is put on a chip, the only placement argument of every layer."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -11,15 +11,15 @@ from ohmweave.programming import Write
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class OnChip:
-    """How one layer is put on a chip; None is `deploy`'s choice for all layers, or the default.
+    """How and where one layer is put on a chip. None is the value given to `deploy` for all layers, or the default.
 
     Attributes:
         mapping: weights to conductances; default `DifferentialPair()`.
-        scaling: numbers to row voltages, for instance `FixedScaling` (each layer makes its own) or
-            `FixedScaling(4.0)` (each layer takes a copy); default `PerSampleScaling`.
+        scaling: numbers to row voltages: a class such as `FixedScaling`, of which each layer makes an instance, or an
+            instance such as `FixedScaling(4.0)`, of which each layer makes a copy; default `PerSampleScaling`.
         tile_rows, arrays, corners: as in `Chip.place`.
-        write: how `deploy` writes the cells; None here and in `deploy` leaves them as they are. A layer that is made
-            by itself is written by its `program`.
+        write: write scheme of `deploy`. If it is None here and in `deploy`, the cells are not written. Without
+            `deploy`, a layer is written by its `program`.
 
     Raises:
         OutOfRangeError: `tile_rows` is not a positive integer, or `scaling` makes no `InputScaling`.
@@ -33,14 +33,14 @@ class OnChip:
     write: Write | None = None
 
     def __post_init__(self) -> None:
-        """Check the arguments; whether they fit the chip is checked when the layer is placed."""
+        """Check the arguments by themselves. `Chip.place` checks if they fit the chip."""
         if self.tile_rows is not None:
             check_integer("tile_rows", self.tile_rows, at_least=1)
         if not (self.scaling is None or isinstance(self.scaling, InputScaling) or callable(self.scaling)):
             raise OutOfRangeError(f"`scaling` must be an InputScaling or make one, but is {self.scaling!r}")
 
     def over(self, default: "OnChip") -> "OnChip":
-        """These choices, and those of `default` where there is none."""
+        """A copy in which None is replaced by the value of `default`."""
         mine = {one.name: getattr(self, one.name) for one in fields(self)}
         return OnChip(**{name: getattr(default, name) if value is None else value for name, value in mine.items()})
 
@@ -48,7 +48,7 @@ class OnChip:
         """Place a matrix.
 
         Args:
-            chip: where.
+            chip: the chip.
             name: of the placement.
             shape: (out, in).
 
@@ -67,7 +67,7 @@ class OnChip:
         )
 
     def _own_scaling(self) -> InputScaling | None:
-        """A scaling that no other layer has: a calibration of one layer must not change another."""
+        """A scaling of this layer alone, so that the calibration of one layer does not change another."""
         if self.scaling is None:
             return None
         made = copy.copy(self.scaling) if isinstance(self.scaling, InputScaling) else self.scaling()
@@ -76,7 +76,7 @@ class OnChip:
         return made
 
     def __repr__(self) -> str:
-        """Only what was chosen."""
+        """The attributes that are not None."""
         chosen = [
             f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if getattr(self, one.name) is not None
         ]

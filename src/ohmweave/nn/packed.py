@@ -1,4 +1,4 @@
-"""Nested dictionaries and lists with tensors in them, as tensors by name and the rest as JSON values."""
+"""Nested dictionaries and lists with tensors in them, split into tensors by name and JSON values."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,9 @@ from ohmweave.base import DataError
 
 
 def pack(value: Any) -> tuple[dict[str, torch.Tensor], Any]:
-    """The tensors of `value` by a name that is their place, and a structure of JSON values that names them.
+    """The tensors of `value` by name, and a structure of JSON values in which these names replace the tensors.
+
+    The name of a tensor is its path of keys, as in "state.0.v_gate".
 
     Raises:
         DataError: a part is neither a dictionary, list, tuple, tensor, number, word nor None.
@@ -26,7 +28,7 @@ def _pack(value: Any, where: str, tensors: dict[str, torch.Tensor]) -> Any:
         tensors[where] = value
         return {"tensor": where}
     if isinstance(value, Mapping):
-        # Keys of a rule's state are numbers, which JSON would turn into words: hence a list of pairs.
+        # A list of pairs, because JSON would turn keys that are numbers into strings.
         pairs = [[_key(key, where), _pack(part, _below(where, key), tensors)] for key, part in value.items()]
         return {"dict": pairs}
     if isinstance(value, list | tuple):
@@ -35,7 +37,7 @@ def _pack(value: Any, where: str, tensors: dict[str, torch.Tensor]) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        # JSON has no word for these three.
+        # JSON has no numbers for infinity, minus infinity and NaN.
         return value if math.isfinite(value) else {"float": repr(value)}
     raise DataError(f"a state must be made of tensors, numbers and words to be saved, but {where!r} is {value!r}")
 
@@ -51,7 +53,7 @@ def _below(where: str, key: Any) -> str:
 
 
 def unpack(structure: Any, tensors: Mapping[str, torch.Tensor], *, where: str) -> Any:
-    """Inverse of `pack`; `where` is what messages call the structure.
+    """Inverse of `pack`; `where` names the structure in messages.
 
     Raises:
         DataError: the structure is not one that `pack` gives, or a tensor is missing.

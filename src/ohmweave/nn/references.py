@@ -1,4 +1,4 @@
-"""What else holds a layer that goes on a chip: everything that would go on computing with the layer in software."""
+"""Other references to a layer that goes on a chip, through which a model would still compute with it in software."""
 
 import functools
 import types
@@ -11,31 +11,31 @@ from ohmweave.base import WeightOnChipError
 
 
 class Retired(torch.nn.Module):
-    """What a layer in software becomes once a layer on the chip is in its place: any use of it raises."""
+    """The class of a layer in software after a layer on the chip has replaced it: any use raises."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse."""
+        """Raise `WeightOnChipError`."""
         raise WeightOnChipError(
             f"a layer was called past the chip: it has been replaced by the layer {self.__dict__['place']!r} on the "
             "chip, but something holds the old one (a closure, a global); reach it as an attribute of the model"
         )
 
     def __getattr__(self, name: str) -> Any:
-        """Its weight, bias and the rest are gone too."""
+        """Raise for its weights and biases, too."""
         if name in ("weight", "bias", "weight_ih", "weight_hh"):
             self.forward()
         raise AttributeError(name)
 
 
 def replace_everywhere(model: torch.nn.Module, layers: Mapping[torch.nn.Module, torch.nn.Module]) -> torch.nn.Module:
-    """`model` with layers replaced wherever its modules hold them, in lists, dicts and attributes too; in place.
+    """Replace layers in `model`, also in attributes, lists and dictionaries of its modules; in place.
 
     Args:
-        model: which is changed.
-        layers: from old to new. The old ones raise from now on.
+        model: the model, which is changed.
+        layers: new layers by old ones. The old ones raise from now on.
 
     Returns:
-        `model`, or what replaces it if it is itself among `layers`.
+        `model`, or its replacement if it is one of `layers`.
     """
     by_id = {id(old): new for old, new in layers.items()}
     for module in list(model.modules()):
@@ -69,17 +69,17 @@ def _swapped(value: Any, by_id: Mapping[int, torch.nn.Module]) -> Any:
 
 
 def problems(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> list[str]:
-    """Why layers of a model cannot go on a chip without something computing past them; empty if nothing would.
+    """Reasons why a part of the model would still compute in software with a layer on the chip; empty if none would.
 
     Args:
-        model: in software.
+        model: the model in software.
         placed: the layers that are to go on the chip, by name.
     """
     return [*_tied(model, placed), *_captured(model, placed), *_unregistered(model)]
 
 
 def _tied(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iterator[str]:
-    """Parameters of a placed layer that another module has too: on the chip they would go apart."""
+    """Parameters that a placed layer shares with another module: on the chip their values would differ."""
     on_chip = {id(module) for module in placed.values()}
     owners: dict[int, list[tuple[str, torch.nn.Module]]] = {}
     for name, module in model.named_modules():
@@ -92,7 +92,7 @@ def _tied(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iter
 
 
 def _captured(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iterator[str]:
-    """Functions that hold a placed layer, or a module around one, in a closure: copies of a model share functions."""
+    """Functions with a placed layer, or a module around one, in a closure, which `copy.deepcopy` does not copy."""
     on_chip = {id(module) for module in placed.values()}
     around = {id(module) for module in model.modules() if any(id(part) in on_chip for part in module.modules())}
     for name, module in model.named_modules():
@@ -126,7 +126,7 @@ def _functions_in(value: Any) -> Iterator[types.FunctionType]:
 
 
 def _unregistered(model: torch.nn.Module) -> Iterator[str]:
-    """Modules with parameters that torch does not see, because they are in a plain list or dict."""
+    """Modules with parameters in a plain list or dictionary, where torch does not find them."""
     known = {id(module) for module in model.modules()}
     for name, module in model.named_modules():
         for attribute, value in vars(module).items():

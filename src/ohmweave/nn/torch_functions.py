@@ -1,4 +1,4 @@
-"""Kinds of torch functions: what a function does to a parameter that it is given."""
+"""Kinds of torch functions, by what they do with the values of their arguments."""
 
 from collections.abc import Callable, Iterator
 from types import MethodWrapperType
@@ -16,21 +16,21 @@ _FACTS = frozenset(
     _has_compatible_shallow_copy_type
     """.split()  # noqa: SIM905 - forty names, one after the other
 )
-"""Methods and functions that read no value."""
+"""Methods and functions that read no value of a tensor."""
 
 _VALUE_PROPERTIES = frozenset(
     """
     T mT H mH data real imag
     """.split()  # noqa: SIM905 - forty names, one after the other
 )
-"""Properties that do read values; all others are facts."""
+"""Properties that read values; all others are facts."""
 
 _SETTABLE = frozenset(
     """
     grad requires_grad _backward_hooks
     """.split()  # noqa: SIM905 - forty names, one after the other
 )
-"""Properties that may be set: none of them is a value."""
+"""Properties that may be set, because they are not values."""
 
 _PRODUCTS = frozenset(
     """
@@ -41,14 +41,14 @@ _PRODUCTS = frozenset(
     rnn_tanh_cell rnn_relu_cell vecdot matrix_power _transformer_encoder_layer_fwd _native_multi_head_attention
     """.split()  # noqa: SIM905 - forty names, one after the other
 )
-"""What a layer computes with its weight."""
+"""Functions that sum products of their arguments, as layers do with their weights."""
 
 _COPIES = frozenset(
     """
     detach numpy tolist __dlpack__ untyped_storage storage _typed_storage __array__ cpu
     """.split()  # noqa: SIM905 - forty names, one after the other
 )
-"""Ways out of autograd, or out of torch."""
+"""Functions that return the values outside autograd, or outside torch."""
 
 _OTHERS_IN_PLACE = frozenset(
     """
@@ -58,7 +58,7 @@ _OTHERS_IN_PLACE = frozenset(
 
 
 def is_fact(func: Callable[..., Any]) -> bool:
-    """True if `func` reads no value of the tensors that it is given, and changes none."""
+    """True if `func` neither reads nor changes values of its arguments."""
     if isinstance(func, MethodWrapperType):
         name = func.__name__
         if name == "__get__":
@@ -69,7 +69,7 @@ def is_fact(func: Callable[..., Any]) -> bool:
 
 
 def is_copy(func: Callable[..., Any]) -> bool:
-    """True if `func` gives the values of its first argument outside autograd."""
+    """True if `func` returns the values of its first argument outside autograd."""
     if isinstance(func, MethodWrapperType):
         return func.__name__ == "__get__" and _property(func) == "data"
     return func.__name__ in _COPIES
@@ -99,7 +99,7 @@ def shares_storage(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def tree_map(change: Callable[[torch.Tensor], Any], value: Any) -> Any:
-    """`value` with every tensor in it, in lists and tuples too, changed."""
+    """`value` with `change` applied to every tensor in it, also in lists and tuples."""
     if isinstance(value, torch.Tensor):
         return change(value)
     if type(value) in (list, tuple):
@@ -113,7 +113,7 @@ def _property(func: Any) -> str:
 
 
 def _changes_first(name: str) -> bool:
-    """Torch's naming: a trailing underscore, or an augmented assignment."""
+    """True for the names that torch gives to changes in place: a trailing underscore, or an augmented assignment."""
     if name in _OTHERS_IN_PLACE or (name.endswith("_") and not name.endswith("__")):
         return True
     return name.startswith("__i") and name.endswith("__") and name not in ("__invert__", "__index__", "__int__")

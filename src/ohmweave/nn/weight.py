@@ -1,13 +1,13 @@
 """The weight of a layer on a chip: a torch parameter whose values are a readout of cells.
 
-It is read-only data with gradients. Whatever torch does to a parameter passes through `__torch_function__` here, which
-sorts it into five kinds:
+It is read-only data with gradients. Every torch function of a parameter passes through `__torch_function__`, which
+treats five kinds differently:
 
-* facts (shape, dtype, `requires_grad`, `grad`, ...) pass without a readout;
-* changes in place (`add_`, `out=`, `.data = `, `nn.init`, fused optimizers, ...) raise: they would change no cell;
-* products (`linear`, `matmul`, `conv2d`, `einsum`, ...) raise: they would compute past the array;
-* copies (`detach`, `.data`, `numpy`, `state_dict`) give a `Readout`: a private copy that is read-only as well;
-* everything else (`square`, `sum`, `==`, `repr`, ...) sees fresh values; gradients flow, results are plain tensors.
+* facts (shape, dtype, `requires_grad`, `grad`, ...) need no readout;
+* changes in place (`add_`, `out=`, `.data = `, `nn.init`, fused optimizers, ...) raise, because no cell would change;
+* products (`linear`, `matmul`, `conv2d`, `einsum`, ...) raise, because the array would not be read;
+* copies (`detach`, `.data`, `numpy`, `state_dict`) return a `Readout`, a copy that is read-only as well;
+* all others (`square`, `sum`, `==`, `repr`, ...) see fresh values; gradients flow, and results are plain tensors.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,13 +32,13 @@ _Plain = torch._C.DisableTorchFunctionSubclass
 
 
 class _Guarded(torch.Tensor):
-    """Values of cells: no change in place, and, unless it is a `Readout`, no product."""
+    """Values of cells: changes in place raise, and so do products, except those of a `Readout`."""
 
     @classmethod
     def __torch_function__(
         cls, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Torch calls this in place of `func` wherever an argument is guarded."""
+        """Torch calls this instead of `func` if an argument is guarded."""
         kwargs = kwargs or {}
         if is_fact(func):
             with _Plain():
@@ -67,7 +67,7 @@ class _Guarded(torch.Tensor):
         return tree_map(lambda out: _guard_view(out, guarded), result)
 
     def set_(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: torch does not pass this one through `__torch_function__`."""
+        """Raise: torch does not pass `set_` through `__torch_function__`."""
         raise self._unchangeable("set_")
 
     def _unchangeable(self, by: str) -> WeightOnChipError:
@@ -82,18 +82,18 @@ class _Guarded(torch.Tensor):
 
 
 class Readout(_Guarded):
-    """A copy of a readout, as `weight.detach()` gives it: read-only, free to be multiplied. `clone()` is plain."""
+    """A copy of a readout, as `weight.detach()` returns it: read-only, but products are allowed. `clone()` is plain."""
 
     def _named(self) -> str:
         return "a readout of a weight on a chip"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Saved as a plain tensor."""
+        """Pickle it as a plain tensor."""
         with _Plain():
             return self.as_subclass(torch.Tensor).__reduce_ex__(protocol)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
-        """A plain copy."""
+        """Copy it as a plain tensor."""
         with _Plain():
             return self.as_subclass(torch.Tensor).clone()
 
@@ -105,14 +105,17 @@ class WeightView(_Guarded):
 class ArrayWeight(_Guarded, torch.nn.Parameter):
     """Parameter `(*chips, *shape)` of numbers that holds a readout of a `Matrix`.
 
-    Read-only: see the module. Pulses (by any rule, `matrix.program`, `matrix.pulse`, `matrix.shift`) and time
-    (`chip.wait`) make the readout stale. Stale values are read out again, and that readout is counted, when they are
-    next used: in a forward pass whose backward pass needs them, or when their values are looked at. So gradients and
-    looks never see an old readout, and rules that never look never pay for one.
+    Read-only: see the module. Pulses (of any rule, `matrix.program`, `matrix.pulse`, `matrix.shift`) and time
+    (`chip.wait`) make the readout stale. Stale values are read out again when they are next used: in a forward pass
+    whose backward pass needs them, or when the values are inspected. That readout is counted. So gradients are never
+    computed from an old readout, and a rule that does not use the values costs no readout.
 
     Args:
         matrix: the cells.
-        shape: of one chip's weight as the layer sees it, (out, in) or (out, in, kernel height, kernel width).
+        shape: shape of one chip's weight in the layer, (out, in) or (out, in, kernel height, kernel width).
+
+    Attributes:
+        matrix: the cells.
     """
 
     matrix: Matrix
@@ -134,14 +137,13 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
 
     @property
     def is_stale(self) -> bool:
-        """True if the cells may have changed since the readout that is held."""
+        """True if the cells may have changed since the last readout."""
         return self._stamp is None or self._stamp != self.matrix.stamp()
 
     def fresh(self) -> torch.Tensor:
         """The values `(*chips, *shape)` as a plain tensor without gradient, read out again if they are stale.
 
-        For code that computes with them, such as a layer's backward pass. It is the held memory itself: not to be
-        changed.
+        For code that computes with them, such as a layer's backward pass. It is not a copy and must not be changed.
 
         Raises:
             WeightOnChipError: the held values were changed by code that torch cannot intercept.
@@ -158,34 +160,34 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
         self.hold(self.matrix.conductance())
 
     def hold(self, g: torch.Tensor) -> None:
-        """Hold the weight that a readout amounts to which was made elsewhere just now.
+        """Take over a readout that the caller has just made.
 
         Args:
-            g: `(*chips, row lines, column lines)`, S, of all cells of the matrix.
+            g: `(*chips, row lines, column lines)`, S, conductances of all cells of the matrix.
         """
         with torch.no_grad():
             self.restore(self.matrix.logical(g))
 
     def restore(self, values: torch.Tensor, *, stale: bool = False) -> None:
-        """Hold values that were read out of these very cells: for a saved network that is resumed.
+        """Take over values of an earlier readout of these cells, to resume a saved network.
 
         Args:
-            values: `(*chips, *shape)`, any shape of as many numbers.
+            values: `(*chips, *shape)`, or another shape with as many numbers.
             stale: True if the cells had changed since that readout.
         """
         with _Plain(), torch.no_grad():
             data = values.detach().reshape(self.shape).to(device=self.device, dtype=self.dtype, copy=True).contiguous()
-            # New memory, not a copy into the old: graphs of earlier forward passes keep the readout that they used.
+            # In new memory: graphs of earlier forward passes keep the readout that they used.
             self.data = data
         self._take(data, None if stale else self.matrix.stamp())
 
     def last_readout(self) -> torch.Tensor:
-        """A copy of the values that are held, stale or not, `(*chips, *shape)`; no cell is read."""
+        """A copy of the last readout, stale or not, `(*chips, *shape)`; no cell is read."""
         return self._held.clone()
 
     def _take(self, data: torch.Tensor, stamp: Stamp | None) -> None:
         with _Plain(), torch.no_grad():
-            # `detach` shares the version counter, so changes in place that nothing intercepted show there.
+            # `detach` shares the version counter, which shows changes in place that were not intercepted.
             self._held = self.detach()
         self._version_held = self._held._version
         self._stamp = stamp
@@ -194,7 +196,7 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
         return f"the weight of {self.matrix.name!r} on the chip"
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
-        """Where it is and what it holds, in one line."""
+        """Shape, placement, dtype, device, and whether it is stale, in one line."""
         with _Plain():
             state = "stale" if self.is_stale else "read out"
             frozen = "" if self.requires_grad else ", frozen"
@@ -202,18 +204,18 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
             return f"ArrayWeight({place}, {state}{frozen})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ArrayWeight":
-        """Refuse: a second network on the same cells is a mistake, and a copy of a chip is a new chip."""
+        """Raise: two networks on the same cells would overwrite each other."""
         raise WeightOnChipError(
             f"{self._named()} cannot be copied: deploy the model again on another chip, or use `ohmweave.save`"
         )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Refuse: cells do not fit into a pickle."""
+        """Raise: a pickle would hold the values but not the cells."""
         raise WeightOnChipError(f"{self._named()} cannot be pickled: use `ohmweave.save(net, path)`")
 
 
 def matrix_of(parameter: torch.Tensor) -> Matrix | None:
-    """The cells behind a parameter, or None for a digital parameter."""
+    """The matrix of a weight on a chip; None for a digital parameter."""
     return parameter.matrix if isinstance(parameter, ArrayWeight) else None
 
 
@@ -228,7 +230,7 @@ def _guarded_among(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[_Guard
 
 
 def _guard_view(out: torch.Tensor, guarded: list[_Guarded]) -> torch.Tensor:
-    """`out`, guarded if it shows the memory of a weight."""
+    """`out`, guarded if it shares memory with a weight."""
     for one in guarded:
         if shares_storage(out, one):
             kind = Readout if isinstance(one, Readout) else WeightView

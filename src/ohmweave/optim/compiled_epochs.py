@@ -1,8 +1,8 @@
-"""Whole epochs of single-sample training in one call: the same rules, compiled, for simulated chips.
+"""Whole epochs of single-sample training in one compiled call, for simulated chips on the CPU.
 
-Needs Numba (`ohmweave[fast]`); no other module imports this one at its top. The torch version (the layers of
-`ohmweave.nn`, `SignPulse`, `Stellar`) is the reference: without noise the two agree pulse for pulse, with noise they
-draw from the same law with other numbers. The loops are in `compiled_loops`.
+Needs Numba (`ohmweave[fast]`), so other modules import this one only inside functions. The reference is the torch
+version (the layers of `ohmweave.nn`, `SignPulse`, `Stellar`). Without noise the two agree pulse for pulse; with noise
+they draw different numbers from the same distribution. The loops are in `compiled_loops`.
 """
 
 import numpy as np
@@ -25,25 +25,24 @@ def sign_epoch(
     x: torch.Tensor,
     labels: torch.Tensor,
 ) -> int:
-    """One pass of sign backpropagation over samples one by one, a bias row (`AlwaysOn`) before each layer.
+    """One epoch of sign backpropagation, sample by sample, with a bias row (`AlwaysOn`) before each layer.
 
     Args:
-        first: layer on the chip, in + 1 rows.
-        step: its comparators.
-        second: layer on the same chip, hidden + 1 rows.
-        error: of the outputs.
-        rule: of both layers; its alternating cycle is continued, and its count of steps grows by the number of
-            samples.
+        first: layer on the chip, with in + 1 inputs.
+        step: the comparators between the layers.
+        second: layer on the same chip, with hidden + 1 inputs.
+        error: error signal of the outputs.
+        rule: the rule of both layers. Its alternating cycle is continued, and `n_steps` grows by the number of samples.
         x: `(n, in)`, 0 or 1, in the order of training.
         labels: `(n,)` int64, from 0 to the number of outputs - 1.
 
     Returns:
-        How many errors were not 0, summed over outputs, samples and chips.
+        Number of errors that were not 0, summed over outputs, samples and chips.
 
     Raises:
         ShapeError: `x` or `labels` has another shape.
-        OutOfRangeError: `x` is not binary, a label is out of range, the layers are on different chips, the rule has
-            other weights, or as in `compiled_cells`. Nothing is changed then.
+        OutOfRangeError: `x` is not binary, a label is out of range, a tensor is not on the CPU, the layers are on
+            different chips, the rule has other weights, or as in `compiled_cells`. Nothing is changed then.
     """
     _check_samples(x, labels, first.in_features - 1, second.out_features)
     on = x > 0
@@ -56,8 +55,8 @@ def sign_epoch(
     group = _group_of(rule, first, second)
     array = first.matrix.chip.array
     matrices = first.matrix, second.matrix
-    pairs = [pair_cells(array, matrix.placement) for matrix in matrices]
-    with compiled_cells(array) as cells:
+    with compiled_cells(array) as cells:  # first, since it refuses arrays that are not on the CPU
+        pairs = [pair_cells(array, matrix.placement) for matrix in matrices]
         signed = [pair_matrix(cells, pair) for pair in pairs]
         cells.n_set, cells.n_reset, n_errors = sign_loop(
             np.ascontiguousarray(torch.nn.functional.pad(on, (0, 1), value=True).numpy()),
@@ -66,12 +65,12 @@ def sign_epoch(
             *(signed[1], pairs[1], matrices[1].g_per_w),
             cells.g,
             cells.law,
-            (error.margin, step.threshold, step.window),
+            (error.margin, step.threshold, step.half_width),
             rule.n_steps,
             group["cycle"] == "both",
             cells.seed,
         )
-        # A read of a tile forward in each layer, and one transposed in the second, of each sample on each chip.
+        # Each sample on each chip reads every tile once forward, and those of the second layer once transposed.
         n_tiles = len(matrices[0].placement.tiles) + 2 * len(matrices[1].placement.tiles)
         cells.n_reads = len(x) * n_tiles * len(signed[0])
     rule.n_steps += len(x)
@@ -79,25 +78,25 @@ def sign_epoch(
 
 
 def stellar_epoch(layer: Linear, error: ThresholdError, rule: Stellar, x: torch.Tensor, labels: torch.Tensor) -> None:
-    """One pass of STELLAR over samples one by one.
+    """One epoch of STELLAR, sample by sample.
 
     Args:
-        layer: on the chip.
-        error: of its outputs.
-        rule: of the layer; gate and cycle are its, and its count of steps grows by the number of samples.
+        layer: layer on the chip.
+        error: error signal of its outputs.
+        rule: the rule of the layer, which gives `gate` and `cycle`. `n_steps` grows by the number of samples.
         x: `(n, in)`, inputs >= 0 of the layer, in the order of training.
         labels: `(n,)` int64, from 0 to the number of outputs - 1.
 
     Raises:
         ShapeError: `x` or `labels` has another shape.
-        OutOfRangeError: an input is negative or not finite, a label is out of range, the rule has other weights, or as
-            in `compiled_cells`. Nothing is changed then.
+        OutOfRangeError: an input is negative or not finite, a label is out of range, a tensor is not on the CPU, the
+            rule has other weights, or as in `compiled_cells`. Nothing is changed then.
     """
     _check_inputs(layer, x, labels)
     matrix, group = layer.matrix, _group_of(rule, layer)
     array = matrix.chip.array
-    pairs = pair_cells(array, matrix.placement)
     with compiled_cells(array) as cells:
+        pairs = pair_cells(array, matrix.placement)
         signed = pair_matrix(cells, pairs)
         cells.n_set, cells.n_reset = stellar_loop(
             x.numpy(),
@@ -127,29 +126,29 @@ def gradient_epoch(
     max_pulses: int,
     g_step: float,
 ) -> int:
-    """One pass of back-propagation on the last layer over samples one by one, each step written at once.
+    """One epoch of backpropagation in the last layer, sample by sample: the baseline for STELLAR.
 
-    The error is t - relu(z) and dG = lr * e * y * g_per_w is shared by the cells of a pair. The baseline that STELLAR
-    is compared with.
+    With the error e = t - relu(z) and the input y, the target of each pair changes by dG = lr * e * y * g_per_w, half
+    of it in each cell, and is written after each sample.
 
     Args:
-        layer: on the chip.
+        layer: layer on the chip.
         x: `(n, in)`, inputs >= 0 of the layer, in the order of training.
         labels: `(n,)` int64, from 0 to the number of outputs - 1.
-        target: t of the label, > 0; 0 for the others.
+        target: t of the label, > 0, in units of the output; t is 0 for the other classes.
         lr: > 0, per unit weight.
-        tolerance: S, >= 0; each cell is written by pulse and read until it is this near to its new target. None: no
-            verify, a single pulse to each cell whose step is at least half of `g_step`.
-        max_pulses: after which a cell is given up.
-        g_step: S, > 0, the step of a pulse as the controller believes it.
+        tolerance: S, >= 0. Each cell is pulsed and read until its conductance is this near to its new target. None:
+            no verify, a single pulse to each cell whose step is at least half of `g_step`.
+        max_pulses: greatest number of pulses to a cell in one write, >= 1.
+        g_step: S, > 0, the step of a pulse as the controller assumes it.
 
     Returns:
-        Verify reads, of single cells.
+        Number of verify reads of single cells.
 
     Raises:
         ShapeError: `x` or `labels` has another shape.
-        OutOfRangeError: an argument is out of range, an input is negative or not finite, a label is out of range, or
-            as in `compiled_cells`. Nothing is changed then.
+        OutOfRangeError: an argument is out of range, an input is negative or not finite, a label is out of range, a
+            tensor is not on the CPU, or as in `compiled_cells`. Nothing is changed then.
     """
     check_positive("target", target)
     check_positive("lr", lr)
@@ -160,8 +159,8 @@ def gradient_epoch(
     _check_inputs(layer, x, labels)
     matrix = layer.matrix
     array = matrix.chip.array
-    pairs = pair_cells(array, matrix.placement)
     with compiled_cells(array) as cells:
+        pairs = pair_cells(array, matrix.placement)
         signed = pair_matrix(cells, pairs)
         cells.n_set, cells.n_reset, n_verify = gradient_loop(
             x.numpy(),
@@ -179,14 +178,14 @@ def gradient_epoch(
 
 
 def _check_inputs(layer: Linear, x: torch.Tensor, labels: torch.Tensor) -> None:
-    """Samples of a last layer."""
+    """As `_check_samples`, and raise `OutOfRangeError` if an input of a last layer is negative."""
     _check_samples(x, labels, layer.in_features, layer.out_features)
     if bool((x < 0).any()):
         raise OutOfRangeError(f"`x` must be >= 0, but its smallest value is {float(x.min())!r}")
 
 
 def _check_samples(x: torch.Tensor, labels: torch.Tensor, n_in: int, n_out: int) -> None:
-    """Raise an error that names the argument unless there are as many labels as finite samples, all of them classes."""
+    """Raise an error that names the argument unless `x` is `(n, n_in)` and finite, and `labels` are n classes."""
     check_shape("x", x, (n_in,))
     if x.dim() != 2:
         raise ShapeError(f"`x` must have the shape (n, {n_in}), but has {tuple(x.shape)}")
@@ -203,13 +202,13 @@ def _check_samples(x: torch.Tensor, labels: torch.Tensor, n_in: int, n_out: int)
         raise OutOfRangeError(
             f"`labels` must be from 0 to {n_out - 1}, but are from {int(labels.min())} to {int(labels.max())}"
         )
-    # The sum is the cheapest pass that finds them; if it overflows, look closely.
+    # The sum is the cheapest test. It may overflow although all numbers are finite, so check each of them then.
     if not bool(x.sum().isfinite()) and not bool(x.isfinite().all()):
         raise OutOfRangeError("`x` must be finite, but has values that are NaN or infinite")
 
 
 def _group_of(rule: SignPulse | Stellar, *layers: Linear) -> dict[str, object]:
-    """The parameter group of a rule that has the weights of just these layers."""
+    """The parameter group of `rule`. Raises `OutOfRangeError` unless it has the weights of `layers` and no others."""
     wanted = {id(layer.weight) for layer in layers}
     if len(rule.param_groups) != 1 or {id(weight) for weight in rule.weights} != wanted:
         names = ", ".join(layer.matrix.name for layer in layers)

@@ -1,4 +1,17 @@
-"""The loops of `compiled_epochs`, compiled: they work on a copy of the cells, pulse by pulse."""
+"""The loops of `compiled_epochs`, compiled by Numba. They change a copy of the conductances, pulse by pulse.
+
+Arrays are numpy's, on the CPU. In all functions:
+
+* `g`: `(cells of the array,)` S, the copy; changed in place.
+* `f`: `(chips, rows, outputs)` S, the signed matrix g_pos - g_neg; kept equal to `g`, so that it is not gathered anew.
+* `cells`: `(chips, rows, outputs)`, index of g_pos in `g`; g_neg is the next one.
+* `scale`: S per unit weight: outputs are x @ f / scale.
+* `law`: the switching law as `after_pulse` takes it; row 0 of its tables is SET, row 1 is RESET.
+* `cycle`: 0 sends RESET pulses only, 1 SET pulses only, 2 both; `n_before + n` is the number of the step, whose parity
+  chooses between the first two (as `polarity_of` does).
+
+A weight rises by a SET of g_pos or a RESET of g_neg, and falls by a RESET of g_pos or a SET of g_neg.
+"""
 
 from typing import Any
 
@@ -9,15 +22,13 @@ from ohmweave.arrays.compiled_cells import after_pulse, seed_noise
 
 
 def _outer(f: Any, cells: Any, rows: Any, columns: Any, signs: Any, cycle: int, g: Any, law: Any) -> int:
-    """One step, up or down by its sign, at each crossing of active rows and columns with an error.
-
-    `cycle` 0 sends RESETs alone, 1 SETs alone, 2 both. The matrix `f` is kept up to date. Returns the number of SETs.
-    """
+    """One pulse for each weight at the crossing of `rows` and `columns`; `signs` > 0 raises it. Returns SET pulses."""
     factor, offset, slope, spread, g_min, bins_per_s, g_max, z_max = law
     for i in rows:
         for c in range(len(columns)):
             j = columns[c]
             pos = cells[i, j]
+            # `pos + down` is the cell for a SET (g_pos to raise the weight, g_neg to lower it), the other for a RESET.
             down = 0 if signs[c] > 0 else 1
             if cycle != 0:
                 at = pos + down
@@ -32,20 +43,24 @@ def _outer(f: Any, cells: Any, rows: Any, columns: Any, signs: Any, cycle: int, 
 def _sign_chip(
     on: Any, label: int, f1: Any, c1: Any, s1: float, f2: Any, c2: Any, s2: float, g: Any, law: Any, p: Any, cycle: int
 ) -> tuple[int, int, int]:
-    """One sample on one chip: forward, error, transposed read, both updates. Returns SETs, RESETs, errors."""
-    margin, threshold, window = p
+    """One sample on one chip: forward, error, backward, both updates. Returns SET pulses, RESET pulses, errors.
+
+    `on`: `(in + 1,)` bool, the binary input with its bias; `f1`, `c1`, `s1` are matrix, cells and scale of the first
+    layer, `f2`, `c2`, `s2` of the second; `p` is (margin, threshold, half-width of the boxcar).
+    """
+    margin, threshold, half_width = p
     rows: Any = np.nonzero(on)[0]
     z1 = np.zeros(f1.shape[1], f1.dtype)
     for i in rows:
         z1 += f1[i]
     hidden = np.empty(f2.shape[0], np.bool_)
     hidden[:-1] = z1 >= 0
-    hidden[-1] = True
+    hidden[-1] = True  # the bias row of the second layer
     active = np.nonzero(hidden)[0]
     z2 = np.zeros(f2.shape[1], f2.dtype)
     for neuron in active:
         z2 += f2[neuron]
-    e = np.zeros(f2.shape[1], np.int64)
+    e = np.zeros(f2.shape[1], np.int64)  # as `MarginError`
     for j in range(f2.shape[1]):
         if j == label:
             e[j] = 1 if z2[j] / s2 < margin else 0
@@ -54,9 +69,10 @@ def _sign_chip(
     outputs: Any = np.nonzero(e)[0]
     if len(outputs) == 0:
         return 0, 0, 0
+    # The transposed read of the second layer, thresholded as in the backward pass of `BinaryStep`.
     d = np.zeros(f1.shape[1], np.int64)
     for k in range(f1.shape[1]):
-        if abs(z1[k] / s1) < window:
+        if abs(z1[k] / s1) < half_width:
             a: Any = f2.dtype.type(0)
             for output in outputs:
                 a += f2[k, output] * e[output]
@@ -85,6 +101,7 @@ def _sign_loop(
     both: bool,
     seed: int,
 ) -> tuple[int, int, int]:
+    """All samples on all chips; see `sign_epoch`. Returns SET pulses, RESET pulses, errors."""
     seed_noise(seed)
     n_set, n_reset, n_errors = 0, 0, 0
     for n in range(len(labels)):
@@ -98,7 +115,7 @@ def _sign_loop(
 
 
 def _rectified(y: Any, f: Any, scale: float) -> Any:
-    """relu(y @ f / scale), `(n_out,)`."""
+    """relu(y @ f / scale), `(outputs,)`, for an input `y` `(rows,)` >= 0 and the matrix `f` `(rows, outputs)`."""
     z = np.zeros(f.shape[1], f.dtype)
     for i in range(len(y)):
         if y[i] > 0:
@@ -119,14 +136,16 @@ def _stellar_loop(
     both: bool,
     seed: int,
 ) -> tuple[int, int]:
+    """All samples on all chips; see `stellar_epoch`. Returns SET pulses and RESET pulses."""
     threshold, target, gate = p
     seed_noise(seed)
     n_set, n_reset = 0, 0
     for n in range(len(labels)):
         cycle = 2 if both else (n_before + n) % 2
+        # An input of 0 carries no voltage, so it never counts, even for a gate of 0.
         rows = np.nonzero((x[n] >= gate * x[n].max()) & (x[n] > 0))[0]
         for chip in range(f.shape[0]):
-            e = -rectified(x[n], f[chip], scale)
+            e = -rectified(x[n], f[chip], scale)  # t - relu(z); t is 0 except for the label
             e[labels[n]] += target
             outputs = np.nonzero((np.abs(e) >= threshold) & (e != 0))[0]
             n_set += outer(f[chip], cells[chip], rows, outputs, e[outputs], cycle, g, law)
@@ -135,7 +154,10 @@ def _stellar_loop(
 
 
 def _write_cell(g: Any, at: int, dg: float, tolerance: float, max_pulses: int, law: Any) -> tuple[int, int, int]:
-    """Write one cell to its conductance plus `dg` S, kept in the window. Returns SETs, RESETs, reads."""
+    """Change the conductance of one cell by `dg` S, within the window, by pulses and verify reads.
+
+    Returns SET pulses, RESET pulses and reads; the first read finds the conductance that `dg` is added to.
+    """
     factor, offset, slope, spread, g_min, bins_per_s, g_max, z_max = law
     n_set, n_reset, n_reads = 0, 0, 1
     goal = min(max(g[at] + dg, g_min), g_max)
@@ -154,7 +176,8 @@ def _write_cell(g: Any, at: int, dg: float, tolerance: float, max_pulses: int, l
 def _gradient_loop(
     x: Any, labels: Any, f: Any, cells: Any, scale: float, g: Any, law: Any, p: Any, seed: int
 ) -> tuple[int, int, int]:
-    target, lr, tolerance, max_pulses, g_step = p
+    """All samples on all chips; see `gradient_epoch`. Returns SET pulses, RESET pulses, verify reads."""
+    target, lr, tolerance, max_pulses, g_step = p  # a tolerance below 0 means a single pulse without verify
     factor, offset, slope, spread, g_min, bins_per_s, g_max, z_max = law
     seed_noise(seed)
     n_set, n_reset, n_reads = 0, 0, 0
@@ -165,7 +188,7 @@ def _gradient_loop(
             e[labels[n]] += target
             for i in rows:
                 for j in range(f.shape[2]):
-                    half = lr * e[j] * x[n, i] * scale / 2
+                    half = lr * e[j] * x[n, i] * scale / 2  # of dG: g_pos rises by half of it, g_neg falls
                     for side in range(2):
                         dg = half if side == 0 else -half
                         at = cells[chip, i, j] + side

@@ -1,12 +1,12 @@
-r"""The rule of Wang et al. 2019: any torch optimizer proposes a step, gate voltages carry it out, blindly.
+r"""The rule of Wang et al. 2019: a torch optimizer proposes a step, and gate voltages set it without verify.
 
-The controller keeps a gate voltage for every cell and takes the cell's conductance to follow it:
+The controller stores a gate voltage for every cell and assumes that the conductance is linear in it:
 
     \Delta v = \pm r_{vg} \cdot g_{per w} \cdot \Delta w,    v \leftarrow clip(v + \Delta v, v_{min}, v_{max}),
 
-plus for cells that count positively, minus for the others, the same for all copies. Cells whose voltage is to fall
-get RESET and then SET at the new voltage, those whose voltage is to rise get SET alone, the rest get nothing. There is
-no verify. Stuck cells are not detected; cells at a bound are pulsed again.
+with plus for cells that count positively and minus for the others, the same for all copies. Cells whose voltage falls
+get RESET and then SET at the new voltage, because SET through a transistor can only raise the conductance. Cells whose
+voltage rises get SET only, the others no pulse. Stuck cells are not detected; cells at a bound get pulses again.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,28 +23,28 @@ from ohmweave.optim.rule import ArrayRule, DropsSteps, ExtraState, Move, check_o
 
 
 class GateControlled(ArrayRule, DropsSteps, ExtraState):
-    """Array-wide blind updates by gate voltage; the step itself comes from another optimizer.
+    """Updates of whole arrays by gate voltage, without verify; the step itself comes from another optimizer.
 
-    `step()` sends one RESET call and one SET call to each array, each listing all cells of its weights: cells that get
-    no pulse have polarity 0. Arrays on which no weight has a gradient get no call.
+    `step()` sends one RESET call and one SET call to each array, each with all cells of its weights; cells that get no
+    pulse have polarity 0. Arrays without a weight that has a gradient get no call.
 
-    Gradients should be sums over the batch (`reduction="sum"`), and sums over the chips, which then learn
-    independently. Learning-rate schedulers work as with any optimizer: parameter groups have the hyperparameters of
-    the proposing optimizer. After a step `weight` is stale; it is read out again, at the cost of a readout, when it is
-    next used.
+    Losses should be sums over the batch (`reduction="sum"`) and over the chips, so that the chips learn independently.
+    Parameter groups have the hyperparameters of the proposing optimizer, so learning-rate schedulers work as usual.
+
+    After a step `weight` is stale; it is read out again, at the cost of a readout, when it is next used.
 
     Args:
         params: weights on a chip, `net.chip_parameters()`, or groups of them.
-        optimizer: class that proposes the step, `torch.optim.RMSprop` in the paper.
-        r_vg: V/S, > 0, how far the controller moves the gate for a change of conductance.
-        v_start: V, gate voltage of the first SET of all cells.
-        v_min, v_max: V, bounds of the gate voltages.
-        initialise: bring the cells to a known start, as `initialise()` does; False for cells that were trained before,
-            whose gate voltages come with `load_state_dict`.
-        options: of the proposing optimizer: lr=0.01, alpha=0.9, eps=1e-8 in the paper.
+        optimizer: class of the optimizer that proposes the step, `torch.optim.RMSprop` in the paper.
+        r_vg: V/S, > 0, change of gate voltage for a change of conductance.
+        v_start: V, gate voltage of the first SET of all cells, from `v_min` to `v_max`.
+        v_min, v_max: V, >= 0, bounds of the gate voltages.
+        initialise: True calls `initialise()`. False is for cells that are trained already, whose gate voltages come
+            from `load_state_dict`.
+        options: hyperparameters of the proposing optimizer: lr=0.01, alpha=0.9, eps=1e-8 in the paper.
 
-    The state of a weight is `v_gate`, V, `(*chips, row lines, column lines)`. The bounds and r_vg are part of the state
-    that is loaded.
+    The state of a weight is `v_gate`, V, `(*chips, row lines, column lines)`, one for each cell. The saved state
+    includes the bounds and `r_vg`.
 
     Raises:
         OutOfRangeError: a voltage is out of range, or as in `ArrayRule`.
@@ -74,7 +74,7 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
         self.r_vg, self.v_start, self.v_min, self.v_max = r_vg, v_start, v_min, v_max
         groups = _groups(params)
         self.proposer = Proposer(optimizer, groups, options)
-        """The optimizer that proposes, on copies of the weights."""
+        """The proposing optimizer, on copies of the weights."""
         super().__init__(groups, self.proposer.defaults)
         self._banks = [_Bank(array, weights) for array, weights in _by_array(self.weights).items()]
         self._share_voltages([bank.cells.new_full(bank.cells.shape, v_start, dtype=bank.dtype) for bank in self._banks])
@@ -89,7 +89,7 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """RESET all cells, SET all at `v_start`: weights are then chance alone, not zero."""
+        """RESET all cells, then SET all at `v_start`. The weights are then random, by the spread of the cells."""
         for bank, v_gate in zip(self._banks, self._v_gate, strict=True):
             v_gate.fill_(self.v_start)
             everywhere = torch.ones_like(v_gate)
@@ -116,7 +116,7 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
         return f"the largest proposed step of {move.name!r} is {largest:.2g} in {move.grad.dtype}: raise `lr`"
 
     def _share_voltages(self, v_gate: list[torch.Tensor]) -> None:
-        """Keep the gate voltages of a bank in one tensor, and let the state of each weight be its part of it."""
+        """Store the gate voltages of a bank in one tensor, of which the state of each weight is a view."""
         self._v_gate = v_gate
         for bank, voltages in zip(self._banks, v_gate, strict=True):
             sizes = [weight.matrix.cells.numel() for weight in bank.weights]
@@ -144,12 +144,12 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
 
 
 class _Bank:
-    """All weights on one array, cell by cell in one long row: one call reaches them all.
+    """The cells of all weights on one array, in one vector, so that one call pulses them all.
 
     Attributes:
-        cells: `(k,)`, the cells.
-        weight_of: `(k,)`, which weight each belongs to, in the joined weights of all chips.
-        g_per_w: `(k,)` S per unit weight, with the sign in which the cell counts.
+        cells: `(k,)`, indices of the cells.
+        weight_of: `(k,)`, index of the weight of each cell in the joined weights `(*chips, out, in)` of all layers.
+        g_per_w: `(k,)` S per unit weight; negative for cells that count negatively.
     """
 
     def __init__(self, array: Array, weights: list[ArrayWeight]) -> None:
@@ -162,8 +162,8 @@ class _Bank:
             number = torch.arange(1, weight.numel() + 1, dtype=torch.float64, device=weight.device).view(
                 *matrix.chip.chip_shape, *matrix.shape
             )
-            # `split` gives each cell of a pair half of the change, with the cell's sign: twice that is the number of
-            # its weight, from 1 on so that the first has a sign too.
+            # To find the weight of each cell, `split` is given the numbers of the weights as changes. Each cell of a
+            # pair gets half, with the cell's sign. Numbers start at 1, because 0 has no sign.
             of_cell = 2 * matrix.mapping.split(number, matrix.placement)
             numbers.append(of_cell.abs().round().long() - 1 + first)
             signs.append(of_cell.sign().to(self.dtype) * matrix.g_per_w)
@@ -171,12 +171,12 @@ class _Bank:
         self.weight_of, self.g_per_w = _join(numbers), _join(signs)
 
     def moves(self, dw: torch.Tensor) -> torch.Tensor:
-        """S, `(k,)`, by which the controller wants each cell to move for a change `dw` of the joined weights."""
+        """Change of conductance of each cell, `(k,)` S, for a change `dw` of the joined weights."""
         return dw.index_select(0, self.weight_of).mul_(self.g_per_w)
 
     def write(self, *, reset: torch.Tensor, set_: torch.Tensor, v_gate: torch.Tensor) -> None:
-        """Pulses of these polarities, `(k,)`, first RESET, then SET at the gate voltages."""
-        # One call for the cells of all weights of the array, hence not through the matrix of one of them.
+        """Send RESET pulses, then SET pulses at `v_gate` (V); all `(k,)`, polarity 0 for no pulse."""
+        # `matrix.pulse` would reach the cells of one weight only.
         self.array.pulse(self.cells, Pulse(polarity=reset))
         self.array.pulse(self.cells, Pulse(polarity=set_, v_gate=v_gate))
 

@@ -1,4 +1,4 @@
-"""The Manhattan rule: the sign of a batch's gradient, a fixed step for every weight."""
+"""The Manhattan rule: every weight moves by a fixed step against the sign of the batch's gradient."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -16,23 +16,23 @@ def _check_write(name: str, value: Any) -> None:
 
 
 class Manhattan(ArrayRule, DropsSteps):
-    """Every weight one step against the sign of its gradient, however large the gradient is.
+    """Moves every weight by one step against the sign of its gradient, whatever the size of the gradient.
 
     After a step `weight` is stale; it is read out again, at the cost of a readout, when it is next used.
 
     Args:
         params: weights on a chip, `net.chip_parameters()`.
-        g_step: S, > 0, the step of a pulse as the controller believes it; used with `write` alone.
-        write: None sends one SET and one RESET to the pair, blind. A closed-loop write moves each cell by `g_step`
+        g_step: S, > 0, change of each cell; used only with `write`.
+        write: None sends one SET and one RESET to each pair, without verify. A write scheme moves each cell by `g_step`
             from its measured conductance.
-        dead: gradients below this fraction of the layer's largest, on each chip, are left alone; 0 moves every
-            weight.
+        dead: fraction from 0 to 1. Weights whose gradient is below this fraction of the layer's largest, on each chip,
+            do not move.
 
     Raises:
         OutOfRangeError: as in `ArrayRule`.
 
-    Source: Prezioso et al., Nature 521, 61 (2015): sgn of the summed delta_i V_j, fixed pulses, by batch. `dead` is
-    ours.
+    Source: Prezioso et al., Nature 521, 61 (2015): the sign of delta_i V_j summed over the batch, fixed pulses. `dead`
+    is ours.
     """
 
     checks: ClassVar[Checks] = {
@@ -46,7 +46,7 @@ class Manhattan(ArrayRule, DropsSteps):
         super().__init__(params, {"g_step": g_step, "write": write, "dead": dead})
 
     def send(self, moves: Sequence[Move]) -> bool:
-        """A step of every weight whose gradient counts; with `write`, after a read of each of its cells."""
+        """Move every weight whose gradient is large enough; with `write`, each of its cells is read first."""
         sent = []
         for weight, grad, group in moves:
             size = grad.abs()
@@ -54,7 +54,7 @@ class Manhattan(ArrayRule, DropsSteps):
             if group["write"] is None:
                 sent.append(send_pulses(weight.matrix, direction))
             else:
-                dg = 2 * group["g_step"] * direction  # of the pair's difference: half for each cell
+                dg = 2 * group["g_step"] * direction  # change of g_pos - g_neg, half of it in each cell
                 report = weight.matrix.shift(dg, direction != 0, group["write"])
                 sent.append(bool(report.n_pulses.any()))
         return any(sent)

@@ -1,4 +1,4 @@
-"""Gradient descent with a digital accumulator: pulses are sent when a whole step has accumulated."""
+"""Gradient descent with a digital accumulator, from which whole pulses are sent."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -13,16 +13,17 @@ from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move
 
 
 class MixedPrecision(ArrayRule, DropsSteps):
-    """Steps add up in a digital memory of full precision; whole pulses of it are sent, blind, and taken off.
+    """Adds -lr * grad to a digital accumulator, sends its whole pulses without verify, and subtracts them.
 
-    Each step sends one polarity, RESET and SET in turn. After a step `weight` is stale; it is read out again, at the
-    cost of a readout, when it is next used.
+    Each call of `step()` sends one polarity, RESET and SET in turn.
+
+    After a step `weight` is stale; it is read out again, at the cost of a readout, when it is next used.
 
     Args:
         params: weights on a chip, `net.chip_parameters()`.
         lr: learning rate, > 0, per unit weight.
-        g_step: S, > 0, the step of a pulse as the controller believes it (epsilon of the source).
-        max_pulses: a train's greatest length; what is beyond waits for the next step.
+        g_step: S, > 0, the step of a pulse as the controller assumes it (epsilon of the source).
+        max_pulses: greatest length of a train, >= 1; the rest stays in the accumulator.
 
     The state of a weight is `accumulated`, `(*chips, out, in)`, in pulses.
 
@@ -30,7 +31,7 @@ class MixedPrecision(ArrayRule, DropsSteps):
         OutOfRangeError: as in `ArrayRule`.
 
     Source: Nandakumar et al., Front. Neurosci. 14, 406 (2020): chi += -lr * grad; where |chi| >= epsilon, its whole
-    multiples are sent as pulses and taken off. `max_pulses` is ours.
+    multiples are sent as pulses and subtracted. `max_pulses` is ours.
     """
 
     checks: ClassVar[Checks] = {
@@ -44,7 +45,7 @@ class MixedPrecision(ArrayRule, DropsSteps):
         super().__init__(params, defaults, first_state=_empty)
 
     def send(self, moves: Sequence[Move]) -> bool:
-        """Add to the memories, and send whole pulses of this step's polarity."""
+        """Add to the accumulators, and send whole pulses of the polarity whose turn it is."""
         sent, only = [], polarity_of(self.n_steps, "alternate")
         for weight, grad, group in moves:
             # chi / epsilon of the source: the accumulator counts pulses.

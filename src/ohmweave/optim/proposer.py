@@ -1,4 +1,4 @@
-"""A torch optimizer that proposes steps of weights on a chip; it works on copies of them."""
+"""A torch optimizer that proposes changes of weights on a chip; it works on copies of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,9 +15,9 @@ class Proposer:
     """A torch optimizer on copies of weights.
 
     Args:
-        optimizer: its class.
+        optimizer: class of the optimizer.
         groups: parameter groups of weights on a chip, with hyperparameters of the optimizer.
-        options: hyperparameters of groups that do not give their own.
+        options: hyperparameters for groups that do not have their own.
     """
 
     def __init__(
@@ -40,15 +40,15 @@ class Proposer:
 
     @property
     def name(self) -> str:
-        """Of the optimizer's class."""
+        """Name of the optimizer's class."""
         return type(self.optimizer).__name__
 
     def propose(self, groups: Sequence[Mapping[str, Any]], moves: Sequence[Move]) -> None:
-        """Let the optimizer step from the weights as they were last read out.
+        """Let the optimizer step from the present weights; stale ones are read out again.
 
         Args:
-            groups: hyperparameters as they are now: a scheduler changes those of the rule.
-            moves: the weights that have a gradient; the others take no part.
+            groups: parameter groups of the rule with their present hyperparameters, which a scheduler may have changed.
+            moves: the weights that have a gradient; the others do not change.
         """
         for mine, group in zip(self.optimizer.param_groups, groups, strict=True):
             mine.update({name: value for name, value in group.items() if name not in ("params", "param_names")})
@@ -62,11 +62,11 @@ class Proposer:
             self.optimizer.step()
 
     def change(self, weight: ArrayWeight) -> torch.Tensor:
-        """The last proposed step of `weight`, in its shape."""
+        """The last proposed change of `weight`, `(*chips, ...)` in its shape."""
         return self._copies[weight].detach() - self._before[weight]
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's own."""
+        """The state of the optimizer."""
         return self.optimizer.state_dict()
 
     def check(self, state_dict: Mapping[str, Any]) -> None:
@@ -85,7 +85,7 @@ class Proposer:
                     )
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a checked `state_dict`, of which nothing is shared."""
+        """Take over copies of a checked `state_dict`."""
         state = {
             i: {name: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for name, leaf in part.items()}
             for i, part in state_dict["state"].items()
@@ -94,7 +94,7 @@ class Proposer:
 
 
 def _fits(leaf: torch.Tensor, like: torch.Tensor) -> bool:
-    """Whether a state tensor is a number or can be broadcast to the weight, and is finite."""
+    """True if a state tensor can be broadcast to the weight `like` and is finite."""
     shapes = zip(reversed(leaf.shape), reversed(like.shape), strict=False)
     broadcast = leaf.dim() <= like.dim() and all(mine in (1, theirs) for mine, theirs in shapes)
     return broadcast and (not leaf.is_floating_point() or bool(leaf.isfinite().all()))

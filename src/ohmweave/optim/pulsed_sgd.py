@@ -1,4 +1,4 @@
-"""Plain stochastic gradient descent by pulses."""
+"""Stochastic gradient descent with random numbers of pulses."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -19,29 +19,30 @@ from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, one_of
 
 
 def _check_length(name: str, value: Any) -> None:
-    """2^-1000 is the least probability that a double holds, which the draw of coincidences needs."""
+    """From 1 to 1,000: the draw of coincidences starts from a probability of down to 2^-length, above underflow."""
     check_integer(name, value, at_least=1)
     if value > 1_000:
         raise OutOfRangeError(f"`{name}` must be at most 1000, but is {value!r}")
 
 
 class PulsedSGD(ArrayRule, DropsSteps):
-    """Each weight gets, on average, as many pulses as its step -lr * grad amounts to; nothing is accumulated.
+    """Sends each weight a random number of pulses whose mean is -lr * grad in pulses; nothing is accumulated.
 
-    No train is simulated bit by bit: a cell's pulses of a step are drawn once, and cells with `trains="aggregate"` make
-    one move of them. Each step sends one polarity, RESET and SET in turn. After a step `weight` is stale; it is read
-    out again, at the cost of a readout, when it is next used.
+    The number is drawn once instead of bit by bit, and cells with `trains="aggregate"` apply the train as one change.
+    Each call of `step()` sends one polarity, RESET and SET in turn.
+
+    After a step `weight` is stale; it is read out again, at the cost of a readout, when it is next used.
 
     Args:
         params: weights on a chip, `net.chip_parameters()`.
         lr: learning rate, > 0, per unit weight.
-        g_step: S, > 0, the step of a pulse as the controller believes it.
-        generator: of the number of pulses, on the device of the weights.
-        max_pulses: a train's greatest length, at most 1,000.
-        draw: how many pulses a wanted number becomes, with that mean. "rounded": one of the two whole numbers around
-            it, the least variance there is. "coincidences": as many as random trains of `max_pulses` bits on row and
-            column have in common, which is exact for batches of one, cell by cell; that the cells of a line share
-            its bits is left out.
+        g_step: S, > 0, the step of a pulse as the controller assumes it.
+        generator: of the numbers of pulses, on the device of the weights.
+        max_pulses: greatest length of a train, from 1 to 1,000.
+        draw: distribution of the number of pulses. "rounded": one of the two whole numbers next to the mean, which has
+            the least variance. "coincidences": the number of coincidences of random trains of `max_pulses` bits on row
+            and column. For batches of one this is exact for each cell; correlations between the cells of one line,
+            which share its bits, are neglected.
 
     Raises:
         OutOfRangeError: as in `ArrayRule`.
@@ -70,7 +71,7 @@ class PulsedSGD(ArrayRule, DropsSteps):
         super().__init__(params, defaults, generator=generator)
 
     def send(self, moves: Sequence[Move]) -> bool:
-        """Draw the trains, and send them with this step's polarity."""
+        """Draw the numbers of pulses, and send those of the polarity whose turn it is."""
         assert self._generator is not None
         sent, only = [], polarity_of(self.n_steps, "alternate")
         for move in moves:
@@ -88,5 +89,5 @@ class PulsedSGD(ArrayRule, DropsSteps):
 
 
 def _wanted(move: Move) -> torch.Tensor:
-    """-lr * grad in pulses, `(*chips, out, in)`: above 0 where the weight is to rise."""
+    """-lr * grad in pulses, `(*chips, out, in)`; positive where the weight must rise."""
     return move.grad * (-float(move.group["lr"]) / step_in_weight(move.weight.matrix, move.group["g_step"]))

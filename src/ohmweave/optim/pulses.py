@@ -10,29 +10,29 @@ from ohmweave.mapping import Matrix
 from ohmweave.optim.rule import one_of
 
 check_cycle = one_of("alternate", "both")
-"""Check of the hyperparameter `cycle`."""
+"""The check of the hyperparameter `cycle`."""
 
 
 def polarity_of(n_steps: int, cycle: str) -> int | None:
-    """Which polarity step number `n_steps` sends: RESET if even, SET if odd; None is both, for the cycle "both"."""
+    """Polarity of the pulses after `n_steps` steps: RESET if even, SET if odd; None (both) for the cycle "both"."""
     if cycle == "both":
         return None
     return SET if n_steps % 2 else RESET
 
 
 def send_pulses(matrix: Matrix, steps: torch.Tensor, *, only: int | None = None) -> bool:
-    """|steps| pulses to the cells of each weight, in the direction that moves the weight by sgn(steps).
+    """Send |steps| pulses to the cells of each weight, in the direction that moves the weight by sgn(steps).
 
-    A step up is a SET of g_pos and a RESET of g_neg, a step down the reverse.
+    A weight rises by a SET of g_pos and a RESET of g_neg, and falls by the reverse.
 
     Args:
-        matrix: whose cells they are; as many of a weight's count positively as negatively.
-        steps: `(*chips, out, in)`, whole numbers; no cell of a weight with 0 is touched.
-        only: SET or RESET sends that polarity alone, so one cell of each pair is pulsed: a cycle in which all
-            selected cells are driven in parallel. None sends both.
+        matrix: the cells. Each weight must have as many cells that count positively as negatively.
+        steps: `(*chips, out, in)`, whole numbers; cells of a weight with 0 get no pulse.
+        only: SET or RESET sends only this polarity, so one cell of each pair gets pulses and all of these can be driven
+            in parallel. None sends both.
 
     Returns:
-        Whether any pulse was sent.
+        True if any pulse was sent.
 
     Raises:
         OutOfRangeError: the weights are not made of pairs.
@@ -56,12 +56,12 @@ def send_pulses(matrix: Matrix, steps: torch.Tensor, *, only: int | None = None)
     return True
 
 
-# The cells of a matrix never change, so this needs no version.
+# A cache without a version: the placement of a matrix never changes.
 _CELLS: WeakKeyDictionary[Matrix, tuple[torch.Tensor, torch.Tensor]] = WeakKeyDictionary()
 
 
 def _cells_of(matrix: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
-    """The cells of each weight, `(*chips * out * in, half)`: those that count positively, and those negatively."""
+    """Cells of each weight that count positively and those that count negatively, each `(chips * out * in, half)`."""
     if matrix not in _CELLS:
         by_weight = matrix.placement.by_weight(matrix.cells).movedim(-2, -4)  # (*chips, out, in, H, C)
         gain = matrix.placement.gain(torch.empty(0, device=matrix.cells.device)).squeeze(1)
@@ -78,18 +78,26 @@ def _cells_of(matrix: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def round_stochastically(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Whole numbers whose expectation is `x`, the same shape: rounded up with the probability of the fraction."""
+    """Whole numbers with the mean `x`, `(...)` in its shape: rounded up with the probability of the fraction."""
     return torch.floor(x + torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device))
 
 
 def draw_coincidences(x: torch.Tensor, length: int, generator: torch.Generator) -> torch.Tensor:
-    """Whole numbers with the sign and expectation of `x`, as random trains of `length` bits would coincide.
+    """Numbers of coincidences of random trains of `length` bits, with the sign of `x` and the mean `x`.
 
-    Binomial: each bit with the probability |x| / length, at most 1; `length` at most 1,000. The same shape as `x`.
-    One uniform number an entry, so that what one chip draws does not shift what others draw.
+    Binomial, by inversion of the distribution function. It uses one uniform number for each entry, so that the numbers
+    drawn for one chip do not depend on those of the others.
+
+    Args:
+        x: `(...)`, wanted means; |x| is cut at `length`.
+        length: bits in a train, from 1 to 1,000.
+        generator: of the uniform numbers, on the device of `x`.
+
+    Returns:
+        Whole numbers in the shape and dtype of `x`.
     """
     p = (x.abs().double() / length).clamp_(max=1)
-    rarer = torch.minimum(p, 1 - p)  # of a bit and its absence, so that the ratio below is at most 1
+    rarer = torch.minimum(p, 1 - p)  # count ones or zeros, whichever is rarer, so that the ratio below is at most 1
     u = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
     ratio, pmf = rarer / (1 - rarer), (1 - rarer) ** length
     cdf, n = pmf.clone(), torch.zeros_like(p)
@@ -105,11 +113,12 @@ def draw_coincidences(x: torch.Tensor, length: int, generator: torch.Generator) 
 
 
 def step_in_weight(matrix: Matrix, g_step: float) -> float:
-    """The change of a weight when one of its cells moves by `g_step` S, in units of the weight."""
+    """Change of a weight, in units of the weight, when the conductance of one of its cells changes by `g_step` S."""
+    # w = sum over cells of row_gain * col_gain * g, divided by g_per_w.
     row_gain, col_gain = matrix.placement.row_gain, matrix.placement.col_gain
     return g_step * max(map(abs, row_gain)) * max(map(abs, col_gain)) / matrix.g_per_w
 
 
 def largest_train(pulses: torch.Tensor) -> str:
-    """The largest of the wanted numbers of pulses, in words: what a rule that rounds to whole pulses was short of."""
+    """The largest wanted number of pulses in words, for the warning of a rule that rounds it to 0."""
     return f"{float(pulses.abs().max()):.2g} pulses, of which whole ones are sent"

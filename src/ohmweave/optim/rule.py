@@ -1,4 +1,4 @@
-"""What all learning rules share: which parameters they take, their checks, their counters and their saved state."""
+"""The base of all learning rules: checks of parameters and gradients, counters and saved state."""
 
 import math
 import warnings
@@ -13,26 +13,26 @@ from ohmweave.nn import ArrayWeight
 from ohmweave.optim.saved_state import check_groups, check_own, check_weights
 
 PATIENCE = 20
-"""Steps with a gradient but without a pulse after which a rule warns."""
+"""Number of steps with a gradient but without a pulse after which a rule warns."""
 
 Check = Callable[[str, Any], None]
-"""Raises an error that names the hyperparameter, given its name and value, if it is out of range."""
+"""Function of the name and value of a hyperparameter that raises an error with the name if it is out of range."""
 
 Checks = Mapping[str, Check]
 """The check of each hyperparameter, by name."""
 
 WeightState = Callable[[Sequence[ArrayWeight]], Sequence[dict[str, torch.Tensor]]]
-"""Makes the first state of each new weight; all or nothing if it raises."""
+"""Makes the first state of each new weight. If it raises, it leaves nothing behind."""
 
 _TORCH_KEYS = {"params", "param_names", "initial_lr", "name"}
-"""Keys of a parameter group that belong to torch, its schedulers or the user."""
+"""Keys of a parameter group that are not hyperparameters of the rule, but of torch or its schedulers."""
 
 
 class Move(NamedTuple):
     """A weight that has a gradient.
 
     Attributes:
-        weight: on the chip.
+        weight: the weight on the chip.
         grad: `(*chips, out, in)`, finite.
         group: the weight's parameter group.
     """
@@ -43,24 +43,24 @@ class Move(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the weight's placement on the chip."""
+        """Name of the weight's placement on the chip."""
         return self.weight.matrix.name
 
 
 class DropsSteps(ABC):
-    """A rule that may send no pulse although the gradient is not 0: below a threshold, or by rounding to 0 pulses."""
+    """A rule that may send no pulse for a gradient that is not 0: below a threshold, or after rounding to 0 pulses."""
 
     @abstractmethod
     def why_silent(self, move: Move) -> str:
-        """The size of the largest step of this weight beside what it takes to send a pulse, in words."""
+        """The size of the largest step of this weight, and the size that is needed for a pulse, in words."""
 
 
 class ExtraState(ABC):
-    """A rule with state besides that of single weights."""
+    """A rule with state that does not belong to single weights."""
 
     @abstractmethod
     def extra_state(self) -> dict[str, Any]:
-        """Tensors, and words and numbers that must be the same when they are loaded."""
+        """The state: tensors, and strings and numbers, which must be equal in a rule that loads it."""
 
     @abstractmethod
     def check_extra(self, state: Mapping[str, Any]) -> None:
@@ -74,14 +74,15 @@ class ExtraState(ABC):
 class ArrayRule(torch.optim.Optimizer, ABC):
     """A torch optimizer whose steps are pulses on the cells of weights on a chip.
 
-    A subclass gives `send` and its table of checks, nothing else of this class is overridden. Every rule takes
-    weights on a chip only, refuses a gradient that is NaN or infinite before any pulse is sent, and keeps all of its
-    state in `state_dict()` as tensors, so that a run which is resumed from it sends the same pulses.
+    A subclass implements `send` and the table `checks`, and overrides nothing else. Every rule takes weights on a chip
+    only, and raises for a gradient that is NaN or infinite before it sends a pulse. All of its state is in
+    `state_dict()` as tensors, so that a resumed run sends the same pulses. Pulses make weights stale; a rule does not
+    read them out (see `ohmweave.nn.ArrayWeight`).
 
     Args:
-        params: weights on a chip or parameter groups of them, as in torch.
-        defaults: hyperparameters of a group that does not give its own.
-        generator: of random pulses; its device is that of the weights.
+        params: weights on a chip, or parameter groups of them, as in torch.
+        defaults: hyperparameters of a group that does not have its own.
+        generator: of random pulses, on the device of the weights.
         first_state: makes the state of weights that are added.
 
     Raises:
@@ -91,7 +92,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
     checks: ClassVar[Checks] = {}
     """How each hyperparameter of a group is checked, by name."""
     unsaved: ClassVar[tuple[str, ...]] = ()
-    """Hyperparameters that are objects, such as write schemes: arguments of the constructor, not part of the state."""
+    """Hyperparameters that are objects, such as write schemes: arguments of the constructor that are not saved."""
 
     def __init__(
         self,
@@ -103,12 +104,12 @@ class ArrayRule(torch.optim.Optimizer, ABC):
     ) -> None:
         self._generator, self._first_state = generator, first_state
         self._started = False
-        # torch adds keys of its own to `defaults` when a state is loaded.
+        # The names are kept here, because torch adds keys to `defaults` when it loads a state.
         self._names = tuple(defaults)
         self.n_steps = 0
-        """Steps taken."""
+        """Number of calls of `step()`."""
         self._n_silent: int | None = 0
-        """Steps that sent no pulse, until the first that does or the warning; then None."""
+        """Number of steps without a pulse; None after the first pulse or the warning."""
         super().__init__(params, defaults)
         self._start(self.weights)
         self._started = True
@@ -141,14 +142,14 @@ class ArrayRule(torch.optim.Optimizer, ABC):
 
     @abstractmethod
     def send(self, moves: Sequence[Move]) -> bool:
-        """Send the pulses of one step. Returns whether there was any."""
+        """Send the pulses of one step. Returns True if there was any."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Send the pulses that the gradients amount to.
+        """Send the pulses for the present gradients.
 
         Args:
-            closure: computes the loss and its gradients anew, as in torch.
+            closure: computes the loss and its gradients, as in torch.
 
         Returns:
             The closure's loss, or None.
@@ -193,12 +194,12 @@ class ArrayRule(torch.optim.Optimizer, ABC):
                 )
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rule's future depends on but the cells, which are the chip's `state_dict`.
+        """The whole state of the rule; the cells are in the chip's `state_dict`.
 
         Returns:
-            `state` and `param_groups` as in torch, and `rule`: counters, the generator's state and what belongs to
-            no single weight. `torch.load(weights_only=True)` reads it. Objects given to the constructor (write
-            schemes) are not in it. As in torch, tensors are the rule's own, not copies.
+            `state` and `param_groups` as in torch, and `rule`: counters, the state of the generator and other state
+            that does not belong to a single weight. `torch.load(weights_only=True)` can read it. Objects given to the
+            constructor (write schemes) are not in it. As in torch, the tensors are not copies.
         """
         whole = super().state_dict()
         for group in whole["param_groups"]:
@@ -207,11 +208,11 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         return whole | {"rule": self._own_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken; objects given to the constructor stay as they are.
+        """Restore a state from `state_dict()`; objects given to the constructor stay as they are.
 
         Raises:
-            DataError: it is the state of another rule or of other weights, or a part is missing or has another
-                shape. Nothing is changed then.
+            DataError: the state is of another rule or of other weights, or a part is missing or has another shape.
+                Nothing is changed then.
         """
         own, like = state_dict.get("rule"), self._own_state()
         check_own(own, like)
@@ -221,7 +222,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         if isinstance(self, ExtraState):
             self.check_extra(own)
         objects = [{name: group[name] for name in self.unsaved} for group in self.param_groups]
-        # torch takes tensors over as they are: without copies, two rules could share an accumulator.
+        # torch does not copy the tensors, so two rules could share an accumulator.
         state = {i: {name: leaf.clone() for name, leaf in part.items()} for i, part in state_dict["state"].items()}
         super().load_state_dict({"state": state, "param_groups": state_dict["param_groups"]})
         for group, kept in zip(self.param_groups, objects, strict=True):
@@ -246,7 +247,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
         return own | (self.extra_state() if isinstance(self, ExtraState) else {})
 
     def __repr__(self) -> str:
-        """Hyperparameters, weights and steps, a line a group."""
+        """Weights and hyperparameters of each group, and the number of steps."""
         lines = []
         for group in self.param_groups:
             shown = {name: group[name] for name in self._names if group[name] is not None and group[name] is not False}
@@ -257,7 +258,7 @@ class ArrayRule(torch.optim.Optimizer, ABC):
 
 
 def one_of(*allowed: str) -> Check:
-    """A check that a value is one of some words."""
+    """A check that a value is one of the words `allowed`."""
 
     def check(name: str, value: Any) -> None:
         if value not in allowed:
@@ -307,7 +308,7 @@ def _check_device(generator: torch.Generator, weights: Sequence[ArrayWeight]) ->
 
 def _check_finite(move: Move) -> None:
     """Raise `OutOfRangeError` if a gradient has an entry that is NaN or infinite."""
-    # One such entry makes the sum so, and a sum is the cheapest pass. It may also overflow: then look closely.
+    # The sum is the cheapest test. It may overflow although all entries are finite, so check each of them then.
     if math.isfinite(float(move.grad.sum())):
         return
     n_bad = int((~move.grad.isfinite()).sum())
@@ -319,7 +320,7 @@ def _check_finite(move: Move) -> None:
 
 
 def _loss_of(closure: Callable[[], float] | None) -> float | None:
-    """What torch's optimizers do with a closure."""
+    """The loss of a closure, computed with gradients enabled as in torch's optimizers; None without a closure."""
     if closure is None:
         return None
     with torch.enable_grad():

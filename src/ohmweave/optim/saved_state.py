@@ -1,4 +1,4 @@
-"""Checks of a rule's saved state, all of them made before anything of it is taken over."""
+"""Checks of a rule's saved state, made before any part of it is loaded."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from ohmweave.base import DataError
 
 
 def check_own(own: Any, like: Mapping[str, Any]) -> None:
-    """Raise `DataError` unless `own` has the words and numbers of `like`, and tensors of the same types and shapes.
+    """Raise `DataError` unless `own` has the strings and numbers of `like`, and tensors of the same dtypes and shapes.
 
-    A value of `like` that is a dictionary is checked to be one.
+    Where `like` has a dictionary, `own` must have one; its contents are not checked here.
     """
     if not isinstance(own, Mapping):
         raise DataError(f"`state_dict` must be that of a {like['name']}, but has no part 'rule'")
@@ -31,7 +31,7 @@ def check_own(own: Any, like: Mapping[str, Any]) -> None:
 
 
 def check_groups(state_dict: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], needed: Iterable[str]) -> None:
-    """Raise `DataError` unless the saved groups have the sizes of `groups`, and all `needed` hyperparameters."""
+    """Raise `DataError` unless the saved groups have the sizes of `groups` and the hyperparameters `needed`."""
     saved = state_dict.get("param_groups")
     sizes = [len(group["params"]) for group in groups]
     if not isinstance(saved, list) or [len(group["params"]) for group in saved] != sizes:

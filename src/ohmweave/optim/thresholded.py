@@ -1,4 +1,4 @@
-"""The rule of Yao et al. 2020 (hybrid training): large steps only, written closed-loop."""
+"""The rule of Yao et al. 2020 (hybrid training): only large changes, written with verify."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -12,25 +12,26 @@ from ohmweave.programming import Write
 
 
 class ThresholdedWriteVerify(ArrayRule, DropsSteps):
-    """Gradient descent whose steps are dropped below a threshold and written with write-verify above it.
+    """Gradient descent that writes changes of conductance from a threshold on, and drops smaller ones.
 
-    For each weight dG = -lr * grad; where it is not 0 and |dG| >= threshold, half of it goes to each cell of the pair,
-    the new analogue targets are kept in the window and written. Dropped steps are forgotten, not accumulated. The
-    gradient should be a sum over the batch (`reduction="sum"`). After a step `weight` is stale; it is read out again,
-    at the cost of a readout, when it is next used.
+    For each weight dG = -lr * grad. Where dG is not 0 and |dG| >= threshold, each cell of the pair gets half of it: the
+    new analogue targets are cut to the window and written. Smaller changes are not accumulated. The loss should be a
+    sum over the batch (`reduction="sum"`).
+
+    After a step `weight` is stale; it is read out again, at the cost of a readout, when it is next used.
 
     Args:
-        params: weights on a chip, `net.chip_parameters()`. A digital bias learns by a torch optimizer beside the rule.
-        lr: S, > 0, conductance step of a pair's difference per unit of summed gradient.
-        threshold: S, >= 0; the paper's is 1.5 uS.
-        write: closed-loop write of the selected cells.
+        params: weights on a chip, `net.chip_parameters()`. Train digital biases by a torch optimizer beside the rule.
+        lr: S, > 0, change of g_pos - g_neg per unit of the gradient.
+        threshold: S, >= 0, of |dG|; 1.5 uS in the paper.
+        write: write scheme for the selected cells, such as `WriteVerify(...)`.
 
     Raises:
         OutOfRangeError: as in `ArrayRule`.
 
     Source: Yao et al., Nature 577, 641 (2020), Methods. The paper gives the threshold, the batch of 100 and the
-    closed-loop write to an analogue target; that a step is split in halves and starts from the measured
-    conductance is ours.
+    closed-loop write to an analogue target. Ours: dG is split in halves and starts from the measured
+    conductance.
     """
 
     checks: ClassVar[Checks] = {
@@ -42,11 +43,11 @@ class ThresholdedWriteVerify(ArrayRule, DropsSteps):
 
     def __init__(self, params: Iterable[Any], *, lr: float, threshold: float, write: Write) -> None:
         self.n_selected = 0
-        """Weights written by the last step, summed over chips."""
+        """Number of weights written in the last call of `step()`, summed over chips."""
         super().__init__(params, {"lr": lr, "threshold": threshold, "write": write})
 
     def send(self, moves: Sequence[Move]) -> bool:
-        """Write the weights whose step reaches the threshold."""
+        """Write the weights whose |dG| reaches the threshold."""
         self.n_selected, sent = 0, []
         for move in moves:
             dg, group = _wanted(move), move.group
@@ -65,5 +66,5 @@ class ThresholdedWriteVerify(ArrayRule, DropsSteps):
 
 
 def _wanted(move: Move) -> torch.Tensor:
-    """-lr * grad, `(*chips, out, in)` S: the change of the pair's difference, above 0 where the weight is to rise."""
+    """Change of g_pos - g_neg, -lr * grad, `(*chips, out, in)` S; positive where the weight must rise."""
     return move.grad * -float(move.group["lr"])

@@ -1,4 +1,4 @@
-"""Tiki-Taka version 2: gradients on a fast array, a digital filter, whole pulses to the weights."""
+"""Tiki-Taka version 2: a fast array accumulates gradients, a digital matrix filters it, pulses go to the weights."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -18,37 +18,42 @@ _COUNT = partial(check_integer, at_least=1)
 
 
 class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
-    """Three matrices a layer: A (on the chip) collects gradients, H (digital) filters it, C is the weight.
+    """Three matrices for each layer: A (on the chip) accumulates gradients, H (digital) filters A, C is the weight.
 
-    Each step sends -fast_lr * grad to A as pulses. Every `every` steps the next `columns` columns of A are read, their
-    reference is subtracted, and they are added to H; where H reaches a whole step that many pulses go to C and are
-    taken off H. Asymmetric cells pull A back to its symmetry point, where alternating pulses leave it: that point is
-    A's zero, measured once. Cells of equal steps have no such pull: there A never forgets, and C overshoots like a
-    pendulum. A's pulses alternate in polarity by step, C's by pass over the columns. After a step `weight` is stale;
-    it is read out again, at the cost of a readout, when it is next used.
+    Each `step()` sends -fast_lr * grad to A as pulses. Every `every` calls, the next `columns` columns of A are read,
+    their reference is subtracted, and lr times the difference is added to H. Where |H| reaches one pulse, the whole
+    part of H is sent to C as pulses and subtracted from H.
+
+    On asymmetric cells, pulses of both polarities drive A towards its symmetry point, where SET and RESET change the
+    conductance equally. This point, measured once, is the zero (reference) of A, so A forgets old gradients. Symmetric
+    cells have no such decay: A never forgets, and C oscillates around its optimum. The polarity of A's pulses
+    alternates with each `step()`, that of C's with each pass over the columns.
+
+    After a step `weight` is stale; it is read out again, at the cost of a readout, when it is next used.
 
     Args:
         params: weights on a chip, `net.chip_parameters()`. The chip must have room for one more matrix of the same
             size each, which is placed as "<name>.fast".
-        fast_lr: of A, > 0, per unit weight.
-        lr: what a read unit of A adds to H, > 0, in units of the weight.
-        g_step: S, > 0, the step of a pulse as the controller believes it.
-        generator: of the rounding of A's pulses, on the device of the weights.
-        every: steps between transfers.
-        columns: of A read in a transfer, a read each, at most all. The source reads one every few samples: with
-            batches, one a step is rare.
-        write: brings the cells of A to the conductances of a weight of 0; None leaves them as fabricated.
-        n_zeroing: then, alternating pulse pairs that bring A's cells to their symmetry point; 0 for none.
-        max_pulses: a train's greatest length.
+        fast_lr: learning rate of A, > 0, per unit weight.
+        lr: factor from A to H, > 0, both in units of the weight.
+        g_step: S, > 0, the step of a pulse as the controller assumes it.
+        generator: of the random rounding of A's pulses, on the device of the weights.
+        every: calls of `step()` from one transfer to the next, >= 1.
+        columns: columns of A that a transfer reads, >= 1, each with one read. The source reads one column every few
+            samples; with large batches, one column in each call is rare in comparison.
+        write: write scheme that brings the cells of A to a weight of 0; None leaves them as fabricated.
+        n_zeroing: alternating pulse pairs to each cell of A after that, which bring it to its symmetry point; >= 0.
+        max_pulses: greatest length of a train, >= 1.
 
-    The state of a weight is `reference` and `filtered` (H), `(*chips, out, in)`, in units of the weight and in pulses.
+    The state of a weight is `reference`, in units of the weight, and `filtered` (H), in pulses; both
+    `(*chips, out, in)`.
 
     Raises:
         OutOfRangeError: as in `ArrayRule`.
         ChipFullError: there is no room for A; nothing is placed then.
 
-    Source: Gokmen, Front. Artif. Intell. 4, 699148 (2021). Pulses are rounded at random in place of bit trains; one
-    column of A is one input line.
+    Source: Gokmen, Front. Artif. Intell. 4, 699148 (2021). Here pulses are rounded at random instead of drawn as trains
+    of bits; one column of A belongs to one input.
     """
 
     checks: ClassVar[Checks] = {
@@ -88,11 +93,11 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         super().__init__(params, defaults, generator=generator, first_state=self._place)
 
     def fast_matrix(self, weight: ArrayWeight) -> Matrix:
-        """A, the matrix that collects the gradients of `weight`."""
+        """A, the matrix `(out, in)` that accumulates the gradients of `weight`."""
         return self._fast[weight]
 
     def _place(self, weights: Sequence[ArrayWeight]) -> list[dict[str, torch.Tensor]]:
-        """Put A beside each weight on the same chip, bring it to its symmetry point; H is empty."""
+        """Place A for each weight on the same chip and bring it to its symmetry point; H is 0. All or none."""
         placed: list[Matrix] = []
         try:
             for weight in weights:
@@ -112,7 +117,7 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         return states
 
     def send(self, moves: Sequence[Move]) -> bool:
-        """Pulses to A, its next columns to H where a transfer is due, pulses to C where H is full."""
+        """Send pulses to A; in a transfer, add its next columns to H and send whole pulses of H to C."""
         assert self._generator is not None
         sent, only = [], polarity_of(self.n_steps, "alternate")
         for move in moves:
@@ -130,12 +135,12 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         )
 
     def _transfer(self, weight: ArrayWeight, group: dict[str, Any]) -> bool:
-        """Read the next columns of A into H, and send what is whole to C."""
+        """Read the next columns of A, add them to H, and send whole pulses of H to C. True if any was sent."""
         fast, state = self._fast[weight], self.state[weight]
         n_in, n_read = fast.shape[1], min(group["columns"], fast.shape[1])
         first = self.n_steps // group["every"] * n_read
         columns = (first + torch.arange(n_read, device=weight.device)) % n_in
-        # A one-hot input reads one column of the weight matrix, which is one input line.
+        # y = A x with a one-hot x is one column of A.
         probe = torch.nn.functional.one_hot(columns, n_in).to(weight.dtype).expand(*fast.chip.chip_shape, -1, -1)
         read = fast.matmul(probe).mT - state["reference"][..., columns]
         full = state["filtered"][..., columns] + group["lr"] * read / step_in_weight(weight.matrix, group["g_step"])
@@ -143,7 +148,7 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         state["filtered"][..., columns] = full - n
         steps = torch.zeros_like(state["filtered"])
         steps[..., columns] = n
-        # One polarity in each pass over the columns, so that each column gets both in turn.
+        # The polarity changes with each pass over the columns, so that every column gets both in turn.
         return send_pulses(weight.matrix, steps, only=polarity_of(first // n_in, "alternate"))
 
     def why_silent(self, move: Move) -> str:
@@ -173,13 +178,13 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
 
 
 def _zeroed(fast: Matrix, weight: ArrayWeight, write: Write | None, n_zeroing: int) -> dict[str, torch.Tensor]:
-    """Bring A to its symmetry point. Returns its readout there, and an empty H."""
+    """Bring A to its symmetry point. Returns its readout there (`reference`), and `filtered` of zeros."""
     up = torch.ones(*fast.chip.chip_shape, *fast.shape, dtype=weight.dtype, device=weight.device)  # (*chips, out, in)
     if write is not None:
         fast.program(torch.zeros_like(up[(0,) * len(fast.chip.chip_shape)]), write)
     fast.g_per_w = weight.matrix.g_per_w
     for _ in range(n_zeroing):
-        # Each cell gets both polarities: a step up sets g_pos and resets g_neg, a step down the reverse.
+        # Each cell gets both polarities: raising a weight sets g_pos and resets g_neg, lowering it the reverse.
         for polarity in (SET, RESET):
             send_pulses(fast, up, only=polarity)
             send_pulses(fast, -up, only=polarity)

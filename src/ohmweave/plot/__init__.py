@@ -1,4 +1,4 @@
-"""Figures of physical things: floor plans, voltages, weights. Rows of experiments are drawn by the experiments."""
+"""Figures of chips, circuits, fits and bills. Figures of an experiment's rows belong to the experiment."""
 
 from ohmweave.plot.floor_plan import floor_plan
 from ohmweave.plot.pulse_fit import pulse_fit

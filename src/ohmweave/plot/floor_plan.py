@@ -1,7 +1,8 @@
-"""The floor plan of a chip: the tiles of each matrix on its arrays."""
+"""The floor plan of a chip: where the tiles of each matrix are on its arrays."""
 
 from typing import TYPE_CHECKING
 
+from ohmweave.base import check_integer
 from ohmweave.mapping import Chip
 
 if TYPE_CHECKING:
@@ -9,21 +10,25 @@ if TYPE_CHECKING:
 
 
 def floor_plan(chip: Chip, *, columns: int = 2) -> "Figure":
-    """Every array as a panel, rows (inputs) downwards, every tile as a coloured box with the name of its matrix.
+    """A panel for each array, with rows (inputs) downwards, and a box for each tile in the colour of its matrix.
 
     Args:
-        chip: any, also one on which nothing is placed.
-        columns: panels side by side.
+        chip: the chip; nothing needs to be placed on it.
+        columns: number of panels side by side, >= 1.
+
+    Raises:
+        OutOfRangeError: `columns` is below 1.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch, Rectangle
 
+    check_integer("columns", columns, at_least=1)
     array = chip.array
-    n_lines = -(-array.n_arrays // columns)
+    n_panel_rows = -(-array.n_arrays // columns)  # rounded up
     height = max(0.6, 4.2 * array.rows / array.cols)
-    figure = Figure(figsize=(4.2 * columns + 0.4, (height + 0.45) * n_lines + 0.7), layout="constrained")
-    panels = figure.subplots(n_lines, columns, squeeze=False).flatten()
+    figure = Figure(figsize=(4.2 * columns + 0.4, (height + 0.45) * n_panel_rows + 0.7), layout="constrained")
+    panels = figure.subplots(n_panel_rows, columns, squeeze=False).flatten()
     palette = colormaps["tab20"]
     colour = {name: palette(index % 20) for index, name in enumerate(chip.placed)}
     for index, axes in enumerate(panels):

@@ -18,13 +18,16 @@ _SET, _RESET, _LAW = "#c44e52", "#4c72b0", "0.25"
 _PREFIXES = {1e-9: "n", 1e-6: "µ", 1e-3: "m", 1.0: ""}
 _BAND = (0.05, 0.5, 0.95)
 _SHOWN = 300
-"""Readings of a train, so that single pulses can be seen."""
+"""Number of readings of a train that are drawn; with more, single pulses could not be seen."""
 
 
 def pulse_fit(fit: Fit) -> "Figure":
-    """Four panels: trains, steps by conductance, residuals, and what cells differ by.
+    """Four panels: trains, steps by conductance, residuals, and the spread from cell to cell.
 
-    What is drawn of the law is simulated: cells of `fit.cell`, without stuck ones, that get the same pulses.
+    The curves of the law are simulated: cells of `fit.cell`, without stuck ones, get the measured sequence of pulses.
+
+    Args:
+        fit: result of `fit_trains`.
     """
     from matplotlib.figure import Figure
 
@@ -42,13 +45,13 @@ def pulse_fit(fit: Fit) -> "Figure":
 
 
 def _unit(fit: Fit) -> tuple[float, str]:
-    """What S are multiplied by to be read easily, and the unit that they then have."""
+    """Factor from S to a unit with a prefix that suits the window, and this unit."""
     size = max((size for size in _PREFIXES if size <= fit.used.g_max), default=1e-9)
     return 1 / size, f"{_PREFIXES[size]}S"
 
 
 def _draw_trains(axes: "Axes", fit: Fit, cell: Cell) -> None:
-    """The cell whose steps are of middling size, the others that got the same pulses, and the law's cells."""
+    """The cell with the median size of steps in black, others with the same pulses in grey, and the law."""
     data, (factor, unit) = fit.trains, _unit(fit)
     middle = fit.used.working[np.argsort(fit.chosen.factor)[len(fit.chosen.factor) // 2]]
     readings = {index: np.flatnonzero(data.cell == index)[:_SHOWN] for index in fit.used.working}
@@ -76,13 +79,23 @@ def _draw_trains(axes: "Axes", fit: Fit, cell: Cell) -> None:
 
 
 def _simulated(cell: Cell, g: Any, polarity: Any, gap: Any) -> Any:
-    """`(3, readings)` S, quantiles of 400 cells; where readings are missing or no pulse was sent, all start anew."""
+    """Quantiles of 400 simulated cells at each reading, `(3, readings)` S.
+
+    Where readings are missing or no pulse was sent, all cells are set to the measured conductance.
+
+    Args:
+        cell: the fitted cell.
+        g: `(readings,)` S, measured.
+        polarity: `(readings,)`, of the pulse before each reading: 1, -1 or 0.
+        gap: `(readings,)`, pulses since the reading before.
+    """
     chance = generator(0, "plot", "trains")
     state = cell.init_state((400,), generator=chance, dtype=torch.float64)
     seen: list[torch.Tensor] = []
     for measured, sign, n in zip(g, polarity, gap, strict=True):
         if sign and n == 1 and seen:
-            state = cell.pulse(state, Pulse(torch.full((400,), int(sign))), generator=chance)
+            polarity_of_all = torch.full((400,), int(sign), device=chance.device)
+            state = cell.pulse(state, Pulse(polarity_of_all), generator=chance)
         else:
             state = cell.shift_conductance(state, float(measured) - cell.conductance(state))
         seen.append(cell.conductance(state))
@@ -90,11 +103,11 @@ def _simulated(cell: Cell, g: Any, polarity: Any, gap: Any) -> Any:
 
 
 def _draw_steps(axes: "Axes", fit: Fit, cell: Cell) -> None:
-    """Single steps, their mean in bins, and what the law's cells do from the same conductances."""
+    """Measured steps, their means in bins of conductance, and simulated steps of the law over the window."""
     steps, n, (factor, unit) = fit.used.steps, 1000, _unit(fit)
-    grid = torch.linspace(fit.used.g_min, fit.used.g_max, 61, dtype=torch.float64)
-    bins = np.linspace(fit.used.g_min, fit.used.g_max, 16)
     chance = generator(0, "plot", "steps")
+    grid = torch.linspace(fit.used.g_min, fit.used.g_max, 61, dtype=torch.float64, device=chance.device)
+    bins = np.linspace(fit.used.g_min, fit.used.g_max, 16)
     for sign, name, colour in ((1, "SET", _SET), (-1, "RESET", _RESET)):
         chosen = np.flatnonzero(steps.polarity == sign)
         g, dg = steps.g_before[chosen], steps.g_after[chosen] - steps.g_before[chosen]
@@ -102,7 +115,7 @@ def _draw_steps(axes: "Axes", fit: Fit, cell: Cell) -> None:
         axes.plot(factor * g[few], factor * dg[few], ".", color=colour, markersize=1.5, alpha=0.25, rasterized=True)
         at = np.digitize(g, bins[1:-1])
         count, total = np.bincount(at, minlength=15), np.bincount(at, dg, 15)
-        enough = count >= 5
+        enough = count >= 5  # a mean of fewer steps is mostly noise
         centre = (bins[:-1] + bins[1:]) / 2
         axes.plot(
             factor * centre[enough], factor * (total[enough] / count[enough]), "o", color=colour, markersize=4,
@@ -110,7 +123,8 @@ def _draw_steps(axes: "Axes", fit: Fit, cell: Cell) -> None:
         )  # fmt: skip
         state = cell.init_state((n, len(grid)), generator=chance, dtype=torch.float64)
         state = cell.shift_conductance(state, grid - cell.conductance(state))
-        after = cell.conductance(cell.pulse(state, Pulse(torch.full((n, len(grid)), sign)), generator=chance))
+        pulse = Pulse(torch.full((n, len(grid)), sign, device=chance.device))
+        after = cell.conductance(cell.pulse(state, pulse, generator=chance))
         moved = (after - grid).numpy()
         low, high = np.quantile(moved, (_BAND[0], _BAND[-1]), axis=0)
         axes.fill_between(factor * grid, factor * low, factor * high, color=colour, alpha=0.15, linewidth=0)
@@ -121,6 +135,7 @@ def _draw_steps(axes: "Axes", fit: Fit, cell: Cell) -> None:
 
 
 def _draw_residuals(axes: "Axes", fit: Fit) -> None:
+    """Histograms of the residuals in units of the law's spread, beside the Gaussian that the law assumes."""
     z, bins = fit.chosen.z, np.linspace(-4.5, 4.5, 46)
     for sign, name, colour in ((1, "SET", _SET), (-1, "RESET", _RESET)):
         chosen = z[np.isfinite(z) & (fit.used.steps.polarity == sign)]
@@ -135,6 +150,7 @@ def _draw_residuals(axes: "Axes", fit: Fit) -> None:
 
 
 def _draw_cells(axes: "Axes", fit: Fit) -> None:
+    """The factor by which the steps of each cell differ from the mean, with intervals, beside the fitted d2d."""
     law, order = fit.chosen, np.argsort(fit.chosen.factor)
     at = np.arange(len(order))
     axes.axhspan(

@@ -1,4 +1,4 @@
-"""A schedule as bars in time."""
+"""A schedule as bars over time."""
 
 from typing import TYPE_CHECKING
 
@@ -8,11 +8,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_JOBS = 4_000
-"""More bars than this could not be distinguished; later jobs are not drawn."""
+"""Number of jobs that are drawn; more bars would be too thin to be told apart."""
 
 
 def timeline(done: Schedule, *, title: str = "") -> "Figure":
-    """One row of bars for each machine, with its utilisation; jobs are coloured by name and shaded by image."""
+    """One row of bars for each machine, with its utilisation.
+
+    Jobs have a colour by name; those of every second image are paler. Times are in us. Jobs after the first `MAX_JOBS`
+    are not drawn.
+
+    Args:
+        done: the schedule.
+        title: of the figure.
+    """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch

@@ -10,13 +10,13 @@ def voltage_drop(solution: CircuitSolution) -> Figure:
     """Maps of the voltages on the row wires, on the column wires and across the cells of one crossbar.
 
     Args:
-        solution: Of a single crossbar, without chip dimensions; from `solve_nodes`.
+        solution: of `solve_nodes`, for one crossbar: voltages `(rows, cols)`, V, without chip dimensions.
 
     Returns:
-        A figure with three panels in V, rows downwards and columns to the right.
+        A figure with three panels, in V, rows downwards and columns to the right.
 
     Raises:
-        ShapeError: the solution holds several chips.
+        ShapeError: the solution has chip dimensions.
     """
     if solution.v_cell.ndim != 2:
         shape = tuple(solution.v_cell.shape)

@@ -1,4 +1,4 @@
-"""Parts of a sum as bars, each starting where the one before ends."""
+"""Parts of a sum as bars; each bar starts at the end of the one before."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
 
 
 def waterfall(parts: Mapping[str, float], *, ylabel: str) -> "Figure":
-    """Parts from left to right, the largest first, and their sum.
+    """A bar for each part from left to right, the largest first, and one for their sum.
 
     Args:
-        parts: by name; zeros are left out. The unit is that of `ylabel`.
-        ylabel: quantity and unit.
+        parts: values >= 0 by name, in the unit of `ylabel`; zeros are left out.
+        ylabel: quantity and unit, for example "energy (J)".
     """
     from matplotlib.figure import Figure
 

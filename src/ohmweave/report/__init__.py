@@ -1,4 +1,4 @@
-"""Rows to tables and to one self-contained page. Reads rows alone, and imports no physics."""
+"""Tables and one self-contained page from rows. It reads only rows and imports no physics."""
 
 from ohmweave.report.bill import DETAILS, Bills, behind, bill_records, bill_table, bills_of, energy_of, show_spread
 from ohmweave.report.claims_table import claims_markdown, claims_table, claims_text

@@ -1,8 +1,8 @@
-"""The bills that rows hold, under `bill`: of one chip, averaged over rows that differ in nothing but their seeds.
+"""The bills in rows, under `bill`: of one chip, averaged over rows that differ only in their seeds.
 
-A bill is a list of records: `phase`, `layer`, `component`, `count`, `energy` in J and `time` in s of all `chips` of the
-row together (one where none are named), `area` in m2 of one chip, and `images`, how many all chips together processed
-in the phase, where there are any. Rows of before, with `joules`, `seconds` and `m2`, get these names when they are
+A bill is a list of records with `phase`, `layer`, `component`, `count`, `energy` in J and `time` in s, summed over the
+`chips` of the row (1 if there is no such entry), `area` in m2 of one chip, and, in phases with images, `images`: their
+number, summed over the chips. Rows of earlier versions, with `joules`, `seconds` and `m2`, are renamed when they are
 read (`ohmweave.experiments.old_names`).
 """
 
@@ -15,7 +15,7 @@ from ohmweave.report.quantities import show
 
 KEY = "bill"
 DETAILS = ("layer", "component")
-"""What a phase may be split by."""
+"""Fields by which a phase can be split."""
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -25,7 +25,7 @@ class Bills:
     """Bills that may be averaged.
 
     Attributes:
-        params: what tells their rows from others that hold a bill.
+        params: the params that distinguish these rows from others with a bill.
         each: the records of each row.
     """
 
@@ -35,7 +35,7 @@ class Bills:
 
 @dataclass(slots=True, kw_only=True)
 class _Sum:
-    """What one row spent on one row of the table, on one chip."""
+    """Sums over the records of one row of an experiment, for one chip and one row of the table."""
 
     count: float = 0.0
     energy: float = 0.0
@@ -55,28 +55,28 @@ class _Sum:
 
 
 def bills_of(rows: Sequence[Row]) -> list[Bills]:
-    """The bills that `rows` hold, a group for each network, cell or rule that their params tell apart."""
+    """The bills in `rows`, in groups of rows with equal params."""
     billed = [row for row in rows if isinstance(row.result.get(KEY), list) and row.result[KEY]]
     return [Bills(params=params, each=[row.result[KEY] for row in group]) for params, group in by_params(billed)]
 
 
 def behind(groups: Sequence[Bills]) -> str:
-    """How many rows and chips the means of `groups` are taken over, as in "3 rows of 1 chip each"."""
+    """The numbers of rows and chips behind the means of `groups`, as in "3 rows of 1 chip each"."""
     rows = {len(bills.each) for bills in groups}
     chips = {record.get("chips", 1) for bills in groups for records in bills.each for record in records}
     return f"{_counted(rows, 'row')} of {_counted(chips, 'chip')}{' each' if max(rows) > 1 else ''}"
 
 
 def bill_records(bills: Bills, by: Sequence[str] = DETAILS) -> list[dict[str, Any]]:
-    """Means over rows, a record for each phase and combination of the fields `by`, the largest energy of a phase first.
+    """Means over rows: a record for each phase and combination of the fields `by`, the largest energy of a phase first.
 
-    A row that has no such item counts as zero there.
+    A row without such a record counts as zero.
 
     Returns:
-        `phase`, the fields, `rows`, and of one chip: `energy` and the ends of its t interval `energy_low` and
-        `energy_high` (None for a single row), `time`, `area`, `images` and `image_energy` (None where a phase sees
-        no images), `share` of its phase's energy (None where it has none); of a component its `count` and `source`
-        as well.
+        Records with `phase`, the fields `by`, `rows` (their number), and for one chip: `energy` and the ends of its t
+        interval `energy_low` and `energy_high` (None for a single row), J; `time`, s; `area`, m2; `images` and
+        `image_energy`, J (None in a phase without images); `share` of the energy of the phase (None if that is 0). With
+        "component" in `by` also `count` and `source`.
     """
     sums: list[dict[tuple[str, ...], _Sum]] = []
     samples: dict[tuple[str, ...], Record] = {}
@@ -108,7 +108,7 @@ def bill_records(bills: Bills, by: Sequence[str] = DETAILS) -> list[dict[str, An
 
 
 def bill_table(groups: Sequence[Bills], by: Sequence[str] = DETAILS) -> list[dict[str, object]]:
-    """The records of all groups as text with units, behind the params that tell the groups apart."""
+    """The records of all groups as text with units, after the params that distinguish the groups; no empty columns."""
     items = [
         {**bills.params, **{field: record[field] for field in ("phase", *by)}, **_shown(record)}
         for bills in groups
@@ -125,7 +125,7 @@ def energy_of(records: Sequence[Record], **where: str) -> float:
 
 
 def show_spread(value: float, high: float | None) -> str:
-    """Half an interval as a part of `value` in its middle, as in "± 2.1 %"; nothing where there is no interval."""
+    """Half of the interval around `value` relative to it, as in "± 2.1 %"; empty without an interval."""
     return f"± {100 * (high - value) / value:.1f} %" if value and high is not None else ""
 
 

@@ -32,8 +32,8 @@ def claims_table(results: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
     """One dict for each claim and scope, ready for JSON; numbers in SI units and fractions.
 
     Args:
-        results: rows by experiment name, as `read_results` gives them. An experiment without rows gives claims
-            "not run"; one that isn't registered gives none.
+        results: rows by experiment name, as `read_results` gives them. The claims of an experiment
+            without rows are "not run"; an experiment that is not registered has none.
 
     Returns:
         Dicts with `experiment, claim, data, scale, seeds, quantity, unit, paper, ours, low, high, n, accept, verdict,
@@ -78,13 +78,13 @@ def verdict_kind(verdict: str) -> str:
 
 
 def count_verdicts(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """How many records have each of the four verdicts."""
+    """Number of records with each of the four verdicts."""
     kinds = [verdict_kind(record["verdict"]) for record in records]
     return {kind: kinds.count(kind) for kind in VERDICTS}
 
 
 def grouped(records: Iterable[dict[str, Any]]) -> list[tuple[str, Scope, list[dict[str, Any]]]]:
-    """Lines by experiment and scope, in their order."""
+    """Records by experiment and scope, in their order."""
 
     def key(record: dict[str, Any]) -> tuple[Any, ...]:
         return record["experiment"], record["data"], record["scale"], record["seeds"]

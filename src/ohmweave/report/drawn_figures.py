@@ -9,7 +9,7 @@ from pathlib import Path
 from ohmweave.experiments import FigureSpec, Row, atomic_write
 
 LARGEST_SVG = 1_000_000
-"""Bytes. A drawing above it (a scatter of every cell, say) goes into the page as pixels."""
+"""Bytes. A larger drawing (for example a scatter plot of every cell) is in the page as PNG."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

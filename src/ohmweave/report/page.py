@@ -60,8 +60,7 @@ class ExperimentSection:
 def write_report(folder: Path) -> Path:
     """Write `report.html` into `folder` from the rows in it and below, and its figures into `folder/figures`.
 
-    Works on a partial run and on several experiments and scopes. The page loads nothing: figures, style and data
-    are inside it.
+    It works for a partial run and for several experiments and scopes. Figures, style and data are inside the page.
 
     Args:
         folder: a results folder.

@@ -5,7 +5,7 @@ import math
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
 _PREFIXED = {unit: unit for unit in ("S", "A", "V", "s", "J", "W", "Hz", "F", "OPS", "OPS/W", "OPS/s")} | {"Ohm": "Ω"}
 _AREAS = ((1e-2, 1.0, "m²"), (1e-8, 1e-6, "mm²"), (0.0, 1e-12, "µm²"))
-"""Smallest area in m2 that is shown in a unit, the size of the unit in m2, its sign."""
+"""Smallest area in m2 that is shown in a unit, the size of the unit in m2, and its symbol."""
 
 
 def show(value: float | None, unit: str) -> str:
@@ -24,7 +24,7 @@ def show(value: float | None, unit: str) -> str:
 
 
 def show_interval(low: float | None, high: float | None, unit: str) -> str:
-    """As in "95.80 % to 96.50 %"; nothing where there is no interval."""
+    """As in "95.80 % to 96.50 %"; empty without an interval."""
     return f"{show(low, unit)} to {show(high, unit)}" if low is not None and high is not None else ""
 
 

@@ -1,11 +1,11 @@
-"""`LayerContract`: what every layer on a chip must do. Inherit it in a test and say how your layer is made.
+"""`LayerContract`: tests that every layer on a chip must pass. Inherit it and implement three methods.
 
     class TestMine(LayerContract):
         def make_layer(self, chip): ...
         def make_input(self, batch, generator): ...
         def reference(self, layer, weight, bias, x): ...
 
-No import of pytest, so it runs under any test runner that collects `test_*` methods of classes.
+It does not import pytest, so any test runner that collects `test_*` methods of classes can run it.
 """
 
 import copy
@@ -23,31 +23,31 @@ _CELL = LinearStep(g_min=2e-6, g_max=20e-6, levels=2**24)
 _WRITE = BlindWrite(g_step=_CELL.g_step)
 _BATCH = 3
 _RTOL = 1e-5
-"""Of the largest number: 2^24 levels, rounded once for each of at most a few hundred cells, in float64."""
+"""Relative to the largest number: the error of 2^24 levels, added up over at most a few hundred cells, in float64."""
 
 
 class LayerContract:
-    """Tests of one kind of layer, on ideal cells of 2^24 levels in float64, on no, one and three chips."""
+    """Tests of one kind of layer, on ideal cells of 2^24 levels in float64, with `n_chips` None, 1 and 3."""
 
     rows, cols, n_arrays = 64, 64, 4
-    """Size of the chip that the layer is placed on; override them for a larger layer."""
+    """Size of the chip; override them for a larger layer."""
 
     def make_layer(self, chip: Chip) -> ChipLayer:
         """The layer on `chip`, with a bias."""
         raise NotImplementedError
 
     def make_input(self, batch: int, generator: torch.Generator) -> torch.Tensor:
-        """`(batch, ...)` float64 numbers that the layer takes, on the device of the generator."""
+        """An input `(batch, ...)` of the layer, float64, on the device of the generator."""
         raise NotImplementedError
 
     def reference(self, layer: ChipLayer, weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """What the layer must compute, in software and differentiable.
+        """The correct output for one chip, computed in software and differentiable.
 
         Args:
-            layer: for its sizes.
-            weight: of one chip, of the shape of `layer.weight` without chips.
+            layer: the layer, for its sizes.
+            weight: of one chip, in the shape of `layer.weight` without chips.
             bias: of one chip, `(out,)`.
-            x: `(batch, ...)`, as `make_input` gives it.
+            x: `(batch, ...)`, of `make_input`.
         """
         raise NotImplementedError
 

@@ -1,8 +1,10 @@
-"""What every learning rule keeps, as tests: subclass `RuleContract`, say how a rule is made, and run it with pytest.
+"""`RuleContract`: tests that every learning rule must pass. Inherit it and implement `make_rule`.
 
-class TestMyRule(RuleContract):
-    def make_rule(self, params):
-        return MyRule(params, lr=0.1)
+    class TestMyRule(RuleContract):
+        def make_rule(self, params):
+            return MyRule(params, lr=0.1)
+
+It does not import pytest, so any test runner that collects `test_*` methods of classes can run it.
 """
 
 import io
@@ -20,17 +22,17 @@ from ohmweave.programming import BlindWrite
 
 G_MIN, G_MAX, LEVELS = 2e-6, 20e-6, 1_801
 G_STEP = (G_MAX - G_MIN) / (LEVELS - 1)
-"""S, the step of a pulse on the cells of `make_layers`; a weight moves by 1 / 1,800 then."""
+"""S, the step of a pulse on the cells of `make_layers`; it changes a weight by 1 / 1,800."""
 N_IN, N_OUT = 4, 3
 
 
 class RuleContract:
     """Tests of a learning rule on small layers of a chip.
 
-    A subclass gives `make_rule`, and where its cells are of another kind `make_layers` and `gradient`.
+    A subclass implements `make_rule`. For other cells it overrides `make_layers` and `gradient`.
 
     Attributes:
-        n_steps: steps after which every rule under test has moved every weight that has a gradient of order 1.
+        n_steps: number of steps after which the rule has moved every weight with a gradient of order 1.
     """
 
     n_steps: ClassVar[int] = 4
@@ -63,7 +65,7 @@ class RuleContract:
         return size * sign
 
     def test_weights_move_against_the_gradient(self) -> None:
-        """On cells that move as they are told, every weight moves against its gradient."""
+        """On ideal cells, every weight moves against its gradient."""
         for n_chips in (None, 2):
             layers, rule = self._started(n_chips)
             before = [layer.matrix.readout() for layer in layers]
@@ -117,7 +119,7 @@ class RuleContract:
             assert same, f"a weight {'that is frozen' if freeze else 'without grad'} was moved"
 
     def test_chips_are_independent(self) -> None:
-        """What a chip does depends on its own gradients alone."""
+        """The pulses of a chip depend only on its own gradients."""
         ends = []
         for name in ("others", "differ"):
             layers, rule = self._started(3)
@@ -133,7 +135,7 @@ class RuleContract:
             assert not torch.equal(one[0], other[0]), "cells do not depend on their chip's gradients"
 
     def test_books_balance(self) -> None:
-        """The array's counters grow by the pulses that it was sent, SET and RESET apart."""
+        """The array's counters of SET and RESET pulses grow by the numbers of pulses sent."""
         layers, rule = self._started(2)
         before = _pulses(layers)
         with _recorded(layers[0].matrix.chip) as calls:
@@ -145,7 +147,7 @@ class RuleContract:
         assert found == (n_set, n_reset), f"{(n_set, n_reset)} SET and RESET pulses were sent, {found} were counted"
 
     def test_bad_gradients_are_refused_before_any_pulse(self) -> None:
-        """NaN or infinity in the last gradient: an error that names the layer, and nothing of the first is sent."""
+        """NaN or infinity in the last gradient: an error that names the layer, and no pulse for the first layer."""
         for bad in (float("nan"), float("inf"), float("-inf")):
             layers, rule = self._started(None)
             _set_gradients(self, layers)
@@ -159,7 +161,7 @@ class RuleContract:
             assert _packed(rule) == state, "the rule's state was changed before a gradient was refused"
 
     def test_a_resumed_run_equals_the_undisturbed_one(self) -> None:
-        """State through a file that holds no objects, loaded by new objects: not one cell differs, noise included."""
+        """A new rule with the state from a file sends the same pulses as the first: no cell differs, with noise."""
         layers, rule = self._started(2, noisy=True)
         _steps(self, rule, layers, 3)
         held = [layer.weight.detach().clone() for layer in layers]
@@ -196,7 +198,7 @@ class RuleContract:
         rule.load_state_dict(good)
 
     def test_digital_parameters_are_refused(self) -> None:
-        """The error says what to give a rule and what to give a torch optimizer; at once and in groups added later."""
+        """The error names the parameters for a rule and for a torch optimizer, also for parameter groups."""
         layers = self.make_layers()
         bias = torch.nn.Parameter(torch.zeros(N_OUT, dtype=torch.float64, device="cpu"))
         messages = [
@@ -239,7 +241,7 @@ class RuleContract:
         assert not torch.equal(_cells(layers), before), "the gradients that a closure computes were not used"
 
     def test_learning_rate_schedulers(self) -> None:
-        """Where there is a rate, a scheduler changes it, and a rate of 0 sends nothing."""
+        """A scheduler changes the rate of a rule with `lr`, and the changed rate is in the saved state."""
         layers, rule = self._started(None)
         if "lr" not in rule.param_groups[0]:
             return
@@ -304,7 +306,7 @@ def _sent(pulse: Pulse, sign: int) -> int:
 
 @contextmanager
 def _recorded(chip: Chip) -> Iterator[list[Pulse]]:
-    """The pulses that the chip's array is sent meanwhile."""
+    """The pulses that are sent to the chip's array during the block."""
     calls: list[Pulse] = []
     send = chip.array.pulse
 
