@@ -37,6 +37,7 @@ from ohmweave.mapping import CentredPair, Chip
 from ohmweave.nn import ErrorLoss, Linear, OnChip, ThresholdError
 from ohmweave.optim import Stellar
 from ohmweave.papers.energy import BIT_SERIAL, SampledBill, energy_table
+from ohmweave.papers.sharing import BestEpoch, tasks_by_seed
 from ohmweave.programming import WriteVerify
 
 NAME = "stellar2023/last-layer"
@@ -54,7 +55,7 @@ TOLERANCE = 0.09e-6  # S: 1 % of half the window. The code's form, noise x range
 MAX_VERIFY = 50
 N_BILLED = 20
 """Samples of each epoch whose reads are billed."""
-_DEVICES = {"smoke": ("level-1",), "full": ("level-1", "level-3", "level-5", "level-1+noise", "level-5+noise")}
+_TABLES = {"smoke": ("level-1",), "full": ("level-1", "level-3", "level-5", "level-1+noise", "level-5+noise")}
 _EPOCHS = {"smoke": 2, "full": 5}
 _MNIST = Needs(data="mnist", scale="full")
 _LINEAR = {"device": "level-1"}
@@ -67,21 +68,9 @@ def cells(name: str) -> Cell:
 
 
 def tasks(options: Options) -> list[Task]:
-    """A chip for each table and seed."""
-    return [
-        Task(
-            experiment=NAME,
-            params={
-                "data": options.data,
-                "scale": options.scale,
-                "device": device,
-                "epochs": _EPOCHS[options.scale],
-            },
-            seed=options.seed + i,
-        )
-        for device in _DEVICES[options.scale]
-        for i in range(options.seeds)
-    ]
+    """One chip for each table of the cell (`device` in the parameters) and seed."""
+    epochs = _EPOCHS[options.scale]
+    return tasks_by_seed(NAME, options, [{"device": table, "epochs": epochs} for table in _TABLES[options.scale]])
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
@@ -202,25 +191,22 @@ def _trained(
     layer.program(start / start.max() * W_MAX / 2.5, WriteVerify(tolerance=0.3e-6, max_pulses=200))
     epoch, order = make(layer), generator(task.seed, NAME, "order")
     written = chip.array.books.activity.copy()
-    history: list[int] = []
     pulses: list[int] = []
-    best, n_reads = chip.state_dict(), 0
+    best, n_reads = BestEpoch(chip), 0
     for _ in range(task.params["epochs"]):
         chosen = torch.randperm(len(data.train), generator=order)
         n_reads += epoch(features["train"][chosen], data.train.labels[chosen])
-        history.append(_n_correct(layer, features["validation"], data.validation))
+        best.add(_n_correct(layer, features["validation"], data.validation))
         done = chip.array.books.activity - written
         pulses.append(done.n_set + done.n_reset)
-        if history[-1] == max(history):
-            best = chip.state_dict()
     energy = {}
     if isinstance(epoch, StellarEpoch):
-        n_trained = len(data.train) * len(history)
-        energy = epoch.billed(features["validation"][: N_BILLED * len(history)], done, n_trained)
-    chip.load_state_dict(best)
+        n_trained = len(data.train) * len(pulses)
+        energy = epoch.billed(features["validation"][: N_BILLED * len(pulses)], done, n_trained)
+    best.restore()
     reached = {
         "n_correct": _n_correct(layer, features["test"], data.test),
-        "validation": history,
+        "validation": best.history,
         "n_pulses": pulses[-1],
         "pulses": pulses,
         "n_verify_reads": n_reads,

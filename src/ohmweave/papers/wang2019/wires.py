@@ -35,6 +35,7 @@ from ohmweave.experiments import (
     value_of,
 )
 from ohmweave.mapping import Chip
+from ohmweave.papers.sharing import task_of_all_chips
 from ohmweave.papers.wang2019.assumptions import CELL
 from ohmweave.papers.wang2019.system import COLS, NETWORKS, PAPER, ROWS
 from ohmweave.papers.wang2019.tasks import PAPER_RECIPES, SMOKE_RECIPES, dataset
@@ -54,10 +55,9 @@ R_TRAINED = {"full": (0.0, 0.1, 0.3, 0.6, 1.0, 3.0), "smoke": (0.6,)}
 
 def tasks(options: Options) -> list[Task]:
     """The law, and the CNN trained behind wires of some resistances."""
-    common = {"data": options.data, "scale": options.scale, "seeds": options.seeds}
     values = R_TRAINED["full" if options.scale == "full" else "smoke"]
     params: list[dict[str, Any]] = [{"what": "law"}, *({"what": "cnn", "r_wire": r_wire} for r_wire in values)]
-    return [Task(experiment=NAME, params=common | one, seed=options.seed) for one in params]
+    return [task_of_all_chips(NAME, options, one) for one in params]
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:

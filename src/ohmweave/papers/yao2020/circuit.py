@@ -27,7 +27,7 @@ from ohmweave.experiments import (
 )
 from ohmweave.mapping import Chip, FixedScaling
 from ohmweave.nn import OnChip, calibrate, calibrate_converters, deploy
-from ohmweave.papers.studies import accuracy_by_study, accuracy_gap
+from ohmweave.papers.studies import accuracy_by_study, accuracy_gap, study_tasks
 from ohmweave.papers.yao2020 import hybrid, plan, system
 from ohmweave.programming import CompensatedWrite
 
@@ -64,17 +64,11 @@ STUDIES: dict[str, dict[str, tuple[Any, ...]]] = {
 
 def tasks(options: Options) -> list[Task]:
     """One task a value: all chips side by side."""
-    studies = STUDIES["full" if options.scale == "full" else "smoke"]
-    return [
-        task
-        for study, values in studies.items()
-        for value in values
-        for task in plan.tasks(NAME, options, study=study, value=value)
-    ]
+    return study_tasks(NAME, options, STUDIES)
 
 
 def parts_of(study: str, value: Any) -> dict[str, Any]:
-    """What an array is built with."""
+    """Converters and wires of the arrays for one value of a study, as arguments of `Chip`."""
     serial, one_read = DAC(bits=8, v_max=0.2, bit_serial=True), DAC(bits=8, v_max=0.2)
     if study == "adc":
         return {"dac": serial, "adc": ADC(bits=value, columns_per_adc=4)}
@@ -89,14 +83,23 @@ def parts_of(study: str, value: Any) -> dict[str, Any]:
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """Transfer the network to chips with the circuit of the study, and count."""
     study, value = str(task.params["study"]), task.params["value"]
-    setting = plan.setting(task, context)
+    work = plan.workload(task, context)
     parts = parts_of(study, value)
     side = int(value) if study == "size" else None
     n_arrays, rows, cols = (8, 16, 128) if side is None else (-(-16_384 // side**2), side, side)
-    chip = Chip(yao2020(), n_arrays=n_arrays, rows=rows, cols=cols, n_chips=setting.n_chips, seed=task.seed, **parts)
-    context.progress(0.3, f"{study} {value}: writing {setting.n_chips} chips")
+    chip = Chip(
+        yao2020(),
+        n_arrays=n_arrays,
+        rows=rows,
+        cols=cols,
+        n_chips=work.n_chips,
+        seed=task.seed,
+        device=work.device,
+        **parts,
+    )
+    context.progress(0.3, f"{study} {value}: writing {work.n_chips} chips")
     empty(chip)
-    images = setting.data.train.images[:1000]
+    images = work.calibration_images
     write: Any = system.WRITE
     if study == "remapped":
         write = CompensatedWrite(write=write, wires=parts["wires"])
@@ -104,25 +107,25 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     if side is None:
         pair = OnChip(arrays=(0, 1), tile_rows=system.KERNEL_SLICE)
         layers |= {"groups.0.c1": pair, "groups.0.c3": pair}
-    net = deploy(setting.net, chip, write=write, mapping=system.MAPPING, scaling=FixedScaling, layers=layers)
+    net = deploy(work.net, chip, write=write, mapping=system.MAPPING, scaling=FixedScaling, layers=layers)
     calibrate(net, images)
     if "adc" in parts:
         calibrate_converters(net, images[:200])
-    n_test = len(setting.data.test)
+    n_test = len(work.data.test)
     result: dict[str, JSON] = {"n_test": n_test}
     if study == "tuned":
-        result["n_correct_before"] = system.count_correct(net, setting.data.test)
+        result["n_correct_before"] = system.count_correct(net, work.data.test)
         context.progress(0.6, "tuning the last layer")
-        hybrid.tune(net, setting.batches(hybrid.BATCH, name="circuit"), n_steps=min(setting.n_steps, N_TUNING))
+        hybrid.tune(net, work.batches(hybrid.BATCH, name="circuit"), n_steps=min(work.n_steps, N_TUNING))
     context.progress(0.9, "counting")
-    return result | {"n_correct": system.count_correct(net, setting.data.test)}
+    return result | {"n_correct": system.count_correct(net, work.data.test)}
 
 
 def empty(chip: Chip) -> None:
-    """RESET all cells to the bottom of their window: fresh ones would load the wires."""
+    """RESET all cells to the bottom of their window, where unused cells load the wires least."""
     array = chip.array
-    cells = torch.arange(math.prod(array.chip_shape) * chip.n_cells)
-    array.pulse(cells, Pulse(torch.full(cells.shape, RESET), n=torch.full(cells.shape, RESETS)))
+    cells = torch.arange(math.prod(array.chip_shape) * chip.n_cells, device=array.device)
+    array.pulse(cells, Pulse(torch.full_like(cells, RESET), n=torch.full_like(cells, RESETS)))
 
 
 def _lines(rows: Sequence[Row]) -> "Figure | None":
@@ -241,6 +244,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="circuit",

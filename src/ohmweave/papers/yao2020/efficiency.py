@@ -97,17 +97,17 @@ def heat(g_mean: float, *, active: float = 1.0) -> float:
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """The macro's figures, then the demonstrated network on its eight arrays, image by image."""
-    setting = plan.setting(task, context)
-    chip = system.chips(setting.n_chips, seed=task.seed, dac=BIT_SERIAL)
+    work = plan.workload(task, context)
+    chip = system.chips(work.n_chips, seed=task.seed, dac=BIT_SERIAL, device=work.device)
     context.progress(0.5, "writing the network")
     with ledger(chip, costs=yao2020_periphery(), phase="transfer") as bill:
-        net = system.written(setting.net, chip)
+        net = system.written(work.net, chip)
         with bill.phase("calibration"):
-            calibrate(net, setting.data.train.images[:200])
-        images = setting.data.test.images[: min(N_IMAGES, len(setting.data.test))]
+            calibrate(net, work.data.train.images[:200])
+        images = work.data.test.images[: min(N_IMAGES, len(work.data.test))]
         with bill.phase("inference"), torch.no_grad():
             net(images)
-    n = len(images) * setting.n_chips
+    n = len(images) * work.n_chips
     spent = bill.by("phase")
     reads = {layer: usage.n_reads / n for (phase, layer), usage in bill.usage.items() if phase == "inference"}
     n_macs = sum(MACS.values())
@@ -129,13 +129,13 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "over_v100_area": printed.density / DENSITY_V100,
         "image_energy": image,
         "image_efficiency": 2 * n_macs / image,
-        "transfer_energy": spent["transfer"] / setting.n_chips,
+        "transfer_energy": spent["transfer"] / work.n_chips,
         "reads": reads,
         "share_of_cells": chip.n_taken / chip.n_cells,
         "share_of_rows": 9 / 16,
         "n_macs": n_macs,
         "n_images": len(images),
-        **billed(bill, {"inference": n}, n_macs={"inference": n_macs}, n_chips=setting.n_chips),
+        **billed(bill, {"inference": n}, n_macs={"inference": n_macs}, n_chips=work.n_chips),
     }
 
 
@@ -268,6 +268,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(name="macro", title="A one-bit read", caption="The macro's parts.", draw=_breakdown),
             FigureSpec(

@@ -22,11 +22,11 @@ _AFTER = {"test": (0.0341, 0.0486, 0.0386), "train": (0.0289, 0.0422, 0.0340)}
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """Write three convolvers, tune the shared layer batch after batch, count each group before and after."""
-    setting = plan.setting(task, context)
+    work = plan.workload(task, context)
     n_rounds = N_ROUNDS if task.params["scale"] == "full" else 20
-    chip = system.chips(setting.n_chips, seed=task.seed)
-    net = system.transfer(setting.net.replicate(N_GROUPS), chip, setting.data.train.images[:1000])
-    parts = {"test": setting.data.test, "train": setting.data.train.take(min(10_000, len(setting.data.train)))}
+    chip = system.chips(work.n_chips, seed=task.seed, device=work.device)
+    net = system.transfer(work.net.replicate(N_GROUPS), chip, work.calibration_images)
+    parts = {"test": work.data.test, "train": work.data.train.take(min(10_000, len(work.data.train)))}
 
     def count() -> dict[str, JSON]:
         return {
@@ -38,7 +38,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     before = count()
     n_written = hybrid.tune(
         net,
-        setting.batches(hybrid.BATCH, name="hybrid"),
+        work.batches(hybrid.BATCH, name="hybrid"),
         n_steps=n_rounds * N_GROUPS,
         group=lambda n_done: n_done % N_GROUPS,
         progress=lambda fraction, text: context.progress(0.4 + 0.4 * fraction, text),
@@ -106,6 +106,7 @@ EXPERIMENT = register(
         assumptions=plan.ASSUMPTIONS,
         tasks=lambda options: plan.tasks(NAME, options),
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="groups",

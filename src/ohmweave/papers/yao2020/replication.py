@@ -118,7 +118,7 @@ def tasks(options: Options) -> list[Task]:
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """Schedules first, then the same three copies averaged instead of shared out."""
-    setting = plan.setting(task, context)
+    work = plan.workload(task, context)
     one, three = schedule(cut_image(1)), schedule(cut_image(N_CONVOLVERS))
     plain = schedule(pipeline(stages(), {}, n_images=16))
     n_cells = 8 * 2048
@@ -126,7 +126,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     averaged, images = {}, {}
     for copies in (1, N_CONVOLVERS):
         context.progress(0.4 if copies == 1 else 0.7, f"writing convolvers, copies of each: {copies}")
-        averaged[str(copies)], images[str(copies)] = _with_copies(setting.net, copies, setting, setting.data.test)
+        averaged[str(copies)], images[str(copies)] = _with_copies(work.net, copies, work, work.data.test)
     return {
         "latency_one": one.latency,
         "latency_three": three.latency,
@@ -138,7 +138,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "plain": _figures(plain),
         "balanced": _figures(balanced),
         "n_correct": averaged,
-        "n_test": len(setting.data.test),
+        "n_test": len(work.data.test),
         "image_energy": images,
     }
 
@@ -152,24 +152,24 @@ def _figures(done: Schedule) -> dict[str, JSON]:
     }
 
 
-def _with_copies(net: FiveLayerCNN, copies: int, setting: plan.Setting, test: Split) -> tuple[list[int], float]:
+def _with_copies(net: FiveLayerCNN, copies: int, work: plan.Workload, test: Split) -> tuple[list[int], float]:
     """Every convolution's pair is there `copies` times and currents are averaged.
 
     Returns:
         Right answers of each chip, and J an image, of the first `N_BILLED`.
     """
-    chip = system.chips(setting.n_chips, seed=setting.seed, dac=BIT_SERIAL)
+    chip = system.chips(work.n_chips, seed=work.seed, dac=BIT_SERIAL, device=work.device)
     mapping = replace(system.MAPPING, copies=(1, copies))
     kernel = OnChip(mapping=mapping, tile_rows=system.KERNEL_SLICE)
     layers = {"groups.0.c1": kernel, "groups.0.c3": kernel}
     on_chip = deploy(net, chip, write=system.WRITE, mapping=system.MAPPING, scaling=FixedScaling, layers=layers)
     with torch.no_grad():
-        calibrate(on_chip, setting.data.train.images[:1000])
+        calibrate(on_chip, work.calibration_images)
     n_correct = system.count_correct(on_chip, test)
     images = test.images[:N_BILLED]
     with ledger(on_chip) as bill, torch.no_grad():
         on_chip(images)
-    return n_correct, bill.total(phase="inference") / (len(images) * setting.n_chips)
+    return n_correct, bill.total(phase="inference") / (len(images) * work.n_chips)
 
 
 def _draw_cut(rows: Sequence[Row]) -> "Figure | None":
@@ -280,6 +280,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="cut",

@@ -35,7 +35,8 @@ from ohmweave.experiments import (
     value_of,
 )
 from ohmweave.nn import ErrorLoss
-from ohmweave.papers.zhang2018.network import ASSUMPTIONS, G_MAX, G_MIN, PAPER, Setting, SignPerceptron, binary
+from ohmweave.papers.sharing import tasks_by_seed
+from ohmweave.papers.zhang2018.network import ASSUMPTIONS, G_MAX, G_MIN, PAPER, Hyperparameters, SignPerceptron, binary
 
 NAME = "zhang2018/cost"
 HIDDEN = 100
@@ -90,14 +91,7 @@ def bits_of(signal: torch.Tensor) -> int:
 
 def tasks(options: Options) -> list[Task]:
     """One chip a seed."""
-    return [
-        Task(
-            experiment=NAME,
-            params={"data": options.data, "scale": options.scale, "samples": _SAMPLES[options.scale]},
-            seed=options.seed + i,
-        )
-        for i in range(options.seeds)
-    ]
+    return tasks_by_seed(NAME, options, [{"samples": _SAMPLES[options.scale]}])
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
@@ -105,7 +99,7 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     data = load(task.params["data"], data_dir=context.options.data_dir)
     n_in, n_out = data.train.images[0].numel(), data.n_classes
     cell = Cell(linear_steps(g_min=G_MIN, g_max=G_MAX, levels=1_000))
-    perceptron = SignPerceptron(cell, n_in, n_out, Setting.of(HIDDEN), seed=task.seed)
+    perceptron = SignPerceptron(cell, n_in, n_out, Hyperparameters.of(HIDDEN), seed=task.seed)
     chosen = torch.randperm(len(data.train), generator=generator(task.seed, NAME, "order"))[: task.params["samples"]]
     forward, backward = _signals(perceptron, binary(data.train)[chosen], data.train.labels[chosen])
     before = perceptron.chip.array.books.activity.copy()

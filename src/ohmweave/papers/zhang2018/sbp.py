@@ -30,7 +30,17 @@ from ohmweave.experiments import (
     register,
 )
 from ohmweave.papers.energy import SampledBill, energy_table
-from ohmweave.papers.zhang2018.network import ASSUMPTIONS, G_MAX, G_MIN, PAPER, Setting, SignPerceptron, binary, train
+from ohmweave.papers.sharing import tasks_by_seed
+from ohmweave.papers.zhang2018.network import (
+    ASSUMPTIONS,
+    G_MAX,
+    G_MIN,
+    PAPER,
+    Hyperparameters,
+    SignPerceptron,
+    binary,
+    train,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,22 +55,9 @@ _MNIST = Needs(data="mnist", scale="full")
 
 
 def tasks(options: Options) -> list[Task]:
-    """A chip and its float twin for each size and seed."""
-    return [
-        Task(
-            experiment=NAME,
-            params={
-                "data": options.data,
-                "scale": options.scale,
-                "hidden": hidden,
-                "levels": LEVELS,
-                "epochs": _EPOCHS[options.scale],
-            },
-            seed=options.seed + i,
-        )
-        for hidden in _HIDDEN[options.scale]
-        for i in range(options.seeds)
-    ]
+    """One chip and one network in floating point for each size and seed."""
+    common = {"levels": LEVELS, "epochs": _EPOCHS[options.scale]}
+    return tasks_by_seed(NAME, options, [{**common, "hidden": hidden} for hidden in _HIDDEN[options.scale]])
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
@@ -69,7 +66,7 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     data = load(params["data"], data_dir=context.options.data_dir)
     cell = Cell(linear_steps(g_min=G_MIN, g_max=G_MAX, levels=params["levels"]))
     n_in = data.train.images[0].numel()
-    perceptron = SignPerceptron(cell, n_in, data.n_classes, Setting.of(params["hidden"]), seed=task.seed)
+    perceptron = SignPerceptron(cell, n_in, data.n_classes, Hyperparameters.of(params["hidden"]), seed=task.seed)
     order = generator(task.seed, NAME, "order")
     bill = SampledBill(perceptron.chip, perceptron.rule, comparators())
 
