@@ -63,7 +63,7 @@ def _divided(current: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:
     """A quotient that is contiguous, whether or not `current`, which is used up, is."""
     if current.is_contiguous():
         return current.div_(by)
-    divisor = torch.as_tensor(by, dtype=current.dtype)
+    divisor = torch.as_tensor(by, dtype=current.dtype, device=current.device)
     return torch.div(current, divisor, out=current.new_empty(current.shape))
 
 
