@@ -35,7 +35,7 @@ def accuracy_gap(chosen: StudyValue, reference: StudyValue) -> Estimator:
 
 
 def accuracy_by_study(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """One record for each value of each study: mean test accuracy of its chips."""
+    """One line for each value of each study: mean test accuracy of its chips, and their number."""
     return [
         {
             "study": row.params["study"],

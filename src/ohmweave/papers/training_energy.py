@@ -247,8 +247,8 @@ EXPERIMENT = register(
         name=NAME,
         title="The energy of learning in situ, by rule",
         paper="costs: see the sources on the bill; GPU: Ambrogio et al., Nature 558, 60 (2018)",
-        summary=f"A {N_IN}-{N_HIDDEN}-{N_OUT} perceptron sees {N_SAMPLES} digits once, by each rule with its own cells "
-        "and periphery; activity is counted, digital arithmetic is not.",
+        summary=f"A {N_IN}-{N_HIDDEN}-{N_OUT} perceptron learns {N_SAMPLES} digits once, by each rule with its own "
+        "cells and periphery; activity is counted, digital arithmetic is not.",
         claims=(
             Claim(
                 key="sbp",

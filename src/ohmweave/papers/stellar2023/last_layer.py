@@ -62,7 +62,7 @@ _LINEAR = {"device": "level-1"}
 
 
 def cells(name: str) -> Cell:
-    """A STELLAR table by the name that tasks use."""
+    """The cell of a STELLAR table by its name in the tasks, such as "level-3" or "level-1+noise"."""
     level, _, noise = name.partition("+")
     return stellar2023(level=int(level.removeprefix("level-")), noise=1.0 if noise else 0.0)
 
@@ -74,7 +74,7 @@ def tasks(options: Options) -> list[Task]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
-    """Train the frozen layer, then the last one by each rule from the same start."""
+    """Train the first layer in software and freeze it; train the last by each rule, from the same initial weights."""
     params = task.params
     data = load(params["data"], data_dir=context.options.data_dir)
     context.progress(0.0, "the frozen layer")
@@ -90,13 +90,22 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     for done, (name, make) in enumerate(rules.items()):
         context.progress((1 + done) / (1 + len(rules)), name)
         result[name], bills[name] = _trained(make, task, features, data)
-    # Test accuracies of both thresholds are in the row; the validation set says which one counts.
+    # Test accuracies of both thresholds are in the row; the one that counts is chosen on the validation images.
     chosen = max((f"stellar-{t:g}" for t in THRESHOLDS), key=lambda name: max(result[name]["validation"]))
     return result | {"stellar": result[chosen], "chosen": chosen} | bills[chosen]
 
 
 def frozen_layer(data: Dataset, *, seed: int, n_epochs: int = 12) -> torch.Tensor:
-    """`(HIDDEN, in)`: first layer of a float network without bias, target 10 by square error, last layer in +-W_MAX."""
+    """Weights `(HIDDEN, in)` of the first layer of a network trained in floating point.
+
+    It has no biases; its outputs are trained to `TARGET` for the label and 0 for the others by square error, with the
+    last layer clipped to +-`W_MAX`.
+
+    Args:
+        data: training images.
+        seed: of initial weights and the order of images.
+        n_epochs: passes over the images.
+    """
     random = generator(seed, NAME, "frozen")
     x, labels = data.train.images.flatten(1), data.train.labels
     first: torch.Tensor = (torch.randn(HIDDEN, x.shape[1], generator=random) * (2 / x.shape[1]) ** 0.5).requires_grad_()
@@ -120,11 +129,11 @@ def _features(first: torch.Tensor, split: Split) -> torch.Tensor:
 
 
 Epoch = Callable[[torch.Tensor, torch.Tensor], int]
-"""One pass over features and labels; returns the verify reads that it took."""
+"""One pass over features `(n, HIDDEN)` and labels `(n,)`; returns the number of verify reads."""
 
 
 class StellarEpoch:
-    """STELLAR's rule on a layer, compiled where Numba is there, and the bill of some samples of each epoch."""
+    """Epochs of STELLAR on a layer, compiled where Numba is installed, and the bill of `N_BILLED` samples of each."""
 
     def __init__(self, layer: Linear, threshold: float) -> None:
         self.layer = layer
@@ -132,7 +141,7 @@ class StellarEpoch:
         self.bill = SampledBill(layer.matrix.chip, self.rule, yao2020_periphery(), drivers=BIT_SERIAL)
 
     def __call__(self, x: torch.Tensor, labels: torch.Tensor) -> int:
-        """An `Epoch`."""
+        """Bill the first samples, then train on all; see `Epoch`. STELLAR takes no verify reads."""
         some = x[:N_BILLED]
         with self.bill.samples("training", len(some)):
             self.one_by_one(some, labels[:N_BILLED])
@@ -145,7 +154,7 @@ class StellarEpoch:
         return 0
 
     def one_by_one(self, x: torch.Tensor, labels: torch.Tensor) -> None:
-        """The same by the torch version, which a bill counts line by line."""
+        """The same epoch in plain torch, whose reads a meter records."""
         loss = ErrorLoss(self.error)
         for features, label in zip(x.split(1), labels.split(1), strict=True):
             self.rule.zero_grad()
@@ -153,14 +162,25 @@ class StellarEpoch:
             self.rule.step()
 
     def billed(self, x: torch.Tensor, trained: Activity, n_trained: int) -> dict[str, JSON]:
-        """The bill of the training, in which the array did what `trained` says, and that of inferring `x`."""
+        """The bills of training and inference, as parts of a row.
+
+        Args:
+            x: `(n, HIDDEN)`, features that are inferred.
+            trained: activity of the array in the whole training.
+            n_trained: samples of the whole training.
+        """
         with self.bill.samples("inference", len(x)), torch.no_grad():
             self.layer(x)
         return self.bill.billed([self.layer.weight.numel()], trained, n_trained)
 
 
 def back_propagation(layer: Linear, tolerance: float | None) -> Epoch:
-    """The baseline, each step written at once; it needs Numba."""
+    """Epochs of the baseline, in which each sample's update is written at once. They need Numba.
+
+    Args:
+        layer: which learns.
+        tolerance: S, of write-verify; None writes blindly.
+    """
     from ohmweave.optim.compiled_epochs import gradient_epoch
 
     return lambda x, labels: gradient_epoch(
@@ -178,10 +198,10 @@ def back_propagation(layer: Linear, tolerance: float | None) -> Epoch:
 def _trained(
     make: Callable[[Linear], Epoch], task: Task, features: Mapping[str, torch.Tensor], data: Dataset
 ) -> tuple[dict[str, Any], dict[str, JSON]]:
-    """One rule from the task's random start; the test set is read at the epoch that validation chooses.
+    """Train by one rule from the task's random start; read the test set after the best epoch on validation images.
 
     Returns:
-        What it reached, and its bill: nothing for a baseline, which has no version that counts line by line.
+        Accuracies and pulses; and the bill, which is empty for a baseline: it has no version that a meter can record.
     """
     chip = Chip(cells(task.params["device"]), rows=HIDDEN, cols=2 * data.n_classes, seed=task.seed)
     layer = Linear(
@@ -318,7 +338,7 @@ register(
             Assumption(
                 text="energy: inputs of 8 bits, sent bit by bit (assumed for the billed samples alone), and converters "
                 "of 8 bits; comparators would do for the signs of the errors and take less",
-                source="Yao et al. 2020; that they stand around this array is ours",
+                source="Yao et al. 2020; their use with this array is ours",
             ),
             Assumption(text="5,000 images are set aside for validation, 55,000 train", source="ours"),
         ),

@@ -1,4 +1,4 @@
-"""`wang2019/circuit`: what sense circuits, converters and the size of arrays cost a network that learns behind them.
+"""`wang2019/circuit`: accuracy of a network that learns behind sense circuits, converters and other array sizes.
 
 A transferred network is read through the circuit after it was trained (`yao2020/circuit`). In training in situ, every
 forward read passes the circuit, and so does every readout that gradients use where the circuit is linear, so that the
@@ -127,7 +127,7 @@ def _gap(study: str, value: object, reference: tuple[str, object] = ("ideal", 0)
 
 
 def _lines(rows: Sequence[Row]) -> "Figure | None":
-    """A panel a study: every chip, and the mean, against the value; the ideal circuit as a line."""
+    """Accuracy against the value of each study, one panel a study: chips, their mean, the ideal circuit as a line."""
     from matplotlib.figure import Figure
 
     found: dict[str, list[tuple[Any, list[float]]]] = {}
@@ -187,14 +187,14 @@ EXPERIMENT = register(
                 "accuracy behind a 3-bit ADC, less that with an ideal circuit",
                 _gap("adc", 3),
                 AtMost(0.0),
-                note="so few bits must show, or the converter is not in the way",
+                note="a check that the converter takes part: so few bits must cost accuracy",
             ),
             _expected(
                 "sense",
                 "accuracy with 100 Ohm at every column, less that with an ideal circuit",
                 _gap("sense", 100.0),
                 AtLeast(-0.01),
-                note="learning in situ has the resistors in its readout and works around them",
+                note="the gradients of in-situ learning are computed from readouts through the resistors",
             ),
             _expected(
                 "size",

@@ -1,4 +1,4 @@
-"""`yao2020/circuit`: what wires, sense circuits, array size and converters cost the transferred network."""
+"""`yao2020/circuit`: accuracy of the transferred network with wires, sense circuits, array sizes and converters."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 NAME = "yao2020/circuit"
 R_SIZE = 2.0  # Ohm a segment in the study of array size: the upper guess for a 130 nm process.
 N_TUNING = 60  # updates of the last layer where it is tuned behind wires
-RESETS = 40  # pulses that take an unused cell to the bottom of its window
+RESETS = 40  # pulses that bring an unused cell to the bottom of its conductance window
 
 STUDIES: dict[str, dict[str, tuple[Any, ...]]] = {
     "full": {
@@ -81,7 +81,7 @@ def parts_of(study: str, value: Any) -> dict[str, Any]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Transfer the network to chips with the circuit of the study, and count."""
+    """Transfer the network to chips with the circuit of the task, tune it in the study "tuned", and count."""
     study, value = str(task.params["study"]), task.params["value"]
     work = plan.workload(task, context)
     parts = parts_of(study, value)
@@ -129,7 +129,7 @@ def empty(chip: Chip) -> None:
 
 
 def _lines(rows: Sequence[Row]) -> "Figure | None":
-    """A panel a study: accuracy of every chip against the value."""
+    """Mean test accuracy against the value of each study, one panel for each quantity."""
     from matplotlib.figure import Figure
 
     found: dict[str, list[tuple[object, float]]] = {}
@@ -171,8 +171,9 @@ EXPERIMENT = register(
         title="What wires, sense circuits, array size and converters cost",
         paper=plan.PAPER,
         summary="The network is transferred to chips whose arrays have wires of 0 to 10 Ohm a segment, other sizes, "
-        "sense resistors, or converters of 3 to 12 bits for every one-bit read. Two remedies for wires: targets moved "
-        "so that reads see what was wanted (remapped), and tuning of the last layer on what comes through (tuned).",
+        "sense resistors, or converters of 3 to 12 bits for every one-bit read. Two remedies for wires are tried: "
+        "targets corrected so that reads through the wires give the intended conductances (remapped), and tuning of "
+        "the last layer behind the wires (tuned).",
         claims=(
             _cost(
                 "wires-130-nm",
@@ -214,7 +215,7 @@ EXPERIMENT = register(
                 where=_OURS,
                 estimate=accuracy_gap(("adc", 3), ("wire", 0.0)),
                 accept=AtMost(0.0),
-                note="so few bits must show, or the converter is not in the way",
+                note="a check that the converter takes part: so few bits must cost accuracy",
             ),
             Claim(
                 key="coding",
@@ -231,7 +232,8 @@ EXPERIMENT = register(
             *plan.ASSUMPTIONS[:-1],
             Assumption(text="Row and column wires have the same resistance a segment.", source="ours"),
             Assumption(
-                text="Unused cells are at the bottom of their window; all transistors are on while an array is read.",
+                text="Unused cells are at the bottom of their conductance window; all transistors are on while an "
+                "array is read.",
                 source="ours",
             ),
             Assumption(

@@ -22,7 +22,7 @@ def tasks(options: Options) -> list[Task]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Tune with one learning rate; count on the validation images. The chips are not those of other experiments."""
+    """Tune with the learning rate of the task, and count on the validation images."""
     work = plan.workload(task, context)
     lr = task.params["lr"]
     assert isinstance(lr, float)

@@ -1,4 +1,4 @@
-"""`yao2020/split-image`: one image cut in three, one convolver each."""
+"""`yao2020/split-image`: each image is cut in three strips, one for each convolver."""
 
 from collections.abc import Mapping
 

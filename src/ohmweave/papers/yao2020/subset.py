@@ -1,4 +1,4 @@
-"""`yao2020/subset`: a tenth of the weights is wrong, and a tenth of the images brings the accuracy back."""
+"""`yao2020/subset`: a tenth of the weights is replaced at random; a tenth of the images recovers the accuracy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +34,7 @@ N_DRAWS = 3  # Paper: repeated three times.
 
 
 READINGS = {"all layers": ("groups", "fc"), "last layer": ("fc",)}
-"""Whose weights are replaced. The first is the paper's sentence taken literally, the second is shown beside it."""
+"""Layers whose weights are replaced. The first is the literal reading of the paper; the second is for comparison."""
 
 _LITERAL = {"replaced": "all layers"}
 

@@ -1,4 +1,4 @@
-"""`zhang2018/robustness`: what imperfect cells cost sign backpropagation."""
+"""`zhang2018/robustness`: accuracy of sign backpropagation with imperfect cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 NAME = "zhang2018/robustness"
 HIDDEN = 100
 NEAR_LINEAR = {"levels": 1_000, "c2c": 0.0, "d2d": 0.0, "asymmetry": 0.0, "stuck": 0.0}
-"""The cell that everything is compared with: c2c and d2d in steps, asymmetry of soft bounds, share of stuck cells."""
+"""The reference cell: c2c and d2d in steps, asymmetry of soft bounds, fraction of stuck cells."""
 
 _WORDS = {
     "levels": "levels of the window",
@@ -192,7 +192,7 @@ register(
             *ASSUMPTIONS,
             Assumption(
                 text="c2c: standard deviation of a step in steps; d2d: relative spread of the cells' steps; "
-                "asymmetry: share of a step lost at the bound; stuck cells stand anywhere in the window; cells start "
+                "asymmetry: share of a step lost at the bound; stuck cells are anywhere in the window; cells start "
                 "in its middle and the initial weights are written with verify",
                 source="ours",
             ),

@@ -61,7 +61,7 @@ def tasks(options: Options) -> list[Task]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
-    """Train both, and read the test set once for each."""
+    """Train on the chip and by back-propagation in floating point; read the test set once for each."""
     params = task.params
     data = load(params["data"], data_dir=context.options.data_dir)
     cell = Cell(linear_steps(g_min=G_MIN, g_max=G_MAX, levels=params["levels"]))
@@ -108,7 +108,10 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
 
 
 def float_twin(data: Dataset, hidden: int, *, n_epochs: int, seed: int) -> dict[str, Any]:
-    """The same layers and binary inputs, rectified, by back-propagation of cross-entropy (Adam, batches of 100)."""
+    """The same layers and binary inputs with ReLU, trained by back-propagation of cross-entropy (Adam, batches of 100).
+
+    The weights after the best epoch on the validation images are tested.
+    """
     random = generator(seed, NAME, "float")
     n_in = data.train.images[0].numel()
     shapes = ((hidden, n_in), (hidden,), (data.n_classes, hidden), (data.n_classes,))
@@ -239,9 +242,9 @@ register(
         name=NAME,
         title="Sign backpropagation on an RRAM perceptron",
         paper=PAPER,
-        summary="A perceptron whose layers talk in one bit forward and two bits backward learns on the chip from "
-        "single blind pulses, batch 1. Reconstructed from the abstract, beside the same perceptron by "
-        "back-propagation.",
+        summary="A perceptron whose layers exchange one bit forward and two bits backward learns on the chip by "
+        "single blind pulses, one sample at a time. Reconstructed from the abstract. The same perceptron is trained by "
+        "back-propagation in floating point for comparison.",
         claims=CLAIMS,
         assumptions=(
             *ASSUMPTIONS,
