@@ -38,12 +38,10 @@ from ohmweave.nn import ErrorLoss, Linear, OnChip, ThresholdError
 from ohmweave.optim import Stellar
 from ohmweave.papers.energy import BIT_SERIAL, SampledBill, energy_table
 from ohmweave.papers.sharing import BestEpoch, tasks_by_seed
+from ohmweave.papers.stellar2023.frozen_layer import HIDDEN, TARGET, W_MAX, features_of, frozen_layer
 from ohmweave.programming import WriteVerify
 
 NAME = "stellar2023/last-layer"
-HIDDEN = 100
-TARGET = 10.0
-W_MAX = 0.9975  # Public code: scale 55416.65 per S over a window of 18 uS.
 THRESHOLDS = (4.0, 5.0)
 _WORDS = {
     **{f"stellar-{threshold:g}": f"STELLAR, threshold {threshold:g}" for threshold in THRESHOLDS},
@@ -79,7 +77,7 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     data = load(params["data"], data_dir=context.options.data_dir)
     context.progress(0.0, "the frozen layer")
     first = frozen_layer(data, seed=task.seed)
-    features = {name: _features(first, getattr(data, name)) for name in ("train", "validation", "test")}
+    features = {name: features_of(first, getattr(data, name)) for name in ("train", "validation", "test")}
     rules: dict[str, Callable[[Linear], Epoch]] = {
         **{f"stellar-{threshold:g}": partial(StellarEpoch, threshold=threshold) for threshold in THRESHOLDS},
         "verify": partial(back_propagation, tolerance=TOLERANCE),
@@ -93,39 +91,6 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     # Test accuracies of both thresholds are in the row; the one that counts is chosen on the validation images.
     chosen = max((f"stellar-{t:g}" for t in THRESHOLDS), key=lambda name: max(result[name]["validation"]))
     return result | {"stellar": result[chosen], "chosen": chosen} | bills[chosen]
-
-
-def frozen_layer(data: Dataset, *, seed: int, n_epochs: int = 12) -> torch.Tensor:
-    """Weights `(HIDDEN, in)` of the first layer of a network trained in floating point.
-
-    It has no biases; its outputs are trained to `TARGET` for the label and 0 for the others by square error, with the
-    last layer clipped to +-`W_MAX`.
-
-    Args:
-        data: training images.
-        seed: of initial weights and the order of images.
-        n_epochs: passes over the images.
-    """
-    random = generator(seed, NAME, "frozen")
-    x, labels = data.train.images.flatten(1), data.train.labels
-    first: torch.Tensor = (torch.randn(HIDDEN, x.shape[1], generator=random) * (2 / x.shape[1]) ** 0.5).requires_grad_()
-    last = (torch.randn(data.n_classes, HIDDEN, generator=random) * 0.1).requires_grad_()
-    optimizer = torch.optim.Adam([first, last], lr=1e-3)
-    target = TARGET * torch.nn.functional.one_hot(labels, data.n_classes).to(x.dtype)
-    for _ in range(n_epochs):
-        for chosen in torch.randperm(len(x), generator=random).split(100):
-            optimizer.zero_grad()
-            z = (x[chosen] @ first.T).relu() @ last.T
-            (z - target[chosen]).square().sum(dim=-1).mean().backward()
-            optimizer.step()
-            with torch.no_grad():
-                last.clamp_(-W_MAX, W_MAX)
-    return first.detach()
-
-
-def _features(first: torch.Tensor, split: Split) -> torch.Tensor:
-    features: torch.Tensor = (split.images.flatten(1) @ first.T).relu()
-    return features
 
 
 Epoch = Callable[[torch.Tensor, torch.Tensor], int]

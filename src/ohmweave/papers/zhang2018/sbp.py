@@ -91,17 +91,18 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
         perceptron.n_correct(binary(seen), seen.labels)
     n_samples = len(data.train) * (1 + history.index(max(history)))
     context.progress(0.8, "the same perceptron by back-propagation")
+    sbp = {
+        "n_correct": perceptron.n_correct(binary(data.test), data.test.labels),
+        "n_total": len(data.test),
+        "n_validation": len(data.validation),
+        "validation": history,
+        "n_set": activity.n_set,
+        "n_reset": activity.n_reset,
+        "n_reads": activity.n_reads,
+        "n_samples": n_samples,
+    }
     return {
-        "sbp": {
-            "n_correct": perceptron.n_correct(binary(data.test), data.test.labels),
-            "n_total": len(data.test),
-            "n_validation": len(data.validation),
-            "validation": history,
-            "n_set": activity.n_set,
-            "n_reset": activity.n_reset,
-            "n_reads": activity.n_reads,
-            "n_samples": n_samples,
-        },
+        "sbp": sbp,
         "bp": float_twin(data, params["hidden"], n_epochs=params["epochs"], seed=task.seed),
         **bill.billed([n_in * params["hidden"], params["hidden"] * data.n_classes], activity, n_samples),
     }
