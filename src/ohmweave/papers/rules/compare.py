@@ -8,7 +8,7 @@ import torch
 from ohmweave.arrays import Activity
 from ohmweave.base import generator
 from ohmweave.cost import Bill, comparators, yao2020_periphery
-from ohmweave.data import Split, load
+from ohmweave.data import Split
 from ohmweave.experiments import (
     Assumption,
     Context,
@@ -28,7 +28,7 @@ from ohmweave.papers.rules.cells import CELLS
 from ohmweave.papers.rules.family import RULES
 from ohmweave.papers.rules.network import HIDDEN, Setup
 from ohmweave.papers.rules.settings import SETTINGS
-from ohmweave.papers.rules.tasks import chips
+from ohmweave.papers.rules.tasks import chips, started
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,10 +62,7 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     """Train one chip by the rule of the task, count after each epoch, and bill the training."""
     params = task.params
     rule = RULES[params["rule"]]
-    data = load(params["data"], data_dir=context.options.data_dir)
-    split = data.train.take(params["samples"])
-    setting = {name: params[name] for name in rule.grid}
-    setup = rule.start(params["cell"], split.images[0].numel(), setting, seed=task.seed)
+    data, split, setup = started(task, context)
     order = generator(task.seed, NAME, "order")
     training, history = Training(setup), []
     for epoch in range(params["epochs"]):
