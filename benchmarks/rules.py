@@ -54,11 +54,11 @@ def samples_per_second(train: Train, x: torch.Tensor, labels: torch.Tensor) -> f
 
 def ohmweave(x: torch.Tensor, labels: torch.Tensor, *, compiled: bool) -> float:
     """Sign backpropagation with noisy cells."""
-    from ohmweave.cells import linear_steps
-    from ohmweave.papers.zhang2018.network import Setting, SignPerceptron
+    from ohmweave.cells import Cell, linear_steps
+    from ohmweave.papers.zhang2018.network import Hyperparameters, SignPerceptron
 
     law = linear_steps(g_min=2e-6, g_max=20e-6, levels=1_000, c2c=1.0)
-    perceptron = SignPerceptron(law, N_IN, N_OUT, Setting.of(HIDDEN), seed=0)
+    perceptron = SignPerceptron(Cell(law), N_IN, N_OUT, Hyperparameters.of(HIDDEN), seed=0)
     return samples_per_second(partial(perceptron.train_epoch, compiled=compiled), x, labels)
 
 

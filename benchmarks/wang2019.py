@@ -1,8 +1,8 @@
 """Ten CNN chips trained in situ beside one plain torch network: `python benchmarks/wang2019.py [updates]`.
 
-Both train the CNN of Wang et al. 2019 on the same random images in turns, so that a busy machine slows both. The time
-is processor time of one thread; data loading is in neither. Other work on the machine takes caches and memory from the
-larger of the two, so beside the whole time stands the fastest turn of each.
+Both train the CNN of Wang et al. 2019 on the same random images in turns, so that other work on the machine slows both.
+Times are processor seconds of one thread, without data loading. Other work takes caches and memory from the larger of
+the two, so the fastest turn of each is printed beside the whole time.
 """
 
 import sys

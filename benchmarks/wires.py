@@ -7,8 +7,8 @@
 
 One thread, float64; conductances are log-uniform from 1 to 100 uS, wires 1 Ohm a segment (`--ohm`). Times are the
 best of several runs, in processor seconds, so that other work on the machine counts little. badcrossbar
-takes part where it is installed; it and the sparse direct solver stand for the node-by-node way. `error` is the largest
-relative difference of a column current from the effective matrix's.
+takes part where it is installed; it and our sparse direct solver solve for all nodes. `error` is the largest relative
+difference of a column current from that of the effective conductance matrix.
 """
 
 import argparse

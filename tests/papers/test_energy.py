@@ -136,9 +136,25 @@ def test_assumed_drivers_are_counted_and_leave_no_trace() -> None:
 
 
 def test_drivers_are_assumed_for_bare_simulated_arrays_alone() -> None:
-    chip = ow.Chip(LinearStep(g_min=2e-6, g_max=20e-6), rows=4, cols=4, adc=ow.arrays.ADC(bits=4))
-    with pytest.raises(OhmweaveError, match="without an ADC"), driven_by(chip, BIT_SERIAL):
-        pass
+    law = LinearStep(g_min=2e-6, g_max=20e-6)
+    parts: list[dict[str, Any]] = [
+        {"adc": ow.arrays.ADC(bits=4)},
+        {"wires": ow.arrays.Wires(r_row=1.0, r_col=1.0)},
+        {"access": ow.arrays.Transistors()},
+    ]
+    for part in parts:
+        chip = ow.Chip(law, rows=4, cols=4, **part)
+        array = chip.array
+        with pytest.raises(OhmweaveError, match="without an ADC and access devices"), driven_by(chip, BIT_SERIAL):
+            pass
+        assert chip.array is array
+
+
+def test_assumed_drivers_keep_the_dtype_and_device_of_the_array() -> None:
+    chip = ow.Chip(LinearStep(g_min=2e-6, g_max=20e-6), rows=4, cols=4, dtype=torch.float64)
+    with driven_by(chip, BIT_SERIAL):
+        assert (chip.array.dtype, chip.array.device) == (torch.float64, torch.device("cpu"))
+        assert chip.array.readout(torch.tensor([0])).dtype == torch.float64
 
 
 def test_samples_behind_assumed_drivers() -> None:

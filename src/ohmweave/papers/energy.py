@@ -18,7 +18,7 @@ from ohmweave.mapping import Chip
 from ohmweave.report import show_spread
 
 MEASURING = "measuring accuracy"
-"""The phase of reads that measure accuracy for the experiment and that a chip in use would not do."""
+"""The phase of reads that measure accuracy for the experiment. A chip in use would not do them."""
 
 BIT_SERIAL = DAC(bits=8, v_max=0.2, bit_serial=True)
 """Row drivers that send 8-bit inputs bit by bit, 0 V or 0.2 V: eight intervals a vector. Source: Yao et al. 2020."""
@@ -28,18 +28,25 @@ BIT_SERIAL = DAC(bits=8, v_max=0.2, bit_serial=True)
 def driven_by(chip: Chip, dac: DAC) -> Iterator[None]:
     """Put `dac` on the rows of `chip` inside the block, for a bill of inputs that are sent by these drivers.
 
-    The way by which an experiment whose chip has no such converter assumes one for its bill. The cells are moved into
-    an array that has the DAC, in which intervals, bits and heat are counted like on any chip; open the bill inside the
-    block. Afterwards the cells of before are back: what happened to them inside the block is undone.
+    It is for experiments whose chip has no such converter and which assume one for the bill. The cells are copied to an
+    array with the DAC, which counts intervals, bits and heat as any other; open the bill inside the block. After the
+    block the former array is back with the cells as they were before: pulses sent inside have no effect.
+
+    Args:
+        chip: with a simulated array of ideal wires, without an ADC and access devices.
+        dac: of the rows.
 
     Raises:
         OhmweaveError: the array is not simulated, or has an ADC, wires or access devices.
     """
     array = chip.array
-    if not isinstance(array, SimulatedArray) or array.adc is not None or array.wires is not None:
-        raise OhmweaveError("`chip` must have a simulated array of ideal wires without an ADC to be driven by a `dac`")
+    bare = isinstance(array, SimulatedArray) and (array.adc, array.wires, array.access) == (None, None, None)
+    if not isinstance(array, SimulatedArray) or not bare:
+        raise OhmweaveError(
+            "`chip` must have a simulated array of ideal wires, without an ADC and access devices, to be driven by a "
+            f"`dac`, but has {array!r}"
+        )
     state = array.state_dict()
-    precisions = (leaf.dtype for name, leaf in state.items() if name.startswith("cells.") and leaf.is_floating_point())
     twin = SimulatedArray(
         array.cell,
         n_arrays=array.n_arrays,
@@ -48,7 +55,8 @@ def driven_by(chip: Chip, dac: DAC) -> Iterator[None]:
         n_chips=array.n_chips,
         v_read=array.v_read,
         dac=dac,
-        dtype=next(precisions),
+        device=array.device,
+        dtype=array.dtype,
     )
     twin.load_state_dict(state)
     chip.array = twin
@@ -56,13 +64,15 @@ def driven_by(chip: Chip, dac: DAC) -> Iterator[None]:
         yield
     finally:
         chip.array = array
-        array.load_state_dict(state)  # so that its version grows: nothing read from the other array passes as current
+        # The version of its books grows with this: values read from the other array are stale.
+        array.load_state_dict(state)
 
 
 def training_macs(layers: Sequence[int], *, n_frozen: int = 0) -> int:
     """Multiplications of learning from an image in software.
 
-    Forward through all layers, the gradient of those that learn, and the error through those above the first of them.
+    They are those of the forward pass through all layers, of the gradients of the layers that learn, and of the error
+    through the layers above the first that learns.
 
     Args:
         layers: multiplications of inferring an image, layer by layer.
@@ -72,13 +82,13 @@ def training_macs(layers: Sequence[int], *, n_frozen: int = 0) -> int:
 
 
 def macs_by_layer(bill: Bill, chip: Chip, phase: str, n_images: int) -> list[int]:
-    """Multiplications of an image, in the order of the layers on `chip`: weights times vectors that they met.
+    """Multiplications of an image in each layer, in the order of the layers on `chip`: weights times input vectors.
 
     Args:
         bill: of `chip` alone.
-        chip: where the layers are.
+        chip: which holds the layers.
         phase: in which each image went through all layers once.
-        n_images: that all chips together saw in it.
+        n_images: images of the phase, on all chips together.
     """
     placed, usage = chip.placed, bill.usage
     return [
@@ -89,20 +99,20 @@ def macs_by_layer(bill: Bill, chip: Chip, phase: str, n_images: int) -> list[int
 
 
 def gpu_energy(n_macs: float) -> float:
-    """J that a V100 takes for `n_macs` multiplications and as many additions, by the cited figure."""
+    """Energy (J) of `n_macs` multiplications and as many additions on a V100, by the cited figure."""
     return 2 * n_macs / GOPS_PER_W_V100
 
 
 def billed(
     bill: Bill, n_images: Mapping[str, int], *, n_macs: Mapping[str, float], n_chips: int = 1
 ) -> dict[str, JSON]:
-    """What a row keeps of a bill, for `ENERGY_TABLE`, the bill of the report, and `ohmweave cost`.
+    """The parts `bill` and `energy` of a row, for `ENERGY_TABLE`, the bill of the report, and `ohmweave cost`.
 
     Args:
         bill: of all chips together.
         n_images: by phase, on all chips together.
         n_macs: by phase, multiplications of an image in software.
-        n_chips: how many shared the work.
+        n_chips: side by side.
     """
     images: dict[str, JSON] = {
         phase: {
@@ -117,7 +127,7 @@ def billed(
 
 
 class _Cycled(Protocol):
-    """A rule whose pulses go by turns."""
+    """A rule whose SET and RESET steps take turns, by the number of steps."""
 
     n_steps: int
 
@@ -125,15 +135,15 @@ class _Cycled(Protocol):
 class SampledBill:
     """The bill of some samples of a training whose compiled loops cannot be metered.
 
-    What is done with the samples is undone: cells, random streams and the rule's turn are restored afterwards, so the
-    training is the same with and without the bill. Reads are much the same for all samples; pulses become fewer as a
-    network learns, so their number is that of the whole training.
+    The samples are learned once more outside the training: cells, random streams and the step counter of the rule are
+    restored afterwards, so the training is the same with and without the bill. Reads hardly differ between samples.
+    Pulses become fewer as a network learns, so their number is taken from the whole training.
 
     Args:
-        chip: that learns.
-        rule: that it learns by.
+        chip: which learns.
+        rule: by which it learns.
         costs: prices.
-        drivers: assumed for the samples where the chip has none; None bills the chip as it is. See `driven_by`.
+        drivers: row drivers assumed for the samples; None bills the chip as it is. See `driven_by`.
     """
 
     def __init__(self, chip: Chip, rule: _Cycled, costs: ComponentCosts, *, drivers: DAC | None = None) -> None:
@@ -154,11 +164,11 @@ class SampledBill:
         self._n_images[phase] = self._n_images.get(phase, 0) + n * self._n_chips
 
     def billed(self, layers: Sequence[int], trained: Activity, n_trained: int) -> dict[str, JSON]:
-        """What a row keeps.
+        """The parts `bill` and `energy` of a row.
 
         Args:
-            layers: as in `training_macs`; all of them learn.
-            trained: what the array did in the whole training; its pulses count.
+            layers: multiplications of an image, layer by layer; all layers learn.
+            trained: activity of the array in the whole training, of which the pulses count.
             n_trained: samples of the whole training, the same for all chips.
         """
         share = self._n_images["training"] / (n_trained * self._n_chips)
@@ -193,7 +203,7 @@ def _mean_energy(found: Sequence[Mapping[str, float]]) -> dict[str, object]:
 
 
 def _digits(value: float) -> float:
-    """Three of them."""
+    """Rounded to three significant digits."""
     return float(f"{value:.3g}")
 
 
@@ -207,5 +217,5 @@ ENERGY_TABLE = TableSpec(
 
 
 def energy_table(note: str) -> TableSpec:
-    """`ENERGY_TABLE` with a `note` below it on what was billed."""
+    """`ENERGY_TABLE` with a `note` in its caption on what was billed."""
     return replace(ENERGY_TABLE, caption=f"{ENERGY_TABLE.caption} {note}")

@@ -1,4 +1,4 @@
-"""`energy/training`: what a sample costs to learn from, in situ, by rule, against inference and against a GPU."""
+"""`energy/training`: energy of learning from a sample in situ, by rule, beside that of inference and of a GPU."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,20 +47,21 @@ LAYERS = (N_IN * N_HIDDEN, N_HIDDEN * N_OUT)
 """Multiplications of an image."""
 
 Step = Callable[[torch.Tensor, torch.Tensor], None]
+"""Learns one batch: inputs `(batch, 64)` and labels `(batch,)`."""
 
 
 def tasks(options: Options) -> list[Task]:
-    """A task a rule."""
+    """One task for each rule."""
     params = {"data": "digits", "scale": options.scale}
     return [Task(experiment=NAME, params={**params, "rule": rule}, seed=options.seed) for rule in RULES]
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Train on the first samples by one rule, then infer them, under one bill."""
-    data = load("digits", size=8).train.take(N_SAMPLES)
+    """Train on the first `N_SAMPLES` samples by one rule, then infer them, and bill both."""
+    data = load("digits", size=8).train.take(N_SAMPLES).to(context.options.device)
     context.progress(0.1, f"{task.params['rule']}: training")
     rule = RULES[str(task.params["rule"])]
-    chip, network, step = rule.build(task.seed)
+    chip, network, step = rule.build(task.seed, context.options.device)
     x = data.images.flatten(1)
     with ledger(chip, costs=rule.costs, phase="training") as bill:
         for images, labels in zip(x.split(rule.batch), data.labels.split(rule.batch), strict=True):
@@ -88,18 +89,18 @@ def _layers(chip: Chip, **common: Any) -> tuple[Linear, Linear]:
     )
 
 
-def gate_controlled(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
+def gate_controlled(seed: int, device: str) -> tuple[Chip, torch.nn.Module, Step]:
     """Wang et al. 2019: RMSprop by gate voltages, all cells read out after each update."""
-    chip = Chip(wang2019(), n_arrays=2, rows=128, cols=64, seed=seed)
+    chip = Chip(wang2019(), n_arrays=2, rows=128, cols=64, seed=seed, device=device)
     hidden, output = _layers(chip, on_chip=OnChip(mapping=DifferentialPair(lines="rows", g_unit=1e-4)))
     network = torch.nn.Sequential(hidden, torch.nn.ReLU(), output)
     rule = GateControlled(network.parameters(), torch.optim.RMSprop, lr=0.01, alpha=0.9, eps=1e-8)
     return chip, network, _gradient_step(network, rule)
 
 
-def hybrid(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
+def hybrid(seed: int, device: str) -> tuple[Chip, torch.nn.Module, Step]:
     """Yao et al. 2020: 8-bit inputs sent bit by bit, the last layer alone, large steps, written with write-verify."""
-    chip = Chip(yao2020(), n_arrays=4, rows=64, cols=64, seed=seed, dac=BIT_SERIAL)
+    chip = Chip(yao2020(), n_arrays=4, rows=64, cols=64, seed=seed, dac=BIT_SERIAL, device=device)
     hidden, output = _layers(
         chip, on_chip=OnChip(mapping=DifferentialPair(levels=15, g_low=2.5e-6), scaling=FixedScaling(1.0))
     )
@@ -109,20 +110,20 @@ def hybrid(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
     return chip, network, _gradient_step(network, rule)
 
 
-def sign_backpropagation(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
+def sign_backpropagation(seed: int, device: str) -> tuple[Chip, torch.nn.Module, Step]:
     """Zhang et al. 2018: one-bit forward, two-bit backward by transposed reads, one blind pulse an entry."""
-    return _one_pulse(seed, ErrorLoss(MarginError(1.0)), SignPulse)
+    return _one_pulse(seed, device, ErrorLoss(MarginError(1.0)), SignPulse)
 
 
-def stellar(seed: int) -> tuple[Chip, torch.nn.Module, Step]:
+def stellar(seed: int, device: str) -> tuple[Chip, torch.nn.Module, Step]:
     """STELLAR, 2023: signs and thresholds on both sides of the outer product of the last layer."""
-    return _one_pulse(seed, ErrorLoss(ThresholdError(0.5, 1.0)), Stellar, last_layer_alone=True)
+    return _one_pulse(seed, device, ErrorLoss(ThresholdError(0.5, 1.0)), Stellar, last_layer_alone=True)
 
 
 def _one_pulse(
-    seed: int, error: Callable[..., torch.Tensor], rule: Any, *, last_layer_alone: bool = False
+    seed: int, device: str, error: Callable[..., torch.Tensor], rule: Any, *, last_layer_alone: bool = False
 ) -> tuple[Chip, torch.nn.Module, Step]:
-    chip = Chip(yao2020(), n_arrays=4, rows=65, cols=64, seed=seed)
+    chip = Chip(yao2020(), n_arrays=4, rows=65, cols=64, seed=seed, device=device)
     common: dict[str, Any] = {
         "bias": False,
         "chip": chip,
@@ -149,14 +150,16 @@ class OneBit(torch.nn.Module):
     """Pixels `(..., n)` to 0 and 1 at a threshold of 0.5: the inputs that comparators and one-bit drivers send."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """To zeros and ones of the same dtype."""
+        """Pixels `(..., n)` to zeros and ones of the same shape and dtype."""
         return (x > 0.5).to(x.dtype)
 
 
 def _programmed(hidden: Linear, output: Linear, seed: int, write: Any) -> None:
-    random = torch.Generator().manual_seed(seed)
+    """Write initial weights, normal with a standard deviation of 0.1; drawn on the CPU, the same on any device."""
+    random = torch.Generator("cpu").manual_seed(seed)
     for layer in (hidden, output):
-        layer.program(torch.randn(layer.weight.shape, generator=random) * 0.1, write)
+        weight = torch.randn(layer.weight.shape, generator=random, device="cpu") * 0.1
+        layer.program(weight.to(layer.weight.device), write)
 
 
 def _gradient_step(network: torch.nn.Module, rule: torch.optim.Optimizer) -> Step:
@@ -176,13 +179,13 @@ class Rule:
         costs: prices.
         batch: samples an update.
         n_frozen: layers that do not learn.
-        build: from a seed to chip, network and the step that learns a batch.
+        build: from a seed and torch's device to the chip, the network on it, and the step that learns a batch.
     """
 
     costs: ComponentCosts
     batch: int
     n_frozen: int = 0
-    build: Callable[[int], tuple[Chip, torch.nn.Module, Step]]
+    build: Callable[[int, str], tuple[Chip, torch.nn.Module, Step]]
 
 
 RULES = {
@@ -198,7 +201,7 @@ def _rules(rows: Sequence[Row]) -> list[str]:
 
 
 def _mean(rows: Sequence[Row], rule: str, key: str) -> float:
-    """Over the rows of a rule."""
+    """Mean of the result `key` over the rows of a rule."""
     found = value_of(key, where={"rule": rule})(rows)
     assert found is not None
     return found.value
@@ -244,8 +247,8 @@ EXPERIMENT = register(
         name=NAME,
         title="The energy of learning in situ, by rule",
         paper="costs: see the sources on the bill; GPU: Ambrogio et al., Nature 558, 60 (2018)",
-        summary=f"A {N_IN}-{N_HIDDEN}-{N_OUT} perceptron sees {N_SAMPLES} digits once, by each rule with its own cells "
-        "and periphery; activity is counted, digital arithmetic is not.",
+        summary=f"A {N_IN}-{N_HIDDEN}-{N_OUT} perceptron learns {N_SAMPLES} digits once, by each rule with its own "
+        "cells and periphery; activity is counted, digital arithmetic is not.",
         claims=(
             Claim(
                 key="sbp",
@@ -271,6 +274,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="rules", title="By rule", caption="Counted energy of one sample; means of the rows.", draw=_draw

@@ -9,7 +9,7 @@ from ohmweave.base import generator
 from ohmweave.cost import yao2020_periphery
 from ohmweave.data import Dataset, load
 from ohmweave.experiments import Context, Options, Row, Task
-from ohmweave.papers.rules import compare
+from ohmweave.papers.rules import compare, tasks
 from ohmweave.papers.rules.cells import CELLS
 from ohmweave.papers.rules.family import RULES
 from ohmweave.papers.rules.settings import SETTINGS
@@ -23,7 +23,7 @@ def few(name="digits", **_):
 
 
 def run(monkeypatch, rule, cell, samples):
-    monkeypatch.setattr(compare, "load", few)
+    monkeypatch.setattr(tasks, "load", few)
     params = {"data": "digits", "rule": rule, "cell": cell, "samples": samples, "epochs": 1, **SETTINGS[rule][cell]}
     task = Task(experiment=compare.NAME, params=params, seed=0)
     result = compare.run(task, Context(options=Options()))

@@ -9,6 +9,7 @@ from ohmweave.base import generator
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.experiments import Context, Options, Row, Task
 from ohmweave.papers.rules import rates
+from ohmweave.papers.rules import tasks as shared
 from ohmweave.papers.rules.cells import CELLS, MIDDLE
 from ohmweave.papers.rules.family import RULES
 from ohmweave.papers.rules.settings import SETTINGS
@@ -50,7 +51,7 @@ def test_the_best_on_validation_is_chosen():
 
 def test_a_setting_is_tried_without_the_test_set(monkeypatch):
     data = few()
-    monkeypatch.setattr(rates, "load", lambda *_, **__: SimpleNamespace(train=data.train, validation=data.validation))
+    monkeypatch.setattr(shared, "load", lambda *_, **__: SimpleNamespace(train=data.train, validation=data.validation))
     tasks = rates.tasks(Options(seed=3))
     assert {task.seed for task in tasks} == {1_003}
     result = {}

@@ -88,9 +88,9 @@ def digits():
 
 
 def test_every_device_of_the_sweep_can_be_built():
-    for device in nonidealities.DEVICES.values():
+    for device in nonidealities.CELLS.values():
         system.chip(1, seed=0, **device)
-    assert {device["gate"] for device in nonidealities.DEVICES.values()} == set(GATES)
+    assert {device["gate"] for device in nonidealities.CELLS.values()} == set(GATES)
 
 
 def test_published_curves_are_whole():

@@ -25,8 +25,8 @@ def few_images(name: str, **_: object) -> Dataset:
 def _few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "load", few_images)
     monkeypatch.setattr(plan, "Recipe", lambda epochs=8: Recipe(epochs=min(epochs, 8)))
-    whole = plan.setting
-    monkeypatch.setattr(plan, "setting", lambda task, context: replace(whole(task, context), n_steps=11))
+    whole = plan.workload
+    monkeypatch.setattr(plan, "workload", lambda task, context: replace(whole(task, context), n_steps=11))
 
 
 @pytest.fixture

@@ -9,9 +9,12 @@ import torch
 
 from ohmweave.data import Split
 from ohmweave.experiments import Context, Options, Row, find, judge
-from ohmweave.papers.yao2020 import resnet56
+from ohmweave.papers.yao2020 import resnet56, resnet_preparation
 from ohmweave.papers.yao2020.resnet import ResNet
+from ohmweave.papers.yao2020.resnet_bill import by_stage
 from ohmweave.papers.yao2020.resnet_data import Subject
+from ohmweave.papers.yao2020.resnet_results import STAGES as TITLES
+from ohmweave.papers.yao2020.resnet_results import chosen
 from tests.helpers import assert_close
 
 STAGES = ("levels", "mapped", "tuned", "recalibrated", "recalibrated_tuned")
@@ -22,8 +25,8 @@ def counts(best: str, *, n: int) -> dict[str, Any]:
     found: dict[str, Any] = {way: dict.fromkeys(STAGES, n - n // 10) for way in ("layer", "channel")}
     way, stage = best.split(".")
     found[way][stage] = n - n // 20
-    for by_stage in found.values():
-        by_stage["levels"] = n
+    for by_name in found.values():
+        by_name["levels"] = n
     return found | {"float": n}
 
 
@@ -41,7 +44,7 @@ def row(best_on_validation: str, best_on_test: str) -> Row:
 
 def test_the_test_set_has_no_say() -> None:
     rows = [row("channel.mapped", "layer.recalibrated")]
-    assert resnet56.chosen(rows) == "channel.mapped"
+    assert chosen(rows) == "channel.mapped"
     (claim,) = [claim for claim in find(resnet56.NAME).claims if claim.key == "drop"]
     estimate = claim.estimate(rows)
     assert estimate is not None
@@ -50,15 +53,15 @@ def test_the_test_set_has_no_say() -> None:
 
 
 def test_stages_that_are_not_on_the_chip_are_not_chosen() -> None:
-    assert resnet56.chosen([row("layer.tuned", "layer.tuned")]) == "layer.tuned"
-    assert resnet56.chosen([]) is None
+    assert chosen([row("layer.tuned", "layer.tuned")]) == "layer.tuned"
+    assert chosen([]) is None
 
 
 def test_table_marks_the_choice() -> None:
     table, _ = find(resnet56.NAME).tables
     lines = table.rows([row("layer.recalibrated_tuned", "layer.tuned")])
     marked = [line for line in lines if line["chosen"]]
-    assert [line["stage"] for line in marked] == [resnet56.STAGES["layer.recalibrated_tuned"]]
+    assert [line["stage"] for line in marked] == [TITLES["layer.recalibrated_tuned"]]
     assert (marked[0]["validation"], marked[0]["test"], marked[0]["points"]) == ("95.00 %", "90.00 %", "-10.00")
 
 
@@ -69,7 +72,7 @@ def test_the_bill_is_told_by_stage_and_loses_nothing() -> None:
         | {"area": 0.5, "source": component, "images": 20, "chips": 1}
         for n, (layer, component) in enumerate((layer, part) for part in ("ADC", "cells") for layer in layers)
     ]
-    merged = resnet56.by_stage(records)
+    merged = by_stage(records)
     assert [(one["layer"], one["component"]) for one in merged] == [
         (stage, part) for part in ("ADC", "cells") for stage in ("first", "layer1", "layer2", "linear")
     ]
@@ -82,7 +85,9 @@ def test_the_bill_is_told_by_stage_and_loses_nothing() -> None:
 
 def test_a_task_is_a_chip_and_a_way() -> None:
     found = resnet56.tasks(Options(data="cifar10", seeds=2))
-    assert [(task.seed, task.params["way"]) for task in found] == [(s, w) for s in (0, 1) for w in resnet56.WAYS]
+    assert [(task.seed, task.params["way"]) for task in found] == [
+        (s, w) for s in (0, 1) for w in resnet_preparation.WAYS
+    ]
 
 
 def test_drops_are_those_of_the_rows_that_hold_the_stage() -> None:
@@ -96,17 +101,17 @@ def test_drops_are_those_of_the_rows_that_hold_the_stage() -> None:
 
 
 def test_training_for_the_chip_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resnet56, "AWARE_STEPS", 2)
+    monkeypatch.setattr(resnet_preparation, "AWARE_STEPS", 2)
     torch.manual_seed(0)
     images = Split(images=torch.randn(70, 3, 32, 32), labels=torch.randint(10, (70,)))
     what = Subject(
         net=ResNet(8).eval(), n_layers=8, train=images, validation=images, test=images, origin="trained here"
     )
     context = Context(options=Options(out=tmp_path))
-    trained = resnet56.prepared("aware", what, context)
+    trained = resnet_preparation.prepared("aware", what, context)
     assert not trained.training
-    monkeypatch.setattr(resnet56, "trained_for_the_chip", None)
-    again = resnet56.prepared("aware", what, context)
+    monkeypatch.setattr(resnet_preparation, "trained_for_the_chip", None)
+    again = resnet_preparation.prepared("aware", what, context)
     for name, value in trained.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])
     assert not torch.equal(trained.linear.weight, what.net.linear.weight)

@@ -14,7 +14,7 @@ from ohmweave.data import Dataset, load
 from ohmweave.experiments import Context, Options, Row, Task, judge, match
 from ohmweave.papers.energy import SampledBill
 from ohmweave.papers.zhang2018 import cost, robustness, sbp
-from ohmweave.papers.zhang2018.network import G_MAX, G_MIN, Setting, SignPerceptron, binary, train
+from ohmweave.papers.zhang2018.network import G_MAX, G_MIN, Hyperparameters, SignPerceptron, binary, train
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 from tests.helpers.experiments import no_progress
@@ -47,7 +47,7 @@ def test_sign_backpropagation_learns_and_stops_where_validation_was_best():
     data = few()
     law = linear_steps(g_min=G_MIN, g_max=G_MAX, levels=300)
     write = BlindWrite(g_step=(G_MAX - G_MIN) / 299)
-    perceptron = SignPerceptron(law, 64, 10, replace(Setting.of(100), hidden=30), seed=1, write=write)
+    perceptron = SignPerceptron(law, 64, 10, replace(Hyperparameters.of(100), hidden=30), seed=1, write=write)
     before = perceptron.n_correct(binary(data.test), data.test.labels)
     history = train(
         perceptron, data.train, data.validation, n_epochs=4, order=generator(1, "order"), progress=no_progress
@@ -131,8 +131,8 @@ def test_the_bill_of_a_training_step_equals_the_hand_count(n_before):
     n_in, n_hidden, n_out, label = 9, 6, 4, 2
     write = BlindWrite(g_step=(G_MAX - G_MIN) / 99)
     law = linear_steps(g_min=G_MIN, g_max=G_MAX, levels=100)
-    setting = Setting(hidden=n_hidden, threshold=0.05, spread=0.3)
-    p = SignPerceptron(law, n_in, n_out, setting, seed=4, dtype=torch.float64, write=write)
+    hyper = Hyperparameters(hidden=n_hidden, threshold=0.05, spread=0.3)
+    p = SignPerceptron(law, n_in, n_out, hyper, seed=4, dtype=torch.float64, write=write)
     p.rule.n_steps = n_before  # the first step is one of RESETs, the second one of SETs
     x = [1, 0, 1, 1, 0, 1, 0, 1, 1]
     g1, g2 = (layer.matrix.conductance().clone() for layer in (p.first, p.second))  # neighbours are a pair

@@ -1,4 +1,4 @@
-"""The cells on which rules are compared, and the step that controllers believe their pulses to have."""
+"""The cells on which rules are compared, and the step of a pulse that the rules are given."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ class ComparedCell:
     """A cell of the comparison.
 
     Attributes:
-        cell: what is on the chip.
-        g_step: S, mean size of a pulse's step in the middle of the window: what a controller knows of the law. 0 where
-            a gate voltage, not the number of pulses, sets the conductance.
+        cell: every cell of the chip.
+        g_step: S, mean size of a pulse's step in the middle of the conductance window, which rules are given. 0 where a
+            gate voltage, not the number of pulses, sets the conductance.
     """
 
     cell: Cell
@@ -40,5 +40,5 @@ CELLS: Mapping[str, ComparedCell] = {
     "stellar level 3": ComparedCell(cell=stellar2023(level=3), g_step=85e-9),
     "wang2019": ComparedCell(cell=wang2019(stuck=0.0), g_step=0.0),
 }
-"""Each but the last has the window 2-20 uS. "varied": noise of a step in each step, 30 % between cells; "soft bounds"
-has that noise too."""
+"""All but the last have the conductance window 2-20 uS. "varied": each step has a noise as large as the mean step, and
+steps differ by 30 % between cells. "soft bounds" has the same noise of a step."""

@@ -8,7 +8,7 @@ import torch
 from ohmweave.arrays import Activity
 from ohmweave.base import generator
 from ohmweave.cost import Bill, comparators, yao2020_periphery
-from ohmweave.data import Split, load
+from ohmweave.data import Split
 from ohmweave.experiments import (
     Assumption,
     Context,
@@ -28,7 +28,7 @@ from ohmweave.papers.rules.cells import CELLS
 from ohmweave.papers.rules.family import RULES
 from ohmweave.papers.rules.network import HIDDEN, Setup
 from ohmweave.papers.rules.settings import SETTINGS
-from ohmweave.papers.rules.tasks import chips
+from ohmweave.papers.rules.tasks import chips, started
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ _MARKS = "osD^v"
 T_EVENT = 50e-9
 """A read, a cell's readout and a pulse take 50 ns each (Yao et al. 2020), as in both price lists."""
 N_BILLED = 20
-"""Samples of each epoch whose reads are billed where a compiled loop, which no meter can record, does the epoch."""
+"""Samples of each epoch whose reads are billed, where the epoch is a compiled loop, which a meter cannot record."""
 
 
 def tasks(options: Options) -> list[Task]:
@@ -59,13 +59,10 @@ def tasks(options: Options) -> list[Task]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
-    """Train one chip by one rule."""
+    """Train one chip by the rule of the task, count after each epoch, and bill the training."""
     params = task.params
     rule = RULES[params["rule"]]
-    data = load(params["data"], data_dir=context.options.data_dir)
-    split = data.train.take(params["samples"])
-    setting = {name: params[name] for name in rule.grid}
-    setup = rule.start(params["cell"], split.images[0].numel(), setting, seed=task.seed)
+    data, split, setup = started(task, context)
     order = generator(task.seed, NAME, "order")
     training, history = Training(setup), []
     for epoch in range(params["epochs"]):
@@ -90,11 +87,11 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
 
 
 class Training:
-    """The epochs of one rule, and what they cost by the bill of the chip.
+    """The epochs of one rule, and their bill.
 
-    An epoch by the torch version is metered as it is. A compiled epoch is not: its reads and pulses are counted in
-    total, and the energy of its reads is that of `N_BILLED` samples that the torch version learns before it and that
-    are undone (`SampledBill`). Reads of the validation images belong to neither.
+    An epoch in plain torch is metered. A compiled epoch cannot be: its reads and pulses are counted in total, and the
+    energy of its reads is extrapolated from `N_BILLED` samples that plain torch learns beforehand and that are then
+    undone (`SampledBill`). Reads of the validation images are in neither.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -136,7 +133,7 @@ _EVENTS = ("n_pulses", "n_reads", "n_readouts")
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line a rule and cell: accuracy and the bill of training."""
+    """One line for each rule and cell: accuracy and the bill of training."""
     lines = []
     for cell in dict.fromkeys(row.params["cell"] for row in rows):
         for rule in RULES:
@@ -207,8 +204,8 @@ register(
         name=NAME,
         title="Learning rules on equal terms",
         paper="no paper: nine rules of the literature on one network, chip and data set",
-        summary="784-100-10 on one chip, the same samples, one pass of the same loop; each rule pays for its pulses, "
-        "reads and buffers. Each rule has the setting that was best on validation images (`rules/rates`); "
+        summary="784-100-10 on one chip, trained by each rule on the same samples in the same loop, with a bill of "
+        "pulses, reads and buffers. Each rule has the setting that was best on validation images (`rules/rates`); "
         "the test set is read once.",
         claims=(),
         assumptions=(
@@ -243,7 +240,8 @@ register(
                 source="ours",
             ),
             Assumption(
-                text="controllers know the mean step of a cell in the middle of its window, and no more of its law",
+                text="rules are given the mean step of a cell in the middle of its conductance window, and nothing "
+                "else of its law",
                 source="ours",
             ),
             Assumption(

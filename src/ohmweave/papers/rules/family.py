@@ -1,4 +1,4 @@
-"""Every rule of the comparison: how it is set up, what it keeps, and which settings are tried for it."""
+"""Every rule of the comparison: its construction, the bits it keeps, and the settings that are tried."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,14 @@ Setting = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What a rule starts from: the chip, the number of pixels, the believed step of a pulse in S, the seed."""
+    """Arguments common to the construction of all rules.
+
+    Attributes:
+        chip: fresh, with room for the layers.
+        n_in: pixels.
+        g_step: S, mean step of a pulse as the rule is given it.
+        seed: of initial weights and rounding.
+    """
 
     chip: Chip
     n_in: int
@@ -39,7 +46,7 @@ class Start:
     seed: int
 
     def rounding(self) -> torch.Generator:
-        """Of pulses that are rounded at random."""
+        """A generator for the random rounding of pulses."""
         return generator(self.seed, "rules", "rounding")
 
 
@@ -67,7 +74,7 @@ class Rule:
     source: str
 
     def fits(self, cell: str) -> bool:
-        """Whether the comparison runs this rule on this cell."""
+        """True if the comparison runs this rule on the cell of this name."""
         return cell in (self.cells or tuple(name for name in CELLS if name != "wang2019"))
 
     def settings(self) -> list[dict[str, float]]:

@@ -18,7 +18,7 @@ HIDDEN = 100
 W_MAX = 1.0
 G_PER_W = (G_MAX - G_MIN) / W_MAX  # S
 WRITE = WriteVerify(tolerance=0.1e-6, max_pulses=300)
-"""Brings initial weights, and zeros of second matrices, to the cells."""
+"""Of initial weights, and of the zeros of second matrices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Setup:
         optimizer: the rule.
         layers: on the chip, those that learn.
         batch: samples a step.
-        binary: whether inputs are one bit.
+        binary: True if inputs are rounded to one bit.
         epoch: the same training in one compiled call, from inputs and labels in order; None where there is none.
     """
 
@@ -49,16 +49,16 @@ class Setup:
         return self.layers[0].matrix.chip
 
     def train_epoch(self, split: Split, order: torch.Generator) -> None:
-        """One pass over the samples, in an order drawn anew: compiled where it can be."""
+        """One pass over the samples in a new random order, by the compiled epoch if there is one."""
         (self.epoch or self.learn)(*self.shuffled(split, order))
 
     def shuffled(self, split: Split, order: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs `(n, pixels)` and labels `(n,)` in an order drawn anew."""
+        """Inputs `(n, pixels)` and labels `(n,)` in a new random order."""
         everything = torch.randperm(len(split), generator=order)
         return self._inputs(split)[everything], split.labels[everything]
 
     def learn(self, x: torch.Tensor, labels: torch.Tensor) -> None:
-        """One pass over inputs `(n, pixels)` in the given order by the torch version, which a meter can record."""
+        """One pass over inputs `(n, pixels)` and labels `(n,)` in the given order, in plain torch for a meter."""
         for inputs, wanted in zip(x.split(self.batch), labels.split(self.batch), strict=True):
             self.optimizer.zero_grad()
             self.loss(self.net(inputs), wanted).backward()
@@ -66,7 +66,7 @@ class Setup:
 
     @torch.no_grad()
     def n_correct(self, split: Split) -> int:
-        """How many labels have the largest output."""
+        """How many images of `split` have the largest output at their label."""
         return int((self.net(self._inputs(split)).argmax(dim=-1) == split.labels).sum())
 
     def _inputs(self, split: Split) -> torch.Tensor:
@@ -77,7 +77,16 @@ class Setup:
 def layers_on(
     chip: Chip, n_in: int, *, seed: int, mapping: Any = None, backward: Any = "array", write: bool = True
 ) -> tuple[Linear, Linear]:
-    """784-100-10 with bias rows, initial weights written with verify."""
+    """The two layers of `n_in`-100-10, each with a bias row, on `chip`.
+
+    Args:
+        chip: see `make_chip`.
+        n_in: pixels.
+        seed: of the initial weights.
+        mapping: of weights to pairs; None is a centred pair with weights to `W_MAX`.
+        backward: of the layers; see `ohmweave.nn.Linear`.
+        write: True writes initial weights with verify; False leaves the cells fresh.
+    """
     common: dict[str, Any] = {
         "bias": False,
         "chip": chip,

@@ -1,10 +1,9 @@
-"""`rules/rates`: every setting of each rule's grid on a shorter training; validation images say which is best."""
+"""`rules/rates`: each setting of each rule's grid in a shorter training, judged on the validation images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ohmweave.base import generator
-from ohmweave.data import load
 from ohmweave.experiments import (
     Assumption,
     Context,
@@ -18,7 +17,7 @@ from ohmweave.experiments import (
 )
 from ohmweave.papers.rules.cells import CELLS
 from ohmweave.papers.rules.family import RULES
-from ohmweave.papers.rules.tasks import chips
+from ohmweave.papers.rules.tasks import chips, started
 
 NAME = "rules/rates"
 _SAMPLES = {"smoke": 200, "full": 5_000}
@@ -28,7 +27,7 @@ _SMOKE_CELLS = ("linear", "wang2019")
 
 
 def tasks(options: Options) -> list[Task]:
-    """One chip a rule, cell, setting and seed."""
+    """One task, of one chip, for each rule, cell, setting and seed."""
     return chips(
         NAME,
         options,
@@ -41,16 +40,12 @@ def tasks(options: Options) -> list[Task]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
-    """Train one chip with one setting; the test set is not touched."""
-    params = task.params
-    rule = RULES[params["rule"]]
-    data = load(params["data"], data_dir=context.options.data_dir)
-    split = data.train.take(params["samples"])
-    setting = {name: params[name] for name in rule.grid}
-    setup = rule.start(params["cell"], split.images[0].numel(), setting, seed=task.seed)
+    """Train one chip with the setting of the task, and count validation images; the test set is not read."""
+    n_epochs = task.params["epochs"]
+    data, split, setup = started(task, context)
     order = generator(task.seed, NAME, "order")
-    for epoch in range(params["epochs"]):
-        context.progress(epoch / params["epochs"], f"epoch {epoch + 1} of {params['epochs']}")
+    for epoch in range(n_epochs):
+        context.progress(epoch / n_epochs, f"epoch {epoch + 1} of {n_epochs}")
         setup.train_epoch(split, order)
     return {"n_correct": setup.n_correct(data.validation), "n_total": len(data.validation)}
 
@@ -69,7 +64,7 @@ def chosen(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[dict[str, float],
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line a rule and cell: what was tried, and what was best."""
+    """One line for each rule and cell: the values tried and the best setting."""
     return [
         {
             "cell": cell,

@@ -1,10 +1,12 @@
-"""Tasks of both experiments: one chip a rule, cell, setting and seed."""
+"""Shared by both experiments: one task for each rule, cell, setting and seed, and the start of its training."""
 
 from collections.abc import Callable, Sequence
 
-from ohmweave.experiments import Options, Task
+from ohmweave.data import Dataset, Split, load
+from ohmweave.experiments import Context, Options, Task
 from ohmweave.papers.rules.cells import CELLS
 from ohmweave.papers.rules.family import RULES, Setting
+from ohmweave.papers.rules.network import Setup
 
 
 def chips(
@@ -17,16 +19,16 @@ def chips(
     epochs: int,
     first_seed: int = 0,
 ) -> list[Task]:
-    """All rules on the cells that they can write, with the settings that `settings_of` gives for a rule and a cell.
+    """One task, of one chip, for each rule, cell that it can write, setting and seed.
 
     Args:
         experiment: name.
         options: the user's.
-        settings_of: from the names of a rule and of a cell.
+        settings_of: from the names of a rule and of a cell to the settings.
         cells: names; None is all.
         samples: training images.
         epochs: passes over them.
-        first_seed: what the user's seeds are counted from.
+        first_seed: added to the user's seeds.
     """
     common = {"data": options.data, "scale": options.scale}
     return [
@@ -41,3 +43,13 @@ def chips(
         for setting in settings_of(name, cell)
         for i in range(options.seeds)
     ]
+
+
+def started(task: Task, context: Context) -> tuple[Dataset, Split, Setup]:
+    """Data set, training images, and the rule of a task with its setting, on a fresh chip."""
+    params = task.params
+    rule = RULES[params["rule"]]
+    data = load(params["data"], data_dir=context.options.data_dir)
+    split = data.train.take(params["samples"])
+    setting = {name: params[name] for name in rule.grid}
+    return data, split, rule.start(params["cell"], split.images[0].numel(), setting, seed=task.seed)

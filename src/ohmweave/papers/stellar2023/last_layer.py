@@ -37,12 +37,11 @@ from ohmweave.mapping import CentredPair, Chip
 from ohmweave.nn import ErrorLoss, Linear, OnChip, ThresholdError
 from ohmweave.optim import Stellar
 from ohmweave.papers.energy import BIT_SERIAL, SampledBill, energy_table
+from ohmweave.papers.sharing import BestEpoch, tasks_by_seed
+from ohmweave.papers.stellar2023.frozen_layer import HIDDEN, TARGET, W_MAX, features_of, frozen_layer
 from ohmweave.programming import WriteVerify
 
 NAME = "stellar2023/last-layer"
-HIDDEN = 100
-TARGET = 10.0
-W_MAX = 0.9975  # Public code: scale 55416.65 per S over a window of 18 uS.
 THRESHOLDS = (4.0, 5.0)
 _WORDS = {
     **{f"stellar-{threshold:g}": f"STELLAR, threshold {threshold:g}" for threshold in THRESHOLDS},
@@ -54,43 +53,31 @@ TOLERANCE = 0.09e-6  # S: 1 % of half the window. The code's form, noise x range
 MAX_VERIFY = 50
 N_BILLED = 20
 """Samples of each epoch whose reads are billed."""
-_DEVICES = {"smoke": ("level-1",), "full": ("level-1", "level-3", "level-5", "level-1+noise", "level-5+noise")}
+_TABLES = {"smoke": ("level-1",), "full": ("level-1", "level-3", "level-5", "level-1+noise", "level-5+noise")}
 _EPOCHS = {"smoke": 2, "full": 5}
 _MNIST = Needs(data="mnist", scale="full")
 _LINEAR = {"device": "level-1"}
 
 
 def cells(name: str) -> Cell:
-    """A STELLAR table by the name that tasks use."""
+    """The cell of a STELLAR table by its name in the tasks, such as "level-3" or "level-1+noise"."""
     level, _, noise = name.partition("+")
     return stellar2023(level=int(level.removeprefix("level-")), noise=1.0 if noise else 0.0)
 
 
 def tasks(options: Options) -> list[Task]:
-    """A chip for each table and seed."""
-    return [
-        Task(
-            experiment=NAME,
-            params={
-                "data": options.data,
-                "scale": options.scale,
-                "device": device,
-                "epochs": _EPOCHS[options.scale],
-            },
-            seed=options.seed + i,
-        )
-        for device in _DEVICES[options.scale]
-        for i in range(options.seeds)
-    ]
+    """One chip for each table of the cell (`device` in the parameters) and seed."""
+    epochs = _EPOCHS[options.scale]
+    return tasks_by_seed(NAME, options, [{"device": table, "epochs": epochs} for table in _TABLES[options.scale]])
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
-    """Train the frozen layer, then the last one by each rule from the same start."""
+    """Train the first layer in software and freeze it; train the last by each rule, from the same initial weights."""
     params = task.params
     data = load(params["data"], data_dir=context.options.data_dir)
     context.progress(0.0, "the frozen layer")
     first = frozen_layer(data, seed=task.seed)
-    features = {name: _features(first, getattr(data, name)) for name in ("train", "validation", "test")}
+    features = {name: features_of(first, getattr(data, name)) for name in ("train", "validation", "test")}
     rules: dict[str, Callable[[Linear], Epoch]] = {
         **{f"stellar-{threshold:g}": partial(StellarEpoch, threshold=threshold) for threshold in THRESHOLDS},
         "verify": partial(back_propagation, tolerance=TOLERANCE),
@@ -101,41 +88,17 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     for done, (name, make) in enumerate(rules.items()):
         context.progress((1 + done) / (1 + len(rules)), name)
         result[name], bills[name] = _trained(make, task, features, data)
-    # Test accuracies of both thresholds are in the row; the validation set says which one counts.
+    # Test accuracies of both thresholds are in the row; the one that counts is chosen on the validation images.
     chosen = max((f"stellar-{t:g}" for t in THRESHOLDS), key=lambda name: max(result[name]["validation"]))
     return result | {"stellar": result[chosen], "chosen": chosen} | bills[chosen]
 
 
-def frozen_layer(data: Dataset, *, seed: int, n_epochs: int = 12) -> torch.Tensor:
-    """`(HIDDEN, in)`: first layer of a float network without bias, target 10 by square error, last layer in +-W_MAX."""
-    random = generator(seed, NAME, "frozen")
-    x, labels = data.train.images.flatten(1), data.train.labels
-    first: torch.Tensor = (torch.randn(HIDDEN, x.shape[1], generator=random) * (2 / x.shape[1]) ** 0.5).requires_grad_()
-    last = (torch.randn(data.n_classes, HIDDEN, generator=random) * 0.1).requires_grad_()
-    optimizer = torch.optim.Adam([first, last], lr=1e-3)
-    target = TARGET * torch.nn.functional.one_hot(labels, data.n_classes).to(x.dtype)
-    for _ in range(n_epochs):
-        for chosen in torch.randperm(len(x), generator=random).split(100):
-            optimizer.zero_grad()
-            z = (x[chosen] @ first.T).relu() @ last.T
-            (z - target[chosen]).square().sum(dim=-1).mean().backward()
-            optimizer.step()
-            with torch.no_grad():
-                last.clamp_(-W_MAX, W_MAX)
-    return first.detach()
-
-
-def _features(first: torch.Tensor, split: Split) -> torch.Tensor:
-    features: torch.Tensor = (split.images.flatten(1) @ first.T).relu()
-    return features
-
-
 Epoch = Callable[[torch.Tensor, torch.Tensor], int]
-"""One pass over features and labels; returns the verify reads that it took."""
+"""One pass over features `(n, HIDDEN)` and labels `(n,)`; returns the number of verify reads."""
 
 
 class StellarEpoch:
-    """STELLAR's rule on a layer, compiled where Numba is there, and the bill of some samples of each epoch."""
+    """Epochs of STELLAR on a layer, compiled where Numba is installed, and the bill of `N_BILLED` samples of each."""
 
     def __init__(self, layer: Linear, threshold: float) -> None:
         self.layer = layer
@@ -143,7 +106,7 @@ class StellarEpoch:
         self.bill = SampledBill(layer.matrix.chip, self.rule, yao2020_periphery(), drivers=BIT_SERIAL)
 
     def __call__(self, x: torch.Tensor, labels: torch.Tensor) -> int:
-        """An `Epoch`."""
+        """Bill the first samples, then train on all; see `Epoch`. STELLAR takes no verify reads."""
         some = x[:N_BILLED]
         with self.bill.samples("training", len(some)):
             self.one_by_one(some, labels[:N_BILLED])
@@ -156,7 +119,7 @@ class StellarEpoch:
         return 0
 
     def one_by_one(self, x: torch.Tensor, labels: torch.Tensor) -> None:
-        """The same by the torch version, which a bill counts line by line."""
+        """The same epoch in plain torch, whose reads a meter records."""
         loss = ErrorLoss(self.error)
         for features, label in zip(x.split(1), labels.split(1), strict=True):
             self.rule.zero_grad()
@@ -164,14 +127,25 @@ class StellarEpoch:
             self.rule.step()
 
     def billed(self, x: torch.Tensor, trained: Activity, n_trained: int) -> dict[str, JSON]:
-        """The bill of the training, in which the array did what `trained` says, and that of inferring `x`."""
+        """The bills of training and inference, as parts of a row.
+
+        Args:
+            x: `(n, HIDDEN)`, features that are inferred.
+            trained: activity of the array in the whole training.
+            n_trained: samples of the whole training.
+        """
         with self.bill.samples("inference", len(x)), torch.no_grad():
             self.layer(x)
         return self.bill.billed([self.layer.weight.numel()], trained, n_trained)
 
 
 def back_propagation(layer: Linear, tolerance: float | None) -> Epoch:
-    """The baseline, each step written at once; it needs Numba."""
+    """Epochs of the baseline, in which each sample's update is written at once. They need Numba.
+
+    Args:
+        layer: which learns.
+        tolerance: S, of write-verify; None writes blindly.
+    """
     from ohmweave.optim.compiled_epochs import gradient_epoch
 
     return lambda x, labels: gradient_epoch(
@@ -189,10 +163,10 @@ def back_propagation(layer: Linear, tolerance: float | None) -> Epoch:
 def _trained(
     make: Callable[[Linear], Epoch], task: Task, features: Mapping[str, torch.Tensor], data: Dataset
 ) -> tuple[dict[str, Any], dict[str, JSON]]:
-    """One rule from the task's random start; the test set is read at the epoch that validation chooses.
+    """Train by one rule from the task's random start; read the test set after the best epoch on validation images.
 
     Returns:
-        What it reached, and its bill: nothing for a baseline, which has no version that counts line by line.
+        Accuracies and pulses; and the bill, which is empty for a baseline: it has no version that a meter can record.
     """
     chip = Chip(cells(task.params["device"]), rows=HIDDEN, cols=2 * data.n_classes, seed=task.seed)
     layer = Linear(
@@ -202,25 +176,22 @@ def _trained(
     layer.program(start / start.max() * W_MAX / 2.5, WriteVerify(tolerance=0.3e-6, max_pulses=200))
     epoch, order = make(layer), generator(task.seed, NAME, "order")
     written = chip.array.books.activity.copy()
-    history: list[int] = []
     pulses: list[int] = []
-    best, n_reads = chip.state_dict(), 0
+    best, n_reads = BestEpoch(chip), 0
     for _ in range(task.params["epochs"]):
         chosen = torch.randperm(len(data.train), generator=order)
         n_reads += epoch(features["train"][chosen], data.train.labels[chosen])
-        history.append(_n_correct(layer, features["validation"], data.validation))
+        best.add(_n_correct(layer, features["validation"], data.validation))
         done = chip.array.books.activity - written
         pulses.append(done.n_set + done.n_reset)
-        if history[-1] == max(history):
-            best = chip.state_dict()
     energy = {}
     if isinstance(epoch, StellarEpoch):
-        n_trained = len(data.train) * len(history)
-        energy = epoch.billed(features["validation"][: N_BILLED * len(history)], done, n_trained)
-    chip.load_state_dict(best)
+        n_trained = len(data.train) * len(pulses)
+        energy = epoch.billed(features["validation"][: N_BILLED * len(pulses)], done, n_trained)
+    best.restore()
     reached = {
         "n_correct": _n_correct(layer, features["test"], data.test),
-        "validation": history,
+        "validation": best.history,
         "n_pulses": pulses[-1],
         "pulses": pulses,
         "n_verify_reads": n_reads,
@@ -332,7 +303,7 @@ register(
             Assumption(
                 text="energy: inputs of 8 bits, sent bit by bit (assumed for the billed samples alone), and converters "
                 "of 8 bits; comparators would do for the signs of the errors and take less",
-                source="Yao et al. 2020; that they stand around this array is ours",
+                source="Yao et al. 2020; their use with this array is ours",
             ),
             Assumption(text="5,000 images are set aside for validation, 55,000 train", source="ours"),
         ),

@@ -1,4 +1,4 @@
-"""What the paper leaves open, and what was chosen."""
+"""Choices that the paper leaves open."""
 
 from ohmweave.experiments import Assumption
 
@@ -14,7 +14,7 @@ CELL = (
     ),
     Assumption(text="programming noise 10 uS, Gaussian", source="paper, text; the public scripts say 8 uS"),
     Assumption(
-        text="stuck cells stand at 10 uS from the start, at random places", source="Li et al. 2018, same kind of chip"
+        text="stuck cells are at 10 uS from the start, at random places", source="Li et al. 2018, same kind of chip"
     ),
     Assumption(
         text="the first SET misses by 25 uS more (device to device), in the noise-free simulation too: without it all "
@@ -22,7 +22,7 @@ CELL = (
         source="ours, from the width of the paper's weights before training",
     ),
     Assumption(
-        text="cells of the noise-free simulation follow the line that the controller believes in, 1/(1.5e4 V/S)",
+        text="cells of the noise-free simulation follow the line that the controller assumes, 1/(1.5e4 V/S)",
         source="ours; the paper doesn't say which law its noise-free simulation has; chosen after the in-array law had "
         "given a test accuracy of 94.5 %, below the paper's 96 %: calibration",
     ),
@@ -33,4 +33,4 @@ CELL = (
         source="public code for dense layers; ours for convolutions, without effect on exact reads",
     ),
 )
-"""Of the chip; they hold for all experiments."""
+"""Assumptions on the chip, which hold for all experiments."""

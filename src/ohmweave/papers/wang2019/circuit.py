@@ -1,8 +1,8 @@
-"""`wang2019/circuit`: what sense circuits, converters and the size of arrays cost a network that learns behind them.
+"""`wang2019/circuit`: accuracy of a network that learns behind sense circuits, converters and other array sizes.
 
-A transferred network meets the circuit once it has learned (`yao2020/circuit`). One that learns in situ has the circuit
-in every forward read and, where it is linear, in every readout that its gradients use, and can learn around it.
-Wires are in `wang2019/wires`.
+A transferred network is read through the circuit after it was trained (`yao2020/circuit`). In training in situ, every
+forward read passes the circuit, and so does every readout that gradients use where the circuit is linear, so that the
+network can compensate it. Wires alone are in `wang2019/wires`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from ohmweave.experiments import (
     register,
 )
 from ohmweave.mapping import Chip
-from ohmweave.papers.studies import accuracy_by_study, accuracy_gap
+from ohmweave.papers.studies import accuracy_by_study, accuracy_gap, study_tasks
 from ohmweave.papers.wang2019.assumptions import CELL
 from ohmweave.papers.wang2019.claims import MNIST
 from ohmweave.papers.wang2019.system import COLS, PAPER, ROWS, ConvolutionalNetwork
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 NAME = "wang2019/circuit"
 RECIPES = {"full": Recipe(batch=100, n_updates=600), "smoke": SMOKE_RECIPES["cnn"]}  # full: one epoch, not two
 R_SIZE = 1.0  # Ohm a segment in the study of array size
-RANGE_EVERY = 50  # updates after which the range of the converters is found anew: currents grow with the weights
+RANGE_EVERY = 50  # updates between two searches for the range of the converters: currents grow with the weights
 N_CELLS = 128 * 64  # in all, however large an array is
 
 STUDIES: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -63,17 +63,11 @@ STUDIES: dict[str, dict[str, tuple[Any, ...]]] = {
 
 def tasks(options: Options) -> list[Task]:
     """One task a value: all chips side by side."""
-    common = {"data": options.data, "scale": options.scale, "seeds": options.seeds}
-    studies = STUDIES["full" if options.scale == "full" else "smoke"]
-    return [
-        Task(experiment=NAME, params=common | {"study": study, "value": value}, seed=options.seed)
-        for study, values in studies.items()
-        for value in values
-    ]
+    return study_tasks(NAME, options, STUDIES)
 
 
 def parts_of(study: str, value: Any) -> dict[str, Any]:
-    """What the arrays are built with."""
+    """Converters and wires of the arrays for one value of a study, as arguments of `Chip`."""
     if study == "ideal":
         return {}
     if study == "sense":
@@ -96,6 +90,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         cols=cols,
         n_chips=int(task.params["seeds"]),
         seed=task.seed,
+        device=context.options.device,
         **parts_of(study, value),
     )
     network = ConvolutionalNetwork(board, published_plan=study != "size")
@@ -108,7 +103,14 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
 
 @torch.no_grad()
 def find_range(network: torch.nn.Module, board: Chip, n_done: int, x: torch.Tensor) -> None:
-    """Every now and then, set the full scale of every layer's converters by the images that are to be learned next."""
+    """Before every `RANGE_EVERY`th update, set the full scale of each layer's converters by the images learned next.
+
+    Args:
+        network: on `board`.
+        board: whose arrays have converters.
+        n_done: updates done.
+        x: `(batch, 1, 8, 8)` V, the images of the next update.
+    """
     if n_done % RANGE_EVERY == 0:
         assert isinstance(board.array, RangedConverters)
         with board.array.ranging():
@@ -116,7 +118,7 @@ def find_range(network: torch.nn.Module, board: Chip, n_done: int, x: torch.Tens
 
 
 def _nothing(n_done: int, x: torch.Tensor) -> None:
-    """No converters, no range."""
+    """Do nothing: without converters there is no range to set."""
 
 
 def _gap(study: str, value: object, reference: tuple[str, object] = ("ideal", 0)) -> Estimator:
@@ -125,7 +127,7 @@ def _gap(study: str, value: object, reference: tuple[str, object] = ("ideal", 0)
 
 
 def _lines(rows: Sequence[Row]) -> "Figure | None":
-    """A panel a study: every chip, and the mean, against the value; the ideal circuit as a line."""
+    """Accuracy against the value of each study, one panel a study: chips, their mean, the ideal circuit as a line."""
     from matplotlib.figure import Figure
 
     found: dict[str, list[tuple[Any, list[float]]]] = {}
@@ -185,14 +187,14 @@ EXPERIMENT = register(
                 "accuracy behind a 3-bit ADC, less that with an ideal circuit",
                 _gap("adc", 3),
                 AtMost(0.0),
-                note="so few bits must show, or the converter is not in the way",
+                note="a check that the converter takes part: so few bits must cost accuracy",
             ),
             _expected(
                 "sense",
                 "accuracy with 100 Ohm at every column, less that with an ideal circuit",
                 _gap("sense", 100.0),
                 AtLeast(-0.01),
-                note="learning in situ has the resistors in its readout and works around them",
+                note="the gradients of in-situ learning are computed from readouts through the resistors",
             ),
             _expected(
                 "size",
@@ -205,19 +207,20 @@ EXPERIMENT = register(
             *CELL,
             Assumption(text="One epoch of 600 updates, half of the paper's training.", source="ours"),
             Assumption(
-                text=f"The range of the converters is the largest current of the next batch, found anew every "
+                text=f"The range of the converters is the largest current of the next batch, set again every "
                 f"{RANGE_EVERY} updates.",
                 source="ours",
             ),
             Assumption(
                 text="Inputs have 8 bits and a sign. Other array sizes are packed densely, with "
-                f"{R_SIZE:g} Ohm a segment; arrays of 256 and more are left out, because every update folds "
-                "the wires anew.",
+                f"{R_SIZE:g} Ohm a segment; arrays of 256 and more are left out, because the wires "
+                "are eliminated again after every update.",
                 source="ours",
             ),
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="circuit",

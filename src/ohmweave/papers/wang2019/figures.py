@@ -1,4 +1,4 @@
-"""Figures and tables that the experiments share."""
+"""Figures and tables shared by the experiments on networks."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ _SMOOTHING = 25
 
 
 def smoothed(values: Sequence[float]) -> np.ndarray:
-    """Centred moving mean; at the ends, of what there is."""
+    """Centred moving mean of `_SMOOTHING` values; at the ends, over the values within that distance."""
     kernel = np.ones(min(_SMOOTHING, len(values)))
     return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
 
@@ -117,7 +117,7 @@ ACCURACIES = TableSpec(
 
 
 def plan(network: str) -> FigureSpec:
-    """Where the network stands on the array."""
+    """The placement of a network, a key of `NETWORKS`, on the array."""
 
     def draw(rows: Sequence[Row]) -> "Figure | None":
         board = chip(1, seed=0)

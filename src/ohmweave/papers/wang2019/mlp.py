@@ -58,6 +58,7 @@ MLP = register(
         ),
         tasks=partial(tasks, NAME, "mlp", {"chip": CHIP}),
         run=run,
+        devices=("cpu", "cuda"),
         figures=(plan("mlp"),),
         tables=(ACCURACIES, ENERGY_TABLE),
     )

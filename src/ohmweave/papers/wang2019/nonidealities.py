@@ -1,4 +1,4 @@
-"""What each imperfection of the chip costs: stuck cells, noise and its meaning, the law of the gate."""
+"""The accuracy lost to each imperfection of the chip: stuck cells, programming noise, the law of the gate."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ NAME = "wang2019/nonidealities"
 MNIST = Needs(data="mnist", scale="full")
 STUCK = (0.0, 0.05, 0.11, 0.2, 0.3, 0.4, 0.5)
 
-DEVICES: dict[str, dict[str, Any]] = {
+CELLS: dict[str, dict[str, Any]] = {
     "noise-free": NOISE_FREE,
     "noise-free, in-array law": CHIP | {"noise": 0.0, "stuck": 0.0},
     **{f"stuck {stuck:g}": CHIP | {"stuck": stuck} for stuck in STUCK},
@@ -46,9 +46,9 @@ DEVICES: dict[str, dict[str, Any]] = {
 
 
 def tasks(options: Options) -> list[Task]:
-    """The CNN on every device, and the perceptron with every second cell stuck."""
+    """The CNN on every kind of cell, and the perceptron with every second cell stuck."""
     half_stuck = {"perceptron, stuck 0.5": CHIP | {"stuck": 0.5}}
-    return [*shared.tasks(NAME, "cnn", DEVICES, options), *shared.tasks(NAME, "mlp", half_stuck, options)]
+    return [*shared.tasks(NAME, "cnn", CELLS, options), *shared.tasks(NAME, "mlp", half_stuck, options)]
 
 
 cost_of_noise = mean_rate_gap_of("n_correct", "n_test", where={"variant": "noise-free"}, minus={"variant": "stuck 0"})
@@ -115,6 +115,7 @@ NONIDEALITIES = register(
         ),
         tasks=tasks,
         run=shared.run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="stuck",

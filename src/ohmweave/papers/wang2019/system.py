@@ -1,4 +1,4 @@
-"""The array of the paper, how weights stand on it, and the three networks trained on it."""
+"""The array of the paper, the placement of weights on it, and the three networks trained on it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,23 +14,33 @@ PAPER = "Wang et al., Nature Machine Intelligence 1, 434-442 (2019)"
 
 ROWS, COLS = 128, 64  # Paper. Inputs are on the 128 bit lines, outputs on the 64 top-electrode lines.
 G_PER_W = 1e-4  # S. Paper, Table 1.
-FOLD = 86  # rows of a chunk of the CNN's dense layer. Public code.
+CHUNK = 86  # rows of a chunk of the CNN's dense layer, of which three are side by side. Public code.
 
 PUBLISHED_PLAN: dict[str, dict[str, Any]] = {
     "conv1": {"corners": [(0, 87, 36)]},
     "conv2": {"corners": [(0, 3, 51)]},
-    "dense": {"tile_rows": FOLD, "corners": [(0, 37, 0), (0, 37, 10), (0, 37, 20)]},
+    "dense": {"tile_rows": CHUNK, "corners": [(0, 37, 0), (0, 37, 10), (0, 37, 20)]},
 }
-"""Where the layers of the CNN stand. Public code."""
+"""Placement of the layers of the CNN. Public code."""
 
 
-def chip(n_chips: int, *, seed: int, **device: object) -> Chip:
-    """`n_chips` arrays of the paper; `device` as in `ohmweave.cells.wang2019`."""
-    return Chip(wang2019(**device), rows=ROWS, cols=COLS, n_chips=n_chips, seed=seed)  # type: ignore[arg-type]
+def chip(n_chips: int, *, seed: int, device: torch.device | str = "cpu", **cell: Any) -> Chip:
+    """`n_chips` arrays of the paper.
+
+    Args:
+        n_chips: side by side.
+        seed: of all randomness.
+        device: torch's device.
+        cell: arguments of `ohmweave.cells.wang2019`.
+    """
+    return Chip(wang2019(**cell), rows=ROWS, cols=COLS, n_chips=n_chips, seed=seed, device=device)
 
 
 def pairs(row_copies: int, col_copies: int) -> DifferentialPair:
-    """Pairs on neighbouring rows that are driven with +v and -v, 100 uS a unit weight."""
+    """Pairs on neighbouring rows that are driven with +v and -v, 100 uS a unit weight.
+
+    Each weight is repeated `row_copies` times along the rows and `col_copies` times along the columns.
+    """
     return DifferentialPair(lines="rows", copies=(row_copies, col_copies), g_unit=G_PER_W)
 
 

@@ -1,4 +1,4 @@
-"""What the experiments share: from a user's options to tasks, and from a task to its row."""
+"""Shared by the experiments on networks: tasks, training with its bill, data."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -9,6 +9,7 @@ from ohmweave.data import Dataset, load, wang2019_digits, wang2019_sequences
 from ohmweave.experiments import JSON, Context, Options, Task
 from ohmweave.mapping import Chip
 from ohmweave.papers.energy import billed, macs_by_layer, training_macs
+from ohmweave.papers.sharing import each_split, task_of_all_chips
 from ohmweave.papers.wang2019.system import NETWORKS, chip
 from ohmweave.papers.wang2019.training import Recipe, count_correct, n_weights, train
 
@@ -26,29 +27,25 @@ SMOKE_RECIPES = {
 }
 
 CHIP: dict[str, Any] = {"gate": "in-array", "noise": 10e-6, "noise_on": "all", "stuck": 0.11}
-"""The paper's chip: every write misses by 10 uS, every ninth cell is stuck."""
+"""Cells of the paper's chip: a programming error of 10 uS (standard deviation), every ninth cell stuck."""
 
 NO_STUCK = CHIP | {"stuck": 0.0}
 NOISE_FREE = CHIP | {"gate": "table-1", "noise": 0.0, "stuck": 0.0}
-"""Cells that do what the controller believes: the line of Table 1's 1.5e4 V/S, exactly."""
+"""Cells that follow the controller's law, the line of 1.5e4 V/S of Table 1, without error."""
 
 
-def tasks(name: str, network: str, devices: Mapping[str, Mapping[str, Any]], options: Options) -> list[Task]:
-    """One task a device: all seeds are chips of one batch."""
+def tasks(name: str, network: str, cells: Mapping[str, Mapping[str, Any]], options: Options) -> list[Task]:
+    """One task for each kind of cell, with all seeds as chips side by side.
+
+    Args:
+        name: of the experiment.
+        network: a key of `system.NETWORKS`.
+        cells: arguments of `ohmweave.cells.wang2019` by the name of the variant. A task keeps them as `device`.
+        options: the user's.
+    """
     return [
-        Task(
-            experiment=name,
-            params={
-                "data": options.data,
-                "scale": options.scale,
-                "seeds": options.seeds,
-                "network": network,
-                "variant": variant,
-                "device": dict(device),
-            },
-            seed=options.seed,
-        )
-        for variant, device in devices.items()
+        task_of_all_chips(name, options, {"network": network, "variant": variant, "device": dict(cell)})
+        for variant, cell in cells.items()
     ]
 
 
@@ -59,9 +56,9 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     recipe = recipes[network_name]
     context.progress(0.0, "loading the data")
     data = dataset(task.params["data"], context.options, sequences=network_name == "convlstm")
-    board = chip(task.params["seeds"], seed=task.seed, **task.params["device"])
+    board = chip(task.params["seeds"], seed=task.seed, device=context.options.device, **task.params["device"])
     network = NETWORKS[network_name](board)
-    # The paper's chip has its bill; variants, which would cost the same, are spared the counting.
+    # Only the paper's chip is billed: a variant sends the same kind of pulses, and counting takes time.
     is_the_chip = task.params["variant"] == "chip"
     with ledger(board, costs=wang2019_estimate(), phase="training") if is_the_chip else nullcontext() as bill:
         trained = train(network, board, data.train, recipe, context.progress)
@@ -87,21 +84,28 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
 
 
 def _energy(bill: Bill, board: Chip, *, n_trained: int, n_test: int) -> dict[str, JSON]:
-    """What a row keeps of the bill; numbers of images are those of one chip."""
+    """Energies of a row. `n_trained` and `n_test` are images of one chip."""
     n_chips = board.chip_shape[0]
     n_images = {"training": n_chips * n_trained, "inference": n_chips * n_test}
     layers = macs_by_layer(bill, board, "inference", n_images["inference"])
-    # Of the ConvLSTM's error through time nothing is counted for the GPU: its first layer stands at the input.
+    # The ConvLSTM's back-propagation through time is left out for the GPU: `training_macs` counts no error through the
+    # first layer. The GPU's energy is then a lower bound.
     n_macs = {"training": training_macs(layers), "inference": sum(layers)}
     return billed(bill, n_images, n_macs=n_macs, n_chips=n_chips)
 
 
 def dataset(name: str, options: Options, *, sequences: bool) -> Dataset:
-    """8 x 8 digits as voltages, or sequences of three; all training images are used, as in the paper.
+    """8 x 8 digits as voltages, or sequences of three, on the run's device.
 
-    Nothing is chosen on these data: every constant is the paper's, so no image is set aside for validation.
+    All training images are used, as in the paper: all constants are the paper's, so no validation images are needed.
+
+    Args:
+        name: of the data set.
+        options: the user's folder and device.
+        sequences: True for `(n, 3, 1, 8, 8)`, False for `(n, 1, 8, 8)`.
     """
     size = 8 if name == "digits" else None
     digits = wang2019_digits(load(name, data_dir=options.data_dir, size=size, validation=0))
-    # The draw of the classes is part of the data set, the same for all seeds.
-    return wang2019_sequences(digits, seed=0) if sequences else digits
+    # The order of the classes is drawn with a fixed seed: it is part of the data set, the same for all chips.
+    data = wang2019_sequences(digits, seed=0) if sequences else digits
+    return each_split(data, lambda split: split.to(options.device))

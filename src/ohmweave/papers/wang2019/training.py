@@ -18,7 +18,7 @@ TEST_BATCH = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How long a network is trained. Order: as the data stands, again from the start when it ends.
+    """Length of a training. Images are taken in the order of the data set, from its start again when it ends.
 
     Attributes:
         batch: images an update.
@@ -30,7 +30,7 @@ class Recipe:
 
 
 def rule(network: torch.nn.Module) -> GateControlled:
-    """RMSprop by gate voltages, with the constants of Table 1; RESET and SET of all cells come with it."""
+    """RMSprop by gate voltages with the constants of Table 1; each step sends RESET and SET pulses to all cells."""
     return GateControlled(network.parameters(), torch.optim.RMSprop, lr=0.01, alpha=0.9, eps=1e-8)
 
 
@@ -42,7 +42,15 @@ def train(
     progress: Callable[[float, str], None] = lambda fraction, text: None,
     prepare: Callable[[int, torch.Tensor], None] = lambda n_done, x: None,
 ) -> dict[str, Any]:
-    """Train all chips on the same images; `prepare` sees the number of each update and its images beforehand.
+    """Train all chips on the same images.
+
+    Args:
+        network: on `chip`.
+        chip: whose chips are side by side.
+        split: training images as voltages, on the device of `chip`.
+        recipe: images an update, and updates.
+        progress: called with the fraction done and a text.
+        prepare: called before each update with the number of updates done and the images `(batch, ...)`.
 
     Returns:
         `curve`: in-batch accuracy and loss of every update, means of the chips; `n_in_batch`, correct images of each
@@ -51,7 +59,7 @@ def train(
     optimizer = rule(network)
     weight_std = {"before": spread(network)}
     accuracy, loss = [], []
-    n_in_batch, n_seen = torch.zeros(chip.chip_shape, dtype=torch.int64), 0
+    n_in_batch, n_seen = torch.zeros(chip.chip_shape, dtype=torch.int64, device=chip.device), 0
     for n_done, (x, y) in enumerate(islice(_forever(split, recipe.batch), recipe.n_updates)):
         if n_done % 20 == 0:
             progress(n_done / recipe.n_updates, f"update {n_done + 1} of {recipe.n_updates}")
@@ -82,7 +90,7 @@ def predict(network: torch.nn.Module, chip: Chip, x: torch.Tensor) -> torch.Tens
 @torch.no_grad()
 def count_correct(network: torch.nn.Module, chip: Chip, split: Split) -> list[int]:
     """Correct images of each chip."""
-    n_correct = torch.zeros(chip.chip_shape, dtype=torch.int64)
+    n_correct = torch.zeros(chip.chip_shape, dtype=torch.int64, device=chip.device)
     for x, y in split.batches(TEST_BATCH):
         n_correct += (predict(network, chip, x).argmax(-1) == y).sum(-1)
     return [int(n) for n in n_correct]
@@ -94,7 +102,7 @@ def spread(network: torch.nn.Module) -> Mapping[str, float]:
 
 
 def weights_of(network: torch.nn.Module) -> list[ArrayWeight]:
-    """The weights that stand on the chip."""
+    """The weights on the chip."""
     return [weight for weight in network.parameters() if isinstance(weight, ArrayWeight)]
 
 

@@ -1,8 +1,8 @@
-"""`wang2019/wires`: does the law in the array come out of the single device's curve and the resistance of the wires?
+"""`wang2019/wires`: can the resistance of the wires explain the difference between a single cell and the array?
 
-One cell alone gives 880 uS/V (Fig. 1b); weights in the array move as if SET left 120 uS/V V - 42 uS. If wires explain
-it, one resistance a segment must give the level, the slope and the range at once, in the fast read that the controller
-sees: 0.2 V on one of 128 rows, all transistors on, all columns at virtual ground.
+A single cell has a slope of 880 uS/V (Fig. 1b). Weights in the array move as if SET left 120 uS/V V - 42 uS. If wires
+explain this, one resistance a segment must give level, slope and range at once in the fast read of the controller:
+0.2 V on one of 128 rows, all transistors on, all columns at virtual ground.
 """
 
 import math
@@ -35,6 +35,7 @@ from ohmweave.experiments import (
     value_of,
 )
 from ohmweave.mapping import Chip
+from ohmweave.papers.sharing import task_of_all_chips
 from ohmweave.papers.wang2019.assumptions import CELL
 from ohmweave.papers.wang2019.system import COLS, NETWORKS, PAPER, ROWS
 from ohmweave.papers.wang2019.tasks import PAPER_RECIPES, SMOKE_RECIPES, dataset
@@ -54,19 +55,18 @@ R_TRAINED = {"full": (0.0, 0.1, 0.3, 0.6, 1.0, 3.0), "smoke": (0.6,)}
 
 def tasks(options: Options) -> list[Task]:
     """The law, and the CNN trained behind wires of some resistances."""
-    common = {"data": options.data, "scale": options.scale, "seeds": options.seeds}
     values = R_TRAINED["full" if options.scale == "full" else "smoke"]
     params: list[dict[str, Any]] = [{"what": "law"}, *({"what": "cnn", "r_wire": r_wire} for r_wire in values)]
-    return [Task(experiment=NAME, params=common | one, seed=options.seed) for one in params]
+    return [task_of_all_chips(NAME, options, one) for one in params]
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Either kind of task."""
+    """Compute the law behind wires, or train the CNN behind them, as the task says."""
     return law(task, context) if task.params["what"] == "law" else cnn(task, context)
 
 
 class FastRead:
-    """What the controller reads of an array whose cells were set by gate voltages, averaged over cells that respond.
+    """Fast reads of an array whose cells were set by gate voltages, averaged over the cells that are not stuck.
 
     Args:
         random: draws which cells are stuck, and which of each pair of neighbours goes up.
@@ -78,7 +78,11 @@ class FastRead:
         self.sign = torch.stack([up, ~up], 1).flatten(0, 1) * 2.0 - 1.0
 
     def conductance(self, v_gate: torch.Tensor, r_wire: float) -> torch.Tensor:
-        """`(..., rows, cols)` V to S, as fast reads see it."""
+        """Conductances (S) by fast reads through wires of `r_wire` Ohm a segment, from gate voltages (V).
+
+        Both are `(..., rows, cols)`. All other rows are at 0 V in a fast read, so the result is the effective
+        conductance matrix of the array.
+        """
         g = DEVICE.conductance(v_gate.double()).masked_fill(self.stuck, G_STUCK)
         return effective_conductance(g, Wires(r_row=r_wire, r_col=r_wire))
 
@@ -104,7 +108,7 @@ class FastRead:
 
 
 def resistance_for(quantity: Callable[[float], float], wanted: float) -> float:
-    """Ohm: where a quantity that falls with the resistance has come down to `wanted`, by halving on a log scale."""
+    """The resistance (Ohm) at which a quantity that falls with it equals `wanted`, by bisection on a log scale."""
     low, high = R_LOW, R_HIGH
     for _ in range(11):
         middle = (low * high) ** 0.5

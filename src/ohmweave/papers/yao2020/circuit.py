@@ -1,4 +1,4 @@
-"""`yao2020/circuit`: what wires, sense circuits, array size and converters cost the transferred network."""
+"""`yao2020/circuit`: accuracy of the transferred network with wires, sense circuits, array sizes and converters."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from ohmweave.experiments import (
 )
 from ohmweave.mapping import Chip, FixedScaling
 from ohmweave.nn import OnChip, calibrate, calibrate_converters, deploy
-from ohmweave.papers.studies import accuracy_by_study, accuracy_gap
+from ohmweave.papers.studies import accuracy_by_study, accuracy_gap, study_tasks
 from ohmweave.papers.yao2020 import hybrid, plan, system
 from ohmweave.programming import CompensatedWrite
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 NAME = "yao2020/circuit"
 R_SIZE = 2.0  # Ohm a segment in the study of array size: the upper guess for a 130 nm process.
 N_TUNING = 60  # updates of the last layer where it is tuned behind wires
-RESETS = 40  # pulses that take an unused cell to the bottom of its window
+RESETS = 40  # pulses that bring an unused cell to the bottom of its conductance window
 
 STUDIES: dict[str, dict[str, tuple[Any, ...]]] = {
     "full": {
@@ -64,17 +64,11 @@ STUDIES: dict[str, dict[str, tuple[Any, ...]]] = {
 
 def tasks(options: Options) -> list[Task]:
     """One task a value: all chips side by side."""
-    studies = STUDIES["full" if options.scale == "full" else "smoke"]
-    return [
-        task
-        for study, values in studies.items()
-        for value in values
-        for task in plan.tasks(NAME, options, study=study, value=value)
-    ]
+    return study_tasks(NAME, options, STUDIES)
 
 
 def parts_of(study: str, value: Any) -> dict[str, Any]:
-    """What an array is built with."""
+    """Converters and wires of the arrays for one value of a study, as arguments of `Chip`."""
     serial, one_read = DAC(bits=8, v_max=0.2, bit_serial=True), DAC(bits=8, v_max=0.2)
     if study == "adc":
         return {"dac": serial, "adc": ADC(bits=value, columns_per_adc=4)}
@@ -87,16 +81,25 @@ def parts_of(study: str, value: Any) -> dict[str, Any]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Transfer the network to chips with the circuit of the study, and count."""
+    """Transfer the network to chips with the circuit of the task, tune it in the study "tuned", and count."""
     study, value = str(task.params["study"]), task.params["value"]
-    setting = plan.setting(task, context)
+    work = plan.workload(task, context)
     parts = parts_of(study, value)
     side = int(value) if study == "size" else None
     n_arrays, rows, cols = (8, 16, 128) if side is None else (-(-16_384 // side**2), side, side)
-    chip = Chip(yao2020(), n_arrays=n_arrays, rows=rows, cols=cols, n_chips=setting.n_chips, seed=task.seed, **parts)
-    context.progress(0.3, f"{study} {value}: writing {setting.n_chips} chips")
+    chip = Chip(
+        yao2020(),
+        n_arrays=n_arrays,
+        rows=rows,
+        cols=cols,
+        n_chips=work.n_chips,
+        seed=task.seed,
+        device=work.device,
+        **parts,
+    )
+    context.progress(0.3, f"{study} {value}: writing {work.n_chips} chips")
     empty(chip)
-    images = setting.data.train.images[:1000]
+    images = work.calibration_images
     write: Any = system.WRITE
     if study == "remapped":
         write = CompensatedWrite(write=write, wires=parts["wires"])
@@ -104,29 +107,29 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     if side is None:
         pair = OnChip(arrays=(0, 1), tile_rows=system.KERNEL_SLICE)
         layers |= {"groups.0.c1": pair, "groups.0.c3": pair}
-    net = deploy(setting.net, chip, write=write, mapping=system.MAPPING, scaling=FixedScaling, layers=layers)
+    net = deploy(work.net, chip, write=write, mapping=system.MAPPING, scaling=FixedScaling, layers=layers)
     calibrate(net, images)
     if "adc" in parts:
         calibrate_converters(net, images[:200])
-    n_test = len(setting.data.test)
+    n_test = len(work.data.test)
     result: dict[str, JSON] = {"n_test": n_test}
     if study == "tuned":
-        result["n_correct_before"] = system.count_correct(net, setting.data.test)
+        result["n_correct_before"] = system.count_correct(net, work.data.test)
         context.progress(0.6, "tuning the last layer")
-        hybrid.tune(net, setting.batches(hybrid.BATCH, name="circuit"), n_steps=min(setting.n_steps, N_TUNING))
+        hybrid.tune(net, work.batches(hybrid.BATCH, name="circuit"), n_steps=min(work.n_steps, N_TUNING))
     context.progress(0.9, "counting")
-    return result | {"n_correct": system.count_correct(net, setting.data.test)}
+    return result | {"n_correct": system.count_correct(net, work.data.test)}
 
 
 def empty(chip: Chip) -> None:
-    """RESET all cells to the bottom of their window: fresh ones would load the wires."""
+    """RESET all cells to the bottom of their window, where unused cells load the wires least."""
     array = chip.array
-    cells = torch.arange(math.prod(array.chip_shape) * chip.n_cells)
-    array.pulse(cells, Pulse(torch.full(cells.shape, RESET), n=torch.full(cells.shape, RESETS)))
+    cells = torch.arange(math.prod(array.chip_shape) * chip.n_cells, device=array.device)
+    array.pulse(cells, Pulse(torch.full_like(cells, RESET), n=torch.full_like(cells, RESETS)))
 
 
 def _lines(rows: Sequence[Row]) -> "Figure | None":
-    """A panel a study: accuracy of every chip against the value."""
+    """Mean test accuracy against the value of each study, one panel for each quantity."""
     from matplotlib.figure import Figure
 
     found: dict[str, list[tuple[object, float]]] = {}
@@ -168,8 +171,9 @@ EXPERIMENT = register(
         title="What wires, sense circuits, array size and converters cost",
         paper=plan.PAPER,
         summary="The network is transferred to chips whose arrays have wires of 0 to 10 Ohm a segment, other sizes, "
-        "sense resistors, or converters of 3 to 12 bits for every one-bit read. Two remedies for wires: targets moved "
-        "so that reads see what was wanted (remapped), and tuning of the last layer on what comes through (tuned).",
+        "sense resistors, or converters of 3 to 12 bits for every one-bit read. Two remedies for wires are tried: "
+        "targets corrected so that reads through the wires give the intended conductances (remapped), and tuning of "
+        "the last layer behind the wires (tuned).",
         claims=(
             _cost(
                 "wires-130-nm",
@@ -211,7 +215,7 @@ EXPERIMENT = register(
                 where=_OURS,
                 estimate=accuracy_gap(("adc", 3), ("wire", 0.0)),
                 accept=AtMost(0.0),
-                note="so few bits must show, or the converter is not in the way",
+                note="a check that the converter takes part: so few bits must cost accuracy",
             ),
             Claim(
                 key="coding",
@@ -228,7 +232,8 @@ EXPERIMENT = register(
             *plan.ASSUMPTIONS[:-1],
             Assumption(text="Row and column wires have the same resistance a segment.", source="ours"),
             Assumption(
-                text="Unused cells are at the bottom of their window; all transistors are on while an array is read.",
+                text="Unused cells are at the bottom of their conductance window; all transistors are on while an "
+                "array is read.",
                 source="ours",
             ),
             Assumption(
@@ -241,6 +246,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="circuit",

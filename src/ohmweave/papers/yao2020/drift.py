@@ -1,4 +1,4 @@
-"""`yao2020/drift`: what two hours and thirty days do to a tuned chip, and tuning again."""
+"""`yao2020/drift`: accuracy of a tuned chip over two hours and after thirty days, and after tuning again."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -38,16 +38,16 @@ WEIGHT_STEP = 2.5e-6  # S
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Tune, wait, count at each time, tune again for a fifth of an epoch."""
-    setting = plan.setting(task, context)
-    chip = system.chips(setting.n_chips, seed=task.seed, cell=yao2020(drift=True))
-    net = system.transfer(setting.net, chip, setting.data.train.images[:1000])
-    targets = _kernel_targets(net, setting.net)
-    batches = setting.batches(hybrid.BATCH, name="hybrid")
+    """Tune, wait and count at each time, then tune again for a fifth of an epoch."""
+    work = plan.workload(task, context)
+    chip = system.chips(work.n_chips, seed=task.seed, cell=yao2020(drift=True), device=work.device)
+    net = system.transfer(work.net, chip, work.calibration_images)
+    targets = _kernel_targets(net, work.net)
+    batches = work.batches(hybrid.BATCH, name="hybrid")
     hybrid.tune(
         net,
         batches,
-        n_steps=setting.n_steps,
+        n_steps=work.n_steps,
         progress=lambda fraction, text: context.progress(0.2 + 0.5 * fraction, text),
     )
     points: list[dict[str, Any]] = []
@@ -56,17 +56,17 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         chip.wait(60.0 * (minutes - passed))
         passed = minutes
         points.append(
-            {"minutes": minutes, "correct": system.count_correct(net, setting.data.test)} | _levels(net, targets)
+            {"minutes": minutes, "correct": system.count_correct(net, work.data.test)} | _levels(net, targets)
         )
     net.refresh()
-    hybrid.tune(net, batches, n_steps=max(20, setting.n_steps // 5))
+    hybrid.tune(net, batches, n_steps=max(20, work.n_steps // 5))
     return {
         "points": points,
         "fresh": points[0]["correct"],
         "two_hours": points[5]["correct"],
         "aged": points[-1]["correct"],
-        "tuned_again": system.count_correct(net, setting.data.test),
-        "n_test": len(setting.data.test),
+        "tuned_again": system.count_correct(net, work.data.test),
+        "n_test": len(work.data.test),
         "smallest_gap": points[-1]["smallest_gap"],
     }
 
@@ -83,7 +83,7 @@ def _kernel_targets(net: Deployed, software: torch.nn.Module) -> dict[str, torch
 
 
 def _levels(net: Deployed, targets: Mapping[str, torch.Tensor]) -> dict[str, JSON]:
-    """Mean and spread of the measured signed conductances of each level, all chips and kernels together."""
+    """Mean and standard deviation (S) of the measured g_pos - g_neg of each level, all chips and kernels together."""
     measured, level = [], []
     for name, target in targets.items():
         matrix = net.matrix(name)
@@ -156,8 +156,8 @@ EXPERIMENT = register(
         name=NAME,
         title="Drift after tuning, and tuning again",
         paper=plan.PAPER,
-        summary="A tuned chip is left alone; accuracy and all conductances are read at the paper's times and after 30 "
-        "days; then the last layer is tuned again for a fifth of an epoch.",
+        summary="Accuracy and all conductances of a tuned chip are read at the paper's times and after 30 days without "
+        "writing; then the last layer is tuned again for a fifth of an epoch.",
         claims=(
             Claim(
                 key="fall",
@@ -200,6 +200,7 @@ EXPERIMENT = register(
         ),
         tasks=lambda options: plan.tasks(NAME, options),
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="drift",

@@ -1,4 +1,4 @@
-"""`yao2020/efficiency`: the paper's macro from its parts, and what an image of the demonstrated network costs."""
+"""`yao2020/efficiency`: the paper's macro from its parts, and the energy of an image on the demonstrated network."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -48,7 +48,12 @@ MACS = {"c1": 26 * 26 * 8 * 9, "c3": 7 * 7 * 12 * 72, "fc": 192 * 10}
 
 
 def macro(*, heat_of_cells: float | None = None, ops_per_cell: float = 2.0) -> Macro:
-    """The 128 x 128 macro. `heat_of_cells` replaces the heat of the cells that the paper's figures imply."""
+    """The 128 x 128 macro of the paper.
+
+    Args:
+        heat_of_cells: J of a one-bit read in the cells; None is the figure that the paper implies.
+        ops_per_cell: operations counted for a cell in a read: 2 in the paper, 1 for pairs of cells.
+    """
     converters = Part(name="ADC", n_uses=N_ADC * N_CONVERSIONS, energy=ADC_ENERGY, source="paper: 32 x 4 x 2.55 pJ")
     printed = converters.read_energy / ADC_OVER_CELLS
     rest = READ_ENERGY - converters.read_energy - printed
@@ -78,7 +83,7 @@ def macro(*, heat_of_cells: float | None = None, ops_per_cell: float = 2.0) -> M
 
 
 def bottom_up() -> Macro:
-    """The same macro with a rest from other published circuits (ISAAC), not from the printed total."""
+    """The same macro with drivers and sample-and-hold priced by ISAAC, instead of the rest of the printed total."""
     ours, isaac = macro(), {part.name: part for part in isaac2016().components}
     parts = (
         *ours.parts[:2],
@@ -91,23 +96,23 @@ def bottom_up() -> Macro:
 
 
 def heat(g_mean: float, *, active: float = 1.0) -> float:
-    """J of one read when all cells have `g_mean` S and the fraction `active` of the rows is driven."""
+    """Heat (J) of a one-bit read, V^2 g t, if all cells have `g_mean` (S) and the fraction `active` of rows is on."""
     return 128 * 128 * active * V_READ**2 * g_mean * T_READ
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """The macro's figures, then the demonstrated network on its eight arrays, image by image."""
-    setting = plan.setting(task, context)
-    chip = system.chips(setting.n_chips, seed=task.seed, dac=BIT_SERIAL)
+    """Compute the macro's figures; write the demonstrated network to its eight arrays and bill some images."""
+    work = plan.workload(task, context)
+    chip = system.chips(work.n_chips, seed=task.seed, dac=BIT_SERIAL, device=work.device)
     context.progress(0.5, "writing the network")
     with ledger(chip, costs=yao2020_periphery(), phase="transfer") as bill:
-        net = system.written(setting.net, chip)
+        net = system.written(work.net, chip)
         with bill.phase("calibration"):
-            calibrate(net, setting.data.train.images[:200])
-        images = setting.data.test.images[: min(N_IMAGES, len(setting.data.test))]
+            calibrate(net, work.data.train.images[:200])
+        images = work.data.test.images[: min(N_IMAGES, len(work.data.test))]
         with bill.phase("inference"), torch.no_grad():
             net(images)
-    n = len(images) * setting.n_chips
+    n = len(images) * work.n_chips
     spent = bill.by("phase")
     reads = {layer: usage.n_reads / n for (phase, layer), usage in bill.usage.items() if phase == "inference"}
     n_macs = sum(MACS.values())
@@ -129,13 +134,13 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "over_v100_area": printed.density / DENSITY_V100,
         "image_energy": image,
         "image_efficiency": 2 * n_macs / image,
-        "transfer_energy": spent["transfer"] / setting.n_chips,
+        "transfer_energy": spent["transfer"] / work.n_chips,
         "reads": reads,
         "share_of_cells": chip.n_taken / chip.n_cells,
         "share_of_rows": 9 / 16,
         "n_macs": n_macs,
         "n_images": len(images),
-        **billed(bill, {"inference": n}, n_macs={"inference": n_macs}, n_chips=setting.n_chips),
+        **billed(bill, {"inference": n}, n_macs={"inference": n_macs}, n_chips=work.n_chips),
     }
 
 
@@ -149,7 +154,7 @@ def _figures(one: Macro) -> dict[str, JSON]:
 
 
 def _claim(key: str, quantity: str, unit: str, paper: float, result: str, *, per_unit: float = 1.0) -> Claim:
-    """Within 0.5 %; `per_unit` is the unit of the claim in SI units, in which rows are kept."""
+    """A claim within 0.5 %. Rows hold SI units; `per_unit` is the claim's unit in SI units."""
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         found = value_of(result)(rows)
@@ -268,6 +273,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(name="macro", title="A one-bit read", caption="The macro's parts.", draw=_breakdown),
             FigureSpec(
@@ -280,7 +286,7 @@ EXPERIMENT = register(
         tables=(
             TableSpec(
                 name="figures",
-                title="The macro's figures, and what they are worth",
+                title="The macro's figures under other assumptions",
                 caption="Peak figures: all cells used, no pause.",
                 rows=_facts,
             ),

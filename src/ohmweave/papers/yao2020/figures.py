@@ -15,12 +15,12 @@ _OURS = "#4c72b0"
 
 
 def result_of(row: Row) -> dict[str, Any]:
-    """What a row holds, for drawing: its own experiment knows the types."""
+    """The result of a row without its types, for tables and figures of the experiment that wrote it."""
     return cast(dict[str, Any], row.result)
 
 
 def error_rate(rows: Sequence[Row], correct: str, total: str) -> Estimate | None:
-    """Mean over chips of 1 - correct / total, with its t interval."""
+    """Mean over chips of 1 - correct / total, with its t interval; arguments are names of results."""
     return mean_interval([1 - rate for rate in rates(rows, correct, total)])
 
 
@@ -31,7 +31,7 @@ def _new(width: float = 6.4, height: float = 3.8) -> "Figure":
 
 
 def stage_accuracies(rows: Sequence[Row], paper: Mapping[str, float]) -> "Figure | None":
-    """Bars of mean accuracy by stage, a point a chip, a cross for the paper."""
+    """Bars of mean accuracy by stage, a point for each chip, and a cross for the `paper`'s accuracy of the stage."""
     found = {stage: rates(rows, f"n_correct.{stage}", "n_test") for stage in paper}
     if not all(found.values()):
         return None
@@ -51,7 +51,7 @@ def stage_accuracies(rows: Sequence[Row], paper: Mapping[str, float]) -> "Figure
 
 
 def tuning_curve(rows: Sequence[Row]) -> "Figure | None":
-    """Validation accuracy against updates, and how many weights each update wrote."""
+    """Validation accuracy against updates, and the number of weights that each update wrote, of the last row."""
     row = rows[-1]
     curve = result_of(row)["curve"]
     n_probe, n_written = result_of(row)["n_probe"], result_of(row)["n_written"]

@@ -1,4 +1,4 @@
-"""`yao2020/groups`: three replicated convolvers work on three batches side by side and share one last layer."""
+"""`yao2020/groups`: three replicated convolvers take three batches in parallel and share one last layer."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,12 +21,12 @@ _AFTER = {"test": (0.0341, 0.0486, 0.0386), "train": (0.0289, 0.0422, 0.0340)}
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Write three convolvers, tune the shared layer batch after batch, count each group before and after."""
-    setting = plan.setting(task, context)
+    """Write three convolvers, tune the shared layer batch by batch, and count each group before and after."""
+    work = plan.workload(task, context)
     n_rounds = N_ROUNDS if task.params["scale"] == "full" else 20
-    chip = system.chips(setting.n_chips, seed=task.seed)
-    net = system.transfer(setting.net.replicate(N_GROUPS), chip, setting.data.train.images[:1000])
-    parts = {"test": setting.data.test, "train": setting.data.train.take(min(10_000, len(setting.data.train)))}
+    chip = system.chips(work.n_chips, seed=task.seed, device=work.device)
+    net = system.transfer(work.net.replicate(N_GROUPS), chip, work.calibration_images)
+    parts = {"test": work.data.test, "train": work.data.train.take(min(10_000, len(work.data.train)))}
 
     def count() -> dict[str, JSON]:
         return {
@@ -38,7 +38,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     before = count()
     n_written = hybrid.tune(
         net,
-        setting.batches(hybrid.BATCH, name="hybrid"),
+        work.batches(hybrid.BATCH, name="hybrid"),
         n_steps=n_rounds * N_GROUPS,
         group=lambda n_done: n_done % N_GROUPS,
         progress=lambda fraction, text: context.progress(0.4 + 0.4 * fraction, text),
@@ -97,8 +97,8 @@ EXPERIMENT = register(
         name=NAME,
         title="Three parallel convolvers sharing one last layer",
         paper=plan.PAPER,
-        summary="The convolvers are written three times. In each of 100 rounds three batches go through the three of "
-        "them side by side, and the shared last layer is updated after each batch in turn.",
+        summary="The convolver is written three times. In each of 100 rounds, three batches go through the three "
+        "copies in parallel, and the shared last layer is updated after each batch in turn.",
         claims=(
             *(_claim(part, group) for part in ("test", "train") for group in range(N_GROUPS)),
             plan.count_claim("cells", "cells taken by three convolvers and the last layer", 9_456, "n_cells_taken"),
@@ -106,6 +106,7 @@ EXPERIMENT = register(
         assumptions=plan.ASSUMPTIONS,
         tasks=lambda options: plan.tasks(NAME, options),
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="groups",
@@ -117,8 +118,8 @@ EXPERIMENT = register(
             FigureSpec(
                 name="floor-plan",
                 title="Floor plan",
-                caption="Where the three convolvers and the last layer stand on the eight arrays of 16 x 128 cells. A "
-                "kernel slice takes 9 of the 16 cells of a line.",
+                caption="Placement of the three convolvers and the last layer on the eight arrays of 16 x 128 cells. A "
+                "kernel slice takes 9 of the 16 cells of a column.",
                 draw=_floor_plan,
             ),
         ),

@@ -16,13 +16,18 @@ LEARNING_RATE = 8e-8
 `ohmweave run yao2020/learning-rate` (ours)."""
 
 FC_ALONE = {"fc": LEARNING_RATE}
-"""Learning rate by layer: the last layer is tuned, the convolvers stay as written (paper)."""
+"""Learning rate by layer: only the last layer is tuned, the convolvers stay as written (paper)."""
 
 Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 
 def optimizer(net: Deployed, lr: Mapping[str, float]) -> ThresholdedWriteVerify:
-    """The rule on the named layers, each with its learning rate; the others are frozen."""
+    """The rule on the layers that `lr` names, each with its learning rate; all others are frozen.
+
+    Args:
+        net: on the chip.
+        lr: S per unit of summed gradient, by name of the layer.
+    """
     net.requires_grad_(False)
     layers = {name: net.model.get_submodule(name).requires_grad_(True) for name in lr}
     groups = [{"params": [layer.weight], "lr": lr[name]} for name, layer in layers.items()]
@@ -30,8 +35,17 @@ def optimizer(net: Deployed, lr: Mapping[str, float]) -> ThresholdedWriteVerify:
 
 
 def step(net: Deployed, rule: ThresholdedWriteVerify, x: torch.Tensor, y: torch.Tensor, group: int | None = 0) -> None:
-    """One update of every chip from one batch, the same images for all."""
+    """One update of every chip from one batch, the same images for all.
+
+    Args:
+        net: on the chips.
+        rule: of the layers that learn.
+        x: `(batch, 1, 28, 28)`.
+        y: `(batch,)`, labels.
+        group: convolver that the images pass; None cuts them over all.
+    """
     rule.zero_grad()
+    # Summed, not averaged: each chip then gets the gradient that it would have alone, whatever their number.
     out = net(x, group=group).flatten(0, len(net.chip.chip_shape))
     F.cross_entropy(out, y.repeat(*net.chip.chip_shape), reduction="sum").backward()
     rule.step()
@@ -47,11 +61,19 @@ def tune(
     after: Callable[[int], None] = lambda n_done: None,
     progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> list[int]:
-    """`n_steps` updates in turn; returns how many weights each wrote.
+    """Tune layers in situ for `n_steps` updates, or until the batches end.
 
-    `lr` names the layers that are tuned, with their learning rates, S per unit of summed gradient.
-    `group(n)` says which convolver (None: all, one image cut) the images of update n go through; `after(n)` is called
-    when n updates are done.
+    Args:
+        net: on the chips.
+        batches: images `(batch, 1, 28, 28)` and labels `(batch,)`.
+        n_steps: updates.
+        lr: layers that are tuned, with their learning rates in S per unit of summed gradient.
+        group: from the number of updates done to the convolver that the next images pass (None: cut over all).
+        after: called with the number of updates done after each.
+        progress: called with the fraction done and a text.
+
+    Returns:
+        How many weights each update wrote, over all chips.
     """
     rule = optimizer(net, lr)
     n_written = []

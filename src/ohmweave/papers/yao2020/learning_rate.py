@@ -22,25 +22,25 @@ def tasks(options: Options) -> list[Task]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Tune with one learning rate; count on the validation images. The chips are not those of other experiments."""
-    setting = plan.setting(task, context)
+    """Tune with the learning rate of the task, and count on the validation images."""
+    work = plan.workload(task, context)
     lr = task.params["lr"]
     assert isinstance(lr, float)
-    net = system.transfer(
-        setting.net, system.chips(setting.n_chips, seed=task.seed + 10_000), setting.data.train.images[:1000]
-    )
-    before = system.count_correct(net, setting.data.validation)
+    # Seeds far from those of the other experiments: the rate is not chosen on the chips that it is judged on.
+    chip = system.chips(work.n_chips, seed=task.seed + 10_000, device=work.device)
+    net = system.transfer(work.net, chip, work.calibration_images)
+    before = system.count_correct(net, work.data.validation)
     n_written = hybrid.tune(
         net,
-        setting.batches(hybrid.BATCH, name="hybrid"),
-        n_steps=setting.n_steps,
+        work.batches(hybrid.BATCH, name="hybrid"),
+        n_steps=work.n_steps,
         lr={"fc": lr},
         progress=lambda fraction, text: context.progress(0.3 + 0.6 * fraction, text),
     )
     return {
         "before": before,
-        "after": system.count_correct(net, setting.data.validation),
-        "n_validation": len(setting.data.validation),
+        "after": system.count_correct(net, work.data.validation),
+        "n_validation": len(work.data.validation),
         "n_written": sum(n_written),
     }
 
@@ -82,6 +82,7 @@ EXPERIMENT = register(
         assumptions=plan.ASSUMPTIONS,
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="candidates",

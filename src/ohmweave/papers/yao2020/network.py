@@ -16,15 +16,18 @@ from ohmweave.experiments import atomic_write
 
 
 class Convolver(torch.nn.Module):
-    """C1, S2, C3, S4: `(n, 1, 28, 28)` to `(n, 192)`. No biases; pooling keeps incomplete windows (TensorFlow SAME)."""
+    """C1, S2, C3, S4: `(n, 1, 28, 28)` to `(n, 192)`. No biases.
 
-    def __init__(self) -> None:
+    Pooling keeps incomplete patches at the borders, as TensorFlow's SAME does.
+    """
+
+    def __init__(self, device: torch.device | str | None = None) -> None:
         super().__init__()
-        self.c1 = torch.nn.Conv2d(1, 8, 3, bias=False)
-        self.c3 = torch.nn.Conv2d(8, 12, 3, bias=False)
+        self.c1 = torch.nn.Conv2d(1, 8, 3, bias=False, device=device)
+        self.c3 = torch.nn.Conv2d(8, 12, 3, bias=False, device=device)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features of whole images."""
+        """Features `(n, 192)` of whole images `(n, 1, 28, 28)`."""
         s2 = F.max_pool2d(F.relu(self.c1(x)), 3, ceil_mode=True)
         return F.max_pool2d(F.relu(self.c3(s2)), 2, ceil_mode=True).flatten(1)
 
@@ -34,28 +37,32 @@ class FiveLayerCNN(torch.nn.Module):
 
     Args:
         n_groups: replicas of the convolver: 1, or 3 as in the paper's parallel system.
+        device: of the weights; None is torch's default.
     """
 
-    def __init__(self, n_groups: int = 1) -> None:
+    def __init__(self, n_groups: int = 1, *, device: torch.device | str | None = None) -> None:
         super().__init__()
-        self.groups = torch.nn.ModuleList(Convolver() for _ in range(n_groups))
-        self.fc = torch.nn.Linear(192, 10, bias=False)
+        self.groups = torch.nn.ModuleList(Convolver(device) for _ in range(n_groups))
+        self.fc = torch.nn.Linear(192, 10, bias=False, device=device)
 
     def forward(self, x: torch.Tensor, group: int | None = 0) -> torch.Tensor:
-        """Images through one convolver, or cut over all of them (None), and the shared last layer."""
+        """Images `(n, 1, 28, 28)` to logits `(n, 10)`: through convolver number `group`, then the shared last layer.
+
+        `group` None cuts each image into strips of rows, one for each convolver.
+        """
         features: torch.Tensor = self._cut(x) if group is None else self.groups[group](x)
         out: torch.Tensor = self.fc(features)
         return out
 
     def _cut(self, x: torch.Tensor) -> torch.Tensor:
-        """Features of images whose rows are shared out over the convolvers, layer by layer."""
+        """Features `(n, 192)`; in each layer, every convolver computes a strip of the output rows."""
         c1, c3 = ([group.get_submodule(name) for group in self.groups] for name in ("c1", "c3"))
         s2 = F.max_pool2d(F.relu(cut_convolution(c1, x)), 3, ceil_mode=True)
         return F.max_pool2d(F.relu(cut_convolution(c3, s2)), 2, ceil_mode=True).flatten(1)
 
     def replicate(self, n_groups: int) -> "FiveLayerCNN":
-        """The same network with `n_groups` copies of its first convolver."""
-        twin = FiveLayerCNN(n_groups)
+        """A copy of the network, on the same device, with `n_groups` copies of its first convolver."""
+        twin = FiveLayerCNN(n_groups, device=self.fc.weight.device)
         for group in twin.groups:
             group.load_state_dict(self.groups[0].state_dict())
         twin.fc.load_state_dict(self.fc.state_dict())
@@ -63,10 +70,17 @@ class FiveLayerCNN(torch.nn.Module):
 
 
 def cut_convolution(layers: Sequence[Callable[[torch.Tensor], torch.Tensor]], x: torch.Tensor) -> torch.Tensor:
-    """Output rows of a 3 x 3 convolution, computed in equal shares by several layers, joined again.
+    """A 3 x 3 convolution whose output rows are computed in equal shares by several layers.
 
-    Each layer gets the input rows that its share of the output needs, so neighbours' inputs overlap by two rows.
-    The paper cuts images top to bottom into three; how it treats the borders is not printed: this is ours.
+    Each layer gets the input rows that its share of the output needs, so the inputs of neighbours overlap by two rows.
+    Source: the paper cuts images top to bottom into three. It does not print how borders are treated: that is ours.
+
+    Args:
+        layers: 3 x 3 convolutions without padding, with the same weights but for write errors.
+        x: `(n, channels, height, width)`.
+
+    Returns:
+        `(n, out channels, height - 2, width - 2)`.
     """
     n_out = x.shape[2] - 2
     bounds = [round(k * n_out / len(layers)) for k in range(len(layers) + 1)]
@@ -76,10 +90,12 @@ def cut_convolution(layers: Sequence[Callable[[torch.Tensor], torch.Tensor]], x:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Ex-situ training. The paper prints none; this one was chosen on the validation images (ours).
+    """Ex-situ training by Adam. The paper prints no recipe; this one was chosen on the validation images (ours).
 
     Attributes:
-        epochs, batch, lr: of Adam with a learning rate that falls to zero along a cosine.
+        epochs: passes over the training images.
+        batch: images a step.
+        lr: learning rate at the start; it falls to zero along a cosine.
     """
 
     epochs: int = 12
@@ -88,10 +104,10 @@ class Recipe:
 
 
 def train(split: Split, recipe: Recipe, *, seed: int, progress: Callable[[float, str], None]) -> FiveLayerCNN:
-    """Train the network in float on `split`."""
+    """Train the network in floating point on `split`, on the CPU; `seed` gives initial weights and order of images."""
     weights = generator(seed, "yao2020", "software", "weights")
     order = generator(seed, "yao2020", "software", "order")
-    net = FiveLayerCNN()
+    net = FiveLayerCNN(device="cpu")
     with torch.no_grad():
         for parameter in net.parameters():
             fan_in = parameter[0].numel()
@@ -118,11 +134,20 @@ def trained(
     artifact: Callable[[str], Path],
     progress: Callable[[float, str], None],
 ) -> FiveLayerCNN:
-    """The software network, trained once for a results folder and kept there."""
+    """The software network, on the CPU: trained once for each results folder and kept there.
+
+    Args:
+        split: training images, on the CPU.
+        recipe: of the training.
+        data: name of the data set; with the recipe, the number of images and the seed it names the file.
+        seed: of the training.
+        artifact: from a file name to its path in the results folder.
+        progress: called with the fraction done and a text.
+    """
     what = json.dumps({"data": data, "n": len(split), "seed": seed, **asdict(recipe)}, sort_keys=True)
     path = artifact(f"yao2020-cnn-{hashlib.sha256(what.encode()).hexdigest()[:12]}.safetensors")
     if path.exists():
-        net = FiveLayerCNN()
+        net = FiveLayerCNN(device="cpu")
         net.load_state_dict(load_file(path))
         return net
     net = train(split, recipe, seed=seed, progress=progress)

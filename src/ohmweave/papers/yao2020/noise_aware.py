@@ -46,30 +46,30 @@ def tasks(options: Options) -> list[Task]:
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """All stages of the plain network, then of the one trained with 15 levels and write errors."""
-    setting = plan.setting(task, context)
-    aware = train(setting)
-    found: dict[str, JSON] = {"n_test": len(setting.data.test)}
-    for name, net in (("plain", setting.net), ("aware", aware)):
+    work = plan.workload(task, context)
+    aware = train(work)
+    found: dict[str, JSON] = {"n_test": len(work.data.test)}
+    for name, net in (("plain", work.net), ("aware", aware)):
         context.progress(0.5, f"{name}: writing and tuning")
-        found[name] = _stages(net, setting)
+        found[name] = _stages(net, work)
     return found
 
 
-def train(setting: plan.Setting) -> FiveLayerCNN:
+def train(work: plan.Workload) -> FiveLayerCNN:
     """Fine-tune a copy of the software network with 15 levels and the printed write error in its forward pass."""
-    net = setting.net.replicate(1)
+    net = work.net.replicate(1)
     wrapped = NoiseAware(
         net,
-        system.chips(1, seed=0),
+        system.chips(1, seed=0, device=work.device),
         mapping=system.MAPPING,
         sigma=SIGMA_WRITTEN,
-        generator=generator(setting.seed, "yao2020", "noise-aware"),
+        generator=generator(work.seed, "yao2020", "noise-aware", device=work.device),
     )
     optimizer = torch.optim.Adam(wrapped.parameters(), lr=LR)
-    n_steps = EPOCHS * -(-len(setting.data.train) // 100)
+    n_steps = EPOCHS * -(-len(work.data.train) // 100)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     wrapped.train()
-    for _, (x, y) in zip(range(n_steps), setting.batches(100, name="noise-aware"), strict=False):
+    for _, (x, y) in zip(range(n_steps), work.batches(100, name="noise-aware"), strict=False):
         optimizer.zero_grad()
         F.cross_entropy(wrapped(x), y).backward()
         optimizer.step()
@@ -77,17 +77,17 @@ def train(setting: plan.Setting) -> FiveLayerCNN:
     return net.eval()
 
 
-def _stages(net: FiveLayerCNN, setting: plan.Setting) -> dict[str, JSON]:
-    chip = system.chips(setting.n_chips, seed=setting.seed)
-    test = setting.data.test
+def _stages(net: FiveLayerCNN, work: plan.Workload) -> dict[str, JSON]:
+    chip = system.chips(work.n_chips, seed=work.seed, device=work.device)
+    test = work.data.test
     found: dict[str, JSON] = {
-        "software": system.count_correct(net, test) * setting.n_chips,
-        "levels": system.count_correct(system.quantised(net, chip), test) * setting.n_chips,
+        "software": system.count_correct(net, test) * work.n_chips,
+        "levels": system.count_correct(system.quantised(net, chip), test) * work.n_chips,
     }
-    on_chip = system.transfer(net, chip, setting.data.train.images[:1000])
+    on_chip = system.transfer(net, chip, work.calibration_images)
     found["transferred"] = system.count_correct(on_chip, test)
-    batches: Iterator[tuple[torch.Tensor, torch.Tensor]] = setting.batches(hybrid.BATCH, name="hybrid")
-    hybrid.tune(on_chip, batches, n_steps=max(60, setting.n_steps // 5))
+    batches: Iterator[tuple[torch.Tensor, torch.Tensor]] = work.batches(hybrid.BATCH, name="hybrid")
+    hybrid.tune(on_chip, batches, n_steps=max(60, work.n_steps // 5))
     found["hybrid"] = system.count_correct(on_chip, test)
     return found
 
@@ -159,6 +159,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(FigureSpec(name="stages", title="Stages", caption="Means of the chips.", draw=_bars),),
         tables=(TableSpec(name="stages", title="Stages", caption="Means of the chips.", rows=_table),),
     )

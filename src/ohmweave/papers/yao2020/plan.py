@@ -1,4 +1,4 @@
-"""What all experiments on the five-layer CNN share: sizes by scale, the data, the software network."""
+"""Shared by all experiments on the five-layer CNN: sizes by scale, data, software network, assumptions, claims."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from ohmweave.base import generator
-from ohmweave.data import Dataset, Split, load
+from ohmweave.data import Dataset, load
 from ohmweave.experiments import (
     JSON,
     Assumption,
@@ -23,12 +23,13 @@ from ohmweave.experiments import (
     rates,
     value_of,
 )
+from ohmweave.papers.sharing import each_split, task_of_all_chips
 from ohmweave.papers.yao2020.network import FiveLayerCNN, Recipe, trained
 
 PAPER = "P. Yao et al., Fully hardware-implemented memristor convolutional neural network, Nature 577, 641 (2020)"
 
 NEEDS = Needs(data="mnist", scale="full")
-"""What a row must come from to be compared with the paper."""
+"""Rows that are compared with the paper: full size, MNIST."""
 
 ASSUMPTIONS = (
     Assumption(
@@ -58,22 +59,22 @@ ASSUMPTIONS = (
 )
 
 
-def tasks(name: str, options: Options, **params: object) -> list[Task]:
-    """One task: all chips (`seeds`) of an experiment side by side as one tensor."""
-    common = {"data": options.data, "scale": options.scale, "seeds": options.seeds}
-    return [Task(experiment=name, params={**common, **params}, seed=options.seed)]
+def tasks(name: str, options: Options, **params: JSON) -> list[Task]:
+    """One task for all chips (`seeds`), which are simulated side by side; `params` are added to its parameters."""
+    return [task_of_all_chips(name, options, params)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What a task works on.
+class Workload:
+    """Data, network and sizes of a task.
 
     Attributes:
         n_chips: systems side by side.
         seed: of the task.
-        data: images; the smoke scale takes a part of a large set.
-        net: the software network.
+        data: images, on `device`; the smoke scale takes a part of a large set.
+        net: the software network, on `device`, in evaluation mode.
         n_steps: updates of one epoch of hybrid training.
+        device: of chips, network and data, as torch names it.
     """
 
     n_chips: int
@@ -81,47 +82,53 @@ class Setting:
     data: Dataset
     net: FiveLayerCNN
     n_steps: int
+    device: str = "cpu"
+
+    @property
+    def calibration_images(self) -> torch.Tensor:
+        """`(1000, 1, 28, 28)`: the training images that set the full scales of the inputs."""
+        return self.data.train.images[:1000]
 
     def batches(self, size: int, *, name: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Training batches without end, shuffled anew each epoch; `name` is of the random stream."""
+        """Endless training batches `(size, 1, 28, 28)` and `(size,)`, shuffled anew each epoch.
+
+        `name` is that of the random stream.
+        """
         order = generator(self.seed, "yao2020", name)
         while True:
             yield from self.data.train.batches(size, generator=order)
 
 
-def setting(task: Task, context: Context) -> Setting:
-    """Load the data and train the software network, or take it from the results folder."""
+def workload(task: Task, context: Context) -> Workload:
+    """Load the data, and train the software network or take it from the results folder; both go to the run's device.
+
+    The network is trained on the CPU on any device, so that all devices start from the same weights.
+    """
     name, full = str(task.params["data"]), task.params["scale"] == "full"
     context.progress(0.0, f"loading {name}")
     data = load(name, data_dir=context.options.data_dir)
     if not full:
-        data = _part(data, 2_000)
-    # The embedded digits are fifty times fewer than MNIST: more epochs make up for some of it.
+        data = each_split(data, lambda split: split.take(min(2_000, len(split))))
+    # The embedded digits are fifty times fewer images than MNIST; more epochs recover a part of the accuracy.
     recipe = Recipe() if len(data.train) > 10_000 else Recipe(epochs=30)
     net = trained(
         data.train, recipe, data=data.name, seed=task.seed, artifact=context.artifact, progress=context.progress
     )
     n_chips = task.params["seeds"]
     assert isinstance(n_chips, int)
-    return Setting(n_chips=n_chips, seed=task.seed, data=data, net=net.eval(), n_steps=max(60, len(data.train) // 100))
-
-
-def _part(data: Dataset, n: int) -> Dataset:
-    def cut(split: Split) -> Split:
-        return split.take(min(n, len(split)))
-
-    return Dataset(
-        name=data.name,
-        train=cut(data.train),
-        validation=cut(data.validation),
-        test=cut(data.test),
-        n_classes=data.n_classes,
-        note=data.note,
+    device = context.options.device
+    return Workload(
+        n_chips=n_chips,
+        seed=task.seed,
+        data=each_split(data, lambda split: split.to(device)),
+        net=net.to(device).eval(),
+        n_steps=max(60, len(data.train) // 100),
+        device=device,
     )
 
 
 def count_claim(key: str, quantity: str, paper: int, result: str) -> Claim:
-    """A count that must be the paper's, whatever the data."""
+    """A claim that the count under `result` in the rows equals the paper's, on any data."""
     return Claim(
         key=key,
         quantity=quantity,
@@ -134,13 +141,14 @@ def count_claim(key: str, quantity: str, paper: int, result: str) -> Claim:
 
 
 def recovery_claim(*, gain: float, error_left: float, where: Mapping[str, JSON] | None = None) -> Claim:
-    """What tuning wins back, by the better of two measures: points won, and error left.
+    """A claim that tuning recovers at least as much accuracy as in the paper, by the better of two measures.
 
-    A network that lost less has less to win, and one that lost more has more left: beating the paper in either is a
-    recovery as good as the paper's. Rows hold `before` and `after`, counts of `n_test` images, one a chip.
+    The measures are the accuracy won and the error left. A network that lost less accuracy has less to win, and one
+    that lost more keeps a larger error, so reaching the paper in either one counts. Rows hold `before` and `after`:
+    right answers of `n_test` images, one number a chip.
 
     Args:
-        gain: accuracy that the paper's tuning won.
+        gain: accuracy won by the paper's tuning.
         error_left: the paper's error after tuning.
         where: params of the rows.
     """

@@ -1,4 +1,4 @@
-"""`yao2020/replication`: what copies of a layer are good for: less time, or less noise, with the same cells."""
+"""`yao2020/replication`: copies of a layer used for lower latency, or averaged for smaller write errors."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -63,8 +63,8 @@ def cut_image(n_convolvers: int) -> list[Job]:
     """One image over `n_convolvers` replicas of C1 and C3, row by row, then the last layer.
 
     Convolver k computes the k-th share of the output rows of each layer. A row of C3 needs the nine rows of C1 from
-    which the three rows of S2 that its kernel covers are pooled, whoever computed them; rows near a border are
-    computed first, because neighbours wait for them.
+    which the three rows of S2 that its kernel covers are pooled, and other convolvers may have computed some of them.
+    Rows near a border between shares are therefore computed first: neighbours wait for them.
     """
     jobs: list[Job] = []
     row_of: dict[int, int] = {}
@@ -90,23 +90,23 @@ def cut_image(n_convolvers: int) -> list[Job]:
 
 
 def _shares(n_rows: int, n: int) -> list[range]:
-    """As `network.cut_convolution` shares rows out."""
+    """Output rows of each convolver, divided as in `network.cut_convolution`."""
     bounds = [round(k * n_rows / n) for k in range(n + 1)]
     return [range(first, last) for first, last in itertools.pairwise(bounds)]
 
 
 def _outside_in(rows: range) -> list[int]:
-    """Rows by distance from the nearer border, alternating."""
+    """Rows in the order of their distance from the nearer border, from both ends in turn."""
     return sorted(rows, key=lambda row: min(row - rows.start, rows.stop - 1 - row))
 
 
 def stages() -> tuple[Stage, ...]:
-    """The layers as stages of a pipeline, each on arrays of its own."""
+    """The layers as stages of a pipeline, each on its own arrays."""
     return tuple(Stage(name=name, duration=READS[name] * T_READ, cells=CELLS[name]) for name in READS)
 
 
 def layer_pipeline(n_cells: int, n_images: int) -> tuple[dict[str, int], Schedule]:
-    """Replicas balanced within `n_cells`, and the pipeline they make."""
+    """Copies of each layer that balance the pipeline within `n_cells` cells, and its schedule for `n_images` images."""
     replicas = balance(stages(), n_cells=n_cells)
     return replicas, schedule(pipeline(stages(), replicas, n_images=n_images))
 
@@ -117,8 +117,8 @@ def tasks(options: Options) -> list[Task]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Schedules first, then the same three copies averaged instead of shared out."""
-    setting = plan.setting(task, context)
+    """Schedule copies that share the images; then write the same copies, average their currents, and count."""
+    work = plan.workload(task, context)
     one, three = schedule(cut_image(1)), schedule(cut_image(N_CONVOLVERS))
     plain = schedule(pipeline(stages(), {}, n_images=16))
     n_cells = 8 * 2048
@@ -126,7 +126,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     averaged, images = {}, {}
     for copies in (1, N_CONVOLVERS):
         context.progress(0.4 if copies == 1 else 0.7, f"writing convolvers, copies of each: {copies}")
-        averaged[str(copies)], images[str(copies)] = _with_copies(setting.net, copies, setting, setting.data.test)
+        averaged[str(copies)], images[str(copies)] = _with_copies(work.net, copies, work, work.data.test)
     return {
         "latency_one": one.latency,
         "latency_three": three.latency,
@@ -138,7 +138,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "plain": _figures(plain),
         "balanced": _figures(balanced),
         "n_correct": averaged,
-        "n_test": len(setting.data.test),
+        "n_test": len(work.data.test),
         "image_energy": images,
     }
 
@@ -152,24 +152,24 @@ def _figures(done: Schedule) -> dict[str, JSON]:
     }
 
 
-def _with_copies(net: FiveLayerCNN, copies: int, setting: plan.Setting, test: Split) -> tuple[list[int], float]:
-    """Every convolution's pair is there `copies` times and currents are averaged.
+def _with_copies(net: FiveLayerCNN, copies: int, work: plan.Workload, test: Split) -> tuple[list[int], float]:
+    """Write every pair of the convolutions `copies` times, so that currents are averaged.
 
     Returns:
-        Right answers of each chip, and J an image, of the first `N_BILLED`.
+        Right answers of each chip; mean energy of an image (J) over the first `N_BILLED`.
     """
-    chip = system.chips(setting.n_chips, seed=setting.seed, dac=BIT_SERIAL)
+    chip = system.chips(work.n_chips, seed=work.seed, dac=BIT_SERIAL, device=work.device)
     mapping = replace(system.MAPPING, copies=(1, copies))
     kernel = OnChip(mapping=mapping, tile_rows=system.KERNEL_SLICE)
     layers = {"groups.0.c1": kernel, "groups.0.c3": kernel}
     on_chip = deploy(net, chip, write=system.WRITE, mapping=system.MAPPING, scaling=FixedScaling, layers=layers)
     with torch.no_grad():
-        calibrate(on_chip, setting.data.train.images[:1000])
+        calibrate(on_chip, work.calibration_images)
     n_correct = system.count_correct(on_chip, test)
     images = test.images[:N_BILLED]
     with ledger(on_chip) as bill, torch.no_grad():
         on_chip(images)
-    return n_correct, bill.total(phase="inference") / (len(images) * setting.n_chips)
+    return n_correct, bill.total(phase="inference") / (len(images) * work.n_chips)
 
 
 def _draw_cut(rows: Sequence[Row]) -> "Figure | None":
@@ -222,7 +222,7 @@ def _copies(rows: Sequence[Row]) -> list[dict[str, object]]:
 EXPERIMENT = register(
     Experiment(
         name=NAME,
-        title="Replicated layers: time, or noise",
+        title="Replicated layers: lower latency, or averaged errors",
         paper=plan.PAPER,
         summary="An image cut over three convolvers, scheduled row by row with what each row needs; a pipeline whose "
         "replicas balance C1, C3 and the last layer within the eight arrays; and the same three copies used to "
@@ -280,6 +280,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="cut",

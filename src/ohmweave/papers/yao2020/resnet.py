@@ -25,7 +25,7 @@ class Block(torch.nn.Module):
         self.stride, self.more = stride, out - into
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The sum is digital."""
+        """`(n, into, h, w)` to `(n, out, h / stride, w / stride)`. The sum with the shortcut is digital."""
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(y + self._shortcut(x))
 
@@ -37,7 +37,7 @@ class Block(torch.nn.Module):
 
 
 class ResNet(torch.nn.Module):
-    """`(n, 3, 32, 32)`, normalised, to `(n, 10)`. `n_groups` copies of the first convolution take turns.
+    """`(n, 3, 32, 32)`, normalised, to `(n, 10)`. An image passes one of `n_groups` copies of the first convolution.
 
     Args:
         n_layers: 6 n + 2: 20, 32, 44, 56, 110.
@@ -60,18 +60,18 @@ class ResNet(torch.nn.Module):
         self.linear = torch.nn.Linear(64, 10)
 
     def features(self, x: torch.Tensor, group: int = 0) -> torch.Tensor:
-        """`(n, 64)`: what the last layer sees."""
+        """Inputs of the last layer: `(n, 3, 32, 32)` to `(n, 64)`, through copy `group` of the first convolution."""
         x = F.relu(self.bn1(self.first[group](x)))
         features: torch.Tensor = self.layer3(self.layer2(self.layer1(x))).mean(dim=(2, 3))
         return features
 
     def forward(self, x: torch.Tensor, group: int = 0) -> torch.Tensor:
-        """Images through one copy of the first convolution and the shared rest."""
+        """`(n, 3, 32, 32)` to logits `(n, 10)`, through copy `group` of the first convolution and the shared layers."""
         out: torch.Tensor = self.linear(self.features(x, group))
         return out
 
     def replicate(self, n_groups: int) -> "ResNet":
-        """The same network with `n_groups` copies of its first convolution."""
+        """A copy with `n_groups` copies of the first convolution, of which this network has one."""
         twin = ResNet(self.n_layers, n_groups)
         state = self.state_dict()
         first = state.pop("first.0.weight")

@@ -1,4 +1,4 @@
-"""Images and the software network of the ResNet experiments: a checkpoint where there is one, else trained here."""
+"""Images and software network of the ResNet experiments: a checkpoint if one is found, else a network trained here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from ohmweave.papers.yao2020.resnet import ResNet, load_checkpoint
 
 SIDE = 32
 N_LAYERS = {"digits": 8, "mnist": 8, "cifar10": 56}
-"""The paper's network is for CIFAR-10; smaller images are for trying things out."""
+"""Layers by data set. The paper's network is for CIFAR-10; the others are for quick trials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a task works on.
+    """Network and images of a task.
 
     Attributes:
         net: the software network, in evaluation mode.
-        n_layers: of it.
-        train, validation, test: images as the network takes them; the validation images are the last of the data
-            set's training images, which nothing is trained, tuned or calibrated on here.
-        origin: where the network comes from.
+        n_layers: its number of layers.
+        train, validation, test: images, `(n, 3, 32, 32)`, normalised. The validation images are the last tenth of the
+            data set's training images; nothing is trained, tuned or calibrated on them here.
+        origin: file name of the checkpoint, or "trained here".
     """
 
     net: ResNet
@@ -112,6 +112,6 @@ def train_network(
 
 
 def shifted(x: torch.Tensor, stream: torch.Generator, *, most: int = 2) -> torch.Tensor:
-    """A batch moved by up to `most` pixels either way."""
+    """Images `(n, channels, h, w)` all shifted, circularly, by the same random 0 to `most` pixels in each direction."""
     across, down = torch.randint(-most, most + 1, (2,), generator=stream).tolist()
     return torch.roll(x, (across, down), dims=(2, 3))

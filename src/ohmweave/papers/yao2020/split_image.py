@@ -1,4 +1,4 @@
-"""`yao2020/split-image`: one image cut in three, one convolver each."""
+"""`yao2020/split-image`: each image is cut in three strips, one for each convolver."""
 
 from collections.abc import Mapping
 
@@ -22,19 +22,19 @@ N_STEPS = 300  # ours: as many batches as in the experiment on three groups; the
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """Write three convolvers, count with images cut, tune with images cut, count again."""
-    setting = plan.setting(task, context)
-    chip = system.chips(setting.n_chips, seed=task.seed)
-    net = system.transfer(setting.net.replicate(3), chip, setting.data.train.images[:1000])
-    before = system.count_correct(net, setting.data.test, group=None)
+    work = plan.workload(task, context)
+    chip = system.chips(work.n_chips, seed=task.seed, device=work.device)
+    net = system.transfer(work.net.replicate(3), chip, work.calibration_images)
+    before = system.count_correct(net, work.data.test, group=None)
     hybrid.tune(
         net,
-        setting.batches(hybrid.BATCH, name="hybrid"),
+        work.batches(hybrid.BATCH, name="hybrid"),
         n_steps=N_STEPS if task.params["scale"] == "full" else 60,
         group=lambda n_done: None,
         progress=lambda fraction, text: context.progress(0.4 + 0.4 * fraction, text),
     )
-    after = system.count_correct(net, setting.data.test, group=None)
-    return {"before": before, "after": after, "n_test": len(setting.data.test)}
+    after = system.count_correct(net, work.data.test, group=None)
+    return {"before": before, "after": after, "n_test": len(work.data.test)}
 
 
 EXPERIMENT = register(
@@ -74,5 +74,6 @@ EXPERIMENT = register(
         ),
         tasks=lambda options: plan.tasks(NAME, options),
         run=run,
+        devices=("cpu", "cuda"),
     )
 )

@@ -1,11 +1,11 @@
-"""`yao2020/stages`: software, 15 levels, transferred, hybrid: the accuracy at every stage of the way onto the chip."""
+"""`yao2020/stages`: the accuracy at each stage: software, 15 levels, transferred, hybrid."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ohmweave.cost import ledger
+from ohmweave.cost import Bill, ledger
 from ohmweave.experiments import (
     JSON,
     Assumption,
@@ -40,61 +40,70 @@ _STAGES = {"software": 0.9799, "levels": 0.9692, "transferred": 0.9507, "hybrid"
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """All chips through all stages."""
-    setting = plan.setting(task, context)
-    test, train = setting.data.test, setting.data.train.take(min(10_000, len(setting.data.train)))
-    probe = setting.data.validation.take(min(1_000, len(setting.data.validation)))
-    chip = system.chips(setting.n_chips, seed=task.seed, dac=BIT_SERIAL)
-    n_correct: dict[str, JSON] = {
-        "software": system.count_correct(setting.net, test),
-        "levels": system.count_correct(system.quantised(setting.net, chip), test),
+    """Take all chips through all stages."""
+    work = plan.workload(task, context)
+    chip = system.chips(work.n_chips, seed=task.seed, dac=BIT_SERIAL, device=work.device)
+    software = {
+        "software": system.count_correct(work.net, work.data.test),
+        "levels": system.count_correct(system.quantised(work.net, chip), work.data.test),
     }
+    # What no other phase covers is read to measure accuracy.
     with ledger(chip, phase=MEASURING) as bill:
-        context.progress(0.3, f"writing {setting.n_chips} chips")
+        context.progress(0.3, f"writing {work.n_chips} chips")
         with bill.phase("transfer"):
-            net = system.transfer(setting.net, chip, setting.data.train.images[:1000])
-        n_correct["transferred"] = system.count_correct(net, test)
-        train_correct: dict[str, JSON] = {"transferred": system.count_correct(net, train)}
-        curve: list[JSON] = [[0, system.count_correct(net, probe)]]
-
-        def watch(n_done: int) -> None:
-            if n_done % max(1, setting.n_steps // 11) == 0:
-                with bill.phase(MEASURING):
-                    curve.append([n_done, system.count_correct(net, probe)])
-
-        with bill.phase("training"):
-            n_written = hybrid.tune(
-                net,
-                setting.batches(hybrid.BATCH, name="hybrid"),
-                n_steps=setting.n_steps,
-                after=watch,
-                progress=lambda fraction, text: context.progress(0.4 + 0.5 * fraction, text),
-            )
-        context.progress(0.9, "counting")
-        with bill.phase("inference"):
-            n_correct["hybrid"] = system.count_correct(net, test)
-        train_correct["hybrid"] = system.count_correct(net, train)
-        error = _error_spread(net, setting.net)
+            net = system.transfer(work.net, chip, work.calibration_images)
+        counted = _on_chip(net, work, bill, context)
+        error = _error_spread(net, work.net)
     n_images = {phase: bill.usage[phase, "fc"].n_vectors for phase in ("training", "inference")}
     layers = list(MACS.values())
     n_macs = {"training": training_macs(layers, n_frozen=2), "inference": sum(layers)}
     return {
+        **counted,
+        "n_correct": software | counted["n_correct"],
+        "n_test": len(work.data.test),
+        "writing": {name: report.summary() for name, report in net.reports.items()},
+        "error": error,
+        "n_cells_taken": chip.n_taken,
+        **billed(bill, n_images, n_macs=n_macs, n_chips=work.n_chips),
+    }
+
+
+def _on_chip(net: Deployed, work: plan.Workload, bill: Bill, context: Context) -> dict[str, Any]:
+    """Count as transferred, tune the last layer, count again: the parts of a row that come of it."""
+    test, train = work.data.test, work.data.train.take(min(10_000, len(work.data.train)))
+    probe = work.data.validation.take(min(1_000, len(work.data.validation)))
+    n_correct, train_correct = ({"transferred": system.count_correct(net, split)} for split in (test, train))
+    curve: list[JSON] = [[0, system.count_correct(net, probe)]]
+
+    def watch(n_done: int) -> None:
+        if n_done % max(1, work.n_steps // 11) == 0:
+            with bill.phase(MEASURING):
+                curve.append([n_done, system.count_correct(net, probe)])
+
+    with bill.phase("training"):
+        n_written = hybrid.tune(
+            net,
+            work.batches(hybrid.BATCH, name="hybrid"),
+            n_steps=work.n_steps,
+            after=watch,
+            progress=lambda fraction, text: context.progress(0.4 + 0.5 * fraction, text),
+        )
+    context.progress(0.9, "counting")
+    with bill.phase("inference"):
+        n_correct["hybrid"] = system.count_correct(net, test)
+    train_correct["hybrid"] = system.count_correct(net, train)
+    return {
         "n_correct": n_correct,
-        "n_test": len(test),
         "train_correct": train_correct,
         "n_train": len(train),
         "curve": curve,
         "n_probe": len(probe),
         "n_written": n_written,
-        "writing": {name: report.summary() for name, report in net.reports.items()},
-        "error": error,
-        "n_cells_taken": chip.n_taken,
-        **billed(bill, n_images, n_macs=n_macs, n_chips=setting.n_chips),
     }
 
 
 def _error_spread(net: Deployed, software: torch.nn.Module) -> dict[str, JSON]:
-    """Standard deviation, S, between the conductances of the convolver as read at the end and their targets."""
+    """Standard deviation (S) of the convolver's conductances, as they are at the end, from their targets, by layer."""
     found: dict[str, JSON] = {}
     for layer in ("c1", "c3"):
         name = f"groups.0.{layer}"
@@ -231,6 +240,7 @@ EXPERIMENT = register(
         ),
         tasks=lambda options: plan.tasks(NAME, options),
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="stages",

@@ -1,4 +1,4 @@
-"""`yao2020/subset`: a tenth of the weights is wrong, and a tenth of the images brings the accuracy back."""
+"""`yao2020/subset`: a tenth of the weights is replaced at random; a tenth of the images recovers the accuracy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,21 +34,32 @@ N_DRAWS = 3  # Paper: repeated three times.
 
 
 READINGS = {"all layers": ("groups", "fc"), "last layer": ("fc",)}
-"""Whose weights are replaced. The first is the paper's sentence taken literally, the second is shown beside it."""
+"""Layers whose weights are replaced. The first is the literal reading of the paper; the second is for comparison."""
 
 _LITERAL = {"replaced": "all layers"}
 
 
 def scramble(net: FiveLayerCNN, fraction: float, layers: tuple[str, ...], random: torch.Generator) -> FiveLayerCNN:
-    """The network with `fraction` of the weights of `layers` replaced by values even over each layer's range."""
+    """A copy of the network with `fraction` of the weights of `layers` replaced at random.
+
+    The new values are even over the range of their layer, from minus to plus its largest weight (ours).
+
+    Args:
+        net: the software network.
+        fraction: probability that a weight is replaced.
+        layers: beginnings of the names of the layers that are hit.
+        random: of what is replaced and by what.
+    """
     twin = net.replicate(len(net.groups))
     with torch.no_grad():
         for name, weight in twin.named_parameters():
             if not name.startswith(layers):
                 continue
-            hit = torch.rand(weight.shape, generator=random) < fraction
-            value = (2 * torch.rand(weight.shape, generator=random) - 1) * weight.abs().max()
-            weight.copy_(torch.where(hit, value, weight))
+            # Drawn on the generator's device, so that the same weights are replaced on any device of the network.
+            hit = torch.rand(weight.shape, generator=random, device=random.device) < fraction
+            even = 2 * torch.rand(weight.shape, generator=random, device=random.device) - 1
+            value = even.to(weight.device) * weight.abs().max()
+            weight.copy_(torch.where(hit.to(weight.device), value, weight))
     return twin
 
 
@@ -65,15 +76,15 @@ def tasks(options: Options) -> list[Task]:
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
     """Write a scrambled network, tune its last layer with few images, count before and after."""
-    setting = plan.setting(task, context)
+    work = plan.workload(task, context)
     draw = task.params["draw"]
     assert isinstance(draw, int)
     layers = READINGS[str(task.params["replaced"])]
-    wrong = scramble(setting.net, FRACTION, layers, generator(task.seed, "yao2020", "subset", draw))
-    chip = system.chips(setting.n_chips, seed=task.seed)
-    net = system.transfer(wrong, chip, setting.data.train.images[:1000])
-    before = system.count_correct(net, setting.data.test)
-    images = setting.data.train.take(min(N_IMAGES, len(setting.data.train)))
+    wrong = scramble(work.net, FRACTION, layers, generator(task.seed, "yao2020", "subset", draw))
+    chip = system.chips(work.n_chips, seed=task.seed, device=work.device)
+    net = system.transfer(wrong, chip, work.calibration_images)
+    before = system.count_correct(net, work.data.test)
+    images = work.data.train.take(min(N_IMAGES, len(work.data.train)))
     order = generator(task.seed, "yao2020", "subset", "order")
     batches = (batch for _ in range(N_EPOCHS) for batch in images.batches(hybrid.BATCH, generator=order))
     hybrid.tune(
@@ -82,8 +93,8 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         n_steps=N_EPOCHS * -(-len(images) // hybrid.BATCH),
         progress=lambda fraction, text: context.progress(0.3 + 0.6 * fraction, text),
     )
-    after = system.count_correct(net, setting.data.test)
-    return {"before": before, "after": after, "n_test": len(setting.data.test)}
+    after = system.count_correct(net, work.data.test)
+    return {"before": before, "after": after, "n_test": len(work.data.test)}
 
 
 def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
@@ -138,6 +149,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         tables=(
             TableSpec(
                 name="readings",

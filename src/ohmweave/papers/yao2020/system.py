@@ -1,4 +1,4 @@
-"""The eight arrays, where the network stands on them, and how accuracy is counted."""
+"""The eight arrays, the placement of the network on them, and counting of right answers."""
 
 from typing import Any
 
@@ -14,27 +14,40 @@ from ohmweave.papers.yao2020.network import FiveLayerCNN
 from ohmweave.programming import BlindWrite, Write, WriteVerify
 
 MAPPING = DifferentialPair(levels=15, g_low=2.5e-6, g_high=20e-6, clip="mse")
-"""15 signed levels from the conductances 2.5, 5, ... 20 uS (paper). That the cell which a sign does not need idles at
-2.5 uS and that the clip of a layer makes its rounding error least are ours: the paper says neither."""
+"""15 signed levels from the conductances 2.5, 5, ... 20 uS (paper). The cell of a pair that the sign does not need is
+written to 2.5 uS, and the weights of a layer are clipped where the rounding error is smallest (both ours: the paper
+prints neither)."""
 
 WRITE = WriteVerify(tolerance=0.5e-6, max_pulses=500, t_settle=1.0)
-"""+-100 nA at 0.2 V, at most 500 pulses (paper). A cell is used from 1 s after its last pulse (ours): its fast
-relaxation is over then."""
+"""+-100 nA at 0.2 V, at most 500 pulses (paper). Cells are first used 1 s after their last pulse (ours), when the fast
+relaxation is over."""
 
 KERNEL_SLICE = 9
-"""Cells of one 3 x 3 kernel slice: they share a line, 9 of whose 16 cells they use (paper)."""
+"""Cells of one 3 x 3 kernel slice. They are on one column, of whose 16 cells they take 9 (paper)."""
 
 
 EIGHT_BITS = DAC(bits=8, v_max=0.2)
-"""8-bit inputs, each as one voltage. The results are those of inputs sent bit by bit where reads are exact."""
+"""8-bit inputs, each as one voltage. Where reads are exact, the results equal those of inputs sent bit by bit."""
 
 
-def chips(n_chips: int, *, seed: int, cell: Cell | None = None, dac: DAC = EIGHT_BITS) -> Chip:
+def chips(
+    n_chips: int,
+    *,
+    seed: int,
+    cell: Cell | None = None,
+    dac: DAC = EIGHT_BITS,
+    device: torch.device | str = "cpu",
+) -> Chip:
     """`n_chips` systems of eight arrays with 16 input and 128 output lines and 8-bit inputs.
 
-    An experiment with a bill takes `papers.energy.BIT_SERIAL` as its `dac`: drivers that send the 8 bits one after
-    another, as the paper's. Without read noise, and with ideal converters of the columns, the results are the same bit
-    for bit.
+    Args:
+        n_chips: systems side by side.
+        seed: of cells and noise.
+        cell: None is the published cell, `ohmweave.cells.yao2020()`.
+        dac: of the row drivers. An experiment with a bill takes `papers.energy.BIT_SERIAL`, drivers that send the 8
+            bits one after another, like the paper's. Without read noise and with ideal column converters, the results
+            are the same bit for bit.
+        device: torch's device of the cells.
     """
     return Chip(
         cell or yao2020(),
@@ -44,11 +57,19 @@ def chips(n_chips: int, *, seed: int, cell: Cell | None = None, dac: DAC = EIGHT
         n_chips=n_chips,
         seed=seed,
         dac=dac,
+        device=device,
     )
 
 
 def transfer(net: FiveLayerCNN, chip: Chip, training_images: torch.Tensor, write: Write = WRITE) -> Deployed:
-    """Quantise, write and calibrate: convolvers on arrays 1-2, 3-4, 5-6, the last layer on arrays 7-8 (paper)."""
+    """Quantise, write and calibrate: convolvers on arrays 1-2, 3-4, 5-6, the last layer on arrays 7-8 (paper).
+
+    Args:
+        net: the software network, on the device of `chip`.
+        chip: eight arrays, see `chips`.
+        training_images: `(n, 1, 28, 28)`; their largest activations set the full scale of each layer's inputs.
+        write: how cells are written.
+    """
     deployed = written(net, chip, write)
     for group in range(len(net.groups)):
         calibrate(deployed, training_images, group=group)
@@ -56,7 +77,7 @@ def transfer(net: FiveLayerCNN, chip: Chip, training_images: torch.Tensor, write
 
 
 def written(net: FiveLayerCNN, chip: Chip, write: Write = WRITE) -> Deployed:
-    """Quantise and write, without the full scales of the inputs, which `transfer` sets."""
+    """Quantise and write as `transfer` does, without setting the full scales of the inputs."""
     layers = {"fc": OnChip(arrays=(6, 7))}
     for group in range(len(net.groups)):
         pair = OnChip(arrays=(2 * group, 2 * group + 1), tile_rows=KERNEL_SLICE)
@@ -65,7 +86,7 @@ def written(net: FiveLayerCNN, chip: Chip, write: Write = WRITE) -> Deployed:
 
 
 def placed(n_groups: int) -> Chip:
-    """A chip with the network on ideal cells: to look at where everything stands."""
+    """A chip with an untrained network of `n_groups` convolvers on ideal cells, for a floor plan."""
     law = LinearStep(g_min=G_MIN, g_max=G_MAX)
     chip = chips(1, seed=0, cell=Cell(law))
     transfer(FiveLayerCNN(n_groups), chip, torch.zeros(1, 1, 28, 28), BlindWrite(g_step=law.g_step))
@@ -73,7 +94,7 @@ def placed(n_groups: int) -> Chip:
 
 
 def quantised(net: FiveLayerCNN, chip: Chip) -> FiveLayerCNN:
-    """The network with 15-level weights, in software."""
+    """A copy of `net` with its weights rounded to 15 levels, in software. `chip` gives the window of the cells."""
     twin = net.replicate(len(net.groups))
     with torch.no_grad():
         for parameter in twin.parameters():
@@ -84,7 +105,10 @@ def quantised(net: FiveLayerCNN, chip: Chip) -> FiveLayerCNN:
 
 @torch.no_grad()
 def count_correct(net: torch.nn.Module, split: Split, *, batch: int = 500, **forward: Any) -> list[int]:
-    """Images that each chip classifies right; one number for a network in software."""
+    """Images of `split` that each chip classifies right: one number a chip, or one for a network in software.
+
+    `forward` is passed on to `net`, such as `group=1`.
+    """
     n_correct: torch.Tensor | None = None
     for x, y in split.batches(batch):
         hits = (net(x, **forward).argmax(-1) == y).sum(-1)

@@ -37,6 +37,7 @@ TESTS = {
     "8 levels": (np.linspace(2.5e-6, 20e-6, 8), 0.5e-6, 384),  # 24 rows of 16 cells. Paper, Extended Data Fig. 8.
 }
 N_BINS = 400
+G_SHOWN = 24e-6  # S, upper end of the histograms
 
 
 def tasks(options: Options) -> list[Task]:
@@ -46,19 +47,20 @@ def tasks(options: Options) -> list[Task]:
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
-    """Write equal shares of the cells of each chip to each level; look at once, and after the relaxation."""
+    """Write equal shares of the cells of each chip to each level; read at the last verify and after relaxation."""
     levels, tolerance, n_cells = TESTS[str(task.params["test"])]
     n_chips = task.params["seeds"]
     assert isinstance(n_chips, int)
-    chip = system.chips(n_chips, seed=task.seed)
-    at_level = torch.arange(n_cells) % len(levels)
-    cells = torch.arange(n_cells) + chip.n_cells * torch.arange(n_chips)[:, None]
-    target = torch.tensor(levels, dtype=torch.float32)[at_level].expand(cells.shape)
+    device = torch.device(context.options.device)
+    chip = system.chips(n_chips, seed=task.seed, device=device)
+    number = torch.arange(n_cells, device=device)
+    at_level = number % len(levels)
+    cells = number + chip.n_cells * torch.arange(n_chips, device=device)[:, None]  # (chips, cells)
+    target = torch.tensor(levels, dtype=torch.float32, device=device)[at_level].expand(cells.shape)
     report = WriteVerify(tolerance=tolerance, max_pulses=500)(chip.array, cells, target)
     verified = target + report.error
     chip.wait(1.0)
     relaxed = chip.array.readout(cells)
-    edges = torch.linspace(0, 24e-6, N_BINS + 1)
     by_level = []
     for level in range(len(levels)):
         mine = at_level == level
@@ -72,8 +74,8 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
                 "verified_std": float((verified - target)[:, mine].double().std()),
                 "relaxed_mean": float(relaxed[:, mine].double().mean()),
                 "relaxed_std": float((relaxed - target)[:, mine].double().std()),
-                "verified": _counts(verified[:, mine], edges),
-                "relaxed": _counts(relaxed[:, mine], edges),
+                "verified": _counts(verified[:, mine]),
+                "relaxed": _counts(relaxed[:, mine]),
             }
         )
     return {
@@ -87,8 +89,10 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     }
 
 
-def _counts(g: torch.Tensor, edges: torch.Tensor) -> list[int]:
-    return [int(n) for n in torch.histogram(g.flatten().float(), edges).hist]
+def _counts(g: torch.Tensor) -> list[int]:
+    """Cells in each of `N_BINS` equal bins from 0 to `G_SHOWN`. Counted on the CPU: torch has no histogram on a GPU."""
+    edges = torch.linspace(0, G_SHOWN, N_BINS + 1, device="cpu")
+    return [int(n) for n in torch.histogram(g.flatten().float().cpu(), edges).hist]
 
 
 def _overlapping(g: torch.Tensor, converged: torch.Tensor, at_level: torch.Tensor, n_levels: int) -> int:
@@ -186,6 +190,7 @@ EXPERIMENT = register(
         assumptions=plan.ASSUMPTIONS[:3],
         tasks=tasks,
         run=run,
+        devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
                 name="levels",

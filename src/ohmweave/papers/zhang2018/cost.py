@@ -1,7 +1,7 @@
 """`zhang2018/cost`: bits kept, converters used and pulses sent, against back-propagation in 8 and in 32 bits.
 
-The bits are counted from the signals of a training step. Energy and area are our model: counted activity times cited
-component costs, periphery alone, no wires, no control.
+Bits are counted from the signals of a training step. Energy and area are a model of ours: counted activity times cited
+component costs, for the periphery alone, without wires and control.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,8 @@ from ohmweave.experiments import (
     value_of,
 )
 from ohmweave.nn import ErrorLoss
-from ohmweave.papers.zhang2018.network import ASSUMPTIONS, G_MAX, G_MIN, PAPER, Setting, SignPerceptron, binary
+from ohmweave.papers.sharing import tasks_by_seed
+from ohmweave.papers.zhang2018.network import ASSUMPTIONS, G_MAX, G_MIN, PAPER, Hyperparameters, SignPerceptron, binary
 
 NAME = "zhang2018/cost"
 HIDDEN = 100
@@ -51,7 +52,7 @@ A_COMPARATOR = A_ADC / 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Periphery:
-    """What a training step uses outside the cells, for one sample.
+    """Use of the periphery in a training step, for one sample.
 
     Attributes:
         n_comparisons, n_conversions: decisions of single comparators, conversions of 8-bit converters.
@@ -84,28 +85,21 @@ class Periphery:
 
 
 def bits_of(signal: torch.Tensor) -> int:
-    """Bits that a signal needs, from the number of different values that it takes."""
+    """Bits that a signal of any shape needs: log2 of its number of different values, rounded up."""
     return ceil(log2(len(signal.unique())))
 
 
 def tasks(options: Options) -> list[Task]:
     """One chip a seed."""
-    return [
-        Task(
-            experiment=NAME,
-            params={"data": options.data, "scale": options.scale, "samples": _SAMPLES[options.scale]},
-            seed=options.seed + i,
-        )
-        for i in range(options.seeds)
-    ]
+    return tasks_by_seed(NAME, options, [{"samples": _SAMPLES[options.scale]}])
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
-    """Train on some samples with the layers of `ohmweave.nn`, and count what the interfaces carry."""
+    """Train on some samples, and count the bits that layers exchange, pulses and reads."""
     data = load(task.params["data"], data_dir=context.options.data_dir)
     n_in, n_out = data.train.images[0].numel(), data.n_classes
     cell = Cell(linear_steps(g_min=G_MIN, g_max=G_MAX, levels=1_000))
-    perceptron = SignPerceptron(cell, n_in, n_out, Setting.of(HIDDEN), seed=task.seed)
+    perceptron = SignPerceptron(cell, n_in, n_out, Hyperparameters.of(HIDDEN), seed=task.seed)
     chosen = torch.randperm(len(data.train), generator=generator(task.seed, NAME, "order"))[: task.params["samples"]]
     forward, backward = _signals(perceptron, binary(data.train)[chosen], data.train.labels[chosen])
     before = perceptron.chip.array.books.activity.copy()
@@ -146,7 +140,7 @@ def _back_propagation(n_out: int, n_weights: int, bits: int) -> Periphery:
 
 
 def _signals(perceptron: SignPerceptron, x: torch.Tensor, labels: torch.Tensor) -> tuple[int, int]:
-    """Bits of what passes forward and backward between the layers, in one batch without a step."""
+    """Bits that neurons pass forward and backward, from one batch `(n, in)` with labels `(n,)`, without an update."""
     passed: list[torch.Tensor] = []
     returned: list[torch.Tensor] = []
 

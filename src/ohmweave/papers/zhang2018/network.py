@@ -1,4 +1,4 @@
-"""The perceptron of sign backpropagation on a chip: built, trained and read. Reconstructed; see `ASSUMPTIONS`."""
+"""The perceptron of sign backpropagation on a chip, and its training. Reconstructed; see `ASSUMPTIONS`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +13,14 @@ from ohmweave.experiments import Assumption
 from ohmweave.mapping import CentredPair, Chip, FixedScaling
 from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, OnChip
 from ohmweave.optim import SignPulse
+from ohmweave.papers.sharing import BestEpoch
 from ohmweave.programming import BlindWrite, Write
 
 PAPER = "Zhang et al., Neural Networks 108, 217 (2018)"
-G_MIN, G_MAX = 2e-6, 20e-6  # S. Window of the same laboratory's cells (STELLAR, 2023); the paper's is not known.
+G_MIN, G_MAX = (
+    2e-6,
+    20e-6,
+)  # S. Window of cells of the same laboratory (STELLAR, 2023); the paper's is not known.
 EVALUATION_BATCH = 1_000
 
 ASSUMPTIONS = (
@@ -36,7 +40,7 @@ ASSUMPTIONS = (
         source="ours",
     ),
     Assumption(
-        text="the chip is tested as it stood after the epoch with the best validation accuracy; the test set is read "
+        text="the chip is tested in its state after the epoch with the best validation accuracy; the test set is read "
         "once",
         source="ours",
     ),
@@ -44,8 +48,16 @@ ASSUMPTIONS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What is chosen about a run; the defaults are the reconstruction's."""
+class Hyperparameters:
+    """Size, thresholds and initial weights of a perceptron; the defaults are those of the reconstruction (ours).
+
+    Attributes:
+        hidden: neurons of the hidden layer.
+        threshold: smallest hidden error that counts.
+        window: largest distance from the switching point, as a weighted sum, at which a hidden neuron's error counts.
+        margin: of the output error, see `MarginError`.
+        spread: standard deviation of the initial weights.
+    """
 
     hidden: int
     threshold: float
@@ -54,23 +66,23 @@ class Setting:
     spread: float = 0.1
 
     @classmethod
-    def of(cls, hidden: int) -> "Setting":
-        """The reconstruction's thresholds and initial spread by size."""
+    def of(cls, hidden: int) -> "Hyperparameters":
+        """Threshold and initial spread of the reconstruction for `hidden` neurons."""
         small = hidden < 300
         return cls(hidden=hidden, threshold=0.1 if small else 0.05, spread=0.1 if small else 0.05)
 
 
 class SignPerceptron:
-    """A perceptron on a chip with its rule: layers, comparators, error, optimizer.
+    """A perceptron on a chip with its learning rule: layers, comparators, error, optimizer.
 
     Args:
-        cell: what is on the chip.
+        cell: every cell of the chip.
         n_in, n_out: pixels and classes.
-        setting: thresholds and size.
+        hyper: size, thresholds and spread of the initial weights.
         seed: of the chip and of the initial weights.
         dtype: of the cells.
-        write: brings the initial weights to the cells; None is a blind write with a nominal step of a thousandth of
-            the window.
+        write: of the initial weights; None is a blind write with a nominal step of a thousandth of the conductance
+            window.
     """
 
     def __init__(
@@ -78,7 +90,7 @@ class SignPerceptron:
         cell: Cell,
         n_in: int,
         n_out: int,
-        setting: Setting,
+        hyper: Hyperparameters,
         *,
         seed: int,
         dtype: torch.dtype = torch.float32,
@@ -87,8 +99,8 @@ class SignPerceptron:
         self.chip = Chip(
             cell,
             n_arrays=2,
-            rows=max(n_in, setting.hidden) + 1,
-            cols=2 * max(setting.hidden, n_out),
+            rows=max(n_in, hyper.hidden) + 1,
+            cols=2 * max(hyper.hidden, n_out),
             seed=seed,
             dtype=dtype,
         )
@@ -98,20 +110,23 @@ class SignPerceptron:
             "on_chip": OnChip(mapping=CentredPair(w_max=1.0), scaling=FixedScaling(1.0)),
             "backward": "array",
         }
-        self.first = Linear(n_in + 1, setting.hidden, name="first", **common)
-        self.second = Linear(setting.hidden + 1, n_out, name="second", **common)
-        self.comparators = BinaryStep(setting.threshold, setting.window)
-        self.error = MarginError(setting.margin)
+        self.first = Linear(n_in + 1, hyper.hidden, name="first", **common)
+        self.second = Linear(hyper.hidden + 1, n_out, name="second", **common)
+        self.comparators = BinaryStep(hyper.threshold, hyper.window)
+        self.error = MarginError(hyper.margin)
         self.net = torch.nn.Sequential(AlwaysOn(), self.first, self.comparators, AlwaysOn(), self.second)
         self.rule = SignPulse([self.first.weight, self.second.weight])
         random = generator(seed, "zhang2018", "weights")
         write = write or BlindWrite(g_step=(G_MAX - G_MIN) / 1_000)
         for layer in (self.first, self.second):
-            weight = torch.randn(layer.weight.shape, generator=random, dtype=dtype) * setting.spread
+            weight = torch.randn(layer.weight.shape, generator=random, dtype=dtype) * hyper.spread
             layer.program(weight, write)
 
     def train_epoch(self, x: torch.Tensor, labels: torch.Tensor, *, compiled: bool | None = None) -> None:
-        """One pass over binary inputs `(n, in)`, one by one; compiled where Numba is there, unless told."""
+        """One pass over binary inputs `(n, in)` with labels `(n,)`, sample by sample.
+
+        `compiled` says whether by the compiled loop; None takes it where Numba is installed.
+        """
         if compiled is None:
             compiled = has_numba()
         if compiled:
@@ -127,7 +142,7 @@ class SignPerceptron:
 
     @torch.no_grad()
     def n_correct(self, x: torch.Tensor, labels: torch.Tensor) -> int:
-        """How many labels have the largest output."""
+        """How many of the binary inputs `(n, in)` have the largest output at their label `(n,)`."""
         parts = zip(x.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
         return sum(int((self.net(images).argmax(dim=-1) == wanted).sum()) for images, wanted in parts)
 
@@ -147,23 +162,27 @@ def train(
     progress: Callable[[float, str], None],
     before_epoch: Callable[[torch.Tensor, torch.Tensor], None] = lambda x, labels: None,
 ) -> list[int]:
-    """Train, and leave the chip as it stood after the epoch with the best validation accuracy.
+    """Train, and leave the chip in its state after the epoch with the best validation accuracy.
 
-    `before_epoch` sees the samples of each epoch, in their order, before they are learned.
+    Args:
+        perceptron: on its chip.
+        train_split: images that are learned, one by one.
+        validation: images that are counted after each epoch.
+        n_epochs: passes over the training images.
+        order: generator of the order of the images, drawn anew for each epoch.
+        progress: called with the fraction done and a text.
+        before_epoch: called with the inputs `(n, in)` and labels `(n,)` of each epoch, in their order, before it.
 
     Returns:
-        Validation images right after each epoch.
+        Right validation images after each epoch.
     """
     x, x_validation = binary(train_split), binary(validation)
-    history: list[int] = []
-    best = perceptron.chip.state_dict()
+    best = BestEpoch(perceptron.chip)
     for epoch in range(n_epochs):
         progress(epoch / n_epochs, f"epoch {epoch + 1} of {n_epochs}")
         chosen = torch.randperm(len(x), generator=order)
         before_epoch(x[chosen], train_split.labels[chosen])
         perceptron.train_epoch(x[chosen], train_split.labels[chosen])
-        history.append(perceptron.n_correct(x_validation, validation.labels))
-        if history[-1] == max(history):
-            best = perceptron.chip.state_dict()
-    perceptron.chip.load_state_dict(best)
-    return history
+        best.add(perceptron.n_correct(x_validation, validation.labels))
+    best.restore()
+    return best.history

@@ -1,4 +1,4 @@
-"""`zhang2018/robustness`: what imperfect cells cost sign backpropagation."""
+"""`zhang2018/robustness`: accuracy of sign backpropagation with imperfect cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,17 @@ from ohmweave.experiments import (
     rates,
     register,
 )
-from ohmweave.papers.zhang2018.network import ASSUMPTIONS, G_MAX, G_MIN, PAPER, Setting, SignPerceptron, binary, train
+from ohmweave.papers.sharing import tasks_by_seed
+from ohmweave.papers.zhang2018.network import (
+    ASSUMPTIONS,
+    G_MAX,
+    G_MIN,
+    PAPER,
+    Hyperparameters,
+    SignPerceptron,
+    binary,
+    train,
+)
 from ohmweave.programming import WriteVerify
 
 if TYPE_CHECKING:
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 NAME = "zhang2018/robustness"
 HIDDEN = 100
 NEAR_LINEAR = {"levels": 1_000, "c2c": 0.0, "d2d": 0.0, "asymmetry": 0.0, "stuck": 0.0}
-"""The cell that everything is compared with: c2c and d2d in steps, asymmetry of soft bounds, share of stuck cells."""
+"""The reference cell: c2c and d2d in steps, asymmetry of soft bounds, fraction of stuck cells."""
 
 _WORDS = {
     "levels": "levels of the window",
@@ -73,21 +83,8 @@ def tasks(options: Options) -> list[Task]:
     sweeps = _SWEEPS[options.scale]
     changes: list[dict[str, float]] = [{}, {"c2c": 1.0, "d2d": 0.3}]
     changes += [{name: value} for name, values in sweeps.items() for value in values]
-    return [
-        Task(
-            experiment=NAME,
-            params={
-                "data": options.data,
-                "scale": options.scale,
-                "epochs": _EPOCHS[options.scale],
-                **NEAR_LINEAR,
-                **change,
-            },
-            seed=options.seed + i,
-        )
-        for change in changes
-        for i in range(options.seeds)
-    ]
+    common = {"epochs": _EPOCHS[options.scale], **NEAR_LINEAR}
+    return tasks_by_seed(NAME, options, [common | change for change in changes])
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
@@ -97,7 +94,9 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     n_in = data.train.images[0].numel()
     # Initial weights are written with verify, so that a spread of the cells does not start as a spread of the weights.
     write = WriteVerify(tolerance=1.5 * (G_MAX - G_MIN) / (params["levels"] - 1), max_pulses=300)
-    perceptron = SignPerceptron(cells(params), n_in, data.n_classes, Setting.of(HIDDEN), seed=task.seed, write=write)
+    perceptron = SignPerceptron(
+        cells(params), n_in, data.n_classes, Hyperparameters.of(HIDDEN), seed=task.seed, write=write
+    )
     order = generator(task.seed, NAME, "order")
     written = perceptron.chip.array.books.activity.copy()
     history = train(
@@ -193,7 +192,7 @@ register(
             *ASSUMPTIONS,
             Assumption(
                 text="c2c: standard deviation of a step in steps; d2d: relative spread of the cells' steps; "
-                "asymmetry: share of a step lost at the bound; stuck cells stand anywhere in the window; cells start "
+                "asymmetry: share of a step lost at the bound; stuck cells are anywhere in the window; cells start "
                 "in its middle and the initial weights are written with verify",
                 source="ours",
             ),

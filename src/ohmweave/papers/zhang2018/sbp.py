@@ -30,7 +30,17 @@ from ohmweave.experiments import (
     register,
 )
 from ohmweave.papers.energy import SampledBill, energy_table
-from ohmweave.papers.zhang2018.network import ASSUMPTIONS, G_MAX, G_MIN, PAPER, Setting, SignPerceptron, binary, train
+from ohmweave.papers.sharing import tasks_by_seed
+from ohmweave.papers.zhang2018.network import (
+    ASSUMPTIONS,
+    G_MAX,
+    G_MIN,
+    PAPER,
+    Hyperparameters,
+    SignPerceptron,
+    binary,
+    train,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,31 +55,18 @@ _MNIST = Needs(data="mnist", scale="full")
 
 
 def tasks(options: Options) -> list[Task]:
-    """A chip and its float twin for each size and seed."""
-    return [
-        Task(
-            experiment=NAME,
-            params={
-                "data": options.data,
-                "scale": options.scale,
-                "hidden": hidden,
-                "levels": LEVELS,
-                "epochs": _EPOCHS[options.scale],
-            },
-            seed=options.seed + i,
-        )
-        for hidden in _HIDDEN[options.scale]
-        for i in range(options.seeds)
-    ]
+    """One chip and one network in floating point for each size and seed."""
+    common = {"levels": LEVELS, "epochs": _EPOCHS[options.scale]}
+    return tasks_by_seed(NAME, options, [{**common, "hidden": hidden} for hidden in _HIDDEN[options.scale]])
 
 
 def run(task: Task, context: Context) -> Mapping[str, Any]:
-    """Train both, and read the test set once for each."""
+    """Train on the chip and by back-propagation in floating point; read the test set once for each."""
     params = task.params
     data = load(params["data"], data_dir=context.options.data_dir)
     cell = Cell(linear_steps(g_min=G_MIN, g_max=G_MAX, levels=params["levels"]))
     n_in = data.train.images[0].numel()
-    perceptron = SignPerceptron(cell, n_in, data.n_classes, Setting.of(params["hidden"]), seed=task.seed)
+    perceptron = SignPerceptron(cell, n_in, data.n_classes, Hyperparameters.of(params["hidden"]), seed=task.seed)
     order = generator(task.seed, NAME, "order")
     bill = SampledBill(perceptron.chip, perceptron.rule, comparators())
 
@@ -94,24 +91,28 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
         perceptron.n_correct(binary(seen), seen.labels)
     n_samples = len(data.train) * (1 + history.index(max(history)))
     context.progress(0.8, "the same perceptron by back-propagation")
+    sbp = {
+        "n_correct": perceptron.n_correct(binary(data.test), data.test.labels),
+        "n_total": len(data.test),
+        "n_validation": len(data.validation),
+        "validation": history,
+        "n_set": activity.n_set,
+        "n_reset": activity.n_reset,
+        "n_reads": activity.n_reads,
+        "n_samples": n_samples,
+    }
     return {
-        "sbp": {
-            "n_correct": perceptron.n_correct(binary(data.test), data.test.labels),
-            "n_total": len(data.test),
-            "n_validation": len(data.validation),
-            "validation": history,
-            "n_set": activity.n_set,
-            "n_reset": activity.n_reset,
-            "n_reads": activity.n_reads,
-            "n_samples": n_samples,
-        },
+        "sbp": sbp,
         "bp": float_twin(data, params["hidden"], n_epochs=params["epochs"], seed=task.seed),
         **bill.billed([n_in * params["hidden"], params["hidden"] * data.n_classes], activity, n_samples),
     }
 
 
 def float_twin(data: Dataset, hidden: int, *, n_epochs: int, seed: int) -> dict[str, Any]:
-    """The same layers and binary inputs, rectified, by back-propagation of cross-entropy (Adam, batches of 100)."""
+    """The same layers and binary inputs with ReLU, trained by back-propagation of cross-entropy (Adam, batches of 100).
+
+    The weights after the best epoch on the validation images are tested.
+    """
     random = generator(seed, NAME, "float")
     n_in = data.train.images[0].numel()
     shapes = ((hidden, n_in), (hidden,), (data.n_classes, hidden), (data.n_classes,))
@@ -242,9 +243,9 @@ register(
         name=NAME,
         title="Sign backpropagation on an RRAM perceptron",
         paper=PAPER,
-        summary="A perceptron whose layers talk in one bit forward and two bits backward learns on the chip from "
-        "single blind pulses, batch 1. Reconstructed from the abstract, beside the same perceptron by "
-        "back-propagation.",
+        summary="A perceptron whose layers exchange one bit forward and two bits backward learns on the chip by "
+        "single blind pulses, one sample at a time. Reconstructed from the abstract. The same perceptron is trained by "
+        "back-propagation in floating point for comparison.",
         claims=CLAIMS,
         assumptions=(
             *ASSUMPTIONS,
