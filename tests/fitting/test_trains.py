@@ -53,3 +53,8 @@ def test_bad_readings(changes, error, message: str) -> None:
 def test_as_many_readings_as_pulses_are_one_too_few() -> None:
     with pytest.raises(ShapeError, match=r"`g` must have the shape \(4, cells\), but has \(3, 2\)"):
         trains_of(np.zeros((3, 2)), np.ones(3))
+
+
+def test_a_tensor_that_is_part_of_a_graph_is_read() -> None:
+    g = torch.tensor([[2e-6], [3e-6]], dtype=torch.float64, device="cpu", requires_grad=True)
+    assert trains_of(g, torch.tensor([1], device="cpu")).g.tolist() == [2e-6, 3e-6]

@@ -134,12 +134,12 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
 
     @property
     def g_min(self) -> float:
-        """S."""
+        """Lowest conductance that pulses can reach, S."""
         return self.cell.g_min
 
     @property
     def g_max(self) -> float:
-        """S."""
+        """Highest conductance that pulses can reach, S."""
         return self.cell.g_max
 
     @property

@@ -121,6 +121,7 @@ class AffineStep(SwitchingLaw[ConductanceState], SummedTrains):
 
 def _geometric_sum(rate: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
     """Sum of (1 + rate)^k for k from 0 to n - 1; n where the rate is 0."""
+    # ((1 + rate)^n - 1) / rate, by expm1 and log1p: for small rates the difference would lose all digits.
     nonzero = torch.where(rate == 0, 1.0, rate)
     return torch.where(rate == 0, n, torch.expm1(n * torch.log1p(rate)) / nonzero)
 
@@ -201,6 +202,8 @@ def exponential_steps(
 
     def first_and_last(n: int, shape: float) -> tuple[float, float]:
         """Mean step at the start and at the end of the window."""
+        # A pulse closes the fraction `closed` of the distance to the asymptote, which is `reach` from the start and
+        # `reach - window` from the end.
         closed = 1 - exp(-1 / (shape * n))
         reach = window / (1 - exp(-1 / shape))
         return reach * closed, (reach - window) * closed

@@ -138,7 +138,7 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
             is_set = direction.clamp_min(0)
             v_gate = torch.full_like(g, self.v_gate) if pulse.v_gate is None else pulse.v_gate.to(g.dtype)
             allowed = self.gate.conductance(v_gate.clamp_max(self.v_gate_max))
-            if first_miss.any():
+            if first_miss.any():  # after the first SET of all cells there is nothing to add
                 allowed, first_miss = allowed + first_miss, first_miss * (1 - is_set)
             after = torch.maximum(g, allowed * is_set)
         if lowest < 0:

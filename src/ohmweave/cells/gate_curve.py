@@ -69,5 +69,6 @@ class TabulatedGate:
         """The conductance, S, elementwise for `v_gate`, V, of any shape."""
         at, g = v_gate.new_tensor(self.v_gate), v_gate.new_tensor(self.g)
         right = torch.searchsorted(at, v_gate.contiguous()).clamp(1, len(self.g) - 1)
+        # Clamped to [0, 1]: outside the table `lerp` gives its nearest end.
         share = ((v_gate - at[right - 1]) / (at[right] - at[right - 1])).clamp(0, 1)
         return torch.lerp(g[right - 1], g[right], share)

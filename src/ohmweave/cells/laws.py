@@ -43,11 +43,11 @@ class SwitchingLaw(ABC, Generic[S]):
         # Only for type checkers: a dataclass would take an inherited property for the default of its field.
         @property
         def g_min(self) -> float:
-            """S."""
+            """Lower end of the window, S."""
 
         @property
         def g_max(self) -> float:
-            """S."""
+            """Upper end of the window, S."""
 
     @property
     def disturbs_listed_cells(self) -> bool:

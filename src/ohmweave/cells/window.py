@@ -31,6 +31,7 @@ def keep_in_window(g: torch.Tensor, dg: torch.Tensor, g_min: float, g_max: float
         g_min: S.
         g_max: S.
     """
+    # The bounds of a cell outside the window are its own conductance and the far end of the window.
     lower = g.clamp(max=g_min)
     upper = g.clamp(min=g_max)
     return torch.minimum(torch.maximum(g + dg, lower), upper)

@@ -104,6 +104,8 @@ def _parameters(family: Family, best: Maximum, free: Mask, size: Floats, across:
     relative = np.append(beta, 1 / w)
     value = relative * across.mean
 
+    # Derivatives of value = relative * mean(1 / rho); the rows are the coefficients, then the spreads 1 / w. w_0 is
+    # fixed at 1 and has no column.
     by_rho = -np.outer(relative, across.weights * size**2)
     by_beta = across.mean * np.eye(len(value), len(beta))[:, free]
     by_w = -across.mean * np.diag(np.append(0 * beta, 1 / w**2))[:, len(beta) + 1 :]

@@ -134,6 +134,7 @@ def _noise_of_reads(law: FittedLaw, used: Usable) -> tuple[str, ...]:
     n = pairs.shape[1]
     if n < 2:
         return ()
+    # Errors of reads alone give neighbouring steps the correlation -1/2; noise of pulses alone gives 0.
     correlation = float(np.mean(pairs[0] * pairs[1]) / np.mean(pairs**2))
     if correlation > min(-0.1, -3 / n**0.5):
         return ()

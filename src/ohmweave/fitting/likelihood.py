@@ -111,7 +111,10 @@ def log_likelihood(sample: Sample, at: Parameters) -> Floats:
     if not ((at.rho > 0).all() and (at.w > 0).all()):
         return np.full(len(sample.y), -np.inf)
     z, rate = _z(sample, at), at.rho[sample.cell] * at.w[sample.spread_class]
+    # (RESOLUTION * rate)^2 / 2: the expected effect of rounding; without it the likelihood grows without bound as the
+    # scatter goes to zero.
     inside = np.log(rate) - (z**2 + (RESOLUTION * rate) ** 2 + np.log(2 * np.pi)) / 2
+    # At the upper bound P(step >= y) = Phi(-z), at the lower P(step <= y) = Phi(z).
     beyond: Floats = log_ndtr(-sample.side * z)
     return np.where(sample.side == 0, inside, beyond)
 
@@ -146,6 +149,7 @@ def maximise(sample: Sample, *, cells: int, classes: int, free: Mask) -> Maximum
     for _ in range(_MAX_ITERATIONS):
         step = np.zeros(len(moving))
         step[moving] = information.of(varied).damped(damping).solve(gradient[moving, None])[:, 0]
+        # A small gain counts as convergence only if the step is nearly Newton's: strong damping makes every gain small.
         if damping < 1 and abs(gradient @ step) < _TOLERANCE * (1 + abs(value)):
             return Maximum(parameters=at, value=value, information=information.of(varied))
         tried = at.moved(step)
@@ -189,6 +193,7 @@ def _derivatives(sample: Sample, at: Parameters) -> tuple[Floats, Arrow]:
     n_w = np.append(_sums(sample.spread_class, inside, len(at.w)), no_log)
     w = np.append(at.w, no_log + 1)
     gradient = np.append(n_rho / at.rho, n_w / w) + terms[0][0] + terms[1][0]
+    # Minus the second derivatives; those of log(rho) and log(w), n / rho^2 and n / w^2, are added below.
     cells, mixed, shared = (-one - other for one, other in zip(terms[0][1], terms[1][1], strict=True))
     return gradient, Arrow(cells + n_rho / at.rho**2, mixed, shared + np.diag(n_w / w**2))
 

@@ -85,6 +85,7 @@ class PulseTrains:
         For cross-validation the data of each cell are divided into fifths: by cycles if it has at least five (a cycle
         begins with a SET pulse after other readings), else pulse by pulse. So every cell has data in each training set.
         """
+        # A step needs two readings of the same cell with consecutive numbers, and a pulse between them.
         one_pulse = (np.diff(self.cell) == 0) & (np.diff(self.pulse) == 1) & (self.polarity[1:] != 0)
         at = 1 + np.flatnonzero(one_pulse)
         cycle = self._cycle()

@@ -84,6 +84,7 @@ def usable(trains: PulseTrains, *, g_min: float | None, g_max: float | None, stu
     begun_inside = of_working & (steps.g_before >= low) & (steps.g_before <= high)
     ended_inside = begun_inside & (which_bound(steps.g_after, low, high) == 0)
     enough = np.bincount(steps.cell[ended_inside], minlength=n_cells) >= MIN_STEPS_OF_CELL
+    # Steps that end at a bound are kept (censored), but a cell needs some that do not: they alone determine its scale.
     kept = begun_inside & enough[steps.cell]
     for polarity, name in ((1, "SET"), (-1, "RESET")):
         n = int((ended_inside & kept & (steps.polarity == polarity)).sum())

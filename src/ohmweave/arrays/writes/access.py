@@ -66,7 +66,7 @@ class Passive:
     def __post_init__(self) -> None:
         """Check the arguments."""
         _check_amplitudes(self.v_set, self.v_reset)
-        if self.scheme not in ("half", "third", "floating"):
+        if self.scheme not in UNSELECTED:
             raise OutOfRangeError(f"`scheme` must be 'half', 'third' or 'floating', but is {self.scheme!r}")
 
     @property
