@@ -20,7 +20,7 @@ def net() -> Deployed:
 
 
 def test_the_gradient_is_summed_over_the_batch_chip_by_chip(net: Deployed) -> None:
-    rule = hybrid.optimizer(net, hybrid.FC_ALONE)
+    rule = hybrid.optimizer(net, hybrid.fc_alone("mnist"))
     features = net.groups[0](X.repeat(2, 1, 1, 1)).detach().view(2, 12, 192)
     before = net.fc.weight.detach().clone()
     hybrid.step(net, rule, X, Y)
@@ -53,8 +53,21 @@ def test_calls_in_between(net: Deployed) -> None:
         return 0
 
     hybrid.tune(
-        net, [(X, Y)] * 5, n_steps=3, group=group, after=done.append, progress=lambda f, text: shown.append(text)
+        net,
+        [(X, Y)] * 5,
+        n_steps=3,
+        lr=hybrid.fc_alone("digits"),
+        group=group,
+        after=done.append,
+        progress=lambda f, text: shown.append(text),
     )
     assert groups == [0, 1, 2]
     assert done == [1, 2, 3]
     assert shown[-1] == "tuning in situ, update 3 of 3"
+
+
+def test_rates_are_those_of_a_data_set() -> None:
+    """8e-8 S, found on MNIST, makes one chip in four diverge on the digits."""
+    assert hybrid.fc_alone("mnist") == {"fc": 8e-8}
+    assert hybrid.fc_alone("digits") == {"fc": 4e-8}
+    assert hybrid.learning_rate("another") == 4e-8

@@ -116,7 +116,12 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     if study == "tuned":
         result["n_correct_before"] = system.count_correct(net, work.data.test)
         context.progress(0.6, "tuning the last layer")
-        hybrid.tune(net, work.batches(hybrid.BATCH, name="circuit"), n_steps=min(work.n_steps, N_TUNING))
+        hybrid.tune(
+            net,
+            work.batches(hybrid.BATCH, name="circuit"),
+            n_steps=min(work.n_steps, N_TUNING),
+            lr=hybrid.fc_alone(work.data.name),
+        )
     context.progress(0.9, "counting")
     return result | {"n_correct": system.count_correct(net, work.data.test)}
 

@@ -85,6 +85,7 @@ def _on_chip(net: Deployed, work: plan.Workload, bill: Bill, context: Context) -
             net,
             work.batches(hybrid.BATCH, name="hybrid"),
             n_steps=work.n_steps,
+            lr=hybrid.fc_alone(work.data.name),
             after=watch,
             progress=lambda fraction, text: context.progress(0.4 + 0.5 * fraction, text),
         )
@@ -230,8 +231,9 @@ EXPERIMENT = register(
         assumptions=(
             *plan.ASSUMPTIONS,
             Assumption(
-                text=f"Learning rate of the tuning {hybrid.LEARNING_RATE} S per unit of gradient summed over "
-                "the batch, chosen on the validation images (`yao2020/learning-rate`).",
+                text=f"Learning rate of the tuning {hybrid.LEARNING_RATES['mnist']} S (digits: "
+                f"{hybrid.LEARNING_RATES['digits']} S) per unit of gradient summed over the batch, chosen on the "
+                "validation images (`yao2020/learning-rate`).",
                 source="ours; the paper prints none",
             ),
             Assumption(

@@ -43,7 +43,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     chip = system.chips(work.n_chips, seed=task.seed, device=work.device)
     net = system.transfer(work.net, chip, work.calibration_images)
     before = system.count_correct(net, work.data.test)
-    rates_of = {LAYERS[layer]: hybrid.LEARNING_RATE for layer in chosen}
+    rates_of = {LAYERS[layer]: hybrid.learning_rate(work.data.name) for layer in chosen}
     n_written = hybrid.tune(
         net,
         work.batches(hybrid.BATCH, name="hybrid"),
