@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_leaves
 
 from ohmweave.base import OutOfRangeError, ShapeError, WeightOnChipError
 from ohmweave.mapping import Chip, Matrix
-from ohmweave.nn.chip_batch import forward_pass, merge_chips
 from ohmweave.nn.chip_arguments import check_input, split_outputs, with_chips
+from ohmweave.nn.chip_batch import forward_pass, merge_chips
 from ohmweave.nn.chip_layer import check_stays
 from ohmweave.nn.chips_apart import check_apart, state_of
 from ohmweave.nn.weight import ArrayWeight, Mixed, matrix_of
@@ -125,7 +125,7 @@ class Deployed(torch.nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _check_apart(self, x: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """As `check_chips_apart`, of arguments with the chips merged; then `self._cut` says which outputs have chips."""
+        """As `check_chips_apart`, of arguments with the chips merged; sets `self._cut`: which outputs have chips."""
         n_chips = self.chip.chip_shape[0]
         self._cut = None
         if not x.numel():
