@@ -48,6 +48,8 @@ def _of_class(kind: type, search: "_Search") -> Iterator[str]:
     if kind is object:
         return
     for attribute, value in vars(kind).items():
+        if attribute == "__init__":
+            continue  # it has run before
         for what in search.found_in(value, replaceable=False):
             yield (
                 f"{attribute} of the class {kind.__name__} has {what} and would go on using it in software: reach the "

@@ -91,9 +91,12 @@ class ChipLayer(torch.nn.Module):
         if torch.is_autocast_enabled(held.device.type):
             # Reads have the chip's dtype: autocast would compute them in half precision. It casts inputs, as here.
             with torch.autocast(held.device.type, enabled=False):
-                return self.on_array(*(_cast(arg, held.dtype) for arg in args))
+                return self._on_checked(_cast(args, held.dtype), held.dtype)
+        return self._on_checked(args, held.dtype)
+
+    def _on_checked(self, args: tuple[Any, ...], dtype: torch.dtype) -> Any:
         for arg in args:
-            self._check_input(arg, held.dtype)
+            self._check_input(arg, dtype)
         return self.on_array(*args)
 
     def _check_input(self, arg: Any, dtype: torch.dtype) -> None:

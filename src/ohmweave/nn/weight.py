@@ -15,6 +15,7 @@ Outside a forward pass products with a `Readout` are allowed, and results are pl
 a deployed network a `Readout` is treated as the weight is.
 """
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -56,26 +57,7 @@ class _Guarded(torch.Tensor):
                 raise target._unchangeable(_name_of(func))
         if func.__name__ == "__iter__":
             return iter(args[0].unbind(0))  # torch's iterator would give plain rows
-        guarded = _guarded_among(args, kwargs)
-        allowed = all(isinstance(one, Readout) for one in guarded) and not is_in_forward()
-        mixed = not allowed and _has_others(args, kwargs)
-        if is_product(func) and (mixed or any(isinstance(one, Mixed) for one in guarded)):
-            _refuse_product(func, guarded)
-        for one in guarded:
-            if isinstance(one, ArrayWeight):
-                one.fresh()
-        copied = bool(guarded) and is_copy(func) and args[:1] and isinstance(args[0], _Guarded)
-        with _Plain():
-            if copied:
-                own = torch.Tensor.detach(args[0]).clone()
-                return tree_map(lambda out: out.as_subclass(Readout), func(own, *args[1:], **kwargs))
-            result = func(*args, **kwargs)
-        if isinstance(result, _Guarded) or func.__name__ == "grad":  # `torch.autograd.grad`
-            return result
-        if mixed and is_elementwise_product(func) and _is_broadcast(result, guarded):
-            _refuse_product(func, guarded)
-        kind = None if allowed else Mixed if mixed or any(isinstance(one, Mixed) for one in guarded) else Derived
-        return tree_map(lambda out: _guard(out, guarded, kind), result)
+        return _computed(func, args, kwargs)
 
     def set_(self, *args: Any, **kwargs: Any) -> Any:
         """Raise: torch does not pass `set_` through `__torch_function__`."""
@@ -133,7 +115,7 @@ class Derived(_Guarded):
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
         """Copy it as a plain tensor."""
         with _Plain():
-            return torch.Tensor.__deepcopy__(self.as_subclass(torch.Tensor), memo)  # type: ignore[no-untyped-call]
+            return copy.deepcopy(self.as_subclass(torch.Tensor), memo)
 
 
 class Mixed(Derived):
@@ -258,6 +240,31 @@ class ArrayWeight(_Guarded, torch.nn.Parameter):
 def matrix_of(parameter: torch.Tensor) -> Matrix | None:
     """The matrix of a weight on a chip; None for a digital parameter."""
     return parameter.matrix if isinstance(parameter, ArrayWeight) else None
+
+
+def _computed(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The result of `func` of fresh values, guarded; products with other tensors raise."""
+    guarded = _guarded_among(args, kwargs)
+    allowed = all(isinstance(one, Readout) for one in guarded) and not is_in_forward()
+    others = not allowed and _has_others(args, kwargs)
+    mixed = others or any(isinstance(one, Mixed) for one in guarded)
+    if mixed and is_product(func):
+        _refuse_product(func, guarded)
+    for one in guarded:
+        if isinstance(one, ArrayWeight):
+            one.fresh()
+    copied = bool(guarded) and is_copy(func) and args[:1] and isinstance(args[0], _Guarded)
+    with _Plain():
+        if copied:
+            own = torch.Tensor.detach(args[0]).clone()
+            return tree_map(lambda out: out.as_subclass(Readout), func(own, *args[1:], **kwargs))
+        result = func(*args, **kwargs)
+    if isinstance(result, _Guarded) or func.__name__ == "grad":  # `torch.autograd.grad` gives plain gradients
+        return result
+    if others and is_elementwise_product(func) and _is_broadcast(result, guarded):
+        _refuse_product(func, guarded)
+    kind = None if allowed else Mixed if mixed else Derived
+    return tree_map(lambda out: _guard(out, guarded, kind), result)
 
 
 def _guarded_among(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[_Guarded]:
