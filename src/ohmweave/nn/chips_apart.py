@@ -52,23 +52,39 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
         reference = run(x)
     except Exception:  # noqa: BLE001 - the call with the array will raise the same error, with its own traceback
         return None
-    depends = [_has_batch(leaf, x) for leaf in tree_leaves(reference)]
-    for kept, poisons in _poisons(x, n_chips):
-        for poison in poisons:
-            inputs = _kept(poison, x, kept, n_chips)
-            try:
-                outputs = run(inputs)
-                found = _leak(reference, outputs, kept, n_chips)
-            except Exception:  # noqa: BLE001 - some functions refuse NaN: try finite numbers
-                continue
-            depends = [old or new for old, new in zip(depends, _changes(reference, outputs), strict=True)]
-            if found is None:
-                continue
-            # A model with random parts differs from run to run. That is no leak.
-            again = run(x)
-            if found == "nan" or _leak(reference, again, kept, n_chips) is None:
-                raise _error(model, inputs, kept, n_chips, run)
-    return tuple(depends)
+    changed: list[bool] | None = None
+    for kept, poison in _poisons(x, n_chips):
+        inputs = _kept(poison, x, kept, n_chips)
+        try:
+            outputs = run(inputs)
+            found = None if kept is None else _leak(reference, outputs, kept, n_chips)
+        except Exception:  # noqa: BLE001 - some functions refuse NaN: try finite numbers
+            continue
+        now = _changes(reference, outputs)
+        changed = now if changed is None else [old or new for old, new in zip(changed, now, strict=True)]
+        if found is None or kept is None:
+            continue
+        # A model with random parts differs from run to run. That is no leak.
+        again = run(x)
+        if found == "nan" or _leak(reference, again, kept, n_chips) is None:
+            raise _error(model, inputs, kept, n_chips, run)
+    return None if changed is None else _with_batch(reference, changed, x, run)
+
+
+def _with_batch(
+    reference: Any, changed: list[bool], x: torch.Tensor, run: Callable[[torch.Tensor], Any]
+) -> tuple[bool, ...]:
+    """For each leaf, True if it has the merged batch: if it depends on the inputs, or on their number."""
+    alike = [_has_batch(leaf, x) for leaf in tree_leaves(reference)]
+    if not any(like and not new for like, new in zip(alike, changed, strict=True)):
+        return tuple(changed)
+    # Zeros for a state, or a buffer that happens to have as many rows: twice the samples tell them apart.
+    twice = x.repeat_interleave(2, dim=0)
+    try:
+        grown = [_has_batch(leaf, twice) for leaf in tree_leaves(run(twice))]
+    except Exception:  # noqa: BLE001 - another argument fixes the number of samples
+        grown = alike
+    return tuple(new or (like and more) for new, like, more in zip(changed, alike, grown, strict=True))
 
 
 def state_of(model: torch.nn.Module) -> tuple[Any, ...]:
@@ -80,26 +96,26 @@ def state_of(model: torch.nn.Module) -> tuple[Any, ...]:
     return tuple(state)
 
 
-def _poisons(x: torch.Tensor, n_chips: int) -> list[tuple[int, list[torch.Tensor]]]:
-    """Chips that keep their inputs, each with numbers for the inputs of the others.
+def _poisons(x: torch.Tensor, n_chips: int) -> list[tuple[int | None, torch.Tensor]]:
+    """Chips that keep their inputs, each with numbers for the inputs of the others; None if no chip keeps its own.
 
     NaN is not enough, because `nan_to_num` and `nanmean` remove it. The finite numbers are larger than those of `x` in
     one case and smaller in the other, and of another scale on each chip.
     """
-    first, last = 0, n_chips - 1
+    first, last = (0, n_chips - 1) if n_chips > 1 else (None, None)
     if not x.is_floating_point():  # classes, tokens: the range must not be left
         ends = [x.amax().expand_as(x), x.amin().expand_as(x)]
-        return [(first, ends), (last, ends)]
+        return [(kept, end) for kept in (first, last) for end in ends]
     nan = torch.full_like(x, torch.nan)
-    finite = x.detach().nan_to_num(0.0, 0.0, 0.0)
+    finite = x.nan_to_num(0.0, 0.0, 0.0)
     reach = finite.abs().amax() + (finite.abs().amax() == 0)
     scale = torch.arange(3, 3 + n_chips, device=x.device, dtype=x.dtype).repeat_interleave(x.shape[0] // n_chips)
     scale = scale.view(-1, *(1,) * (x.dim() - 1))
     # Mirrored, so that ranks and differences change as well as the size.
-    raised, lowered = scale * (reach - finite + 0.1 * reach), scale * (-reach - finite - 0.1 * reach)
+    raised, lowered = scale * (1.1 * reach - finite), scale * (-1.1 * reach - finite)
     # Numbers in the range of `x`, for models that refuse others.
     reflected = finite.amax() + finite.amin() - finite
-    return [(first, [nan, raised, reflected]), (last, [nan, lowered, reflected])]
+    return [(kept, poison) for kept, sized in ((first, raised), (last, lowered)) for poison in (nan, sized, reflected)]
 
 
 def _has_batch(leaf: Any, x: torch.Tensor) -> bool:
@@ -116,9 +132,11 @@ def _changes(reference: Any, outputs: Any) -> list[bool]:
     ]
 
 
-def _kept(poison: torch.Tensor, x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
+def _kept(poison: torch.Tensor, x: torch.Tensor, kept: int | None, n_chips: int) -> torch.Tensor:
     """`poison`, with the inputs of the chip `kept`."""
     poisoned = poison.clone()
+    if kept is None:
+        return poisoned
     _of(poisoned, kept, n_chips).copy_(_of(x, kept, n_chips))
     return poisoned
 
