@@ -54,6 +54,10 @@ MIXES: dict[str, Any] = {
     "rank in the batch": lambda self, y: y.argsort(0),
     "pairs": lambda self, y: y.view(-1, 10, 4).sum(1, keepdim=True).expand(-1, 10, -1).reshape(-1, 4),
     "one of several": lambda self, y: {"good": y, "bad": (y, [y.sum(0, keepdim=True).expand_as(y)])},
+    "nan_to_num": lambda self, y: torch.nan_to_num(y - y.mean(0)),
+    "nanmean": lambda self, y: y - y.nanmean(0),
+    "largest, without NaN": lambda self, y: y / y.abs().nan_to_num().amax(),
+    "smallest, without NaN": lambda self, y: y - y.nan_to_num().amin(),
 }
 
 
@@ -250,3 +254,81 @@ def test_parameters_are_either_on_the_chip_or_digital() -> None:
     assert [weight.matrix.name for weight in net.chip_parameters()] == ["fc"]
     assert len(net.digital_parameters()) == 3
     assert len(list(net.parameters())) == 4
+
+
+class MyBatchNorm(nn.BatchNorm1d):
+    """A subclass, which is left as it is."""
+
+
+def test_the_check_is_repeated_when_the_model_has_changed() -> None:
+    def after(self: Any, y: torch.Tensor) -> torch.Tensor:
+        z: torch.Tensor = self.parts["norm"](y)
+        return z - z.mean(0) if self.centred else z
+
+    def fresh() -> Deployed:
+        torch.manual_seed(1)
+        model = Model(after, norm=MyBatchNorm(4))
+        model.centred = False
+        net = deploy(model, Chip(FINE, rows=16, cols=16, n_chips=3), write=EXACT, digital=["parts.norm"]).eval()
+        net(batch())
+        return net
+
+    changes: list[Any] = [
+        lambda net: net.model.train(),
+        lambda net: net.parts["norm"].train(),
+        lambda net: setattr(net, "centred", True),
+        lambda net: net.parts.__setitem__("norm", MyBatchNorm(4)),
+    ]
+    for change in changes:
+        net = fresh()
+        change(net)
+        with pytest.raises(ChipsMixedError):
+            net(batch())
+
+
+def test_outputs_that_do_not_depend_on_the_input_are_returned_as_they_are() -> None:
+    def after(self: Any, y: torch.Tensor) -> Any:
+        zeros = torch.zeros(len(y), 2)
+        return y, {"anchors": self.anchors, "state": zeros}, y.sum(-1)
+
+    model = Model(after)
+    model.register_buffer("anchors", torch.arange(12.0).view(6, 2))
+    for n_chips in (1, 3):
+        net = deploy(model, Chip(FINE, rows=16, cols=16, n_chips=n_chips), write=EXACT)
+        for n in (6, 4):
+            y, others, sums = net(batch(n))
+            assert y.shape == (n_chips, n, 4)
+            assert sums.shape == (n_chips, n)
+            assert others["state"].shape == (n_chips, n, 2)
+            assert torch.equal(others["anchors"], model.anchors)
+
+
+def test_further_tensors_are_for_all_chips_or_have_the_chips_first() -> None:
+    def after(self: Any, y: torch.Tensor, gain: Any = 1.0, nest: Any = None) -> torch.Tensor:
+        return y * gain if nest is None else y * nest["gain"][0]
+
+    net, x = on_chips(after), batch()
+    plain, gain = net(x), torch.rand(6, 4)
+    apart = torch.rand(3, 6, 4)
+    assert_close(net(x, gain=gain), plain * gain, rtol=1e-6, scale=1.0)
+    assert_close(net(x, gain=apart), plain * apart, rtol=1e-6, scale=1.0)
+    assert_close(net(x, nest={"gain": (gain,)}), plain * gain, rtol=1e-6, scale=1.0)
+    assert_close(net(x, gain=torch.tensor(2.0)), plain * 2, rtol=1e-6, scale=1.0)
+    for bad in (torch.rand(18, 4), torch.rand(3, 4), torch.rand(4)):
+        with pytest.raises(ShapeError, match=r"shape \(6, ...\) or \(3, 6, ...\).*no batch"):
+            net(x, gain=bad)
+    with pytest.raises(ShapeError, match="not clear whether the chips come first"):
+        net(batch(3), gain=torch.rand(3, 3))
+    with pytest.raises(ShapeError, match="`x` must be a tensor"):
+        net({"x": x})
+
+
+@pytest.mark.parametrize("n", [2, 4, 5, 6])
+def test_the_last_output_of_a_sequence_first_layer_is_refused(n: int) -> None:
+    def after(self: Any, y: torch.Tensor) -> torch.Tensor:
+        last: torch.Tensor = self.parts["rnn"](y)[0][-1]
+        return last
+
+    net = on_chips(after, rnn=nn.GRU(4, 3))
+    with pytest.raises(ChipsMixedError):
+        net(torch.rand(5, n, 4, generator=generator(3)))

@@ -250,7 +250,7 @@ class TiedParameters(nn.Module):
 @pytest.mark.parametrize(
     ("software", "named"),
     [
-        (Closure, "call of the model itself has a function that holds a layer"),
+        (Closure, "call of the model itself has a layer of the model"),
         (Unregistered, "rest of the model itself holds a Linear that torch does not register"),
         (TiedParameters, "embedding.weight, fc.weight are one tied parameter"),
     ],

@@ -186,7 +186,7 @@ def test_bad_arguments_are_named():
     with pytest.raises(OutOfRangeError, match="`batch_first`"):
         ConvLSTM(cell, batch_first=False)
     with pytest.raises(ShapeError, match="state"):
-        cell(torch.zeros(1, 1, 5, 5, dtype=F64), (torch.zeros(1, 2, 4, 5), torch.zeros(1, 2, 4, 5)))
+        cell(torch.zeros(1, 1, 5, 5, dtype=F64), (torch.zeros(1, 2, 4, 5, dtype=F64),) * 2)
     with pytest.raises(ShapeError, match="`x`"):
         LSTMCell(2, 3, chip=chip(), name="a")(torch.zeros(1, 3, dtype=F64))
     with pytest.raises(OutOfRangeError, match="time step"):

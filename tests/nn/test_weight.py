@@ -17,7 +17,7 @@ from ohmweave.base import OhmweaveError, WeightOnChipError, generator
 from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip
 from ohmweave.nn import Deployed, deploy
-from ohmweave.nn.weight import Readout, WeightView
+from ohmweave.nn.weight import Derived, Readout, WeightView
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
@@ -107,6 +107,21 @@ PRODUCTS: list[Callable[[Any], Any]] = [
     lambda w: F.conv2d(torch.ones(1, 6, 3, 3), w[:, :, None, None]),
     lambda w: F.bilinear(torch.ones(1, 4), torch.ones(1, 6), w[None]),
     lambda w: torch.tensordot(w, torch.ones(6), 1),
+    lambda w: F.linear(torch.ones(2, 6), F.normalize(w)),
+    lambda w: F.linear(torch.ones(2, 6), w * torch.ones(4, 6)),
+    lambda w: torch.ones(2, 6) @ (-w).T,
+    lambda w: torch.ones(2, 6) @ (w + 0).T,
+    lambda w: torch.ones(2, 6).double() @ w.to(torch.float64).T,
+    lambda w: torch.ones(2, 6) @ torch.cat([w, w]).T,
+    lambda w: torch.ones(2, 6) @ torch.stack(list(w)).T,
+    lambda w: torch.ones(2, 6) @ w.clone().t(),
+    lambda w: torch.ones(2, 6) @ w.t().contiguous(),
+    lambda w: torch.ones(2, 6) @ w.sort(dim=0).values.T,
+    lambda w: torch.ones(2, 4) @ (w @ w.T),
+    lambda w: torch.ones(2, 6) @ (w.detach() + w).T,
+    lambda w: torch.linalg.multi_dot([torch.ones(2, 6), w.T]),
+    lambda w: (torch.ones(2, 1, 6) * w).sum(-1),
+    lambda w: F.cosine_similarity(torch.ones(2, 1, 6), w[None], dim=-1),
 ]
 
 
@@ -124,7 +139,9 @@ def test_looks_and_regularisers_work_and_give_plain_tensors() -> None:
     assert isinstance(weight.T, WeightView)
     plain = values.clone()
     assert type(plain) is torch.Tensor
-    assert type(weight.square()) is torch.Tensor
+    assert type(weight.square()) is Derived
+    assert type(weight.square().sum()) is torch.Tensor
+    assert type(weight > 0) is torch.Tensor
     assert_close(torch.ones(2, 6) @ values.T, torch.ones(2, 6) @ plain.T, rtol=1e-6)
     assert values.numpy().shape == (4, 6)
     (net(batch()).sum() + 0.5 * weight.square().sum() + weight.T[0].sum()).backward()
@@ -134,6 +151,32 @@ def test_looks_and_regularisers_work_and_give_plain_tensors() -> None:
     extra = plain.clone()
     extra[:, 0] += 1
     assert_close(with_penalty - weight.grad, extra, rtol=1e-5, scale=1.0)
+
+
+def test_regularisers_have_the_gradients_of_plain_weights() -> None:
+    net = network()
+    weight = weight_of(net)
+    plain = weight.detach().clone().requires_grad_()
+    penalties: list[Callable[[Any], Any]] = [
+        lambda w: w.square().sum(),
+        lambda w: w.abs().mean(),
+        lambda w: (w @ w.T - torch.eye(4)).square().sum(),
+        lambda w: w.norm(dim=1).std(),
+        lambda w: (w * torch.arange(6.0)).sum(),
+        lambda w: torch.linalg.matrix_norm(w, 2),
+        lambda w: (w[:, None] - w[None]).abs().sum(),
+        lambda w: torch.nn.utils.parameters_to_vector([w, torch.ones(3)]).norm(),
+    ]
+    for penalty in penalties:
+        (ours,) = torch.autograd.grad(penalty(weight), weight)
+        (theirs,) = torch.autograd.grad(penalty(plain), plain)
+        assert type(ours) is torch.Tensor
+        assert_close(ours, theirs, rtol=1e-5, scale=1.0)
+    assert_close(weight.detach() @ weight.detach().T, plain @ plain.T, rtol=1e-6, scale=1.0)
+    changed = 2 * weight
+    with torch.no_grad():
+        changed[0] = 0.0  # memory of its own
+    assert type(pickle.loads(pickle.dumps(changed.detach()))) is torch.Tensor
 
 
 def test_copies_are_private() -> None:
@@ -302,11 +345,24 @@ def test_another_weight_put_in_place_is_refused_when_the_layer_is_called() -> No
         net(batch())
 
 
-def test_weight_norm_is_refused_by_torch() -> None:
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*")  # torch wants its new way used
+@pytest.mark.parametrize(
+    "change",
+    [
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.weight_norm,
+        nn.utils.spectral_norm,
+        lambda layer: nn.utils.prune.l1_unstructured(layer, "weight", 0.5),
+        lambda layer: nn.utils.parametrize.register_parametrization(layer, "weight", nn.Tanh()),
+    ],
+)
+def test_norms_and_pruning_are_refused_and_leave_the_layer_as_it_was(change: Callable[[Any], Any]) -> None:
     net = network()
-    with pytest.raises(RuntimeError, match="ArrayWeight"):
-        nn.utils.parametrizations.weight_norm(net.model[0])
-    net(batch())
+    before, state = net(batch()), set(net.state_dict())
+    with pytest.raises(WeightOnChipError, match="chip"):
+        change(net.model[0])
+    assert set(net.state_dict()) == state
+    assert torch.equal(net(batch()), before)
 
 
 def test_functional_call_with_the_parameters_themselves_works() -> None:

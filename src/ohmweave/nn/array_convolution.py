@@ -17,6 +17,7 @@ import torch
 
 from ohmweave.arrays import ConvGeometry, read_patches
 from ohmweave.mapping import Matrix
+from ohmweave.nn.backward_pass import connected, in_chip_dtype
 from ohmweave.nn.chip_batch import is_in_software, split_chips
 from ohmweave.nn.weight import ArrayWeight
 
@@ -38,14 +39,17 @@ class _ArrayConvolution(torch.autograd.Function):
     ) -> torch.Tensor:
         # `held` is the readout as a plain tensor; `weight` is an argument only so that it receives a gradient.
         ctx.save_for_backward(x) if held is None else ctx.save_for_backward(x, held)
+        ctx.weight = weight
         ctx.geometry, ctx.shape = geometry, (*matrix.chip.chip_shape, matrix.shape[0], x.shape[-1])
         return _read(x, matrix, geometry)
 
     @staticmethod
+    @in_chip_dtype
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None, None]:
         x, *held = ctx.saved_tensors
         if ctx.needs_input_grad[0]:
-            return *_both_gradients(x, held[0], grads[0], ctx.geometry), None, None, None
+            (held_weight,) = connected(ctx.weight, held)
+            return *_both_gradients(x, held_weight, grads[0], ctx.geometry), None, None, None
         if not ctx.needs_input_grad[1]:
             return None, None, None, None, None
         shape = (*ctx.shape, *ctx.geometry.kernel_size)

@@ -4,6 +4,8 @@ A real array has no autograd. The gradient is that of the linear map y = x @ w.T
 
     dL/dx = dL/dy @ w,    dL/dw = (dL/dy).T @ x.
 
+Both are differentiable again (`create_graph=True`), with respect to the weight, too.
+
 This is what Wang et al. 2019 and Yao et al. 2020 do: their backward pass runs in software on conductances read
 beforehand.
 """
@@ -13,6 +15,7 @@ from typing import Any
 import torch
 
 from ohmweave.mapping import Matrix
+from ohmweave.nn.backward_pass import connected, in_chip_dtype
 from ohmweave.nn.chip_batch import is_in_software, split_chips
 from ohmweave.nn.weight import ArrayWeight
 
@@ -24,14 +27,16 @@ class _ArrayProduct(torch.autograd.Function):
     ) -> torch.Tensor:
         # `held` is the readout as a plain tensor; `weight` is an argument only so that it receives a gradient.
         ctx.save_for_backward(x) if held is None else ctx.save_for_backward(x, held)
-        ctx.matrix = matrix
+        ctx.matrix, ctx.weight = matrix, weight
         return matrix.matmul(x)
 
     @staticmethod
+    @in_chip_dtype
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
         (x, *held), (grad_y,) = ctx.saved_tensors, grads
         grad_x = None
         if ctx.needs_input_grad[0]:
+            held = connected(ctx.weight, held)
             grad_x = grad_y @ held[0] if held else ctx.matrix.matmul_transposed(grad_y)
         grad_weight = grad_y.mT @ x if ctx.needs_input_grad[1] else None
         return grad_x, grad_weight, None, None

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 _n_in_software = 0
 """Number of `in_software` blocks that are open, one inside the other."""
+
+
+_passes: list[set[Any]] = []
+"""The matrices that were read so far in each forward pass of a deployed network that is running."""
 
 
 def merge_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
@@ -47,3 +52,29 @@ def in_software() -> Iterator[None]:
 def is_in_software() -> bool:
     """True within an `in_software` block."""
     return _n_in_software > 0
+
+
+@contextmanager
+def forward_pass() -> Iterator[set[Any]]:
+    """Within this block a deployed network computes its outputs; products with readouts of weights are refused.
+
+    Yields:
+        The set of the matrices of the layers that have been called, which grows while the block runs.
+    """
+    called: set[Any] = set()
+    _passes.append(called)
+    try:
+        yield called
+    finally:
+        _passes.pop()
+
+
+def is_in_forward() -> bool:
+    """True while a deployed network computes its outputs."""
+    return bool(_passes)
+
+
+def record_call(matrix: Any) -> None:
+    """Record that the layer of `matrix` has been called in the forward passes that are running."""
+    for called in _passes:
+        called.add(matrix)

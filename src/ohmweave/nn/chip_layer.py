@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import WeightOnChipError, check_shape
+from ohmweave.base import OutOfRangeError, WeightOnChipError, check_shape
 from ohmweave.mapping import Matrix
-from ohmweave.nn.chip_batch import add_bias
-from ohmweave.nn.weight import ArrayWeight
+from ohmweave.nn.chip_batch import add_bias, record_call
+from ohmweave.nn.modes import outside_inference_mode
+from ohmweave.nn.weight import ArrayWeight, Mixed
 from ohmweave.programming import Write, WriteReport
 
 
@@ -41,7 +42,9 @@ class ChipLayer(torch.nn.Module):
         self._own = (weight,)
         shape = (*matrix.chip.chip_shape, matrix.shape[0])
         # `fresh` gives a plain tensor, so `new_zeros` makes a plain tensor of the same dtype and device.
-        self.bias = torch.nn.Parameter(weight.fresh().new_zeros(shape)) if bias else None
+        with outside_inference_mode():
+            self.bias = torch.nn.Parameter(weight.fresh().new_zeros(shape)) if bias else None
+        self._parameters = _Parameters(self._parameters)
 
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write a weight to the cells; `self.weight` is read out again when it is next used.
@@ -60,7 +63,8 @@ class ChipLayer(torch.nn.Module):
         own = tuple(self.weight.shape[n_chip_dims:])
         check_shape("weight", weight, own)
         leading = weight.shape[: weight.dim() - len(own)]
-        return self.matrix.program(weight.reshape(*leading, *self.matrix.shape), write)
+        with outside_inference_mode():
+            return self.matrix.program(weight.reshape(*leading, *self.matrix.shape), write)
 
     def on_array(self, *args: Any) -> Any:
         """The layer's output, computed by reads of the array. A subclass implements it."""
@@ -72,6 +76,7 @@ class ChipLayer(torch.nn.Module):
         Raises:
             WeightOnChipError: under `torch.export`, `torch.jit.trace` or a transform of `torch.func`, or with another
                 weight put in this one's place.
+            OutOfRangeError: an input does not have the dtype of the chip; `torch.autocast` converts it.
         """
         if torch.compiler.is_compiling():
             return self._outside_graph(*args)
@@ -81,7 +86,31 @@ class ChipLayer(torch.nn.Module):
             raise self._refused("torch.func (vmap, grad, jacrev, ...)", "call it on ordinary tensors")
         if torch._C._get_tracing_state() is not None:
             raise self._refused("torch.jit.trace", "trace the model before it is deployed")
+        record_call(self.matrix)
+        held = self._own[0]._held  # plain, so that its facts cost no dispatch
+        if torch.is_autocast_enabled(held.device.type):
+            # Reads have the chip's dtype: autocast would compute them in half precision. It casts inputs, as here.
+            with torch.autocast(held.device.type, enabled=False):
+                return self._on_checked(_cast(args, held.dtype), held.dtype)
+        return self._on_checked(args, held.dtype)
+
+    def _on_checked(self, args: tuple[Any, ...], dtype: torch.dtype) -> Any:
+        for arg in args:
+            self._check_input(arg, dtype)
         return self.on_array(*args)
+
+    def _check_input(self, arg: Any, dtype: torch.dtype) -> None:
+        """Raise before a read if an input has another dtype than the chip, or was computed past the array."""
+        if isinstance(arg, tuple | list):
+            for part in arg:
+                self._check_input(part, dtype)
+        elif isinstance(arg, torch.Tensor) and arg.dtype != dtype:
+            raise OutOfRangeError(
+                f"the input of {type(self).__name__} {self.matrix.name!r} must have the dtype of its chip, {dtype}, "
+                f"but has {arg.dtype}: convert it with `x.to({dtype})`, or make the chip with another `dtype`"
+            )
+        elif isinstance(arg, Mixed):
+            raise WeightOnChipError(f"the input of {self.matrix.name!r} was computed with a weight past the array")
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _outside_graph(self, *args: Any) -> Any:
@@ -108,6 +137,12 @@ class ChipLayer(torch.nn.Module):
         if name == "weight" and "_own" in self.__dict__:
             raise self._refused("another weight", "write new values with `layer.program(weight, write)`")
         super().__setattr__(name, value)
+
+    def register_parameter(self, name: str, param: torch.nn.Parameter | None) -> None:
+        """Refuse the weight under another name, as pruning does."""
+        if "_own" in self.__dict__ and param is self._own[0] and name != "weight":
+            raise self._refused("pruning of its weight", "prune the model before it is deployed")
+        super().register_parameter(name, param)
 
     def __delattr__(self, name: str) -> None:
         """Refuse to lose `weight`, as parametrizations do."""
@@ -136,6 +171,27 @@ class ChipLayer(torch.nn.Module):
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Refuse, as the weight does."""
         return self._own[0].__reduce_ex__(protocol)
+
+
+class _Parameters(dict[str, Any]):
+    """The parameters of a layer on a chip, of which `weight` cannot be deleted."""
+
+    def __delitem__(self, name: str) -> None:
+        """Refuse to lose `weight`: `torch.nn.utils.weight_norm` deletes it here."""
+        if name == "weight":
+            weight = self["weight"]
+            raise WeightOnChipError(
+                f"{weight._named()} must not be replaced by a norm or parametrization of it: apply it to the model "
+                "before it is deployed"
+            )
+        super().__delitem__(name)
+
+
+def _cast(arg: Any, dtype: torch.dtype) -> Any:
+    """`arg` with its floating-point tensors in `dtype`."""
+    if isinstance(arg, tuple | list):
+        return type(arg)(_cast(part, dtype) for part in arg)
+    return arg.to(dtype) if isinstance(arg, torch.Tensor) and arg.is_floating_point() else arg
 
 
 def check_stays(fn: Callable[[torch.Tensor], torch.Tensor], weight: ArrayWeight, named: str) -> None:

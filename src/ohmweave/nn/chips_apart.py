@@ -1,8 +1,9 @@
 """A check that the outputs of each chip depend on the inputs of that chip only, where chips are merged into the batch.
 
-The model runs in software, without a read: once unchanged, and twice with the inputs of all chips but one replaced by
-NaN. A NaN in the outputs of the chip that kept its inputs has come from another chip. The first and the last chip keep
-their inputs in turn, because a recurrent state that runs along the batch affects only the chips behind.
+The model runs in software, without a read: once unchanged, and several times with the inputs of all chips but one
+replaced by NaN or by numbers of another scale. A NaN or a change in the outputs of the chip that kept its inputs has
+come from another chip. The first and the last chip keep their inputs in turn, because a recurrent state that runs along
+the batch affects only the chips behind.
 """
 
 from collections import OrderedDict
@@ -25,15 +26,19 @@ _TOLERANCE = 1e-3
 """Relative to the largest output: a library may add the same numbers in another order, with other rounding."""
 
 
-def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> None:
+def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> tuple[bool, ...] | None:
     """Raise if numbers of one chip reach the outputs of another.
 
     Args:
         model: with layers on chips. Its buffers and attributes and torch's random state are restored afterwards. Its
             hooks are not called.
         x: `(chips * batch, ...)`, an input.
-        n_chips: number of chips, >= 2.
+        n_chips: number of chips; with one, nothing can be mixed.
         forward: function of such an input that returns the model's output, a tensor or a nest of tensors.
+
+    Returns:
+        For each leaf of the output, True if it has the merged batch as its first dimension; False for a tensor that
+        does not depend on the input, such as a buffer. None if the model could not be run.
 
     Raises:
         ChipsMixedError: they do. The message names the first module that mixes chips, and the remedy.
@@ -46,46 +51,92 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
     try:
         reference = run(x)
     except Exception:  # noqa: BLE001 - the call with the array will raise the same error, with its own traceback
-        return
-    for kept in (0, n_chips - 1):
-        for poison in (_nan, _reflected) if x.is_floating_point() else (_largest, _smallest):
-            inputs = poison(x, kept, n_chips)
-            try:
-                found = _leak(reference, run(inputs), kept, n_chips)
-            except Exception:  # noqa: BLE001 - some functions refuse NaN: try finite numbers
-                continue
-            if found is None:
-                if poison is _nan:
-                    break  # every operation on a NaN gives NaN, so nothing has leaked
-                continue
-            # A model with random parts differs from run to run. That is no leak.
-            again = run(x)
-            if found == "nan" or _leak(reference, again, kept, n_chips) is None:
-                raise _error(model, inputs, kept, n_chips, run)
-            break
+        return None
+    changed: list[bool] | None = None
+    for kept, poison in _poisons(x, n_chips):
+        inputs = _kept(poison, x, kept, n_chips)
+        try:
+            outputs = run(inputs)
+            found = None if kept is None else _leak(reference, outputs, kept, n_chips)
+        except Exception:  # noqa: BLE001 - some functions refuse NaN: try finite numbers
+            continue
+        now = _changes(reference, outputs)
+        changed = now if changed is None else [old or new for old, new in zip(changed, now, strict=True)]
+        if found is None or kept is None:
+            continue
+        # A model with random parts differs from run to run. That is no leak.
+        again = run(x)
+        if found == "nan" or _leak(reference, again, kept, n_chips) is None:
+            raise _error(model, inputs, kept, n_chips, run)
+    return None if changed is None else _with_batch(reference, changed, x, run)
 
 
-def _nan(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
-    """`x` with NaN for all chips but one."""
-    return _kept(torch.full_like(x, torch.nan), x, kept, n_chips)
+def _with_batch(
+    reference: Any, changed: list[bool], x: torch.Tensor, run: Callable[[torch.Tensor], Any]
+) -> tuple[bool, ...]:
+    """For each leaf, True if it has the merged batch: if it depends on the inputs, or on their number."""
+    alike = [_has_batch(leaf, x) for leaf in tree_leaves(reference)]
+    if not any(like and not new for like, new in zip(alike, changed, strict=True)):
+        return tuple(changed)
+    # Zeros for a state, or a buffer that happens to have as many rows: twice the samples tell them apart.
+    twice = x.repeat_interleave(2, dim=0)
+    try:
+        grown = [_has_batch(leaf, twice) for leaf in tree_leaves(run(twice))]
+    except Exception:  # noqa: BLE001 - another argument fixes the number of samples
+        grown = alike
+    return tuple(new or (like and more) for new, like, more in zip(changed, alike, grown, strict=True))
 
 
-def _reflected(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
-    """`x` with other numbers of the same range for all chips but one: for models that refuse NaN."""
-    return _kept(x.max() + x.min() - x, x, kept, n_chips)
+def state_of(model: torch.nn.Module) -> tuple[Any, ...]:
+    """What decides how a model computes, as far as it is cheap to compare: modules, training flags and other flags."""
+    state: list[Any] = []
+    for module in model.modules():
+        state.append(module)
+        state += [value for value in module.__dict__.values() if value is True or value is False]
+    return tuple(state)
 
 
-def _largest(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
-    """Integers that cannot be NaN: the largest for all chips but one."""
-    return _kept(x.amax().expand_as(x).clone(), x, kept, n_chips)
+def _poisons(x: torch.Tensor, n_chips: int) -> list[tuple[int | None, torch.Tensor]]:
+    """Chips that keep their inputs, each with numbers for the inputs of the others; None if no chip keeps its own.
+
+    NaN is not enough, because `nan_to_num` and `nanmean` remove it. The finite numbers are larger than those of `x` in
+    one case and smaller in the other, and of another scale on each chip.
+    """
+    first, last = (0, n_chips - 1) if n_chips > 1 else (None, None)
+    if not x.is_floating_point():  # classes, tokens: the range must not be left
+        ends = [x.amax().expand_as(x), x.amin().expand_as(x)]
+        return [(kept, end) for kept in (first, last) for end in ends]
+    nan = torch.full_like(x, torch.nan)
+    finite = x.nan_to_num(0.0, 0.0, 0.0)
+    reach = finite.abs().amax() + (finite.abs().amax() == 0)
+    scale = torch.arange(3, 3 + n_chips, device=x.device, dtype=x.dtype).repeat_interleave(x.shape[0] // n_chips)
+    scale = scale.view(-1, *(1,) * (x.dim() - 1))
+    # Mirrored, so that ranks and differences change as well as the size.
+    raised, lowered = scale * (1.1 * reach - finite), scale * (-1.1 * reach - finite)
+    # Numbers in the range of `x`, for models that refuse others.
+    reflected = finite.amax() + finite.amin() - finite
+    return [(kept, poison) for kept, sized in ((first, raised), (last, lowered)) for poison in (nan, sized, reflected)]
 
 
-def _smallest(x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
-    """The smallest integer for all chips but one."""
-    return _kept(x.amin().expand_as(x).clone(), x, kept, n_chips)
+def _has_batch(leaf: Any, x: torch.Tensor) -> bool:
+    return isinstance(leaf, torch.Tensor) and leaf.dim() > 0 and leaf.shape[0] == x.shape[0]
 
 
-def _kept(poisoned: torch.Tensor, x: torch.Tensor, kept: int, n_chips: int) -> torch.Tensor:
+def _changes(reference: Any, outputs: Any) -> list[bool]:
+    """For each leaf, True if it differs."""
+    return [
+        isinstance(want, torch.Tensor)
+        and isinstance(have, torch.Tensor)
+        and not (want.shape == have.shape and bool(((want == have) | ((want != want) & (have != have))).all()))
+        for want, have in zip(tree_leaves(reference), tree_leaves(outputs), strict=True)
+    ]
+
+
+def _kept(poison: torch.Tensor, x: torch.Tensor, kept: int | None, n_chips: int) -> torch.Tensor:
+    """`poison`, with the inputs of the chip `kept`."""
+    poisoned = poison.clone()
+    if kept is None:
+        return poisoned
     _of(poisoned, kept, n_chips).copy_(_of(x, kept, n_chips))
     return poisoned
 

@@ -11,8 +11,9 @@ from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScal
 from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.deployed import Deployed
-from ohmweave.nn.hand_over import hand_over, reasons_against
+from ohmweave.nn.hand_over import hand_over, hand_over_gradient_hooks, reasons_against
 from ohmweave.nn.layer_registry import ToChip, placeable_types, to_chip
+from ohmweave.nn.modes import outside_autocast, outside_inference_mode
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.references import problems, replace_everywhere
 from ohmweave.programming import Write, WriteInterrupted, WriteReport, WriteStoppedError, defer_settling
@@ -79,8 +80,17 @@ def deploy(
     """
     default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
     plan, left = _plan(model, layers or {}, digital, default)
+    with outside_inference_mode(), outside_autocast(chip.array.device.type):
+        twin, reports = _on_chip(model, chip, plan, "" if name is None else f"{name}.")
+    return Deployed(twin, chip, reports, [layer.name for layer in plan], left)
+
+
+def _on_chip(
+    model: torch.nn.Module, chip: Chip, plan: Sequence[_Layer], prefix: str
+) -> tuple[torch.nn.Module, dict[str, WriteReport]]:
+    """A copy of `model` with its layers on the chip, and the reports of their writes; all or nothing."""
     twin = copy.deepcopy(model)
-    prefix = "" if name is None else f"{name}."
+    hand_over_gradient_hooks(model, twin)
     shells = _place_all(plan, chip, prefix)
     try:
         for layer, shell in zip(plan, shells, strict=True):
@@ -93,7 +103,7 @@ def deploy(
         raise
     if chip.chip_shape:
         normalise_chip_by_chip(twin, chip.chip_shape[0])
-    return Deployed(twin, chip, reports, [layer.name for layer in plan], left)
+    return twin, reports
 
 
 def _plan(

@@ -1,17 +1,19 @@
 """`Deployed`: a torch model whose layers are on a chip."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves
 
 from ohmweave.base import OutOfRangeError, ShapeError, WeightOnChipError
 from ohmweave.mapping import Chip, Matrix
-from ohmweave.nn.chip_batch import merge_chips, split_chips
+from ohmweave.nn.chip_arguments import check_input, split_outputs, with_chips
+from ohmweave.nn.chip_batch import forward_pass, merge_chips
 from ohmweave.nn.chip_layer import check_stays
-from ohmweave.nn.chips_apart import check_apart
-from ohmweave.nn.weight import ArrayWeight, matrix_of
+from ohmweave.nn.chips_apart import check_apart, state_of
+from ohmweave.nn.weight import ArrayWeight, Mixed, matrix_of
 from ohmweave.programming import WriteReport
 
 _SHOWN = 8
@@ -44,7 +46,9 @@ class Deployed(torch.nn.Module):
         self.reports = dict(reports)
         self.on_chip = tuple(on_chip)
         self.digital = tuple(digital)
-        self._apart: set[Any] = set()
+        self._apart: dict[Any, tuple[bool, ...] | None] = {}
+        self._cut: tuple[bool, ...] | None = None
+        self._watched: set[bool] = set()
         self.training = model.training
         self.model = model  # last, because `__setattr__` sets attributes of the model from now on
 
@@ -69,52 +73,87 @@ class Deployed(torch.nn.Module):
 
         Args:
             x: `(batch, ...)`, the same for all chips.
-            *args: further arguments of the model, unchanged.
+            *args: further arguments of the model. With several chips a tensor must be `(batch, ...)`, the same for all
+                chips, or `(*chips, batch, ...)`, such as a state that the network has returned.
             **kwargs: likewise.
 
         Returns:
-            `(*chips, batch, ...)`, or a nest of such tensors if the model returns one.
+            `(*chips, batch, ...)`, or a nest of such tensors if the model returns one. Tensors that do not depend on
+            the input, such as a buffer, are returned as they are.
 
         Raises:
             ChipsMixedError: see `check_chips_apart`.
+            ShapeError: `x` is no tensor, or a further tensor has neither shape.
+            WeightOnChipError: the model computes a product with a weight past the array.
+
+        Warns:
+            RuntimeWarning: in the first pass of each mode (training or evaluation), a layer on the chip is not called.
         """
         chips = self.chip.chip_shape
         if chips:
-            self.check_chips_apart(x, *args, **kwargs)
-        y = self.model(merge_chips(x.expand(*chips, *x.shape), chips), *args, **kwargs)
-        return tree_map(self._split, y) if chips else y
-
-    def _split(self, y: Any) -> Any:
-        """`y` with the chips first. An output without the merged batch is returned as it is, the same for all chips."""
-        chips = self.chip.chip_shape
-        if not isinstance(y, torch.Tensor) or y.dim() == 0 or y.shape[0] % chips[0]:
-            return y
-        return split_chips(y, chips)
+            check_input(x)
+            args, kwargs = with_chips((args, kwargs), chips[0], x.shape[0])
+            x = merge_chips(x.expand(*chips, *x.shape), chips)
+            self._check_apart(x, args, kwargs)
+        with forward_pass() as called:
+            y = self.model(x, *args, **kwargs)
+        if not torch.compiler.is_compiling():
+            self._check_pass(y, called)
+        return split_outputs(y, chips, self._cut) if chips else y
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def check_chips_apart(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """Raise if outputs of one chip depend on inputs of another.
 
-        `forward` calls this once for each mode (training or evaluation) and kind of arguments. It runs the model three
-        times in software, without reads. With fewer than two chips it does nothing.
+        `forward` calls this once for each kind of arguments and state of the model: training flags, attributes that are
+        True or False, and modules. It runs the model about six times in software, without reads. With fewer than two
+        chips it does nothing.
 
         Args:
             x: `(batch, ...)`, an input of the model.
-            *args: further arguments of the model.
+            *args: further arguments of the model, as in `forward`.
             **kwargs: likewise.
 
         Raises:
             ChipsMixedError: the message names the first module that mixes chips.
         """
         chips = self.chip.chip_shape
-        if not chips or chips[0] < 2 or not x.numel():
+        if chips:
+            check_input(x)
+            args, kwargs = with_chips((args, kwargs), chips[0], x.shape[0])
+            self._check_apart(merge_chips(x.expand(*chips, *x.shape), chips), args, kwargs)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _check_apart(self, x: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """As `check_chips_apart`, of arguments with the chips merged; sets `self._cut`: which outputs have chips."""
+        n_chips = self.chip.chip_shape[0]
+        self._cut = None
+        if not x.numel():
             return
-        key = (self.training, x.dim(), len(args), tuple((name, _kind(value)) for name, value in kwargs.items()))
-        if key in self._apart:
-            return
-        merged = merge_chips(x.expand(*chips, *x.shape), chips).detach()
-        check_apart(self.model, merged, chips[0], lambda inputs: self.model(inputs, *args, **kwargs))
-        self._apart.add(key)
+        shapes = tuple((name, _kind(value)) for name, value in kwargs.items())
+        key = (state_of(self.model), x.dim(), x.dtype, tuple(_kind(value) for value in args), shapes)
+        if key not in self._apart:
+            run = lambda inputs: self.model(inputs, *args, **kwargs)  # noqa: E731 - it has two arguments bound
+            self._apart[key] = check_apart(self.model, x.detach(), n_chips, run)
+        self._cut = self._apart[key]
+
+    def _check_pass(self, y: Any, called: set[Any]) -> None:
+        """Raise or warn if the pass has computed past the array."""
+        if any(isinstance(one, Mixed) for one in tree_leaves(y)):
+            raise WeightOnChipError(
+                "an output of the model was computed by an elementwise product with a weight on the chip, past the "
+                "array: a forward pass must call the layer"
+            )
+        if self.training not in self._watched:
+            self._watched.add(self.training)
+            idle = [name for name, weight in self.weights.items() if weight.matrix not in called]
+            if idle:
+                warnings.warn(
+                    f"the layers {idle} on the chip were not read in the first forward pass: the model does not use "
+                    "them in this mode, or it computes with their weights past the chip",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
 
     def loss(
         self,

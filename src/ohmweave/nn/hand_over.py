@@ -14,6 +14,10 @@ def reasons_against(module: torch.nn.Module, entry: ToChip) -> list[str]:
     own = dict(module.named_parameters(recurse=False))
     if "forward" in vars(module):
         found.append("its forward function was replaced")
+    hooked = [name for name, one in module.named_parameters(recurse=False) if _has_hooks(one)]
+    if hooked:
+        # A gradient on a chip has the chips first, for which the hook was not written.
+        found.append(f"its {' and '.join(hooked)} has gradient hooks: register them after deployment")
     if any(True for _ in module.children()):
         found.append("it has modules inside")
     missing = [name for name in entry.parameters if name not in module._parameters]
@@ -23,6 +27,19 @@ def reasons_against(module: torch.nn.Module, entry: ToChip) -> list[str]:
         f"{', '.join(missing)} is no parameter of it (weight_norm, spectral_norm or pruning): make it permanent first, "
         "with torch.nn.utils.remove_weight_norm, remove_spectral_norm or prune.remove"
     ]
+
+
+def _has_hooks(parameter: torch.Tensor) -> bool:
+    return bool(parameter._backward_hooks) or bool(parameter._post_accumulate_grad_hooks)
+
+
+def hand_over_gradient_hooks(old: torch.nn.Module, new: torch.nn.Module) -> None:
+    """Register the gradient hooks of the parameters of `old` on those of its copy `new`: `copy.deepcopy` loses them."""
+    for one, twin in zip(old.parameters(), new.parameters(), strict=True):
+        for hook in (one._backward_hooks or {}).values():
+            twin.register_hook(hook)
+        for hook in (one._post_accumulate_grad_hooks or {}).values():
+            twin.register_post_accumulate_grad_hook(hook)
 
 
 def hand_over(old: torch.nn.Module, new: ChipLayer, entry: ToChip) -> None:

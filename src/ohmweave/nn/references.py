@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ohmweave.base import WeightOnChipError
+from ohmweave.nn.captures import captured
 
 
 class Retired(torch.nn.Module):
@@ -64,7 +65,9 @@ def _swapped(value: Any, by_id: Mapping[int, torch.nn.Module]) -> Any:
             _swapped(value.func, by_id), *_swapped(value.args, by_id), **_swapped(dict(value.keywords), by_id)
         )
     elif isinstance(value, types.MethodType) and id(value.__self__) in by_id:
-        return types.MethodType(value.__func__, by_id[id(value.__self__)])
+        new = by_id[id(value.__self__)]
+        # The class's own `forward` would compute in software with the weight on the chip.
+        return new.forward if value.__func__.__name__ == "forward" else types.MethodType(value.__func__, new)
     return value
 
 
@@ -75,7 +78,7 @@ def problems(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> l
         model: the model in software.
         placed: the layers that are to go on the chip, by name.
     """
-    return [*_tied(model, placed), *_captured(model, placed), *_unregistered(model)]
+    return [*_tied(model, placed), *captured(model, placed), *_unregistered(model)]
 
 
 def _tied(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iterator[str]:
@@ -89,40 +92,6 @@ def _tied(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iter
         if len(shared) > 1 and any(id(module) in on_chip for _, module in shared):
             names = ", ".join(name for name, _ in shared)
             yield f"{names} are one tied parameter, which cells cannot be: use one layer twice, or untie it"
-
-
-def _captured(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iterator[str]:
-    """Functions with a placed layer, or a module around one, in a closure, which `copy.deepcopy` does not copy."""
-    on_chip = {id(module) for module in placed.values()}
-    around = {id(module) for module in model.modules() if any(id(part) in on_chip for part in module.modules())}
-    for name, module in model.named_modules():
-        for attribute, value in vars(module).items():
-            for function in _functions_in(value):
-                held = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-                if any(isinstance(one, torch.nn.Module) and id(one) in around for one in held):
-                    yield (
-                        f"{attribute} of {name or 'the model itself'} has a function that holds a layer of the model "
-                        "in its closure and would go on using it in software: make it a method"
-                    )
-
-
-def _is_filled(cell: types.CellType) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return False
-    return True
-
-
-def _functions_in(value: Any) -> Iterator[types.FunctionType]:
-    if isinstance(value, types.FunctionType):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _functions_in(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _functions_in(item)
 
 
 def _unregistered(model: torch.nn.Module) -> Iterator[str]:

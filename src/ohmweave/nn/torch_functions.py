@@ -39,9 +39,19 @@ _PRODUCTS = frozenset(
     conv_transpose2d conv_transpose3d conv_tbc embedding embedding_bag scaled_dot_product_attention
     multi_head_attention_forward cdist sspaddmm hspmm smm lstm lstm_cell gru gru_cell rnn_tanh rnn_relu
     rnn_tanh_cell rnn_relu_cell vecdot matrix_power _transformer_encoder_layer_fwd _native_multi_head_attention
+    addmm_ addmv_ addbmm_ baddbmm_ addr_ _sparse_mm _sparse_addmm _trilinear cosine_similarity pairwise_distance
+    _euclidean_dist int_mm _int_mm _scaled_mm _addmm_activation convolve _convolution conv_tbc solve lu_solve lstsq
     """.split()  # noqa: SIM905 - forty names, one after the other
 )
 """Functions that sum products of their arguments, as layers do with their weights."""
+
+_ELEMENTWISE_PRODUCTS = frozenset(
+    """
+    mul multiply __mul__ __rmul__ div divide true_divide __truediv__ __rtruediv__ addcmul addcdiv mul_ multiply_
+    div_ addcmul_ addcdiv_ __imul__ __itruediv__
+    """.split()  # noqa: SIM905 - twenty names, one after the other
+)
+"""Functions that multiply number by number; with a sum behind them they are products."""
 
 _COPIES = frozenset(
     """
@@ -52,9 +62,10 @@ _COPIES = frozenset(
 
 _OTHERS_IN_PLACE = frozenset(
     """
-    __setitem__ share_memory_ set_ resize_ swap_tensors __ipow__ __setstate__ index_put_ copy_
+    __setitem__ share_memory_ set_ resize_ swap_tensors __ipow__ __setstate__ index_put_ copy_ norm_except_dim
     """.split()  # noqa: SIM905 - forty names, one after the other
 )
+"""Further names of functions that change a parameter; `norm_except_dim` is the first step of a weight norm."""
 
 
 def is_fact(func: Callable[..., Any]) -> bool:
@@ -77,7 +88,12 @@ def is_copy(func: Callable[..., Any]) -> bool:
 
 def is_product(func: Callable[..., Any]) -> bool:
     """True if `func` sums products of its arguments."""
-    return func.__name__ in _PRODUCTS
+    return func.__name__.removeprefix("linalg_") in _PRODUCTS
+
+
+def is_elementwise_product(func: Callable[..., Any]) -> bool:
+    """True if `func` multiplies or divides its arguments number by number."""
+    return func.__name__ in _ELEMENTWISE_PRODUCTS
 
 
 def changed_in_place(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
@@ -104,6 +120,8 @@ def tree_map(change: Callable[[torch.Tensor], Any], value: Any) -> Any:
         return change(value)
     if type(value) in (list, tuple):
         return type(value)(tree_map(change, item) for item in value)
+    if isinstance(value, tuple) and type(value).__module__ == "torch.return_types":  # of `max`, `sort`, `svd`, ...
+        return type(value)([tree_map(change, item) for item in value])
     return value
 
 
