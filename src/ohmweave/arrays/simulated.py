@@ -266,6 +266,11 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
             raise OutOfRangeError("`full_scale` needs an array with an ADC")
         return self._columns.full_scale(placement)
 
+    def forget_range(self, placement: Placement) -> None:
+        """Forget the converters' range for `placement`; see `RangedConverters`."""
+        if self._columns is not None:
+            self._columns.forget(placement)
+
     @property
     def not_compiled(self) -> tuple[str, ...]:
         """Parts that compiled loops do not reproduce; see `CompiledCells`."""

@@ -5,7 +5,19 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from ohmweave.arrays import ADC, DAC, Access, Array, Placement, SavedState, SimulatedArray, Tile, Wires, cells_of
+from ohmweave.arrays import (
+    ADC,
+    DAC,
+    Access,
+    Array,
+    Placement,
+    RangedConverters,
+    SavedState,
+    SimulatedArray,
+    Tile,
+    Wires,
+    cells_of,
+)
 from ohmweave.base import ChipFullError, OutOfRangeError, check_integer
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
@@ -196,9 +208,22 @@ class Chip:
         ]
 
     def remove(self, name: str) -> None:
-        """Free the cells of the placement `name`. Their conductances do not change."""
-        for tile in self.placed.pop(name).tiles:
+        """Free the cells of the placement `name`. Their conductances do not change.
+
+        A matrix of this placement can no longer be used: its reads and writes raise. The measured range of its column
+        converters is forgotten.
+
+        Raises:
+            OutOfRangeError: no matrix of this name is placed.
+        """
+        if name not in self.placed:
+            raise OutOfRangeError(f"`name` must be placed on this chip, one of {sorted(self.placed)}, but is {name!r}")
+        placement = self.placed.pop(name)
+        for tile in placement.tiles:
             self._free[tile.array].give_back(tile.row, tile.col, tile.rows, tile.cols)
+        if isinstance(self.array, RangedConverters):
+            self.array.forget_range(placement)
+        self.history.removed(name)
 
     def wait(self, duration: float) -> None:
         """Let `duration` s pass on all arrays; all weights on the chip then count as changed.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ohmweave.arrays import Array
+from ohmweave.arrays import Array, read_cells
 from ohmweave.base import check_non_negative, check_positive
 from ohmweave.cells import Pulse
 from ohmweave.programming.report import WriteReport
@@ -77,13 +77,13 @@ class BlindWrite(Settling):
             )
 
         with reported(report):
-            error = array.readout(at) - target
+            error = read_cells(array, at) - target
             n_read += 1
             wanted = (-error / self.g_step).round().long()
             array.pulse(at, Pulse(wanted.sign(), n=wanted.abs()))
             steps = wanted  # only now: a report after a failed call must not count its pulses
             if self.t_settle > 0:
                 array.wait(self.t_settle)
-            error = array.readout(at) - target
+            error = read_cells(array, at) - target
             n_read += 1
         return report()

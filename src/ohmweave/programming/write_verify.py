@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ohmweave.arrays import Array
+from ohmweave.arrays import Array, read_cells
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_non_negative, check_positive
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.programming.report import WriteReport
@@ -76,7 +76,7 @@ class WriteVerify(Settling):
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "_Bill") -> None:
         """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
         active = torch.arange(at.numel(), device=at.device)
-        miss = array.readout(at) - target
+        miss = read_cells(array, at) - target
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
         for _ in range(self.max_pulses):
@@ -88,7 +88,7 @@ class WriteVerify(Settling):
             array.pulse(at[active], Pulse(torch.where(below, SET, RESET)))
             bill.n_set[active] += below
             bill.n_reset[active] += ~below
-            miss = array.readout(at[active]) - target[active]
+            miss = read_cells(array, at[active]) - target[active]
             bill.n_verified[active] += 1
             bill.error[active] = miss
 
