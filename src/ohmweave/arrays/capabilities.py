@@ -104,7 +104,7 @@ class RangedConverters(ABC):
             OutOfRangeError: the array has no ADC.
         """
 
-    def forget_range(self, placement: Placement) -> None:
+    def forget_range(self, placement: Placement) -> None:  # noqa: B027 - optional
         """Forget the range that was found for `placement`, whose cells are given to other matrices.
 
         An array that keeps ranges by the place of their cells must implement this; here it does nothing.

@@ -6,6 +6,7 @@ from ohmweave.base.checks import (
     check_integer,
     check_non_negative,
     check_positive,
+    check_seed,
     check_shape,
 )
 from ohmweave.base.errors import (
@@ -23,6 +24,7 @@ from ohmweave.base.errors import (
     WeightOnChipError,
 )
 from ohmweave.base.extras import has_numba, worth_compiling
+from ohmweave.base.inference import outside_inference_mode
 from ohmweave.base.normals import NormalStream
 from ohmweave.base.plugins import load_plugins
 from ohmweave.base.rng import generator, stream_seed
@@ -47,6 +49,7 @@ __all__ = [
     "check_integer",
     "check_non_negative",
     "check_positive",
+    "check_seed",
     "check_shape",
     "flatten_state",
     "generator",
@@ -54,6 +57,7 @@ __all__ = [
     "keep_freed_buffers",
     "load_plugins",
     "map_state",
+    "outside_inference_mode",
     "short_repr",
     "stream_seed",
     "unflatten_state",

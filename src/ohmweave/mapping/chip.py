@@ -1,6 +1,7 @@
 """A chip: arrays of one kind, and the placement of matrices on their cells."""
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -18,7 +19,7 @@ from ohmweave.arrays import (
     Wires,
     cells_of,
 )
-from ohmweave.base import ChipFullError, OutOfRangeError, check_integer
+from ohmweave.base import ChipFullError, OutOfRangeError, check_integer, check_seed
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
@@ -35,12 +36,13 @@ class Chip:
         n_arrays, rows, cols: number of arrays on the chip, and the size of each, in cells.
         n_chips: None for one chip; n for n chips that differ by fabrication and noise and are simulated together.
         seed: of all random numbers of the chips.
-        array: an `Array` to use instead of a simulated one, such as the driver of a real board. All other arguments
-            except `seed` are then ignored.
+        array: an `Array` to use instead of a simulated one, such as the driver of a real board. No other argument
+            except `seed` may then be given.
         v_read, dac, adc, wires, access, readout, device, dtype: as in `SimulatedArray`.
 
     Raises:
-        OutOfRangeError: a size is not a positive integer, or both or neither of `cell` and `array` are given.
+        OutOfRangeError: a size is not a positive integer, `seed` is not an integer, both or neither of `cell` and
+            `array` are given, or `array` and an argument of a simulated chip.
         TypeError: `cell` is not a cell (the name of a published cell, for example).
     """
 
@@ -65,6 +67,11 @@ class Chip:
     ) -> None:
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
+        check_seed(seed)
+        if array is not None:
+            given = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips, "v_read": v_read}
+            given |= {"dac": dac, "adc": adc, "wires": wires, "access": access, "readout": readout}
+            _refuse_others(given | {"device": device, "dtype": dtype})
         self.array: Array = array or SimulatedArray(
             _not_none(cell),
             n_arrays=n_arrays,
@@ -269,6 +276,13 @@ def _first_fit(free: list[FreeSpace], order: Sequence[int], rows: int, cols: int
 def _take(free: list[FreeSpace], corner: Corner, rows: int, cols: int) -> Corner | None:
     array, row, col = corner
     return corner if free[array].take_at(row, col, rows, cols) else None
+
+
+def _refuse_others(given: Mapping[str, object]) -> None:
+    """Raise `OutOfRangeError` if an argument of a simulated chip was given (is not its default) beside `array`."""
+    defaults = signature(Chip.__init__).parameters
+    if others := [name for name, value in given.items() if value != defaults[name].default]:
+        raise OutOfRangeError(f"with `array`, the array has its own {others}: they must not be given to the chip")
 
 
 def _not_none(cell: Cell | SwitchingLaw[Any] | None) -> Cell | SwitchingLaw[Any]:

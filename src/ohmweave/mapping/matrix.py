@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from ohmweave.arrays import ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
-from ohmweave.base import OutOfRangeError, ShapeError, check_shape
+from ohmweave.base import OutOfRangeError, ShapeError, check_shape, outside_inference_mode
 from ohmweave.cells import Pulse
 from ohmweave.mapping.chip import Chip, Corner
 from ohmweave.mapping.history import Stamp
@@ -111,9 +111,14 @@ class Matrix:
         self._check_placed()
         self.check(weight)
         array, weight = self.chip.array, weight.detach().to(self.cells.device)
-        self.g_per_w = self.mapping.g_per_w(weight, array)
-        target = self.mapping.to_conductance(weight, self.placement, g_per_w=self.g_per_w, array=array)
-        return self._write(write, self.cells, target.expand(self.cells.shape))
+        g_per_w = self.mapping.g_per_w(weight, array)
+        target = self.mapping.to_conductance(weight, self.placement, g_per_w=g_per_w, array=array)
+        before, self.g_per_w = self.g_per_w, g_per_w
+        try:
+            return self._write(write, self.cells, target.expand(self.cells.shape))
+        except OutOfRangeError:  # of the write's arguments, before any pulse; an array's error is a WriteStoppedError
+            self.g_per_w = before
+            raise
 
     def _write(self, write: Write, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
         self._check_placed()
@@ -127,9 +132,10 @@ class Matrix:
         """The stamp of a readout that is taken now; it changes whenever the cells may have changed."""
         return self.chip.history.stamp(self.name)
 
+    @outside_inference_mode
     def readout(self) -> torch.Tensor:
         """The weight, `(*chips, out, in)`, from measured conductances; costs one readout of each cell."""
-        return self.logical(self.conductance())
+        return self.logical(self.conductance()).contiguous()
 
     def logical(self, g: torch.Tensor) -> torch.Tensor:
         """The weight, `(*chips, out, in)`, that conductances `g`, `(*chips, row lines, column lines)` S, represent."""

@@ -9,6 +9,7 @@ from ohmweave.base import check_non_negative, check_positive
 from ohmweave.cells import Pulse
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
+from ohmweave.programming.window import check_below_window
 from ohmweave.programming.write import Settling
 from ohmweave.programming.write_verify import check_targets
 
@@ -58,10 +59,12 @@ class BlindWrite(Settling):
             The report; `converged` is True for cells that ended within one nominal step of their target.
 
         Raises:
-            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell.
+            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell, or the step is not
+                smaller than the window of the array; no pulse was sent.
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)
+        check_below_window("g_step", self.g_step, array)
         at, target = cells.reshape(-1), g_target.reshape(-1)
         n_read = torch.zeros((), dtype=torch.int64, device=at.device)
         steps = torch.zeros(at.shape, dtype=torch.int64, device=at.device)

@@ -9,6 +9,7 @@ from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_non_
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
+from ohmweave.programming.window import check_below_window
 from ohmweave.programming.write import Settling
 
 
@@ -62,10 +63,12 @@ class WriteVerify(Settling):
             The report; its errors are those of the last verify read, before any wait.
 
         Raises:
-            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell.
+            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell, or the tolerance is not
+                smaller than the window of the array; no pulse was sent.
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)
+        check_below_window("tolerance", self.tolerance, array)
         bill = _Bill(cells, g_target, self.tolerance)
         with reported(bill.report):
             self._write(array, cells.reshape(-1), g_target.reshape(-1), bill)
