@@ -1,5 +1,8 @@
 """Reads of any array, in volts within its read voltage, by the fastest way that the array offers."""
 
+import warnings
+from weakref import WeakSet
+
 import torch
 
 from ohmweave.arrays.capabilities import PatchReads, ReadScale, ScaledReads
@@ -7,6 +10,7 @@ from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.protocol import Array
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.patches import by_rows
+from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.base import OutOfRangeError, ShapeError
 
 
@@ -27,6 +31,7 @@ def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: Rea
     """
     if scale is not None:
         return _scaled(array).read_scaled(v, placement, scale)
+    _warn_of_cut(v, array, placement)
     i_out = array.read(_within(v, array), placement)
     return _checked("read", i_out, (*v.shape[:-1], placement.n_out), array)
 
@@ -52,6 +57,7 @@ def read_patches(
     if scale is not None:
         return _scaled(array).read_patches_scaled(v, geometry, placement, scale)
     if isinstance(array, PatchReads):
+        _warn_of_cut(v, array, placement)
         return array.read_patches(v, geometry, placement)
     return by_rows(v, geometry, lambda rows: read_vectors(array, rows, placement))
 
@@ -107,6 +113,36 @@ def _scaled(array: Array) -> ScaledReads:
     if not isinstance(array, ScaledReads):
         raise OutOfRangeError(f"`scale` must be None for a {type(array).__name__}, which is read in volts")
     return array
+
+
+MANY_CUT = 0.05
+"""Fraction of the inputs beyond the drivers' range above which the first read of a placement warns."""
+
+# Placements whose first read was looked at.
+_LOOKED_AT: WeakSet[Placement] = WeakSet()
+
+
+def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement) -> None:
+    """Warn if the drivers cut many of the voltages `v`, any shape, V, of the first read of a placement.
+
+    The first read shows a layer that was not calibrated; looking at every read would cost a pass over the inputs.
+    """
+    if placement in _LOOKED_AT or not v.numel():
+        return
+    _LOOKED_AT.add(placement)
+    limit = array.v_read
+    if isinstance(array, SimulatedArray):
+        if array.dac is None:  # simulated drivers without a converter apply any voltage
+            return
+        limit = array.dac.v_max
+    beyond = v.abs() > limit * (1 + 1e-6)
+    share = float(beyond.double().mean())
+    if share > MANY_CUT:
+        warnings.warn(
+            f"{share:.0%} of the inputs of a layer are beyond the full scale of the row drivers, up to "
+            f"{float(v.abs().max()) / limit:.3g} times, and are cut: calibrate its scaling, `ohmweave.nn.calibrate(net, x)`",
+            stacklevel=2,
+        )
 
 
 def _within(v: torch.Tensor, array: Array) -> torch.Tensor:

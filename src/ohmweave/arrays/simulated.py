@@ -30,6 +30,7 @@ from ohmweave.arrays.writes.access import Access, Passive, Transistors
 from ohmweave.arrays.writes.wiring import Wiring
 from ohmweave.arrays.writes.writer import check_addresses, count_pulses, writer_for
 from ohmweave.base import (
+    NotCopied,
     OutOfRangeError,
     check_integer,
     check_non_negative,
@@ -43,7 +44,7 @@ from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.circuit import Wires
 
 
-class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, CompiledCells, CoupledCells):
+class SimulatedArray(NotCopied, ScaledReads, PatchReads, RangedConverters, SavedState, CompiledCells, CoupledCells):
     """A bank of crossbars of memristor cells.
 
     Args:

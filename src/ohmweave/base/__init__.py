@@ -9,6 +9,7 @@ from ohmweave.base.checks import (
     check_seed,
     check_shape,
 )
+from ohmweave.base.copies import NotCopied
 from ohmweave.base.errors import (
     ChipFullError,
     ChipsMixedError,
@@ -40,6 +41,7 @@ __all__ = [
     "DeployInterrupted",
     "ExperimentError",
     "NormalStream",
+    "NotCopied",
     "OhmweaveError",
     "OutOfRangeError",
     "ShapeError",

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 import torch
 
@@ -19,16 +20,26 @@ from ohmweave.arrays import (
     Wires,
     cells_of,
 )
-from ohmweave.base import ChipFullError, OutOfRangeError, check_integer, check_seed
+from ohmweave.base import ChipFullError, NotCopied, OutOfRangeError, check_integer, check_seed
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
 
+
+class Scaled(Protocol):
+    """A matrix with a scale: S per unit weight."""
+
+    placement: Placement
+    g_per_w: float
+
+
 Corner: TypeAlias = tuple[int, int, int]
 """Where a tile begins: (array, row, column)."""
 
+_SCALE = "scale."
 
-class Chip:
+
+class Chip(NotCopied):
     """Arrays of one kind and the matrices placed on them; simulated, or any `Array`.
 
     Args:
@@ -91,6 +102,8 @@ class Chip:
         self.seed = seed
         self.history = History(self.array)
         self.placed: dict[str, Placement] = {}
+        self.scales: WeakValueDictionary[str, Scaled] = WeakValueDictionary()
+        """The matrices on this chip, by name: cells have a meaning only with the scale that they were written at."""
         usable = self.array.usable.cpu()
         self._n_unusable = usable.numel() - int(usable.sum())
         self._free = [FreeSpace(self.array.rows, self.array.cols, of_array.numpy()) for of_array in usable]
@@ -244,17 +257,36 @@ class Chip:
             self.history.all_changed()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """The whole state of the chip's array; see `SavedState`.
+        """The whole state of the chip's array (see `SavedState`), and the scale of each matrix as `"scale.name"`.
 
         Raises:
             TypeError: the array cannot be saved.
         """
-        return self._saved("state_dict").state_dict()
+        state = self._saved("state_dict").state_dict()
+        for name, matrix in self._matrices().items():
+            state[_SCALE + name] = torch.tensor(matrix.g_per_w, dtype=torch.float64, device="cpu")
+        return state
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Load the state of a chip of the same kind; raises as `state_dict` and `SavedState.load_state_dict`."""
-        self._saved("load_state_dict").load_state_dict(state)
+        """Load the state of a chip of the same kind: cells, and the scales of the matrices that are in the state.
+
+        Scalings of inputs and digital parameters are not part of it: `ohmweave.save` saves a whole network.
+
+        Raises:
+            TypeError, OutOfRangeError, ShapeError: as `state_dict` and `SavedState.load_state_dict`; nothing has
+                changed then.
+        """
+        of_array = {name: leaf for name, leaf in state.items() if not name.startswith(_SCALE)}
+        self._saved("load_state_dict").load_state_dict(of_array)
+        for name, matrix in self._matrices().items():
+            if (scale := state.get(_SCALE + name)) is not None:
+                matrix.g_per_w = float(scale)
         self.history.all_changed()
+
+    def _matrices(self) -> dict[str, Scaled]:
+        """The matrices that are placed, by name."""
+        found = dict(self.scales.items())
+        return {name: one for name, one in found.items() if self.placed.get(name) is one.placement}
 
     def _saved(self, what: str) -> SavedState:
         if not isinstance(self.array, SavedState):

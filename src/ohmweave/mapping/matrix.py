@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from ohmweave.arrays import ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
-from ohmweave.base import OutOfRangeError, ShapeError, check_shape, outside_inference_mode
+from ohmweave.base import NotCopied, OutOfRangeError, ShapeError, check_shape, outside_inference_mode
 from ohmweave.cells import Pulse
 from ohmweave.mapping.chip import Chip, Corner
 from ohmweave.mapping.history import Stamp
@@ -14,7 +14,7 @@ from ohmweave.mapping.weight_mapping import WeightMapping
 from ohmweave.programming import Write, WriteReport
 
 
-class Matrix:
+class Matrix(NotCopied):
     """`(out, in)` weights on the cells of a chip.
 
     Args:
@@ -60,6 +60,7 @@ class Matrix:
         )
         self.cells = chip.array.cells(self.placement)
         self.g_per_w = 1.0 if mapping.g_unit is None else mapping.g_unit
+        chip.scales[name] = self
 
     def _check_placed(self) -> None:
         """Raise `OutOfRangeError` if the chip has removed this matrix: its cells may belong to another one."""
@@ -77,8 +78,15 @@ class Matrix:
 
         Raises:
             ShapeError: the shape is not one of these.
-            OutOfRangeError: a weight is NaN or infinite, or the mapping's window is empty on this array.
+            OutOfRangeError: a weight is NaN or infinite, or the mapping's window is empty on this array; and what the
+                mapping raises for this weight.
         """
+        self._check_weight(weight)
+        # The mapping may refuse a weight too; better here than when the layers before it have been written.
+        array, weight = self.chip.array, weight.detach().to(self.cells.device)
+        self.mapping.to_conductance(weight, self.placement, g_per_w=self.mapping.g_per_w(weight, array), array=array)
+
+    def _check_weight(self, weight: torch.Tensor) -> None:
         check_shape("weight", weight, self.shape)
         if weight.dim() > 2 and tuple(weight.shape[:-2]) != self.chip.chip_shape:
             raise ShapeError(
@@ -109,7 +117,7 @@ class Matrix:
                 changed, and the error holds the report of what was done.
         """
         self._check_placed()
-        self.check(weight)
+        self._check_weight(weight)
         array, weight = self.chip.array, weight.detach().to(self.cells.device)
         g_per_w = self.mapping.g_per_w(weight, array)
         target = self.mapping.to_conductance(weight, self.placement, g_per_w=g_per_w, array=array)
