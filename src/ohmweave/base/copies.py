@@ -20,6 +20,6 @@ class NotCopied:
             WeightOnChipError: always.
         """
         raise WeightOnChipError(
-            f"a {type(self).__name__} cannot be copied or pickled, because its state is that of a chip: save and load a "
-            "network with `ohmweave.save` and `ohmweave.load`, or make a new chip and load the `state_dict` of this one"
+            f"a {type(self).__name__} cannot be copied or pickled, because its state is that of a chip: save and load "
+            "a network with `ohmweave.save` and `ohmweave.load`, or make a new chip and load the `state_dict` of this"
         )

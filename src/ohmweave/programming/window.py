@@ -18,7 +18,7 @@ def check_below_window(name: str, value: float, array: Array) -> None:
     window = array.g_max - array.g_min
     if value < window:
         return
-    meant = f": did you mean {value:g} uS, {value:g}e-6?" if value * 1e-6 < window else ""
+    meant = f": did you mean {value:g} uS, {value:g}e-6?" if value >= 1e-3 and value * 1e-6 < window else ""
     raise OutOfRangeError(
         f"`{name}` must be smaller than the conductance window, {window:.3g} S, but is {value:g} S{meant}"
     )
