@@ -80,7 +80,13 @@ class Chip(NotCopied):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
         check_seed(seed)
         if array is not None:
-            given = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips, "v_read": v_read}
+            given: dict[str, object] = {
+                "n_arrays": n_arrays,
+                "rows": rows,
+                "cols": cols,
+                "n_chips": n_chips,
+                "v_read": v_read,
+            }
             given |= {"dac": dac, "adc": adc, "wires": wires, "access": access, "readout": readout}
             _refuse_others(given | {"device": device, "dtype": dtype})
         self.array: Array = array or SimulatedArray(
