@@ -42,7 +42,7 @@ class Bench:
 
     def __init__(self, array: SimulatedArray) -> None:
         self._array = array
-        self.v_read = array.v_read
+        self.v_read, self.dtype, self.device = array.v_read, array.dtype, array.device
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """As the array below."""

@@ -27,6 +27,11 @@ CELL = LinearStep(g_min=2e-6, g_max=20e-6, levels=1_801)
 V_READ = 0.2
 
 
+def bare() -> BareArray:
+    """An array of the window and step of `CELL`."""
+    return BareArray(rows=40, cols=40, g_step=CELL.g_step)
+
+
 class Recorder:
     """Passes everything on to a simulated array, and keeps the largest voltage of every read."""
 
@@ -141,12 +146,16 @@ def test_a_bare_array_is_written_calibrated_read_and_trained(n_chips: int | None
 
 
 def test_converters_of_a_bare_array_have_no_range_to_find() -> None:
-    net = deploy(model(), Chip(array=BareArray(rows=40, cols=40)), write=BlindWrite(g_step=CELL.g_step))
+    net = deploy(model(), Chip(array=bare()), write=BlindWrite(g_step=CELL.g_step))
     with pytest.raises(OutOfRangeError, match=r"`net` must be on an array whose converters have a range.*BareArray"):
         calibrate_converters(net, numbers(1, 1, 8, 8))
 
 
 def test_a_matrix_uses_the_fast_path_only_where_nothing_depends_on_the_scale() -> None:
-    for array, expected in ((simulated(), True), (Recorder(simulated()), False), (BareArray(rows=40, cols=40), False)):
+    for array, expected in (
+        (simulated(), True),
+        (Recorder(simulated()), False),
+        (bare(), False),
+    ):
         matrix = Matrix(Chip(array=array), "m", (3, 5), mapping=DifferentialPair())  # type: ignore[arg-type]
         assert (matrix.read_scale is not None) == expected

@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 
-from ohmweave.arrays import Activity, Placement
+from ohmweave.arrays import ADC, Activity, Placement
 from ohmweave.base import ChipFullError, OutOfRangeError
-from ohmweave.cells import LinearStep
-from ohmweave.mapping import Chip
+from ohmweave.cells import LinearStep, Pulse
+from ohmweave.mapping import Chip, DifferentialPair, Matrix
+from ohmweave.programming import WriteVerify
 from ohmweave.testing import BareArray
 from tests.helpers import assert_close
 
@@ -92,7 +93,7 @@ def test_removed_cells_are_free_and_as_they_were() -> None:
     one.remove("a")
     assert (one.n_taken, one.placed) == (0, {})
     assert torch.equal(one.array.readout(one.array.cells(one.place("b", (6, 8)))), before)
-    with pytest.raises(KeyError):
+    with pytest.raises(OutOfRangeError, match="must be placed"):
         one.remove("a")
 
 
@@ -195,3 +196,64 @@ def test_one_name_one_placement() -> None:
     one.place("a", (2, 2))
     with pytest.raises(OutOfRangeError, match="`name` must be new on this chip, but 'a' is placed already"):
         one.place("a", (2, 2))
+
+
+def used(name: str, on: Chip) -> Matrix:
+    matrix = Matrix(on, name, (2, 3), mapping=DifferentialPair())
+    matrix.program(torch.tensor([[1.0, -0.5, 0.2], [0.3, 0.0, -1.0]]), WriteVerify(tolerance=0.2e-6))
+    return matrix
+
+
+REMOVED = {
+    "matmul": lambda matrix: matrix.matmul(torch.ones(1, 3)),
+    "matmul_transposed": lambda matrix: matrix.matmul_transposed(torch.ones(1, 2)),
+    "readout": lambda matrix: matrix.readout(),
+    "conductance": lambda matrix: matrix.conductance(),
+    "program": lambda matrix: matrix.program(torch.ones(2, 3), WriteVerify(tolerance=0.2e-6)),
+    "pulse": lambda matrix: matrix.pulse(matrix.cells.flatten(), Pulse(torch.ones(18))),
+    "shift": lambda matrix: matrix.shift(torch.zeros(2, 3), torch.ones(2, 3) > 0, WriteVerify(tolerance=1e-7)),
+}
+
+
+@pytest.mark.parametrize("use", REMOVED)
+@pytest.mark.parametrize("again", [False, True], ids=["free", "placed again under the same name"])
+def test_a_removed_matrix_does_not_use_the_cells_of_others(use: str, again: bool) -> None:
+    one = Chip(LINEAR, rows=6, cols=8)
+    matrix = used("a", one)
+    stamp = matrix.stamp()
+    one.remove("a")
+    assert matrix.stamp() != stamp
+    other = used("a" if again else "b", one)
+    before, counted = other.conductance(), one.array.books.activity.n_set
+    with pytest.raises(OutOfRangeError, match="matrix 'a' must be placed on its chip, but was removed"):
+        REMOVED[use](matrix)
+    assert torch.equal(other.conductance(), before)
+    assert one.array.books.activity.n_set == counted
+
+
+def test_an_unknown_name_cannot_be_removed() -> None:
+    one = chip()
+    one.place("a", (2, 2))
+    with pytest.raises(OutOfRangeError, match=r"one of \['a'\], but is 'b'"):
+        one.remove("b")
+
+
+def test_the_converters_range_of_a_removed_matrix_is_forgotten() -> None:
+    one = Chip(LINEAR, rows=6, cols=8, adc=ADC(bits=8, signed=True))
+    matrix = used("a", one)
+    fresh = one.array.full_scale(matrix.placement)
+    with one.array.ranging():
+        matrix.matmul(torch.full((1, 3), 1e-3))
+    assert one.array.full_scale(matrix.placement) < fresh
+    state = one.array.state_dict()
+    one.remove("a")
+    assert one.array.full_scale(used("b", one).placement) == fresh
+    assert not len(one.array.state_dict()["converters.ranges"])
+    assert len(state["converters.ranges"]) == 1
+
+
+def test_a_chip_without_converters_forgets_no_range() -> None:
+    one = Chip(LINEAR, rows=6, cols=8)
+    used("a", one)
+    one.remove("a")
+    assert not one.placed

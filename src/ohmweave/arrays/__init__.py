@@ -18,7 +18,7 @@ from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.periphery import Periphery, yao2020_macro
 from ohmweave.arrays.placement import Placement, Tile, cells_of
 from ohmweave.arrays.protocol import Array
-from ohmweave.arrays.reading import read_patches, read_vectors
+from ohmweave.arrays.reading import read_cells, read_patches, read_transposed, read_vectors
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.arrays.writes.access import Access, Passive, Transistors
@@ -52,7 +52,9 @@ __all__ = [
     "Wires",
     "cells_of",
     "count_pulses",
+    "read_cells",
     "read_patches",
+    "read_transposed",
     "read_vectors",
     "yao2020_macro",
 ]

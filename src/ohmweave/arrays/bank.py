@@ -73,6 +73,7 @@ class CellBank:
         self._changes: deque[tuple[torch.Tensor, int]] = deque()
         self._n_changed = 0
         self._pulsed: tuple[torch.Tensor, int, int, Any] | None = None
+        self._position: torch.Tensor | None = None
         # Conductances and read noise of all cells, with the version at which they were computed.
         self._of_all: tuple[int, torch.Tensor, torch.Tensor | None] | None = None
 
@@ -120,6 +121,18 @@ class CellBank:
 
     def _has_all(self) -> bool:
         return self._of_all is not None and self._of_all[0] == self.version
+
+    def distinct(self, cells: torch.Tensor) -> bool:
+        """True if `cells`, `(k,)` valid addresses, lists no cell twice."""
+        if self._pulsed is not None and self._pulsed[0] is cells and self._pulsed[1] == cells._version:
+            return True  # the tensor of the last pulse, which was tested then
+        # Write each position to its cell and look whether all are still there: one of two equal cells is overwritten.
+        # For a sparse update this is many times as fast as sorting. Old entries of the table do no harm.
+        if self._position is None:
+            self._position = torch.zeros(self.n_cells, dtype=torch.int32, device=self.device)
+        position = torch.arange(cells.numel(), dtype=torch.int32, device=self.device)
+        self._position.index_copy_(0, cells, position)
+        return torch.equal(self._position.index_select(0, cells), position)
 
     def switch(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Change the state of `cells`, `(k,)`, each at most once, by the pulses that they receive."""

@@ -104,6 +104,12 @@ class RangedConverters(ABC):
             OutOfRangeError: the array has no ADC.
         """
 
+    def forget_range(self, placement: Placement) -> None:  # noqa: B027 - optional
+        """Forget the range that was found for `placement`, whose cells are given to other matrices.
+
+        An array that keeps ranges by the place of their cells must implement this; here it does nothing.
+        """
+
     @abstractmethod
     def full_scale(self, placement: Placement) -> float:
         """The full scale of the converters for reads of `placement`, A.

@@ -124,7 +124,8 @@ class Array(Protocol):
             pulse: fields of the same shape. Polarities are -1, 0 or 1 (0 is no pulse), counts are whole and >= 0.
 
         Raises:
-            OutOfRangeError, ShapeError: a field or address is not as above; no cell has changed then.
+            OutOfRangeError, ShapeError: a field or address is not as above, or a cell is listed twice; no cell has
+                changed then.
         """
         ...
 

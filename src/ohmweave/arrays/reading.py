@@ -1,5 +1,8 @@
 """Reads of any array, in volts within its read voltage, by the fastest way that the array offers."""
 
+import warnings
+from weakref import WeakSet
+
 import torch
 
 from ohmweave.arrays.capabilities import PatchReads, ReadScale, ScaledReads
@@ -7,7 +10,8 @@ from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.protocol import Array
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.patches import by_rows
-from ohmweave.base import OutOfRangeError
+from ohmweave.arrays.simulated import SimulatedArray
+from ohmweave.base import OutOfRangeError, ShapeError
 
 
 def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: ReadScale | None = None) -> torch.Tensor:
@@ -27,7 +31,9 @@ def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: Rea
     """
     if scale is not None:
         return _scaled(array).read_scaled(v, placement, scale)
-    return array.read(_within(v, array), placement)
+    _warn_of_cut(v, array, placement)
+    i_out = array.read(_within(v, array), placement)
+    return _checked("read", i_out, (*v.shape[:-1], placement.n_out), array)
 
 
 def read_patches(
@@ -51,14 +57,93 @@ def read_patches(
     if scale is not None:
         return _scaled(array).read_patches_scaled(v, geometry, placement, scale)
     if isinstance(array, PatchReads):
+        _warn_of_cut(v, array, placement)
         return array.read_patches(v, geometry, placement)
-    return by_rows(_within(v, array), geometry, lambda rows: array.read(rows, placement))
+    return by_rows(v, geometry, lambda rows: read_vectors(array, rows, placement))
+
+
+def read_transposed(array: Array, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
+    """Read an array from its columns.
+
+    Args:
+        array: any array that can be read in this direction.
+        v_col: `(*chips, batch, n_out)` V, within the read voltage.
+        placement: of the matrix.
+
+    Returns:
+        `(*chips, batch, n_in)` A.
+    """
+    i_in = array.read_transposed(v_col, placement)
+    return _checked("read_transposed", i_in, (*v_col.shape[:-1], placement.n_in), array)
+
+
+def read_cells(array: Array, cells: torch.Tensor) -> torch.Tensor:
+    """Measured conductances of `cells`, any shape, S, in that shape."""
+    return _checked("readout", array.readout(cells), tuple(cells.shape), array)
+
+
+def _checked(method: str, found: torch.Tensor, shape: tuple[int, ...], array: Array) -> torch.Tensor:
+    """What a method of an array returned, checked unless the array is a simulated one.
+
+    A wrong shape would broadcast, and NaN would count as converged in a write, without a word.
+
+    Raises:
+        ShapeError: it has another shape.
+        OutOfRangeError: it is not a tensor of the array's dtype and device, or not finite everywhere.
+    """
+    if isinstance(array, ScaledReads):
+        return found
+    what = f"`{type(array).__name__}.{method}` must return"
+    if not isinstance(found, torch.Tensor):
+        raise OutOfRangeError(f"{what} a tensor, but returned a {type(found).__name__}")
+    if tuple(found.shape) != shape:
+        raise ShapeError(f"{what} the shape {shape}, but returned {tuple(found.shape)}")
+    if found.dtype != array.dtype or found.device.type != torch.device(array.device).type:
+        raise OutOfRangeError(
+            f"{what} {array.dtype} on {array.device}, its `dtype` and `device`, but returned {found.dtype} on "
+            f"{found.device}"
+        )
+    n_bad = found.numel() - int(found.isfinite().sum())
+    if n_bad:
+        raise OutOfRangeError(f"{what} finite numbers, but {n_bad} of {found.numel()} are NaN or infinite")
+    return found
 
 
 def _scaled(array: Array) -> ScaledReads:
     if not isinstance(array, ScaledReads):
         raise OutOfRangeError(f"`scale` must be None for a {type(array).__name__}, which is read in volts")
     return array
+
+
+MANY_CUT = 0.05
+"""Fraction of the inputs beyond the drivers' range above which the first read of a placement warns."""
+
+# Placements whose first read was looked at.
+_LOOKED_AT: WeakSet[Placement] = WeakSet()
+
+
+def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement) -> None:
+    """Warn if the drivers cut many of the voltages `v`, any shape, V, of the first read of a placement.
+
+    The first read shows a layer that was not calibrated; looking at every read would cost a pass over the inputs.
+    """
+    if placement in _LOOKED_AT or not v.numel():
+        return
+    _LOOKED_AT.add(placement)
+    limit = array.v_read
+    if isinstance(array, SimulatedArray):
+        if array.dac is None:  # simulated drivers without a converter apply any voltage
+            return
+        limit = array.dac.v_max
+    beyond = v.abs() > limit * (1 + 1e-6)
+    share = float(beyond.double().mean())
+    if share > MANY_CUT:
+        warnings.warn(
+            f"{share:.0%} of the inputs of a layer are beyond the full scale of the row drivers, up to "
+            f"{float(v.abs().max()) / limit:.3g} times, and are cut: calibrate its scaling, "
+            "`ohmweave.nn.calibrate(net, x)`",
+            stacklevel=2,
+        )
 
 
 def _within(v: torch.Tensor, array: Array) -> torch.Tensor:

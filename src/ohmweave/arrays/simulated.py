@@ -28,20 +28,23 @@ from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
 from ohmweave.arrays.writes.access import Access, Passive, Transistors
 from ohmweave.arrays.writes.wiring import Wiring
-from ohmweave.arrays.writes.writer import count_pulses, writer_for
+from ohmweave.arrays.writes.writer import check_addresses, count_pulses, writer_for
 from ohmweave.base import (
+    NotCopied,
     OutOfRangeError,
     check_integer,
     check_non_negative,
     check_positive,
+    check_seed,
     check_shape,
     keep_freed_buffers,
+    outside_inference_mode,
 )
 from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.circuit import Wires
 
 
-class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, CompiledCells, CoupledCells):
+class SimulatedArray(NotCopied, ScaledReads, PatchReads, RangedConverters, SavedState, CompiledCells, CoupledCells):
     """A bank of crossbars of memristor cells.
 
     Args:
@@ -65,6 +68,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         TypeError: `cell` is not a cell.
     """
 
+    @outside_inference_mode
     def __init__(
         self,
         cell: Cell | SwitchingLaw[Any],
@@ -83,6 +87,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        check_seed(seed)
         _check_sizes(n_arrays, rows, cols, n_chips, v_read)
         cell = Cell.of(cell)
         _check_parts(cell, dac, access, readout, v_read, dtype)
@@ -168,10 +173,12 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         """The cells: their law, state and version."""
         return self._bank
 
+    @outside_inference_mode
     def cells(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` int64."""
         return self._bank.cells(placement)
 
+    @outside_inference_mode
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A."""
         check_shape("v_row", v_row, (*self.chip_shape, None, placement.n_in))
@@ -180,6 +187,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         self.books.read(placement, Drive.of_vectors(row.numbers, v_per_x=row.v_per_number))
         return i_out
 
+    @outside_inference_mode
     def read_patches(self, v: torch.Tensor, geometry: ConvGeometry, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, H, W, C)` V to `(*chips, batch, out H, out W, n_out)` A; see `PatchReads`."""
         row = RowVoltages.of(v, self.dac)
@@ -187,6 +195,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         self.books.read(placement, Drive.of_patches(row.numbers, geometry, v_per_x=row.v_per_number))
         return i_out
 
+    @outside_inference_mode
     def read_scaled(self, x: torch.Tensor, placement: Placement, scale: ReadScale) -> torch.Tensor:
         """`(*chips, batch, n_in)` numbers to `(*chips, batch, n_out)` numbers; see `ScaledReads`."""
         check_shape("x", x, (*self.chip_shape, None, placement.n_in))
@@ -195,6 +204,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         self.books.read(placement, Drive.of_vectors(x, v_per_x=scale.v_per_x))
         return y
 
+    @outside_inference_mode
     def read_patches_scaled(
         self, x: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale
     ) -> torch.Tensor:
@@ -208,6 +218,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         if not self.homogeneous:
             raise OutOfRangeError("an array with converters or non-linear cells must be read in volts, not by a scale")
 
+    @outside_inference_mode
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A; a circuit of linear cells is reciprocal.
 
@@ -221,28 +232,40 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         self.books.read(placement, v_col, transposed=True)
         return i_in
 
+    @outside_inference_mode
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
-        """Measured conductances, S, the shape of `cells`."""
+        """Measured conductances, S, the shape of `cells`.
+
+        Raises:
+            OutOfRangeError: `cells` are not int64, or one is not an address.
+        """
+        check_addresses(cells, n_cells=self._bank.n_cells)
         at = cells.reshape(-1)
         g, true = self._reader.readout(at, one_by_one=self.readout_by == "cell")
         self.books.readout(at, true)
         return g.view(cells.shape)
 
+    @outside_inference_mode
+    @torch.no_grad()  # fields that require a gradient must not make the state part of a graph
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Send programming pulses to `cells`, `(k,)`, each listed at most once; fields of `pulse` are `(k,)` too.
 
         In a passive array the pulses are sent one after another, and each affects the whole array.
 
         Raises:
-            OutOfRangeError: an index, polarity, count or amplitude is out of range; no cell has changed then.
+            OutOfRangeError: an index, polarity, count or amplitude is out of range, or a cell is listed twice; no cell
+                has changed then.
             ShapeError: a field of `pulse` does not have the shape of `cells`.
         """
-        counts = count_pulses(cells, pulse, n_cells=self._bank.n_cells)
+        if isinstance(cells, torch.Tensor) and cells.is_inference():
+            cells = cells.clone()  # caches ask for torch's version of this tensor, which inference tensors have not
+        counts = count_pulses(cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct)
         self.cell.check_pulse(pulse)
         self.books.settle()  # heat of the reads so far, with the conductances that they had
         self._writer.pulse(cells, pulse)
         self.books.pulse(cells, pulse, counts=counts)
 
+    @outside_inference_mode
     def wait(self, duration: float) -> None:
         """Let `duration` s pass for every cell.
 
@@ -266,6 +289,11 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
             raise OutOfRangeError("`full_scale` needs an array with an ADC")
         return self._columns.full_scale(placement)
 
+    def forget_range(self, placement: Placement) -> None:
+        """Forget the converters' range for `placement`; see `RangedConverters`."""
+        if self._columns is not None:
+            self._columns.forget(placement)
+
     @property
     def not_compiled(self) -> tuple[str, ...]:
         """Parts that compiled loops do not reproduce; see `CompiledCells`."""
@@ -287,6 +315,7 @@ class SimulatedArray(ScaledReads, PatchReads, RangedConverters, SavedState, Comp
         """The whole state: cells, counters, converters and random streams."""
         return collect(self._parts())
 
+    @outside_inference_mode
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Load a `state_dict` of an array of the same law and size; see `SavedState`."""
         self.books.settle()

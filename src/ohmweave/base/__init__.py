@@ -6,8 +6,10 @@ from ohmweave.base.checks import (
     check_integer,
     check_non_negative,
     check_positive,
+    check_seed,
     check_shape,
 )
+from ohmweave.base.copies import NotCopied
 from ohmweave.base.errors import (
     ChipFullError,
     ChipsMixedError,
@@ -23,6 +25,7 @@ from ohmweave.base.errors import (
     WeightOnChipError,
 )
 from ohmweave.base.extras import has_numba, worth_compiling
+from ohmweave.base.inference import outside_inference_mode
 from ohmweave.base.normals import NormalStream
 from ohmweave.base.plugins import load_plugins
 from ohmweave.base.rng import generator, stream_seed
@@ -38,6 +41,7 @@ __all__ = [
     "DeployInterrupted",
     "ExperimentError",
     "NormalStream",
+    "NotCopied",
     "OhmweaveError",
     "OutOfRangeError",
     "ShapeError",
@@ -47,6 +51,7 @@ __all__ = [
     "check_integer",
     "check_non_negative",
     "check_positive",
+    "check_seed",
     "check_shape",
     "flatten_state",
     "generator",
@@ -54,6 +59,7 @@ __all__ = [
     "keep_freed_buffers",
     "load_plugins",
     "map_state",
+    "outside_inference_mode",
     "short_repr",
     "stream_seed",
     "unflatten_state",

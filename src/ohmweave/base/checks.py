@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
 
@@ -36,9 +36,15 @@ def check_fraction(name: str, value: float) -> None:
 
 
 def check_integer(name: str, value: int, *, at_least: int) -> None:
-    """Raise `OutOfRangeError` unless `value` is an integer of at least `at_least`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+    """Raise `OutOfRangeError` unless `value` is an integer (of Python or NumPy) of at least `at_least`."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
         raise OutOfRangeError(f"`{name}` must be an integer >= {at_least}, but is {value!r}")
+
+
+def check_seed(seed: int) -> None:
+    """Raise `OutOfRangeError` unless `seed` is an integer: text, None and fractions would not repeat, or fail later."""
+    if not isinstance(seed, Integral) or isinstance(seed, bool):
+        raise OutOfRangeError(f"`seed` must be an integer, but is {seed!r}")
 
 
 def check_shape(name: str, value: torch.Tensor, shape: Sequence[int | None]) -> None:

@@ -29,6 +29,7 @@ from ohmweave.cells.laws import (
     VoltageLaw,
 )
 from ohmweave.cells.pulse import Pulse, pulse_count
+from ohmweave.cells.read_noise import ReadNoise
 from ohmweave.cells.window import keep_in_window
 
 _KINDS: dict[str, type] = {
@@ -100,6 +101,12 @@ class Cell:
         check_non_negative("g_min", self.g_min, "S")
         if not self.g_min < self.g_max:
             raise OutOfRangeError(f"`g_max` must be > g_min = {self.g_min!r} S, but is {self.g_max!r}")
+        if isinstance(self.read_noise, ReadNoise) and self.read_noise.floor >= self.g_max:
+            floor = self.read_noise.floor
+            raise OutOfRangeError(
+                f"`floor` of the read noise must be below g_max = {self.g_max!r} S, but is {floor!r} S: did you mean "
+                f"{floor:g} uS, {floor:g}e-6?"
+            )
 
     def __repr__(self) -> str:
         """The switching law in one line, and the other parts in the next."""

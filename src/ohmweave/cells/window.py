@@ -6,9 +6,14 @@ from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
 
 
 def check_window(g_min: float, g_max: float) -> None:
-    """Raise `OutOfRangeError` unless 0 < g_min < g_max, both in S."""
+    """Raise `OutOfRangeError` unless 0 < g_min < g_max < 1, both in S."""
     check_positive("g_min", g_min, "S")
     check_positive("g_max", g_max, "S")
+    if g_max >= 1:
+        raise OutOfRangeError(
+            f"`g_max` must be < 1 S, far above any memristor, but is {g_max!r} S: did you mean {g_max:g} uS, "
+            f"{g_max:g}e-6?"
+        )
     if not g_min < g_max:
         raise OutOfRangeError(f"`g_max` must be > g_min = {g_min!r} S, but is {g_max!r}")
 

@@ -1,21 +1,45 @@
 """A chip: arrays of one kind, and the placement of matrices on their cells."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from inspect import signature
+from typing import Any, Literal, Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 import torch
 
-from ohmweave.arrays import ADC, DAC, Access, Array, Placement, SavedState, SimulatedArray, Tile, Wires, cells_of
-from ohmweave.base import ChipFullError, OutOfRangeError, check_integer
+from ohmweave.arrays import (
+    ADC,
+    DAC,
+    Access,
+    Array,
+    Placement,
+    RangedConverters,
+    SavedState,
+    SimulatedArray,
+    Tile,
+    Wires,
+    cells_of,
+)
+from ohmweave.base import ChipFullError, NotCopied, OutOfRangeError, check_integer, check_seed
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
 
+
+class Scaled(Protocol):
+    """A matrix with a scale: S per unit weight."""
+
+    placement: Placement
+    g_per_w: float
+
+
 Corner: TypeAlias = tuple[int, int, int]
 """Where a tile begins: (array, row, column)."""
 
+_SCALE = "scale."
 
-class Chip:
+
+class Chip(NotCopied):
     """Arrays of one kind and the matrices placed on them; simulated, or any `Array`.
 
     Args:
@@ -23,12 +47,13 @@ class Chip:
         n_arrays, rows, cols: number of arrays on the chip, and the size of each, in cells.
         n_chips: None for one chip; n for n chips that differ by fabrication and noise and are simulated together.
         seed: of all random numbers of the chips.
-        array: an `Array` to use instead of a simulated one, such as the driver of a real board. All other arguments
-            except `seed` are then ignored.
+        array: an `Array` to use instead of a simulated one, such as the driver of a real board. No other argument
+            except `seed` may then be given.
         v_read, dac, adc, wires, access, readout, device, dtype: as in `SimulatedArray`.
 
     Raises:
-        OutOfRangeError: a size is not a positive integer, or both or neither of `cell` and `array` are given.
+        OutOfRangeError: a size is not a positive integer, `seed` is not an integer, both or neither of `cell` and
+            `array` are given, or `array` and an argument of a simulated chip.
         TypeError: `cell` is not a cell (the name of a published cell, for example).
     """
 
@@ -53,6 +78,17 @@ class Chip:
     ) -> None:
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
+        check_seed(seed)
+        if array is not None:
+            given: dict[str, object] = {
+                "n_arrays": n_arrays,
+                "rows": rows,
+                "cols": cols,
+                "n_chips": n_chips,
+                "v_read": v_read,
+            }
+            given |= {"dac": dac, "adc": adc, "wires": wires, "access": access, "readout": readout}
+            _refuse_others(given | {"device": device, "dtype": dtype})
         self.array: Array = array or SimulatedArray(
             _not_none(cell),
             n_arrays=n_arrays,
@@ -72,6 +108,8 @@ class Chip:
         self.seed = seed
         self.history = History(self.array)
         self.placed: dict[str, Placement] = {}
+        self.scales: WeakValueDictionary[str, Scaled] = WeakValueDictionary()
+        """The matrices on this chip, by name: cells have a meaning only with the scale that they were written at."""
         usable = self.array.usable.cpu()
         self._n_unusable = usable.numel() - int(usable.sum())
         self._free = [FreeSpace(self.array.rows, self.array.cols, of_array.numpy()) for of_array in usable]
@@ -196,9 +234,22 @@ class Chip:
         ]
 
     def remove(self, name: str) -> None:
-        """Free the cells of the placement `name`. Their conductances do not change."""
-        for tile in self.placed.pop(name).tiles:
+        """Free the cells of the placement `name`. Their conductances do not change.
+
+        A matrix of this placement can no longer be used: its reads and writes raise. The measured range of its column
+        converters is forgotten.
+
+        Raises:
+            OutOfRangeError: no matrix of this name is placed.
+        """
+        if name not in self.placed:
+            raise OutOfRangeError(f"`name` must be placed on this chip, one of {sorted(self.placed)}, but is {name!r}")
+        placement = self.placed.pop(name)
+        for tile in placement.tiles:
             self._free[tile.array].give_back(tile.row, tile.col, tile.rows, tile.cols)
+        if isinstance(self.array, RangedConverters):
+            self.array.forget_range(placement)
+        self.history.removed(name)
 
     def wait(self, duration: float) -> None:
         """Let `duration` s pass on all arrays; all weights on the chip then count as changed.
@@ -212,17 +263,36 @@ class Chip:
             self.history.all_changed()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """The whole state of the chip's array; see `SavedState`.
+        """The whole state of the chip's array (see `SavedState`), and the scale of each matrix as `"scale.name"`.
 
         Raises:
             TypeError: the array cannot be saved.
         """
-        return self._saved("state_dict").state_dict()
+        state = self._saved("state_dict").state_dict()
+        for name, matrix in self._matrices().items():
+            state[_SCALE + name] = torch.tensor(matrix.g_per_w, dtype=torch.float64, device="cpu")
+        return state
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Load the state of a chip of the same kind; raises as `state_dict` and `SavedState.load_state_dict`."""
-        self._saved("load_state_dict").load_state_dict(state)
+        """Load the state of a chip of the same kind: cells, and the scales of the matrices that are in the state.
+
+        Scalings of inputs and digital parameters are not part of it: `ohmweave.save` saves a whole network.
+
+        Raises:
+            TypeError, OutOfRangeError, ShapeError: as `state_dict` and `SavedState.load_state_dict`; nothing has
+                changed then.
+        """
+        of_array = {name: leaf for name, leaf in state.items() if not name.startswith(_SCALE)}
+        self._saved("load_state_dict").load_state_dict(of_array)
+        for name, matrix in self._matrices().items():
+            if (scale := state.get(_SCALE + name)) is not None:
+                matrix.g_per_w = float(scale)
         self.history.all_changed()
+
+    def _matrices(self) -> dict[str, Scaled]:
+        """The matrices that are placed, by name."""
+        found = dict(self.scales.items())
+        return {name: one for name, one in found.items() if self.placed.get(name) is one.placement}
 
     def _saved(self, what: str) -> SavedState:
         if not isinstance(self.array, SavedState):
@@ -244,6 +314,13 @@ def _first_fit(free: list[FreeSpace], order: Sequence[int], rows: int, cols: int
 def _take(free: list[FreeSpace], corner: Corner, rows: int, cols: int) -> Corner | None:
     array, row, col = corner
     return corner if free[array].take_at(row, col, rows, cols) else None
+
+
+def _refuse_others(given: Mapping[str, object]) -> None:
+    """Raise `OutOfRangeError` if an argument of a simulated chip was given (is not its default) beside `array`."""
+    defaults = signature(Chip.__init__).parameters
+    if others := [name for name, value in given.items() if value != defaults[name].default]:
+        raise OutOfRangeError(f"with `array`, the array has its own {others}: they must not be given to the chip")
 
 
 def _not_none(cell: Cell | SwitchingLaw[Any] | None) -> Cell | SwitchingLaw[Any]:

@@ -50,6 +50,10 @@ class History:
             self._all += 1
         self._counted = counters
 
+    def removed(self, name: str) -> None:
+        """Record that the cells of the matrix `name` are free: all its readouts are stale."""
+        self._own[name] = self._own.get(name, 0) + 1
+
     def all_changed(self) -> None:
         """Record that all cells may have changed: time has passed, or a saved state was loaded."""
         self._all += 1

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ohmweave.arrays import ReadScale, ScaledReads, read_vectors
-from ohmweave.base import OutOfRangeError, ShapeError, check_shape
+from ohmweave.arrays import ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
+from ohmweave.base import NotCopied, OutOfRangeError, ShapeError, check_shape, outside_inference_mode
 from ohmweave.cells import Pulse
 from ohmweave.mapping.chip import Chip, Corner
 from ohmweave.mapping.history import Stamp
@@ -14,7 +14,7 @@ from ohmweave.mapping.weight_mapping import WeightMapping
 from ohmweave.programming import Write, WriteReport
 
 
-class Matrix:
+class Matrix(NotCopied):
     """`(out, in)` weights on the cells of a chip.
 
     Args:
@@ -60,6 +60,15 @@ class Matrix:
         )
         self.cells = chip.array.cells(self.placement)
         self.g_per_w = 1.0 if mapping.g_unit is None else mapping.g_unit
+        chip.scales[name] = self
+
+    def _check_placed(self) -> None:
+        """Raise `OutOfRangeError` if the chip has removed this matrix: its cells may belong to another one."""
+        if self.chip.placed.get(self.name) is not self.placement:
+            raise OutOfRangeError(
+                f"matrix {self.name!r} must be placed on its chip, but was removed (`chip.remove`): its cells are free "
+                "or belong to another matrix"
+            )
 
     def check(self, weight: torch.Tensor) -> None:
         """Raise if `weight` cannot be programmed, before any pulse is sent.
@@ -69,8 +78,15 @@ class Matrix:
 
         Raises:
             ShapeError: the shape is not one of these.
-            OutOfRangeError: a weight is NaN or infinite, or the mapping's window is empty on this array.
+            OutOfRangeError: a weight is NaN or infinite, or the mapping's window is empty on this array; and what the
+                mapping raises for this weight.
         """
+        self._check_weight(weight)
+        # The mapping may refuse a weight too; better here than when the layers before it have been written.
+        array, weight = self.chip.array, weight.detach().to(self.cells.device)
+        self.mapping.to_conductance(weight, self.placement, g_per_w=self.mapping.g_per_w(weight, array), array=array)
+
+    def _check_weight(self, weight: torch.Tensor) -> None:
         check_shape("weight", weight, self.shape)
         if weight.dim() > 2 and tuple(weight.shape[:-2]) != self.chip.chip_shape:
             raise ShapeError(
@@ -100,13 +116,20 @@ class Matrix:
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed in the middle; cells may have
                 changed, and the error holds the report of what was done.
         """
-        self.check(weight)
+        self._check_placed()
+        self._check_weight(weight)
         array, weight = self.chip.array, weight.detach().to(self.cells.device)
-        self.g_per_w = self.mapping.g_per_w(weight, array)
-        target = self.mapping.to_conductance(weight, self.placement, g_per_w=self.g_per_w, array=array)
-        return self._write(write, self.cells, target.expand(self.cells.shape))
+        g_per_w = self.mapping.g_per_w(weight, array)
+        target = self.mapping.to_conductance(weight, self.placement, g_per_w=g_per_w, array=array)
+        before, self.g_per_w = self.g_per_w, g_per_w
+        try:
+            return self._write(write, self.cells, target.expand(self.cells.shape))
+        except OutOfRangeError:  # of the write's arguments, before any pulse; an array's error is a WriteStoppedError
+            self.g_per_w = before
+            raise
 
     def _write(self, write: Write, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
+        self._check_placed()
         self.chip.history.before_pulses()
         try:  # `finally`: a write that stops in the middle has changed cells too
             return write(self.chip.array, cells, g_target)
@@ -117,9 +140,10 @@ class Matrix:
         """The stamp of a readout that is taken now; it changes whenever the cells may have changed."""
         return self.chip.history.stamp(self.name)
 
+    @outside_inference_mode
     def readout(self) -> torch.Tensor:
         """The weight, `(*chips, out, in)`, from measured conductances; costs one readout of each cell."""
-        return self.logical(self.conductance())
+        return self.logical(self.conductance()).contiguous()
 
     def logical(self, g: torch.Tensor) -> torch.Tensor:
         """The weight, `(*chips, out, in)`, that conductances `g`, `(*chips, row lines, column lines)` S, represent."""
@@ -127,7 +151,8 @@ class Matrix:
 
     def conductance(self) -> torch.Tensor:
         """Measured conductances, `(*chips, row lines, column lines)`, S; costs one readout of each cell."""
-        return self.chip.array.readout(self.cells)
+        self._check_placed()
+        return read_cells(self.chip.array, self.cells)
 
     @property
     def read_scale(self) -> ReadScale | None:
@@ -137,6 +162,7 @@ class Matrix:
         factor then cancels. If a meter is attached, which records voltages, the factor must also be the same for all
         vectors.
         """
+        self._check_placed()  # here, because every read asks for the scale
         scaling, array = self.scaling, self.chip.array
         if not isinstance(scaling, ProportionalScaling) or not isinstance(array, ScaledReads) or not array.homogeneous:
             return None
@@ -172,8 +198,9 @@ class Matrix:
         Raises:
             OutOfRangeError: the array cannot be read from its columns.
         """
+        self._check_placed()
         v_col, v_per_y = PerSampleScaling().to_voltage(y, self.chip.array.v_read)
-        return self.chip.array.read_transposed(v_col, self.placement) / (v_per_y * self.g_per_w)
+        return read_transposed(self.chip.array, v_col, self.placement) / (v_per_y * self.g_per_w)
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Send programming pulses to cells of this matrix; learning rules change cells in this way only.
@@ -182,6 +209,7 @@ class Matrix:
             cells: `(k,)` int64, addresses on the array, each at most once.
             pulse: fields of the same shape.
         """
+        self._check_placed()
         self.chip.history.before_pulses()
         try:
             self.chip.array.pulse(cells, pulse)
@@ -199,12 +227,13 @@ class Matrix:
         Returns:
             The report, with tensors of the shape (cells written,).
         """
+        self._check_placed()
         low, high = self.mapping.window(self.chip.array)
         lines = self.mapping.split(dg, self.placement)
         # Split like `dg`: nonzero for exactly the cells of selected weights, copies included.
         chosen = self.mapping.split(selected.to(dg.dtype), self.placement) != 0
         at = self.cells[chosen]
-        target = (self.chip.array.readout(at) + lines[chosen]).clamp(low, high)
+        target = (read_cells(self.chip.array, at) + lines[chosen]).clamp(low, high)
         return self._write(write, at, target)
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from ohmweave.base import check_fraction, check_positive
+from ohmweave.base import OutOfRangeError, check_fraction, check_positive
 
 
 class InputScaling(ABC):
@@ -64,7 +64,9 @@ class PerSampleScaling(ProportionalScaling):
 
 
 class FixedScaling(UniformScaling):
-    """One factor for all inputs of a layer: `x_max` is driven at the full read voltage; the DAC clips larger inputs.
+    """One factor for all inputs of a layer: `x_max` is driven at the full read voltage; drivers clip larger inputs.
+
+    A DAC clips at its full scale, a real array at its read voltage. A simulated array without a DAC clips nothing.
 
     Args:
         x_max: the number at full scale, > 0; given, or found by `calibrate`.
@@ -81,17 +83,21 @@ class FixedScaling(UniformScaling):
         """Set `x_max` to a quantile of the magnitudes of training data.
 
         Args:
-            x: numbers of any shape, from the training data, not from the test set. If all are zero, `x_max` is 1.
+            x: numbers of any shape, from the training data, not from the test set. If the quantile is 0, `x_max` stays
+                as it is.
             quantile: from 0 to 1; the element of rank round(quantile * (n - 1)) of the n sorted magnitudes is used.
 
         Raises:
-            OutOfRangeError: `quantile` is not a fraction, or `x` is empty.
+            OutOfRangeError: `quantile` is not a fraction, or `x` is empty or has numbers that are NaN or infinite.
         """
         check_fraction("quantile", quantile)
         flat = x.detach().abs().flatten()
         check_positive("x.numel()", flat.numel())
+        n_bad = int((~flat.isfinite()).sum())
+        if n_bad:
+            raise OutOfRangeError(f"`x` must be finite, but {n_bad} of {flat.numel()} numbers are NaN or infinite")
         rank = round(quantile * (flat.numel() - 1))
-        self.x_max = float(flat.kthvalue(rank + 1).values) or 1.0  # kthvalue counts from 1
+        self.x_max = float(flat.kthvalue(rank + 1).values) or self.x_max  # kthvalue counts from 1
 
     def v_per_x(self, v_read: float) -> float:
         """V per unit, of all numbers."""

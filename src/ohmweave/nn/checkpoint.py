@@ -5,6 +5,7 @@ readouts of the weights, and the rule's state. Loaded into the same model on a c
 training and inference bit for bit. The format is safetensors with JSON, so loading a file runs no code from it.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ def save(net: torch.nn.Module, path: str | Path, *, rule: Rules = None) -> None:
         "rules": rules,
     }
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    about["sha256"] = _digest(plain)
     with atomic_write(Path(path)) as part:
         save_file(plain, part, metadata={_KEY: json.dumps(about, allow_nan=True)})
 
@@ -173,7 +175,19 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
         raise DataError(f"{path}: `version` must be {VERSION}, but is {about.get('version')!r}")
     if not isinstance(about.get("fingerprint"), dict) or not isinstance(about.get("rules"), list):
         raise DataError(f"{path} must have a fingerprint and a list of rules, but has not")
+    if "sha256" in about and about["sha256"] != _digest(tensors):  # files of earlier releases have none
+        raise DataError(f"{path} is damaged: its tensors are not those that were saved (their sha256 differs)")
     return about, tensors
+
+
+def _digest(tensors: Tensors) -> str:
+    """The sha256 of names, types, shapes and numbers of `tensors`, on the CPU and contiguous."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        leaf = tensors[name]
+        digest.update(f"{name} {leaf.dtype} {tuple(leaf.shape)}\n".encode())
+        digest.update(leaf.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _without_rules(saved: dict[str, Any]) -> dict[str, Any]:

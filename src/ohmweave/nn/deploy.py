@@ -16,7 +16,14 @@ from ohmweave.nn.layer_registry import ToChip, placeable_types, to_chip
 from ohmweave.nn.modes import outside_autocast, outside_inference_mode
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.references import problems, replace_everywhere
-from ohmweave.programming import Write, WriteInterrupted, WriteReport, WriteStoppedError, defer_settling
+from ohmweave.programming import (
+    Write,
+    WriteInterrupted,
+    WriteReport,
+    WriteStoppedError,
+    defer_settling,
+    warn_if_many_failed,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +103,7 @@ def _on_chip(
         for layer, shell in zip(plan, shells, strict=True):
             _check(layer, shell)
         reports = _write_all(plan, shells, chip)
+        warn_if_many_failed(reports)
         twin = _assembled(model, twin, plan, shells)
     except BaseException:
         for shell in shells:

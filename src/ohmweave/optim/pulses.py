@@ -113,10 +113,16 @@ def draw_coincidences(x: torch.Tensor, length: int, generator: torch.Generator) 
 
 
 def step_in_weight(matrix: Matrix, g_step: float) -> float:
-    """Change of a weight, in units of the weight, when the conductance of one of its cells changes by `g_step` S."""
-    # w = sum over cells of row_gain * col_gain * g, divided by g_per_w.
+    """Change of a weight, in its units, by one pulse on each of its cells of one sign, as `send_pulses` sends them.
+
+    Args:
+        matrix: the cells. Each weight must have as many cells that count positively as negatively.
+        g_step: S, change of the conductance of each of these cells.
+    """
+    # w = sum over cells of row_gain * col_gain * g, divided by g_per_w. All copies of g_pos (or of g_neg) receive the
+    # pulse, so their gains add up; half of the sum over both signs, which are equal.
     row_gain, col_gain = matrix.placement.row_gain, matrix.placement.col_gain
-    return g_step * max(map(abs, row_gain)) * max(map(abs, col_gain)) / matrix.g_per_w
+    return g_step * sum(map(abs, row_gain)) * sum(map(abs, col_gain)) / 2 / matrix.g_per_w
 
 
 def largest_train(pulses: torch.Tensor) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 
-from ohmweave.base import OutOfRangeError
+from ohmweave.base import NotCopied, OutOfRangeError
 from ohmweave.nn import ArrayWeight
 from ohmweave.optim.saved_state import check_groups, check_own, check_weights
 
@@ -24,8 +24,11 @@ Checks = Mapping[str, Check]
 WeightState = Callable[[Sequence[ArrayWeight]], Sequence[dict[str, torch.Tensor]]]
 """Makes the first state of each new weight. If it raises, it leaves nothing behind."""
 
-_TORCH_KEYS = {"params", "param_names", "initial_lr", "name"}
+_TORCH_KEYS = {"params", "param_names", "initial_lr", "max_lr", "min_lr", "swa_lr", "name"}
 """Keys of a parameter group that are not hyperparameters of the rule, but of torch or its schedulers."""
+
+
+_RATES = ("lr", "fast_lr")
 
 
 class Move(NamedTuple):
@@ -71,7 +74,7 @@ class ExtraState(ABC):
         """Take over a checked `state`."""
 
 
-class ArrayRule(torch.optim.Optimizer, ABC):
+class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
     """A torch optimizer whose steps are pulses on the cells of weights on a chip.
 
     A subclass implements `send` and the table `checks`, and overrides nothing else. Every rule takes weights on a chip
@@ -155,9 +158,12 @@ class ArrayRule(torch.optim.Optimizer, ABC):
             The closure's loss, or None.
 
         Raises:
-            OutOfRangeError: a gradient is NaN or infinite; no pulse was sent then.
+            OutOfRangeError: a gradient is NaN or infinite, or a hyperparameter in `param_groups` is unknown or out of
+                range (a learning rate may be 0); no pulse was sent then.
         """
         loss = _loss_of(closure)
+        for group in self.param_groups:  # schedulers and users change them between steps
+            check_hyperparameters(group, {name: group.get(name) for name in self._names}, self.checks, paused=True)
         moves = self._moves()
         for move in moves:
             _check_finite(move)
@@ -287,15 +293,25 @@ def check_on_chip(params: Sequence[Any]) -> None:
         raise OutOfRangeError("`params` must list each weight once, but has one several times")
 
 
-def check_hyperparameters(group: Mapping[str, Any], defaults: Mapping[str, Any], checks: Checks) -> None:
-    """Raise `OutOfRangeError` if a hyperparameter of a group is unknown or out of range."""
+def check_hyperparameters(
+    group: Mapping[str, Any], defaults: Mapping[str, Any], checks: Checks, *, paused: bool = False
+) -> None:
+    """Raise `OutOfRangeError` if a hyperparameter of a group is unknown or out of range.
+
+    Args:
+        group: of parameters.
+        defaults: value of each hyperparameter that the group does not have.
+        checks: of the hyperparameters, by name.
+        paused: True accepts a learning rate of 0, at which schedulers start and end.
+    """
     if unknown := group.keys() - defaults.keys() - _TORCH_KEYS:
         raise OutOfRangeError(
             f"a group of `params` must have hyperparameters of {sorted(defaults)}, but has {sorted(unknown)}"
         )
     values = {**defaults, **group}
     for name, check in checks.items():
-        check(name, values[name])
+        if not (paused and name in _RATES and values[name] == 0):
+            check(name, values[name])
 
 
 def _check_device(generator: torch.Generator, weights: Sequence[ArrayWeight]) -> None:

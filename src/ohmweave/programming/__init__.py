@@ -2,7 +2,7 @@
 
 from ohmweave.programming.blind import BlindWrite
 from ohmweave.programming.compensation import CompensatedWrite, compensate
-from ohmweave.programming.report import WriteReport
+from ohmweave.programming.report import WriteReport, warn_if_many_failed
 from ohmweave.programming.stopped import WriteInterrupted, WriteStoppedError, reported
 from ohmweave.programming.write import Settling, Write, defer_settling
 from ohmweave.programming.write_verify import WriteVerify
@@ -19,4 +19,5 @@ __all__ = [
     "compensate",
     "defer_settling",
     "reported",
+    "warn_if_many_failed",
 ]

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ohmweave.arrays import Array
+from ohmweave.arrays import Array, read_cells
 from ohmweave.base import check_non_negative, check_positive
 from ohmweave.cells import Pulse
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
+from ohmweave.programming.window import check_below_window
 from ohmweave.programming.write import Settling
 from ohmweave.programming.write_verify import check_targets
 
@@ -58,10 +59,12 @@ class BlindWrite(Settling):
             The report; `converged` is True for cells that ended within one nominal step of their target.
 
         Raises:
-            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell.
+            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell, or the step is not
+                smaller than the window of the array; no pulse was sent.
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)
+        check_below_window("g_step", self.g_step, array)
         at, target = cells.reshape(-1), g_target.reshape(-1)
         n_read = torch.zeros((), dtype=torch.int64, device=at.device)
         steps = torch.zeros(at.shape, dtype=torch.int64, device=at.device)
@@ -77,13 +80,13 @@ class BlindWrite(Settling):
             )
 
         with reported(report):
-            error = array.readout(at) - target
+            error = read_cells(array, at) - target
             n_read += 1
             wanted = (-error / self.g_step).round().long()
             array.pulse(at, Pulse(wanted.sign(), n=wanted.abs()))
             steps = wanted  # only now: a report after a failed call must not count its pulses
             if self.t_settle > 0:
                 array.wait(self.t_settle)
-            error = array.readout(at) - target
+            error = read_cells(array, at) - target
             n_read += 1
         return report()

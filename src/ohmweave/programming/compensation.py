@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ohmweave.arrays import Array, Transistors, Wires
+from ohmweave.arrays import Array, Transistors, Wires, read_cells
 from ohmweave.arrays.writes.access import Access, path_resistance
 from ohmweave.base import OutOfRangeError, check_integer, check_shape
 from ohmweave.circuit import effective_conductance
@@ -107,7 +107,7 @@ class CompensatedWrite(Settling):
         everywhere = index[:, None] * size + torch.arange(size, device=cells.device)
         # Compensation needs all cells of an array, because each one loads the wires of the others.
         r_path = path_resistance(self.wires, self.access, rows=array.rows, cols=array.cols).flatten().to(cells.device)
-        measured = array.readout(everywhere).double()
+        measured = read_cells(array, everywhere).double()
         # A cell is measured, and later verified, in series with its path: 1 / g_measured = 1 / g + r_path.
         g = measured / (1 - measured * r_path)
         place = at.flatten(), (cells % size).flatten()

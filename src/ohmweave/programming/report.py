@@ -1,8 +1,14 @@
 """The report of a write: pulses, reads and errors of each cell."""
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+
+MANY_FAILED = 0.25
+"""Fraction of cells that do not converge above which `warn_if_many_failed` warns; cells at the idle level
+of a pair, which are half of them, nearly always converge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -54,3 +60,20 @@ class WriteReport:
             "error_mean": float(error.mean()),
             "error_std": float(error.std(correction=0)),
         }
+
+
+def warn_if_many_failed(reports: Mapping[str, WriteReport]) -> None:
+    """Warn once if more than `MANY_FAILED` of all cells did not converge.
+
+    Args:
+        reports: by layer.
+    """
+    failed = {name: (report.n_failed, report.converged.numel()) for name, report in reports.items()}
+    n_failed, n = (sum(counts) for counts in zip(*failed.values(), strict=True)) if failed else (0, 0)
+    if n_failed > MANY_FAILED * n:
+        worst = max(failed, key=lambda name: failed[name][0])
+        warnings.warn(
+            f"{n_failed} of {n} cells ({n_failed / n:.0%}) did not converge, most of them in {worst!r}: see "
+            "`net.reports`, and raise `tolerance` or `max_pulses` of the write",
+            stacklevel=3,
+        )

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ohmweave.arrays import Array
+from ohmweave.arrays import Array, read_cells
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_non_negative, check_positive
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
+from ohmweave.programming.window import check_below_window
 from ohmweave.programming.write import Settling
 
 
@@ -62,10 +63,12 @@ class WriteVerify(Settling):
             The report; its errors are those of the last verify read, before any wait.
 
         Raises:
-            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell.
+            ShapeError, OutOfRangeError: there is not one finite target >= 0 S for each cell, or the tolerance is not
+                smaller than the window of the array; no pulse was sent.
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)
+        check_below_window("tolerance", self.tolerance, array)
         bill = _Bill(cells, g_target, self.tolerance)
         with reported(bill.report):
             self._write(array, cells.reshape(-1), g_target.reshape(-1), bill)
@@ -76,7 +79,7 @@ class WriteVerify(Settling):
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "_Bill") -> None:
         """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
         active = torch.arange(at.numel(), device=at.device)
-        miss = array.readout(at) - target
+        miss = read_cells(array, at) - target
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
         for _ in range(self.max_pulses):
@@ -88,7 +91,7 @@ class WriteVerify(Settling):
             array.pulse(at[active], Pulse(torch.where(below, SET, RESET)))
             bill.n_set[active] += below
             bill.n_reset[active] += ~below
-            miss = array.readout(at[active]) - target[active]
+            miss = read_cells(array, at[active]) - target[active]
             bill.n_verified[active] += 1
             bill.error[active] = miss
 

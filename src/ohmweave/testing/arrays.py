@@ -89,6 +89,7 @@ class ArrayContract(ArrayReadContract):
             "NaN pulses": (cells, Pulse(one, n=nan)),
             "a cell before the first": (cells - cells.max() - 1, Pulse(one)),
             "a cell behind the last": (cells + n_cells, Pulse(one)),
+            "a cell listed twice": (cells[[0, 1, 0]], Pulse(one)),
             "another number of polarities": (cells, Pulse(one[:2])),
         }
         before, counted = array.readout(cells), array.books.activity.copy()

@@ -109,6 +109,9 @@ class BareArray:
 
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
         """Conductances, S, the shape of `cells`."""
+        for cell in cells.flatten().tolist():
+            if not 0 <= cell < len(self._g):  # Python counts negative indices from the end
+                raise OutOfRangeError(f"`cells` must be from 0 to {len(self._g) - 1}, but one is {cell!r}")
         found = [self._g[cell] for cell in cells.flatten().tolist()]
         g = torch.tensor(found, dtype=self.dtype, device=self.device).view(cells.shape)
         self.books.readout(cells, g)
@@ -118,6 +121,8 @@ class BareArray:
         """Change each of `cells`, `(k,)`, by whole steps, clamped to the window."""
         if cells.dim() != 1:
             raise OutOfRangeError(f"`cells` must have the shape (k,), but has {tuple(cells.shape)}")
+        if len(set(cells.tolist())) < len(cells):
+            raise OutOfRangeError("`cells` must list each cell once, but has one several times")
         check_shape("pulse.polarity", pulse.polarity, tuple(cells.shape))
         counts = [1] * len(cells) if pulse.n is None else pulse.n.tolist()
         requests = list(zip(cells.tolist(), pulse.polarity.tolist(), counts, strict=True))

@@ -62,6 +62,11 @@ class ColumnConverters:
         finally:
             self.peaks = None
 
+    def forget(self, placement: Placement) -> None:
+        """Forget the range of `placement`; another placement may begin at its first cell."""
+        if self._ranges.pop(corner_of(placement), None) is not None:
+            self.version += 1
+
     def peaks_of(self, placement: Placement) -> list[float] | None:
         """The list to which the largest currents of a read are appended; None outside `ranging`."""
         return None if self.peaks is None else self.peaks.setdefault(corner_of(placement), [])

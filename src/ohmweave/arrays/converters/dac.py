@@ -1,5 +1,6 @@
 """The converter at the rows: rounds voltages to the nearest of the codes that the row drivers can apply."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -64,11 +65,14 @@ class DAC:
             `(...)`, whole numbers of the dtype of `v`.
 
         Raises:
-            OutOfRangeError: `v` has a NaN, or a negative voltage for an unsigned converter (one that rounds to code
-                -1 or below).
+            OutOfRangeError: `v` has a NaN (and the converter is unsigned or bit-serial), or a negative voltage for an
+                unsigned converter (one that rounds to code -1 or below).
         """
         if self.signed:
             codes = v.clamp(-self.v_max, self.v_max).mul_(1 / self.v_lsb).round_()
+            # The bits of a NaN are arbitrary; without bit-serial reads it stays NaN up to the output.
+            if self.bit_serial and codes.numel() and math.isnan(codes.sum()):
+                raise OutOfRangeError("`v_row` must not be NaN for a bit-serial DAC, but has NaN")
         else:
             # Clamped from above only, so that the lowest code reveals a negative voltage. `not >= 0` is true for NaN.
             codes = v.clamp(max=self.v_max).mul_(1 / self.v_lsb).round_()

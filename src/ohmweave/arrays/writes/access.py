@@ -25,7 +25,7 @@ class Transistors:
             switching law, and the wires have no effect on them.
 
     Raises:
-        OutOfRangeError: `r_on` is negative, or an amplitude is not > 0.
+        OutOfRangeError: `r_on` is negative, an amplitude is not > 0, or only one of them is given.
     """
 
     r_on: float = 0.0
@@ -65,7 +65,8 @@ class Passive:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check_amplitudes(self.v_set, self.v_reset)
+        for name, v in (("v_set", self.v_set), ("v_reset", self.v_reset)):
+            check_positive(name, v, "V")
         if self.scheme not in UNSELECTED:
             raise OutOfRangeError(f"`scheme` must be 'half', 'third' or 'floating', but is {self.scheme!r}")
 
@@ -79,6 +80,10 @@ Access = Transistors | Passive
 
 
 def _check_amplitudes(v_set: float | None, v_reset: float | None) -> None:
+    if (v_set is None) != (v_reset is None):
+        raise OutOfRangeError(
+            f"`v_set` and `v_reset` must both be given or both be None, but are {v_set!r}, {v_reset!r}"
+        )
     for name, v in (("v_set", v_set), ("v_reset", v_reset)):
         if v is not None:
             check_positive(name, v, "V")

@@ -1,5 +1,6 @@
 """Pulses sent by an array: from amplitudes at the drivers to the voltages across its cells."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -91,38 +92,64 @@ def writer_for(bank: CellBank, wiring: Wiring | None) -> Writer:
     return SelectedWriter(bank, wiring)
 
 
-def count_pulses(cells: torch.Tensor, pulse: Pulse, *, n_cells: int) -> tuple[int, int]:
+def count_pulses(
+    cells: torch.Tensor, pulse: Pulse, *, n_cells: int, distinct: Callable[[torch.Tensor], bool] | None = None
+) -> tuple[int, int]:
     """Check the arguments of `Array.pulse`, and count the pulses.
 
     Args:
         cells: `(k,)` int64.
         pulse: each field `(k,)`.
         n_cells: number of addressable cells, of all chips.
+        distinct: a faster test of whether no cell is listed twice, if the array has one; None: they are sorted.
 
     Returns:
         The numbers of SET and RESET pulses.
 
     Raises:
         ShapeError: `cells` is not `(k,)`, or a field has another shape.
-        OutOfRangeError: a polarity is not -1, 0 or 1, a count is negative or not whole, an amplitude is not finite, or
-            an index is not that of a cell.
+        OutOfRangeError: `cells` are not int64 or a field is no tensor, a polarity is not -1, 0 or 1, a count is
+            negative or not whole, an amplitude is not finite, a pulse has an amplitude or width that is not > 0, or an
+            index is not that of a cell or is listed twice.
     """
+    check_addresses(cells, n_cells=n_cells)
     if cells.dim() != 1:
         raise ShapeError(f"`cells` must have the shape (k,), but has {tuple(cells.shape)}")
     for name, field in pulse._asdict().items():
+        if field is not None and not isinstance(field, torch.Tensor):
+            raise OutOfRangeError(f"`pulse.{name}` must be a tensor, but is {field!r}")
         if field is not None and field.shape != cells.shape:
             raise ShapeError(
                 f"`pulse.{name}` must have the shape of `cells`, {tuple(cells.shape)}, but has {tuple(field.shape)}"
             )
     if not cells.numel():
         return 0, 0
-    lowest, highest = torch.aminmax(cells)
-    if int(lowest) < 0 or int(highest) >= n_cells:
-        raise OutOfRangeError(f"`cells` must be from 0 to {n_cells - 1}, but are from {int(lowest)} to {int(highest)}")
-    for name, v in (("v", pulse.v), ("v_gate", pulse.v_gate)):
-        if v is not None and not bool(torch.isfinite(v).all()):
-            raise OutOfRangeError(f"`pulse.{name}` must be finite, in V, but is not everywhere")
+    # The state after a pulse would be written twice for a repeated cell, so that it moves once but counts twice.
+    if not (_distinct if distinct is None else distinct)(cells):
+        raise OutOfRangeError("`cells` must list each cell once, but has one several times: send trains with `pulse.n`")
+    for name, x, unit in (("v", pulse.v, "V"), ("v_gate", pulse.v_gate, "V"), ("width", pulse.width, "s")):
+        if x is not None and not bool(torch.isfinite(x).all()):
+            raise OutOfRangeError(f"`pulse.{name}` must be finite, in {unit}, but is not everywhere")
+        if x is not None and name != "v_gate" and bool(((x <= 0) & (pulse.polarity != 0)).any()):
+            raise OutOfRangeError(f"`pulse.{name}` must be > 0 {unit} for both polarities, but is not everywhere")
     return _count(pulse.polarity, pulse.n)
+
+
+def check_addresses(cells: torch.Tensor, *, n_cells: int) -> None:
+    """Raise `OutOfRangeError` unless `cells`, any shape, are int64 from 0 to `n_cells` - 1."""
+    if not isinstance(cells, torch.Tensor) or cells.dtype != torch.int64:
+        what = str(cells.dtype) if isinstance(cells, torch.Tensor) else type(cells).__name__
+        raise OutOfRangeError(f"`cells` must be addresses, a tensor of torch.int64, but are {what}")
+    if not cells.numel():
+        return
+    lowest, highest = (int(bound) for bound in torch.aminmax(cells))
+    if lowest < 0 or highest >= n_cells:
+        raise OutOfRangeError(f"`cells` must be from 0 to {n_cells - 1}, but are from {lowest} to {highest}")
+
+
+def _distinct(cells: torch.Tensor) -> bool:
+    ordered = cells.sort().values
+    return not bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _count(polarity: torch.Tensor, n: torch.Tensor | None) -> tuple[int, int]:
