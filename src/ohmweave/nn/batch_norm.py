@@ -132,7 +132,8 @@ def recalibrate_batch_norm(model: torch.nn.Module, batches: Iterable[torch.Tenso
         model: a network, deployed or not. With several chips the running statistics are means over the chips, because
             the chips share their digital parts. Deploy on one chip at a time to give each chip statistics of its own.
         batches: inputs `(batch, ...)` from the training set, never from the test set. Use large batches (200, say):
-            each is one sample of the variance.
+            each is one sample of the variance. A list or iterator of batches, such as `x.split(200)`, not one tensor.
+            The statistics are reset first: after an error, or without any batch, they are not the former ones.
 
     Source: no source; the usual recalibration of batch norm after a change of weights.
     """
