@@ -58,6 +58,8 @@ def split_outputs(y: Any, chips: tuple[int, ...], cut: tuple[bool, ...] | None) 
         cut: for each leaf of `y`, True if it has the merged batch; None if that is not known. Then a tensor is split if
             its first dimension allows it.
     """
+    if isinstance(y, torch.Tensor):  # the usual case, without the walk through a nest
+        return _split(y, chips, cut is None or cut[0])
     leaves, structure = tree_flatten(y)
     known = cut is not None and len(cut) == len(leaves)
     return tree_unflatten([_split(leaf, chips, cut[i] if known else True) for i, leaf in enumerate(leaves)], structure)  # type: ignore[index]

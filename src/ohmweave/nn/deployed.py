@@ -92,7 +92,8 @@ class Deployed(torch.nn.Module):
         chips = self.chip.chip_shape
         if chips:
             check_input(x)
-            args, kwargs = with_chips((args, kwargs), chips[0], x.shape[0])
+            if args or kwargs:
+                args, kwargs = with_chips((args, kwargs), chips[0], x.shape[0])
             x = merge_chips(x.expand(*chips, *x.shape), chips)
             self._check_apart(x, args, kwargs)
         with forward_pass() as called:
@@ -139,7 +140,7 @@ class Deployed(torch.nn.Module):
 
     def _check_pass(self, y: Any, called: set[Any]) -> None:
         """Raise or warn if the pass has computed past the array."""
-        if any(isinstance(one, Mixed) for one in tree_leaves(y)):
+        if any(isinstance(one, Mixed) for one in ((y,) if isinstance(y, torch.Tensor) else tree_leaves(y))):
             raise WeightOnChipError(
                 "an output of the model was computed by an elementwise product with a weight on the chip, past the "
                 "array: a forward pass must call the layer"
