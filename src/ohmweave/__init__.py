@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ohmweave import (
         arrays,
         cells,
+        circuit,
         cost,
         data,
         experiments,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         plot,
         programming,
         report,
+        testing,
     )
     from ohmweave.mapping import Chip, DifferentialPair
     from ohmweave.nn import OnChip, deploy, load, save
@@ -37,6 +39,7 @@ __all__ = [
     "__version__",
     "arrays",
     "cells",
+    "circuit",
     "cost",
     "data",
     "deploy",
@@ -50,6 +53,7 @@ __all__ = [
     "programming",
     "report",
     "save",
+    "testing",
 ]
 
 _HOME = {

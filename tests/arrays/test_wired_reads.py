@@ -162,7 +162,7 @@ def test_bad_parts():
     with pytest.raises(OutOfRangeError, match="`r_on` must be >= 0 Ohm"):
         Transistors(r_on=-1.0)
     with pytest.raises(OutOfRangeError, match="`v_set` must be > 0 V"):
-        Transistors(v_set=0.0)
+        Transistors(v_set=0.0, v_reset=1.0)
     with pytest.raises(OutOfRangeError, match="`scheme` must be"):
         Passive(v_set=1.0, v_reset=1.0, scheme="quarter")  # type: ignore[arg-type]
 

@@ -235,7 +235,8 @@ def test_steps_against_their_law_end_at_zero_without_an_interval() -> None:
     g = [4e-6]
     for sign in cycles(8, 60, 4):
         x = (g[-1] - 3e-6) / 17e-6
-        g.append(g[-1] + (0.9e-6 * (x - 0.05) if sign > 0 else -3e-6 * x) + 0.05e-6 * chance.normal())
+        step = 0.9e-6 * (x - 0.05) if sign > 0 else -3e-6 * x
+        g.append(min(g[-1] + step + 0.05e-6 * chance.normal(), 20e-6))
     fit = fit_trains(trains_of(np.array(g)[:, None], np.array(cycles(8, 60, 4))), g_min=1e-6, law="exponential")
     assert fit.chosen.parameters["SET step at g_min"] == (0.0, None, None)
     assert fit.chosen.parameters["SET step at g_max"].value > 0

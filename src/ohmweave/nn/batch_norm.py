@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from ohmweave.base import OhmweaveError
+from ohmweave.base import OhmweaveError, OutOfRangeError
 from ohmweave.nn.deployed import Deployed
 
 M = TypeVar("M", bound=torch.nn.Module)
@@ -133,19 +133,33 @@ def recalibrate_batch_norm(model: torch.nn.Module, batches: Iterable[torch.Tenso
             the chips share their digital parts. Deploy on one chip at a time to give each chip statistics of its own.
         batches: inputs `(batch, ...)` from the training set, never from the test set. Use large batches (200, say):
             each is one sample of the variance. A list or iterator of batches, such as `x.split(200)`, not one tensor.
-            The statistics are reset first: after an error, or without any batch, they are not the former ones.
+
+    Raises:
+        OutOfRangeError: `batches` is one tensor, or holds no batch. After this or any other error the statistics are
+            as they were.
 
     Source: no source; the usual recalibration of batch norm after a change of weights.
     """
+    if isinstance(batches, torch.Tensor):
+        raise OutOfRangeError("`batches` must be batches, such as `x.split(200)`, but is one tensor")
     norms = [part for part in model.modules() if isinstance(part, _BATCH_NORMS)]
     before = [(norm.training, norm.momentum) for norm in norms]
+    buffers = [{name: leaf.clone() for name, leaf in norm.named_buffers()} for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # in torch: the plain mean over all batches
         norm.train()
+    n_batches = 0
     try:
-        for x in batches:
+        for n_batches, x in enumerate(batches, start=1):  # noqa: B007  counted for the check below
             model(x)
+        if not n_batches:
+            raise OutOfRangeError("`batches` must hold a batch or more, but is empty")
+    except BaseException:
+        for norm, saved in zip(norms, buffers, strict=True):
+            for name, leaf in norm.named_buffers():
+                leaf.copy_(saved[name])
+        raise
     finally:
         for norm, (training, momentum) in zip(norms, before, strict=True):
             norm.momentum = momentum

@@ -65,8 +65,8 @@ def load(net: torch.nn.Module, path: str | Path, *, rule: Rules = None, ignore_r
     state of the whole chip is replaced, including the cells of other networks on it.
 
     Args:
-        net: the same model on a chip of the same kind, with the same placements. What it computes beside its weights
-            (stride, padding, activations) is not compared, and its training flags stay as they are.
+        net: the same model on a chip of the same kind, with the same placements. Types of modules, and stride, padding
+            and the like of layers on chips, are compared; what `forward` does with them is not. Training flags stay.
         path: the file.
         rule: the same rule, or the list of optimizers, made for `net`, in the order given to `save`.
         ignore_rule: True loads the network without the state of the rule, for inference.

@@ -99,7 +99,7 @@ class Deployed(torch.nn.Module):
         with forward_pass() as called:
             y = self.model(x, *args, **kwargs)
         if not torch.compiler.is_compiling():
-            self._check_pass(y, called)
+            self._check_pass(y, called, chosen=bool(args or kwargs))
         return split_outputs(y, chips, self._cut) if chips else y
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -138,14 +138,14 @@ class Deployed(torch.nn.Module):
             self._apart[key] = check_apart(self.model, x.detach(), n_chips, run)
         self._cut = self._apart[key]
 
-    def _check_pass(self, y: Any, called: set[Any]) -> None:
-        """Raise or warn if the pass has computed past the array."""
+    def _check_pass(self, y: Any, called: set[Any], *, chosen: bool) -> None:
+        """Raise or warn if the pass has computed past the array; `chosen`: further arguments may choose the layers."""
         if any(isinstance(one, Mixed) for one in ((y,) if isinstance(y, torch.Tensor) else tree_leaves(y))):
             raise WeightOnChipError(
                 "an output of the model was computed by an elementwise product with a weight on the chip, past the "
                 "array: a forward pass must call the layer"
             )
-        if self.training not in self._watched:
+        if self.training not in self._watched and not chosen:
             self._watched.add(self.training)
             idle = [name for name, weight in self.weights.items() if weight.matrix not in called]
             if idle:

@@ -35,11 +35,14 @@ def fingerprint(net: torch.nn.Module, rules: Sequence[torch.optim.Optimizer]) ->
             "dtype": str(weight.dtype),
             "mapping": as_json(weight.matrix.mapping),
             "scaling": type(weight.matrix.scaling).__name__,
+            # Stride, padding, dilation and the like: layers of equal shapes may compute something else.
+            "computes": repr(net.get_submodule(name.rpartition(".")[0])),
         }
         for name, weight in weights_of(net).items()
     }
     return {
         "layers": layers,
+        "modules": {name: type(module).__name__ for name, module in net.named_modules()},
         "chips": [_chip(chip) for chip in chips],
         "rules": [type(rule).__name__ for rule in rules],
     }

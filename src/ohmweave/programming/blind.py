@@ -7,9 +7,9 @@ import torch
 from ohmweave.arrays import Array, read_cells
 from ohmweave.base import check_non_negative, check_positive
 from ohmweave.cells import Pulse
+from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
-from ohmweave.programming.window import check_below_window
 from ohmweave.programming.write import Settling
 from ohmweave.programming.write_verify import check_targets
 
