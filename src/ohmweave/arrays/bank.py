@@ -13,7 +13,15 @@ from weakref import WeakKeyDictionary
 import torch
 
 from ohmweave.arrays.placement import Placement
-from ohmweave.base import OutOfRangeError, check_shape, flatten_state, generator, map_state, unflatten_state
+from ohmweave.base import (
+    OutOfRangeError,
+    check_shape,
+    flatten_state,
+    generator,
+    map_state,
+    outside_inference_mode,
+    unflatten_state,
+)
 from ohmweave.cells import Cell, Pulse
 
 SPARSE = 1 / 8
@@ -242,3 +250,46 @@ class PlacementCache(Generic[T]):
         value = make()
         self._kept[placement] = version, value
         return value
+
+
+class BankArray:
+    """The facts of an array that follow from its cells alone.
+
+    Args:
+        bank: the cells of all arrays of all chips.
+    """
+
+    def __init__(self, bank: CellBank) -> None:
+        self._bank = bank
+        self.cell, self.device, self.dtype = bank.cell, bank.device, bank.dtype
+        self.n_chips, self.n_arrays, self.rows, self.cols = bank.n_chips, bank.n_arrays, bank.rows, bank.cols
+
+    @property
+    def chip_shape(self) -> tuple[int, ...]:
+        """Leading dimensions of reads: () for one chip, (n,) for n chips."""
+        return self._bank.chip_shape
+
+    @property
+    def g_min(self) -> float:
+        """Lowest conductance that pulses can reach, S."""
+        return self.cell.g_min
+
+    @property
+    def g_max(self) -> float:
+        """Highest conductance that pulses can reach, S."""
+        return self.cell.g_max
+
+    @property
+    def usable(self) -> torch.Tensor:
+        """`(n_arrays, rows, cols)` bool: all cells."""
+        return torch.ones(self.n_arrays, self.rows, self.cols, dtype=torch.bool, device=self.device)
+
+    @property
+    def bank(self) -> CellBank:
+        """The cells: their law, state and version."""
+        return self._bank
+
+    @outside_inference_mode
+    def cells(self, placement: Placement) -> torch.Tensor:
+        """`(*chips, row lines, column lines)` int64."""
+        return self._bank.cells(placement)

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import torch
 
-from ohmweave.arrays.bank import CellBank
+from ohmweave.arrays.array_parts import check_parts, check_sizes, wiring_of
+from ohmweave.arrays.bank import BankArray, CellBank
 from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.capabilities import (
@@ -26,15 +27,12 @@ from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
-from ohmweave.arrays.writes.access import Access, Passive, Transistors
-from ohmweave.arrays.writes.wiring import Wiring
+from ohmweave.arrays.writes.access import Access, Passive
 from ohmweave.arrays.writes.writer import check_addresses, count_pulses, writer_for
 from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
-    check_integer,
     check_non_negative,
-    check_positive,
     check_seed,
     check_shape,
     keep_freed_buffers,
@@ -44,7 +42,9 @@ from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.circuit import Wires
 
 
-class SimulatedArray(NotCopied, ScaledReads, PatchReads, RangedConverters, SavedState, CompiledCells, CoupledCells):
+class SimulatedArray(
+    BankArray, NotCopied, ScaledReads, PatchReads, RangedConverters, SavedState, CompiledCells, CoupledCells
+):
     """A bank of crossbars of memristor cells.
 
     Args:
@@ -88,11 +88,11 @@ class SimulatedArray(NotCopied, ScaledReads, PatchReads, RangedConverters, Saved
         dtype: torch.dtype = torch.float32,
     ) -> None:
         check_seed(seed)
-        _check_sizes(n_arrays, rows, cols, n_chips, v_read)
+        check_sizes(n_arrays, rows, cols, n_chips, v_read)
         cell = Cell.of(cell)
-        _check_parts(cell, dac, access, readout, v_read, dtype)
+        check_parts(cell, dac, access, readout, v_read, dtype)
         keep_freed_buffers()
-        self._bank = CellBank(
+        bank = CellBank(
             cell,
             n_chips=n_chips,
             n_arrays=n_arrays,
@@ -102,10 +102,9 @@ class SimulatedArray(NotCopied, ScaledReads, PatchReads, RangedConverters, Saved
             device=torch.device(device),
             dtype=dtype,
         )
-        self.cell, self.n_chips, self.n_arrays, self.rows, self.cols = cell, n_chips, n_arrays, rows, cols
+        super().__init__(bank)
         self.v_read, self.dac, self.adc = v_read, dac, adc
         self.wires, self.access, self.readout_by = wires, access, readout
-        self.device, self.dtype = self._bank.device, dtype
         self._connect(seed)
 
     def _connect(self, seed: int) -> None:
@@ -119,7 +118,7 @@ class SimulatedArray(NotCopied, ScaledReads, PatchReads, RangedConverters, Saved
             adc=self.adc,
             conductance=lambda cells: bank.conductance_of(cells.to(bank.device)),
         )
-        wiring = _wiring(bank, self.wires, self.access)
+        wiring = wiring_of(bank, self.wires, self.access)
         self._columns = None if self.adc is None else ColumnConverters(self.adc, bank, v_read=self.v_read, seed=seed)
         self._reader = Reader(bank, dac=self.dac, columns=self._columns, wiring=wiring, seed=seed)
         self._writer = writer_for(bank, wiring)
@@ -131,26 +130,6 @@ class SimulatedArray(NotCopied, ScaledReads, PatchReads, RangedConverters, Saved
         parts = [str(part) for part in (self.dac, self.adc, self.wires, self.access) if part is not None]
         more = "".join(f",\n  {part}" for part in [" ".join(parts[:2]), " ".join(parts[2:])] if part)
         return f"SimulatedArray({size}{chips}, v_read={self.v_read:g} V, {self.dtype} on {self.device}{more})"
-
-    @property
-    def chip_shape(self) -> tuple[int, ...]:
-        """Leading dimensions of reads: () for one chip, (n,) for n chips."""
-        return self._bank.chip_shape
-
-    @property
-    def g_min(self) -> float:
-        """Lowest conductance that pulses can reach, S."""
-        return self.cell.g_min
-
-    @property
-    def g_max(self) -> float:
-        """Highest conductance that pulses can reach, S."""
-        return self.cell.g_max
-
-    @property
-    def usable(self) -> torch.Tensor:
-        """`(n_arrays, rows, cols)` bool: all cells."""
-        return torch.ones(self.n_arrays, self.rows, self.cols, dtype=torch.bool, device=self.device)
 
     @property
     def homogeneous(self) -> bool:
@@ -167,16 +146,6 @@ class SimulatedArray(NotCopied, ScaledReads, PatchReads, RangedConverters, Saved
         """True for passive arrays, and where conductances are measured through shared wires."""
         wired = self.wires is not None or self.access is not None  # else readouts measure single cells
         return wired and (self.readout_by == "read" or isinstance(self.access, Passive))
-
-    @property
-    def bank(self) -> CellBank:
-        """The cells: their law, state and version."""
-        return self._bank
-
-    @outside_inference_mode
-    def cells(self, placement: Placement) -> torch.Tensor:
-        """`(*chips, row lines, column lines)` int64."""
-        return self._bank.cells(placement)
 
     @outside_inference_mode
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
@@ -320,48 +289,3 @@ class SimulatedArray(NotCopied, ScaledReads, PatchReads, RangedConverters, Saved
         """Load a `state_dict` of an array of the same law and size; see `SavedState`."""
         self.books.settle()
         distribute(self._parts(), state)
-
-
-def _wiring(bank: CellBank, wires: Wires | None, access: Access | None) -> Wiring | None:
-    """Wires and access devices of the bank; None if there are neither."""
-    if wires is None and access is None:
-        return None
-    return Wiring(bank, wires or Wires(r_row=0.0, r_col=0.0), access or Transistors())
-
-
-def _check_sizes(n_arrays: int, rows: int, cols: int, n_chips: int | None, v_read: float) -> None:
-    for name, size in (("n_arrays", n_arrays), ("rows", rows), ("cols", cols)):
-        check_integer(name, size, at_least=1)
-    if n_chips is not None:
-        check_integer("n_chips", n_chips, at_least=1)
-    check_positive("v_read", v_read, "V")
-
-
-def _check_parts(
-    cell: Cell, dac: DAC | None, access: Access | None, readout: str, v_read: float, dtype: torch.dtype
-) -> None:
-    if dtype not in (torch.float32, torch.float64):
-        raise OutOfRangeError(
-            f"`dtype` must be torch.float32 or torch.float64, but is {dtype}: conductances differ by less than shorter "
-            "types resolve. Keep the chip in float32 and convert its inputs and outputs"
-        )
-    if dac is not None and dac.v_max < v_read * (1 - 1e-9):
-        raise OutOfRangeError(
-            f"`v_max` of the DAC must be >= v_read = {v_read!r} V, or inputs would be cut, but is {dac.v_max!r} V: "
-            "lower `v_read` or raise `v_max`"
-        )
-    if readout not in ("cell", "read"):
-        raise OutOfRangeError(f"`readout` must be 'cell' or 'read', but is {readout!r}")
-    if isinstance(access, Passive):
-        if readout == "cell":
-            raise OutOfRangeError("`readout` must be 'read' for a passive array: no cell can be measured alone")
-        if not cell.feels_voltage:
-            raise OutOfRangeError(
-                "`cell` must feel the voltage in a passive array, or every pulse would write all cells: give it a "
-                "`voltage`, such as VoltageDependence"
-            )
-    elif access is not None and not cell.feels_voltage and None not in (access.v_set, access.v_reset):
-        raise OutOfRangeError(
-            "`access` must have no `v_set` and `v_reset` for cells that do not feel the voltage: leave them out, or "
-            "give the cell a `voltage`, such as VoltageDependence"
-        )

@@ -61,12 +61,12 @@ class CellState(NamedTuple):
 class Cell:
     """A memristor: pure functions of a state, elementwise over cells of any shape.
 
-    The parts always act in the order of the module's docstring.
+    The parts act in the order of the module's docstring.
 
     Args:
         switching: the change of conductance by one pulse.
-        spread: device-to-device variation of the steps; None: all cells are equal.
-        voltage: dependence of steps on the voltage across the cell; None: pulses must not give one.
+        spread, voltage: device-to-device variation of the steps, and their dependence on the cell's voltage; None: all
+            cells are equal, and pulses must not give a voltage.
         retention: changes of a written cell with time, one process or a tuple, applied in this order; () for none.
         faults: cells that do not respond to pulses; conduction and read noise apply to them too.
         conduction: current-voltage characteristic; None: Ohm's law.
@@ -281,7 +281,7 @@ class Cell:
         sums_allowed = pulse.v is None and (self.spread is None or self.spread.scales_sums)
         if sums_allowed and isinstance(law, SummedTrains) and law.sums_trains:
             dg = law.train(state.switching, pulse, generator=generator)
-            return state.switching._replace(g=self._kept(state.switching.g, dg, scale))
+            return state.switching._replace(g=_kept(law, state.switching.g, dg, scale))
         return self._one_by_one(state.switching, pulse, scale, generator)
 
     def _scale(self, state: CellState, pulse: Pulse) -> torch.Tensor | None:
@@ -302,16 +302,16 @@ class Cell:
             chosen = left if pulse.n is None else left > k
             # A law that disturbs cells needs the polarities of this pulse; the steps of other laws are masked below.
             one = pulse._replace(polarity=torch.where(chosen, pulse.polarity, 0), n=None) if disturbs else pulse
-            kept = self._kept(state.g, law.step(state, one, generator=generator), scale)
+            kept = _kept(law, state.g, law.step(state, one, generator=generator), scale)
             state = law.after_pulse(state, kept if disturbs else torch.where(chosen, kept, state.g), one, chosen)
         return state
 
-    def _kept(self, g: torch.Tensor, step: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
-        dg = step if scale is None else step * scale
-        law = self.switching
-        if law.bounded:
-            return keep_in_window(g, dg, law.g_min, law.g_max)
-        return (g + dg).clamp_min(0)
+
+def _kept(law: SwitchingLaw[Any], g: torch.Tensor, step: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+    dg = step if scale is None else step * scale
+    if law.bounded:
+        return keep_in_window(g, dg, law.g_min, law.g_max)
+    return (g + dg).clamp_min(0)
 
 
 def _unfelt(name: str, why: str) -> str:

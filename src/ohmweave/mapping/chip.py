@@ -79,32 +79,12 @@ class Chip(NotCopied):
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
         check_seed(seed)
+        options: dict[str, Any] = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips}
+        options |= {"v_read": v_read, "dac": dac, "adc": adc, "wires": wires, "access": access}
+        options |= {"readout": readout, "device": device, "dtype": dtype}
         if array is not None:
-            given: dict[str, object] = {
-                "n_arrays": n_arrays,
-                "rows": rows,
-                "cols": cols,
-                "n_chips": n_chips,
-                "v_read": v_read,
-            }
-            given |= {"dac": dac, "adc": adc, "wires": wires, "access": access, "readout": readout}
-            _refuse_others(given | {"device": device, "dtype": dtype})
-        self.array: Array = array or SimulatedArray(
-            _not_none(cell),
-            n_arrays=n_arrays,
-            rows=rows,
-            cols=cols,
-            n_chips=n_chips,
-            seed=seed,
-            v_read=v_read,
-            dac=dac,
-            adc=adc,
-            wires=wires,
-            access=access,
-            readout=readout,
-            device=device,
-            dtype=dtype,
-        )
+            _refuse_others(options)
+        self.array: Array = array or SimulatedArray(_not_none(cell), seed=seed, **options)
         self.seed = seed
         self.history = History(self.array)
         self.placed: dict[str, Placement] = {}

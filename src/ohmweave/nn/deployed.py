@@ -242,9 +242,7 @@ class Deployed(torch.nn.Module):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Deployed":
         """Raise: two networks on the same cells would overwrite each other."""
-        raise WeightOnChipError(
-            "a deployed network cannot be copied: deploy the model again on another chip, or use `ohmweave.save`"
-        )
+        raise WeightOnChipError("a deployed network cannot be copied: deploy the model again, or use `ohmweave.save`")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Raise. `pickle`, `torch.save` and `copy.copy` call this."""
