@@ -238,8 +238,7 @@ def test_arguments_reach_the_model() -> None:
     software = Branches()
     net = deploy(software, chip(2), write=EXACT, scaling=lambda: FixedScaling(1e-3))
     x = torch.rand(4, 3, generator=generator(0)) * 2
-    with pytest.warns(RuntimeWarning, match=r"\['left'\] on the chip were not read in the first forward pass"):
-        calibrate(net, x, right=True)
+    calibrate(net, x, right=True)  # no warning of `left`: further arguments may choose what is read
     assert net.left.matrix.scaling.x_max == 1e-3
     assert_close(net(x, right=True), software(x, right=True).expand(2, 4, 2), rtol=1e-3, scale=1.0)
 
