@@ -78,10 +78,10 @@ def figures(cell: Cell, device: str, parts: dict[str, Any]) -> list[float]:
 @pytest.mark.parametrize("cell", CELLS)
 def test_cells_and_reads_have_the_distribution_of_the_cpu(cell: str, parts: str) -> None:
     on_cpu, on_gpu = (figures(CELLS[cell], device, PARTS[parts]) for device in ("cpu", "cuda"))
-    # 1,120 cells: means within 6 standard errors, spreads within a fifth of their size; noise means less.
+    # 1,120 cells: means within 6 standard errors; spreads of so many within a quarter, of 40 mean currents within 0.7.
     assert abs(on_gpu[0] - on_cpu[0]) <= 6 * on_cpu[1] / 1120**0.5 + 1e-6 * on_cpu[0]
-    for gpu, cpu in zip(on_gpu[1:], on_cpu[1:], strict=True):
-        assert abs(gpu - cpu) <= 0.25 * cpu + 1e-9
+    for gpu, cpu, share in zip(on_gpu[1:], on_cpu[1:], (0.25, 0.7, 0.25), strict=True):
+        assert abs(gpu - cpu) <= share * cpu + 1e-9
 
 
 def test_exact_reads_are_equal() -> None:

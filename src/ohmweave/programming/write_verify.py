@@ -87,13 +87,13 @@ class WriteVerify(Settling):
             active, miss = active[outside], miss[outside]
             if active.numel() == 0:
                 return
-            below = miss < 0
-            array.pulse(at[active], Pulse(torch.where(below, SET, RESET)))
+            below, cells = miss < 0, at[active]
+            array.pulse(cells, Pulse(torch.where(below, SET, RESET)))
             bill.n_set[active] += below
             bill.n_reset[active] += ~below
-            miss = read_cells(array, at[active]) - target[active]
-            bill.n_verified[active] += 1
-            bill.error[active] = miss
+            bill.unread = active
+            miss = read_cells(array, cells) - target[active]
+            bill.error[active], bill.unread = miss, None
 
 
 class _Bill:
@@ -102,18 +102,21 @@ class _Bill:
     def __init__(self, cells: torch.Tensor, g_target: torch.Tensor, tolerance: float) -> None:
         n = cells.numel()
         self._shape, self._tolerance = cells.shape, tolerance
-        self.n_set, self.n_reset, self.n_verified = (
-            torch.zeros(n, dtype=torch.int64, device=cells.device) for _ in range(3)
-        )
+        self.n_set, self.n_reset = (torch.zeros(n, dtype=torch.int64, device=cells.device) for _ in range(2))
+        self.unread: torch.Tensor | None = None
+        """Positions of cells that were pulsed and not read since, where a write stopped in between."""
         self.n_first_reads = torch.zeros((), dtype=torch.int64, device=cells.device)
         self.error = torch.full((n,), torch.nan, dtype=g_target.dtype, device=cells.device)
 
     def report(self) -> WriteReport:
         """What was done so far; the error of a cell that was never read is NaN."""
+        n_reads = self.n_first_reads + self.n_set + self.n_reset  # one before the first pulse, and one after each
+        if self.unread is not None:
+            n_reads[self.unread] -= 1
         return WriteReport(
             n_set=self.n_set.view(self._shape),
             n_reset=self.n_reset.view(self._shape),
-            n_reads=(self.n_first_reads + self.n_verified).view(self._shape),
+            n_reads=n_reads.view(self._shape),
             converged=(self.error.abs() <= self._tolerance).view(self._shape),
             error=self.error.view(self._shape),
         )
