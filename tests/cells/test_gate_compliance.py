@@ -198,3 +198,12 @@ def test_variants_of_the_published_cell():
     assert_close(wang2019(gate="authors-simulator").g_max, 2.5 * 200e-6 / 1.1, rtol=1e-6)
     with pytest.raises(OutOfRangeError, match="`gate`"):
         wang2019(gate="nmos")
+
+
+def test_the_ends_of_the_gate_range_belong_to_it() -> None:
+    for v_gate in (0.0, 2.5):
+        cell = GateCompliance(gate=LinearGate(slope=100e-6), v_gate=v_gate, v_gate_max=2.5)
+        assert cell.v_gate == v_gate
+    for v_gate in (-0.1, 2.6):
+        with pytest.raises(OutOfRangeError, match=r"`v_gate` must be from 0 to 2\.5 V"):
+            GateCompliance(gate=LinearGate(slope=100e-6), v_gate=v_gate, v_gate_max=2.5)

@@ -345,6 +345,9 @@ def test_differences_are_named_by_place() -> None:
     assert differences(saved, here) == ["a.c[1].d is 2 in the file, but 3 here", "e is True in the file, but 1 here"]
     assert differences({"a": 1}, {}) == ["a is 1 in the file, but missing here"]
     assert differences({"c": [1]}, {"c": [1, 2]}) == ["c is [1] in the file, but [1, 2] here"]
+    five = differences({str(i): i for i in range(5)}, {})
+    assert len(five) == 5
+    assert five[-1].startswith("4 is")
     many = differences({str(i): i for i in range(9)}, {})
     assert len(many) == 6
     assert many[-1] == "and 4 more"
