@@ -188,8 +188,7 @@ def made_up(scale: str = "full", data: str = "mnist", **n_correct: list[int]) ->
 )
 def test_stages_are_judged_by_the_required_figures(n_correct: dict[str, list[int]], missed: set[str]) -> None:
     findings = {claim.key: judge(claim, [made_up(**n_correct)]) for claim in find(STAGES).claims}
-    assert {key for key, finding in findings.items() if finding.verdict == "not reproduced"} == missed
-    assert {finding.verdict for finding in findings.values()} <= {"reproduced", "not reproduced"}
+    assert {key for key, finding in findings.items() if finding.verdict not in ("reproduced", "met")} == missed
 
 
 def test_only_full_mnist_is_compared_with_the_paper() -> None:

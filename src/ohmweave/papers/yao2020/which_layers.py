@@ -205,7 +205,7 @@ EXPERIMENT = register(
             FigureSpec(
                 name="efficiency",
                 title="Accuracy by epoch, and won for the weights written",
-                caption="Left: means over the chips after each epoch; FC alone is the thick line. Right: a point a chip. "
+                caption="Left: means over the chips after each epoch; FC alone is the thick line. Right: one a chip. "
                 "The most efficient combination is at the top on the left, or at the upper left on the right.",
                 draw=_draw,
             ),
