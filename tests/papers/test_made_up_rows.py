@@ -8,7 +8,6 @@ from tests.papers.made_up import BROKEN, PAPER, PERFECT, ROWS, SITUATIONS
 
 NOT_MOVED = {
     "yao2020/groups",
-    "yao2020/resnet56",
     "yao2020/split-image",
     "yao2020/stages",
     "yao2020/subset",
@@ -28,7 +27,6 @@ WITHOUT_CELLS = {
     ("yao2020/efficiency", "v100"): "arithmetic of printed figures",
     ("yao2020/efficiency", "v100-area"): "arithmetic of printed figures",
     ("yao2020/replication", "factor"): "a schedule",
-    ("yao2020/resnet56", "float"): "software",
     ("yao2020/stages", "software"): "software",
 }
 """Claims that no cell takes part in, with the reason. Counts (`Equal`) need no entry."""

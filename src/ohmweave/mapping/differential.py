@@ -15,6 +15,7 @@ import torch
 
 from ohmweave.arrays import Array, Placement
 from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive, short_repr
+from ohmweave.mapping.clip import Clip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,8 @@ class DifferentialPair:
             2020); "rows" puts them on neighbouring row lines driven with +v and -v (Wang et al. 2019).
         copies: (row copies, column copies) of every pair; the currents of copies are averaged.
         clip: the weight that is mapped to `g_high`: "max" is the layer's largest weight, "mse" the one with the least
-            mean square error of the rounded weights (needs `levels`), a number is that weight. Larger ones are clipped.
+            mean square error of the rounded weights (needs `levels`), a number is that weight, a `Clip` finds it
+            (`QuantileClip(0.999)`, `DeviationClip(4.0)`). Larger ones are clipped.
         g_unit: S per unit weight, independent of the weights; None: from `clip`. With it the scale of a layer is known
             before anything is written, as in-situ training from fresh cells needs.
 
@@ -42,7 +44,7 @@ class DifferentialPair:
     g_high: float | None = None
     lines: Literal["columns", "rows"] = "columns"
     copies: tuple[int, int] = (1, 1)
-    clip: Literal["max", "mse"] | float = "max"
+    clip: Literal["max", "mse"] | float | Clip = "max"
     g_unit: float | None = None
 
     def __post_init__(self) -> None:
@@ -59,7 +61,7 @@ class DifferentialPair:
                 raise OutOfRangeError(f"`clip` must be 'max', 'mse' or a weight > 0, but is {self.clip!r}")
             if self.clip == "mse" and self.levels is None:
                 raise OutOfRangeError("`clip` can be 'mse' only with `levels`, but `levels` is None")
-        else:
+        elif not isinstance(self.clip, Clip):
             check_positive("clip", self.clip)
         if self.g_unit is not None:
             check_positive("g_unit", self.g_unit, "S")
@@ -115,6 +117,8 @@ class DifferentialPair:
             # A search over 20 to 100 % of the largest weight: the error has no derivative in w_max.
             candidates = [largest * k / 100 for k in range(20, 101)]
             return min(candidates, key=lambda w_max: float((self.rounded(weight, w_max) - weight).square().sum()))
+        if isinstance(self.clip, Clip):
+            return self.clip.w_max(weight) or largest
         return float(self.clip)
 
     def rounded(self, weight: torch.Tensor, w_max: float) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Images and software network of the ResNet experiments: a checkpoint if one is found, else a network trained here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,6 +36,16 @@ class Subject:
     validation: Split
     test: Split
     origin: str
+
+    def to(self, device: torch.device | str) -> "Subject":
+        """Network and images on `device`."""
+        return replace(
+            self,
+            net=self.net.to(device),
+            train=self.train.to(device),
+            validation=self.validation.to(device),
+            test=self.test.to(device),
+        )
 
 
 def subject(task: Task, context: Context, *, n_layers: int | None = None) -> Subject:
