@@ -68,6 +68,15 @@ class TestThresholdedWriteVerify(RuleContract):
         return ThresholdedWriteVerify(params, lr=4 * G_STEP, threshold=G_STEP, write=BlindWrite(g_step=G_STEP))
 
 
+class TestThresholdedWriteVerifyFindsItsRate(RuleContract):
+    """Equal gradients from batch to batch have no noise, so that the largest rate is taken: here for all weights."""
+
+    n_steps = 8
+
+    def make_rule(self, params):
+        return ThresholdedWriteVerify(params, share=1.0, threshold=4 * G_STEP, write=BlindWrite(g_step=G_STEP))
+
+
 class TestTikiTakaV2(RuleContract):
     n_steps = 12
 
