@@ -39,7 +39,7 @@ def found_rate(state: State, grad: torch.Tensor, *, g_per_w: float, threshold: f
       entropy), the variance of the gradient is near to the curvature of the loss, and its inverse is the scale of a
       stable step. `boost` grows by up to 5 % with each batch that writes nothing, in proportion to `signal` / `noise`,
       and falls by a tenth with each batch that writes, but not below 1.
-    * The large one writes the `share` of the weights with a gradient that have the largest: `threshold` / `largest`, where
+    * The large one writes the `share` of the weights with the largest gradients: `threshold` / `largest`, where
       `largest` is the mean of the smallest gradient of that share.
 
     The rate is the large one where `signal` is more than twice the `noise`, as after heavy damage, and the smaller of

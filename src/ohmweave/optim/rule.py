@@ -141,8 +141,7 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
 
     def _start(self, weights: Sequence[ArrayWeight]) -> None:
         if self._first_state is not None:
-            states = zip(weights, self._first_state(weights), strict=True)
-            self.state.update((weight, state) for weight, state in states if state)
+            self.state.update(zip(weights, self._first_state(weights), strict=True))
 
     @abstractmethod
     def send(self, moves: Sequence[Move]) -> bool:

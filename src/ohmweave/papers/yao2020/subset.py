@@ -91,7 +91,6 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         net,
         batches,
         n_steps=N_EPOCHS * -(-len(images) // hybrid.BATCH),
-        lr=hybrid.fc_alone(work.data.name),
         progress=lambda fraction, text: context.progress(0.3 + 0.6 * fraction, text),
     )
     after = system.count_correct(net, work.data.test)
