@@ -81,7 +81,7 @@ def test_run_then_claims_then_report(command: Any) -> None:
     assert all(wanted <= set(line) for line in lines)
     assert [line["verdict"] for line in lines] == [
         "not comparable (digits, not MNIST)",
-        "not reproduced",
+        "not met",
         "not run",
     ]
     assert "share of heads" in command("claims", "here").out

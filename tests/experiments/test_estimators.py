@@ -20,6 +20,7 @@ from ohmweave.experiments import (
     nested_rate_difference_of,
     nested_rate_gap_of,
     numbers,
+    paired_rate_gap_of,
     rate_of,
     value_of,
     wilson_interval,
@@ -191,3 +192,25 @@ def test_nested_intervals_cover_what_pooled_ones_miss() -> None:
         pooled += theirs.low <= 0.9 <= theirs.high
     assert nested / 400 > 0.92
     assert pooled / 400 < 0.6
+
+
+def test_a_gap_between_two_settings_is_taken_chip_by_chip_of_the_same_seed() -> None:
+    where = {"where": {"way": "a"}, "minus": {"way": "b"}}
+    rows = [
+        row({"right": [9, 4], "of": 10}, seed=0, way="a"),
+        row({"right": [2], "of": 10}, seed=5, way="a"),
+        row({"right": [7, 4], "of": 10}, seed=1, way="b"),
+        row({"right": [8, 2], "of": 10}, seed=0, way="b"),
+        row({"right": [8, 7], "of": 10}, seed=1, way="a"),
+    ]
+    close(paired_rate_gap_of("right", "of", **where)(rows), [0.15, 0.2])
+    close(paired_rate_gap_of("right", "of", **where)(rows[:4:3]), [0.1, 0.2])  # one seed: over its chips
+    assert paired_rate_gap_of("right", "of", **where)(rows[:3]) is None
+
+
+def test_one_network_has_the_interval_of_its_chips_where_that_is_asked_for() -> None:
+    one = NETWORKS[:1]
+    assert nested_mean_rate_of("right", "of")(one) == Estimate(value=0.8, n=1)
+    close(nested_mean_rate_of("right", "of", chips_of_one=True)(one), [0.9, 0.7])
+    close(nested_rate_difference_of("right", "before", "of", chips_of_one=True)(one), [0.1, 0.2])
+    close(nested_mean_rate_of("right", "of", chips_of_one=True, where={"way": "a"})(NETWORKS), [0.8, 0.5, 0.8])

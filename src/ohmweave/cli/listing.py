@@ -52,7 +52,7 @@ def _as_dict(experiment: "Experiment") -> dict[str, Any]:
                 "unit": claim.unit,
                 "paper": claim.paper,
                 "where": claim.where,
-                "accept": claim.accept.describe(partial(show, unit=claim.unit)),
+                "accept": claim.condition(partial(show, unit=claim.unit)),
                 "note": claim.note,
             }
             for claim in experiment.claims

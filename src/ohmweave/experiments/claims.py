@@ -103,8 +103,7 @@ class Claim:
 
     def __repr__(self) -> str:
         printed = f"{self.paper} {self.unit}" if self.paper is not None else "no number"
-        condition = self.accept.describe() if self.accept is not None else NOT_JUDGED
-        return f"Claim({self.key!r}: {self.quantity}; {printed} in {self.where}; {condition})"
+        return f"Claim({self.key!r}: {self.quantity}; {printed} in {self.where}; {self.condition() or NOT_JUDGED})"
 
     def __post_init__(self) -> None:
         of = f"of claim {self.key!r}"
@@ -127,6 +126,10 @@ class Claim:
             raise ExperimentError(f"`explained` {of} must be empty unless `accept` is Equal")
         if self.explained and self.explained_value == self.paper:
             raise ExperimentError(f"`explained_value` {of} must differ from the paper's number {self.paper}")
+
+    def condition(self, show: Callable[[float], str] = str) -> str:
+        """The condition in words, empty where nothing is judged; `show` writes a number with its unit."""
+        return "" if self.accept is None else self.accept.describe(show)
 
     @property
     def remarks(self) -> str:

@@ -178,30 +178,33 @@ def mean_rate_difference_of(correct: str, minus: str, total: str, *, where: Wher
     return estimate
 
 
-def nested_mean_rate_of(correct: str, total: str, *, by: str = "network", where: Where = None) -> Estimator:
+def nested_mean_rate_of(
+    correct: str, total: str, *, by: str = "network", where: Where = None, chips_of_one: bool = False
+) -> Estimator:
     """Mean over groups of the mean rate of each group's chips, with the interval of `nested_interval`.
 
-    `by` is the param of a row that names its group; "seed" is the row's seed. Rows without it are one group.
+    `by` is the param of a row that names its group; "seed" is the row's seed. Rows without it are one group. With
+    `chips_of_one`, a single group has the interval over its chips, which says nothing about other networks.
     """
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
-        return nested_interval([rates(group, correct, total) for group in grouped_by(select(rows, where), by)])
+        return _nested([rates(group, correct, total) for group in grouped_by(select(rows, where), by)], chips_of_one)
 
     return estimate
 
 
 def nested_rate_difference_of(
-    correct: str, minus: str, total: str, *, by: str = "network", where: Where = None
+    correct: str, minus: str, total: str, *, by: str = "network", where: Where = None, chips_of_one: bool = False
 ) -> Estimator:
     """Mean over groups of the mean of (`correct` - `minus`) / `total`, each chip against itself.
 
-    `by` is the param of a row that names its group, as in `nested_mean_rate_of`. A number that all chips of a row have
+    `by` and `chips_of_one` as in `nested_mean_rate_of`. A number that all chips of a row have
     in common (the software network's count) may stand alone under either key.
     """
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         groups = grouped_by(select(rows, where), by)
-        return nested_interval([_rate_differences(group, correct, minus, total) for group in groups])
+        return _nested([_rate_differences(group, correct, minus, total) for group in groups], chips_of_one)
 
     return estimate
 
@@ -223,6 +226,27 @@ def nested_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where, 
         return mean_interval(gaps)
 
     return estimate
+
+
+def paired_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where) -> Estimator:
+    """Mean rate of the rows that `where` selects less that of the rows of `minus`, chip by chip of the same seed.
+
+    For the same chips in two settings. Several seeds have an interval over their means, one seed over its chips. Seeds
+    that are in one setting alone, and chips beyond the smaller number of the two, are left out.
+    """
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        gaps = []
+        for group in grouped_by(rows, "seed"):
+            pairs = zip(rates(group, correct, total, where), rates(group, correct, total, minus), strict=False)
+            gaps.append([ours - other for ours, other in pairs])
+        return _nested([gap for gap in gaps if gap], chips_of_one=True)
+
+    return estimate
+
+
+def _nested(groups: Sequence[Sequence[float]], chips_of_one: bool) -> Estimate | None:
+    return mean_interval(groups[0]) if chips_of_one and len(groups) == 1 else nested_interval(groups)
 
 
 def grouped_by(rows: Iterable[Row], by: str) -> list[list[Row]]:

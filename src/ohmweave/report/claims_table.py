@@ -84,7 +84,7 @@ def _record(name: str, claim: Claim, scope: Scope, rows: Sequence[Row]) -> dict[
         "low": estimate.low if estimate else None,
         "high": estimate.high if estimate else None,
         "n": estimate.n if estimate else 0,
-        "accept": claim.accept.describe(partial(show, unit=claim.unit)) if claim.accept is not None else "",
+        "accept": claim.condition(partial(show, unit=claim.unit)),
         "verdict": finding.text,
         "where": claim.where,
         "note": claim.remarks,

@@ -30,7 +30,12 @@ def shown(name: str, rows: list[Row]) -> dict[str, Any]:
 def test_write_verify(run_smoke: Run) -> None:
     rows = run_smoke(WRITE)
     findings = shown(WRITE, rows)
-    assert {finding.verdict for finding in findings.values()} == {"reproduced"}
+    assert {key: finding.verdict for key, finding in findings.items()} == {
+        "success-32": "met",
+        "overlap-32": "not judged",
+        "success-8": "not judged",
+        "error-8": "reproduced",
+    }
     levels = {row.params["test"]: row.result["levels"] for row in rows}
     assert {name: len(found) for name, found in levels.items()} == {"32 levels": 32, "8 levels": 8}
     assert sum(level["n_cells"] for level in levels["32 levels"]) == 2 * 1024
@@ -86,7 +91,12 @@ def test_efficiency(run_smoke: Run) -> None:
     name = "yao2020/efficiency"
     rows = [row for seeds in (2, 1) for row in run_smoke(name, seeds=seeds) if row.params["seeds"] == seeds]
     findings = shown(name, rows[:1])
-    assert {finding.verdict for finding in findings.values()} == {"reproduced"}
+    assert {key for key, finding in findings.items() if finding.verdict != "reproduced"} == {
+        "efficiency",
+        "adc",
+        "cells",
+    }
+    assert {finding.verdict for finding in findings.values()} == {"reproduced", "not judged"}
     for row in rows:
         result = row.result
         inference = energy_of(result["bill"], phase="inference") / (80 * row.params["seeds"])
@@ -178,8 +188,7 @@ def made_up(scale: str = "full", data: str = "mnist", **n_correct: list[int]) ->
 )
 def test_stages_are_judged_by_the_required_figures(n_correct: dict[str, list[int]], missed: set[str]) -> None:
     findings = {claim.key: judge(claim, [made_up(**n_correct)]) for claim in find(STAGES).claims}
-    assert {key for key, finding in findings.items() if finding.verdict == "not reproduced"} == missed
-    assert {finding.verdict for finding in findings.values()} <= {"reproduced", "not reproduced"}
+    assert {key for key, finding in findings.items() if finding.verdict not in ("reproduced", "met")} == missed
 
 
 def test_only_full_mnist_is_compared_with_the_paper() -> None:

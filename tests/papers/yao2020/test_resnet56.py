@@ -49,7 +49,7 @@ def test_the_test_set_has_no_say() -> None:
     estimate = claim.estimate(rows)
     assert estimate is not None
     assert_close(estimate.value, -0.1, rtol=1e-9)
-    assert judge(claim, rows).verdict == "not reproduced"
+    assert judge(claim, rows).verdict not in ("reproduced", "not run")
 
 
 def test_stages_that_are_not_on_the_chip_are_not_chosen() -> None:

@@ -229,7 +229,7 @@ EXPERIMENT = register(
                 where=_OURS,
                 estimate=accuracy_gap(("dac", "serial"), ("dac", "parallel")),
                 accept=AtLeast(0.0),
-                note="expected beforehand: the errors of eight conversions, weighted by powers of two, add up to less",
+                note="expected, because the errors of eight conversions, weighted by powers of two, add up to less",
             ),
         ),
         assumptions=(

@@ -21,7 +21,7 @@ from ohmweave.experiments import (
     TableSpec,
     Task,
     mean_interval,
-    mean_rate_difference_of,
+    nested_rate_difference_of,
     rates,
     register,
 )
@@ -134,7 +134,9 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where="ours: the paper trains without noise",
-                estimate=mean_rate_difference_of("aware.transferred", "plain.transferred", "n_test"),
+                estimate=nested_rate_difference_of(
+                    "aware.transferred", "plain.transferred", "n_test", by="seed", chips_of_one=True
+                ),
                 accept=AtLeast(0.0),
                 needs=NEEDS,
             ),
@@ -144,7 +146,9 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where="ours",
-                estimate=mean_rate_difference_of("aware.hybrid", "plain.hybrid", "n_test"),
+                estimate=nested_rate_difference_of(
+                    "aware.hybrid", "plain.hybrid", "n_test", by="seed", chips_of_one=True
+                ),
                 accept=AtLeast(0.0),
                 needs=NEEDS,
             ),
