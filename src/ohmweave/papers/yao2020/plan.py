@@ -64,7 +64,9 @@ def tasks_by_network(name: str, options: Options, n_networks: int, **params: JSO
     more networks can be added to a results folder later.
     """
     return [
-        Task(experiment=name, params={"data": options.data, "scale": options.scale, "network": seed, **params}, seed=seed)
+        Task(
+            experiment=name, params={"data": options.data, "scale": options.scale, "network": seed, **params}, seed=seed
+        )
         for seed in range(options.seed, options.seed + n_networks)
     ]
 
@@ -135,9 +137,7 @@ def workload_on(data: Dataset, task: Task, context: Context, stop_at: float | No
     recipe = Recipe() if len(data.train) > 10_000 else Recipe(epochs=30)
     if stop_at is not None:
         recipe = replace(recipe, stop_at=stop_at)
-    net = trained(
-        data, recipe, seed=task.seed, artifact=context.artifact, progress=context.progress
-    )
+    net = trained(data, recipe, seed=task.seed, artifact=context.artifact, progress=context.progress)
     n_chips = task.params.get("chips", task.params.get("seeds"))
     assert isinstance(n_chips, int)
     device = context.options.device
@@ -171,7 +171,8 @@ def tuning_claims(
     tolerances: tuple[float | None, float | None, float | None],
     where: Mapping[str, JSON] | None = None,
     by: str = "network",
-    **more: str,
+    note: str = "",
+    declared: str = "",
 ) -> tuple[Claim, Claim, Claim]:
     """Claims on the test accuracy before tuning, after it, and on the difference, each on both sides.
 
@@ -183,7 +184,8 @@ def tuning_claims(
         tolerances: of before, after and the difference; None: shown without a verdict.
         where: params of the rows.
         by: param of a row that names its group for the nested interval.
-        more: `note` and `declared` of the claims.
+        note: printed beside each claim.
+        declared: date and reason of the claims, see `Claim`.
     """
     texts = (
         ("before", "test accuracy before tuning", before, nested_mean_rate_of("before", "n_test", by=by, where=where)),
@@ -206,8 +208,16 @@ def tuning_claims(
             accept=None if tolerance is None else Within(absolute=tolerance),
             needs=NEEDS,
             better="higher",
-            **more,
+            note=note,
+            declared=declared,
         )
         for (key, quantity, paper, estimate), tolerance in zip(texts, tolerances, strict=True)
     )
     return first, second, third
+
+
+def recovery_claim(*, gain: float, error_left: float, where: Mapping[str, JSON] | None = None) -> Claim:
+    """Temporary."""
+    return tuning_claims(
+        before=1 - error_left - gain, after=1 - error_left, tolerances=(None, None, None), where=where
+    )[2]

@@ -24,6 +24,7 @@ from ohmweave.experiments import (
     register,
     select,
 )
+from ohmweave.nn import Deployed
 from ohmweave.papers.yao2020 import hybrid, plan, system
 from ohmweave.papers.yao2020.figures import result_of
 
@@ -71,10 +72,12 @@ def images(name: str, options: Options) -> Dataset:
 
 
 def tasks(options: Options) -> list[Task]:
-    """One task for each set and network. The digits, which are embedded, are alone where they are the data of the run."""
+    """One task for each set and network; of the digits alone, which are embedded, where they are the data of the run."""
     names = ("digits",) if options.data == "digits" else tuple(SETS)
     n_networks = min(options.seeds, MOST_NETWORKS)
-    return [task for name in names for task in plan.tasks_by_network(NAME, options, n_networks, set=name, chips=N_CHIPS)]
+    return [
+        task for name in names for task in plan.tasks_by_network(NAME, options, n_networks, set=name, chips=N_CHIPS)
+    ]
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
@@ -89,15 +92,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     n_written: dict[str, JSON] = {}
     for at, (way, lr) in enumerate(WAYS.items()):
         chip.load_state_dict(written)
-        n_written[way] = sum(
-            hybrid.tune(
-                net,
-                work.batches(hybrid.BATCH, name="hybrid"),
-                n_steps=work.n_steps,
-                lr=lr,
-                progress=lambda fraction, text, at=at: context.progress(0.2 + 0.4 * (at + fraction), text),
-            )
-        )
+        n_written[way] = sum(_tuned(net, work, lr, context, begin=0.2 + 0.4 * at))
         after[way] = system.count_correct(net, work.data.test)
     return {
         "software": system.count_correct(work.net, work.data.test),
@@ -107,6 +102,17 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "n_steps": work.n_steps,
         "n_written": n_written,
     }
+
+
+def _tuned(net: Deployed, work: plan.Workload, lr: float | None, context: Context, *, begin: float) -> list[int]:
+    """Tune for one epoch; `begin` is the fraction of the task that is done."""
+    return hybrid.tune(
+        net,
+        work.batches(hybrid.BATCH, name="hybrid"),
+        n_steps=work.n_steps,
+        lr=lr,
+        progress=lambda fraction, text: context.progress(begin + 0.4 * fraction, text),
+    )
 
 
 def _changes(rows: Sequence[Row], way: str, minus: str | None = None) -> list[list[float]]:
@@ -186,8 +192,8 @@ EXPERIMENT = register(
             *plan.ASSUMPTIONS,
             hybrid.RATE,
             Assumption(
-                text="CIFAR-10: 12,000 training and 2,000 test images, the central 28 x 28 pixels in grey (ITU-R BT.601 "
-                "luma).",
+                text="CIFAR-10: 12,000 training and 2,000 test images, the central 28 x 28 pixels in grey "
+                "(ITU-R BT.601 luma).",
                 source="ours",
             ),
         ),
