@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 import torch.nn.functional as F
 
+from ohmweave.data import Split
 from ohmweave.experiments import Assumption
 from ohmweave.nn import Deployed
 from ohmweave.optim import AdaptiveWriteVerify, ThresholdedWriteVerify
@@ -19,8 +20,8 @@ digits it makes the last layer of one chip in four diverge. The experiments use 
 none; this one is for comparison."""
 
 RATE = Assumption(
-    text="Learning rate of the tuning: found by the rule from its gradients (`AdaptiveWriteVerify`), for each layer and "
-    "chip. Its constants were chosen on validation images of MNIST, digits and CIFAR-10 in grey.",
+    text="Learning rate of the tuning: found by the rule from its gradients (`AdaptiveWriteVerify`), for each layer "
+    "and chip. Its constants were chosen on validation images of MNIST, digits and CIFAR-10 in grey.",
     source="ours; the paper prints none",
 )
 
@@ -101,3 +102,65 @@ def tune(
         n_written.append(rule.n_selected)
         after(n_done + 1)
     return n_written
+
+
+@torch.no_grad()
+def features(net: Deployed, split: Split, *, batch: int = 500) -> torch.Tensor:
+    """What the last layer sees of the images of `split`, `(*chips, n, 192)`: the convolver is frozen, and read once.
+
+    Args:
+        net: on the chips.
+        split: images `(n, 1, 28, 28)`.
+        batch: images that are read together.
+    """
+    chips = net.chip.chip_shape
+    convolver = net.model.get_submodule("groups.0")
+    parts = []
+    for x, _ in split.batches(batch):
+        merged = x.expand(*chips, *x.shape).flatten(0, len(chips))
+        parts.append(convolver(merged).unflatten(0, (*chips, len(x))))
+    return torch.cat(parts, dim=-2)
+
+
+def tune_on_features(
+    net: Deployed,
+    seen: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    n_epochs: int,
+    order: torch.Generator,
+    progress: Callable[[float, str], None] = lambda fraction, text: None,
+) -> list[int]:
+    """`tune` for several epochs of few images, whose features are read once: the same updates in a tenth of the time.
+
+    Args:
+        net: on the chips.
+        seen: `(*chips, n, 192)` from `features`.
+        labels: `(n,)`.
+        n_epochs: passes over the images.
+        order: generator of the order of the images, on the CPU.
+        progress: called with the fraction done and a text.
+
+    Returns:
+        How many weights each update wrote, over all chips.
+    """
+    rule, n_written = optimizer(net), []
+    chips = net.chip.chip_shape
+    for epoch in range(n_epochs):
+        progress(epoch / n_epochs, f"tuning in situ, epoch {epoch + 1} of {n_epochs}")
+        for picked in torch.randperm(len(labels), generator=order, device="cpu").split(BATCH):
+            at = picked.to(labels.device)
+            rule.zero_grad()
+            out = net.fc(seen[..., at, :].flatten(0, len(chips)))
+            F.cross_entropy(out, labels[at].repeat(*chips), reduction="sum").backward()
+            rule.step()
+            n_written.append(rule.n_selected)
+    return n_written
+
+
+@torch.no_grad()
+def count_correct_on_features(net: Deployed, seen: torch.Tensor, labels: torch.Tensor) -> list[int]:
+    """Images that each chip classifies right, from the features `(*chips, n, 192)` of frozen convolvers."""
+    chips = net.chip.chip_shape
+    out = net.fc(seen.flatten(0, len(chips))).unflatten(0, (*chips, len(labels)))
+    return [int(n) for n in (out.argmax(-1) == labels).sum(-1).reshape(-1)]

@@ -86,7 +86,8 @@ EXPERIMENT = register(
         title="Learning rate of hybrid training",
         paper=plan.PAPER,
         summary="The paper prints no learning rate. Each candidate tunes fresh chips for one epoch and is judged on "
-        "the validation images; the test images are not touched. The other experiments use the rate that the rule finds.",
+        "the validation images; the test images are not touched. The other experiments use the rate "
+        "that the rule finds.",
         claims=(),
         assumptions=plan.ASSUMPTIONS,
         tasks=tasks,
@@ -96,7 +97,8 @@ EXPERIMENT = register(
             FigureSpec(
                 name="candidates",
                 title="Validation accuracy by learning rate",
-                caption="A point is a chip after one epoch of tuning; the line is the mean with the rate that the rule finds.",
+                caption="A point is a chip after one epoch of tuning; the line is the mean with the rate that the rule "
+                "finds.",
                 draw=_draw,
             ),
         ),

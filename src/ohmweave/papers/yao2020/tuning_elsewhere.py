@@ -72,7 +72,7 @@ def images(name: str, options: Options) -> Dataset:
 
 
 def tasks(options: Options) -> list[Task]:
-    """One task for each set and network; of the digits alone, which are embedded, where they are the data of the run."""
+    """One task for each set and network; where the data of the run are the embedded digits, of these alone."""
     names = ("digits",) if options.data == "digits" else tuple(SETS)
     n_networks = min(options.seeds, MOST_NETWORKS)
     return [
