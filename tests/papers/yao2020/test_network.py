@@ -10,7 +10,7 @@ from ohmweave.base import generator
 from ohmweave.data import Split
 from ohmweave.papers.yao2020 import network
 from ohmweave.papers.yao2020.network import FiveLayerCNN, Recipe, cut_convolution, train, trained
-from ohmweave.papers.yao2020.subset import scramble
+from ohmweave.papers.yao2020.wrong_weights import scramble
 from tests.helpers import assert_close
 from tests.helpers.experiments import no_progress
 

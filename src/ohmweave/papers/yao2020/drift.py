@@ -49,7 +49,6 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         net,
         batches,
         n_steps=work.n_steps,
-        lr=hybrid.fc_alone(work.data.name),
         progress=lambda fraction, text: context.progress(0.2 + 0.5 * fraction, text),
     )
     points: list[dict[str, Any]] = []
@@ -61,7 +60,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
             {"minutes": minutes, "correct": system.count_correct(net, work.data.test)} | _levels(net, targets)
         )
     net.refresh()
-    hybrid.tune(net, batches, n_steps=max(20, work.n_steps // 5), lr=hybrid.fc_alone(work.data.name))
+    hybrid.tune(net, batches, n_steps=max(20, work.n_steps // 5))
     return {
         "points": points,
         "fresh": points[0]["correct"],

@@ -40,7 +40,6 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         net,
         work.batches(hybrid.BATCH, name="hybrid"),
         n_steps=n_rounds * N_GROUPS,
-        lr=hybrid.fc_alone(work.data.name),
         group=lambda n_done: n_done % N_GROUPS,
         progress=lambda fraction, text: context.progress(0.4 + 0.4 * fraction, text),
     )

@@ -87,7 +87,7 @@ def _stages(net: FiveLayerCNN, work: plan.Workload) -> dict[str, JSON]:
     on_chip = system.transfer(net, chip, work.calibration_images)
     found["transferred"] = system.count_correct(on_chip, test)
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]] = work.batches(hybrid.BATCH, name="hybrid")
-    hybrid.tune(on_chip, batches, n_steps=max(60, work.n_steps // 5), lr=hybrid.fc_alone(work.data.name))
+    hybrid.tune(on_chip, batches, n_steps=max(60, work.n_steps // 5))
     found["hybrid"] = system.count_correct(on_chip, test)
     return found
 

@@ -30,7 +30,6 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         net,
         work.batches(hybrid.BATCH, name="hybrid"),
         n_steps=N_STEPS if task.params["scale"] == "full" else 60,
-        lr=hybrid.fc_alone(work.data.name),
         group=lambda n_done: None,
         progress=lambda fraction, text: context.progress(0.4 + 0.4 * fraction, text),
     )

@@ -85,7 +85,6 @@ def _on_chip(net: Deployed, work: plan.Workload, bill: Bill, context: Context) -
             net,
             work.batches(hybrid.BATCH, name="hybrid"),
             n_steps=work.n_steps,
-            lr=hybrid.fc_alone(work.data.name),
             after=watch,
             progress=lambda fraction, text: context.progress(0.4 + 0.5 * fraction, text),
         )
@@ -230,12 +229,7 @@ EXPERIMENT = register(
         ),
         assumptions=(
             *plan.ASSUMPTIONS,
-            Assumption(
-                text=f"Learning rate of the tuning {hybrid.LEARNING_RATES['mnist']} S (digits: "
-                f"{hybrid.LEARNING_RATES['digits']} S) per unit of gradient summed over the batch, chosen on the "
-                "validation images (`yao2020/learning-rate`).",
-                source="ours; the paper prints none",
-            ),
+            hybrid.RATE,
             Assumption(
                 text="A step is split in halves over a pair and starts from the measured conductance.", source="ours"
             ),

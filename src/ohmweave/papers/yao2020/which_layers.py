@@ -53,7 +53,6 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     chip = system.chips(work.n_chips, seed=task.seed, device=work.device)
     net = system.transfer(work.net, chip, work.calibration_images)
     before = system.count_correct(net, work.data.test)
-    rates_of = {LAYERS[layer]: hybrid.learning_rate(work.data.name) for layer in chosen}
     n_steps = work.n_steps
     by_epoch: list[list[int]] = []
 
@@ -65,7 +64,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         net,
         work.batches(hybrid.BATCH, name="hybrid"),
         n_steps=n_steps * N_EPOCHS[str(task.params["scale"])],
-        lr=rates_of,
+        layers=[LAYERS[layer] for layer in chosen],
         after=count,
         progress=lambda fraction, text: context.progress(0.1 + 0.8 * fraction, f"{'+'.join(chosen)}: {text}"),
     )
@@ -194,7 +193,7 @@ EXPERIMENT = register(
         assumptions=(
             *plan.ASSUMPTIONS,
             Assumption(
-                text="One learning rate for all layers: on validation images that of FC serves the convolutions too.",
+                text="Each layer has the learning rate that the rule finds for it (`AdaptiveWriteVerify`).",
                 source="ours; the paper prints none",
             ),
         ),
