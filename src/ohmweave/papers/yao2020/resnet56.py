@@ -28,7 +28,6 @@ from ohmweave.papers.yao2020 import plan
 from ohmweave.papers.yao2020.resnet import ResNet
 from ohmweave.papers.yao2020.resnet_bill import N_BILLED, inference_bill
 from ohmweave.papers.yao2020.resnet_chip import (
-    LEARNING_RATE,
     N_GROUPS,
     NORM_RATE,
     count_correct,
@@ -129,9 +128,9 @@ class Written:
         progress(0.3, "tuning the last layer")
         train = {"": self.what.train, "_few": self.what.train.take(min(N_FEW, len(self.what.train)))}
         features = self._count(on_chip, as_written, "mapped")
-        self._tuned(on_chip, as_written, features, "tuned", train[""])
+        self._tuned(on_chip, as_written, features, "tuned", train[""], epochs=1)
         features = self._count(on_chip, recalibrated, "recalibrated")
-        self._tuned(on_chip, recalibrated, features, "recalibrated_tuned", few)
+        self._tuned(on_chip, recalibrated, features, "recalibrated_tuned", few, epochs=2)
         if WAYS[self.way].paper:
             progress(0.5, "tuning the last layer with few images")
             features = {name: features_of(as_written, split) for name, split in sets(self.what).items()}
@@ -160,7 +159,7 @@ class Written:
         features: Mapping[str, Split],
         stage: str,
         images: Split,
-        epochs: int = 2,
+        epochs: int,
     ) -> None:
         """Tune the last layer, count from its inputs `features`, and restore the cells."""
         with _restored(on_chip):
@@ -221,9 +220,9 @@ EXPERIMENT = register(
                 source="ours",
             ),
             Assumption(
-                text=f"Tuning of the last layer: two epochs of all training images, or ten of {N_FEW:,}, "
-                f"{LEARNING_RATE} S per unit of summed gradient. With batch norm: one epoch or ten, rate "
-                f"{NORM_RATE} for it, momentum 0.9. Batch-norm statistics anew: {N_STATISTICS:,} images.",
+                text=f"Tuning: one epoch of all training images, or ten of {N_FEW:,}; the rate of the last layer is "
+                f"found by the rule (`AdaptiveWriteVerify`). Batch norm: rate {NORM_RATE}, momentum 0.9. Batch-norm "
+                f"statistics anew: {N_STATISTICS:,} images, and two epochs of them where the last layer is tuned too.",
                 source="the numbers of images: paper; the rest ours",
             ),
             Assumption(

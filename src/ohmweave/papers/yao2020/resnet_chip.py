@@ -11,7 +11,7 @@ from ohmweave.cells import yao2020
 from ohmweave.data import Split
 from ohmweave.mapping import Chip, DifferentialPair
 from ohmweave.nn import Deployed, OnChip, deploy
-from ohmweave.optim import ThresholdedWriteVerify
+from ohmweave.optim import AdaptiveWriteVerify
 from ohmweave.papers.yao2020 import system
 from ohmweave.papers.yao2020.hybrid import BATCH, THRESHOLD
 from ohmweave.papers.yao2020.resnet import ResNet
@@ -21,8 +21,6 @@ N_GROUPS = 4  # copies of the first convolution. Paper.
 N_ARRAYS = 782  # of 144 x 16 cells. Paper.
 WRITE = WriteVerify(tolerance=0.5e-6, max_pulses=500)
 T_SETTLE = 1.0  # s from the last pulse to the first use, as in `system.WRITE`
-LEARNING_RATE = 2e-7
-"""S per unit of summed gradient of the last layer. The paper prints none (ours)."""
 BIAS_RATE = 1e-4
 """Rate of the digital bias, per summed gradient (ours)."""
 NORM_RATE = 0.02
@@ -65,7 +63,7 @@ def quantised(net: ResNet, mapping: DifferentialPair = system.MAPPING) -> ResNet
     return twin
 
 
-def tune(net: Deployed, features: Split, *, seed: int, epochs: int = 2, lr: float = LEARNING_RATE) -> int:
+def tune(net: Deployed, features: Split, *, seed: int, epochs: int = 2) -> int:
     """Tune the last layer alone in situ, the paper's hybrid training. Its bias is digital and learns by plain SGD.
 
     Args:
@@ -73,12 +71,11 @@ def tune(net: Deployed, features: Split, *, seed: int, epochs: int = 2, lr: floa
         features: inputs `(n, 64)` of the last layer, and labels.
         seed: of the order of the images.
         epochs: passes over them.
-        lr: S per unit of summed gradient.
 
     Returns:
         How many weights were written, over all updates.
     """
-    rule, bias = _last_layer(net, lr), torch.optim.SGD([net.linear.bias], lr=BIAS_RATE)
+    rule, bias = _last_layer(net), torch.optim.SGD([net.linear.bias], lr=BIAS_RATE)
     n_written = 0
     for x, y in _epochs(features, seed, epochs):
         rule.zero_grad()
@@ -98,7 +95,6 @@ def tune_with_batch_norm(
     *,
     seed: int,
     epochs: int = 1,
-    lr: float = LEARNING_RATE,
     lr_norm: float = NORM_RATE,
 ) -> ResNet:
     """Tune the last layer in situ, and with it the parameters and statistics of batch norm, which are digital.
@@ -112,7 +108,6 @@ def tune_with_batch_norm(
         images: `(n, 3, 32, 32)`, and labels.
         seed: of the order of the images.
         epochs: passes over them.
-        lr: S per unit of summed gradient, of the last layer.
         lr_norm: rate of batch norm, per mean gradient.
 
     Returns:
@@ -122,7 +117,7 @@ def tune_with_batch_norm(
     norms = [part for part in twin.modules() if isinstance(part, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.requires_grad_(True).train()
-    rule, bias = _last_layer(net, lr), torch.optim.SGD([net.linear.bias], lr=BIAS_RATE)
+    rule, bias = _last_layer(net), torch.optim.SGD([net.linear.bias], lr=BIAS_RATE)
     n_steps = epochs * -(-len(images) // BATCH)
     digital = torch.optim.SGD(
         [parameter for norm in norms for parameter in norm.parameters()], lr=lr_norm / BATCH, momentum=0.9
@@ -140,8 +135,8 @@ def tune_with_batch_norm(
     return twin.eval()
 
 
-def _last_layer(net: Deployed, lr: float) -> ThresholdedWriteVerify:
-    return ThresholdedWriteVerify([net.linear.weight], lr=lr, threshold=THRESHOLD, write=WRITE)
+def _last_layer(net: Deployed) -> AdaptiveWriteVerify:
+    return AdaptiveWriteVerify([net.linear.weight], threshold=THRESHOLD, write=WRITE)
 
 
 def _epochs(split: Split, seed: int, epochs: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -67,10 +67,10 @@ def readings(rows: Sequence[Row]) -> list[dict[str, object]]:
     """One line a reading of the paper's method, the paper's last: points lost from float by stage, mean and range."""
     paper_ways = [way for way, facts in WAYS.items() if facts.paper]
     lines: list[dict[str, object]] = [
-        {"scale": WAYS[way].title} | {BY_STAGE[stage]: _points(rows, f"{way}.{stage}") for stage in PAPER_STAGES}
+        {"scale": WAYS[way].title, **{title: _points(rows, f"{way}.{stage}") for stage, title in PAPER_STAGES.items()}}
         for way in paper_ways
     ]
-    printed = {
+    printed: dict[str, object] = {
         title: f"{100 * (PAPER_ACCURACY[stage] - PAPER_ACCURACY['float']):+.2f}" if stage in PAPER_ACCURACY else ""
         for stage, title in PAPER_STAGES.items()
     }
