@@ -210,8 +210,8 @@ EXPERIMENT = register(
             FigureSpec(
                 name="efficiency",
                 title="Accuracy by epoch, and won for the weights written",
-                caption="Left: means over the chips after each epoch; FC alone is the thick line. Right: a point for "
-                "each chip. The most efficient combination is at the top on the left, or at the upper left on the right.",
+                caption="Left: means over the chips after each epoch; FC alone is the thick line. Right: a point "
+                "for each chip. The most efficient combination is at the top (left), or at the upper left (right).",
                 draw=_draw,
             ),
         ),
