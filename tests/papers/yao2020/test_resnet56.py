@@ -43,7 +43,7 @@ def row(best_on_validation: str, best_on_test: str) -> Row:
 
 
 def test_the_test_set_has_no_say() -> None:
-    rows = [row("channel.mapped", "layer.recalibrated")]
+    rows = [row("channel.mapped", "channel.recalibrated")]
     assert chosen(rows) == "channel.mapped"
     (claim,) = [claim for claim in find(resnet56.NAME).claims if claim.key == "best"]
     estimate = claim.estimate(rows)
@@ -59,9 +59,9 @@ def test_stages_that_are_not_on_the_chip_are_not_chosen() -> None:
 
 def test_table_marks_the_choice() -> None:
     _, table, _ = find(resnet56.NAME).tables
-    lines = table.rows([row("layer.recalibrated_tuned", "layer.tuned")])
+    lines = table.rows([row("channel.recalibrated_tuned", "layer.tuned")])
     marked = [line for line in lines if line["chosen"]]
-    assert [line["stage"] for line in marked] == [TITLES["layer.recalibrated_tuned"]]
+    assert [line["stage"] for line in marked] == [TITLES["channel.recalibrated_tuned"]]
     assert (marked[0]["validation"], marked[0]["test"], marked[0]["points"]) == ("95.00 %", "90.00 %", "-10.00")
 
 

@@ -122,28 +122,36 @@ class Written:
         as_written, recalibrated = measured(on_chip, software), measured(on_chip, software)
         assert isinstance(as_written, ResNet)
         assert isinstance(recalibrated, ResNet)
-        progress(0.2, "batch-norm statistics on the chip")
-        few = self.what.train.take(min(N_STATISTICS, len(self.what.train)))
-        recalibrate_batch_norm(recalibrated, (x for x, _ in few.batches(250)))
-        progress(0.3, "tuning the last layer")
-        train = {"": self.what.train, "_few": self.what.train.take(min(N_FEW, len(self.what.train)))}
+        progress(0.2, "tuning the last layer")
         features = self._count(on_chip, as_written, "mapped")
-        self._tuned(on_chip, as_written, features, "tuned", train[""], epochs=1)
-        features = self._count(on_chip, recalibrated, "recalibrated")
-        self._tuned(on_chip, recalibrated, features, "recalibrated_tuned", few, epochs=2)
+        self._tuned(on_chip, as_written, features, "tuned", self.what.train, epochs=1)
         if WAYS[self.way].paper:
-            progress(0.5, "tuning the last layer with few images")
-            features = {name: features_of(as_written, split) for name, split in sets(self.what).items()}
-            self._tuned(on_chip, as_written, features, "tuned_few", train["_few"], epochs=10)
-            for suffix, epochs, done in (("_few", 10, 0.6), ("", 1, 0.7)):
-                progress(done, f"tuning the last layer and batch norm with {len(train[suffix]):,} images")
-                self._norm_tuned(on_chip, as_written, f"norm_tuned{suffix}", train[suffix], epochs)
+            self._paper_tunings(on_chip, as_written, features, progress)
+        else:
+            progress(0.6, "batch-norm statistics on the chip")
+            few = self.what.train.take(min(N_STATISTICS, len(self.what.train)))
+            recalibrate_batch_norm(recalibrated, (x for x, _ in few.batches(250)))
+            features = self._count(on_chip, recalibrated, "recalibrated")
+            self._tuned(on_chip, recalibrated, features, "recalibrated_tuned", few, epochs=2)
         if self.way == "channel":
             # The other copies of the first layer, each with write errors of its own.
             self.counts["n_correct_validation"]["groups"] = [
                 count_correct(as_written, self.what.validation, group=group) for group in range(1, N_GROUPS)
             ]
         return self.counts, inference_bill(on_chip, self.what.test.images[:N_BILLED]) | _written(on_chip)
+
+    def _paper_tunings(
+        self, on_chip: Deployed, as_written: ResNet, features: dict[str, Split], progress: Progress
+    ) -> None:
+        """The tunings that the paper's words allow beside that of the last layer with all images."""
+        few = self.what.train.take(min(N_FEW, len(self.what.train)))
+        progress(0.4, f"tuning the last layer with {len(few):,} images")
+        self._tuned(on_chip, as_written, features, "tuned_few", few, epochs=10)
+        progress(0.45, f"tuning the last layer and batch norm with {len(few):,} images")
+        self._norm_tuned(on_chip, as_written, "norm_tuned_few", few, epochs=10)
+        if WAYS[self.way].literal:
+            progress(0.6, f"tuning the last layer and batch norm with {len(self.what.train):,} images")
+            self._norm_tuned(on_chip, as_written, "norm_tuned", self.what.train, epochs=1)
 
     def _count(self, on_chip: Deployed, frozen: ResNet, stage: str) -> dict[str, Split]:
         """Count with the convolutions of `frozen`; returns the inputs of the last layer."""

@@ -30,11 +30,14 @@ BY_STAGE = PAPER_STAGES | {
 }
 """Titles of the stages of each way."""
 
+OWN_STAGES = {stage: BY_STAGE[stage] for stage in ("levels", "mapped", "tuned", "recalibrated", "recalibrated_tuned")}
+"""Titles of the stages of our own ways."""
+
 STAGES = {
     f"{way}.{stage}": f"{facts.title}: {title}"
     for way, facts in WAYS.items()
-    for stage, title in BY_STAGE.items()
-    if facts.paper or (not stage.startswith("norm") and not stage.endswith("few"))
+    for stage, title in (PAPER_STAGES if facts.paper else OWN_STAGES).items()
+    if facts.literal or stage != "norm_tuned"
 }
 """Titles of the stages of each way (`resnet_preparation.WAYS`), by "way.stage" as in the rows."""
 
@@ -118,8 +121,7 @@ def draw(rows: Sequence[Row]) -> "Figure | None":
         if stage in PAPER_ACCURACY:
             lost = 100 * (PAPER_ACCURACY[stage] - PAPER_ACCURACY["float"])
             left.plot(at, lost, "kx", markersize=8, label="paper" if at == 0 else None)
-    own = {stage: title for stage, title in BY_STAGE.items() if f"channel.{stage}" in STAGES}
-    _dots(right, rows, [way for way, facts in WAYS.items() if not facts.paper], own)
+    _dots(right, rows, [way for way, facts in WAYS.items() if not facts.paper], OWN_STAGES)
     left.set_ylabel("test accuracy less float (points)")
     left.set_title("readings of the paper's method", fontsize=9)
     right.set_title("our own ways", fontsize=9)
