@@ -41,7 +41,8 @@ class Books:
         adc: converter of the columns, which determines the number of conversions; see `Usage`.
         conductance: from addresses of cells, int64 of any shape and on any device, to their present true conductances,
             S, the same shape; the heat of reads is computed from it. None, as for a real array: conductances of
-            readouts are kept while a meter is attached, and heat is NaN if a driven cell has not been read out since.
+            readouts are kept while a meter is attached, until the cell is pulsed; heat is NaN if a driven cell was not
+            read out between its last pulse before the read and its first pulse after it.
 
     Raises:
         OutOfRangeError: an argument is out of range.
@@ -144,10 +145,18 @@ class Books:
             self._activity.by_width.update(count_by_width(pulse.polarity, pulse.n, pulse.width))
         for meter in self._meters:
             meter.pulse(cells, pulse.polarity, pulse.n, pulse.width, self.n_cells)
+        self._forget_readouts(cells, pulse)
         self._version += 1
 
+    def _forget_readouts(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Make the conductances of pulsed cells unknown; called after the meters settled the reads before the pulse."""
+        if self._last_readout is None:
+            return
+        pulsed = pulse.polarity != 0 if pulse.n is None else (pulse.polarity != 0) & (pulse.n > 0)
+        self._last_readout[cells[pulsed.to(cells.device)].to(self._last_readout.device)] = torch.nan
+
     def wait(self, duration: float) -> None:
-        """Count `duration` s; call it before the cells change."""
+        """Count `duration` s; call it before the cells change. Conductances of earlier readouts stay known."""
         self._activity.duration += duration
         for meter in self._meters:
             meter.wait(duration)
