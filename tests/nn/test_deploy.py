@@ -253,7 +253,19 @@ def test_a_deployed_network_is_a_module() -> None:
 def test_a_deployed_network_prints_what_is_where() -> None:
     software = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4))
     first, layer, digital = repr(deploy(software, chip(2), write=EXACT)).splitlines()
-    assert first.startswith("Deployed Sequential on 2 chips of ")
-    assert first.endswith(" cells, 48 taken")
+    assert first.startswith("Deployed Sequential on 2 chips, each of ")
+    assert first.endswith(" cells, 48 taken on each")
     assert layer == "  0: Linear(in_features=6, out_features=4, on '0'), 48 cells in 1 tile on 1 array"
-    assert digital == "  digital: 1 (BatchNorm1d)"
+    assert digital == "  digital: 1 (BatchNorm1d), bias of 0"
+
+
+def test_a_printout_counts_unconverged_cells_on_all_chips_and_says_if_nothing_is_digital() -> None:
+    software = torch.nn.Sequential(torch.nn.Linear(6, 4, bias=False))
+    strict = WriteVerify(tolerance=1e-12, max_pulses=1)
+    for n_chips, on_all in ((3, " on 3 chips"), (None, "")):
+        with pytest.warns(UserWarning, match="did not converge"):
+            net = deploy(software, chip(n_chips), write=strict, name=str(n_chips))
+        first, layer, digital = repr(net).splitlines()
+        assert first.endswith("48 taken" + (" on each" if n_chips else ""))
+        assert layer.endswith(f", 48 cells in 1 tile on 1 array, {net.reports['0'].n_failed} not converged{on_all}")
+        assert digital == "  digital: none"

@@ -249,28 +249,37 @@ class Deployed(torch.nn.Module):
         raise WeightOnChipError("a deployed network cannot be pickled: use `ohmweave.save(net, path)`")
 
     def __repr__(self) -> str:
-        """The chip, a line for each layer on it with its cells, and the digital layers."""
+        """The chip, a line for each layer on it with its cells, and what is digital; cells are those of one chip."""
         array, n = self.chip.array, self.chip.chip_shape
-        chips = f"{n[0]} chips" if n else "one chip"
+        chips, each = (f"{n[0]} chips, each", " on each") if n else ("one chip", "")
         size = f"{_counted(array.n_arrays, 'array')} of {array.rows} x {array.cols} cells"
-        text = [f"Deployed {type(self.model).__name__} on {chips} of {size}, {self.chip.n_taken:,} taken"]
+        text = [f"Deployed {type(self.model).__name__} on {chips} of {size}, {self.chip.n_taken:,} taken{each}"]
         text += [f"  {name or 'model'}: {self._shown(name)}" for name in self.on_chip[:_SHOWN]]
         if len(self.on_chip) > _SHOWN:
             text.append(f"  and {len(self.on_chip) - _SHOWN} more layers")
-        digital = [f"{name} ({type(self.model.get_submodule(name)).__name__})" for name in self.digital[:_SHOWN]]
-        if len(self.digital) > _SHOWN:
-            digital.append(f"and {len(self.digital) - _SHOWN} more")
+        digital = [f"{name} ({type(self.model.get_submodule(name)).__name__})" for name in self.digital]
+        # The weights of layers on the chip are in cells, but their biases are added in software.
+        digital += [f"bias of {name or 'model'}" for name in self.on_chip if self._has_bias(name)]
+        if len(digital) > _SHOWN:
+            digital[_SHOWN:] = [f"and {len(digital) - _SHOWN} more"]
         return "\n".join([*text, f"  digital: {', '.join(digital) or 'none'}"])
 
+    def _has_bias(self, name: str) -> bool:
+        return self.model.get_submodule(name)._parameters.get("bias") is not None
+
     def _shown(self, name: str) -> str:
-        """A layer on the chip, as in "Linear(...), 320 cells in 2 tiles on 1 array, 3 not converged"."""
+        """A layer on the chip, as in "Linear(...), 320 cells in 2 tiles on 1 array, 3 not converged".
+
+        Cells, tiles and arrays are those of one chip; cells that did not converge are counted on all chips.
+        """
         placement = self.matrix(name).placement
         n_arrays = len({tile.array for tile in placement.tiles})
         place = f"{_counted(len(placement.tiles), 'tile')} on {_counted(n_arrays, 'array')}"
         text = f"{self.model.get_submodule(name)!r}, {_counted(placement.cells.numel(), 'cell')} in {place}"
         report = self.reports.get(name)
         failed = f", {report.n_failed:,} not converged" if report is not None and report.n_failed else ""
-        return text.replace("\n", " ") + failed
+        on_all = f" on {self.chip.chip_shape[0]} chips" if failed and self.chip.chip_shape else ""
+        return text.replace("\n", " ") + failed + on_all
 
 
 def _has(model: torch.nn.Module, name: str) -> bool:
