@@ -89,7 +89,12 @@ def test_errors_name_the_option_as_typed_and_leave_no_file(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name, text in {"negative.csv": "1e-6,-2e-6", "nan.csv": "1e-6,nan", "two.csv": "0.1,0.2", "siemens.csv": "5.0,2.0"}.items():
+    for name, text in {
+        "negative.csv": "1e-6,-2e-6",
+        "nan.csv": "1e-6,nan",
+        "two.csv": "0.1,0.2",
+        "siemens.csv": "5.0,2.0",
+    }.items():
         Path(name).write_text(text + "\n")
     assert run(*arguments, "--out", "tile.cir") == 1
     assert message in capsys.readouterr().err

@@ -34,7 +34,7 @@ class Lines:
 
     def of(self, totals: torch.Tensor) -> torch.Tensor:
         """From sums over the batch, `(*chips, H * W * C)`, to sums over reads, `(*chips, lines)`."""
-        return totals if self.geometry is None else self.geometry.line_sums(totals.unflatten(-1, self.size))
+        return totals if self.geometry is None else self.geometry.patch_sums(totals.unflatten(-1, self.size))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
