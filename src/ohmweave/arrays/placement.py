@@ -11,10 +11,14 @@ Lines of one input or output are neighbours: row line `i * H + h`, column line `
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 
 from ohmweave.base import ShapeError
+
+Corner: TypeAlias = tuple[int, int, int]
+"""Where a tile begins: (array, row, column), each from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

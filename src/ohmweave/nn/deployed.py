@@ -7,17 +7,15 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
-from ohmweave.base import OutOfRangeError, ShapeError, WeightOnChipError
+from ohmweave.base import OhmweaveError, OutOfRangeError, ShapeError, WeightOnChipError
 from ohmweave.mapping import Chip, Matrix
 from ohmweave.nn.chip_arguments import check_input, split_outputs, with_chips
 from ohmweave.nn.chip_batch import forward_pass, merge_chips
 from ohmweave.nn.chip_layer import check_stays
 from ohmweave.nn.chips_apart import check_apart, state_of
+from ohmweave.nn.printout import printout
 from ohmweave.nn.weight import ArrayWeight, Mixed, matrix_of
 from ohmweave.programming import WriteReport
-
-_SHOWN = 8
-"""Number of layers that a printout lists."""
 
 
 class Deployed(torch.nn.Module):
@@ -85,6 +83,7 @@ class Deployed(torch.nn.Module):
             ChipsMixedError: see `check_chips_apart`.
             ShapeError: `x` is no tensor, or a further tensor has neither shape.
             WeightOnChipError: the model computes a product with a weight past the array.
+            OutOfRangeError: a digital layer has another dtype than the chip.
 
         Warns:
             RuntimeWarning: in the first pass of each mode (training or evaluation), a layer on the chip is not called.
@@ -97,7 +96,11 @@ class Deployed(torch.nn.Module):
             x = merge_chips(x.expand(*chips, *x.shape), chips)
             self._check_apart(x, args, kwargs)
         with forward_pass() as called:
-            y = self.model(x, *args, **kwargs)
+            try:
+                y = self.model(x, *args, **kwargs)
+            except RuntimeError as error:
+                _check_dtypes(self.model, self.digital, self.chip, error)
+                raise
         if not torch.compiler.is_compiling():
             self._check_pass(y, called, chosen=bool(args or kwargs))
         return split_outputs(y, chips, self._cut) if chips else y
@@ -250,45 +253,28 @@ class Deployed(torch.nn.Module):
 
     def __repr__(self) -> str:
         """The chip, a line for each layer on it with its cells, and what is digital; cells are those of one chip."""
-        array, n = self.chip.array, self.chip.chip_shape
-        chips, each = (f"{n[0]} chips, each", " on each") if n else ("one chip", "")
-        size = f"{_counted(array.n_arrays, 'array')} of {array.rows} x {array.cols} cells"
-        text = [f"Deployed {type(self.model).__name__} on {chips} of {size}, {self.chip.n_taken:,} taken{each}"]
-        text += [f"  {name or 'model'}: {self._shown(name)}" for name in self.on_chip[:_SHOWN]]
-        if len(self.on_chip) > _SHOWN:
-            text.append(f"  and {len(self.on_chip) - _SHOWN} more layers")
-        digital = [f"{name} ({type(self.model.get_submodule(name)).__name__})" for name in self.digital]
-        # The weights of layers on the chip are in cells, but their biases are added in software.
-        digital += [f"bias of {name or 'model'}" for name in self.on_chip if self._has_bias(name)]
-        if len(digital) > _SHOWN:
-            digital[_SHOWN:] = [f"and {len(digital) - _SHOWN} more"]
-        return "\n".join([*text, f"  digital: {', '.join(digital) or 'none'}"])
+        matrices = {name: self.matrix(name) for name in self.on_chip}
+        return printout(self.model, self.chip, matrices, self.reports, self.digital)
 
-    def _has_bias(self, name: str) -> bool:
-        return self.model.get_submodule(name)._parameters.get("bias") is not None
 
-    def _shown(self, name: str) -> str:
-        """A layer on the chip, as in "Linear(...), 320 cells in 2 tiles on 1 array, 3 not converged".
-
-        Cells, tiles and arrays are those of one chip; cells that did not converge are counted on all chips.
-        """
-        placement = self.matrix(name).placement
-        n_arrays = len({tile.array for tile in placement.tiles})
-        place = f"{_counted(len(placement.tiles), 'tile')} on {_counted(n_arrays, 'array')}"
-        text = f"{self.model.get_submodule(name)!r}, {_counted(placement.cells.numel(), 'cell')} in {place}"
-        report = self.reports.get(name)
-        failed = f", {report.n_failed:,} not converged" if report is not None and report.n_failed else ""
-        on_all = f" on {self.chip.chip_shape[0]} chips" if failed and self.chip.chip_shape else ""
-        return text.replace("\n", " ") + failed + on_all
+def _check_dtypes(model: torch.nn.Module, digital: Sequence[str], chip: Chip, error: RuntimeError) -> None:
+    """Explain an error of torch by digital layers of another dtype than that of the chip, if there are any."""
+    if isinstance(error, OhmweaveError):
+        return
+    wanted = chip.array.dtype
+    for name in digital:
+        for tensor in model.get_submodule(name).parameters(recurse=False):
+            if tensor.is_floating_point() and tensor.dtype != wanted:
+                raise OutOfRangeError(
+                    f"the digital layer {name!r} has {tensor.dtype}, but the chip computes in {wanted}: convert the "
+                    f"model with `model.to({wanted})` before it is deployed, or make the chip with "
+                    f"`dtype={tensor.dtype}` (torch: {error})"
+                ) from error
 
 
 def _has(model: torch.nn.Module, name: str) -> bool:
     parts = (model.__dict__, model._modules, model._parameters, model._buffers)
     return name != "training" and any(name in part for part in parts)
-
-
-def _counted(n: int, word: str) -> str:
-    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def _kind(value: Any) -> Any:

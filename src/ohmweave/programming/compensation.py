@@ -34,7 +34,8 @@ def compensate(
         r_cell: Ohm, in series with every cell.
         chosen: bool, same shape: the cells that may be changed; for the others `g_wanted` is their present
             conductance. None: all.
-        iterations: of the formula above. Moderate wire resistances need fewer than ten; with large ones cells end at the window.
+        iterations: of the formula above. Moderate wire resistances need fewer than ten; with large ones cells end at
+            the window.
 
     Returns:
         `(*chips, rows, cols)`, S, of the dtype of `g_wanted`.

@@ -9,6 +9,7 @@
 Bills, comparisons of learning rules and checkpoints take their numbers from the books.
 """
 
+import atexit
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -182,16 +183,26 @@ class Books:
 
     @contextmanager
     def attached(self, meter: Meter) -> Iterator[None]:
-        """Record all operations within the block in `meter`."""
+        """Record all operations within the block in `meter`.
+
+        A block that is still open when the interpreter exits is closed before torch is torn down.
+        """
+        detach = _Once(lambda: self._detach(meter))
         self._meters.append(meter)
+        atexit.register(detach)
+        forget = atexit.unregister  # while the interpreter exits, the name `atexit` may be gone
         try:
             yield
         finally:
-            meter.settle()
-            self._meters = [other for other in self._meters if other is not meter]
-            if not self._meters:
-                self._last_readout = None
-                self._driven.clear()
+            detach()
+            forget(detach)
+
+    def _detach(self, meter: Meter) -> None:
+        meter.settle()
+        self._meters = [other for other in self._meters if other is not meter]
+        if not self._meters:
+            self._last_readout = None
+            self._driven.clear()
 
     def n_conversions(self, placement: Placement, *, transposed: bool) -> int:
         """Conversions of one vector in one interval; see `Usage`."""
@@ -262,6 +273,20 @@ class Books:
         )
         self._last_readout = None  # conductances of the cells before loading
         self._version += 1
+
+
+class _Once:
+    """A function that is called at most once."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+
+    def __call__(self) -> None:
+        function, self._function = self._function, None
+        if function is not None:
+            function()
 
 
 def _n_pulses(chosen: torch.Tensor, n: torch.Tensor | None) -> int:
