@@ -12,7 +12,8 @@ from ohmweave.mapping import Chip, Matrix
 from ohmweave.nn.chip_arguments import check_input, split_outputs, with_chips
 from ohmweave.nn.chip_batch import forward_pass, merge_chips
 from ohmweave.nn.chip_layer import check_stays
-from ohmweave.nn.chips_apart import check_apart, state_of
+from ohmweave.nn.chip_recurrent import chip_by_chip
+from ohmweave.nn.chips_apart import Apart, check_apart, state_of
 from ohmweave.nn.printout import printout
 from ohmweave.nn.weight import ArrayWeight, Mixed, matrix_of
 from ohmweave.programming import WriteReport
@@ -44,8 +45,8 @@ class Deployed(torch.nn.Module):
         self.reports = dict(reports)
         self.on_chip = tuple(on_chip)
         self.digital = tuple(digital)
-        self._apart: dict[Any, tuple[bool, ...] | None] = {}
-        self._cut: tuple[bool, ...] | None = None
+        self._known: dict[Any, Apart] = {}
+        self._apart = Apart()
         self._watched: set[bool] = set()
         self.training = model.training
         self.model = model  # last, because `__setattr__` sets attributes of the model from now on
@@ -97,13 +98,14 @@ class Deployed(torch.nn.Module):
             self._check_apart(x, args, kwargs)
         with forward_pass() as called:
             try:
-                y = self.model(x, *args, **kwargs)
+                with chip_by_chip(self._apart.one_by_one, chips[0] if chips else 1):
+                    y = self.model(x, *args, **kwargs)
             except RuntimeError as error:
                 _check_dtypes(self.model, self.digital, self.chip, error)
                 raise
         if not torch.compiler.is_compiling():
             self._check_pass(y, called, chosen=bool(args or kwargs))
-        return split_outputs(y, chips, self._cut) if chips else y
+        return split_outputs(y, chips, self._apart.cut) if chips else y
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def check_chips_apart(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> None:
@@ -129,17 +131,17 @@ class Deployed(torch.nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _check_apart(self, x: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """As `check_chips_apart`, of arguments with the chips merged; sets `self._cut`: which outputs have chips."""
+        """As `check_chips_apart`, of arguments with the chips merged; sets `self._apart`."""
         n_chips = self.chip.chip_shape[0]
-        self._cut = None
+        self._apart = Apart()
         if not x.numel():
             return
         shapes = tuple((name, _kind(value)) for name, value in kwargs.items())
         key = (state_of(self.model), x.dim(), x.dtype, tuple(_kind(value) for value in args), shapes)
-        if key not in self._apart:
+        if key not in self._known:
             run = lambda inputs: self.model(inputs, *args, **kwargs)  # noqa: E731 - it has two arguments bound
-            self._apart[key] = check_apart(self.model, x.detach(), n_chips, run)
-        self._cut = self._apart[key]
+            self._known[key] = check_apart(self.model, x.detach(), n_chips, run)
+        self._apart = self._known[key]
 
     def _check_pass(self, y: Any, called: set[Any], *, chosen: bool) -> None:
         """Raise or warn if the pass has computed past the array; `chosen`: further arguments may choose the layers."""
