@@ -110,6 +110,7 @@ class Books:
         """
         drive = drive if isinstance(drive, Drive) else Drive.of_vectors(drive)
         n_intervals = drive.n_vectors * (1 if transposed else self.n_intervals)
+        # Tiles of one matrix are separate operations of the periphery, even where they work in parallel.
         self._activity.n_reads += n_intervals * len(placement.tiles)
         for meter in self._meters:
             meter.read(placement, drive, n_intervals, self, transposed=transposed)
@@ -223,11 +224,13 @@ class Books:
             `(*chips, n_in)` S, or `(*chips, n_out)` S if transposed.
         """
         version, known = self._driven.get(placement, (self._version, {}))
+        # Conductances of another version of the cells are out of date, for both directions.
         if version != self._version:
             known = {}
         if transposed not in known:
             g = self._conductances(placement).double()
             n = placement.n_out if transposed else placement.n_in
+            # All cells of a line see its voltage, so their conductances add up, g_pos and g_neg alike.
             known[transposed] = g.sum(-2 if transposed else -1).unflatten(-1, (n, -1)).sum(-1)
         self._driven[placement] = self._version, known
         return known[transposed]
@@ -235,6 +238,7 @@ class Books:
     def _conductances(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` S; NaN for cells of unknown conductance."""
         chip_shape = () if self.n_chips is None else (self.n_chips,)
+        # Placements hold the cells of one chip; those of chip k are n_cells k further on.
         first = torch.arange(self.n_chips or 1, device=placement.cells.device).view(*chip_shape, 1, 1) * self.n_cells
         cells = placement.cells + first
         if self._conductance is not None:

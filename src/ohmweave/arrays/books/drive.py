@@ -101,6 +101,7 @@ class DriveTotals:
             self._v2 = torch.zeros(shape, dtype=torch.float64, device=v.device)
         for part in _parts(v):
             self._active += _sum_bytes(part.bool().view(torch.uint8), largest=1)
+            # The factor to volts is applied to the sums, not to every value.
             self._v2 += part.square().sum(-2) * drive.v_per_x**2
 
 
@@ -112,6 +113,7 @@ def _add_ones(x: torch.Tensor, codes_per_x: float, bits: int, total: torch.Tenso
         return
     largest = 2**bits - 1
     for part in _parts(x):
+        # Clamped before rounding, as the DAC does: a code beyond the last would have other bits.
         codes = (part * codes_per_x).clamp_(-largest, largest).round_()
         # Floats to bytes by way of int16: torch's direct conversion is slow.
         codes = codes.to(torch.int16 if bits <= 8 else torch.int64).abs_()
