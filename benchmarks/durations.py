@@ -4,7 +4,8 @@
     python benchmarks/durations.py probe mnist full SECONDS    # start one task of each experiment and extrapolate
 
 A probe stops the first task of an experiment after so many seconds, and divides them by the part that the task reports
-as done. That is rough, because parts do not take equal times. Measured durations replace extrapolated ones.
+as done. That is rough, because parts do not take equal times. Measured durations come before extrapolated ones. Make
+both and the calibration, which the first call takes, under the same load of the machine.
 """
 
 import json
