@@ -18,7 +18,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = {
         "calibration": 0.5,
         "seconds": {NAME: {"digits-smoke": 3.0}},
-        "extrapolated": {NAME: {"digits-smoke": 100.0, "mnist-any": 7.0}},
+        "extrapolated": {NAME: {"digits-smoke": 100.0, "mnist-smoke": 7.0}},
     }
     path.write_text(json.dumps(content))
     monkeypatch.setattr(expected_time, "DURATIONS", path)

@@ -68,7 +68,9 @@ def _expected(experiment: Experiment, options: Options, known: Mapping[str, JSON
     tasks = unique_tasks(experiment, options)
     rows = {row.id: row for row in read_rows(options.out / experiment.name / ROWS)}
     todo = [task for task in tasks if task.id not in rows]
-    seconds, source = _of_a_chip(experiment.name, options, list(rows.values()), known, slower)
+    scopes = {_scope(task) for task in tasks}
+    of_the_same = [row for row in rows.values() if _scope(row) in scopes]
+    seconds, source = _of_a_chip(experiment.name, options.out, of_the_same, known, slower, scopes)
     return Expected(
         experiment=experiment.name,
         n_todo=len(todo),
@@ -79,19 +81,18 @@ def _expected(experiment: Experiment, options: Options, known: Mapping[str, JSON
 
 
 def _of_a_chip(
-    name: str, options: Options, rows: Sequence[Row], known: Mapping[str, JSON], slower: float
+    name: str, out: Path, rows: Sequence[Row], known: Mapping[str, JSON], slower: float, scopes: set[str]
 ) -> tuple[float | None, str]:
     """Seconds of a task with one chip on this machine, or None, and where they come from."""
-    folder = options.out / name
+    folder = out / name
     log = read_log(folder)
-    here = [log[row.id] / _n_chips(row) for row in rows if row.id in log and _is_of(row, options)]
+    here = [log[row.id] / _n_chips(row) for row in rows if row.id in log]
     if here:
         return fmean(here), f"mean of {len(here)} tasks in {folder}"
     for kind, source in (("seconds", "measured on the reference machine"), ("extrapolated", "extrapolated there")):
-        scopes = known[kind].get(name, {})
-        for scope in (f"{options.data}-{options.scale}", f"{options.data}-any", f"any-{options.scale}", "any-any"):
-            if scope in scopes:
-                return scopes[scope] * slower, f"{source}, scaled to this one"
+        found = [value for scope, value in known[kind].get(name, {}).items() if scope in scopes]
+        if found:
+            return fmean(found) * slower, f"{source}, scaled to this one"
     return None, "not measured"
 
 
@@ -100,9 +101,9 @@ def _n_chips(one: Task | Row) -> int:
     return int(one.params.get("seeds", 1))
 
 
-def _is_of(row: Row, options: Options) -> bool:
-    data, scale = row.params.get("data", options.data), row.params.get("scale", options.scale)
-    return bool(data == options.data and scale == options.scale)
+def _scope(one: Task | Row) -> str:
+    """Data set and scale, as in "mnist-full"; "any" where a task does not depend on one of them."""
+    return f"{one.params.get('data', 'any')}-{one.params.get('scale', 'any')}"
 
 
 def durations(rows: Mapping[str, Sequence[Row]], log: Mapping[str, float]) -> dict[str, dict[str, float]]:
@@ -116,6 +117,5 @@ def durations(rows: Mapping[str, Sequence[Row]], log: Mapping[str, float]) -> di
     for name, some in rows.items():
         for row in some:
             if row.id in log:
-                scope = f"{row.params.get('data', 'any')}-{row.params.get('scale', 'any')}"
-                found.setdefault(name, {}).setdefault(scope, []).append(log[row.id] / _n_chips(row))
+                found.setdefault(name, {}).setdefault(_scope(row), []).append(log[row.id] / _n_chips(row))
     return {name: {scope: fmean(some) for scope, some in by_scope.items()} for name, by_scope in found.items()}
