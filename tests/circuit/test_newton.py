@@ -87,7 +87,7 @@ def test_selective_cells_stop_the_sneak_path() -> None:
 
 def test_overflowing_start_is_survived() -> None:
     current, didv = sinh_law(conductances(3, 3), 1e-3)
-    solution = solve_nonlinear(current, 5 * voltages(3), 3, WIRES["everything"], didv=didv, max_steps=2000)
+    solution = solve_nonlinear(current, 5 * voltages(3), 3, WIRES["everything"], didv=didv, max_iterations=2000)
     assert solution.residual <= 1e-9
     assert_close(solution.i_cell, current(solution.v_cell), rtol=1e-12)
 
@@ -95,13 +95,13 @@ def test_overflowing_start_is_survived() -> None:
 class TestFailure:
     around = Wires(r_row=10.0, r_col=10.0)
 
-    def test_too_few_steps_say_the_residual(self) -> None:
+    def test_too_few_iterations_say_the_residual(self) -> None:
         current, _ = sinh_law(conductances(5, 5), 0.02)
         with pytest.raises(ConvergenceError, match=r"residual is \d\.\d+e"):
-            solve_nonlinear(current, voltages(5), 5, self.around, max_steps=1)
+            solve_nonlinear(current, voltages(5), 5, self.around, max_iterations=1)
         bias = read_bias(voltages(5), self.around)
         with pytest.raises(ConvergenceError, match=r"residual is \d\.\d+e"):
-            solve_nonlinear_nodes(current, bias, (5, 5), self.around, max_steps=1, tolerance=1e-12)
+            solve_nonlinear_nodes(current, bias, (5, 5), self.around, max_iterations=1, tolerance=1e-12)
 
     def test_laws_that_are_no_laws(self) -> None:
         g = conductances(3, 3)
@@ -122,7 +122,7 @@ class TestFailure:
                 4,
                 Wires(r_row=1e4, r_col=1e4),
                 didv=lambda v: 1e-9 * torch.ones_like(v),
-                max_steps=20,
+                max_iterations=20,
             )
 
     def test_arguments(self) -> None:

@@ -11,10 +11,14 @@ Lines of one input or output are neighbours: row line `i * H + h`, column line `
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 
 from ohmweave.base import ShapeError
+
+Corner: TypeAlias = tuple[int, int, int]
+"""Where a tile begins: (array, row, column), each from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,7 @@ class Placement:
 
     def sum_variances(self, variance: torch.Tensor) -> torch.Tensor:
         """Variances by weight, `(..., H, n_out, C)`, to the variance of each weight, `(..., n_out)`."""
+        # Noise of different cells is independent: variances add, whatever the signs of the gains.
         row_gain, col_gain = [gain**2 for gain in self.row_gain], [gain**2 for gain in self.col_gain]
         return _weighted_sum(_weighted_sum(variance, row_gain, dim=-3), col_gain, dim=-1)
 
@@ -135,6 +140,7 @@ def cells_of(tiles: Sequence[Tile], *, rows: int, cols: int) -> torch.Tensor:
     Raises:
         ShapeError: a crossing is not covered, or is covered twice.
     """
+    # -1 marks crossings that no tile covers: cells are numbered from 0.
     n_rows = max(tile.row_line + tile.rows for tile in tiles)
     n_cols = max(tile.col_line + tile.cols for tile in tiles)
     cells = torch.full((n_rows, n_cols), -1, dtype=torch.int64, device="cpu")

@@ -50,6 +50,7 @@ from ohmweave.experiments.estimators import (
     value_of,
     wilson_interval,
 )
+from ohmweave.experiments.expected_time import Expected, expected_times
 from ohmweave.experiments.experiment import Assumption, Experiment, FigureSpec, TableSpec
 from ohmweave.experiments.registry import experiments, find, match, register
 from ohmweave.experiments.rows import read_log, read_results, read_rows
@@ -82,6 +83,7 @@ __all__ = [
     "Equal",
     "Estimate",
     "Estimator",
+    "Expected",
     "Experiment",
     "ExperimentError",
     "FigureSpec",
@@ -101,6 +103,7 @@ __all__ = [
     "by_params",
     "by_scope",
     "canonical",
+    "expected_times",
     "experiments",
     "find",
     "gap_interval",

@@ -1,7 +1,8 @@
 """Signed weight matrices on chips: placement, pairs of conductances, input scaling, and the `Matrix` itself."""
 
+from ohmweave.arrays import Corner
 from ohmweave.mapping.centred import CentredPair
-from ohmweave.mapping.chip import Chip, Corner
+from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.clip import Clip, DeviationClip, QuantileClip
 from ohmweave.mapping.differential import DifferentialPair
 from ohmweave.mapping.matrix import Matrix

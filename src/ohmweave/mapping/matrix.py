@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
-from ohmweave.arrays import ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
+from ohmweave.arrays import Corner, ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
 from ohmweave.base import NotCopied, OutOfRangeError, ShapeError, check_shape, outside_inference_mode
 from ohmweave.cells import Pulse
-from ohmweave.mapping.chip import Chip, Corner
+from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.history import Stamp
 from ohmweave.mapping.scaling import InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
 from ohmweave.mapping.weight_mapping import WeightMapping

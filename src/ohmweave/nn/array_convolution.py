@@ -102,7 +102,7 @@ def _weight_gradient(
     n_inputs = n_channels * kh * kw
     grad = x.new_zeros(*chips, n_inputs, n_out)
     for part in _parts(x, math.prod(chips) * n_inputs * grad_y.shape[-3] * grad_y.shape[-2]):
-        grad += geometry.lines(x[part]) @ _rows(grad_y[part])
+        grad += geometry.im2col(x[part]) @ _rows(grad_y[part])
     return grad.mT.reshape(shape)
 
 

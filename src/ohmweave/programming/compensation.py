@@ -20,7 +20,7 @@ def compensate(
     g_max: float,
     r_cell: float = 0.0,
     chosen: torch.Tensor | None = None,
-    steps: int = 10,
+    iterations: int = 10,
 ) -> torch.Tensor:
     """Cell conductances whose effective matrix is `g_wanted`, as far as the window allows.
 
@@ -34,7 +34,8 @@ def compensate(
         r_cell: Ohm, in series with every cell.
         chosen: bool, same shape: the cells that may be changed; for the others `g_wanted` is their present
             conductance. None: all.
-        steps: iterations. Moderate wire resistances need fewer than ten; with large ones cells end at the window.
+        iterations: of the formula above. Moderate wire resistances need fewer than ten; with large ones cells end at
+            the window.
 
     Returns:
         `(*chips, rows, cols)`, S, of the dtype of `g_wanted`.
@@ -44,12 +45,12 @@ def compensate(
 
     No source: fixed-point iteration.
     """
-    check_integer("steps", steps, at_least=1)
+    check_integer("iterations", iterations, at_least=1)
     if not 0 <= g_min < g_max:
         raise OutOfRangeError(f"`g_max` must be > g_min = {g_min!r} S, but is {g_max!r}")
     wanted = g_wanted.double()
     g = wanted
-    for _ in range(steps):
+    for _ in range(iterations):
         seen = effective_conductance(g, wires, r_cell=r_cell)
         moved = (g * torch.where(seen > 0, wanted / seen, 1.0)).clamp(g_min, g_max)
         g = moved if chosen is None else torch.where(chosen, moved, g)
@@ -67,7 +68,7 @@ class CompensatedWrite(Settling):
         write: brings the cells to the compensated targets; its settling time is that of this scheme.
         wires: resistances around the cells, which must be known.
         access: of the array, which must be read out cell by cell.
-        steps: as in `compensate`.
+        iterations: as in `compensate`.
 
     Valid for: linear cells whose wires are as given. Source: ours.
     """
@@ -75,7 +76,7 @@ class CompensatedWrite(Settling):
     write: Write
     wires: Wires
     access: Access = Transistors()  # noqa: RUF009 - frozen
-    steps: int = 10
+    iterations: int = 10
 
     @property
     def settling_time(self) -> float:
@@ -122,7 +123,7 @@ class CompensatedWrite(Settling):
             g_max=array.g_max,
             r_cell=self.access.r_on,
             chosen=chosen.view(shape),
-            steps=self.steps,
+            iterations=self.iterations,
         ).flatten(1)
         verified = moved / (1 + moved * r_path)
         return self.write(array, cells, verified[place].view(cells.shape).to(g_target.dtype))

@@ -140,7 +140,7 @@ def claims_markdown(records: Sequence[dict[str, Any]]) -> str:
     for name, scope, group in grouped(records):
         rows = [[*_cells(record), record["where"], record["note"]] for record in group]
         heads = ["quantity", "paper", "ours", "95 % interval", "n", "verdict", "where", "note"]
-        parts.append(f"### {name} · {scope.title}\n\n{_markdown_table(heads, rows)}")
+        parts.append(f"### {name} · {scope.title}\n\n{markdown_table(heads, rows)}")
     return "\n".join(parts)
 
 
@@ -151,7 +151,9 @@ def _cells(record: Mapping[str, Any]) -> list[str]:
     return [record["quantity"], show(record["paper"], unit), show(record["ours"], unit), interval, n, record["verdict"]]
 
 
-def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of `rows`, each with a cell for each of `heads`."""
+
     def joined(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
 

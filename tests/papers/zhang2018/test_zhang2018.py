@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ohmweave.base import generator
-from ohmweave.cells import linear_steps
+from ohmweave.cells import Cell, ReadNoise, linear_steps
 from ohmweave.cost import comparators
 from ohmweave.data import Dataset, load
 from ohmweave.experiments import Context, Options, Row, Task, judge, match
@@ -54,6 +54,22 @@ def test_sign_backpropagation_learns_and_stops_where_validation_was_best():
     )
     assert perceptron.n_correct(binary(data.validation), data.validation.labels) == max(history)
     assert perceptron.n_correct(binary(data.test), data.test.labels) > max(50, before)
+
+
+def test_a_chip_that_compiled_loops_refuse_is_trained_by_torch():
+    """Whether Numba was installed decided alone, so that such a chip was refused."""
+    law = Cell(linear_steps(g_min=G_MIN, g_max=G_MAX, levels=300), read_noise=ReadNoise(fraction=0.01))
+    perceptron = SignPerceptron(law, 4, 2, replace(Hyperparameters.of(100), hidden=3), seed=1)
+    n_steps = perceptron.rule.n_steps
+    perceptron.train_epoch(torch.ones(5, 4), torch.zeros(5, dtype=torch.int64))
+    assert perceptron.rule.n_steps == n_steps + 5
+
+
+def test_of_equal_epochs_the_samples_until_the_last_are_counted(monkeypatch):
+    """Pulses were those until the last of them, but samples those until the first."""
+    (task,) = (replace(task, params={**task.params, "epochs": 3}) for task in sbp.tasks(Options()))
+    monkeypatch.setattr(SignPerceptron, "n_correct", lambda *_: 7)
+    assert sbp.run(task, CONTEXT)["sbp"]["n_samples"] == 3 * 400
 
 
 def test_the_rows_of_sbp_hold_what_its_claims_ask_for():

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from ohmweave.arrays import Activity
-from ohmweave.base import generator, has_numba
+from ohmweave.arrays.compilable import compiles
+from ohmweave.base import generator
 from ohmweave.cells import Cell, stellar2023
 from ohmweave.cells.stellar2023 import LINEAR_STEP
 from ohmweave.cost import yao2020_periphery
@@ -102,7 +103,7 @@ Epoch = Callable[[torch.Tensor, torch.Tensor], int]
 
 
 class StellarEpoch:
-    """Epochs of STELLAR on a layer, compiled where Numba is installed, and the bill of `N_BILLED` samples of each."""
+    """Epochs of STELLAR on a layer, compiled where that is possible, and the bill of `N_BILLED` samples of each."""
 
     def __init__(self, layer: Linear, threshold: float) -> None:
         self.layer = layer
@@ -114,7 +115,7 @@ class StellarEpoch:
         some = x[:N_BILLED]
         with self.bill.samples("training", len(some)):
             self.one_by_one(some, labels[:N_BILLED])
-        if has_numba():
+        if compiles(self.layer.matrix.chip.array):
             from ohmweave.optim.compiled_epochs import stellar_epoch
 
             stellar_epoch(self.layer, self.error, self.rule, x, labels)

@@ -31,7 +31,7 @@ from ohmweave.experiments import (
 )
 from ohmweave.papers.changes import TWO_SIDED
 from ohmweave.papers.energy import SampledBill, energy_table
-from ohmweave.papers.sharing import tasks_by_seed
+from ohmweave.papers.sharing import n_epochs_to_best, tasks_by_seed
 from ohmweave.papers.zhang2018.network import (
     ASSUMPTIONS,
     G_MAX,
@@ -90,7 +90,8 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     seen = data.validation.take(min(N_BILLED * len(history), len(data.validation)))
     with bill.samples("inference", len(seen)):
         perceptron.n_correct(binary(seen), seen.labels)
-    n_samples = len(data.train) * (1 + history.index(max(history)))
+    # The chip, its counters included, is in its state after the best epoch.
+    n_samples = len(data.train) * n_epochs_to_best(history)
     context.progress(0.8, "the same perceptron by back-propagation")
     sbp = {
         "n_correct": perceptron.n_correct(binary(data.test), data.test.labels),
