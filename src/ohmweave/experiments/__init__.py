@@ -1,4 +1,4 @@
-"""Experiments as claims: declared before they run, run as resumable tasks, judged from their rows alone.
+"""Experiments as claims: declared as data, run as resumable tasks, judged from their rows alone.
 
 No physics is in here. Packages register their experiments here, found by entry point; `ohmweave.report` turns rows
 into tables and pages.
@@ -6,21 +6,23 @@ into tables and pages.
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.base.files import atomic_write
+from ohmweave.experiments.acceptance import Acceptance, AtLeast, AtMost, Between, Equal, NotWorseThan, Within
 from ohmweave.experiments.claims import (
+    BETTER,
+    EXPLAINED,
+    HIGHER,
+    LOWER,
+    MET,
     NOT_COMPARABLE,
-    NOT_REPRODUCED,
+    NOT_JUDGED,
+    NOT_MET,
     NOT_RUN,
     REPRODUCED,
-    Acceptance,
-    AtLeast,
-    AtMost,
-    Between,
+    VERDICTS,
+    WORSE,
     Claim,
-    Equal,
     Finding,
     Needs,
-    NotWorseThan,
-    Within,
     judge,
 )
 from ohmweave.experiments.discovery import LeftOut, import_experiments, load_installed, source_of
@@ -36,6 +38,10 @@ from ohmweave.experiments.estimators import (
     mean_rate_difference_of,
     mean_rate_gap_of,
     mean_rate_of,
+    nested_interval,
+    nested_mean_rate_of,
+    nested_rate_difference_of,
+    nested_rate_gap_of,
     numbers,
     rate_of,
     rates,
@@ -52,11 +58,19 @@ from ohmweave.experiments.tasks import Context, Options, Row, Task
 from ohmweave.experiments.values import JSON, canonical, plain
 
 __all__ = [
+    "BETTER",
+    "EXPLAINED",
+    "HIGHER",
     "JSON",
+    "LOWER",
+    "MET",
     "NOT_COMPARABLE",
-    "NOT_REPRODUCED",
+    "NOT_JUDGED",
+    "NOT_MET",
     "NOT_RUN",
     "REPRODUCED",
+    "VERDICTS",
+    "WORSE",
     "Acceptance",
     "Assumption",
     "AtLeast",
@@ -100,6 +114,10 @@ __all__ = [
     "mean_rate_difference_of",
     "mean_rate_gap_of",
     "mean_rate_of",
+    "nested_interval",
+    "nested_mean_rate_of",
+    "nested_rate_difference_of",
+    "nested_rate_gap_of",
     "numbers",
     "plain",
     "rate_of",
