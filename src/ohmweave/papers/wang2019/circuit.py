@@ -2,7 +2,7 @@
 
 A transferred network is read through the circuit after it was trained (`yao2020/circuit`). In training in situ, every
 forward read passes the circuit, and so does every readout that gradients use where the circuit is linear, so that the
-network can compensate it. Wires alone are in `wang2019/wires`.
+network can compensate it. Wires alone are in `wang2019/array-law`.
 """
 
 from collections.abc import Mapping, Sequence
