@@ -207,9 +207,9 @@ EXPERIMENT = register(
         title="The law in the array: readings side by side",
         paper=PAPER,
         summary="The cells of the CNN, a ninth of them stuck, are set by gate voltage along the curve of a single "
-        "device and read fast through shared wires, drivers or sense circuits, or each through a resistance of its own. Which "
-        "of these readings gives the level and slope that the paper's weights imply, and which the paper's largest "
-        "weight and accuracy when the CNN is trained with it?",
+        "device and read fast through shared wires, drivers or sense circuits, or each through a resistance of its "
+        "own. Which of these readings gives the level and slope that the paper's weights imply, and which the paper's "
+        "largest weight and accuracy when the CNN is trained with it?",
         claims=(
             _claim(
                 "device-slope",

@@ -112,7 +112,7 @@ class FastRead:
 
         In each read one cell of each pair is set at `high`, the other at `low`, as weights set them.
         """
-        first = torch.where(self.sign > 0, high, low)
+        first = low + (high - low) * self.sign.clamp_min(0)
         one_way, other_way = self.conductance(torch.stack([first, high + low - first]), reading, r)
         moved: torch.Tensor = ((one_way - other_way) * self.sign)[self.responds]
         return moved
