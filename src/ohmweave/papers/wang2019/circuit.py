@@ -184,7 +184,8 @@ EXPERIMENT = register(
         title="Learning behind sense circuits, converters and other array sizes",
         paper=PAPER,
         summary="The CNN learns in situ for one epoch behind sense resistors, behind converters of 3 to 12 bits, and "
-        "on arrays of other sizes with wires. Claims are expectations of ours, that little changes: the paper prints neither wires nor converters.",
+        "on arrays of other sizes with wires. The paper prints neither wires nor converters: claims are expectations "
+        "of ours, that most of it changes little.",
         claims=(
             _expected(
                 "adc-8",
