@@ -53,13 +53,14 @@ TRAINED: dict[str, tuple[tuple[str, float, float], ...]] = {
         ("series", NOISE_OF_A_CELL, 0.0),
         ("in-array", NOISE, 0.11),
         ("in-array", NOISE, 0.0),
-        ("segments", NOISE, 0.11),
         ("sense", NOISE, 0.11),
+        ("drivers", NOISE, 0.11),
+        ("segments", NOISE, 0.11),
     ),
     "smoke": (("series", NOISE_OF_A_CELL, 0.11), ("in-array", NOISE, 0.11)),
 }
-"""Networks that are trained: reading, programming noise of a cell (S), fraction of stuck cells. Of the shared
-resistances two are trained, for each training behind wires takes ten times as long as one without."""
+"""Networks that are trained: reading, programming noise of a cell (S), fraction of stuck cells. Training
+behind wires takes ten times as long as the others, so wires of rows or columns alone are not trained."""
 
 
 def tasks(options: Options) -> list[Task]:
@@ -130,6 +131,7 @@ _JUDGED: dict[str, tuple[str, dict[str, JSON]]] = {
     "in-array": ("the straight line in use", dict(_IN_USE)),
     "segments": ("shared row and column wires", {"reading": "segments", "noise": NOISE, "stuck": 0.11}),
     "sense": ("shared sense circuits", {"reading": "sense", "noise": NOISE, "stuck": 0.11}),
+    "drivers": ("shared drivers", {"reading": "drivers", "noise": NOISE, "stuck": 0.11}),
     "device": ("the single device", {"reading": "device", "noise": NOISE, "stuck": 0.11}),
 }
 
