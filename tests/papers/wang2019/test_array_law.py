@@ -107,6 +107,7 @@ def test_each_reading_has_its_own_resistance() -> None:
         "drivers": (Wires(**ideal, r_driver=7.0), 0.0),
         "sense": (Wires(**ideal, r_sense=7.0), 0.0),
         "series": (Wires(**ideal), 7.0),
+        "series-curve": (Wires(**ideal), 0.0),
         "in-array": (Wires(**ideal), 0.0),
     }
 
@@ -171,9 +172,15 @@ def test_the_table_has_the_paper_all_readings_and_what_they_meet() -> None:
     assert lines[0]["reading"] == "paper"
     assert {line["reading"] for line in lines[1:]} == {reading.title for reading in READINGS.values()}
     assert {line["printed numbers met"] for line in lines if "chips" in line} == {"3 of 3"}
+    chosen = {(line["reading"], line.get("noise (uS)")): line["chosen numbers"] for line in lines}
+    assert chosen["one series resistance a cell", 10.0] == 1
+    assert chosen["one series resistance a cell", 20.0] == 2  # the noise is chosen, too
     lines = reading_lines(made_up(**(PAPER | {"largest": 2.7})))
     assert {line["printed numbers met"] for line in lines if "chips" in line} == {"2 of 3"}
     assert len(network_lines(made_up(**PAPER))) == 2 + len(array_law.TRAINED["full"])
+    early = [line["in-batch, first 100 updates"] for line in network_lines(made_up(**PAPER))]
+    assert_close(early[2], 0.5, rtol=1e-9)
+    assert 0.55 < early[0] < 0.7  # the digitised curve passes 67.5 % at update 50 and 79.4 % at update 100
     assert reading_lines([])[1]["reading"] == READINGS["device"].title
 
 

@@ -12,6 +12,7 @@ import torch
 from ohmweave.arrays import Transistors
 from ohmweave.base import generator
 from ohmweave.cells import wang2019
+from ohmweave.cells.wang2019 import NOISE
 from ohmweave.experiments import (
     JSON,
     Acceptance,
@@ -43,7 +44,7 @@ from ohmweave.papers.wang2019.tasks import PAPER_RECIPES, SMOKE_RECIPES, dataset
 from ohmweave.papers.wang2019.training import count_correct, train, weights_of
 
 NAME = "wang2019/array-law"
-NOISE, NOISE_OF_A_CELL = 10e-6, 20e-6  # S: the paper's, in the array; ours, of the cell behind its series resistance
+NOISE_OF_A_CELL = 20e-6  # S: ours, of a cell behind its series resistance; the paper prints 10 uS
 
 TRAINED: dict[str, tuple[tuple[str, float, float], ...]] = {
     "full": (
@@ -53,6 +54,7 @@ TRAINED: dict[str, tuple[tuple[str, float, float], ...]] = {
         ("series", NOISE_OF_A_CELL, 0.0),
         ("in-array", NOISE, 0.11),
         ("in-array", NOISE, 0.0),
+        ("series-curve", NOISE, 0.11),
         ("sense", NOISE, 0.11),
         ("drivers", NOISE, 0.11),
         ("segments", NOISE, 0.11),
@@ -128,6 +130,10 @@ _SUPPORTED = {"reading": "series", "noise": NOISE_OF_A_CELL, "stuck": 0.11}
 _IN_USE = {"reading": "in-array", "noise": NOISE, "stuck": 0.11}
 _JUDGED: dict[str, tuple[str, dict[str, JSON]]] = {
     "series": ("one series resistance a cell, 20 uS of noise", dict(_SUPPORTED)),
+    "series-printed-noise": (
+        "one series resistance a cell, the printed 10 uS",
+        {"reading": "series", "noise": NOISE, "stuck": 0.11},
+    ),
     "in-array": ("the straight line in use", dict(_IN_USE)),
     "segments": ("shared row and column wires", {"reading": "segments", "noise": NOISE, "stuck": 0.11}),
     "sense": ("shared sense circuits", {"reading": "sense", "noise": NOISE, "stuck": 0.11}),
@@ -175,6 +181,16 @@ def _of_each(key: str, title: str, where: dict[str, JSON]) -> tuple[Claim, ...]:
             mean_of("largest_weight", where=where),
             Within(absolute=0.25),
             note="a tenth, for the paper prints the end of a bin",
+        ),
+        _claim(
+            f"in-batch-{key}",
+            f"in-batch accuracy, second epoch, {title}",
+            PAPER_NUMBERS["in-batch"],
+            "Fig. 2b, digitised",
+            mean_rate_of("n_in_batch", "n_seen", where=where),
+            Within(absolute=0.01),
+            better="higher",
+            note="0.3 points are the error of the digitised curve, the rest is one chip",
         ),
     )
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ohmweave.cells.wang2019 import NOISE
 from ohmweave.experiments import JSON, Row, mean_interval, rates
 from ohmweave.papers.wang2019.published import curves
-from ohmweave.papers.wang2019.readings import READINGS, V_GATES
+from ohmweave.papers.wang2019.readings import READINGS, V_GATES, Reading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ def reading_lines(rows: Sequence[Row]) -> list[dict[str, object]]:
         if found is not None:
             start |= _law_columns(found)
         trained = [row for row in rows if row.params.get("reading") == name and row.params["stuck"] > 0]
-        lines += [start | _network_columns(row) for row in trained] or [start]
+        lines += [start | _network_columns(row, reading) for row in trained] or [start]
     return lines
 
 
@@ -46,14 +47,15 @@ def network_lines(rows: Sequence[Row]) -> list[dict[str, object]]:
     lines: list[dict[str, object]] = [
         {
             "reading": f"paper, {title}",
-            "in-batch, first 100 updates": _early(early.accuracy[key]),
+            "in-batch, first 100 updates": _early(early.update, early.accuracy[key]),
             "in-batch, second epoch": value,
             "first loss": early.loss[key][0],
         }
         for key, title, value in (("chip", "experiment", 0.9112), ("noise", "10 uS, none stuck", 0.9219))
     ]
     for row in (row for row in rows if row.params["what"] == "cnn"):
-        result, in_batch = _any(row.result), mean_interval(rates([row], "n_in_batch", "n_seen"))
+        result = _any(row.result)
+        curve, in_batch = result["curve"]["accuracy"], mean_interval(rates([row], "n_in_batch", "n_seen"))
         assert in_batch is not None
         lines.append(
             {
@@ -61,7 +63,7 @@ def network_lines(rows: Sequence[Row]) -> list[dict[str, object]]:
                 "noise (uS)": 1e6 * row.params["noise"],
                 "stuck": row.params["stuck"],
                 "chips": in_batch.n,
-                "in-batch, first 100 updates": _early(result["curve"]["accuracy"]),
+                "in-batch, first 100 updates": _early(range(1, 1 + len(curve)), curve),
                 "in-batch, second epoch": round(in_batch.value, 4),
                 "first loss": result["first_loss"],
                 **{f"spread of {name}": round(std, 2) for name, std in result["weight_std"]["after"].items()},
@@ -82,8 +84,8 @@ def _law_columns(law: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _network_columns(row: Row) -> dict[str, object]:
-    """Means of the chips, with the interval of the accuracy."""
+def _network_columns(row: Row, reading: Reading) -> dict[str, object]:
+    """Means of the chips, with the interval of the accuracy. Another noise than the printed one is chosen, too."""
     accuracy = mean_interval(rates([row], "n_correct", "n_test"))
     in_batch = mean_interval(rates([row], "n_in_batch", "n_seen"))
     largest = mean_interval(_any(row.result)["largest_weight"])
@@ -96,6 +98,7 @@ def _network_columns(row: Row) -> dict[str, object]:
         None if accuracy.low is None or accuracy.high is None else [round(accuracy.low, 4), round(accuracy.high, 4)]
     )
     return {
+        "chosen numbers": reading.n_chosen + (row.params["noise"] != NOISE),
         "noise (uS)": round(1e6 * row.params["noise"], 1),
         "chips": accuracy.n,
         **{name: round(value, 4) for name, value in values.items()},
@@ -123,8 +126,9 @@ def curves_of(rows: Sequence[Row]) -> "Figure | None":
     return figure
 
 
-def _early(accuracy: Sequence[float]) -> float:
-    part = accuracy[:N_EARLY]
+def _early(updates: Sequence[int], accuracy: Sequence[float]) -> float:
+    """Mean in-batch accuracy of the first `N_EARLY` updates; the digitised curve skips some."""
+    part = [value for update, value in zip(updates, accuracy, strict=True) if update <= N_EARLY]
     return round(sum(part) / len(part), 4)
 
 

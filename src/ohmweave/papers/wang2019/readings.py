@@ -14,7 +14,17 @@ import torch
 from ohmweave.arrays import Wires
 from ohmweave.cells import wang2019
 from ohmweave.cells.gate_curve import GateCurve
-from ohmweave.cells.wang2019 import DEVICE, G_STUCK, IN_ARRAY, R_SERIES, STUCK, V_GATE_MAX, V_GATE_MIN, V_GATE_START
+from ohmweave.cells.wang2019 import (
+    DEVICE,
+    G_STUCK,
+    IN_ARRAY,
+    R_SERIES,
+    SERIES,
+    STUCK,
+    V_GATE_MAX,
+    V_GATE_MIN,
+    V_GATE_START,
+)
 from ohmweave.circuit import effective_conductance
 from ohmweave.mapping import Chip
 from ohmweave.papers.wang2019.system import COLS, G_PER_W, ROWS, ConvolutionalNetwork
@@ -61,6 +71,9 @@ READINGS: Mapping[str, Reading] = {
     "drivers": Reading(title="shared: drivers of the rows", wires=lambda r: replace(IDEAL, r_driver=r)),
     "sense": Reading(title="shared: sense circuits of the columns", wires=lambda r: replace(IDEAL, r_sense=r)),
     "series": Reading(title="one series resistance a cell", in_series=True, chosen_by="150 uS at 1.6 V alone"),
+    "series-curve": Reading(
+        title="the same, noise as the array shows it", gate=SERIES, chosen_by="150 uS at 1.6 V alone"
+    ),
     "in-array": Reading(
         title="the straight line in use",
         gate=IN_ARRAY,
@@ -68,7 +81,8 @@ READINGS: Mapping[str, Reading] = {
         chosen_by="the range of the paper's weights, after trials",
     ),
 }
-"""By name. The resistance of all but the first and the last is the one number that is chosen."""
+"""By name. With "series" the programming noise is that of the cell behind its resistance, which reduces it; with
+"series-curve" (`wang2019(gate="series")`) the array shows all of it."""
 
 
 class FastRead:
