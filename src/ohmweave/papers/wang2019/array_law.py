@@ -134,6 +134,10 @@ _JUDGED: dict[str, tuple[str, dict[str, JSON]]] = {
         "one series resistance a cell, the printed 10 uS",
         {"reading": "series", "noise": NOISE, "stuck": 0.11},
     ),
+    "series-curve": (
+        "one series resistance a cell, 10 uS behind it",
+        {"reading": "series-curve", "noise": NOISE, "stuck": 0.11},
+    ),
     "in-array": ("the straight line in use", dict(_IN_USE)),
     "segments": ("shared row and column wires", {"reading": "segments", "noise": NOISE, "stuck": 0.11}),
     "sense": ("shared sense circuits", {"reading": "sense", "noise": NOISE, "stuck": 0.11}),
@@ -259,6 +263,7 @@ EXPERIMENT = register(
         ),
         assumptions=(
             *CELL[1:-2],
+            CELL[-1],
             Assumption(
                 text="one resistance of 3.07 kOhm in series with each cell, or one shared by the cells of a line; the "
                 "paper names neither, and what would cause the first (transistor, contact) is not known",
