@@ -335,3 +335,20 @@ class TestErrors:
             solve_currents(conductances(20, 20), voltages(20), Wires(r_row=50.0, r_col=50.0), max_iterations=2)
         with pytest.raises(OhmweaveError):
             solve_currents(conductances(20, 20), voltages(20), Wires(r_row=50.0, r_col=50.0), tolerance=1e-40)
+
+
+SHARED = [
+    Wires(r_row=0.0, r_col=0.0, r_sense=900.0),
+    Wires(r_row=0.0, r_col=0.0, r_driver=700.0),
+    Wires(r_row=0.0, r_col=0.0, r_driver=700.0, driven_from="both"),
+]
+
+
+@pytest.mark.parametrize("around", SHARED, ids=str)
+@pytest.mark.parametrize("shape", [(4, 7), (7, 4)])
+def test_one_shared_resistance_a_line(around: Wires, shape: tuple[int, int]) -> None:
+    """The closed form of lines without wires, against nodes, and with its gradient against differences."""
+    g = conductances(*shape)
+    assert_close(effective_conductance(g, around), nodal_matrix(g.numpy(), around), rtol=1e-11)
+    scaled = (1e3 * g).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: 1e3 * effective_conductance(1e-3 * x, around), [scaled])

@@ -12,6 +12,7 @@ from ohmweave.circuit import (
     read_bias,
     select_bias,
     sinh_law,
+    small_signal_currents,
     solve_nonlinear,
     solve_nonlinear_nodes,
 )
@@ -132,3 +133,32 @@ class TestFailure:
             solve_nonlinear(lambda v: v, voltages(2), 2, self.around, r_cell=-1.0)
         with pytest.raises(OutOfRangeError, match="`v_row`"):
             solve_nonlinear(lambda v: v, torch.tensor([float("inf")]), 2, self.around)
+
+
+@pytest.mark.parametrize("name", WIRES)
+@pytest.mark.parametrize("r_cell", [0.0, 5_000.0])
+def test_small_signals_are_differences_of_whole_solves(name: str, r_cell: float) -> None:
+    """The conductance of one cell after the other is moved, and the non-linear circuit solved again."""
+    g, v_row, around = conductances(4, 3), voltages(4), WIRES[name]
+    current, didv = sinh_law(g, 0.08)
+    v_cell = solve_nonlinear(current, v_row, 3, around, r_cell=r_cell, tolerance=1e-13).v_cell
+    for row, col in ((0, 0), (1, 2), (3, 1)):
+        step = torch.zeros_like(g)
+        step[row, col] = 1e-4 * g[row, col]
+        high, low = (
+            solve_nonlinear(sinh_law(g + way * step, 0.08)[0], v_row, 3, around, r_cell=r_cell, tolerance=1e-13)
+            for way in (1, -1)
+        )
+        expected = (high.i_cell - low.i_cell) / 2
+        found = small_signal_currents(sinh_law(step, 0.08)[0](v_cell), didv(v_cell), around, r_cell=r_cell)
+        # Central differences of 1e-4 are right to 1e-8; the solves to 1e-13 of currents 1e4 times the differences.
+        assert_close(found, expected, rtol=1e-6, scale=float(expected.abs().max()))
+
+
+def test_a_small_signal_behind_a_resistance_is_divided() -> None:
+    source, g = torch.tensor([[3e-6]], dtype=torch.float64), torch.tensor([[2e-4]], dtype=torch.float64)
+    around = Wires(r_row=500.0, r_col=700.0, r_driver=300.0, r_sense=1_500.0)
+    found = small_signal_currents(source, g, around, r_cell=2_000.0)
+    assert_close(found, [[3e-6 / (1 + 2e-4 * 5_000.0)]], rtol=1e-9)
+    with pytest.raises(OutOfRangeError, match="`r_cell` must be >= 0 Ohm"):
+        small_signal_currents(source, g, around, r_cell=-1.0)

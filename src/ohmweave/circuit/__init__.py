@@ -14,6 +14,7 @@ from ohmweave.circuit.newton import (
     Law,
     NonlinearSolution,
     sinh_law,
+    small_signal_currents,
     solve_nonlinear,
     solve_nonlinear_nodes,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "select_bias",
     "series_conductance",
     "sinh_law",
+    "small_signal_currents",
     "solve_cells",
     "solve_currents",
     "solve_nodes",
