@@ -25,6 +25,7 @@ from ohmweave.mapping import Chip
 from ohmweave.nn import Deployed, calibrate
 from ohmweave.papers.yao2020 import hybrid, plan, system
 from ohmweave.papers.yao2020.wrong_weights import LAWS, LAYERS, scramble
+from ohmweave.programming import BlindWrite
 
 NAME = "yao2020/subset"
 FRACTION = 0.1  # of the target weights. Paper.
@@ -72,7 +73,8 @@ def _written(work: plan.Workload, task: Task) -> Deployed:
     """The network on the chips, with other wrong weights on each."""
     layers, law = LAYERS[str(task.params["replaced"])], LAWS[str(task.params["law"])]
     chip: Chip = system.chips(work.n_chips, seed=task.seed, device=work.device)
-    net = system.written(work.net, chip)
+    # A step of 1 S means no pulse: the network is only placed here. Each chip is written below, with its own weights.
+    net = system.written(work.net, chip, BlindWrite(g_step=1.0))
     wrong = [
         scramble(work.net, FRACTION, layers, generator(task.seed, "yao2020", "subset", draw), law).state_dict()
         for draw in range(work.n_chips)
