@@ -1,15 +1,18 @@
 import io
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
 
 import pytest
 from rich.console import Console
 
-from ohmweave.experiments import Row
+from ohmweave.experiments import VERDICTS, Row
 from ohmweave.report import claims_markdown, claims_table, claims_text
-from ohmweave.report.claims_table import count_verdicts
+from ohmweave.report.claims_table import _STYLES, count_verdicts
 from tests.helpers import assert_close
-from tests.helpers.experiments import NAME, experiment, only_registered, row
+from tests.helpers.experiments import CLAIMS, NAME, experiment, only_registered, row
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +85,18 @@ def test_markdown_is_one_table_for_each_setting() -> None:
     assert text.count("### coins/toss · ") == 2
     assert len(tables) == 2 * (2 + 3)
     assert {line.replace("\\|", "").count("|") for line in tables} == {9}
+
+
+def test_every_verdict_has_a_style_in_the_terminal_and_on_the_page() -> None:
+    style = resources.files("ohmweave.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    assert set(_STYLES) == set(VERDICTS)
+    for verdict in VERDICTS:
+        assert re.search(rf"^(.*, )?\.{verdict.replace(' ', '-')}[ ,].*background:", style, re.MULTILINE), verdict
+
+
+def test_the_note_says_more_than_the_claim_s_own() -> None:
+    changed = replace(CLAIMS[0], declared="2026-11-26, late", accept=None)
+    with only_registered(experiment(claims=(changed,))):
+        (line,) = claims_table({NAME: rows("mnist")})
+    assert (line["verdict"], line["accept"]) == ("not judged", "")
+    assert line["note"] == "a <fair> coin; declared 2026-11-26, late"

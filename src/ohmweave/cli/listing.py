@@ -53,7 +53,7 @@ def _as_dict(experiment: "Experiment") -> dict[str, Any]:
                 "paper": claim.paper,
                 "where": claim.where,
                 "accept": claim.condition(partial(show, unit=claim.unit)),
-                "note": claim.note,
+                "note": claim.remarks,
             }
             for claim in experiment.claims
         ],
