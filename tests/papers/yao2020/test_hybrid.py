@@ -88,9 +88,9 @@ def test_features_that_are_read_once_give_the_outputs_of_the_whole_network(net: 
 
 def test_tuning_on_features_is_tuning() -> None:
     """The same updates as from images in the same order, on equal chips."""
-    written, moved = [], []
+    software, written, moved = FiveLayerCNN(), [], []
     for from_features in (True, False):
-        net = system.transfer(FiveLayerCNN(), system.chips(2, seed=0), X)
+        net = system.transfer(software, system.chips(2, seed=0), X)
         order = generator(7)
         if from_features:
             seen = hybrid.features(net, Split(images=X, labels=Y))

@@ -90,14 +90,17 @@ def test_training_is_repeatable_and_learns() -> None:
 def test_a_trained_network_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def get(**changes: object) -> FiveLayerCNN:
         options: dict[str, object] = {"seed": 1, "artifact": tmp_path.joinpath, "progress": no_progress}
-        data = Dataset(name=str(changes.pop("data", "d")), train=split(), validation=split(), test=split())
+        data = Dataset(
+            name=str(changes.pop("data", "d")), train=split(), validation=split(), test=split(), n_classes=10
+        )
         recipe = changes.pop("recipe", Recipe(epochs=1))
         return trained(data, recipe, **(options | changes))  # type: ignore[arg-type]
 
+    monkeypatch.setattr(network, "_LOOK", 1)
     first = get()
     get(seed=2)
     get(data="e")
-    get(recipe=Recipe(epochs=1, batch=10, stop_at=0.01))
+    get(recipe=Recipe(epochs=1, batch=10, stop_at=0.001))
     assert len(list(tmp_path.iterdir())) == 4  # what tells two networks apart is in the name
     monkeypatch.setattr(network, "train", None)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), get().parameters(), strict=True))
@@ -106,7 +109,7 @@ def test_a_trained_network_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_training_stops_at_an_accuracy_on_the_validation_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looked at after every step: the first network at the level is taken, and the next levels take longer."""
     monkeypatch.setattr(network, "_LOOK", 1)
-    data = Dataset(name="d", train=split(), validation=split(), test=split())
+    data = Dataset(name="d", train=split(), validation=split(), test=split(), n_classes=10)
     looks: list[float] = []
     plain = network._accuracy
 
@@ -119,7 +122,7 @@ def test_training_stops_at_an_accuracy_on_the_validation_images(monkeypatch: pyt
     net = train_until(data, Recipe(epochs=60, batch=10, stop_at=0.3), seed=1, progress=no_progress)
     assert looks[-1] == plain(net, data.validation) >= 0.3
     assert all(look < 0.3 for look in looks[:-1])
-    with pytest.raises(ExperimentError, match="`stop_at` must be an accuracy .* of d that 1 epochs reach"):
+    with pytest.raises(ExperimentError, match=r"`stop_at` must be an accuracy .* of d that 1 epochs reach"):
         train_until(data, Recipe(epochs=1, batch=10, stop_at=1.0), seed=1, progress=no_progress)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ohmweave.base import generator
+from ohmweave.cells.yao2020 import G_MAX, G_MIN
 from ohmweave.experiments import (
     JSON,
     Assumption,
@@ -73,8 +74,8 @@ def _written(work: plan.Workload, task: Task) -> Deployed:
     """The network on the chips, with other wrong weights on each."""
     layers, law = LAYERS[str(task.params["replaced"])], LAWS[str(task.params["law"])]
     chip: Chip = system.chips(work.n_chips, seed=task.seed, device=work.device)
-    # A step of 1 S means no pulse: the network is only placed here. Each chip is written below, with its own weights.
-    net = system.written(work.net, chip, BlindWrite(g_step=1.0))
+    # The network is only placed here, with a pulse a cell at most. Each chip is written below, with its own weights.
+    net = system.written(work.net, chip, BlindWrite(g_step=0.99 * (G_MAX - G_MIN)))
     wrong = [
         scramble(work.net, FRACTION, layers, generator(task.seed, "yao2020", "subset", draw), law).state_dict()
         for draw in range(work.n_chips)
