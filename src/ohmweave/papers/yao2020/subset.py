@@ -137,8 +137,8 @@ _BEFORE, _AFTER, _GAIN = plan.tuning_claims(
     after=_PAPER["after"],
     tolerances=(None, 0.01, None),
     where=BEST,
-    note=f"wrong weights in the {BEST['replaced']}, each {BEST['law']}: the reading nearest to the paper in both numbers, "
-    "picked from the table after it was known; before tuning a draw scatters by 11 points, so that is not judged",
+    note=f"wrong weights in the {BEST['replaced']}, each {BEST['law']}: the reading nearest to the paper in both "
+    "numbers, picked from the table after it was known; before tuning a draw scatters by 11 points, so that is not judged",
     declared="2026-11-26, after the first results: the reading had been all layers, even over the range",
 )
 
