@@ -147,7 +147,8 @@ def stages(situation: str) -> list[Row]:
         "n_train": N,
         "error": {"c1": error, "c3": error},
     }
-    return [row("yao2020/stages", result, seed=seed, network=seed) for seed in range(2)]
+    kinds: tuple[dict[str, Any], ...] = ({}, {"stop_at": 0.9799})
+    return [row("yao2020/stages", result, seed=seed, network=seed, **kind) for seed in range(2) for kind in kinds]
 
 
 def groups(situation: str) -> list[Row]:
@@ -175,7 +176,11 @@ def subset(situation: str) -> list[Row]:
     from ohmweave.papers.yao2020.subset import READINGS
 
     result = {"n_test": N, "before": chips(situation, 0.8066, 0.9799), "after": chips(situation, 0.9440, 0.9799)}
-    return [row("yao2020/subset", result, draw=draw, replaced=reading) for draw in range(3) for reading in READINGS]
+    return [
+        row("yao2020/subset", result, seed=seed, network=seed, replaced=replaced, law=law)
+        for seed in range(2)
+        for replaced, law in READINGS
+    ]
 
 
 def resnet56(situation: str) -> list[Row]:

@@ -97,7 +97,7 @@ class Recipe:
         batch: images a step.
         lr: learning rate at the start; it falls to zero along a cosine.
         stop_at: accuracy on the validation images at which training stops; None: never. Then the learning rate is
-            constant, and the network is the running mean of the weights, which is looked at every 25 steps: its
+            constant, and the network is the running mean of the weights, which is looked at every 50 steps: its
             accuracy rises almost steadily, so that the first look above the level is not a lucky one.
     """
 
@@ -121,7 +121,7 @@ def train(split: Split, recipe: Recipe, *, seed: int, progress: Callable[[float,
     return net
 
 
-_LOOK = 25  # steps between two looks at the validation images
+_LOOK = 50  # steps between two looks at the validation images
 _MEMORY = 0.98  # of the running mean of the weights, a step
 
 

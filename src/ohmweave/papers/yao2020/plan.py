@@ -57,6 +57,11 @@ ASSUMPTIONS = (
 )
 
 
+def chips_a_network(options: Options) -> int:
+    """Chips on which each software network is written: 5, or 2 at the smoke scale."""
+    return 5 if options.scale == "full" else 2
+
+
 def tasks_by_network(name: str, options: Options, n_networks: int, **params: JSON) -> list[Task]:
     """One task for each software network, whose training starts from the task's seed, from `options.seed` on.
 
@@ -114,28 +119,29 @@ class Workload:
 def workload(task: Task, context: Context) -> Workload:
     """Load the data, and train the software network or take it from the results folder; both go to the run's device.
 
-    The network is trained on the CPU on any device, so that all devices start from the same weights.
+    The network is trained on the CPU on any device, so that all devices start from the same weights. `stop_at` in the
+    task's params is the accuracy on the validation images at which its training stops.
     """
     name = str(task.params["data"])
     context.progress(0.0, f"loading {name}")
     return workload_on(load(name, data_dir=context.options.data_dir), task, context)
 
 
-def workload_on(data: Dataset, task: Task, context: Context, stop_at: float | None = None) -> Workload:
-    """The same on other images than those that the task names, whose name is in `data`.
+def workload_on(data: Dataset, task: Task, context: Context) -> Workload:
+    """The same on other images than those that the task names.
 
     Args:
         data: images `(n, 1, 28, 28)` in ten classes.
         task: its params have `chips`, the number of chips, or `seeds` instead.
         context: of the task.
-        stop_at: accuracy on the validation images at which the training of the software network stops; None: the whole
-            recipe.
     """
     if task.params["scale"] != "full":
         data = each_split(data, lambda split: split.take(min(2_000, len(split))))
     # The embedded digits are fifty times fewer images than MNIST; more epochs recover a part of the accuracy.
     recipe = Recipe() if len(data.train) > 10_000 else Recipe(epochs=30)
+    stop_at = task.params.get("stop_at")
     if stop_at is not None:
+        assert isinstance(stop_at, float)
         recipe = replace(recipe, stop_at=stop_at)
     net = trained(data, recipe, seed=task.seed, artifact=context.artifact, progress=context.progress)
     n_chips = task.params.get("chips", task.params.get("seeds"))
@@ -214,10 +220,3 @@ def tuning_claims(
         for (key, quantity, paper, estimate), tolerance in zip(texts, tolerances, strict=True)
     )
     return first, second, third
-
-
-def recovery_claim(*, gain: float, error_left: float, where: Mapping[str, JSON] | None = None) -> Claim:
-    """Temporary."""
-    return tuning_claims(
-        before=1 - error_left - gain, after=1 - error_left, tolerances=(None, None, None), where=where
-    )[2]
