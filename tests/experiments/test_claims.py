@@ -11,7 +11,6 @@ from ohmweave.experiments import (
     Equal,
     ExperimentError,
     Needs,
-    NotWorseThan,
     Within,
     judge,
     value_of,
@@ -107,6 +106,11 @@ def test_remarks_hold_the_note_the_paper_s_words_and_the_provenance() -> None:
     ("changes", "message"),
     [
         ({"accept": Within(absolute=0.1), "one_sided": "more"}, "`one_sided` of claim 'x' must be empty unless"),
+        (
+            {"accept": AtLeast(0.5)},
+            "`one_sided` of claim 'x' must be the paper's own one-sided words, because `accept` is AtL",
+        ),
+        ({"accept": AtMost(0.5)}, "because `accept` is AtMost beside a number of the paper, but is empty"),
         ({"accept": AtLeast(0.6)}, "`accept` of claim 'x' must accept the paper's own number 0.5, but is: at least"),
         ({"better": "up"}, "`better` of claim 'x' must be 'higher', 'lower' or None, but is 'up'"),
         ({"accept": Equal(), "explained": "why"}, "`explained` and `explained_value` of claim 'x' must be given tog"),
@@ -123,11 +127,10 @@ def test_a_claim_that_makes_no_sense_is_refused(changes: dict[str, Any], message
 def test_acceptances_say_what_they_accept() -> None:
     texts = [one.describe(lambda x: f"{x} S") for one in (Within(absolute=1), AtLeast(2), AtMost(3), Between(4, 5))]
     assert texts == ["within 1 S of the paper", "at least 2 S", "at most 3 S", "from 4 S to 5 S"]
-    assert NotWorseThan(margin=1, higher_is_better=False).describe() == "at most 1 above the paper"
     assert Equal().describe() == "equal to the paper"
 
 
-@pytest.mark.parametrize("accept", [Within(absolute=1.0), NotWorseThan(), Equal()])
+@pytest.mark.parametrize("accept", [Within(absolute=1.0), Equal()])
 def test_a_relative_acceptance_needs_a_printed_number(accept: Acceptance) -> None:
     with pytest.raises(ExperimentError, match="`paper` of claim 'x' must be a number"):
         claim(paper=None, accept=accept)

@@ -6,7 +6,7 @@ into tables and pages.
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.base.files import atomic_write
-from ohmweave.experiments.acceptance import Acceptance, AtLeast, AtMost, Between, Equal, NotWorseThan, Within
+from ohmweave.experiments.acceptance import Acceptance, AtLeast, AtMost, Between, Equal, Within
 from ohmweave.experiments.claims import (
     BETTER,
     EXPLAINED,
@@ -90,7 +90,6 @@ __all__ = [
     "Finding",
     "LeftOut",
     "Needs",
-    "NotWorseThan",
     "Options",
     "Progress",
     "Row",

@@ -34,25 +34,6 @@ class Within:
         return f"within {show(self.absolute)} of the paper"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotWorseThan:
-    """As good as the paper's number, or worse by at most `margin`, in the direction that `higher_is_better` gives."""
-
-    margin: float = 0.0
-    higher_is_better: bool = True
-
-    def accepts(self, ours: float, paper: float | None = None) -> bool:
-        """See `Acceptance`."""
-        if self.higher_is_better:
-            return ours >= printed_number(paper) - self.margin
-        return ours <= printed_number(paper) + self.margin
-
-    def describe(self, show: Callable[[float], str] = str) -> str:
-        """See `Acceptance`."""
-        word = "below" if self.higher_is_better else "above"
-        return f"at most {show(self.margin)} {word} the paper"
-
-
 @dataclass(frozen=True, slots=True)
 class AtLeast:
     """`value` or more: for conditions of ours, and where the paper's own words are one-sided."""
@@ -122,5 +103,5 @@ def printed_number(paper: float | None) -> float:
 ONE_SIDED = (AtLeast, AtMost)
 """Conditions without an upper or without a lower limit."""
 
-NEED_A_NUMBER = (Within, NotWorseThan, Equal)
+NEED_A_NUMBER = (Within, Equal)
 """Conditions relative to the paper's number."""

@@ -83,7 +83,8 @@ class Claim:
 
     Raises:
         ExperimentError: `accept` compares with the paper's number, and `paper` is None; it does not accept the paper's
-            own number; `better` is another word; or `one_sided` or `explained` is given where it has no meaning.
+            own number; `better` is another word; `one_sided` is missing for a one-sided number of the paper; or
+            `one_sided` or `explained` is given where it has no meaning.
     """
 
     key: str
@@ -115,6 +116,11 @@ class Claim:
             )
         if self.better not in (None, "higher", "lower"):
             raise ExperimentError(f"`better` {of} must be 'higher', 'lower' or None, but is {self.better!r}")
+        if self.paper is not None and isinstance(self.accept, ONE_SIDED) and not self.one_sided:
+            raise ExperimentError(
+                f"`one_sided` {of} must be the paper's own one-sided words, because `accept` is "
+                f"{type(self.accept).__name__} beside a number of the paper, but is empty"
+            )
         if self.one_sided and not isinstance(self.accept, ONE_SIDED):
             raise ExperimentError(f"`one_sided` {of} must be empty unless `accept` is AtLeast or AtMost")
         self._check_explained(of)
