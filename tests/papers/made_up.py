@@ -11,8 +11,8 @@ compares a number of a paper, in one of three situations:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ohmweave.experiments import Row
-from ohmweave.experiments.tasks import Task
+from ohmweave.experiments import Options, Row
+from ohmweave.experiments.tasks import Task, row_of
 
 PAPER, PERFECT, BROKEN = "paper", "perfect", "broken"
 SITUATIONS = (PAPER, PERFECT, BROKEN)
@@ -202,8 +202,50 @@ def resnet56(situation: str) -> list[Row]:
     return [row("yao2020/resnet56", result, data="cifar10")]
 
 
+ARRAY_LAW = {
+    PAPER: {"accuracy": 0.9213, "largest": 2.43, "stuck_free": 0.9219, "chip": 0.9112, "loss": 7.3},
+    PERFECT: {"accuracy": 0.9569, "largest": 3.2, "stuck_free": 0.9624, "chip": 0.9624, "loss": 2.3},
+    BROKEN: {"accuracy": 0.1, "largest": 1.0, "stuck_free": 0.1, "chip": 0.1, "loss": 2.3},
+}
+"""Numbers of the networks of `wang2019/array-law` by situation."""
+
+
+def array_law_rows(accuracy: float, largest: float, *, stuck_free: float, chip: float, loss: float) -> list[Row]:
+    """Rows of every network with the same numbers, two chips each, and a law."""
+    from ohmweave.papers.wang2019 import array_law
+    from ohmweave.papers.wang2019.readings import READINGS
+
+    options = Options(data="mnist", scale="full", seeds=2)
+    rows = []
+    for task in array_law.tasks(options):
+        if task.params["what"] == "law":
+            law = {"miss": 1e-5, "slope_of_fig_1b": 880e-6, "level": 1.5e-4, "r": 1.0, "slope": 1.2e-4}
+            law |= {"pair_slope": 1.2e-4, "weight": 2.0, "weight_most": 2.0, "curve": [1e-4] * 15}
+            result: dict[str, Any] = dict.fromkeys(READINGS, law)
+        else:
+            in_batch = chip if task.params["stuck"] else stuck_free
+            result = {
+                "n_correct": [round(10_000 * accuracy)] * 2,
+                "n_test": 10_000,
+                "n_in_batch": [round(60_000 * in_batch)] * 2,
+                "n_seen": 60_000,
+                "largest_weight": [largest] * 2,
+                "first_loss": loss,
+                "curve": {"accuracy": [0.5] * 1_200, "loss": [loss] * 1_200},
+                "weight_std": {"after": {"conv1": 0.7, "conv2": 0.7, "dense": 0.9}},
+            }
+        rows.append(row_of(task, result, {}, None))
+    return rows
+
+
+def array_law(situation: str) -> list[Row]:
+    """Readings of the law in Wang's array."""
+    return array_law_rows(**ARRAY_LAW[situation])
+
+
 ROWS: dict[str, Callable[[str], list[Row]]] = {
     "stellar2023/last-layer": last_layer,
+    "wang2019/array-law": array_law,
     "wang2019/cnn": cnn,
     "wang2019/convlstm": convlstm,
     "wang2019/mlp": mlp,

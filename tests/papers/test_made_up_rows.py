@@ -8,6 +8,7 @@ from tests.papers.made_up import BROKEN, PAPER, PERFECT, ROWS, SITUATIONS
 
 WITHOUT_CELLS = {
     ("stellar2023/last-layer", "pulses"): "the number of pulses follows from the rule and its threshold",
+    ("wang2019/array-law", "device-slope"): "a check of a digitised table",
     ("wang2019/convlstm", "in-batch-noise-free"): "a simulation without noise and stuck cells",
     ("wang2019/mlp", "saved"): "a count of weights",
     ("yao2020/efficiency", "adc-1024"): "arithmetic of printed figures",

@@ -1,7 +1,6 @@
 """Readings of the law in the array: circuits against closed forms and nodal solves; claims on rows made up."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -11,8 +10,7 @@ from ohmweave.base import generator
 from ohmweave.cells import Pulse, wang2019
 from ohmweave.cells.wang2019 import DEVICE, G_STUCK, GATES, R_SERIES
 from ohmweave.circuit import read_bias, solve_nodes
-from ohmweave.experiments import Options, Row, judge
-from ohmweave.experiments.tasks import row_of
+from ohmweave.experiments import judge
 from ohmweave.papers.wang2019 import array_law
 from ohmweave.papers.wang2019.array_law_table import network_lines, reading_lines
 from ohmweave.papers.wang2019.readings import (
@@ -25,6 +23,7 @@ from ohmweave.papers.wang2019.readings import (
     slope,
 )
 from tests.helpers import assert_close
+from tests.papers.made_up import ARRAY_LAW, BROKEN, PAPER, PERFECT, array_law_rows
 
 
 @pytest.fixture(scope="module")
@@ -123,67 +122,37 @@ def test_distance_and_slope_of_the_line_itself() -> None:
     assert_close(distance(V_GATES, [g + 5e-6 for g in levels]), 5e-6, rtol=1e-9)
 
 
-def made_up(accuracy: float, largest: float, *, stuck_free: float, chip: float, loss: float) -> list[Row]:
-    """Rows of every network with the same numbers, two chips each, and a law."""
-    options = Options(data="mnist", scale="full", seeds=2)
-    rows = []
-    for task in array_law.tasks(options):
-        if task.params["what"] == "law":
-            law = {"miss": 1e-5, "slope_of_fig_1b": 880e-6, "level": 1.5e-4, "r": 1.0, "slope": 1.2e-4}
-            law |= {"pair_slope": 1.2e-4, "weight": 2.0, "weight_most": 2.0, "curve": [1e-4] * 15}
-            result: dict[str, Any] = dict.fromkeys(READINGS, law)
-        else:
-            in_batch = chip if task.params["stuck"] else stuck_free
-            result = {
-                "n_correct": [round(10_000 * accuracy)] * 2,
-                "n_test": 10_000,
-                "n_in_batch": [round(60_000 * in_batch)] * 2,
-                "n_seen": 60_000,
-                "largest_weight": [largest] * 2,
-                "first_loss": loss,
-                "curve": {"accuracy": [0.5] * 1_200, "loss": [loss] * 1_200},
-                "weight_std": {"after": {"conv1": 0.7, "conv2": 0.7, "dense": 0.9}},
-            }
-        rows.append(row_of(task, result, {}, None))
-    return rows
-
-
-PAPER = {"accuracy": 0.9213, "largest": 2.43, "stuck_free": 0.9219, "chip": 0.9112, "loss": 7.3}
-PERFECT = {"accuracy": 0.9569, "largest": 3.2, "stuck_free": 0.9624, "chip": 0.9624, "loss": 2.3}
-BROKEN = {"accuracy": 0.1, "largest": 1.0, "stuck_free": 0.1, "chip": 0.1, "loss": 2.3}
-
-
 def test_the_paper_s_numbers_are_reproduced_and_no_others() -> None:
-    def verdicts(numbers: dict[str, float]) -> dict[str, str]:
-        rows = made_up(**numbers)
+    def verdicts(situation: str) -> dict[str, str]:
+        rows = array_law_rows(**ARRAY_LAW[situation])
         return {claim.key: judge(claim, rows).verdict for claim in array_law.EXPERIMENT.claims}
 
     of_networks = {key for key in verdicts(PAPER) if not key.startswith(("distance", "device-slope"))}
     assert {verdicts(PAPER)[key] for key in of_networks} == {"reproduced"}
-    for numbers in (PERFECT, BROKEN):
-        assert not {key for key in of_networks if verdicts(numbers)[key] == "reproduced"}
+    for situation in (PERFECT, BROKEN):
+        assert not {key for key in of_networks if verdicts(situation)[key] == "reproduced"}
     assert {verdict for key, verdict in verdicts(PAPER).items() if key.startswith("distance")} == {"met"}
     assert verdicts(PERFECT)["accuracy-series"] == "better than printed"
     assert verdicts(BROKEN)["accuracy-series"] == "worse than printed"
 
 
 def test_the_table_has_the_paper_all_readings_and_what_they_meet() -> None:
-    lines = reading_lines(made_up(**PAPER))
+    lines = reading_lines(array_law_rows(**ARRAY_LAW[PAPER]))
     assert lines[0]["reading"] == "paper"
     assert {line["reading"] for line in lines[1:]} == {reading.title for reading in READINGS.values()}
     assert {line["printed numbers met"] for line in lines if "chips" in line} == {"3 of 3"}
     chosen = {(line["reading"], line.get("noise (uS)")): line["chosen numbers"] for line in lines}
     assert chosen["one series resistance a cell", 10.0] == 1
     assert chosen["one series resistance a cell", 20.0] == 2  # the noise is chosen, too
-    lines = reading_lines(made_up(**(PAPER | {"largest": 2.7})))
+    lines = reading_lines(array_law_rows(**(ARRAY_LAW[PAPER] | {"largest": 2.7})))
     assert {line["printed numbers met"] for line in lines if "chips" in line} == {"2 of 3"}
-    assert len(network_lines(made_up(**PAPER))) == 2 + len(array_law.TRAINED["full"])
-    early = [line["in-batch, first 100 updates"] for line in network_lines(made_up(**PAPER))]
+    assert len(network_lines(array_law_rows(**ARRAY_LAW[PAPER]))) == 2 + len(array_law.TRAINED["full"])
+    early = [line["in-batch, first 100 updates"] for line in network_lines(array_law_rows(**ARRAY_LAW[PAPER]))]
     assert_close(early[2], 0.5, rtol=1e-9)
     assert 0.55 < early[0] < 0.7  # the digitised curve passes 67.5 % at update 50 and 79.4 % at update 100
     assert reading_lines([])[1]["reading"] == READINGS["device"].title
 
 
 def test_the_figure_is_drawn_from_the_law_alone() -> None:
-    assert array_law.EXPERIMENT.figures[0].draw(made_up(**PAPER)) is not None
+    assert array_law.EXPERIMENT.figures[0].draw(array_law_rows(**ARRAY_LAW[PAPER])) is not None
     assert array_law.EXPERIMENT.figures[0].draw([]) is None
