@@ -1,9 +1,10 @@
 """The electrical circuit around the cells: wires, drivers and sense circuits, as pure functions on tensors.
 
 Linear cells: `effective_conductance` eliminates the wires, which leaves one matrix; `solve_currents` and `solve_cells`
-solve for given inputs; `read_through_wires` chooses the faster. `noise_forms` gives the noise of the outputs. `solve_nodes` gives the whole circuit under any bias,
-floating lines included. `solve_nonlinear` takes any current-voltage law. `to_spice` writes a netlist. Conductances are
-tensors and current-voltage laws are functions of tensors; results are on the device of the conductances.
+solve for given inputs; `read_through_wires` chooses the faster. `noise_forms` gives the noise of the outputs.
+`solve_nodes` gives the whole circuit under any bias, floating lines included. `solve_nonlinear` takes any
+current-voltage law. `to_spice` writes a netlist. Conductances are tensors and current-voltage laws are functions of
+tensors; results are on the device of the conductances.
 """
 
 from ohmweave.circuit.bias import FLOATING, Bias, LineEnd, read_bias, select_bias

@@ -15,8 +15,8 @@ from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.noisy_product import noisy_product
 from ohmweave.arrays.reads.nonlinear import NonlinearRead
 from ohmweave.arrays.reads.patches import by_rows, noisy_convolution
-from ohmweave.arrays.reads.signed_matrix import SignedMatrix
 from ohmweave.arrays.reads.shared_noise import SharedNoise, tile_forms
+from ohmweave.arrays.reads.signed_matrix import SignedMatrix
 from ohmweave.arrays.reads.tile_currents import TilesOf, linear_tiles, nonlinear_tiles
 from ohmweave.arrays.writes.wiring import Wiring
 from ohmweave.base import NormalStream
@@ -93,11 +93,14 @@ class Reader:
             if geometry is None:
                 return self._read_by_vector(row, placement)
             return by_rows(row.numbers, geometry, lambda rows: self._read_by_vector(row.of_numbers(rows), placement))
-        g, variance = self.signed_matrix(placement)
+        g, variance = self._signed_matrix(placement)
         if transposed:
             g, variance = g.mT, None if variance is None else variance.mT
-        if (shared := self._shared_noise(placement, transposed)) is not None and shared.coupled:
-            return self._read_with_shared_noise(RowVoltages(row.v) if transposed else row, g, shared, geometry, scale)
+        if (shared := self._shared_noise(placement, transposed)) is not None:
+            if shared.coupled:
+                row = RowVoltages(row.v) if transposed else row
+                return self._read_with_shared_noise(row, g, shared, geometry, scale)
+            variance = shared.diagonal.view(g.shape)
         # Columns have no DAC, and a variance by code is needed only with one: all else is plain volts.
         if variance is None or self._square_table is None or transposed:
             if geometry is not None and row.v_per_number != 1.0:
@@ -135,7 +138,7 @@ class Reader:
     def _shared_noise(self, placement: Placement, transposed: bool = False) -> SharedNoise | None:
         """The noise of a placement's reads behind shared resistances; None without them, and for exact reads."""
         wiring = self._wiring
-        if wiring is None or not wiring.shared or self._bank.cell.read_noise is None:
+        if wiring is None or not self._shares:
             return None
         return self._shared[transposed].get(
             placement,
@@ -164,11 +167,21 @@ class Reader:
 
         Behind shared resistances, the variance is that with one input driven at a time.
         """
+        g, variance = self._signed_matrix(placement)
+        if (shared := self._shared_noise(placement)) is not None:
+            variance = shared.diagonal.view(g.shape)
+        return g, variance
+
+    def _signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As `signed_matrix`, without the variance where cells share resistances."""
         kept = self._signed.get(placement, (), lambda: SignedMatrix(self._bank.cells(placement)))
-        if (shared := self._shared_noise(placement)) is None:
-            return kept.at(self._bank.version, placement, self.seen_at, self._changed_since)
-        g, _ = kept.at(self._bank.version, placement, lambda cells: (self._effective(cells), None), self._changed_since)
-        return g, shared.diagonal().view(g.shape)
+        at = self._effective if self._shares else self.seen_at
+        return kept.at(self._bank.version, placement, at, self._changed_since)
+
+    @property
+    def _shares(self) -> bool:
+        """True if noisy cells share a resistance, so that the noise of one depends on the currents of others."""
+        return self._wiring is not None and self._wiring.shared and self._bank.cell.read_noise is not None
 
     def _changed_since(self, version: int) -> torch.Tensor | None:
         """As `CellBank.changed_since`; None with wires, where a cell changes the effective conductance of others."""
@@ -188,19 +201,16 @@ class Reader:
         if self._nonlinear is not None:
             return nonlinear_tiles(placement, self._nonlinear.tile)
         cells = self._bank.cells(placement).view(self._bank.n_sets, *placement.cells.shape)
-        wiring = self._wiring
-        if wiring is not None and wiring.shared and self._bank.cell.read_noise is not None:
-            # Not the placement itself: the matrix that keeps this function must not keep a removed matrix alive.
+        if (wiring := self._wiring) is not None and self._shares:
             forms = partial(tile_forms, self._bank, wiring, placement)
-            return linear_tiles(placement, self._effective(cells), forms=forms)
+            return linear_tiles(placement, self._effective(cells)[0], forms=forms)
         g, sigma = self.seen_at(cells)
         return linear_tiles(placement, g, None if sigma is None else sigma.square())
 
-    def _effective(self, cells: torch.Tensor) -> torch.Tensor:
-        """Effective conductance of `cells`, any shape, in a read, S."""
-        if self._wiring is None:
-            return self._bank.conductance_of(cells)
-        return self._wiring.effective(cells).to(self._bank.dtype)
+    def _effective(self, cells: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """As `seen_at`, with None for the standard deviation."""
+        g = self._bank.conductance_of(cells) if self._wiring is None else self._wiring.effective(cells)
+        return g.to(self._bank.dtype), None
 
     def seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Effective conductance of `cells`, any shape, S, and its standard deviation, S, or None.
@@ -213,7 +223,7 @@ class Reader:
         if sigma is not None:
             shared = self._wiring.shared
             sigma = self._wiring.effective_noise(cells) if shared else self._wiring.alone_noise(cells, g, sigma)
-        return self._effective(cells), None if sigma is None else sigma.to(g.dtype)
+        return self._effective(cells)[0], None if sigma is None else sigma.to(g.dtype)
 
     def readout(self, cells: torch.Tensor, *, one_by_one: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Measure cells, `(k,)`.

@@ -51,22 +51,20 @@ class SharedNoise:
     def __init__(self, bank: CellBank, wiring: Wiring, placement: Placement, *, transposed: bool = False) -> None:
         self._chips = bank.n_sets
         self._shape = (placement.n_out, placement.n_in) if transposed else (placement.n_in, placement.n_out)
-        self._blocks = [
+        blocks = [
             _Block(*_lines_of(placement, tile, transposed), tile_forms(bank, wiring, placement, tile, transposed))
             for tile in placement.tiles
         ]
-        self.coupled = any(form_coupling(block.forms) > MAX_COUPLING for block in self._blocks)
-        """True if the diagonal is not enough."""
-
-    def diagonal(self) -> torch.Tensor:
+        self.diagonal = blocks[0].forms.new_zeros(self._chips, *self._shape)
         """`(chips, driven, sensed)` S^2: the variances with one number driven at a time."""
-        found = self._blocks[0].forms.new_zeros(self._chips, *self._shape)
-        for driven, sensed, forms in self._blocks:
-            found[:, driven, sensed] += forms.diagonal(dim1=-2, dim2=-1).mT
-        return found
+        for driven, sensed, forms in blocks:
+            self.diagonal[:, driven, sensed] += forms.diagonal(dim1=-2, dim2=-1).mT
+        self.coupled = any(form_coupling(block.forms) > MAX_COUPLING for block in blocks)
+        """True if the diagonal is not enough."""
+        self._blocks = blocks if self.coupled else []  # the forms are large
 
     def variance(self, row: RowVoltages) -> torch.Tensor:
-        """`(*chips, n, driven)` voltages to the variances of a read, `(*chips, n, sensed)` A^2.
+        """`(*chips, n, driven)` voltages to the variances of a read, `(*chips, n, sensed)` A^2; only if `coupled`.
 
         The intervals of a bit-serial read have independent noise.
         """
@@ -120,10 +118,7 @@ def tile_forms(
     index = torch.arange(bank.n_sets, device=bank.device) * bank.n_arrays + tile.array
     n_chips = max(1, _NUMBERS_AT_ONCE // (bank.cells_per_array * bank.cols))
     return torch.cat(
-        [
-            noise_forms(*wiring.transfers(part, drive, sense), transposed=transposed)
-            for part in index.split(n_chips)
-        ]
+        [noise_forms(*wiring.transfers(part, drive, sense), transposed=transposed) for part in index.split(n_chips)]
     )
 
 
