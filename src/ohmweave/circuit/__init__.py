@@ -19,7 +19,7 @@ from ohmweave.circuit.newton import (
     solve_nonlinear,
     solve_nonlinear_nodes,
 )
-from ohmweave.circuit.noise import CellTransfers, cell_transfers, form_coupling, noise_by_pair, noise_forms
+from ohmweave.circuit.noise import CellTransfers, FormFactors, cell_transfers, factor_forms, noise_by_pair, noise_forms
 from ohmweave.circuit.solution import CircuitPower, CircuitSolution, cell_voltages, solve_nodes
 from ohmweave.circuit.spice import to_spice
 from ohmweave.circuit.wires import Wires, series_conductance
@@ -31,6 +31,7 @@ __all__ = [
     "CellTransfers",
     "CircuitPower",
     "CircuitSolution",
+    "FormFactors",
     "Law",
     "LineEnd",
     "NonlinearSolution",
@@ -40,7 +41,7 @@ __all__ = [
     "choose_method",
     "effective_conductance",
     "estimated_iterations",
-    "form_coupling",
+    "factor_forms",
     "noise_by_pair",
     "noise_forms",
     "read_bias",

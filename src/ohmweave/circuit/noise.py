@@ -130,19 +130,57 @@ def noise_by_pair(transfers: CellTransfers, sigma: torch.Tensor) -> torch.Tensor
     return driven.square().mT @ (sensed * sigma.to(sensed).flatten(-2)[..., None]).square()
 
 
-def form_coupling(forms: torch.Tensor) -> float:
-    """How far the variance of a quadratic form can be from that of its diagonal, relative, for any inputs.
+class FormFactors(NamedTuple):
+    """Quadratic forms as a diagonal and a few squares: v @ Q @ v = sum of d_i v_i^2 + sum over m of w_m (F_m . v)^2.
+
+    Attributes:
+        diagonal: `(*chips, L, n)`: d of the L forms.
+        vectors: `(*chips, L, rank, n)`: F. The rank is 0 where the diagonals are enough.
+        weights: `(*chips, L, rank)`: w, of either sign; zero for forms of lower rank.
+    """
+
+    diagonal: torch.Tensor
+    vectors: torch.Tensor
+    weights: torch.Tensor
+
+    @property
+    def rank(self) -> int:
+        """Number of squares beside the diagonal."""
+        return self.vectors.shape[-2]
+
+    def evaluate(self, v: torch.Tensor) -> torch.Tensor:
+        """`(*chips, batch, n)` vectors to the values of the forms, `(*chips, batch, L)`, >= 0."""
+        found = v.square() @ self.diagonal.mT
+        if self.rank:
+            squares = (v @ self.vectors.flatten(-3, -2).mT).square_().unflatten(-1, self.weights.shape[-2:])
+            found += (squares * self.weights[..., None, :, :]).sum(-1)
+        return found.clamp_(min=0.0)  # rounding can make a form that cancels negative
+
+
+def factor_forms(forms: torch.Tensor, *, tolerance: float) -> FormFactors:
+    """Reduce quadratic forms to what matters of them.
+
+    The forms of a crossbar's noise are nearly diagonal: the drops along a wire change slowly from cell to cell, so that
+    a few combinations of the inputs describe them. A sense resistance alone needs two.
 
     Args:
-        forms: `(..., n, n)`, as of `noise_forms`: positive semidefinite.
+        forms: `(*chips, L, n, n)`, symmetric and positive semidefinite, as of `noise_forms`.
+        tolerance: largest relative error of a value, for any vector.
 
     Returns:
-        e >= 0 such that v @ Q @ v is within (1 - e) and (1 + e) times the sum of Q_ii v_i^2 for every v. It is the
-        largest sum over j other than i of |Q_ij| / sqrt(Q_ii Q_jj).
+        The factors.
 
-    Source: Gershgorin's circles around the eigenvalues of the form, scaled to a diagonal of ones.
+    Source: eigenvalues of the form scaled to a diagonal of ones, C = 1 + sum of e_m u_m u_m^T. Leaving a term out
+    changes u_m^T C u_m from 1 + e_m to 1, so terms with |e_m| > tolerance * (1 + e_m) are kept. Ours.
     """
     diagonal = forms.diagonal(dim1=-2, dim2=-1)
-    scale = torch.where(diagonal > 0, diagonal, torch.inf).rsqrt()  # a semidefinite form has zeros beside a zero
-    sums = (forms.abs() * scale[..., :, None] * scale[..., None, :]).sum(-1)
-    return max(0.0, float((sums - (diagonal > 0).to(sums)).amax())) if sums.numel() else 0.0
+    root = diagonal.clamp(min=0.0).sqrt()
+    inverse = torch.where(root > 0, root, torch.inf).reciprocal()  # a semidefinite form has zeros beside a zero
+    excess = forms * inverse[..., :, None] * inverse[..., None, :]
+    excess.diagonal(dim1=-2, dim2=-1).zero_()
+    weights, vectors = torch.linalg.eigh(excess)
+    weights = torch.where(weights.abs() > tolerance * (1 + weights), weights, 0.0)
+    rank = int((weights != 0).sum(-1).amax()) if weights.numel() else 0
+    kept = weights.abs().topk(rank, dim=-1).indices
+    vectors = vectors.mT.gather(-2, kept[..., None].expand(*kept.shape, vectors.shape[-1])) * root[..., None, :]
+    return FormFactors(diagonal.contiguous(), vectors, weights.gather(-1, kept))

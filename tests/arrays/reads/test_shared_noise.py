@@ -17,7 +17,7 @@ from ohmweave.arrays import (
     Wires,
     cells_of,
 )
-from ohmweave.arrays.reads.shared_noise import MAX_COUPLING
+from ohmweave.arrays.reads.shared_noise import VARIANCE_TOLERANCE
 from ohmweave.base import generator
 from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise
 from ohmweave.circuit import Bias, read_bias, solve_nodes
@@ -27,7 +27,7 @@ LAW = LinearStep(g_min=2e-6, g_max=200e-6, levels=1_000)
 FRACTION, FLOOR = 0.01, 1e-7  # S
 N_READS = 20_000
 SPREAD = 0.02  # four standard errors of a standard deviation from 20,000 reads
-TOLERANCE = SPREAD + MAX_COUPLING / 2
+TOLERANCE = SPREAD + VARIANCE_TOLERANCE / 2
 IDEAL = Wires(r_row=0.0, r_col=0.0)
 WIRES = {
     "sense 10": Wires(r_row=0.0, r_col=0.0, r_sense=10.0),

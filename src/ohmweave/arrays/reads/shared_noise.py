@@ -1,10 +1,12 @@
 """Read noise of linear cells behind shared resistances: variances that are quadratic forms of the inputs.
 
 The noise of a cell is proportional to the voltage across it, and that contains the drops which all other driven rows
-cause on shared wires and sense resistances (`ohmweave.circuit.noise`). Where these drops matter little for any input,
-the diagonal of the form is enough and a read costs what it costs without wires; elsewhere the form itself is evaluated.
+cause on shared wires and sense resistances (`ohmweave.circuit.noise`). The forms are reduced to a diagonal and a few
+squares. Where these drops matter little for any input, the diagonal is enough, and a read costs what it costs without
+wires; elsewhere each square costs one more product.
 """
 
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -13,15 +15,17 @@ from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement, Tile
 from ohmweave.arrays.writes.wiring import Wiring
-from ohmweave.circuit import form_coupling, noise_forms
+from ohmweave.circuit import FormFactors, factor_forms, noise_forms
 
-MAX_COUPLING = 0.05
-"""Up to this `circuit.form_coupling`, the diagonal replaces the form: standard deviations are then within 2.6 %."""
+VARIANCE_TOLERANCE = 0.05
+"""Largest relative error of a variance, for any input: standard deviations are within 2.6 %."""
 
 # Numbers in the matrices of the chips that are worked on together: a bound on memory.
 _NUMBERS_AT_ONCE = 2**24
 # Intermediate numbers in the evaluation of forms: they stay in a core's cache.
 _CACHE_VALUES = 2**18
+# Products in the preparation of a tile's forms above which a warning is given, about a minute on one core.
+_MANY_PRODUCTS = 1e12
 
 
 class _Block(NamedTuple):
@@ -30,12 +34,12 @@ class _Block(NamedTuple):
     Attributes:
         driven: the numbers that are driven: inputs, or outputs if transposed.
         sensed: the numbers that are sensed.
-        forms: `(chips, sensed, driven, driven)` S^2.
+        factors: of the forms `(chips, sensed, driven, driven)`, S^2.
     """
 
     driven: slice
     sensed: slice
-    forms: torch.Tensor
+    factors: FormFactors
 
 
 class SharedNoise:
@@ -51,20 +55,22 @@ class SharedNoise:
     def __init__(self, bank: CellBank, wiring: Wiring, placement: Placement, *, transposed: bool = False) -> None:
         self._chips = bank.n_sets
         self._shape = (placement.n_out, placement.n_in) if transposed else (placement.n_in, placement.n_out)
-        blocks = [
-            _Block(*_lines_of(placement, tile, transposed), tile_forms(bank, wiring, placement, tile, transposed))
-            for tile in placement.tiles
-        ]
-        self.diagonal = blocks[0].forms.new_zeros(self._chips, *self._shape)
+        self._blocks: list[_Block] = []
+        self.diagonal = torch.zeros(self._chips, *self._shape, dtype=bank.dtype, device=bank.device)
         """`(chips, driven, sensed)` S^2: the variances with one number driven at a time."""
-        for driven, sensed, forms in blocks:
-            self.diagonal[:, driven, sensed] += forms.diagonal(dim1=-2, dim2=-1).mT
-        self.coupled = any(form_coupling(block.forms) > MAX_COUPLING for block in blocks)
+        for tile in placement.tiles:
+            factors = factor_forms(tile_forms(bank, wiring, placement, tile, transposed), tolerance=VARIANCE_TOLERANCE)
+            block = _Block(*_lines_of(placement, tile, transposed), factors)
+            self.diagonal[:, block.driven, block.sensed] += factors.diagonal.mT
+            self._blocks.append(block)
+
+    @property
+    def coupled(self) -> bool:
         """True if the diagonal is not enough."""
-        self._blocks = blocks if self.coupled else []  # the forms are large
+        return any(block.factors.rank for block in self._blocks)
 
     def variance(self, row: RowVoltages) -> torch.Tensor:
-        """`(*chips, n, driven)` voltages to the variances of a read, `(*chips, n, sensed)` A^2; only if `coupled`.
+        """`(*chips, n, driven)` voltages to the variances of a read, `(*chips, n, sensed)` A^2.
 
         The intervals of a bit-serial read have independent noise.
         """
@@ -73,8 +79,8 @@ class SharedNoise:
         found = row.numbers.new_zeros(self._chips, n, self._shape[1])
         for v, weight in row.intervals():
             v = v.reshape(self._chips, n, -1)
-            for driven, sensed, forms in self._blocks:
-                found[..., sensed] += weight**2 * evaluate_forms(forms, v[..., driven])
+            for driven, sensed, factors in self._blocks:
+                found[..., sensed] += weight**2 * evaluate_in_parts(factors, v[..., driven])
         return found.view(*outer, -1)
 
 
@@ -101,6 +107,7 @@ def tile_forms(
         `(chips, sensed, driven, driven)` S^2, of the dtype of the bank.
     """
     h, c = placement.row_gain, placement.col_gain
+    _warn_of_time(bank, tile)
     first_in, first_out = tile.row_line // len(h), 0 if by_line else tile.col_line // len(c)
     inputs, outputs = _lines_of(placement, tile, False)
     drive = torch.zeros(bank.rows, inputs.stop - first_in, dtype=torch.float64)
@@ -122,25 +129,11 @@ def tile_forms(
     )
 
 
-def evaluate_forms(forms: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """`v @ Q @ v` for every vector and form.
-
-    Args:
-        forms: `(chips, L, k, k)`, symmetric.
-        v: `(chips, n, k)`.
-
-    Returns:
-        `(chips, n, L)`, >= 0.
-    """
-    chips, n_forms, k, _ = forms.shape
-    matrix = forms.permute(0, 3, 1, 2).reshape(chips, k, n_forms * k)
-    found = v.new_empty(*v.shape[:-1], n_forms)
-    n = max(1, _CACHE_VALUES // max(1, chips * n_forms * k))
-    for first in range(0, v.shape[1], n):
-        part = v[:, first : first + n]
-        image = (part @ matrix).unflatten(-1, (n_forms, k))
-        found[:, first : first + n] = (image @ part[..., None])[..., 0]
-    return found.clamp_(min=0.0)  # rounding can make a variance that cancels negative
+def evaluate_in_parts(factors: FormFactors, v: torch.Tensor) -> torch.Tensor:
+    """`factors.evaluate` of `(chips, n, k)` vectors, `(chips, n, L)`, in parts that stay in a core's cache."""
+    chips, n_forms, _ = factors.diagonal.shape
+    n = max(1, _CACHE_VALUES // max(1, chips * n_forms * max(1, factors.rank)))
+    return torch.cat([factors.evaluate(part) for part in v.split(n, 1)], 1)
 
 
 def _lines_of(placement: Placement, tile: Tile, transposed: bool) -> tuple[slice, slice]:
@@ -149,3 +142,15 @@ def _lines_of(placement: Placement, tile: Tile, transposed: bool) -> tuple[slice
     inputs = slice(tile.row_line // h, -(-(tile.row_line + tile.rows) // h))
     outputs = slice(tile.col_line // c, -(-(tile.col_line + tile.cols) // c))
     return (outputs, inputs) if transposed else (inputs, outputs)
+
+
+def _warn_of_time(bank: CellBank, tile: Tile) -> None:
+    """Warn if the forms of a tile, with as many outputs as columns, take minutes."""
+    products = bank.n_sets * bank.cells_per_array * tile.cols * tile.rows**2
+    if products > _MANY_PRODUCTS:
+        warnings.warn(
+            f"preparing the read noise of a tile of {tile.rows} x {tile.cols} cells behind shared resistances takes "
+            f"about {products / _MANY_PRODUCTS:.0f} minutes after each programming: use smaller arrays, or cells "
+            "without read noise, whose reads need no such preparation",
+            stacklevel=2,
+        )

@@ -11,9 +11,9 @@ import torch
 from torch.nn.functional import pad
 
 from ohmweave.arrays.placement import Placement, Tile
-from ohmweave.arrays.reads.shared_noise import MAX_COUPLING, evaluate_forms
+from ohmweave.arrays.reads.shared_noise import VARIANCE_TOLERANCE, evaluate_in_parts
 from ohmweave.base import NormalStream
-from ohmweave.circuit import form_coupling
+from ohmweave.circuit import FormFactors, factor_forms
 
 
 class TileCurrents(Protocol):
@@ -87,19 +87,19 @@ class _Linear:
     Args:
         g: `(chips * T, L, k)`, lsb per unit of drive.
         variance: same shape, lsb^2 per squared unit of drive, or None.
-        forms: `(chips * T, L, k, k)` of the same unit, in place of `variance`, or None.
+        factors: of forms of the same unit, `(chips * T, L, k, k)`, in place of `variance`, or None.
     """
 
-    def __init__(self, g: torch.Tensor, variance: torch.Tensor | None, forms: torch.Tensor | None = None) -> None:
-        self._g, self._variance, self._forms = g, variance, forms
+    def __init__(self, g: torch.Tensor, variance: torch.Tensor | None, factors: FormFactors | None = None) -> None:
+        self._g, self._variance, self._factors = g, variance, factors
 
     def __call__(self, drive: torch.Tensor, *, noise: NormalStream) -> torch.Tensor:
         current = torch.bmm(self._g, drive)
         if self._variance is not None:
             # Noise of independent cells: the variance of a current is sum over inputs of drive^2 * sigma^2.
             noise.add_(current, torch.bmm(self._variance, drive.square()))
-        elif self._forms is not None:
-            noise.add_(current, evaluate_forms(self._forms, drive.mT).mT.contiguous())
+        elif self._factors is not None:
+            noise.add_(current, evaluate_in_parts(self._factors, drive.mT).mT.contiguous())
         return current
 
 
@@ -115,9 +115,8 @@ def _linear_with_forms(matrix: torch.Tensor, forms: list[torch.Tensor], gain: to
     # Zeros in the padding: a missing input adds no noise, whatever its drive is.
     stacked = torch.stack([pad(form, (0, k - form.shape[-1], 0, k - form.shape[-1])) for form in forms], 1)
     stacked = (stacked * gain[..., None].square()).flatten(0, 1)
-    if form_coupling(stacked) > MAX_COUPLING:
-        return _Linear(matrix, None, stacked)
-    return _Linear(matrix, stacked.diagonal(dim1=-2, dim2=-1).contiguous())
+    factors = factor_forms(stacked, tolerance=VARIANCE_TOLERANCE)
+    return _Linear(matrix, None, factors) if factors.rank else _Linear(matrix, factors.diagonal)
 
 
 def nonlinear_tiles(placement: Placement, read: ReadTile) -> TilesOf:
