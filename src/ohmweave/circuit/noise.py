@@ -113,7 +113,7 @@ def noise_forms(transfers: CellTransfers, sigma: torch.Tensor, *, transposed: bo
         v = driven[..., row, :, :]
         weighted = weight[..., row, :, :].mT[..., :, None, :] * v.mT[..., None, :, :]
         form += weighted.flatten(-3, -2) @ v
-    return form.unflatten(-2, (n_out, n_in))
+    return form.view(*sigma.shape[:-2], n_out, n_in, n_in)
 
 
 def noise_by_pair(transfers: CellTransfers, sigma: torch.Tensor) -> torch.Tensor:
@@ -127,7 +127,8 @@ def noise_by_pair(transfers: CellTransfers, sigma: torch.Tensor) -> torch.Tensor
         `(*chips, n_in, n_out)`, S^2, float64.
     """
     driven, sensed = (x.flatten(-3, -2) for x in transfers)
-    return driven.square().mT @ (sensed * sigma.to(sensed).flatten(-2)[..., None]).square()
+    variance: torch.Tensor = driven.square().mT @ (sensed * sigma.to(sensed).flatten(-2)[..., None]).square()
+    return variance
 
 
 class FormFactors(NamedTuple):

@@ -20,8 +20,6 @@ from ohmweave.circuit import FormFactors, factor_forms, noise_forms
 VARIANCE_TOLERANCE = 0.05
 """Largest relative error of a variance, for any input: standard deviations are within 2.6 %."""
 
-# Numbers in the matrices of the chips that are worked on together: a bound on memory.
-_NUMBERS_AT_ONCE = 2**24
 # Intermediate numbers in the evaluation of forms: they stay in a core's cache.
 _CACHE_VALUES = 2**18
 # Products in the preparation of a tile's forms above which a warning is given, about a minute on one core.
@@ -123,9 +121,11 @@ def tile_forms(
             sense[tile.col + k, line // len(c) - first_out] = c[line % len(c)]
     drive, sense = drive.to(bank.device), sense.to(bank.device)
     index = torch.arange(bank.n_sets, device=bank.device) * bank.n_arrays + tile.array
-    n_chips = max(1, _NUMBERS_AT_ONCE // (bank.cells_per_array * bank.cols))
     return torch.cat(
-        [noise_forms(*wiring.transfers(part, drive, sense), transposed=transposed) for part in index.split(n_chips)]
+        [
+            noise_forms(*wiring.transfers(part, drive, sense), transposed=transposed)
+            for part in index.split(wiring.arrays_at_once)
+        ]
     )
 
 

@@ -13,6 +13,9 @@ from ohmweave.arrays.writes.access import Access, amplitude, path_resistance
 from ohmweave.cells import Pulse
 from ohmweave.circuit import CellTransfers, Wires, cell_transfers, effective_conductance, noise_by_pair
 
+# Numbers in the matrices of the arrays that are worked on together: a bound on memory.
+_NUMBERS_AT_ONCE = 2**24
+
 
 class Wiring:
     """Wires around the crossbars of a bank, with cached effective conductances.
@@ -105,15 +108,17 @@ class Wiring:
         used = torch.zeros_like(self._noise_made)
         used[cells.flatten() // self._bank.cells_per_array] = True
         bank = self._bank
-        for index in (used & ~self._noise_made).nonzero()[:, 0]:
-            transfers, sigma = self.transfers(
-                index[None],
-                torch.eye(bank.rows, dtype=torch.float64, device=bank.device),
-                torch.eye(bank.cols, dtype=torch.float64, device=bank.device),
-            )
-            self._noise[index] = noise_by_pair(transfers, sigma).sqrt().flatten()
+        drive, sense = (torch.eye(n, dtype=torch.float64, device=bank.device) for n in (bank.rows, bank.cols))
+        stale = (used & ~self._noise_made).nonzero()[:, 0]
+        for part in stale.split(self.arrays_at_once) if len(stale) else ():
+            self._noise[part] = noise_by_pair(*self.transfers(part, drive, sense)).sqrt().flatten(1)
         self._noise_made |= used
         return self._noise.view(-1).index_select(0, cells.reshape(-1)).view(cells.shape)
+
+    @property
+    def arrays_at_once(self) -> int:
+        """Arrays whose `transfers` fit into memory together."""
+        return max(1, _NUMBERS_AT_ONCE // (self._bank.cells_per_array * max(self._bank.rows, self._bank.cols)))
 
     def transfers(
         self, index: torch.Tensor, drive: torch.Tensor, sense: torch.Tensor
