@@ -108,11 +108,13 @@ def tile_forms(
     _warn_of_time(bank, tile)
     first_in, first_out = tile.row_line // len(h), 0 if by_line else tile.col_line // len(c)
     inputs, outputs = _lines_of(placement, tile, False)
-    drive = torch.zeros(bank.rows, inputs.stop - first_in, dtype=torch.float64)
+    drive = torch.zeros(bank.rows, inputs.stop - first_in, dtype=torch.float64, device="cpu")
     for r in range(tile.rows):
         line = tile.row_line + r
         drive[tile.row + r, line // len(h) - first_in] = h[line % len(h)]
-    sense = torch.zeros(bank.cols, tile.cols if by_line else outputs.stop - first_out, dtype=torch.float64)
+    sense = torch.zeros(
+        bank.cols, tile.cols if by_line else outputs.stop - first_out, dtype=torch.float64, device="cpu"
+    )
     for k in range(tile.cols):
         line = tile.col_line + k
         if by_line:
