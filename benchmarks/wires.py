@@ -25,7 +25,9 @@ from typing import Any
 
 import torch
 
+from ohmweave.arrays import Placement, SimulatedArray, Tile, cells_of
 from ohmweave.base import generator
+from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise
 from ohmweave.circuit import (
     Wires,
     choose_method,
@@ -33,6 +35,7 @@ from ohmweave.circuit import (
     estimated_iterations,
     read_bias,
     read_through_wires,
+    solve_cells,
     solve_currents,
     solve_nodes,
 )
@@ -147,6 +150,41 @@ def large(wires: Wires) -> Iterator[Row]:
         )
 
 
+def noise(wires: Wires) -> Iterator[Row]:
+    """Read noise behind wires: what the first read after programming takes, and a thousand vectors, float32.
+
+    `exact_s` is the same without read noise; the slow way solves the voltages across the cells for each vector.
+    """
+    for shape in ((16, 128), (32, 16), (64, 64), (128, 128)):
+        name = f"noise {shape[0]} x {shape[1]}"
+        exact_first, exact, _ = noise_times(shape, wires, None)
+        first, many, solved = noise_times(shape, wires, ReadNoise(floor=1e-7))
+        yield row(f"{name}, first read", first, exact_s=exact_first)
+        yield ratio(f"{name}, 1000 vectors", many, {"solved": solved}, exact_s=exact)
+
+
+def noise_times(shape: tuple[int, int], wires: Wires, read_noise: ReadNoise | None) -> tuple[float, float, float]:
+    """Seconds of a first read, of 1,000 vectors, and of the same solved vector by vector (from 10)."""
+    rows, cols = shape
+    tiles = (Tile(array=0, row=0, col=0, rows=rows, cols=cols, row_line=0, col_line=0),)
+    placement = Placement(tiles=tiles, cells=cells_of(tiles, rows=rows, cols=cols), col_gain=(1.0, -1.0))
+    law = Cell(LinearStep(g_min=1e-6, g_max=100e-6, levels=100), read_noise=read_noise)
+    array = SimulatedArray(law, rows=rows, cols=cols, wires=wires)
+    cells = torch.arange(rows * cols)
+    array.pulse(cells, Pulse(torch.ones(rows * cols), n=1 + (cells * 389) % 90))
+    g, v_row = array.bank.conductance_of(cells).view(shape), voltages(1000, rows).float()
+
+    def first() -> None:
+        array.bank.mark_all_changed()
+        array.read(v_row[:1], placement)
+
+    return (
+        seconds(first, 3),
+        seconds(lambda: array.read(v_row, placement), 9),
+        100 * seconds(lambda: solve_cells(g, v_row[:10], wires, tolerance=1e-3), 2),
+    )
+
+
 def large_read(wires: Wires, n_inputs: int, who: str) -> Row:
     """One read, its time, and the most memory that its process ever had (torch itself takes 0.3 GB)."""
     torch.set_num_threads(1)
@@ -190,13 +228,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--calibrate", action="store_true", help="costs of the parts, for choose.py")
     parser.add_argument(
-        "--only", default="", help="groups whose name contains this: elimination, against_referees, large"
+        "--only", default="", help="groups whose name contains this: elimination, against_referees, noise, large"
     )
     parser.add_argument("--ohm", type=float, default=1.0, help="wire segments, Ohm")
     options = parser.parse_args()
     torch.set_num_threads(1)
     wires = Wires(r_row=options.ohm, r_col=options.ohm)
-    groups = [calibration] if options.calibrate else [elimination, against_referees, large]
+    groups = [calibration] if options.calibrate else [elimination, against_referees, noise, large]
     for group in groups:
         if options.only in group.__name__:
             for result in group(wires):

@@ -22,6 +22,7 @@ NOISY = Cell(LINEAR, read_noise=ReadNoise(fraction=0.05))
 SINH = Cell(LINEAR, conduction=SinhConduction(v0=0.1))
 SERIAL = DAC(bits=4, v_max=0.2, bit_serial=True)
 WIRES = Wires(r_row=20.0, r_col=30.0)
+SHARED = Wires(r_row=20.0, r_col=30.0, r_sense=10_000.0)
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "wires": WIRES,
         "access": Transistors(r_on=100.0),
     },
+    "shared resistances": {"cell": NOISY, "wires": SHARED, "readout": "read"},
+    "shared resistances, converted": {"cell": NOISY, "wires": SHARED, "dac": SERIAL, "adc": ADC(bits=6)},
     "1T1R": {"cell": FELT, "wires": WIRES, "access": Transistors(v_set=1.0, v_reset=1.0)},
     "passive": {"cell": FELT, "wires": WIRES, "access": Passive(v_set=1.0, v_reset=1.0), "readout": "read"},
     "non-linear": {"cell": SINH, "wires": WIRES},

@@ -1,9 +1,10 @@
 """The electrical circuit around the cells: wires, drivers and sense circuits, as pure functions on tensors.
 
 Linear cells: `effective_conductance` eliminates the wires, which leaves one matrix; `solve_currents` and `solve_cells`
-solve for given inputs; `read_through_wires` chooses the faster. `solve_nodes` gives the whole circuit under any bias,
-floating lines included. `solve_nonlinear` takes any current-voltage law. `to_spice` writes a netlist. Conductances are
-tensors and current-voltage laws are functions of tensors; results are on the device of the conductances.
+solve for given inputs; `read_through_wires` chooses the faster. `noise_forms` gives the noise of the outputs.
+`solve_nodes` gives the whole circuit under any bias, floating lines included. `solve_nonlinear` takes any
+current-voltage law. `to_spice` writes a netlist. Conductances are tensors and current-voltage laws are functions of
+tensors; results are on the device of the conductances.
 """
 
 from ohmweave.circuit.bias import FLOATING, Bias, LineEnd, read_bias, select_bias
@@ -18,6 +19,7 @@ from ohmweave.circuit.newton import (
     solve_nonlinear,
     solve_nonlinear_nodes,
 )
+from ohmweave.circuit.noise import CellTransfers, FormFactors, cell_transfers, factor_forms, noise_by_pair, noise_forms
 from ohmweave.circuit.solution import CircuitPower, CircuitSolution, cell_voltages, solve_nodes
 from ohmweave.circuit.spice import to_spice
 from ohmweave.circuit.wires import Wires, series_conductance
@@ -26,16 +28,22 @@ __all__ = [
     "FLOATING",
     "Bias",
     "CellSolution",
+    "CellTransfers",
     "CircuitPower",
     "CircuitSolution",
+    "FormFactors",
     "Law",
     "LineEnd",
     "NonlinearSolution",
     "Wires",
+    "cell_transfers",
     "cell_voltages",
     "choose_method",
     "effective_conductance",
     "estimated_iterations",
+    "factor_forms",
+    "noise_by_pair",
+    "noise_forms",
     "read_bias",
     "read_through_wires",
     "select_bias",

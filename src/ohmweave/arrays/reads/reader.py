@@ -1,5 +1,7 @@
 """All reads of a simulated array: one function for all cells, converters and wires."""
 
+from functools import partial
+
 import torch
 
 from ohmweave.arrays.bank import CellBank, PlacementCache
@@ -13,6 +15,7 @@ from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.noisy_product import noisy_product
 from ohmweave.arrays.reads.nonlinear import NonlinearRead
 from ohmweave.arrays.reads.patches import by_rows, noisy_convolution
+from ohmweave.arrays.reads.shared_noise import SharedNoise, tile_forms
 from ohmweave.arrays.reads.signed_matrix import SignedMatrix
 from ohmweave.arrays.reads.tile_currents import TilesOf, linear_tiles, nonlinear_tiles
 from ohmweave.arrays.writes.wiring import Wiring
@@ -54,6 +57,7 @@ class Reader:
         serial = dac is not None and dac.bit_serial
         like = torch.empty(0, dtype=bank.dtype, device=bank.device)
         self._square_table = dac.square_table(like) if dac is not None and serial and columns is None else None
+        self._shared: tuple[PlacementCache[SharedNoise], ...] = (PlacementCache(), PlacementCache())  # transposed last
         self._signed: PlacementCache[SignedMatrix] = PlacementCache()
         self._converted: PlacementCache[ConvertedMatrix] = PlacementCache()
 
@@ -89,9 +93,14 @@ class Reader:
             if geometry is None:
                 return self._read_by_vector(row, placement)
             return by_rows(row.numbers, geometry, lambda rows: self._read_by_vector(row.of_numbers(rows), placement))
-        g, variance = self.signed_matrix(placement)
+        g, variance = self._signed_matrix(placement)
         if transposed:
             g, variance = g.mT, None if variance is None else variance.mT
+        if (shared := self._shared_noise(placement, transposed)) is not None:
+            if shared.coupled:
+                row = RowVoltages(row.v) if transposed else row
+                return self._read_with_shared_noise(row, g, shared, geometry, scale)
+            variance = shared.diagonal.view(g.shape)
         # Columns have no DAC, and a variance by code is needed only with one: all else is plain volts.
         if variance is None or self._square_table is None or transposed:
             if geometry is not None and row.v_per_number != 1.0:
@@ -108,6 +117,34 @@ class Reader:
             g = g / scale.s_per_w
             variance = None if variance is None else variance / scale.s_per_w**2
         return noisy_convolution(row, g, variance, geometry, noise=self.noise, square=self._square)
+
+    def _read_with_shared_noise(
+        self,
+        row: RowVoltages,
+        g: torch.Tensor,
+        shared: SharedNoise,
+        geometry: ConvGeometry | None,
+        scale: ReadScale | None,
+    ) -> torch.Tensor:
+        """`read` of linear cells where the variances depend on all voltages together."""
+
+        def read_rows(numbers: torch.Tensor) -> torch.Tensor:
+            part = row.of_numbers(numbers)
+            return self.noise.add_(part.v @ g, shared.variance(part))
+
+        i_out = read_rows(row.numbers) if geometry is None else by_rows(row.numbers, geometry, read_rows)
+        return i_out if scale is None else i_out.mul_(1 / scale.s_per_w)
+
+    def _shared_noise(self, placement: Placement, transposed: bool = False) -> SharedNoise | None:
+        """The noise of a placement's reads behind shared resistances; None without them, and for exact reads."""
+        wiring = self._wiring
+        if wiring is None or not self._shares:
+            return None
+        return self._shared[transposed].get(
+            placement,
+            (self._bank.version,),
+            lambda: SharedNoise(self._bank, wiring, placement, transposed=transposed),
+        )
 
     def _square(self, row: RowVoltages) -> torch.Tensor:
         return row.square(None if row.dac is None else self._square_table)
@@ -126,9 +163,25 @@ class Reader:
         return i_out.view(*numbers.shape[:-1], placement.n_out) if not self._bank.chip_shape else i_out
 
     def signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The signed matrix of a read, `(*chips, n_in, n_out)` S, and the variance of its noise, S^2, or None."""
+        """The signed matrix of a read, `(*chips, n_in, n_out)` S, and the variance of its noise, S^2, or None.
+
+        Behind shared resistances, the variance is that with one input driven at a time.
+        """
+        g, variance = self._signed_matrix(placement)
+        if (shared := self._shared_noise(placement)) is not None:
+            variance = shared.diagonal.view(g.shape)
+        return g, variance
+
+    def _signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As `signed_matrix`, without the variance where cells share resistances."""
         kept = self._signed.get(placement, (), lambda: SignedMatrix(self._bank.cells(placement)))
-        return kept.at(self._bank.version, placement, self.seen_at, self._changed_since)
+        at = self._effective if self._shares else self.seen_at
+        return kept.at(self._bank.version, placement, at, self._changed_since)
+
+    @property
+    def _shares(self) -> bool:
+        """True if noisy cells share a resistance, so that the noise of one depends on the currents of others."""
+        return self._wiring is not None and self._wiring.shared and self._bank.cell.read_noise is not None
 
     def _changed_since(self, version: int) -> torch.Tensor | None:
         """As `CellBank.changed_since`; None with wires, where a cell changes the effective conductance of others."""
@@ -147,20 +200,30 @@ class Reader:
         """The currents at the columns of a placement's tiles."""
         if self._nonlinear is not None:
             return nonlinear_tiles(placement, self._nonlinear.tile)
-        g, sigma = (
-            None if part is None else part.view(self._bank.n_sets, *placement.cells.shape)
-            for part in self.seen_at(self._bank.cells(placement))
-        )
-        assert g is not None
+        cells = self._bank.cells(placement).view(self._bank.n_sets, *placement.cells.shape)
+        if (wiring := self._wiring) is not None and self._shares:
+            forms = partial(tile_forms, self._bank, wiring, placement)
+            return linear_tiles(placement, self._effective(cells)[0], forms=forms)
+        g, sigma = self.seen_at(cells)
         return linear_tiles(placement, g, None if sigma is None else sigma.square())
 
+    def _effective(self, cells: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """As `seen_at`, with None for the standard deviation."""
+        g = self._bank.conductance_of(cells) if self._wiring is None else self._wiring.effective(cells)
+        return g.to(self._bank.dtype), None
+
     def seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Effective conductance of `cells`, any shape, in a read, S, and its standard deviation, S, or None."""
+        """Effective conductance of `cells`, any shape, S, and its standard deviation, S, or None.
+
+        Behind shared resistances, the standard deviation is that of a read with one row driven at a time.
+        """
         g, sigma = self._bank.conductance_at(cells)
         if self._wiring is None:
             return g, sigma
-        seen = self._wiring.effective(cells).to(g.dtype)
-        return seen, None if sigma is None else sigma * self._wiring.noise_share(cells, g, seen)
+        if sigma is not None:
+            shared = self._wiring.shared
+            sigma = self._wiring.effective_noise(cells) if shared else self._wiring.alone_noise(cells, g, sigma)
+        return self._effective(cells)[0], None if sigma is None else sigma.to(g.dtype)
 
     def readout(self, cells: torch.Tensor, *, one_by_one: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Measure cells, `(k,)`.
@@ -175,8 +238,11 @@ class Reader:
         true, sigma = self._bank.conductance_at(cells)
         g = true
         if self._wiring is not None:
-            g = self._wiring.alone(cells, true) if one_by_one else self._wiring.effective(cells).to(true.dtype)
-            sigma = None if sigma is None else sigma * self._wiring.noise_share(cells, true, g)
+            if one_by_one:
+                g = self._wiring.alone(cells, true)
+                sigma = None if sigma is None else self._wiring.alone_noise(cells, true, sigma)
+            else:
+                g, sigma = self.seen_at(cells)
         if sigma is not None:
             g = torch.addcmul(g, sigma, self.noise.like(g))
         return g, true

@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
+from torch.nn.functional import pad
 
 from ohmweave.arrays.placement import Placement, Tile
+from ohmweave.arrays.reads.shared_noise import VARIANCE_TOLERANCE, evaluate_in_parts
 from ohmweave.base import NormalStream
+from ohmweave.circuit import FormFactors, factor_forms
 
 
 class TileCurrents(Protocol):
@@ -32,13 +35,20 @@ ReadTile = Callable[[Tile, torch.Tensor], torch.Tensor]
 """From a tile and the voltages of its row lines, `(chips, n, rows)` V, to its column currents, `(chips, n, cols)` A."""
 
 
-def linear_tiles(placement: Placement, g: torch.Tensor, variance: torch.Tensor | None) -> TilesOf:
+FormsOf = Callable[..., torch.Tensor]
+"""From a tile and the keyword `by_line` to its quadratic forms of noise: `shared_noise.tile_forms`."""
+
+
+def linear_tiles(
+    placement: Placement, g: torch.Tensor, variance: torch.Tensor | None = None, *, forms: FormsOf | None = None
+) -> TilesOf:
     """Tiles of linear cells.
 
     Args:
         placement: of the matrix.
         g: `(chips, row lines, column lines)` S: effective conductances, wires included.
-        variance: same shape, S^2, of the read noise; None if reads are exact.
+        variance: same shape, S^2, of the read noise; None if reads are exact, or with `forms`.
+        forms: of the read noise of cells that share resistances; None without.
     """
 
     def stacked(
@@ -61,6 +71,8 @@ def linear_tiles(placement: Placement, g: torch.Tensor, variance: torch.Tensor |
         # All constant factors are multiplied into the matrix once: reads then give lsb of the ADC directly.
         gain = lsb_per_a * drive
         matrix = (stacked(tiles, spans, g, 1, analogue, gain) * gain).flatten(0, 1)
+        if forms is not None:
+            return _linear_with_forms(matrix, [forms(tile, by_line=not analogue) for tile in tiles], gain)
         if variance is None:
             return _Linear(matrix, None)
         # Variances take the squares of the factors, and no signs.
@@ -75,17 +87,36 @@ class _Linear:
     Args:
         g: `(chips * T, L, k)`, lsb per unit of drive.
         variance: same shape, lsb^2 per squared unit of drive, or None.
+        factors: of forms of the same unit, `(chips * T, L, k, k)`, in place of `variance`, or None.
     """
 
-    def __init__(self, g: torch.Tensor, variance: torch.Tensor | None) -> None:
-        self._g, self._variance = g, variance
+    def __init__(self, g: torch.Tensor, variance: torch.Tensor | None, factors: FormFactors | None = None) -> None:
+        self._g, self._variance, self._factors = g, variance, factors
 
     def __call__(self, drive: torch.Tensor, *, noise: NormalStream) -> torch.Tensor:
         current = torch.bmm(self._g, drive)
         if self._variance is not None:
             # Noise of independent cells: the variance of a current is sum over inputs of drive^2 * sigma^2.
             noise.add_(current, torch.bmm(self._variance, drive.square()))
+        elif self._factors is not None:
+            noise.add_(current, evaluate_in_parts(self._factors, drive.mT).mT.contiguous())
         return current
+
+
+def _linear_with_forms(matrix: torch.Tensor, forms: list[torch.Tensor], gain: torch.Tensor) -> _Linear:
+    """Tiles whose noise has quadratic forms.
+
+    Args:
+        matrix: `(chips * T, L, k)`, lsb per unit of drive.
+        forms: of each tile, `(chips, L, its inputs, its inputs)` S^2.
+        gain: `(chips, T, L, 1)`, lsb per unit of drive and S.
+    """
+    k = matrix.shape[-1]
+    # Zeros in the padding: a missing input adds no noise, whatever its drive is.
+    stacked = torch.stack([pad(form, (0, k - form.shape[-1], 0, k - form.shape[-1])) for form in forms], 1)
+    stacked = (stacked * gain[..., None].square()).flatten(0, 1)
+    factors = factor_forms(stacked, tolerance=VARIANCE_TOLERANCE)
+    return _Linear(matrix, None, factors) if factors.rank else _Linear(matrix, factors.diagonal)
 
 
 def nonlinear_tiles(placement: Placement, read: ReadTile) -> TilesOf:

@@ -11,7 +11,10 @@ import torch
 from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.writes.access import Access, amplitude, path_resistance
 from ohmweave.cells import Pulse
-from ohmweave.circuit import Wires, effective_conductance
+from ohmweave.circuit import CellTransfers, Wires, cell_transfers, effective_conductance, noise_by_pair
+
+# Numbers in the matrices of the arrays that are worked on together: a bound on memory.
+_NUMBERS_AT_ONCE = 2**24
 
 
 class Wiring:
@@ -32,6 +35,9 @@ class Wiring:
         self._g_eff = torch.zeros(n_arrays, bank.cells_per_array, dtype=torch.float64, device=bank.device)
         # The version of the cells at which the effective conductances of each array were computed; -1: not valid.
         self._made_at = torch.full((n_arrays,), -1, dtype=torch.int64, device=bank.device)
+        # The same for the noise of effective conductances, computed only where reads are noisy.
+        self._noise = torch.zeros_like(self._g_eff)
+        self._noise_made = torch.zeros(n_arrays, dtype=torch.bool, device=bank.device)
         self._version = -1
 
     def effective(self, cells: torch.Tensor) -> torch.Tensor:
@@ -53,8 +59,10 @@ class Wiring:
         changed = self._bank.changed_since(self._version)
         if changed is None:
             self._made_at.fill_(-1)
+            self._noise_made.fill_(False)
         else:
             self._made_at[changed // self._bank.cells_per_array] = -1
+            self._noise_made[changed // self._bank.cells_per_array] = False
         self._version = self._bank.version
 
     def alone(self, cells: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
@@ -73,25 +81,63 @@ class Wiring:
         r_path = self._r_path[cells % self._bank.cells_per_array]
         return (1 / (1 + g.to(torch.float64) * r_path)).to(g.dtype)
 
-    def noise_share(self, cells: torch.Tensor, g: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-        """Change of the measured conductance per change of the true one: (seen / g) / (1 + g r_path).
+    @property
+    def shared(self) -> bool:
+        """True if cells share a resistance, so that the noise of one depends on the currents of others."""
+        return not self.wires.ideal
 
-        The first factor: currents of the other cells reduce the effect of a change as they reduce that of the cell
-        itself. The second: the drop caused by the cell's own current enters once more, as in
-        d/dg of g / (1 + g r) = 1 / (1 + g r)^2.
+    def alone_noise(self, cells: torch.Tensor, g: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """Standard deviations, S, of the measured conductances of cells that conduct alone, behind their paths.
 
         Args:
             cells: any shape.
-            g: same shape, S, true conductance of the cells.
-            seen: same shape, S, their conductance in a read or readout.
+            g: same shape, S, true conductances.
+            sigma: same shape, S, standard deviations of the true conductances.
 
-        Valid for: first order in the wire resistances; exact for a cell that conducts alone, and for any number of
-        cells behind transistors alone. The voltage across a cell is taken as its row's voltage times the first factor,
-        so the drop that other driven rows cause on a shared column is left out: noise is then too large where many
-        rows are driven with one sign through a large shared resistance (by 28 % for 32 cells of 90 uS on average
-        behind 100 Ohm of sense resistance), and right within a few per cent for inputs of both signs.
+        Valid for: noise that is small compared with the conductance; d/dg of g / (1 + g r) is 1 / (1 + g r)^2. Exact
+        for reads as well where all resistances but the transistors' are zero.
         """
-        return torch.where(g > 0, seen / g, 1.0) * self.share(cells, g)
+        return sigma * self.share(cells, g).square()
+
+    def effective_noise(self, cells: torch.Tensor) -> torch.Tensor:
+        """Standard deviations, S, float64, of the conductances of `cells`, any shape, if rows are driven one by one.
+
+        The noise of all cells of the array counts: the drop along a shared resistance is a voltage across them.
+        """
+        self._find_changed()
+        used = torch.zeros_like(self._noise_made)
+        used[cells.flatten() // self._bank.cells_per_array] = True
+        bank = self._bank
+        drive, sense = (torch.eye(n, dtype=torch.float64, device=bank.device) for n in (bank.rows, bank.cols))
+        stale = (used & ~self._noise_made).nonzero()[:, 0]
+        for part in stale.split(self.arrays_at_once) if len(stale) else ():
+            self._noise[part] = noise_by_pair(*self.transfers(part, drive, sense)).sqrt().flatten(1)
+        self._noise_made |= used
+        return self._noise.view(-1).index_select(0, cells.reshape(-1)).view(cells.shape)
+
+    @property
+    def arrays_at_once(self) -> int:
+        """Arrays whose `transfers` fit into memory together."""
+        return max(1, _NUMBERS_AT_ONCE // (self._bank.cells_per_array * max(self._bank.rows, self._bank.cols)))
+
+    def transfers(
+        self, index: torch.Tensor, drive: torch.Tensor, sense: torch.Tensor
+    ) -> tuple[CellTransfers, torch.Tensor]:
+        """What `circuit.noise_forms` needs.
+
+        Args:
+            index: `(k,)` int64, arrays, counted over all chips.
+            drive: `(rows, n_in)`, voltage of each row for a unit of each input.
+            sense: `(cols, n_out)`, factor of each column's current in each output.
+
+        Returns:
+            The transfers of the k arrays, and the standard deviations of their cells, `(k, rows, cols)` S, transistors
+            included; zeros if reads are exact.
+        """
+        g, sigma = self._bank.conductance_at(self._bank.of_arrays(index))
+        r_on = self.access.r_on
+        transfers = cell_transfers(g, self.wires, drive=drive, sense=sense, r_cell=r_on)
+        return transfers, torch.zeros_like(g) if sigma is None else sigma / (1 + g * r_on).square()
 
     def pulse_alone(self, cells: torch.Tensor, pulse: Pulse, g: torch.Tensor) -> Pulse:
         """`pulse` with the voltages across 1T1R cells of conductance `g`, S, each selected alone; all `(k,)`."""
