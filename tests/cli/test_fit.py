@@ -88,4 +88,4 @@ def test_a_file_without_a_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str
     bare = tmp_path / "bare.csv"
     bare.write_text("cell,pulse,polarity,g\nA,0,0,2\n")
     assert run(bare) == 1
-    assert "`g of bare.csv, line 1` must be a quantity in S" in capsys.readouterr().err
+    assert "bare.csv, line 1: the column `g` must have a unit" in capsys.readouterr().err

@@ -9,21 +9,23 @@ import pytest
 import torch
 
 import ohmweave.papers  # noqa: F401  registers the experiments
-from ohmweave.experiments import Context, Options, experiments, find
+from ohmweave.data import Split
+from ohmweave.experiments import Context, Options, Task, experiments, find
 from ohmweave.papers import training_energy
 from ohmweave.papers.wang2019 import circuit, tasks
 from ohmweave.papers.wang2019.training import Recipe
-from ohmweave.papers.yao2020 import plan
+from ohmweave.papers.yao2020 import plan, resnet56
 from ohmweave.papers.yao2020.network import Recipe as ExSitu
+from ohmweave.papers.yao2020.resnet import ResNet
+from ohmweave.papers.yao2020.resnet_data import Subject
 from tests.papers.yao2020.conftest import few_images
 
-# Compiled loops, the law of Wang's array, and ResNet-56 (whose software side is not moved) run on the CPU alone.
+# Compiled loops and the law of Wang's array run on the CPU alone.
 ON_CPU = {
     "rules/compare",
     "rules/rates",
     "stellar2023/last-layer",
     "wang2019/array-law",
-    "yao2020/resnet56",
     "zhang2018/cost",
     "zhang2018/robustness",
     "zhang2018/sbp",
@@ -40,6 +42,13 @@ def on_cpu(call: Callable[..., Any]) -> Callable[..., Any]:
             return call(*arguments, **options)
 
     return wrapped
+
+
+def few_images_of_resnet(task: Task, context: Context) -> Subject:
+    """An untrained ResNet-8 and few images, in place of `resnet56.subject`."""
+    images = Split(images=torch.randn(40, 3, 32, 32), labels=torch.arange(40) % 10)
+    net = ResNet(8).eval()
+    return Subject(net=net, n_layers=8, train=images, validation=images, test=images, origin="untrained")
 
 
 @pytest.fixture
@@ -66,6 +75,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(circuit, "RECIPES", {"smoke": recipe})
     for module in (tasks, circuit):
         monkeypatch.setattr(module, "dataset", on_cpu(tasks.dataset))
+    monkeypatch.setattr(resnet56, "subject", on_cpu(few_images_of_resnet))
     monkeypatch.setattr(training_energy, "load", on_cpu(training_energy.load))
 
 

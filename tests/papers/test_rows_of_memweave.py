@@ -25,7 +25,9 @@ ROW = {
     "versions": {"memweave": "0.1.0", "python": "3.11.7", "torch": "2.13.0+cpu"},
 }
 
-# A digest of the ids of all tasks of memweave 0.1.0 with its default options.
+# A digest of the ids of all tasks of memweave 0.1.0 with its default options. Experiments whose tasks compute something
+# else now (groups, learning-rate, resnet56, split-image, stages and subset of yao2020) have other ids, so that rows of
+# memweave do not pass for theirs.
 IDS = {
     "energy/training": "66e2898c54504857",
     "rules/compare": "24743d7bd49f20ad",
@@ -39,14 +41,8 @@ IDS = {
     "yao2020/circuit": "dd1beafec4706099",
     "yao2020/drift": "92af84bde684f339",
     "yao2020/efficiency": "7ba4edef4c4a3cda",
-    "yao2020/groups": "3fdf6f77c0a8c398",
-    "yao2020/learning-rate": "487660bc2e2d8432",
     "yao2020/noise-aware": "df5a205a59e25c44",
     "yao2020/replication": "8f638ba022aa9366",
-    "yao2020/resnet56": "adde23dd63913c80",
-    "yao2020/split-image": "5c4fdf047a5ec8fc",
-    "yao2020/stages": "cc834f8f28438603",
-    "yao2020/subset": "8fe8356787849e79",
     "yao2020/which-layers": "c9b9ad2ebcdd2943",
     "yao2020/write-verify": "8e6df02968477f64",
     "zhang2018/cost": "faa04735aa6dfa89",

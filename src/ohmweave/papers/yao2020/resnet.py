@@ -72,7 +72,8 @@ class ResNet(torch.nn.Module):
 
     def replicate(self, n_groups: int) -> "ResNet":
         """A copy with `n_groups` copies of the first convolution, of which this network has one."""
-        twin = ResNet(self.n_layers, n_groups).to(self.linear.weight.device)
+        with self.linear.weight.device:
+            twin = ResNet(self.n_layers, n_groups)
         state = self.state_dict()
         first = state.pop("first.0.weight")
         twin.load_state_dict(state | {f"first.{group}.weight": first for group in range(n_groups)})

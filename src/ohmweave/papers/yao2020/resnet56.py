@@ -60,7 +60,8 @@ Counts = dict[str, dict[str, JSON]]
 
 def tasks(options: Options) -> list[Task]:
     """One task for each chip and way of preparing the network."""
-    params = {"data": options.data, "scale": options.scale}
+    # The rate is part of the task: rows of tunings with a fixed rate are of other tasks.
+    params = {"data": options.data, "scale": options.scale, "rate": "found"}
     return [
         Task(experiment=NAME, params=params | {"way": way}, seed=options.seed + chip)
         for chip in range(options.seeds)
