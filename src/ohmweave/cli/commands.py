@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -77,7 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(arguments)
 
 
-def _print_warning(message: Warning | str, *_: object) -> None:
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """A warning as a note, in the place of Python's two lines with a path of the package."""
     print_note(f"warning: {message}")
 
