@@ -16,17 +16,19 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import ohmweave as ow
-import ohmweave.papers  # registers the experiments
 from ohmweave.base import generator
 from ohmweave.cli import main
+from ohmweave.experiments import Context, Experiment, Options, Task, register
 
-EXPERIMENT = "yao2020/which-layers"
+EXPERIMENT = "kills/write"
+N_TASKS = 12
 KILLS_A_FOLDER = 5
 N_SAVES = 30
 
@@ -60,10 +62,38 @@ def killed(work: Callable[[], None], after: float) -> bool:
     return True
 
 
+def tasks(options: Options) -> list[Task]:
+    """Networks that are deployed and read, one a task."""
+    del options
+    return [Task(experiment=EXPERIMENT, params={"kind": "write-verify"}, seed=seed) for seed in range(N_TASKS)]
+
+
+def run(task: Task, context: Context) -> Mapping[str, Any]:
+    """Deploy a network, and return its noisy outputs."""
+    net = network(task.seed)
+    context.progress(0.5, "written")
+    x = torch.randn(32, 16, generator=generator(task.seed, "x"), device="cpu", dtype=torch.float32)
+    return {"outputs": net(x).tolist()}
+
+
+register(
+    Experiment(
+        name=EXPERIMENT,
+        title="Small networks, deployed and read",
+        paper="none",
+        summary="",
+        claims=(),
+        assumptions=(),
+        tasks=tasks,
+        run=run,
+    )
+)
+
+
 def run_rows(out: Path) -> None:
-    """`ohmweave run` of a quick experiment."""
+    """`ohmweave run` of the experiment above."""
     with contextlib.suppress(SystemExit):
-        main(["run", EXPERIMENT, "--seeds", "2", "--out", str(out)])
+        main(["run", EXPERIMENT, "--out", str(out)])
 
 
 def kill_runs(n: int, pick: random.Random, folder: Path) -> tuple[int, int, list[int]]:
@@ -96,11 +126,11 @@ def kill_runs(n: int, pick: random.Random, folder: Path) -> tuple[int, int, list
     return kills, folders, rows
 
 
-def network() -> torch.nn.Module:
+def network(seed: int = 0) -> torch.nn.Module:
     """A small network on a chip, the same each time."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = torch.nn.Sequential(torch.nn.Linear(16, 32), torch.nn.ReLU(), torch.nn.Linear(32, 4))
-    chip = ow.Chip(ow.cells.yao2020(), n_arrays=2, rows=64, cols=64, seed=0)
+    chip = ow.Chip(ow.cells.yao2020(), n_arrays=2, rows=64, cols=64, seed=seed)
     return ow.deploy(model, chip, mapping=ow.DifferentialPair(levels=15), write=ow.WriteVerify(tolerance=0.5e-6))
 
 
