@@ -1,6 +1,6 @@
 """SIGKILL at random moments: no row is lost or doubled, no checkpoint is torn. Takes minutes; not a part of the tests.
 
-    python -m tests.kills [N] [--seed S]
+    python -m tests.kills [N] [--seed S] [--what saves|runs]
 
 Kills N processes of each kind. A killed process is a fork of this one, which has imported everything: so the kills
 fall on the work, not on imports.
@@ -25,7 +25,7 @@ import torch
 import ohmweave as ow
 from ohmweave.base import generator
 from ohmweave.cli import main
-from ohmweave.experiments import Context, Experiment, Options, Task, register
+from ohmweave.experiments import Context, Experiment, Options, Task, load_installed, register
 
 EXPERIMENT = "kills/write"
 N_TASKS = 12
@@ -116,6 +116,7 @@ def kill_runs(n: int, pick: random.Random, folder: Path) -> tuple[int, int, list
                 kills += 1
                 found = path.read_bytes() if path.exists() else b""
                 rows.append(found.count(b"\n"))
+                sys.stderr.write(f"\r{kills} kills of runs")
                 assert whole.startswith(found), "what is there is not the beginning of the undisturbed rows"
                 if pick.randrange(2):  # as if the kill had come in the middle of a write, which it seldom does
                     path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,18 +176,22 @@ def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("n", type=int, nargs="?", default=50, help="kills of each kind")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--what", choices=("saves", "runs", "all"), default="all")
     options = parser.parse_args()
+    load_installed()  # here once, and not in each fork
     torch.set_num_threads(1)
     pick = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        kills, files = kill_saves(options.n, pick, folder)
-        sys.stdout.write(f"deploy and save: {kills} kills, {files} left a file: each old or new, and loaded\n")
-        kills, folders, rows = kill_runs(options.n, pick, folder)
-        sys.stdout.write(
-            f"run: {kills} kills in {folders} folders, at {min(rows)} to {max(rows)} rows; "
-            "after the resumed run all rows equal those of the undisturbed one, byte for byte\n"
-        )
+        if options.what != "runs":
+            kills, files = kill_saves(options.n, pick, folder)
+            sys.stdout.write(f"deploy and save: {kills} kills, {files} left a file: each old or new, and loaded\n")
+        if options.what != "saves":
+            kills, folders, rows = kill_runs(options.n, pick, folder)
+            sys.stdout.write(
+                f"run: {kills} kills in {folders} folders, at {min(rows)} to {max(rows)} rows; "
+                "after the resumed run all rows equal those of the undisturbed one, byte for byte\n"
+            )
     return 0
 
 
