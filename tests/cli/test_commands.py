@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -266,8 +267,9 @@ def test_run_takes_names_or_all(command: Any) -> None:
 def test_a_table_names_every_commit_of_its_rows(command: Any) -> None:
     command("run", NAME, "--out", "here")
     path = Path("here") / NAME / "rows.jsonl"
-    other = json.loads(path.read_text())
-    path.write_text(path.read_text() + json.dumps(other | {"id": "0" * 16, "seed": 9, "commit": "abc"}) + "\n")
+    (one,) = read_rows(path)
+    other = replace(one, seed=9, commit="abc", id=Task(experiment=NAME, params=one.params, seed=9).id)
+    path.write_text(path.read_text() + other.to_line() + "\n")
     command("run", NAME, "--out", "here", "--table", "all.md")
     table = Path("all.md").read_text()
     assert "abc (1 rows)" in table

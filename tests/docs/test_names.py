@@ -18,6 +18,7 @@ FORMER = {
     "src/ohmweave/cells/cell_file_v1.py",
     "src/ohmweave/cli/commands.py",
     "src/ohmweave/data/sources.py",
+    "src/ohmweave/experiments/origin.py",
     "src/ohmweave/experiments/rows.py",
     "src/ohmweave/report/bill.py",
     "src/ohmweave/report/page.py",

@@ -51,7 +51,7 @@ def test_an_atomic_write_makes_a_file_with_the_usual_permissions(tmp_path: Path)
 def test_a_torn_line_is_not_read_and_is_cut_off(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b"one\ntwo\n" + torn)
-    assert whole_lines(path) == ["one", "two"]
+    assert whole_lines(path) == [b"one", b"two"]
     drop_torn_line(path)
     append_line(path, "four")
     assert path.read_bytes() == b"one\ntwo\nfour\n"

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ohmweave.experiments import read_results
+from ohmweave.experiments import Task, read_results
 from ohmweave.experiments.old_names import renamed
 from ohmweave.papers.energy import ENERGY_TABLE
 from ohmweave.report import bill_records, bills_of, energy_of
@@ -20,8 +20,14 @@ OLD = {
 
 def test_a_row_of_before_is_read_with_todays_names(tmp_path: Path) -> None:
     row = {
-        "id": "0" * 16, "experiment": "x/y", "params": {}, "seed": 0, "result": OLD, "versions": {}, "commit": None
-    }  # fmt: skip
+        "id": Task(experiment="x/y", params={}, seed=0).id,
+        "experiment": "x/y",
+        "params": {},
+        "seed": 0,
+        "result": OLD,
+        "versions": {},
+        "commit": None,
+    }
     folder = tmp_path / "x" / "y"
     folder.mkdir(parents=True)
     (folder / "rows.jsonl").write_text(json.dumps(row) + "\n")

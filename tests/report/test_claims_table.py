@@ -34,6 +34,7 @@ def test_a_line_has_the_promised_fields_in_si_and_fractions() -> None:
     heads = lines[0]
     assert_close([heads.pop("ours")], [0.555], rtol=1e-12)
     assert heads.pop("low") < 0.555 < heads.pop("high")
+    assert heads.pop("other").startswith("2 of 2 rows were computed by other code: ohmweave of unknown version")
     assert heads == {
         "experiment": NAME,
         "claim": "heads",

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from ohmweave.experiments import Context, FigureSpec, Options, Row, TableSpec, Task, run_experiment
+from ohmweave.experiments import Context, FigureSpec, Options, Row, TableSpec, Task, read_rows, run_experiment
 from ohmweave.report import drawn_figures, write_report
 from tests.helpers.experiments import experiment, no_progress, only_registered
 
@@ -187,6 +188,9 @@ def test_an_empty_folder_gives_a_page_that_says_so(tmp_path: Path) -> None:
 
 def test_rows_from_two_versions_are_both_named(tmp_path: Path) -> None:
     summary = run_experiment(COINS, Options(out=tmp_path, seeds=2), no_progress)
-    first, second = summary.path.read_text().splitlines()
-    summary.path.write_text(first + "\n" + re.sub(r'"torch":"[^"]*"', '"torch":"9.9.9"', second) + "\n")
-    assert re.search(r"torch\s*\S+, 9\.9\.9", report_on(tmp_path)[1].text)
+    first, second = read_rows(summary.path)
+    other = replace(second, versions={**second.versions, "torch": "9.9.9"})
+    summary.path.write_text(first.to_line() + "\n" + other.to_line() + "\n")
+    text = report_on(tmp_path)[1].text
+    assert re.search(r"torch\s*\S+, 9\.9\.9", text)
+    assert re.search(r"1 of 2 rows was computed by other code: ohmweave \S+ with torch 9\.9\.9", text)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from ohmweave.arrays.compilable import check_compilable
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.protocol import Array
 from ohmweave.base import OutOfRangeError, map_state
+from ohmweave.base.extras import compiled
 from ohmweave.cells.steps import steps_of
 
 Floats = NDArray[Any]
@@ -133,7 +133,7 @@ def _seed_noise(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002  Numba's own
 
 
-after_pulse: Any = numba.njit(cache=True)(_after_pulse)
+after_pulse: Any = compiled(_after_pulse)
 """`after_pulse(before, factor, row, *law)` for compiled loops."""
-seed_noise: Any = numba.njit(cache=True)(_seed_noise)
+seed_noise: Any = compiled(_seed_noise)
 """Set the seed of the noise of `after_pulse`, from inside compiled code."""

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from ohmweave.base.extras import compiled
 
 
 def _add_normals(
@@ -26,4 +27,4 @@ def _add_normals(
     return outermost[:n_outermost].copy()
 
 
-add_normals: Any = numba.njit(cache=True, nogil=True)(_add_normals)
+add_normals: Any = compiled(_add_normals, nogil=True)

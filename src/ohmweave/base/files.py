@@ -12,8 +12,25 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file so that other processes see the old content or the new content, never a part.
 
     Yields a path in the same folder, with the same suffix, to write to. At the end of the block that file is flushed to
-    the disk and renamed to `path`. If the block raises, the file is removed and `path` stays as it was.
+    the disk and renamed to `path`. If the block raises, the file is removed and `path` stays as it was. An `OSError` of
+    the disk names `path`.
     """
+    with named_errors(path):
+        yield from _written(path)
+
+
+@contextlib.contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Add `path` to an `OSError` of the block that names no file: a full disk is reported to `write` without one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _written(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)

@@ -6,8 +6,9 @@ Commands import other modules when they run, not at the top, because torch takes
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -71,6 +72,24 @@ def _rename_variable() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 an error of ohmweave or the disk, 2 bad usage, 130 interrupted."""
     _rename_variable()
+    with warnings.catch_warnings():
+        warnings.showwarning = _print_warning
+        _run(arguments)
+
+
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as a note, in the place of Python's two lines with a path of the package."""
+    print_note(f"warning: {message}")
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     try:
         app(args=arguments)
     except OSError as error:

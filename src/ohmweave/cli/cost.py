@@ -77,6 +77,8 @@ def _table(name: str, bills: "Bills", split_by: "Sequence[str]") -> "Table":
     items = bill_table([replace(bills, params={})], split_by)
     title = ", ".join([name, *(f"{param} {value}" for param, value in bills.params.items())])
     heading = f"{title} (of one chip, mean over {behind([bills])})"
+    if not items:
+        return Table(title=f"{heading}: nothing", title_justify="left")
     table = Table(*items[0], title=heading, title_justify="left", header_style="dim")
     for item in items:
         table.add_row(*(str(value) for value in item.values()))

@@ -1,7 +1,9 @@
 """`ohmweave netlist`: a crossbar with its wires and inputs as a file that SPICE runs."""
 
+import math
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +11,7 @@ from ohmweave.cli.console import print_note
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
 
 Conductances = Annotated[
@@ -155,7 +158,26 @@ def _numbers(path: Path, name: str) -> "torch.Tensor":
     from ohmweave.base import DataError
 
     try:
-        values = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy only warns of an empty file and of complex numbers
+            values = _npy(path) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
+            table = np.atleast_2d(values).astype(np.float64)
+    except (ValueError, TypeError, EOFError, Warning) as error:
         raise DataError(f"`{name}` must be a table of numbers, but {path} is not: {error}") from error
-    return torch.from_numpy(np.atleast_2d(values).astype(np.float64))
+    if table.ndim != 2 or not table.size:
+        raise DataError(f"`{name}` must be a table of numbers, but {path} has the shape {tuple(table.shape)}")
+    return torch.from_numpy(table)
+
+
+def _npy(path: Path) -> "NDArray[Any]":
+    """The array of a .npy file. The size that its header gives is compared with that of the file before it is read."""
+    import numpy as np
+
+    with path.open("rb") as file:
+        major, _ = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize != path.stat().st_size - file.tell():
+            raise ValueError(f"its size is not that of {shape} numbers")
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)

@@ -22,18 +22,17 @@ def shown_progress(title: str) -> Iterator[Callable[[float, str], None]]:
 
 @contextlib.contextmanager
 def _bar(title: str) -> Iterator[Callable[[float, str], None]]:
-    from rich.markup import escape
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn(escape(title)),
+        TextColumn("{task.fields[title]}", markup=False),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.description}", style="dim", markup=False),
     )
     with Progress(*columns, console=console_on(sys.stderr)) as bar:
-        task = bar.add_task("", total=1.0)
+        task = bar.add_task("", total=1.0, title=title)
         yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
 
 

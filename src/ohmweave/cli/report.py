@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ohmweave.cli.console import print_note
+from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.known_experiments import Imports, load_experiments
 
 
@@ -15,12 +15,15 @@ def report(
     imports: Imports = None,
 ) -> None:
     """Write DIR/report.html: claims, figures, tables and assumptions in one file that needs no network."""
-    from ohmweave.report import write_report
+    from ohmweave.report import NotMadeWarning, write_report
 
     load_experiments(imports)
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
+        warnings.simplefilter("always")
         path = write_report(folder)
-    for warning in caught:
-        print_note(f"warning: {warning.message}")
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        print_note(f"warning: {message}")
     typer.echo(path)
+    if any(issubclass(warning.category, NotMadeWarning) for warning in caught):
+        print_error(f"{path} lacks figures or tables that could not be made from the rows")
+        raise typer.Exit(1)

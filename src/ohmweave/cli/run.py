@@ -1,6 +1,7 @@
 """`ohmweave run`: run experiments, or continue with them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +57,9 @@ Table = Annotated[
         help="Write all claims as one Markdown table, with commit, versions and machine hours.",
     ),
 ]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Run tasks again whose rows another version or commit computed.")
+]
 
 
 def run(
@@ -71,6 +75,7 @@ def run(
     device: Annotated[str, typer.Option(help="Device of torch to run on: cpu, cuda, cuda:1, ...")] = "cpu",
     workers: Workers = None,
     scheduler: Scheduler = None,
+    refresh: Refresh = False,
     imports: Imports = None,
 ) -> None:
     """Run experiments. Tasks whose rows are in the results folder are not run again: the same command continues."""
@@ -88,7 +93,8 @@ def run(
     if every:
         print_expected(list(chosen.values()), options, n_workers=workers or 1)
     try:
-        failed = _run_all(chosen, options, workers, scheduler, imports or [], go_on=every)
+        how = _How(workers=workers, scheduler=scheduler, imports=imports or [], refresh=refresh)
+        failed = _run_all(chosen, options, how, go_on=every)
     except KeyboardInterrupt:
         print_note(f"stopped; the rows of finished tasks are in {folder}, and the same command continues from there")
         raise typer.Exit(INTERRUPTED) from None
@@ -96,6 +102,16 @@ def run(
     if failed:
         print_error(f"not finished: {', '.join(failed)}; the same command tries them again")
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """The options of `run` that change where and whether tasks are run, not their results."""
+
+    workers: int | None
+    scheduler: str | None
+    imports: Sequence[Path]
+    refresh: bool
 
 
 def _print_claims(chosen: "Mapping[str, Experiment]", folder: Path, table: Path | None) -> None:
@@ -109,22 +125,14 @@ def _print_claims(chosen: "Mapping[str, Experiment]", folder: Path, table: Path 
     print_note(f"rows: {folder}   page: ohmweave report {folder}")
 
 
-def _run_all(
-    chosen: "Mapping[str, Experiment]",
-    options: "Options",
-    workers: int | None,
-    scheduler: str | None,
-    imports: Sequence[Path],
-    *,
-    go_on: bool,
-) -> list[str]:
+def _run_all(chosen: "Mapping[str, Experiment]", options: "Options", how: _How, *, go_on: bool) -> list[str]:
     """Run the experiments; with `go_on`, also those after one that fails. Returns the names of those that failed."""
     from ohmweave.base.errors import OhmweaveError
 
     failed = []
     for name, experiment in chosen.items():
         try:
-            _run_one(experiment, options, workers, scheduler, imports)
+            _run_one(experiment, options, how)
         except OhmweaveError as error:
             if not go_on:
                 raise
@@ -133,20 +141,26 @@ def _run_all(
     return failed
 
 
-def _run_one(
-    experiment: "Experiment", options: "Options", workers: int | None, scheduler: str | None, imports: Sequence[Path]
-) -> None:
+def _run_one(experiment: "Experiment", options: "Options", how: _How) -> None:
     from ohmweave.experiments import run_distributed, run_experiment
 
     with shown_progress(experiment.name) as progress:
-        if workers is None and scheduler is None:
-            summary = run_experiment(experiment, options, progress)
+        if how.workers is None and how.scheduler is None:
+            summary = run_experiment(experiment, options, progress, refresh=how.refresh)
         else:
             summary = run_distributed(
-                experiment, options, progress, scheduler=scheduler, workers=workers, imports=imports
+                experiment,
+                options,
+                progress,
+                scheduler=how.scheduler,
+                workers=how.workers,
+                imports=how.imports,
+                refresh=how.refresh,
             )
     if summary.n_before:
         print_note(f"{experiment.name}: {summary.n_before} of {summary.n_tasks} tasks had rows already")
+    if summary.other:
+        print_note(f"{experiment.name}: {summary.other}; --refresh runs their tasks again")
 
 
 def _check_device(name: str, chosen: "Iterable[Experiment]") -> None:

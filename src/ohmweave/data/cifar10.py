@@ -4,8 +4,11 @@ Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 
 Apache MXNet publishes for the same files; the archive's md5 is on the data set's own page.
 """
 
+import gzip
+import io
 import os
 import tarfile
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -125,17 +128,40 @@ def _unpack(archive: Path, files: Sequence[DataFile]) -> list[Content]:
     wanted = {f"{_FOLDER_IN_ARCHIVE}/{file.name}": file for file in files}
     found: dict[str, Content] = {}
     try:
-        with tarfile.open(archive, "r|gz") as stream:
+        # Members are only read, never extracted to the disk.
+        with gzip.open(archive) as content, tarfile.open(fileobj=_Bounded(content, _limit(files)), mode="r|") as stream:
             for member in stream:
-                reader = stream.extractfile(member) if member.name in wanted else None
+                reader = stream.extractfile(member) if member.name in wanted and member.isfile() else None
                 if reader is not None:
                     file = wanted[member.name]
                     found[file.name] = verified(reader.read(), file, f"{member.name} in {archive}")
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
         raise _damaged_archive(archive, str(error)) from error
     if len(found) < len(files):
         raise _damaged_archive(archive, f"it holds only {', '.join(found) or 'other files'}")
     return [found[file.name] for file in files]
+
+
+def _limit(files: Sequence[DataFile]) -> int:
+    """Bytes of an unpacked archive that are read: those of its files, and as many as headers and a readme may need."""
+    return sum(file.n_bytes for file in files) + 2**20
+
+
+class _Bounded(io.RawIOBase):
+    """The first bytes of a stream; an error beyond them, before memory is used: a small archive may expand to TB."""
+
+    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
+        self._stream = stream
+        self._left = limit
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes. Raises `EOFError` beyond the limit."""
+        asked = self._left + 1 if size is None or size < 0 else min(size, self._left + 1)
+        part = self._stream.read(asked)
+        self._left -= len(part)
+        if self._left < 0:
+            raise EOFError("it holds more than the official archive")
+        return part
 
 
 def _damaged_archive(archive: Path, found: str) -> DataError:

@@ -6,9 +6,10 @@ import lzma
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ohmweave.base import DataError
 
@@ -16,7 +17,11 @@ ENVIRONMENT_VARIABLE = "OHMWEAVE_DATA"
 FORMER_VARIABLE = "MEMWEAVE_DATA"
 """Name of the variable while the package was called memweave; read if `ENVIRONMENT_VARIABLE` is not set."""
 HOW_TO_NAME_A_FOLDER = f"name its folder by `data_dir` (--data-dir) or the environment variable {ENVIRONMENT_VARIABLE}"
-_DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.decompress, ".xz": lzma.decompress}
+SUFFIXES = ("", ".gz", ".xz")
+
+_XZ_MEMORY = 2**27
+"""Bytes that `.xz` decompression may use beside its output. `xz -9` needs 65 MiB; a forged header asks for GiB."""
+_BLOCK = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,23 +104,53 @@ def search_folders(data_dir: str | os.PathLike[str] | None, subfolders: Sequence
     return [folder for root in roots for folder in (root, *(root / name for name in subfolders))]
 
 
-def find(name: str, folders: Sequence[Path], suffixes: Sequence[str] = tuple(_DECOMPRESS)) -> Path | None:
+def find(name: str, folders: Sequence[Path], suffixes: Sequence[str] = SUFFIXES) -> Path | None:
     """The first file called `name` plus one of `suffixes` in `folders`, or None."""
     candidates = (folder / (name + suffix) for folder in folders for suffix in suffixes)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def read(path: Path, file: DataFile) -> Content:
-    """The uncompressed, verified content of `path`. Raises `DataError` if it is not that of `file`."""
+    """The uncompressed, verified content of `path`. Raises `DataError` if it is not that of `file`.
+
+    At most one byte more than expected is decompressed, so that a small file that expands to gigabytes is refused.
+    """
     try:
-        data = _DECOMPRESS.get(path.suffix, bytes)(path.read_bytes())
+        data = _uncompressed(path, file.n_bytes + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise _damaged(str(path), file, f"it cannot be read: {error}") from error
     return verified(data, file, str(path))
 
 
+def _uncompressed(path: Path, limit: int) -> bytes:
+    """The first `limit` bytes of the content of `path`; all of it if it has fewer."""
+    if path.suffix == ".gz":
+        with gzip.open(path) as file:
+            return file.read(limit)
+    with path.open("rb") as plain:
+        return _unpacked_xz(plain, limit) if path.suffix == ".xz" else plain.read(limit)
+
+
+def _unpacked_xz(file: BinaryIO, limit: int) -> bytes:
+    parts: list[bytes] = []
+    decompressor = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+    while limit > 0:
+        packed = file.read(_BLOCK) if decompressor.needs_input else b""
+        if decompressor.needs_input and not packed:
+            raise EOFError("the compressed data end too early")
+        part = decompressor.decompress(packed, max_length=limit)
+        parts.append(part)
+        limit -= len(part)
+        if decompressor.eof:
+            break
+    return b"".join(parts)
+
+
 def verified(data: bytes, file: DataFile, source: str) -> Content:
     """`data` with its digest, if that is an accepted one. Raises `DataError` naming `source` if it is not."""
+    if len(data) != file.n_bytes:
+        found = "more" if len(data) > file.n_bytes else f"{len(data):,} bytes"
+        raise _damaged(source, file, f"it holds {found}")
     digest = hashlib.new(file.algorithm, data, usedforsecurity=False).hexdigest()
     if digest not in file.digests:
         raise _damaged(source, file, f"it holds {len(data):,} bytes with {file.algorithm} {digest}")

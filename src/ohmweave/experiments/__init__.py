@@ -52,10 +52,12 @@ from ohmweave.experiments.estimators import (
 )
 from ohmweave.experiments.expected_time import Expected, expected_times
 from ohmweave.experiments.experiment import Assumption, Experiment, FigureSpec, TableSpec
+from ohmweave.experiments.origin import other_origins, short_commit
 from ohmweave.experiments.registry import experiments, find, match, register
 from ohmweave.experiments.rows import read_log, read_results, read_rows
 from ohmweave.experiments.running import Progress, Summary, run_experiment
 from ohmweave.experiments.scopes import Scope, by_params, by_scope, scope_of
+from ohmweave.experiments.stored_row import RowWarning
 from ohmweave.experiments.tasks import Context, Options, Row, Task
 from ohmweave.experiments.values import JSON, canonical, plain
 
@@ -93,6 +95,7 @@ __all__ = [
     "Options",
     "Progress",
     "Row",
+    "RowWarning",
     "Scope",
     "Summary",
     "TableSpec",
@@ -122,6 +125,7 @@ __all__ = [
     "nested_rate_difference_of",
     "nested_rate_gap_of",
     "numbers",
+    "other_origins",
     "paired_rate_gap_of",
     "plain",
     "rate_of",
@@ -134,6 +138,7 @@ __all__ = [
     "run_experiment",
     "scope_of",
     "select",
+    "short_commit",
     "source_of",
     "value_of",
     "wilson_interval",

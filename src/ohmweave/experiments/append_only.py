@@ -10,23 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ohmweave.base.errors import ExperimentError
+from ohmweave.base.files import named_errors
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append `line` and a line end; both are on the disk on return."""
-    with path.open("ab") as file:
+    """Append `line` and a line end; both are on the disk on return. An `OSError` of the disk names the file."""
+    with named_errors(path), path.open("ab") as file:
         file.write(line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def whole_lines(path: Path) -> list[str]:
+def whole_lines(path: Path) -> list[bytes]:
     """The complete lines of a file; the rest is from a process that was killed. A missing file has no lines."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return []
-    return [line.decode() for line in content.split(b"\n")[:-1]]
+    return content.split(b"\n")[:-1]
 
 
 def drop_torn_line(path: Path) -> None:

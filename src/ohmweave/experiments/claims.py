@@ -1,5 +1,7 @@
 """Claims: the number in a paper, its place, and the tolerance for "reproduced"; and the verdict on our number."""
 
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -7,6 +9,7 @@ from typing import TypeAlias
 from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.acceptance import NEED_A_NUMBER, ONE_SIDED, Acceptance, Equal
 from ohmweave.experiments.estimators import Estimate, Estimator
+from ohmweave.experiments.stored_row import RowWarning
 from ohmweave.experiments.tasks import Row
 
 REPRODUCED = "reproduced"
@@ -169,8 +172,17 @@ class Finding:
 
 
 def judge(claim: Claim, rows: Sequence[Row]) -> Finding:
-    """The finding on `claim` from rows of one experiment in one scope."""
-    estimate = claim.estimate(rows) if rows else None
+    """The finding on `claim` from rows of one experiment in one scope.
+
+    Rows from which the claim's estimator makes no number, or an infinite one, are "not comparable", with a
+    `RowWarning`: they may be those of an earlier version, or somebody else's.
+    """
+    try:
+        estimate = _estimate(claim, rows) if rows else None
+    except Exception as error:  # noqa: BLE001  an estimator that fails on these rows must not stop the other claims
+        why = f"no number from these rows: {type(error).__name__}: {error}"
+        warnings.warn(f"claim {claim.key!r}: {why}", RowWarning, stacklevel=2)
+        return Finding(claim=claim, estimate=None, verdict=NOT_COMPARABLE, why=why)
     if estimate is None:
         return Finding(claim=claim, estimate=None, verdict=NOT_RUN)
     unfit = [row for row in rows if not claim.needs(row)]
@@ -178,6 +190,16 @@ def judge(claim: Claim, rows: Sequence[Row]) -> Finding:
         why = claim.needs.why_not(unfit[0]) if isinstance(claim.needs, Needs) else "not under the paper's conditions"
         return Finding(claim=claim, estimate=estimate, verdict=NOT_COMPARABLE, why=why)
     return Finding(claim=claim, estimate=estimate, verdict=_verdict(claim, estimate.value))
+
+
+def _estimate(claim: Claim, rows: Sequence[Row]) -> Estimate | None:
+    """The claim's estimate, if it is made of finite numbers."""
+    estimate = claim.estimate(rows)
+    if estimate is not None:
+        ends = [end for end in (estimate.low, estimate.high) if end is not None]
+        if not all(math.isfinite(number) for number in (estimate.value, *ends)):
+            raise ExperimentError(f"the estimate must be finite, but is {estimate}")
+    return estimate
 
 
 def _verdict(claim: Claim, ours: float) -> str:

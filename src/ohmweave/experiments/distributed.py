@@ -10,7 +10,7 @@ from ohmweave.experiments.discovery import import_experiments
 from ohmweave.experiments.experiment import Experiment
 from ohmweave.experiments.provenance import commit, versions
 from ohmweave.experiments.rows import ROWS, open_rows
-from ohmweave.experiments.running import Progress, Summary, describe, now, unique_tasks
+from ohmweave.experiments.running import Progress, Summary, describe, now, others_among, unique_tasks
 from ohmweave.experiments.tasks import Context, Options, Task, row_of
 from ohmweave.experiments.values import JSON
 
@@ -23,6 +23,7 @@ def run_distributed(
     scheduler: str | None = None,
     workers: int | None = None,
     imports: Sequence[Path] = (),
+    refresh: bool = False,
 ) -> Summary:
     """As `run_experiment`, with the tasks distributed over Dask workers. Only this process writes rows.
 
@@ -37,6 +38,7 @@ def run_distributed(
         workers: number of processes of that cluster; None is one for each core.
         imports: files that each worker imports first, as `import_experiments` does; their paths must mean the same
             files on all machines.
+        refresh: as in `run_experiment`.
 
     Raises:
         ExperimentError: Dask is not installed, the scheduler does not answer, or as `run_experiment`.
@@ -44,7 +46,8 @@ def run_distributed(
     experiment.check_device(options.device)
     start = time.monotonic()
     tasks = unique_tasks(experiment, options)
-    with open_rows(options.out, experiment.name) as rows:
+    with open_rows(options.out, experiment.name, refresh=refresh) as rows:
+        other = others_among(tasks, rows)
         todo = {task.id: task for task in tasks if task.id not in rows.done}
         n_before = len(tasks) - len(todo)
         if todo:
@@ -59,7 +62,7 @@ def run_distributed(
                     progress(n_done / len(tasks), describe(task))
         progress(1.0, "done")
         path = rows.folder / ROWS
-    return Summary(n_tasks=len(tasks), n_before=n_before, path=path, seconds=time.monotonic() - start)
+    return Summary(n_tasks=len(tasks), n_before=n_before, path=path, seconds=time.monotonic() - start, other=other)
 
 
 def _submit(

@@ -98,7 +98,7 @@ def _of_a_chip(
 
 def _n_chips(one: Task | Row) -> int:
     """Chips that are simulated in one task; its duration grows at most in proportion to them."""
-    return int(one.params.get("seeds", 1))
+    return int(one.params.get("seeds") or 1)
 
 
 def _scope(one: Task | Row) -> str:

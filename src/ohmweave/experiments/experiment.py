@@ -1,12 +1,12 @@
 """An experiment: its claims, the tasks that test them, and how their rows are drawn."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.claims import Claim
+from ohmweave.experiments.stored_row import LONGEST_NAME, NAME
 from ohmweave.experiments.tasks import Context, Options, Row, Task
 from ohmweave.experiments.values import JSON
 
@@ -78,7 +78,7 @@ class Experiment:
     devices: tuple[str, ...] = ("cpu",)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9._-]*[a-z0-9](/[a-z0-9._-]*[a-z0-9])*", self.name):
+        if len(self.name) > LONGEST_NAME or not NAME.fullmatch(self.name):
             raise ExperimentError(f"`name` must be lower-case words joined by - and /, but is {self.name!r}")
         if isinstance(self.devices, str) or not self.devices:
             raise ExperimentError(

@@ -21,5 +21,11 @@ def renamed(result: Mapping[str, JSON]) -> dict[str, JSON]:
 
 def _renamed(value: JSON, *, in_bill: bool) -> JSON:
     if isinstance(value, list) and in_bill:
-        return [{_IN_BILLS.get(key, key): part for key, part in record.items()} for record in value]
+        return [_renamed_record(record) for record in value]
     return renamed(value) if isinstance(value, dict) else value
+
+
+def _renamed_record(record: JSON) -> JSON:
+    if not isinstance(record, dict):
+        return record
+    return {_IN_BILLS.get(key, key): part for key, part in record.items()}

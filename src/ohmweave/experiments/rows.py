@@ -1,62 +1,82 @@
 """Rows on disk: `<out>/<experiment>/rows.jsonl`, append-only, and beside it `log.jsonl` with the times.
 
 Times are in a file of their own, so that the same seed gives the same rows, byte for byte. Rows of earlier versions are
-renamed when they are read (`old_names`). Those of memweave have its version in `versions`.
+renamed when they are read (`old_names`). Those of memweave have its version in `versions`. A line that is not a whole,
+unchanged row is left out with a `RowWarning` that names it, and its task counts as not done.
 """
 
 import contextlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.append_only import append_line, drop_torn_line, exclusive, whole_lines
-from ohmweave.experiments.old_names import renamed
+from ohmweave.experiments.origin import is_current
+from ohmweave.experiments.stored_row import NotARowError, RowWarning, parse_row
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import canonical
 
 ROWS = "rows.jsonl"
 LOG = "log.jsonl"
 
-_FIELDS = frozenset(part.name for part in fields(Row))
+_NAMED_LINES = 5
+"""Lines of one file that a warning gives with their reasons; of more, the numbers alone."""
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of one file in their order, each id once. An incomplete last line is ignored; no file has no rows.
+    """The rows of one file in their order, each id once: of rows with the same id the last, whose task was run again.
 
-    Raises:
-        ExperimentError: a complete line is not a row; the message names file and line.
+    An incomplete last line is ignored; no file has no rows. Lines that are not rows are left out with a `RowWarning`
+    that names the file and the lines, and so are all if `path` is not a regular file.
     """
+    if path.exists() and not path.is_file():
+        warnings.warn(f"{path} is not a file of rows: left out", RowWarning, stacklevel=2)
+        return []
     rows: dict[str, Row] = {}
+    problems: list[tuple[int, str]] = []
     for number, line in enumerate(whole_lines(path), start=1):
-        row = _parse(line, path, number)
-        rows.setdefault(row.id, row)
+        try:
+            row = parse_row(line)
+        except NotARowError as error:
+            problems.append((number, str(error)))
+        else:
+            rows[row.id] = row
+    if problems:
+        warnings.warn(_left_out(path, problems), RowWarning, stacklevel=2)
     return list(rows.values())
 
 
-def _parse(line: str, path: Path, number: int) -> Row:
-    try:
-        content = json.loads(line)
-    except ValueError:
-        content = None
-    if not isinstance(content, dict) or set(content) != _FIELDS:
-        raise ExperimentError(f"{path}, line {number}: not a row of ohmweave; remove the line to run its task again")
-    return Row(**{**content, "result": renamed(content["result"])})
+def _left_out(path: Path, problems: Sequence[tuple[int, str]]) -> str:
+    named = "; ".join(f"line {number}: {reason}" for number, reason in problems[:_NAMED_LINES])
+    rest = ", ".join(str(number) for number, _ in problems[_NAMED_LINES:])
+    return f"{path}, {named}{f'; and lines {rest}' if rest else ''}: not rows of ohmweave, left out"
 
 
 def read_results(folder: Path) -> dict[str, list[Row]]:
     """All rows in `folder` and the folders below, by experiment name, each id once.
 
+    Where two files have different rows with one id, that of the first file counts, with a `RowWarning`; lines that are
+    not rows are left out as by `read_rows`.
+
     Raises:
-        ExperimentError: there is no such folder, or a row cannot be read.
+        ExperimentError: there is no such folder.
     """
     if not folder.is_dir():
         raise ExperimentError(f"no results folder {folder}; `ohmweave run NAME --out {folder}` makes one")
     results: dict[str, dict[str, Row]] = {}
     for path in sorted(folder.rglob(ROWS)):
         for row in read_rows(path):
-            results.setdefault(row.experiment, {}).setdefault(row.id, row)
+            first = results.setdefault(row.experiment, {}).setdefault(row.id, row)
+            if first.result != row.result:
+                warnings.warn(
+                    f"{path}: the row {row.id} has another result in another file of {folder}, which counts",
+                    RowWarning,
+                    stacklevel=2,
+                )
     return {name: list(rows.values()) for name, rows in sorted(results.items())}
 
 
@@ -64,19 +84,28 @@ def read_log(folder: Path) -> dict[str, float]:
     """Seconds that each task took, by row id, from all logs in `folder` and below; unreadable lines are skipped."""
     seconds: dict[str, float] = {}
     for path in sorted(folder.rglob(LOG)):
-        for line in whole_lines(path):
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+        for line in whole_lines(path) if path.is_file() else ():
+            with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 entry = json.loads(line)
-                seconds[entry["id"]] = float(entry["seconds"])
+                duration = float(entry["seconds"])
+                if isinstance(entry["id"], str) and math.isfinite(duration) and duration >= 0:
+                    seconds[entry["id"]] = duration
     return seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowWriter:
-    """Appends to the rows of one experiment. Made by `open_rows`, which allows one at a time."""
+    """Appends to the rows of one experiment. Made by `open_rows`, which allows one at a time.
+
+    Attributes:
+        folder: of the rows.
+        done: ids of the tasks that need not be run.
+        before: the rows that were there.
+    """
 
     folder: Path
     done: set[str] = field(default_factory=set)
+    before: Sequence[Row] = ()
 
     def append(self, row: Row, *, seconds: float, started: str) -> None:
         """Write `row`, then its time to the log; both are on the disk on return. `started` is an ISO 8601 time."""
@@ -86,15 +115,22 @@ class RowWriter:
 
 
 @contextlib.contextmanager
-def open_rows(out: Path, experiment: str) -> Iterator[RowWriter]:
+def open_rows(out: Path, experiment: str, *, refresh: bool = False) -> Iterator[RowWriter]:
     """The writer for `<out>/<experiment>`. Incomplete lines of a killed run are removed first.
 
+    Args:
+        out: results folder.
+        experiment: name of the experiment.
+        refresh: if True, rows of another version or commit do not count as done (`origin.is_current`).
+
     Raises:
-        ExperimentError: another run is writing there, or the rows there cannot be read.
+        ExperimentError: another run is writing there.
     """
     folder = out / experiment
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / "lock"):
         drop_torn_line(folder / ROWS)
         drop_torn_line(folder / LOG)
-        yield RowWriter(folder=folder, done={row.id for row in read_rows(folder / ROWS)})
+        rows = read_rows(folder / ROWS)
+        done = {row.id for row in rows if not refresh or is_current(row)}
+        yield RowWriter(folder=folder, done=done, before=rows)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ohmweave.experiments.experiment import Experiment
+from ohmweave.experiments.origin import other_origins
 from ohmweave.experiments.provenance import commit, versions
-from ohmweave.experiments.rows import ROWS, open_rows
+from ohmweave.experiments.rows import ROWS, RowWriter, open_rows
 from ohmweave.experiments.tasks import Context, Options, Task, row_of
 
 Progress: TypeAlias = Callable[[float, str], None]
@@ -22,26 +23,35 @@ class Summary:
 
     Attributes:
         n_tasks: number of tasks in all.
-        n_before: number of tasks that had a row before the run.
+        n_before: number of tasks that had a row before the run, and were not run again.
         path: file of the rows.
         seconds: duration of the run, s.
+        other: one line on those of the `n_before` rows that another version or commit computed; empty if none.
     """
 
     n_tasks: int
     n_before: int
     path: Path
     seconds: float
+    other: str = ""
 
     def __repr__(self) -> str:
         done = f"{self.n_tasks - self.n_before} of {self.n_tasks} tasks run"
         return f"Summary({done}, {self.n_before} had rows before; {self.seconds:.1f} s; {self.path})"
 
 
-def run_experiment(experiment: Experiment, options: Options, progress: Progress) -> Summary:
+def run_experiment(experiment: Experiment, options: Options, progress: Progress, *, refresh: bool = False) -> Summary:
     """Run the tasks of `experiment` under `options` whose rows are not in `options.out`.
 
     Each row is on the disk before the next task starts, so stopping a run at any moment (Ctrl-C included) loses at
     most the task that was running, and the same call continues where it stopped.
+
+    Args:
+        experiment: the experiment.
+        options: the user's options.
+        progress: called before each task, and by the task.
+        refresh: if True, also run the tasks whose rows another version or commit of the code computed. The new rows are
+            appended; of several rows of one task, the last counts.
 
     Raises:
         ExperimentError: the experiment does not support `options.device`, another run is writing to the same rows, or
@@ -50,7 +60,8 @@ def run_experiment(experiment: Experiment, options: Options, progress: Progress)
     experiment.check_device(options.device)
     start = time.monotonic()
     tasks = unique_tasks(experiment, options)
-    with open_rows(options.out, experiment.name) as rows:
+    with open_rows(options.out, experiment.name, refresh=refresh) as rows:
+        other = others_among(tasks, rows)
         todo = [task for task in tasks if task.id not in rows.done]
         n_before = len(tasks) - len(todo)
         for n_done, task in enumerate(todo, start=n_before):
@@ -63,7 +74,13 @@ def run_experiment(experiment: Experiment, options: Options, progress: Progress)
             )
         progress(1.0, "done")
         path = rows.folder / ROWS
-    return Summary(n_tasks=len(tasks), n_before=n_before, path=path, seconds=time.monotonic() - start)
+    return Summary(n_tasks=len(tasks), n_before=n_before, path=path, seconds=time.monotonic() - start, other=other)
+
+
+def others_among(tasks: Sequence[Task], rows: RowWriter) -> str:
+    """One line on the rows of `tasks` that count as done and that other code computed; empty if there are none."""
+    wanted = {task.id for task in tasks} & rows.done
+    return other_origins([row for row in rows.before if row.id in wanted])
 
 
 def unique_tasks(experiment: Experiment, options: Options) -> list[Task]:

@@ -7,6 +7,7 @@ there is no such entry, and more rows may be added later. Rows on digits and row
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ohmweave.base.text import safe_name
 from ohmweave.experiments.claims import DATA_TITLES
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import JSON, canonical
@@ -34,8 +35,9 @@ class Scope:
 
     @property
     def slug(self) -> str:
-        """The same as part of a file name: "mnist-full-10"."""
-        return "-".join(str(part) for part in (self.data, self.scale, self.seeds) if part is not None) or "all"
+        """The same as part of a file name: "mnist-full-10"; see `safe_name` for values that are no such part."""
+        parts = (self.data, self.scale, self.seeds)
+        return "-".join(safe_name(str(part)) for part in parts if part is not None) or "all"
 
 
 def scope_of(row: Row) -> Scope:

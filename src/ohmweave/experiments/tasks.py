@@ -11,6 +11,9 @@ from ohmweave.experiments.values import JSON, canonical, plain
 
 SCALES = ("smoke", "full")
 
+CHECK = "check"
+"""Key of the digest in a line of a rows file."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -85,7 +88,7 @@ class Row:
         return f"Row({self.experiment} {self.id}: {params}, seed={self.seed})\n  result: {', '.join(self.result)}"
 
     def to_line(self) -> str:
-        """The row as one line of canonical JSON, without the line end."""
+        """The row as one line of canonical JSON, without the line end, with a digest of its content under "check"."""
         content = {
             "id": self.id,
             "experiment": self.experiment,
@@ -95,7 +98,12 @@ class Row:
             "versions": self.versions,
             "commit": self.commit,
         }
-        return canonical(content, "row")
+        return canonical(content | {CHECK: digest_of(content)}, "row")
+
+
+def digest_of(content: Mapping[str, JSON]) -> str:
+    """16 hex digits that change with anything in the content of a row: damage and edits are noticed by it."""
+    return hashlib.sha256(canonical(content, "row").encode()).hexdigest()[:16]
 
 
 def row_of(task: Task, result: Mapping[str, JSON], versions: Mapping[str, str], commit: str | None) -> Row:

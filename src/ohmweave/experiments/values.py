@@ -22,12 +22,13 @@ def plain(value: JSON, name: str = "value") -> JSON:
         name: used in error messages; the place inside is added, as in `result.stages[2]`.
 
     Raises:
-        ExperimentError: a number is NaN or infinite, a key is not text, or a type has no JSON form.
+        ExperimentError: a number is NaN, infinite or an integer beyond the floats, a key is not text, or a
+            type has no JSON form.
     """
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):
-        return int(value)
+        return _within_floats(int(value), name)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ExperimentError(f"`{name}` must be a finite number, but is {float(value)!r}; write None if unknown")
@@ -42,6 +43,16 @@ def plain(value: JSON, name: str = "value") -> JSON:
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         return plain(value.tolist(), name)
     raise ExperimentError(f"`{name}` must have a JSON form, but is a {type(value).__name__}")
+
+
+def _within_floats(value: int, name: str) -> int:
+    try:
+        float(value)
+    except OverflowError:
+        raise ExperimentError(
+            f"`{name}` must be below 1.8e308, but is an integer of {value.bit_length()} bits"
+        ) from None
+    return value
 
 
 def canonical(value: JSON, name: str = "value") -> str:

@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +62,8 @@ class _Line:
             value = float(Decimal(self.text(name)) * self.columns[name].factor)
         except InvalidOperation:
             raise self.refused(name, "a number") from None
+        except Overflow:
+            raise self.refused(name, "a finite number") from None
         if not np.isfinite(value):
             raise self.refused(name, "a finite number")
         return value

@@ -15,10 +15,10 @@ A weight rises by a SET of g_pos or a RESET of g_neg, and falls by a RESET of g_
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from ohmweave.arrays.compiled_cells import after_pulse, seed_noise
+from ohmweave.base.extras import compiled
 
 
 def _outer(f: Any, cells: Any, rows: Any, columns: Any, signs: Any, cycle: int, g: Any, law: Any) -> int:
@@ -215,11 +215,10 @@ def _gradient_loop(
     return n_set, n_reset, n_reads
 
 
-_njit = numba.njit(cache=True)
-outer: Any = _njit(_outer)
-sign_chip: Any = _njit(_sign_chip)
-rectified: Any = _njit(_rectified)
-write_cell: Any = _njit(_write_cell)
-sign_loop: Any = _njit(_sign_loop)
-stellar_loop: Any = _njit(_stellar_loop)
-gradient_loop: Any = _njit(_gradient_loop)
+outer: Any = compiled(_outer)
+sign_chip: Any = compiled(_sign_chip)
+rectified: Any = compiled(_rectified)
+write_cell: Any = compiled(_write_cell)
+sign_loop: Any = compiled(_sign_loop)
+stellar_loop: Any = compiled(_stellar_loop)
+gradient_loop: Any = compiled(_gradient_loop)

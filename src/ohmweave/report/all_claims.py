@@ -5,7 +5,7 @@ import platform
 from collections.abc import Mapping, Sequence
 
 from ohmweave.experiments import Row
-from ohmweave.report.claims_table import claims_table, count_verdicts, markdown_table
+from ohmweave.report.claims_table import claims_table, count_verdicts, markdown_table, markdown_text
 from ohmweave.report.quantities import show, show_interval
 
 _HEADS = ("experiment", "rows", "quantity", "paper", "ours", "95 % interval", "n", "verdict", "where")
@@ -48,13 +48,17 @@ def provenance_markdown(results: Mapping[str, Sequence[Row]], seconds: Mapping[s
     machine = f"this table was written on {platform.machine()} with {os.cpu_count()} cores"
     return [
         f"{len(rows)} rows of {len(results)} experiments; {hours}; {machine}.",
-        f"Commit: {_counted([row.commit or 'an installed package, no commit' for row in rows])}.",
-        f"Versions: {_counted([_versions(row) for row in rows])}.",
+        f"Commit: {_text([row.commit or 'an installed package, no commit' for row in rows])}.",
+        f"Versions: {_text([_versions(row) for row in rows])}.",
     ]
 
 
 def _versions(row: Row) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(row.versions.items())) or "not recorded"
+
+
+def _text(values: Sequence[str]) -> str:
+    return markdown_text(_counted(values))
 
 
 def _counted(values: Sequence[str]) -> str:

@@ -6,11 +6,13 @@ number, summed over the chips. Rows of earlier versions, with `joules`, `seconds
 read (`ohmweave.experiments.old_names`).
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ohmweave.experiments import Row, by_params, mean_interval
+from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
+from ohmweave.experiments import Row, RowWarning, by_params, mean_interval
 from ohmweave.report.quantities import show
 
 KEY = "bill"
@@ -55,9 +57,34 @@ class _Sum:
 
 
 def bills_of(rows: Sequence[Row]) -> list[Bills]:
-    """The bills in `rows`, in groups of rows with equal params."""
-    billed = [row for row in rows if isinstance(row.result.get(KEY), list) and row.result[KEY]]
+    """The bills in `rows`, in groups of rows with equal params. What is no bill is left out with a `RowWarning`."""
+    billed = [row for row in rows if isinstance(row.result.get(KEY), list) and row.result[KEY] and _is_bill(row)]
     return [Bills(params=params, each=[row.result[KEY] for row in group]) for params, group in by_params(billed)]
+
+
+def _is_bill(row: Row) -> bool:
+    """True if the row's bill is a list of valid records; otherwise False, and a warning says so."""
+    try:
+        for record in row.result[KEY]:
+            _check_record(record)
+    except (KeyError, TypeError, OutOfRangeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        warnings.warn(f"row {row.id} of {row.experiment}: its bill is left out: {reason}", RowWarning, stacklevel=3)
+        return False
+    return True
+
+
+def _check_record(record: Record) -> None:
+    if not isinstance(record, dict):
+        raise TypeError("a record of it is no mapping")
+    for name in ("phase", *DETAILS):
+        if not isinstance(record[name], str):
+            raise TypeError(f"`{name}` of a record is no text")
+    for name in ("energy", "time", "area"):
+        check_non_negative(name, record[name])
+    check_non_negative("count", record.get("count", 0))
+    check_integer("chips", record.get("chips", 1), at_least=1)
+    check_non_negative("images", record.get("images") or 0)
 
 
 def behind(groups: Sequence[Bills]) -> str:

@@ -1,5 +1,6 @@
 """Claims beside our numbers, one record each: as JSON, for the terminal, and as Markdown."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -9,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ohmweave.base.text import visible
 from ohmweave.experiments import (
     BETTER,
     EXPLAINED,
@@ -28,8 +30,11 @@ from ohmweave.experiments import (
     by_scope,
     experiments,
     judge,
+    other_origins,
 )
 from ohmweave.report.quantities import show, show_interval
+
+_MARKDOWN = re.compile(r"[\\|<\[]")
 
 _STYLES = {
     REPRODUCED: "green",
@@ -55,20 +60,22 @@ def claims_table(results: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
 
     Returns:
         Dicts with `experiment, claim, data, scale, seeds, quantity, unit, paper, ours, low, high, n, accept, verdict,
-        where, note`. `verdict` includes the reason: "not comparable (digits, not MNIST)". `accept` is empty where
-        nothing is judged. `note` is the claim's `remarks`.
+        where, note, other`. `verdict` includes the reason: "not comparable (digits, not MNIST)". `accept` is empty
+        where nothing is judged. `note` is the claim's `remarks`. `other` is one line on the rows of the scope that
+        another version or commit computed, empty if there are none.
     """
     registered = experiments()
     return [
-        _record(name, claim, scope, group)
+        _record(name, claim, scope, group, other)
         for name, rows in results.items()
         if name in registered
         for scope, group in (by_scope(rows) or {Scope(): []}).items()
+        for other in [other_origins(group)]
         for claim in registered[name].claims
     ]
 
 
-def _record(name: str, claim: Claim, scope: Scope, rows: Sequence[Row]) -> dict[str, Any]:
+def _record(name: str, claim: Claim, scope: Scope, rows: Sequence[Row], other: str) -> dict[str, Any]:
     finding = judge(claim, rows)
     estimate = finding.estimate
     return {
@@ -88,6 +95,7 @@ def _record(name: str, claim: Claim, scope: Scope, rows: Sequence[Row]) -> dict[
         "verdict": finding.text,
         "where": claim.where,
         "note": claim.remarks,
+        "other": other,
     }
 
 
@@ -129,6 +137,7 @@ def claims_text(records: Sequence[dict[str, Any]]) -> RenderableType:
             table.add_row(*map(Text, cells), Text(record["accept"]), Text(verdict, style=style), Text(record["where"]))
         parts.append(table)
         parts += [Text(f"  {record['quantity']}: {record['note']}", style="dim") for record in group if record["note"]]
+        parts += [Text(f"  {group[0]['other']}", style="yellow")] if group[0]["other"] else []
         parts.append(Text())
     counts = ", ".join(f"{count} {kind}" for kind, count in count_verdicts(records).items() if count)
     return Group(*parts, Text(f"{len(records)} claims: {counts}"))
@@ -140,7 +149,8 @@ def claims_markdown(records: Sequence[dict[str, Any]]) -> str:
     for name, scope, group in grouped(records):
         rows = [[*_cells(record), record["where"], record["note"]] for record in group]
         heads = ["quantity", "paper", "ours", "95 % interval", "n", "verdict", "where", "note"]
-        parts.append(f"### {name} · {scope.title}\n\n{markdown_table(heads, rows)}")
+        other = f"\n{markdown_text(group[0]['other'])}\n" if group[0]["other"] else ""
+        parts.append(f"### {name} · {markdown_text(scope.title)}\n\n{markdown_table(heads, rows)}{other}")
     return "\n".join(parts)
 
 
@@ -152,9 +162,14 @@ def _cells(record: Mapping[str, Any]) -> list[str]:
 
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of `rows`, each with a cell for each of `heads`."""
+    """A Markdown table of `rows`, each with a cell for each of `heads`; the text of a cell is shown as it is."""
 
-    def joined(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
+    def joined(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cells) + " |\n"
 
-    return joined(heads) + joined(["---"] * len(heads)) + "".join(map(joined, rows))
+    return joined(heads) + joined(["---"] * len(heads)) + "".join(joined(map(markdown_text, row)) for row in rows)
+
+
+def markdown_text(text: str) -> str:
+    """`text` on one line, with backslashes before the characters that start HTML, links and cells of tables."""
+    return _MARKDOWN.sub(r"\\\g<0>", visible(text.replace("\n", " ")))

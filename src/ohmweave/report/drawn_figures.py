@@ -27,7 +27,10 @@ def draw_figure(spec: FigureSpec, rows: Sequence[Row], path: Path) -> DrawnFigur
     """Draw `spec` and save it as `path` with .svg and with .png.
 
     A figure that fails (on the rows of a partial run, for example) does not stop the report: the page holds the error
-    in its place, and a `RuntimeWarning` is given.
+    in its place, and a `NotMadeWarning` is given.
+
+    Raises:
+        OSError: the files cannot be written; the message names the file.
     """
     try:
         svg, png = _drawn(spec, rows, path)
@@ -35,13 +38,19 @@ def draw_figure(spec: FigureSpec, rows: Sequence[Row], path: Path) -> DrawnFigur
         return DrawnFigure(
             title=spec.title, caption=spec.caption, problem="There are no rows to draw this figure from yet."
         )
+    except OSError:
+        raise  # the disk's fault, not the figure's
     except Exception as error:  # noqa: BLE001  a drawing function that fails must not stop the report
         problem = f"could not be drawn from these rows: {type(error).__name__}: {error}"
-        warnings.warn(f"figure {spec.name!r} {problem}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"figure {spec.name!r} {problem}", NotMadeWarning, stacklevel=2)
         return DrawnFigure(title=spec.title, caption=spec.caption, problem=f"This figure {problem}.")
     small = svg.stat().st_size <= LARGEST_SVG
     image = _data_uri(svg, "image/svg+xml") if small else _data_uri(png, "image/png")
     return DrawnFigure(title=spec.title, caption=spec.caption, image=image, file=svg)
+
+
+class NotMadeWarning(RuntimeWarning):
+    """A figure or a table of the report could not be made from the rows; the message says why."""
 
 
 class _NothingToDrawError(Exception):

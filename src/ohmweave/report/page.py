@@ -10,21 +10,25 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ohmweave.base.text import safe_name, visible
 from ohmweave.experiments import (
     VERDICTS,
     Experiment,
+    ExperimentError,
     Row,
     Scope,
     TableSpec,
     atomic_write,
     by_scope,
     experiments,
+    other_origins,
     read_log,
     read_results,
+    short_commit,
 )
 from ohmweave.report.bill import DETAILS, behind, bill_table, bills_of
 from ohmweave.report.claims_table import claims_table, count_verdicts, grouped, verdict_kind
-from ohmweave.report.drawn_figures import DrawnFigure, draw_figure
+from ohmweave.report.drawn_figures import DrawnFigure, NotMadeWarning, draw_figure
 from ohmweave.report.quantities import show, show_cell, show_duration, show_interval
 
 
@@ -70,9 +74,11 @@ def write_report(folder: Path) -> Path:
         Path of the page.
 
     Raises:
-        ExperimentError: there is no such folder, or a row cannot be read.
+        ExperimentError: there is no such folder, or its folder `figures` is a link to another place.
+        OSError: a file cannot be written; the message names it.
     """
     results = read_results(folder)
+    _check_inside(folder / "figures", folder)
     seconds = read_log(folder)
     registered = experiments()
     known = {name: rows for name, rows in results.items() if name in registered}
@@ -90,10 +96,17 @@ def write_report(folder: Path) -> Path:
     return path
 
 
+def _check_inside(path: Path, folder: Path) -> None:
+    """Raise unless `path` is inside `folder`: a folder from elsewhere may hold links that lead out of it."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ExperimentError(f"{path} must be a folder inside {folder}, but is a link to {path.resolve()}")
+
+
 def _template() -> Any:
     environment = Environment(
         loader=PackageLoader("ohmweave.report"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -103,8 +116,13 @@ def _template() -> Any:
     return environment.get_template("report.html.j2")
 
 
+def _shown(value: object) -> object:
+    """Text without control characters; HTML has no escapes for them."""
+    return visible(value, keep="\n\t") if isinstance(value, str) else value
+
+
 def _slug(name: str) -> str:
-    return name.replace("/", "-").replace(" ", "-")
+    return safe_name(name.replace("/", "-").replace(" ", "-"))
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -125,7 +143,7 @@ def _scope_section(
     return ScopeSection(
         scope=scope,
         facts=_facts(rows, seconds),
-        figures=[draw_figure(spec, rows, figures / f"{stem}-{spec.name}") for spec in experiment.figures],
+        figures=[draw_figure(spec, rows, figures / f"{stem}-{_slug(spec.name)}") for spec in experiment.figures],
         tables=[_table(spec, rows) for spec in (*experiment.tables, *_bill_specs(rows))],
     )
 
@@ -163,8 +181,10 @@ def _facts(rows: Sequence[Row], seconds: Mapping[str, float]) -> dict[str, str]:
         "ohmweave": every(_version_of_ohmweave),
         "torch": every(lambda row: row.versions.get("torch", "unknown")),
         "Python": every(lambda row: row.versions.get("python", "unknown")),
-        "Commit": every(lambda row: _short_commit(row.commit)),
+        "Commit": every(lambda row: short_commit(row.commit).removeprefix("commit ").removeprefix("an ")),
     }
+    if other := other_origins(rows):
+        facts["Other code"] = other
     if timed:
         facts["Time"] = show_duration(sum(timed)) + ("" if len(timed) == len(rows) else f" ({len(timed)} tasks timed)")
     return facts
@@ -181,19 +201,12 @@ def _distinct(rows: Sequence[Row], text: Any) -> str:
     return ", ".join(dict.fromkeys(text(row) for row in rows))
 
 
-def _short_commit(commit: str | None) -> str:
-    if commit is None:
-        return "installed package"
-    head, plus, changes = commit.partition("+")
-    return head[:10] + plus + changes
-
-
 def _table(spec: TableSpec, rows: Sequence[Row]) -> PrintedTable:
     try:
         table = spec.rows(rows)
     except Exception as error:  # noqa: BLE001  as with figures: a table that fails must not stop the report
         problem = f"could not be made from these rows: {type(error).__name__}: {error}"
-        warnings.warn(f"table {spec.name!r} {problem}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"table {spec.name!r} {problem}", NotMadeWarning, stacklevel=2)
         return PrintedTable(title=spec.title, caption=spec.caption, problem=f"This table {problem}.")
     heads = list(dict.fromkeys(head for row in table for head in row))
     return PrintedTable(

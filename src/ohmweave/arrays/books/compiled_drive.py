@@ -11,9 +11,10 @@ A byte can sum 255 // 8 = 31 such counts before it overflows into its neighbour.
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from ohmweave.base.extras import compiled
 
 # Lines in one chunk: their sums stay in the fastest cache during all reads.
 _LINES = 2048
@@ -57,7 +58,6 @@ def _add_ones(v: NDArray[Any], codes_per_v: Any, largest: Any, total: NDArray[np
                 total[line + j] += sum_of_line[j]
 
 
-_njit = numba.njit(cache=True, nogil=True)
-to_codes: Any = _njit(_to_codes)
-add_bits: Any = _njit(_add_bits)
-add_ones: Any = _njit(_add_ones)
+to_codes: Any = compiled(_to_codes, nogil=True)
+add_bits: Any = compiled(_add_bits, nogil=True)
+add_ones: Any = compiled(_add_ones, nogil=True)
