@@ -124,6 +124,7 @@ class Chip(NotCopied):
         *,
         row_gain: tuple[float, ...] = (1.0,),
         col_gain: tuple[float, ...] = (1.0,),
+        groups: int = 1,
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,
         corners: Sequence[Corner] | None = None,
@@ -132,9 +133,10 @@ class Chip(NotCopied):
 
         Args:
             name: of the matrix; each name can be placed once.
-            shape: (n_in, n_out), inputs and outputs.
+            shape: (n_in, n_out), inputs and outputs; of one group and of all groups if there are `groups`.
             row_gain: factors of the row lines of one input (see `Placement`).
             col_gain: factors of the column lines of one output.
+            groups: of neighbouring outputs, each with inputs of its own; each has tiles of its own.
             tile_rows: row lines of a tile; the last tile has the rest. Wang et al. 2019 cut tall matrices into tiles of
                 86 rows, even between the lines of one input; Yao et al. 2020 put one kernel slice of a convolution
                 (9 cells for 3 x 3) on a tile. None: the rows of an array, rounded down to whole inputs.
@@ -152,7 +154,9 @@ class Chip(NotCopied):
         """
         order = list(range(self.array.n_arrays) if arrays is None else arrays)
         self._check_request(name, shape, col_gain, tile_rows, [*order, *(corner[0] for corner in corners or ())])
-        sizes = self._tile_sizes(shape[0] * len(row_gain), shape[1] * len(col_gain), row_gain, col_gain, tile_rows)
+        check_integer("groups", groups, at_least=1)
+        lines = shape[0] * len(row_gain), shape[1] * len(col_gain)
+        sizes = self._tile_sizes(*lines, row_gain, col_gain, tile_rows, groups)
         if corners is not None and len(corners) != len(sizes):
             raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
         trial = [space.copy() for space in self._free]  # copies: a matrix that does not fit must take no cells
@@ -171,10 +175,10 @@ class Chip(NotCopied):
             tiles.append(
                 Tile(array=array, row=row, col=col, rows=rows, cols=cols, row_line=row_line, col_line=col_line)
             )
-        self._free = trial
         cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
-        self.placed[name] = Placement(tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain)
-        return self.placed[name]
+        made = Placement(tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain, groups=groups)
+        self._free, self.placed[name] = trial, made
+        return made
 
     def _check_request(
         self,
@@ -196,7 +200,13 @@ class Chip(NotCopied):
                 raise OutOfRangeError(f"`arrays` must be from 0 to {self.array.n_arrays - 1}, but has {index!r}")
 
     def _tile_sizes(
-        self, n_rows: int, n_cols: int, row_gain: Sequence[float], col_gain: Sequence[float], tile_rows: int | None
+        self,
+        n_rows: int,
+        n_cols: int,
+        row_gain: Sequence[float],
+        col_gain: Sequence[float],
+        tile_rows: int | None,
+        groups: int,
     ) -> list[tuple[int, int, int, int]]:
         """(first row line, first column line, rows, columns) of the tiles that cover all lines."""
         # Without `tile_rows`, all row lines of an input are on one tile. All column lines of an output always are: an
@@ -204,11 +214,12 @@ class Chip(NotCopied):
         height = min(tile_rows or self.array.rows, self.array.rows)
         if tile_rows is None and height > len(row_gain):
             height -= height % len(row_gain)
-        width = self.array.cols - self.array.cols % len(col_gain)
+        width, group = self.array.cols - self.array.cols % len(col_gain), n_cols // groups
         return [
-            (row_line, col_line, min(height, n_rows - row_line), min(width, n_cols - col_line))
+            (row_line, first + col_line, min(height, n_rows - row_line), min(width, group - col_line))
             for row_line in range(0, n_rows, height)
-            for col_line in range(0, n_cols, width)
+            for first in range(0, n_cols, group)
+            for col_line in range(0, group, width)
         ]
 
     def remove(self, name: str) -> None:

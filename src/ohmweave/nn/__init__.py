@@ -9,8 +9,11 @@ from ohmweave.nn.calibrate import calibrate, calibrate_converters
 from ohmweave.nn.checkpoint import load, save
 from ohmweave.nn.chip_batch import merge_chips, split_chips
 from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.conv1d import Conv1d
 from ohmweave.nn.conv2d import Conv2d, patches
+from ohmweave.nn.conv3d import Conv3d
 from ohmweave.nn.conv_lstm import ConvLSTM, ConvLSTMCell
+from ohmweave.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ohmweave.nn.deploy import deploy
 from ohmweave.nn.deployed import Deployed
 from ohmweave.nn.layer_registry import ToChip, register_layer, to_chip
@@ -26,9 +29,14 @@ __all__ = [
     "ArrayWeight",
     "BinaryStep",
     "ChipLayer",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
     "ConvLSTM",
     "ConvLSTMCell",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "DeployInterrupted",
     "Deployed",
     "ErrorLoss",

@@ -35,6 +35,24 @@ def add_bias(y: torch.Tensor, bias: torch.Tensor, chips: tuple[int, ...]) -> tor
     return merge_chips(per_chip + bias.view(*chips, *inner, -1), chips)
 
 
+def with_batch(x: torch.Tensor, n_dims: int, n_features: int, chips: tuple[int, ...]) -> torch.Tensor:
+    """An input with its batch, also where the caller gave one sample without a batch, as torch's layers take it.
+
+    Args:
+        x: `(chips * batch, ...)`, or with one dimension less `(chips * features, ...)`.
+        n_dims: dimensions of an input with a batch.
+        n_features: size of the first dimension of one sample.
+        chips: () or (n,).
+
+    Returns:
+        `(chips * batch, ...)`; one sample for each chip if there was no batch.
+    """
+    if x.dim() != n_dims - 1:
+        return x
+    n_chips = chips[0] if chips else 1
+    return x.unflatten(0, (n_chips, n_features)) if x.shape[0] == n_chips * n_features else x
+
+
 @contextmanager
 def in_software() -> Iterator[None]:
     """Within this block, layers on a chip compute with the last readout of the first chip.

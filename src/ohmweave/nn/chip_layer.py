@@ -66,6 +66,10 @@ class ChipLayer(torch.nn.Module):
         with outside_inference_mode():
             return self.matrix.program(weight.reshape(*leading, *self.matrix.shape), write)
 
+    def in_software(self, weight: torch.Tensor) -> torch.Tensor:
+        """One chip's `weight` in the shape of torch's layer; the same, unless a subclass says otherwise."""
+        return weight
+
     def on_array(self, *args: Any) -> Any:
         """The layer's output, computed by reads of the array. A subclass implements it."""
         raise NotImplementedError

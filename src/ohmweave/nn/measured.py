@@ -5,6 +5,7 @@ import copy
 import torch
 
 from ohmweave.base import OutOfRangeError
+from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.deployed import Deployed
 
 
@@ -33,6 +34,11 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
     own = twin.state_dict()
     for name, value in state.items():
         # Weights and biases of layers on the chip have the chips first, digital parts have no such dimension.
-        on_chip = name.rpartition(".")[0] in net.on_chip
-        own[name].copy_(value[chip] if on_chip and chip is not None else value)
+        layer, _, parameter = name.rpartition(".")
+        if layer in net.on_chip and chip is not None:
+            value = value[chip]
+        module = net.model.get_submodule(layer) if layer in net.on_chip else None
+        if isinstance(module, ChipLayer) and parameter == "weight":
+            value = module.in_software(value)
+        own[name].copy_(value)
     return twin.train(net.training)
