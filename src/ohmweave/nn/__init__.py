@@ -3,12 +3,14 @@
 from ohmweave.base import DeployInterrupted
 from ohmweave.nn.array_convolution import array_convolution
 from ohmweave.nn.array_product import array_product
+from ohmweave.nn.attention import MultiheadAttention
 from ohmweave.nn.batch_norm import batch_norm_pairs, fold_batch_norm, per_channel_scale, recalibrate_batch_norm
 from ohmweave.nn.binary import AlwaysOn, BinaryStep, ErrorLoss, MarginError, ThresholdError
 from ohmweave.nn.calibrate import calibrate, calibrate_converters
 from ohmweave.nn.checkpoint import load, save
 from ohmweave.nn.chip_batch import merge_chips, split_chips
 from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.composite import CompositeLayer, SequenceLayer, ToLayers, register_composite
 from ohmweave.nn.conv1d import Conv1d
 from ohmweave.nn.conv2d import Conv2d, patches
 from ohmweave.nn.conv3d import Conv3d
@@ -22,6 +24,7 @@ from ohmweave.nn.lstm import LSTMCell
 from ohmweave.nn.measured import measured
 from ohmweave.nn.noise_aware import NoiseAware
 from ohmweave.nn.on_chip import OnChip
+from ohmweave.nn.recurrent import GRU, LSTM, RNN, GRUCell
 from ohmweave.nn.weight import ArrayWeight, matrix_of
 
 __all__ = [

@@ -14,8 +14,8 @@ import torch
 _DEPTH = 4
 """How many objects, one inside the other, are followed: partials, lists, holders of a layer."""
 
-_OWN = ("_modules", "_parameters", "_buffers")
-"""Attributes of a module in which torch registers its parts; `deploy` replaces those."""
+_OWN = ("_modules", "_parameters", "_buffers", "_flat_weights")
+"""Attributes of a module in which torch registers its parts; `deploy` replaces those, or the module with them."""
 
 
 def captured(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iterator[str]:

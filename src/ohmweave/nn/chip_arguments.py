@@ -49,23 +49,24 @@ def with_chips(arguments: Any, n_chips: int, batch: int) -> Any:
     return tree_map(merged, arguments)
 
 
-def split_outputs(y: Any, chips: tuple[int, ...], cut: tuple[bool, ...] | None) -> Any:
+def split_outputs(y: Any, chips: tuple[int, ...], cut: tuple[int | None, ...] | None) -> Any:
     """The outputs with the chips first.
 
     Args:
-        y: a nest; tensors in it are `(chips * batch, ...)`, or do not have the merged batch.
+        y: a nest; tensors in it are `(chips * batch, ...)` or `(layers, chips * batch, ...)`, or do not have the merged
+            batch.
         chips: (n,).
-        cut: for each leaf of `y`, True if it has the merged batch; None if that is not known. Then a tensor is split if
-            its first dimension allows it.
+        cut: for each leaf of `y`, the dimension that is the merged batch, 0 or 1, or None. None for all if that is not
+            known: then a tensor is split if its first dimension allows it.
     """
     if isinstance(y, torch.Tensor):  # the usual case, without the walk through a nest
-        return _split(y, chips, cut is None or cut[0])
+        return _split(y, chips, 0 if cut is None else cut[0])
     leaves, structure = tree_flatten(y)
     known = cut is not None and len(cut) == len(leaves)
-    return tree_unflatten([_split(leaf, chips, cut[i] if known else True) for i, leaf in enumerate(leaves)], structure)  # type: ignore[index]
+    return tree_unflatten([_split(leaf, chips, cut[i] if known else 0) for i, leaf in enumerate(leaves)], structure)  # type: ignore[index]
 
 
-def _split(y: Any, chips: tuple[int, ...], cut: bool) -> Any:
-    if not cut or not isinstance(y, torch.Tensor) or y.dim() == 0 or y.shape[0] % chips[0]:
+def _split(y: Any, chips: tuple[int, ...], cut: int | None) -> Any:
+    if cut is None or not isinstance(y, torch.Tensor) or y.dim() <= cut or y.shape[cut] % chips[0]:
         return y
-    return split_chips(y, chips)
+    return split_chips(y.transpose(0, 1), chips).transpose(1, 2) if cut else split_chips(y, chips)

@@ -7,7 +7,7 @@ import torch
 
 from ohmweave.base import OutOfRangeError, WeightOnChipError, check_shape
 from ohmweave.mapping import Matrix
-from ohmweave.nn.chip_batch import add_bias, record_call
+from ohmweave.nn.chip_batch import add_bias, is_in_software, of_kept_chip, record_call
 from ohmweave.nn.modes import outside_inference_mode
 from ohmweave.nn.weight import ArrayWeight, Mixed
 from ohmweave.programming import Write, WriteReport
@@ -101,7 +101,8 @@ class ChipLayer(torch.nn.Module):
     def _on_checked(self, args: tuple[Any, ...], dtype: torch.dtype) -> Any:
         for arg in args:
             self._check_input(arg, dtype)
-        return self.on_array(*args)
+        y = self.on_array(*args)
+        return of_kept_chip(y, self.matrix.chip.chip_shape) if is_in_software() else y
 
     def _check_input(self, arg: Any, dtype: torch.dtype) -> None:
         """Raise before a read if an input has another dtype than the chip, or was computed past the array."""

@@ -1,7 +1,7 @@
 """`deploy`: put the layers of a torch model on a chip; layers that cannot be placed are refused by name."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -10,6 +10,7 @@ from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError, Unpla
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
 from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.composite import CompositeLayer, TakenApart, composite_types, take_apart
 from ohmweave.nn.deployed import Deployed
 from ohmweave.nn.hand_over import hand_over, hand_over_gradient_hooks, reasons_against
 from ohmweave.nn.layer_registry import ToChip, placeable_types, to_chip
@@ -36,13 +37,14 @@ class _Layer:
     how: OnChip = field(default_factory=OnChip)
 
 
-_ALWAYS_DIGITAL = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.PReLU)
+_ALWAYS_DIGITAL = (
+    torch.nn.modules.batchnorm._NormBase,
+    torch.nn.LayerNorm,
+    torch.nn.GroupNorm,
+    torch.nn.PReLU,
+    CompositeLayer,  # its own parameters; those in the layers inside are placed
+)
 """Layers with parameters but without a matrix: they stay digital and need not be named in `digital`."""
-
-_INSTEAD: dict[type[torch.nn.Module], str] = {
-    torch.nn.LSTM: ": it computes all time steps at once; use torch.nn.LSTMCell and call it once in each time step",
-}
-"""What to use in place of a type that cannot be placed, for the error."""
 
 
 def deploy(
@@ -91,9 +93,10 @@ def deploy(
     After an error nothing is placed. Before any error but the last two no pulse is sent.
     """
     default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
-    plan, left = _plan(model, layers or {}, digital, default)
+    apart = take_apart(model, digital)
+    plan, left = _plan(apart, layers or {}, digital, default)
     with outside_inference_mode(), outside_autocast(chip.array.device.type):
-        twin, reports = _on_chip(model, chip, plan, "" if name is None else f"{name}.")
+        twin, reports = _on_chip(apart.model, chip, plan, "" if name is None else f"{name}.")
     return Deployed(twin, chip, reports, [layer.name for layer in plan], left)
 
 
@@ -120,52 +123,65 @@ def _on_chip(
 
 
 def _plan(
-    model: torch.nn.Module, layers: Mapping[str, OnChip], digital: Sequence[str], default: OnChip
+    apart: TakenApart, layers: Mapping[str, OnChip], digital: Sequence[str], default: OnChip
 ) -> tuple[list[_Layer], list[str]]:
     """Layers to place, with their placements, and names of layers with parameters that stay digital."""
+    model = apart.model
     names = {name for name, _ in model.named_modules() if name}
     for argument, given in (("layers", layers), ("digital", digital)):
         for name in given:
             if name not in names:
                 raise OutOfRangeError(f"`{argument}` must name layers of the model, {sorted(names)}, but has {name!r}")
-    placeable, left = _sort(model, digital)
+    placeable, left = _sort(apart, digital, layers)
     on_chip = [layer.name for layer in placeable]
     for name in layers:
-        if name not in on_chip:
+        if name not in on_chip and not any(one.startswith(f"{name}.") for one in on_chip):
             raise OutOfRangeError(f"`layers` must name layers that go on the chip, {on_chip}, but has {name!r}")
-    found = problems(model, {layer.name: layer.module for layer in placeable})
+    found = problems(apart.original, apart.in_original(on_chip))
     if found:
         raise UnplaceableLayerError(f"the model cannot be put on a chip as it is: {'; '.join(found)}")
-    return [replace(layer, how=layers.get(layer.name, OnChip()).over(default)) for layer in placeable], left
+    return [replace(layer, how=_how(layer.name, layers).over(default)) for layer in placeable], left
 
 
-def _sort(model: torch.nn.Module, digital: Sequence[str]) -> tuple[list[_Layer], list[str]]:
+def _how(name: str, layers: Mapping[str, OnChip]) -> OnChip:
+    """What `layers` says of the layer `name`, or of the modules around it, such as an LSTM around its matrices."""
+    how = layers.get(name, OnChip())
+    while name:
+        name = name.rpartition(".")[0]
+        how = how.over(layers.get(name, OnChip()))
+    return how
+
+
+def _sort(
+    apart: TakenApart, digital: Sequence[str], asked: Collection[str]
+) -> tuple[list[_Layer], list[str]]:
     """Layers to place, and names of layers with parameters that stay digital; raises if a layer is neither."""
     placeable, left, refused = [], [], []
-    for name, module in model.named_modules():
+    for name, module in apart.model.named_modules():
         own = any(True for _ in module.parameters(recurse=False))
         entry = to_chip(module)
         if any(name == skip or name.startswith(skip + ".") for skip in digital):
             left += [name] if own else []
         elif isinstance(module, ChipLayer):
             refused.append(f"{name or 'the model itself'} ({type(module).__name__}: it is on a chip already)")
-        elif entry is not None:
+        elif entry is not None and (entry.unasked or name in asked):
             reasons = reasons_against(module, entry)
             if reasons:
                 refused.append(f"{name or 'the model itself'} ({type(module).__name__}: {', '.join(reasons)})")
             placeable.append(_Layer(name=name, module=module, entry=entry))
-        elif isinstance(module, _ALWAYS_DIGITAL):
+        elif isinstance(module, _ALWAYS_DIGITAL) or entry is not None:
             left += [name] if own else []
         elif own:
-            refused.append(f"{name or 'the model itself'} ({type(module).__name__}{_INSTEAD.get(type(module), '')})")
+            why = f": {apart.refused[name]}" if name in apart.refused else ""
+            refused.append(f"{name or 'the model itself'} ({type(module).__name__}{why})")
     if refused:
         raise UnplaceableLayerError(
             f"these layers have parameters that cannot be put on a chip: {', '.join(refused)}; "
             "name them in `digital` to leave them as they are, or build the model from layers that can be placed: "
-            f"{', '.join(placeable_types())}"
+            f"{', '.join([*placeable_types(), *composite_types()])}"
         )
     if not placeable:
-        raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {', '.join(placeable_types())}")
+        raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {', '.join([*placeable_types(), *composite_types()])}")
     return placeable, left
 
 
@@ -235,4 +251,5 @@ def _assembled(
     copies = dict(zip(model.modules(), twin.modules(), strict=True))
     for layer, shell in zip(plan, shells, strict=True):
         hand_over(copies[layer.module], shell, layer.entry)
-    return replace_everywhere(twin, {copies[layer.module]: shell for layer, shell in zip(plan, shells, strict=True)})
+    shell_of = {copies[layer.module]: shell for layer, shell in zip(plan, shells, strict=True)}
+    return replace_everywhere(twin, shell_of, {old: shell.matrix.name for old, shell in shell_of.items()})

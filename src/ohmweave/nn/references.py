@@ -23,17 +23,22 @@ class Retired(torch.nn.Module):
 
     def __getattr__(self, name: str) -> Any:
         """Raise for its weights and biases, too."""
-        if name in ("weight", "bias", "weight_ih", "weight_hh"):
+        if name.startswith(("weight", "bias", "in_proj", "out_proj")):
             self.forward()
         raise AttributeError(name)
 
 
-def replace_everywhere(model: torch.nn.Module, layers: Mapping[torch.nn.Module, torch.nn.Module]) -> torch.nn.Module:
+def replace_everywhere(
+    model: torch.nn.Module,
+    layers: Mapping[torch.nn.Module, torch.nn.Module],
+    places: Mapping[torch.nn.Module, str],
+) -> torch.nn.Module:
     """Replace layers in `model`, also in attributes, lists and dictionaries of its modules; in place.
 
     Args:
         model: the model, which is changed.
         layers: new layers by old ones. The old ones raise from now on.
+        places: names of the new layers by old ones, for that error.
 
     Returns:
         `model`, or its replacement if it is one of `layers`.
@@ -43,9 +48,8 @@ def replace_everywhere(model: torch.nn.Module, layers: Mapping[torch.nn.Module, 
         if id(module) not in by_id:
             for name, value in list(vars(module).items()):
                 module.__dict__[name] = _swapped(value, by_id)
-    for old, new in layers.items():
-        place = new.__dict__["matrix"].name
-        old.__dict__.update(_parameters={}, _buffers={}, _modules={}, place=place)
+    for old in layers:
+        old.__dict__.update(_parameters={}, _buffers={}, _modules={}, place=places[old])
         old.__class__ = Retired
     return by_id.get(id(model), model)
 
