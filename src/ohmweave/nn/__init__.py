@@ -22,6 +22,7 @@ from ohmweave.nn.layer_registry import ToChip, register_layer, to_chip
 from ohmweave.nn.linear import Linear
 from ohmweave.nn.lstm import LSTMCell
 from ohmweave.nn.measured import measured
+from ohmweave.nn.nests import Shared
 from ohmweave.nn.noise_aware import NoiseAware
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.recurrent import GRU, LSTM, RNN, GRUCell
@@ -48,6 +49,7 @@ __all__ = [
     "MarginError",
     "NoiseAware",
     "OnChip",
+    "Shared",
     "ThresholdError",
     "ToChip",
     "array_convolution",

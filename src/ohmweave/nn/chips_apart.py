@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils._pytree import tree_leaves
 
 from ohmweave.base import ChipsMixedError
 from ohmweave.nn.chip_batch import in_software
 from ohmweave.nn.chip_recurrent import chip_by_chip, is_sequence_first
 from ohmweave.nn.composite import SequenceLayer
 from ohmweave.nn.module_hooks import HOOKS
+from ohmweave.nn.nests import tree_leaves
 
 Forward = Callable[[torch.Tensor], Any]
 Watch = Callable[[str], Callable[..., None]]
@@ -146,7 +146,9 @@ def _batch_dims(reference: Any, x: torch.Tensor, run: Callable[[torch.Tensor], A
         grown = tree_leaves(run(twice))
     except Exception:  # noqa: BLE001 - another argument fixes the number of samples
         return [int(_has_batch(leaf, x, 1) and not _has_batch(leaf, x)) for leaf in leaves]
-    return [int(_has_batch(leaf, x, 1) and _has_batch(more, twice, 1)) for leaf, more in zip(leaves, grown, strict=True)]
+    return [
+        int(_has_batch(leaf, x, 1) and _has_batch(more, twice, 1)) for leaf, more in zip(leaves, grown, strict=True)
+    ]
 
 
 def _with_batch(
