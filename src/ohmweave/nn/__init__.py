@@ -25,6 +25,7 @@ from ohmweave.nn.measured import measured
 from ohmweave.nn.nests import Shared
 from ohmweave.nn.noise_aware import NoiseAware
 from ohmweave.nn.on_chip import OnChip
+from ohmweave.nn.plan import Plan, plan
 from ohmweave.nn.recurrent import GRU, LSTM, RNN, GRUCell
 from ohmweave.nn.weight import ArrayWeight, matrix_of
 
@@ -49,6 +50,7 @@ __all__ = [
     "MarginError",
     "NoiseAware",
     "OnChip",
+    "Plan",
     "Shared",
     "ThresholdError",
     "ToChip",
@@ -65,6 +67,7 @@ __all__ = [
     "merge_chips",
     "patches",
     "per_channel_scale",
+    "plan",
     "recalibrate_batch_norm",
     "register_layer",
     "save",

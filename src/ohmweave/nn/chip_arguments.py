@@ -80,8 +80,8 @@ def _with_chips(value: Any, n_chips: int, batch: int) -> Any:
         why = "so that it is not clear whether the chips come first" if alone else "in which chips and batch are merged"
         raise ShapeError(
             f"a further tensor of a network on several chips must have the shape ({batch}, ...) or ({n_chips}, "
-            f"{batch}, ...), but has {tuple(value.shape)}, {why}: reshape it, or give `ohmweave.nn.Shared(tensor)` if it "
-            "has no batch"
+            f"{batch}, ...), but has {tuple(value.shape)}, {why}: reshape it, or give `ohmweave.nn.Shared(tensor)` "
+            "if it has no batch"
         )
     if not alone and not apart:
         return value

@@ -102,7 +102,7 @@ def _check(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forwa
     """
 
     def run(inputs: torch.Tensor, watch: Watch | None = None, kept: int | None = None) -> Any:
-        with _undisturbed(model, x, watch), torch.no_grad(), in_software(kept):
+        with undisturbed(model, x, watch), torch.no_grad(), in_software(kept):
             return forward(inputs)
 
     try:
@@ -299,7 +299,7 @@ def _first_to_mix(
 
 
 @contextmanager
-def _undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None) -> Iterator[None]:
+def undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None = None) -> Iterator[None]:
     """Within this block only the hooks of `watch` are called. Afterwards all state is restored, random states too."""
     modules = list(model.modules())
     attributes = [dict(module.__dict__) for module in modules]

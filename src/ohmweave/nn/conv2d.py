@@ -88,5 +88,11 @@ def _build(module: torch.nn.Conv2d, chip: Chip, name: str, on_chip: OnChip) -> C
 
 
 TO_CHIP = register_layer(
-    ToChip(module=torch.nn.Conv2d, build=_build, weight=lambda module: module.weight, bias=lambda module: module.bias)
+    ToChip(
+        module=torch.nn.Conv2d,
+        build=_build,
+        weight=lambda module: module.weight,
+        bias=lambda module: module.bias,
+        groups=lambda module: module.groups,
+    )
 )

@@ -206,5 +206,6 @@ for _module, _kind in (
             build=_build_as(_kind),
             weight=lambda module: turned_round(module.weight, module.groups),
             bias=lambda module: module.bias,
+            groups=lambda module: module.groups,
         )
     )

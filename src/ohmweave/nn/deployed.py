@@ -29,7 +29,7 @@ class Deployed(torch.nn.Module):
         chip: the chip.
         reports: the report of writing, by layer.
         on_chip: names of the layers on the chip.
-        digital: names of the layers with parameters that stayed digital.
+        digital: names of the layers with parameters, and of parameters, that stayed digital.
     """
 
     def __init__(
@@ -269,8 +269,10 @@ def _check_dtypes(model: torch.nn.Module, digital: Sequence[str], chip: Chip, er
     if isinstance(error, OhmweaveError):
         return
     wanted = chip.array.dtype
+    modules, parameters = dict(model.named_modules()), dict(model.named_parameters())
     for name in digital:
-        for tensor in model.get_submodule(name).parameters(recurse=False):
+        own = modules[name].parameters(recurse=False) if name in modules else [parameters[name]]
+        for tensor in own:
             if tensor.is_floating_point() and tensor.dtype != wanted:
                 raise OutOfRangeError(
                     f"the digital layer {name!r} has {tensor.dtype}, but the chip computes in {wanted}: convert the "
