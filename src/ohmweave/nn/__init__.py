@@ -19,6 +19,7 @@ from ohmweave.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTra
 from ohmweave.nn.deploy import deploy
 from ohmweave.nn.deployed import Deployed
 from ohmweave.nn.layer_registry import ToChip, register_layer, to_chip
+from ohmweave.nn.layer_table import LayerRow
 from ohmweave.nn.linear import Linear
 from ohmweave.nn.lstm import LSTMCell
 from ohmweave.nn.measured import measured
@@ -46,6 +47,7 @@ __all__ = [
     "Deployed",
     "ErrorLoss",
     "LSTMCell",
+    "LayerRow",
     "Linear",
     "MarginError",
     "NoiseAware",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
@@ -190,7 +191,8 @@ def _macs(parts: Sorted, x: Any) -> tuple[dict[str, int], int]:
         for layer in parts.layers:
             for module in (layer.module, *layer.twins):
                 _count(module, layer.name, found, counter)
-        with counter:
+        # The fused kernels of attention on CPUs are not counted by torch, their plain products are.
+        with counter, sdpa_kernel(SDPBackend.MATH):
             parts.model(*args, **kwargs)
     # A MAC is two operations: a product and a sum.
     return {name: n // 2 for name, n in found.items()}, counter.get_total_flops() // 2

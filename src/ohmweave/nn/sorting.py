@@ -70,8 +70,7 @@ class Refusal:
     @property
     def remedy(self) -> str:
         """The argument of `deploy` that helps."""
-        names = ", ".join(repr(name) for name in self.digital)
-        digital = f"`digital=({names},)`" if self.digital else "place its layers instead"
+        digital = f"`digital={self.digital!r}`" if self.digital else "deploy its layers instead"
         return f"`as_known={{{self.as_known}}}` or {digital}" if self.as_known else digital
 
 
@@ -103,7 +102,7 @@ class Sorted:
             text += "name them in `digital` to leave them as they are"
             text += f", `digital={names!r}`" if names else ""
             if kinds:
-                text += f", or give `as_known={{{kinds}}}` if they compute as the layers that they inherit from"
+                text += f", or give `as_known={{{kinds}}}` if they compute as known layers do"
             raise UnplaceableLayerError(f"{text}; layers that can be placed: {known}")
         if not self.layers:
             raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {known}")
@@ -226,6 +225,8 @@ def _refusal(name: str, module: torch.nn.Module, own: Sequence[str], why: str) -
         why = f"{', '.join(own)} {'is a parameter' if one else 'are parameters'} of no layer that is known"
         # The module may have layers inside, which go on the chip if only its own parameters are named.
         digital = tuple(own)
+        if not any(True for _ in module.children()) and any(p.dim() > 1 for p in module.parameters()):
+            as_known = f"{kind.__name__}: function that returns an equal torch.nn.Linear"
     elif not why:
         why = "no layer on a chip computes it"
     return Refusal(name=name, kind=kind.__name__, why=why, digital=digital, as_known=as_known)
