@@ -5,6 +5,7 @@ from ohmweave.nn.array_convolution import array_convolution
 from ohmweave.nn.array_product import array_product
 from ohmweave.nn.attention import MultiheadAttention
 from ohmweave.nn.batch_norm import batch_norm_pairs, fold_batch_norm, per_channel_scale, recalibrate_batch_norm
+from ohmweave.nn.bilinear import Bilinear
 from ohmweave.nn.binary import AlwaysOn, BinaryStep, ErrorLoss, MarginError, ThresholdError
 from ohmweave.nn.calibrate import calibrate, calibrate_converters
 from ohmweave.nn.checkpoint import load, save
@@ -15,9 +16,10 @@ from ohmweave.nn.conv2d import Conv2d, patches
 from ohmweave.nn.conv_lstm import ConvLSTM, ConvLSTMCell
 from ohmweave.nn.deploy import deploy
 from ohmweave.nn.deployed import Deployed
+from ohmweave.nn.embedding import Embedding
 from ohmweave.nn.layer_registry import ToChip, register_layer, to_chip
 from ohmweave.nn.linear import Linear
-from ohmweave.nn.lstm import LSTMCell
+from ohmweave.nn.lstm import LSTMCell, RNNCell
 from ohmweave.nn.measured import measured
 from ohmweave.nn.noise_aware import NoiseAware
 from ohmweave.nn.on_chip import OnChip
@@ -27,21 +29,32 @@ from ohmweave.nn.weight import ArrayWeight, matrix_of
 __all__ = [
     "AlwaysOn",
     "ArrayWeight",
+    "Bilinear",
     "BinaryStep",
     "ChipLayer",
+    "CompositeLayer",
     "Conv2d",
     "ConvLSTM",
     "ConvLSTMCell",
     "DeployInterrupted",
     "Deployed",
+    "Embedding",
     "ErrorLoss",
+    "GRU",
+    "GRUCell",
+    "LSTM",
     "LSTMCell",
     "Linear",
     "MarginError",
+    "MultiheadAttention",
     "NoiseAware",
     "OnChip",
+    "RNN",
+    "RNNCell",
+    "SequenceLayer",
     "ThresholdError",
     "ToChip",
+    "ToLayers",
     "array_convolution",
     "array_product",
     "batch_norm_pairs",
@@ -56,6 +69,7 @@ __all__ = [
     "patches",
     "per_channel_scale",
     "recalibrate_batch_norm",
+    "register_composite",
     "register_layer",
     "save",
     "split_chips",

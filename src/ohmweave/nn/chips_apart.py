@@ -141,12 +141,18 @@ def _batch_dims(reference: Any, x: torch.Tensor, run: Callable[[torch.Tensor], A
     leaves = tree_leaves(reference)
     if not any(_has_batch(leaf, x, 1) for leaf in leaves):
         return [0] * len(leaves)
-    twice = x.repeat_interleave(2, dim=0)
     try:
-        grown = tree_leaves(run(twice))
+        grown = tree_leaves(run(x.repeat_interleave(2, dim=0)))
     except Exception:  # noqa: BLE001 - another argument fixes the number of samples
-        return [int(_has_batch(leaf, x, 1) and not _has_batch(leaf, x)) for leaf in leaves]
-    return [int(_has_batch(leaf, x, 1) and _has_batch(more, twice, 1)) for leaf, more in zip(leaves, grown, strict=True)]
+        grown = leaves
+    return [_batch_dim(leaf, more, x) for leaf, more in zip(leaves, grown, strict=True)]
+
+
+def _batch_dim(leaf: Any, grown: Any, x: torch.Tensor) -> int:
+    if not _has_batch(leaf, x, 1) or leaf.shape[0] != grown.shape[0]:
+        return 0
+    # If both dimensions are as long as the batch, the one that grows is the batch.
+    return int(not _has_batch(leaf, x) or leaf.shape[1] != grown.shape[1])
 
 
 def _with_batch(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ohmweave.mapping import Chip, Matrix
+from ohmweave.nn.composite import CompositeLayer
 from ohmweave.programming import WriteReport
 
 SHOWN = 8
@@ -37,6 +38,11 @@ def printout(
     ]
     if len(matrices) > SHOWN:
         text.append(f"  and {len(matrices) - SHOWN} more layers")
+    text += [
+        f"  {name or 'model'}: {type(part).__name__}({part.extra_repr()}), {part.digital_products} are digital"
+        for name, part in model.named_modules()
+        if isinstance(part, CompositeLayer) and part.digital_products
+    ][:SHOWN]
     parts = [f"{name} ({type(model.get_submodule(name)).__name__})" for name in digital]
     # The weights of layers on the chip are in cells, but their biases are added in software.
     parts += [f"bias of {name or 'model'}" for name in matrices if _has_bias(model.get_submodule(name))]
