@@ -23,7 +23,7 @@ from ohmweave.nn.composite import SequenceLayer
 from ohmweave.nn.module_hooks import HOOKS
 
 Forward = Callable[[torch.Tensor], Any]
-Watch = Callable[[str], Callable[..., None]]
+Watch = Callable[[str], Callable[..., Any]]
 """Makes a forward hook for the module of a name."""
 
 Cut = tuple[int | None, ...]
@@ -102,7 +102,8 @@ def _check(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forwa
     """
 
     def run(inputs: torch.Tensor, watch: Watch | None = None, kept: int | None = None) -> Any:
-        with _undisturbed(model, x, watch), torch.no_grad(), in_software(kept):
+        mark = None if kept is None or x.is_floating_point() else _marker(x, kept, n_chips)
+        with _undisturbed(model, x, (mark, watch)), torch.no_grad(), in_software(kept):
             return forward(inputs)
 
     try:
@@ -200,6 +201,21 @@ def _poisons(x: torch.Tensor, n_chips: int) -> list[tuple[int | None, torch.Tens
     # Numbers in the range of `x`, for models that refuse others.
     reflected = finite.amax() + finite.amin() - finite
     return [(kept, poison) for kept, sized in ((first, raised), (last, lowered)) for poison in (nan, sized, reflected)]
+
+
+def _marker(x: torch.Tensor, kept: int, n_chips: int) -> Watch:
+    """Hooks that mark what modules make of integers, such as embeddings, with NaN for all chips but one."""
+
+    def mark(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        first = args[0] if args else None
+        embeds = isinstance(first, torch.Tensor) and not first.is_floating_point() and _has_batch(first, x)
+        if not embeds or not _has_batch(output, x) or not output.is_floating_point():
+            return None
+        marked = torch.full_like(output, torch.nan)
+        _of(marked, kept, n_chips).copy_(_of(output, kept, n_chips))
+        return marked
+
+    return lambda name: mark
 
 
 def _has_batch(leaf: Any, x: torch.Tensor, dim: int = 0) -> bool:
@@ -303,8 +319,8 @@ def _first_to_mix(
 
 
 @contextmanager
-def _undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None) -> Iterator[None]:
-    """Within this block only the hooks of `watch` are called. Afterwards all state is restored, random states too."""
+def _undisturbed(model: torch.nn.Module, x: torch.Tensor, watches: Sequence[Watch | None]) -> Iterator[None]:
+    """Within this block only the hooks of `watches` are called. Afterwards all state is restored, random states too."""
     modules = list(model.modules())
     attributes = [dict(module.__dict__) for module in modules]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -318,8 +334,9 @@ def _undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None) -
     try:
         for module in modules:
             module.__dict__.update({name: OrderedDict() for name in HOOKS})
-        for name, module in model.named_modules() if watch is not None else ():
-            module.register_forward_hook(watch(name))  # type: ignore[misc]
+        for watch in watches:
+            for name, module in model.named_modules() if watch is not None else ():
+                module.register_forward_hook(watch(name))  # type: ignore[misc]
         with torch.random.fork_rng(devices=devices):
             yield
     finally:
