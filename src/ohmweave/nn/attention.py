@@ -43,6 +43,7 @@ class MultiheadAttention(SequenceLayer):
             self.q_proj, self.k_proj, self.v_proj = (
                 linear_of(weight, None) for weight in (like.q_proj_weight, like.k_proj_weight, like.v_proj_weight)
             )
+            self.register_parameter("in_proj_weight", None)
             self.register_parameter("in_proj_bias", own["in_proj_bias"])
         self.out_proj = linear_of(like.out_proj.weight, like.out_proj._parameters["bias"])
         self.register_parameter("bias_k", like.bias_k)
@@ -50,9 +51,9 @@ class MultiheadAttention(SequenceLayer):
 
     def __getattr__(self, name: str) -> Any:
         """`in_proj_weight` and `in_proj_bias`, at which torch's transformer layers look."""
-        if name in ("in_proj_weight", "in_proj_bias") and name not in self.__dict__["_parameters"]:
-            layer = self.__dict__["_modules"].get("in_proj")
-            return None if layer is None else layer._parameters[name.removeprefix("in_proj_")]
+        layer = self.__dict__.get("_modules", {}).get("in_proj")
+        if layer is not None and name in ("in_proj_weight", "in_proj_bias"):
+            return layer._parameters[name.removeprefix("in_proj_")]
         return super().__getattr__(name)
 
     def forward(

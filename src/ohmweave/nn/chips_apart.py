@@ -23,7 +23,7 @@ from ohmweave.nn.module_hooks import HOOKS
 from ohmweave.nn.nests import tree_leaves
 
 Forward = Callable[[torch.Tensor], Any]
-Watch = Callable[[str], Callable[..., None]]
+Watch = Callable[[str], Callable[..., Any]]
 """Makes a forward hook for the module of a name."""
 
 Cut = tuple[int | None, ...]
@@ -102,7 +102,8 @@ def _check(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forwa
     """
 
     def run(inputs: torch.Tensor, watch: Watch | None = None, kept: int | None = None) -> Any:
-        with undisturbed(model, x, watch), torch.no_grad(), in_software(kept):
+        mark = None if kept is None or x.is_floating_point() else _marker(x, kept, n_chips)
+        with undisturbed(model, x, (mark, watch)), torch.no_grad(), in_software(kept):
             return forward(inputs)
 
     try:
@@ -141,14 +142,18 @@ def _batch_dims(reference: Any, x: torch.Tensor, run: Callable[[torch.Tensor], A
     leaves = tree_leaves(reference)
     if not any(_has_batch(leaf, x, 1) for leaf in leaves):
         return [0] * len(leaves)
-    twice = x.repeat_interleave(2, dim=0)
     try:
-        grown = tree_leaves(run(twice))
+        grown = tree_leaves(run(x.repeat_interleave(2, dim=0)))
     except Exception:  # noqa: BLE001 - another argument fixes the number of samples
-        return [int(_has_batch(leaf, x, 1) and not _has_batch(leaf, x)) for leaf in leaves]
-    return [
-        int(_has_batch(leaf, x, 1) and _has_batch(more, twice, 1)) for leaf, more in zip(leaves, grown, strict=True)
-    ]
+        grown = leaves
+    return [_batch_dim(leaf, more, x) for leaf, more in zip(leaves, grown, strict=True)]
+
+
+def _batch_dim(leaf: Any, grown: Any, x: torch.Tensor) -> int:
+    if not _has_batch(leaf, x, 1) or leaf.shape[0] != grown.shape[0]:
+        return 0
+    # If both dimensions are as long as the batch, the one that grows is the batch.
+    return int(not _has_batch(leaf, x) or leaf.shape[1] != grown.shape[1])
 
 
 def _with_batch(
@@ -196,6 +201,21 @@ def _poisons(x: torch.Tensor, n_chips: int) -> list[tuple[int | None, torch.Tens
     # Numbers in the range of `x`, for models that refuse others.
     reflected = finite.amax() + finite.amin() - finite
     return [(kept, poison) for kept, sized in ((first, raised), (last, lowered)) for poison in (nan, sized, reflected)]
+
+
+def _marker(x: torch.Tensor, kept: int, n_chips: int) -> Watch:
+    """Hooks that mark what modules make of integers, such as embeddings, with NaN for all chips but one."""
+
+    def mark(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        first = args[0] if args else None
+        embeds = isinstance(first, torch.Tensor) and not first.is_floating_point() and _has_batch(first, x)
+        if not embeds or not _has_batch(output, x) or not output.is_floating_point():
+            return None
+        marked = torch.full_like(output, torch.nan)
+        _of(marked, kept, n_chips).copy_(_of(output, kept, n_chips))
+        return marked
+
+    return lambda name: mark
 
 
 def _has_batch(leaf: Any, x: torch.Tensor, dim: int = 0) -> bool:
@@ -299,8 +319,8 @@ def _first_to_mix(
 
 
 @contextmanager
-def undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None = None) -> Iterator[None]:
-    """Within this block only the hooks of `watch` are called. Afterwards all state is restored, random states too."""
+def undisturbed(model: torch.nn.Module, x: torch.Tensor, watches: Sequence[Watch | None] = ()) -> Iterator[None]:
+    """Within this block only the hooks of `watches` are called. Afterwards all state is restored, random states too."""
     modules = list(model.modules())
     attributes = [dict(module.__dict__) for module in modules]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -314,8 +334,9 @@ def undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None = N
     try:
         for module in modules:
             module.__dict__.update({name: OrderedDict() for name in HOOKS})
-        for name, module in model.named_modules() if watch is not None else ():
-            module.register_forward_hook(watch(name))  # type: ignore[misc]
+        for watch in watches:
+            for name, module in model.named_modules() if watch is not None else ():
+                module.register_forward_hook(watch(name))  # type: ignore[misc]
         with torch.random.fork_rng(devices=devices):
             yield
     finally:

@@ -136,9 +136,7 @@ def take_apart(model: torch.nn.Module, digital: Sequence[str] = ()) -> TakenApar
         for name, (old, _) in found.items()
         for part, module in old.named_modules(remove_duplicate=False)
     }
-    return TakenApart(
-        original=model, model=replace_everywhere(twin, new, names), modules=inside, refused=refused
-    )
+    return TakenApart(original=model, model=replace_everywhere(twin, new, names), modules=inside, refused=refused)
 
 
 @contextmanager
