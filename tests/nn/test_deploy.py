@@ -150,7 +150,7 @@ class Odd(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.fc = nn.Linear(4, 4)
-        self.rnn = nn.LSTM(4, 4)
+        self.bag = nn.EmbeddingBag(4, 4)
         self.scale = nn.Parameter(torch.ones(1))
 
 
@@ -160,7 +160,8 @@ def test_what_cannot_be_placed_is_refused_by_name_all_at_once() -> None:
         deploy(Odd(), one, write=EXACT)
     for name in (
         "the model itself (Odd: scale is a parameter of no layer that is known)",
-        "rnn (LSTM: it computes all time steps at once; use torch.nn.LSTMCell and call it once in each time step)",
+        "bag (EmbeddingBag: no layer on a chip computes it)",
+        "`digital=('scale', 'bag')`",
         "`digital`",
     ):
         assert name in str(refused.value)

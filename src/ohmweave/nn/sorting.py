@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from ohmweave.base import OutOfRangeError, UnplaceableLayerError
 from ohmweave.nn.as_known import AsKnown, as_known_layers
@@ -196,6 +197,9 @@ def _sorted(
             yield from [name] if own else []
         elif isinstance(module, ChipLayer):
             yield Refusal(name=name, kind=kind, why="it is on a chip already", digital=(name,) if name else ())
+        elif own and isinstance(module, LazyModuleMixin):  # of a usual class as soon as its sizes are known
+            why = "its sizes are not known before the first call: call the model once before it is deployed"
+            yield Refusal(name=name, kind=kind, why=why, digital=(name,) if name else tuple(own))
         elif entry is not None and (entry.unasked or name in asked):
             if reasons := reasons_against(module, entry):
                 yield Refusal(name=name, kind=kind, why=", ".join(reasons), digital=(name,) if name else ())
@@ -213,9 +217,7 @@ def _refusal(name: str, module: torch.nn.Module, own: Sequence[str], why: str) -
     """Why a module with the parameters `own` cannot be placed, and what helps."""
     kind, digital, as_known = type(module), (name,) if name else tuple(own), ""
     known = [base for base in kind.__mro__[1:] if base.__name__ in [*placeable_types(), *composite_types()]]
-    if not why and isinstance(module, torch.nn.modules.lazy.LazyModuleMixin):
-        why = "its sizes are not known before the first call: call the model once before it is deployed"
-    elif not why and torch.nn.utils.parametrize.is_parametrized(module):
+    if not why and torch.nn.utils.parametrize.is_parametrized(module):
         why = "its weight is parametrized: make it permanent, with torch.nn.utils.parametrize.remove_parametrizations"
     elif not why and known and known[0].__module__.startswith("torch."):
         why = f"a subclass of {known[0].__name__}, whose forward may compute something else"
