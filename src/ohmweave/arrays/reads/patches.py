@@ -49,7 +49,7 @@ def noisy_convolution(
     # outputs than channels; the rest copies patches. Outputs in groups: torch's grouped convolution takes the chips as
     # further groups.
     images = drive.numbers
-    if groups > 1:
+    if groups > 1 and images.shape[:-4].numel() > 1:
         return _by_groups(drive, g, variance, geometry, groups, noise, square)
     if images.shape[:-4].numel() == 1:
         n_values = 4 * g.shape[-1] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
@@ -57,7 +57,7 @@ def noisy_convolution(
         return by_parts(
             images,
             n_values,
-            lambda part: _by_kernels(drive.of_numbers(part), kernels, spreads, geometry, noise, square),
+            lambda part: _by_kernels(drive.of_numbers(part), kernels, spreads, geometry, groups, noise, square),
         )
     if variance is None and g.shape[-1] < images.shape[-1]:
         taps = g.unflatten(-2, (images.shape[-1], -1)).movedim(-3, -1).flatten(-3, -2)
@@ -103,14 +103,15 @@ def _by_kernels(
     kernels: torch.Tensor,
     spreads: torch.Tensor | None,
     geometry: ConvGeometry,
+    groups: int,
     noise: NormalStream,
     square: Square,
 ) -> torch.Tensor:
     """One chip: torch's convolution, for the mean and for the variance."""
     outer, images = drive.numbers.shape[:-4], drive.of_numbers(drive.numbers.reshape(drive.numbers.shape[-4:]))
-    out = _convolved(images.v, kernels, geometry)
+    out = _convolved(images.v, kernels, geometry, groups)
     if spreads is not None:
-        noise.add_(out, _convolved(square(images), spreads, geometry))
+        noise.add_(out, _convolved(square(images), spreads, geometry, groups))
     return out.view(*outer, *out.shape)
 
 
@@ -187,14 +188,14 @@ def _kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
     return kernels.contiguous(memory_format=torch.channels_last)
 
 
-def _convolved(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
+def _convolved(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry, groups: int) -> torch.Tensor:
     """`(batch, H, W, C)` to `(batch, out H, out W, n_out)`, contiguous."""
     x = images.permute(0, 3, 1, 2)
     left, right, top, bottom = geometry.padding
     padding = (top, left)
     if (left, top) != (right, bottom):  # torch's convolution pads both sides alike
         x, padding = F.pad(x, geometry.padding), (0, 0)
-    y = F.conv2d(x, kernels, stride=geometry.stride, padding=padding, dilation=geometry.dilation)
+    y = F.conv2d(x, kernels, stride=geometry.stride, padding=padding, dilation=geometry.dilation, groups=groups)
     by_pixel: torch.Tensor = y.permute(0, 2, 3, 1).contiguous()
     return by_pixel
 
