@@ -27,6 +27,9 @@ from ohmweave.nn.recurrent import GRU, LSTM, RNN, GRUCell
 from ohmweave.nn.weight import ArrayWeight, matrix_of
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "AlwaysOn",
     "ArrayWeight",
     "Bilinear",
@@ -40,16 +43,13 @@ __all__ = [
     "Deployed",
     "Embedding",
     "ErrorLoss",
-    "GRU",
     "GRUCell",
-    "LSTM",
     "LSTMCell",
     "Linear",
     "MarginError",
     "MultiheadAttention",
     "NoiseAware",
     "OnChip",
-    "RNN",
     "RNNCell",
     "SequenceLayer",
     "ThresholdError",

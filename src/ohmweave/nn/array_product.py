@@ -20,7 +20,6 @@ from ohmweave.nn.backward_pass import connected, in_chip_dtype
 from ohmweave.nn.chip_batch import is_in_software, split_chips
 from ohmweave.nn.weight import ArrayWeight
 
-
 Backward = Literal["readout", "array"]
 """How a layer computes the gradient of its input: from the weight as read out, or by a transposed read."""
 
@@ -63,8 +62,8 @@ def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = Fa
 
     Args:
         x: `(chips * batch, in)`; the chips come first (see `merge_chips`).
-        weight: `(*chips, out, in)`, or with the inputs in several dimensions. If `x` requires a gradient and `transposed` is False, the backward pass needs the
-            values of `weight`, and a stale weight is read out again here.
+        weight: `(*chips, out, in)`, or with the inputs in several dimensions. If `x` requires a gradient and
+            `transposed` is False, the backward pass needs the values of `weight`, and a stale weight is read out again here.
         transposed: True computes the gradient of `x` by a transposed read of the array instead of a product with
             `weight`. It costs a read in each backward pass, but no readout: for rules that never use the weight.
 

@@ -152,9 +152,7 @@ def _how(name: str, layers: Mapping[str, OnChip]) -> OnChip:
     return how
 
 
-def _sort(
-    apart: TakenApart, digital: Sequence[str], asked: Collection[str]
-) -> tuple[list[_Layer], list[str]]:
+def _sort(apart: TakenApart, digital: Sequence[str], asked: Collection[str]) -> tuple[list[_Layer], list[str]]:
     """Layers to place, and names of layers with parameters that stay digital; raises if a layer is neither."""
     placeable, left, refused = [], [], []
     for name, module in apart.model.named_modules():
@@ -181,7 +179,9 @@ def _sort(
             f"{', '.join([*placeable_types(), *composite_types()])}"
         )
     if not placeable:
-        raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {', '.join([*placeable_types(), *composite_types()])}")
+        raise UnplaceableLayerError(
+            f"the model has no layer to put on a chip: none of {', '.join([*placeable_types(), *composite_types()])}"
+        )
     return placeable, left
 
 
