@@ -150,7 +150,6 @@ class Odd(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.fc = nn.Linear(4, 4)
-        self.rnn = nn.LSTM(4, 4)
         self.grouped = nn.Conv2d(2, 2, 1, groups=2)
         self.mirrored = nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")
         self.scale = nn.Parameter(torch.ones(1))
@@ -162,8 +161,7 @@ def test_what_cannot_be_placed_is_refused_by_name_all_at_once() -> None:
         deploy(Odd(), one, write=EXACT)
     for name in (
         "the model itself (Odd)",
-        "rnn (LSTM: it computes all time steps at once; use torch.nn.LSTMCell and call it once in each time step)",
-        "layers that can be placed: Conv2d, LSTMCell, Linear",
+        "layers that can be placed: Bilinear, Conv2d, Embedding, GRU, GRUCell, LSTM, LSTMCell, Linear, Multihead",
         "grouped (Conv2d: groups=2)",
         "mirrored (Conv2d: padding_mode='reflect')",
         "`digital`",

@@ -176,11 +176,11 @@ def _sort(apart: TakenApart, digital: Sequence[str], asked: Collection[str]) -> 
         raise UnplaceableLayerError(
             f"these layers have parameters that cannot be put on a chip: {', '.join(refused)}; "
             "name them in `digital` to leave them as they are, or build the model from layers that can be placed: "
-            f"{', '.join([*placeable_types(), *composite_types()])}"
+            f"{', '.join(sorted([*placeable_types(), *composite_types()]))}"
         )
     if not placeable:
         raise UnplaceableLayerError(
-            f"the model has no layer to put on a chip: none of {', '.join([*placeable_types(), *composite_types()])}"
+            f"the model has no layer to put on a chip: none of {', '.join(sorted([*placeable_types(), *composite_types()]))}"
         )
     return placeable, left
 

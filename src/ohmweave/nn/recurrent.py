@@ -224,11 +224,8 @@ class GRUCell(CompositeLayer):
             The next state, of the shape of `hx`.
         """
         batch = x if x.dim() > 1 else x.unsqueeze(0)
-        h = (
-            x.new_zeros(batch.shape[0], self.hidden_size)
-            if hx is None
-            else hx.reshape(batch.shape[0], self.hidden_size)
-        )
+        size = (batch.shape[0], self.hidden_size)
+        h = x.new_zeros(size) if hx is None else hx.reshape(size)
         new = gru_gated(self.weight_ih(batch), self.weight_hh(h), h)
         return new if x.dim() > 1 else new.squeeze(0)
 
