@@ -281,7 +281,7 @@ def test_the_replaced_layer_itself_raises() -> None:
     from ohmweave.nn.references import replace_everywhere
 
     old, new = nn.Linear(2, 2), Linear(2, 2, chip=chip(), name="fc")
-    assert replace_everywhere(old, {old: new}) is new
+    assert replace_everywhere(old, {old: new}, {old: "fc"}) is new
     for use in (lambda: old(torch.ones(1, 2)), lambda: old.weight):
         with pytest.raises(WeightOnChipError, match=r"called past the chip.*'fc'"):
             use()

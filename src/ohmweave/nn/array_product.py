@@ -62,8 +62,9 @@ def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = Fa
 
     Args:
         x: `(chips * batch, in)`; the chips come first (see `merge_chips`).
-        weight: `(*chips, out, in)`, or with the inputs in several dimensions. If `x` requires a gradient and `transposed` is False, the backward pass needs the
-            values of `weight`, and a stale weight is read out again here.
+        weight: `(*chips, out, in)`, or with the inputs in several dimensions. If `x` requires a gradient and
+            `transposed` is False, the backward pass needs the values of `weight`, and a stale weight is read out again
+            here.
         transposed: True computes the gradient of `x` by a transposed read of the array instead of a product with
             `weight`. It costs a read in each backward pass, but no readout: for rules that never use the weight.
 

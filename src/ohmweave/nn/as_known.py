@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.nn.chips_apart import undisturbed
 from ohmweave.nn.module_hooks import HOOKS
 from ohmweave.nn.references import replace_everywhere
+from ohmweave.nn.undisturbed import undisturbed
 
 AsKnown: TypeAlias = Mapping[type[torch.nn.Module], type[torch.nn.Module] | Callable[[Any], torch.nn.Module]]
 """By class: the class that it inherits from and computes as, or a function of a module of it that returns an equal

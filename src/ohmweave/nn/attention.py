@@ -1,8 +1,8 @@
 """`torch.nn.MultiheadAttention` of linear layers that can be placed on a chip, one for each projection.
 
-The projections of queries, keys and values (`in_proj`) and of the heads' outputs (`out_proj`) are products with weights.
-The products of queries with keys and of the attention weights with values are products of activations: no cell holds a
-factor of them, so they are digital. Equations: A. Vaswani et al., NeurIPS 30 (2017), as torch computes them.
+The projections of queries, keys and values (`in_proj`) and of the heads' outputs (`out_proj`) are products with
+weights. The products of queries with keys and of the attention weights with values are products of activations: no cell
+holds a factor of them, so they are digital. Equations: A. Vaswani et al., NeurIPS 30 (2017), as torch computes them.
 """
 
 from collections.abc import Sequence
@@ -46,8 +46,8 @@ class MultiheadAttention(SequenceLayer):
             self.register_parameter("in_proj_weight", None)
             self.register_parameter("in_proj_bias", own["in_proj_bias"])
         self.out_proj = linear_of(like.out_proj.weight, like.out_proj._parameters["bias"])
-        self.register_parameter("bias_k", like.bias_k)
-        self.register_parameter("bias_v", like.bias_v)
+        self.register_parameter("bias_k", own.get("bias_k"))
+        self.register_parameter("bias_v", own.get("bias_v"))
 
     def __getattr__(self, name: str) -> Any:
         """`in_proj_weight` and `in_proj_bias`, at which torch's transformer layers look."""
@@ -70,8 +70,10 @@ class MultiheadAttention(SequenceLayer):
         """Attention, as torch's layer computes it.
 
         Args:
-            query, key, value: `(time, batch, features)`, `(batch, time, features)` with `batch_first`, or `(time,
-                features)`. On several chips the batch is (chips * batch).
+            query: `(time, batch, features)`, `(batch, time, features)` with `batch_first`, or `(time, features)`. On
+                several chips the batch is (chips * batch).
+            key: likewise, with a time of its own.
+            value: likewise, with the time of `key`.
             key_padding_mask: `(batch, time of the keys)`, True or -inf where a key is padding.
             need_weights: True returns the attention weights.
             attn_mask: `(time, time of the keys)` or `(batch * heads, time, time of the keys)`, True or -inf where a
@@ -88,7 +90,7 @@ class MultiheadAttention(SequenceLayer):
         masks = (attn_mask, key_padding_mask)
         return self._attend(None, (query, key, value), masks, need_weights, average_attn_weights)
 
-    def with_chips_first(  # type: ignore[override]
+    def with_chips_first(
         self,
         n_chips: int,
         query: torch.Tensor,
@@ -159,7 +161,7 @@ class MultiheadAttention(SequenceLayer):
     def _weighted(
         self, heads: Sequence[torch.Tensor], mask: torch.Tensor | None, need_weights: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Values weighted by attention, `(chips * batch, heads, time, head_dim)`, and the weights if they are needed."""
+        """Values weighted by attention, `(chips * batch, heads, time, head_dim)`, and the weights if needed."""
         q, k, v = heads
         dropout = self.dropout if self.training else 0.0
         if not need_weights:

@@ -17,7 +17,7 @@ def added_mask(
 
     Args:
         attn_mask: `(time, keys)`, `(batch * heads, time, keys)`, or with chips merged into the time `(chips * time,
-            chips * keys)`, of which each chip has its own block on the diagonal. Boolean (True is not seen) or floating.
+            chips * keys)`, of which each chip has its own block on the diagonal. Boolean (True: not seen) or floating.
         key_padding_mask: `(batch, keys)`, `(keys,)` without a batch, or with chips merged into the time `(batch, chips
             * keys)`, or the mask of one chip for all.
         sizes: (chips * batch, heads, time, keys).
@@ -42,9 +42,10 @@ def _of_queries(mask: torch.Tensor, sizes: tuple[int, int, int, int], n_chips: i
     if tuple(mask.shape) == (time, keys):
         return mask
     if tuple(mask.shape) == (n * heads, time, keys):
-        return mask.unflatten(0, (n, heads))
+        of_heads: torch.Tensor = mask.unflatten(0, (n, heads))
+        return of_heads
     if tuple(mask.shape) == (n_chips * time, n_chips * keys):
-        blocks = mask.unflatten(1, (n_chips, keys)).unflatten(0, (n_chips, time)).diagonal(dim1=0, dim2=2)
+        blocks: torch.Tensor = mask.unflatten(1, (n_chips, keys)).unflatten(0, (n_chips, time)).diagonal(dim1=0, dim2=2)
         return blocks.permute(2, 0, 1).repeat_interleave(n // n_chips, dim=0).unsqueeze(1)
     raise ShapeError(
         f"`attn_mask` must have the shape ({time}, {keys}) or ({n * heads}, {time}, {keys}), but has "

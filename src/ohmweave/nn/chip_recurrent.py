@@ -32,7 +32,7 @@ def chip_by_chip(modules: Sequence[torch.nn.Module], n_chips: int) -> Iterator[N
     for module in modules:
         if isinstance(module, SequenceLayer):
             # Its matrices are read for all chips at once.
-            module.forward = functools.partial(module.with_chips_first, n_chips)  # type: ignore[method-assign]
+            module.forward = functools.partial(module.with_chips_first, n_chips)
         else:
             module.forward = _ChipByChip(module, n_chips)  # type: ignore[arg-type]
     try:

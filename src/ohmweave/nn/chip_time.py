@@ -1,8 +1,8 @@
 """Where time, batch and chips are in the tensors of a sequence layer: to `(chips * batch, time, ...)` and back.
 
 Layers on a chip take `(chips * batch, ...)`. Torch's sequence layers take `(time, batch, in)`, `(batch, time, in)` or,
-without a batch, `(time, in)`. In a network on several chips the chips are merged with the batch, or, where the network's
-own input begins with the time, with the time: `(chips * time, batch, in)`.
+without a batch, `(time, in)`. In a network on several chips the chips are merged with the batch, or, where the input of
+the network itself begins with the time, with the time: `(chips * time, batch, in)`.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,8 @@ class Layout:
             if x.shape[0] % self.n_chips:
                 raise ShapeError(f"`{name}` must have {self.n_chips} chips * time first, but has {tuple(x.shape)}")
             apart = x.unflatten(0, (self.n_chips, x.shape[0] // self.n_chips))
-            return apart.transpose(1, 2).flatten(0, 1) if self.batched else apart
+            merged: torch.Tensor = apart.transpose(1, 2).flatten(0, 1) if self.batched else apart
+            return merged
         if not self.batched:
             return x.unsqueeze(0)
         return x if self.batch_first else x.transpose(0, 1)
@@ -48,8 +49,8 @@ class Layout:
         if self.n_chips is not None:
             if not self.batched:
                 return y.flatten(0, 1)
-            apart = y.unflatten(0, (self.n_chips, y.shape[0] // self.n_chips))
-            return apart.transpose(1, 2).flatten(0, 1)
+            back: torch.Tensor = y.unflatten(0, (self.n_chips, y.shape[0] // self.n_chips))
+            return back.transpose(1, 2).flatten(0, 1)
         if not self.batched:
             return y.squeeze(0)
         return y if self.batch_first else y.transpose(0, 1)

@@ -8,9 +8,7 @@ not begin with the chips would read some samples by the cells of another chip.
 """
 
 import functools
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,12 +17,10 @@ from ohmweave.base import ChipsMixedError
 from ohmweave.nn.chip_batch import in_software
 from ohmweave.nn.chip_recurrent import chip_by_chip, is_sequence_first
 from ohmweave.nn.composite import SequenceLayer
-from ohmweave.nn.module_hooks import HOOKS
 from ohmweave.nn.nests import tree_leaves
+from ohmweave.nn.undisturbed import Watch, undisturbed
 
 Forward = Callable[[torch.Tensor], Any]
-Watch = Callable[[str], Callable[..., Any]]
-"""Makes a forward hook for the module of a name."""
 
 Cut = tuple[int | None, ...]
 """For each leaf of an output the dimension of the merged batch; see `Apart`."""
@@ -316,35 +312,3 @@ def _first_to_mix(
 
     run(inputs, hook_of)
     return found[0] if found else ("", model)
-
-
-@contextmanager
-def undisturbed(model: torch.nn.Module, x: torch.Tensor, watches: Sequence[Watch | None] = ()) -> Iterator[None]:
-    """Within this block only the hooks of `watches` are called. Afterwards all state is restored, random states too."""
-    modules = list(model.modules())
-    attributes = [dict(module.__dict__) for module in modules]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    contents = [
-        (value, value.copy())
-        for state in attributes
-        for value in state.values()
-        if type(value) in (list, dict, set, OrderedDict)
-    ]
-    devices = [x.device.index] if x.device.type == "cuda" else []
-    try:
-        for module in modules:
-            module.__dict__.update({name: OrderedDict() for name in HOOKS})
-        for watch in watches:
-            for name, module in model.named_modules() if watch is not None else ():
-                module.register_forward_hook(watch(name))  # type: ignore[misc]
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        for module, state in zip(modules, attributes, strict=True):
-            module.__dict__.clear()
-            module.__dict__.update(state)
-        for value, content in contents:
-            value.clear()
-            value.extend(content) if isinstance(value, list) else value.update(content)
-        for buffer, content in buffers:
-            buffer.copy_(content)

@@ -83,8 +83,10 @@ def composite_types() -> list[str]:
     return [kind.__name__ for kind in _ENTRIES]
 
 
-def linear_of(weight: torch.nn.Parameter, bias: torch.nn.Parameter | None) -> torch.nn.Linear:
+def linear_of(weight: torch.Tensor | None, bias: torch.Tensor | None) -> torch.nn.Linear:
     """A linear layer with these parameters, not copies: `weight` `(out, in)`, `bias` `(out,)`."""
+    assert isinstance(weight, torch.nn.Parameter)  # tensors in torch's own annotations
+    assert bias is None or isinstance(bias, torch.nn.Parameter)
     out_features, in_features = weight.shape
     layer = torch.nn.Linear(in_features, out_features, bias=bias is not None, device="meta")
     layer.weight = weight
@@ -127,7 +129,7 @@ def take_apart(model: torch.nn.Module, digital: Sequence[str] = ()) -> TakenApar
     if not found:
         return TakenApart(original=model, model=model, refused=refused)
     shared = {id(one): one for one in (*model.parameters(), *model.buffers())}
-    twin = copy.deepcopy(model, shared)  # type: ignore[arg-type]
+    twin = copy.deepcopy(model, shared)
     copies = dict(zip(model.modules(), twin.modules(), strict=True))
     new = {copies[old]: _built(copies[old], entry) for old, entry in found.values()}
     names = {copies[old]: name or "model" for name, (old, _) in found.items()}

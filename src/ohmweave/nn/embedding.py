@@ -15,7 +15,7 @@ from ohmweave.nn.on_chip import OnChip
 
 
 class Embedding(ChipLayer):
-    """An embedding on a chip: tokens `(chips * batch, ...)`, integers, to vectors `(chips * batch, ..., embedding_dim)`.
+    """An embedding on a chip: integers `(chips * batch, ...)` to vectors `(chips * batch, ..., embedding_dim)`.
 
     `weight` is `(*chips, embedding_dim, num_embeddings)`, torch's transposed: a token is a row of the array, which is
     driven at the full read voltage. All rows of its tiles are driven, the others with 0 V.

@@ -38,8 +38,8 @@ class NoiseAware(torch.nn.Module):
         chip: gives the conductance window. Nothing is placed on it or read.
         mapping: weights to conductances; None is an analogue differential pair.
         sigma: S, >= 0, standard deviation of a cell's conductance around its target after a write.
-        input_bits: bits of the magnitude of every layer's input and recurrent state; full scale is the largest magnitude
-            in the batch. None leaves the inputs as they are. Bilinear layers and embeddings are left, too.
+        input_bits: bits of the magnitude of every layer's input and recurrent state; full scale is the largest
+            magnitude in the batch. None leaves the inputs as they are. Bilinear layers and embeddings are left, too.
         generator: of the errors, on the device of the model.
         renew: forward passes between two choices of a layer's scale, >= 1. `clip="mse"` searches for the scale, which
             is slow.
@@ -196,4 +196,5 @@ class NoiseAware(torch.nn.Module):
         assert self.input_bits is not None
         # All bits code the magnitude: a signed `DAC`, which counts the sign, has this lsb with one bit more.
         lsb = x.detach().abs().amax().clamp_min(torch.finfo(x.dtype).tiny) / (2**self.input_bits - 1)
-        return x + ((x.detach() / lsb).round() * lsb - x.detach())
+        rounded: torch.Tensor = x + ((x.detach() / lsb).round() * lsb - x.detach())
+        return rounded

@@ -11,13 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.mapping.trial import Trial
 from ohmweave.nn.as_known import AsKnown
-from ohmweave.nn.chips_apart import undisturbed
 from ohmweave.nn.layer_registry import to_chip
 from ohmweave.nn.layer_table import LayerRow, counted, table
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.printout import digital_products, in_order
 from ohmweave.nn.sorting import ALWAYS_DIGITAL, Layer, Sorted, sort_layers
+from ohmweave.nn.undisturbed import undisturbed
 from ohmweave.programming import Write
 
 

@@ -1,7 +1,8 @@
 """`torch.nn.LSTM`, `GRU`, `RNN` and `GRUCell` of linear layers that can be placed on a chip, one for each weight.
 
-The weights of the input, `weight_ih`, do not depend on the state, so all time steps are one batch of reads. Those of the
-state, `weight_hh`, are read once in each time step, and so are projections, `weight_hr`. Gates and dropout are digital.
+The products of the input with `weight_ih` do not depend on the state, so all time steps are one batch of reads. The
+weights of the state, `weight_hh`, are read once in each time step, and so are projections, `weight_hr`. Gates and
+dropout are digital.
 Equations as in the documentation of torch.
 """
 
@@ -50,9 +51,7 @@ class Recurrent(SequenceLayer):
         own = like._parameters
         for name in own:
             if name.startswith("weight"):
-                weight = own[name]
-                assert weight is not None
-                self.add_module(name, linear_of(weight, own.get(name.replace("weight", "bias"))))
+                self.add_module(name, linear_of(own[name], own.get(name.replace("weight", "bias"))))
 
     def forward(self, x: torch.Tensor | PackedSequence, hx: Any = None) -> tuple[Any, Any]:
         """Run over sequences, as torch's layer does.
@@ -71,7 +70,7 @@ class Recurrent(SequenceLayer):
         """
         return self._packed(x, hx) if isinstance(x, PackedSequence) else self._in_layout(x, hx, None)
 
-    def with_chips_first(self, n_chips: int, x: torch.Tensor, hx: Any = None) -> tuple[Any, Any]:  # type: ignore[override]
+    def with_chips_first(self, n_chips: int, x: torch.Tensor, hx: Any = None) -> tuple[Any, Any]:
         """As `forward`, of `(chips * time, batch, in)`; the states are `(chips * layers * directions, batch, ...)`."""
         if not isinstance(x, torch.Tensor):
             return self.forward(x, hx)
@@ -210,8 +209,9 @@ class GRUCell(CompositeLayer):
     def __init__(self, like: torch.nn.GRUCell) -> None:
         super().__init__()
         self.input_size, self.hidden_size, self.bias = like.input_size, like.hidden_size, like.bias
-        self.weight_ih = linear_of(like.weight_ih, like._parameters["bias_ih"])
-        self.weight_hh = linear_of(like.weight_hh, like._parameters["bias_hh"])
+        own = like._parameters
+        self.weight_ih = linear_of(own["weight_ih"], own["bias_ih"])
+        self.weight_hh = linear_of(own["weight_hh"], own["bias_hh"])
 
     def forward(self, x: torch.Tensor, hx: torch.Tensor | None = None) -> torch.Tensor:
         """One time step.
@@ -224,10 +224,8 @@ class GRUCell(CompositeLayer):
             The next state, of the shape of `hx`.
         """
         batch = x if x.dim() > 1 else x.unsqueeze(0)
-        if hx is None:
-            h = x.new_zeros(batch.shape[0], self.hidden_size)
-        else:
-            h = hx if x.dim() > 1 else hx.unsqueeze(0)
+        size = (batch.shape[0], self.hidden_size)
+        h = x.new_zeros(size) if hx is None else hx.reshape(size)
         new = gru_gated(self.weight_ih(batch), self.weight_hh(h), h)
         return new if x.dim() > 1 else new.squeeze(0)
 

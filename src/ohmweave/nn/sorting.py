@@ -95,7 +95,7 @@ class Sorted:
 
     def check(self) -> None:
         """Raise `UnplaceableLayerError` if the model cannot be deployed."""
-        known = ", ".join([*placeable_types(), *composite_types()])
+        known = ", ".join(sorted([*placeable_types(), *composite_types()]))
         if self.refused:
             names = tuple(dict.fromkeys(name for one in self.refused for name in one.digital))
             kinds = ", ".join(dict.fromkeys(one.as_known for one in self.refused if one.as_known))
