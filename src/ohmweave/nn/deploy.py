@@ -172,16 +172,15 @@ def _sort(apart: TakenApart, digital: Sequence[str], asked: Collection[str]) -> 
         elif own:
             why = f": {apart.refused[name]}" if name in apart.refused else ""
             refused.append(f"{name or 'the model itself'} ({type(module).__name__}{why})")
+    known = ", ".join(sorted([*placeable_types(), *composite_types()]))
     if refused:
         raise UnplaceableLayerError(
             f"these layers have parameters that cannot be put on a chip: {', '.join(refused)}; "
             "name them in `digital` to leave them as they are, or build the model from layers that can be placed: "
-            f"{', '.join(sorted([*placeable_types(), *composite_types()]))}"
+            f"{known}"
         )
     if not placeable:
-        raise UnplaceableLayerError(
-            f"the model has no layer to put on a chip: none of {', '.join(sorted([*placeable_types(), *composite_types()]))}"
-        )
+        raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {known}")
     return placeable, left
 
 
