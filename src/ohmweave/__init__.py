@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         testing,
     )
     from ohmweave.mapping import Chip, DifferentialPair
-    from ohmweave.nn import OnChip, deploy, load, save
+    from ohmweave.nn import OnChip, deploy, load, plan, save
     from ohmweave.programming import BlindWrite, WriteVerify
 
 __version__ = version("ohmweave")
@@ -49,6 +49,7 @@ __all__ = [
     "mapping",
     "nn",
     "optim",
+    "plan",
     "plot",
     "programming",
     "report",
@@ -64,6 +65,7 @@ _HOME = {
     "WriteVerify": "programming",
     "deploy": "nn",
     "load": "nn",
+    "plan": "nn",
     "save": "nn",
 }
 

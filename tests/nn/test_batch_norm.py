@@ -88,6 +88,28 @@ def test_measured_network_has_the_weights_that_were_read() -> None:
         measured(net, model)
 
 
+def test_measured_networks_have_recurrent_layers_and_attention() -> None:
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = torch.nn.GRU(4, 4, batch_first=True)
+            self.parts = torch.nn.ModuleList([torch.nn.MultiheadAttention(4, 2, batch_first=True)])
+            self.cell = torch.nn.GRUCell(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.rnn(x)[0]
+            state: torch.Tensor = self.cell(self.parts[0](y, y, y)[0][:, 0])
+            return state
+
+    model, x = Model(), torch.rand(4, 3, 4)
+    net = ow.deploy(model, chip(2), write=WriteVerify(tolerance=0.1e-6), digital=["cell"])
+    for index in range(2):
+        assert_close(measured(net, model, chip=index)(x), net(x)[index], rtol=1e-4, scale=1.0)
+    cells = torch.nn.Sequential(torch.nn.RNNCell(4, 4))
+    with pytest.raises(OutOfRangeError, match="are made of several"):
+        measured(ow.deploy(cells, chip(), write=WriteVerify(tolerance=0.1e-6)), cells)
+
+
 def aware(model: torch.nn.Module, **how: object) -> NoiseAware:
     return NoiseAware(model, chip(), generator=generator(0, "noise"), **how)  # type: ignore[arg-type]
 

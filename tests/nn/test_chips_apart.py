@@ -363,13 +363,14 @@ def test_further_tensors_are_for_all_chips_or_have_the_chips_first() -> None:
     assert_close(net(x, gain=apart), plain * apart, rtol=1e-6, scale=1.0)
     assert_close(net(x, nest={"gain": (gain,)}), plain * gain, rtol=1e-6, scale=1.0)
     assert_close(net(x, gain=torch.tensor(2.0)), plain * 2, rtol=1e-6, scale=1.0)
-    for bad in (torch.rand(18, 4), torch.rand(3, 4), torch.rand(4)):
-        with pytest.raises(ShapeError, match=r"shape \(6, ...\) or \(3, 6, ...\).*no batch"):
-            net(x, gain=bad)
+    with pytest.raises(ShapeError, match=r"shape \(6, ...\) or \(3, 6, ...\).*are merged"):
+        net(x, gain=torch.rand(18, 4))
+    with pytest.raises(RuntimeError, match="must match the size"):  # torch's error: it has no batch, and does not fit
+        net(x, gain=torch.rand(3, 4))
     with pytest.raises(ShapeError, match="not clear whether the chips come first"):
         net(batch(3), gain=torch.rand(3, 3))
     with pytest.raises(ShapeError, match="`x` must be a tensor"):
-        net({"x": x})
+        net(gain=2.0)
 
 
 @pytest.mark.parametrize("n", [2, 4, 5, 6])

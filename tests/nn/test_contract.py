@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
-from ohmweave.nn import ChipLayer, Conv2d, ConvLSTMCell, Linear, LSTMCell, OnChip, patches
+from ohmweave.nn import Bilinear, ChipLayer, Conv2d, ConvLSTMCell, Linear, LSTMCell, OnChip, RNNCell, patches
 from ohmweave.nn.conv2d import sides
 from ohmweave.nn.lstm import gated
 from ohmweave.testing.layers import LayerContract
@@ -82,6 +82,61 @@ class TestConvLSTMCell(LayerContract):
         ]
         gates = F.linear(torch.cat(lines, dim=-1), weight, bias)
         return torch.cat(gated(gates.permute(0, 3, 1, 2), x[:, 3:]), dim=1)
+
+
+class TestLSTMCellByTransposedReads(TestLSTMCell):
+    def make_layer(self, chip: Chip) -> ChipLayer:
+        how = OnChip(mapping=DifferentialPair(lines="rows", copies=(1, 2)), tile_rows=4)
+        return LSTMCell(3, 4, chip=chip, name="layer", on_chip=how, backward="array")
+
+
+class TestConvLSTMCellByTransposedReads(TestConvLSTMCell):
+    def make_layer(self, chip: Chip) -> ChipLayer:
+        return ConvLSTMCell(1, 2, 3, 2, chip=chip, name="layer", backward="array")
+
+
+class TestRNNCell(LayerContract):
+    def make_layer(self, chip: Chip) -> ChipLayer:
+        return RNNCell(3, 4, chip=chip, name="layer", on_chip=OnChip(mapping=CentredPair(w_max=4.0)))
+
+    def make_input(self, batch: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.randn(batch, 7, dtype=torch.float64, generator=generator, device=generator.device)
+
+    def output(self, layer: ChipLayer, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = layer(x[:, :3], x[:, 3:])
+        return y
+
+    def reference(self, layer: Any, weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, weight, bias).tanh()
+
+
+class TestReluCellByTransposedReads(TestRNNCell):
+    def make_layer(self, chip: Chip) -> ChipLayer:
+        return RNNCell(3, 4, nonlinearity="relu", chip=chip, name="layer", backward="array")
+
+    def reference(self, layer: Any, weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, weight, bias).relu()
+
+
+class TestBilinear(LayerContract):
+    def make_layer(self, chip: Chip) -> ChipLayer:
+        return Bilinear(2, 3, 4, chip=chip, name="layer")
+
+    def make_input(self, batch: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.randn(batch, 2, 5, dtype=torch.float64, generator=generator, device=generator.device)
+
+    def output(self, layer: ChipLayer, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = layer(x[..., :2], x[..., 2:])
+        return y
+
+    def reference(self, layer: Any, weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return F.bilinear(x[..., :2].contiguous(), x[..., 2:].contiguous(), weight, bias)
+
+
+class TestBilinearByTransposedReads(TestBilinear):
+    def make_layer(self, chip: Chip) -> ChipLayer:
+        how = OnChip(mapping=CentredPair(w_max=4.0))
+        return Bilinear(2, 3, 4, chip=chip, name="layer", backward="array", on_chip=how)
 
 
 def test_a_layer_of_somebody_else_is_one_entry() -> None:

@@ -145,8 +145,8 @@ def test_an_image_has_one_scale() -> None:
     [
         ({"in_channels": 0}, "`in_channels` must be an integer >= 1"),
         ({"out_channels": 0}, "`out_channels` must be an integer >= 1"),
-        ({"groups": 2}, "`groups` must be 1 on a chip, but is 2"),
-        ({"padding": "reflect"}, "`padding` must be a number, a pair, 'same' or 'valid'"),
+        ({"groups": 2}, "`groups` must divide `out_channels`, 3, but is 2"),
+        ({"padding": "reflect"}, "`padding` must be a number, 2 numbers, 'same' or 'valid'"),
         ({"padding": "same", "stride": 2}, "`stride` must be 1 with padding 'same'"),
     ],
 )

@@ -150,9 +150,7 @@ class Odd(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.fc = nn.Linear(4, 4)
-        self.rnn = nn.LSTM(4, 4)
-        self.grouped = nn.Conv2d(2, 2, 1, groups=2)
-        self.mirrored = nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")
+        self.bag = nn.EmbeddingBag(4, 4)
         self.scale = nn.Parameter(torch.ones(1))
 
 
@@ -161,11 +159,9 @@ def test_what_cannot_be_placed_is_refused_by_name_all_at_once() -> None:
     with pytest.raises(UnplaceableLayerError) as refused:
         deploy(Odd(), one, write=EXACT)
     for name in (
-        "the model itself (Odd)",
-        "rnn (LSTM: it computes all time steps at once; use torch.nn.LSTMCell and call it once in each time step)",
-        "layers that can be placed: Conv2d, LSTMCell, Linear",
-        "grouped (Conv2d: groups=2)",
-        "mirrored (Conv2d: padding_mode='reflect')",
+        "the model itself (Odd: scale is a parameter of no layer that is known)",
+        "bag (EmbeddingBag: no layer on a chip computes it)",
+        "`digital=('scale', 'bag')`",
         "`digital`",
     ):
         assert name in str(refused.value)
@@ -248,16 +244,17 @@ def test_a_deployed_network_is_a_module() -> None:
     net = deploy(model(), chip(), write=EXACT)
     assert isinstance(net, Deployed)
     assert not net.eval().training
-    assert "on 'fc'" in repr(net)
+    assert "  fc     Linear       chip       640" in repr(net)
 
 
 def test_a_deployed_network_prints_what_is_where() -> None:
     software = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4))
-    first, layer, digital = repr(deploy(software, chip(2), write=EXACT)).splitlines()
+    first, heads, layer, digital = repr(deploy(software, chip(2), write=EXACT, name="a")).splitlines()
     assert first.startswith("Deployed Sequential on 2 chips, each of ")
     assert first.endswith(" cells, 48 taken on each")
-    assert layer == "  0: Linear(in_features=6, out_features=4, on '0'), 48 cells in 1 tile on 1 array"
-    assert digital == "  digital: 1 (BatchNorm1d), bias of 0"
+    assert heads.split() == ["layer", "kind", "on", "cells", "tiles", "arrays", "note"]
+    assert layer.split() == ["0", "Linear", "chip", "48", "1", "1", *["placed", "as", "'a.0',", "bias", "digital"]]
+    assert digital.split() == ["1", "BatchNorm1d", "digital"]
 
 
 @pytest.mark.parametrize("n_chips", [None, 2])
@@ -272,13 +269,12 @@ def test_a_digital_layer_of_another_dtype_is_named(norm: type[nn.Module], n_chip
     assert fits(x).dtype == torch.float64
 
 
-def test_a_printout_counts_unconverged_cells_on_all_chips_and_says_if_nothing_is_digital() -> None:
+def test_a_printout_counts_unconverged_cells_on_all_chips() -> None:
     software = torch.nn.Sequential(torch.nn.Linear(6, 4, bias=False))
     strict = WriteVerify(tolerance=1e-12, max_pulses=1)
     for n_chips, on_all in ((3, " on 3 chips"), (None, "")):
         with pytest.warns(UserWarning, match="did not converge"):
-            net = deploy(software, chip(n_chips), write=strict, name=str(n_chips))
-        first, layer, digital = repr(net).splitlines()
+            net = deploy(software, chip(n_chips), write=strict)
+        first, _, layer = repr(net).splitlines()
         assert first.endswith("48 taken" + (" on each" if n_chips else ""))
-        assert layer.endswith(f", 48 cells in 1 tile on 1 array, {net.reports['0'].n_failed} not converged{on_all}")
-        assert digital == "  digital: none"
+        assert layer.endswith(f"  {net.reports['0'].n_failed} cells not converged{on_all}")

@@ -174,7 +174,10 @@ def normed(how: Any) -> nn.Sequential:
     [
         (lambda: normed(nn.utils.weight_norm), r"2 \(Linear: weight is no parameter.*remove_weight_norm"),
         (lambda: normed(nn.utils.spectral_norm), r"2 \(Linear: weight is no parameter.*remove_spectral_norm"),
-        (lambda: normed(nn.utils.parametrizations.weight_norm), r"2 \(ParametrizedLinear\)"),
+        (
+            lambda: normed(nn.utils.parametrizations.weight_norm),
+            r"2 \(ParametrizedLinear: its weight is parametrized",
+        ),
         (
             lambda: normed(lambda layer: layer.register_parameter("gain", nn.Parameter(torch.ones(1)))),
             "'gain' of its own",
@@ -278,7 +281,7 @@ def test_the_replaced_layer_itself_raises() -> None:
     from ohmweave.nn.references import replace_everywhere
 
     old, new = nn.Linear(2, 2), Linear(2, 2, chip=chip(), name="fc")
-    assert replace_everywhere(old, {old: new}) is new
+    assert replace_everywhere(old, {old: new}, {old: "fc"}) is new
     for use in (lambda: old(torch.ones(1, 2)), lambda: old.weight):
         with pytest.raises(WeightOnChipError, match=r"called past the chip.*'fc'"):
             use()

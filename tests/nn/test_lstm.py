@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ohmweave.base import OutOfRangeError, ShapeError, UnplaceableLayerError, generator
+from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import GateCompliance, LinearGate, LinearStep
 from ohmweave.mapping import Chip, DifferentialPair
 from ohmweave.nn import ConvLSTM, ConvLSTMCell, LSTMCell, OnChip, deploy
@@ -80,11 +80,6 @@ def test_deploy_places_an_lstm_cell():
     assert net.on_chip == ("cell", "out")
     x = normal(5, 3, seed=1)
     assert_close(net(x), model(x).expand(2, 5, 2), rtol=1e-5, scale=1.0)
-
-
-def test_deploy_refuses_a_whole_lstm_by_name():
-    with pytest.raises(UnplaceableLayerError, match=r"0 \(LSTM: .*use torch.nn.LSTMCell"):
-        deploy(torch.nn.Sequential(torch.nn.LSTM(3, 4)), chip(), write=WRITE)
 
 
 def test_deploy_without_writing_needs_a_scale():

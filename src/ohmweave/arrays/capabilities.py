@@ -80,7 +80,8 @@ class PatchReads(ABC):
         Args:
             v: `(*chips, batch, H, W, C)` V.
             geometry: which patches; what is padded is at 0 V.
-            placement: of a matrix with C * kh * kw inputs, channel by channel.
+            placement: of a matrix with C / groups * kh * kw inputs, channel by channel; group k of its outputs is read
+                with the k-th part of the channels.
 
         Returns:
             `(*chips, batch, out H, out W, n_out)` A.

@@ -7,10 +7,13 @@ its voltage; the current of column line c of an output is multiplied by `col_gai
     i[o] = sum over h, c, i of  col_gain[c] * row_gain[h] * v[i] * g[i, h, o, c].
 
 Lines of one input or output are neighbours: row line `i * H + h`, column line `o * C + c`.
+
+The outputs of a matrix may be in groups, each with inputs of its own, as those of a grouped convolution are. A tile
+then holds outputs of one group only, so that the tiles of different groups can be driven with different inputs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import torch
@@ -51,18 +54,23 @@ class Placement:
             `(n_arrays, rows, cols)`.
         row_gain: H factors, of the row lines of one input.
         col_gain: C factors, of the column lines of one output.
-        n_in, n_out: inputs and outputs of the matrix.
+        groups: number of groups of neighbouring outputs, all of the same size.
+        n_in, n_out: inputs of one group, and outputs of all groups.
+        parts: the placement of each group, if there are several; else ().
 
     Raises:
-        ShapeError: the lines are not a whole number of inputs and outputs.
+        ShapeError: the lines are not a whole number of inputs and outputs, the outputs are not a multiple of the
+            groups, or a tile has outputs of two groups.
     """
 
     tiles: tuple[Tile, ...]
     cells: torch.Tensor
     row_gain: tuple[float, ...] = (1.0,)
     col_gain: tuple[float, ...] = (1.0,)
+    groups: int = 1
     n_in: int = field(init=False)
     n_out: int = field(init=False)
+    parts: tuple["Placement", ...] = field(init=False, default=())
 
     def __repr__(self) -> str:
         """Size in weights and lines, and how many tiles hold it."""
@@ -73,7 +81,7 @@ class Placement:
         )
 
     def __post_init__(self) -> None:
-        """Derive the numbers of inputs and outputs."""
+        """Derive the numbers of inputs and outputs, and the parts."""
         lines = tuple(self.cells.shape)
         if len(lines) != 2 or lines[0] % len(self.row_gain) or lines[1] % len(self.col_gain):
             raise ShapeError(
@@ -82,6 +90,26 @@ class Placement:
             )
         object.__setattr__(self, "n_in", lines[0] // len(self.row_gain))
         object.__setattr__(self, "n_out", lines[1] // len(self.col_gain))
+        if self.groups > 1:
+            object.__setattr__(self, "parts", self._groups())
+
+    def _groups(self) -> tuple["Placement", ...]:
+        """The placement of each group."""
+        if self.n_out % self.groups:
+            raise ShapeError(f"`groups` must divide the {self.n_out} outputs, but is {self.groups}")
+        width = self.cells.shape[1] // self.groups
+        tiles: list[list[Tile]] = [[] for _ in range(self.groups)]
+        for tile in self.tiles:
+            group, first = divmod(tile.col_line, width)
+            if first + tile.cols > width:
+                raise ShapeError(
+                    f"`tiles` must have outputs of one of the {self.groups} groups each, but {tile} has not"
+                )
+            tiles[group].append(replace(tile, col_line=first))
+        return tuple(
+            Placement(tiles=tuple(own), cells=cells, row_gain=self.row_gain, col_gain=self.col_gain)
+            for own, cells in zip(tiles, self.cells.split(width, dim=1), strict=True)
+        )
 
     def by_weight(self, lines: torch.Tensor) -> torch.Tensor:
         """Values by line, `(..., n_in * H, n_out * C)`, viewed by weight, `(..., n_in, H, n_out, C)`."""

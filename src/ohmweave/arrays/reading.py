@@ -45,7 +45,8 @@ def read_patches(
         array: any array; one with `PatchReads` need not copy the patches.
         v: `(*chips, batch, H, W, C)` V; numbers, if a `scale` is given.
         geometry: of the patches; the padding is at 0 V.
-        placement: of a matrix with C * kh * kw inputs, channel by channel.
+        placement: of a matrix with C / groups * kh * kw inputs, channel by channel. Group k of its outputs is read with
+            the k-th part of the channels.
         scale: if given, `v` and the result are numbers; only for an array with homogeneous `ScaledReads`.
 
     Returns:
@@ -59,6 +60,10 @@ def read_patches(
     if isinstance(array, PatchReads):
         _warn_of_cut(v, array, placement)
         return array.read_patches(v, geometry, placement)
+    if placement.parts:
+        channels = v.chunk(placement.groups, dim=-1)
+        found = [read_patches(array, own, geometry, part) for own, part in zip(channels, placement.parts, strict=True)]
+        return torch.cat(found, dim=-1)
     return by_rows(v, geometry, lambda rows: read_vectors(array, rows, placement))
 
 

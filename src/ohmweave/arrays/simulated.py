@@ -10,6 +10,7 @@ from ohmweave.arrays.array_parts import check_parts, check_sizes, wiring_of
 from ohmweave.arrays.bank import BankArray, CellBank
 from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.drive import Drive
+from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.arrays.capabilities import (
     CompiledCells,
     CoupledCells,
@@ -161,7 +162,7 @@ class SimulatedArray(
         """`(*chips, batch, H, W, C)` V to `(*chips, batch, out H, out W, n_out)` A; see `PatchReads`."""
         row = RowVoltages.of(v, self.dac)
         i_out = self._reader.read(row, placement, geometry=geometry)
-        self.books.read(placement, Drive.of_patches(row.numbers, geometry, v_per_x=row.v_per_number))
+        count_patches(self.books, placement, row.numbers, geometry, v_per_x=row.v_per_number)
         return i_out
 
     @outside_inference_mode
@@ -180,7 +181,7 @@ class SimulatedArray(
         """`(*chips, batch, H, W, C)` numbers to `(*chips, batch, out H, out W, n_out)` numbers; see `ScaledReads`."""
         self._check_homogeneous()
         y = self._reader.read(RowVoltages(x), placement, geometry=geometry, scale=scale)
-        self.books.read(placement, Drive.of_patches(x, geometry, v_per_x=scale.v_per_x))
+        count_patches(self.books, placement, x, geometry, v_per_x=scale.v_per_x)
         return y
 
     def _check_homogeneous(self) -> None:

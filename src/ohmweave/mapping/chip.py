@@ -17,7 +17,6 @@ from ohmweave.arrays import (
     RangedConverters,
     SavedState,
     SimulatedArray,
-    Tile,
     Wires,
     cells_of,
 )
@@ -25,6 +24,7 @@ from ohmweave.base import ChipFullError, NotCopied, OutOfRangeError, check_integ
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
+from ohmweave.mapping.tiling import take_tile, tile_sizes
 
 
 class Scaled(Protocol):
@@ -124,6 +124,7 @@ class Chip(NotCopied):
         *,
         row_gain: tuple[float, ...] = (1.0,),
         col_gain: tuple[float, ...] = (1.0,),
+        groups: int = 1,
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,
         corners: Sequence[Corner] | None = None,
@@ -132,9 +133,10 @@ class Chip(NotCopied):
 
         Args:
             name: of the matrix; each name can be placed once.
-            shape: (n_in, n_out), inputs and outputs.
+            shape: (n_in, n_out), inputs and outputs; of one group and of all groups if there are `groups`.
             row_gain: factors of the row lines of one input (see `Placement`).
             col_gain: factors of the column lines of one output.
+            groups: of neighbouring outputs, each with inputs of its own; each has tiles of its own.
             tile_rows: row lines of a tile; the last tile has the rest. Wang et al. 2019 cut tall matrices into tiles of
                 86 rows, even between the lines of one input; Yao et al. 2020 put one kernel slice of a convolution
                 (9 cells for 3 x 3) on a tile. None: the rows of an array, rounded down to whole inputs.
@@ -152,29 +154,39 @@ class Chip(NotCopied):
         """
         order = list(range(self.array.n_arrays) if arrays is None else arrays)
         self._check_request(name, shape, col_gain, tile_rows, [*order, *(corner[0] for corner in corners or ())])
-        sizes = self._tile_sizes(shape[0] * len(row_gain), shape[1] * len(col_gain), row_gain, col_gain, tile_rows)
+        check_integer("groups", groups, at_least=1)
+        lines = shape[0] * len(row_gain), shape[1] * len(col_gain)
+        sizes = tile_sizes(
+            (self.array.rows, self.array.cols),
+            lines,
+            (len(row_gain), len(col_gain)),
+            tile_rows=tile_rows,
+            groups=groups,
+        )
         if corners is not None and len(corners) != len(sizes):
             raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
-        trial = [space.copy() for space in self._free]  # copies: a matrix that does not fit must take no cells
+        trial = self.free_space()  # copies: a matrix that does not fit must take no cells
         tiles = []
-        for index, (row_line, col_line, rows, cols) in enumerate(sizes):
+        for index, size in enumerate(sizes):
             corner = None if corners is None else corners[index]
-            found = _first_fit(trial, order, rows, cols) if corner is None else _take(trial, corner, rows, cols)
-            if found is None:
+            tile = take_tile(trial, size, order, corner)
+            if tile is None:
+                row_line, col_line, rows, cols = size
                 where = f"on none of the arrays {order}" if corner is None else f"not at {corner}"
                 raise ChipFullError(
                     f"no room for {name!r}: its tile of {rows} x {cols} cells at line ({row_line}, {col_line}) fits "
                     f"{where}; {self.n_taken} of {self.n_cells} cells are taken by {sorted(self.placed)}"
                     + (f", {self._n_unusable} are unusable" if self._n_unusable else "")
                 )
-            array, row, col = found
-            tiles.append(
-                Tile(array=array, row=row, col=col, rows=rows, cols=cols, row_line=row_line, col_line=col_line)
-            )
-        self._free = trial
+            tiles.append(tile)
         cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
-        self.placed[name] = Placement(tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain)
-        return self.placed[name]
+        made = Placement(tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain, groups=groups)
+        self._free, self.placed[name] = trial, made
+        return made
+
+    def free_space(self) -> list[FreeSpace]:
+        """The free cells of each array, as copies: for trying out what would fit."""
+        return [space.copy() for space in self._free]
 
     def _check_request(
         self,
@@ -194,22 +206,6 @@ class Chip(NotCopied):
         for index in arrays:
             if not 0 <= index < self.array.n_arrays:
                 raise OutOfRangeError(f"`arrays` must be from 0 to {self.array.n_arrays - 1}, but has {index!r}")
-
-    def _tile_sizes(
-        self, n_rows: int, n_cols: int, row_gain: Sequence[float], col_gain: Sequence[float], tile_rows: int | None
-    ) -> list[tuple[int, int, int, int]]:
-        """(first row line, first column line, rows, columns) of the tiles that cover all lines."""
-        # Without `tile_rows`, all row lines of an input are on one tile. All column lines of an output always are: an
-        # ADC subtracts them.
-        height = min(tile_rows or self.array.rows, self.array.rows)
-        if tile_rows is None and height > len(row_gain):
-            height -= height % len(row_gain)
-        width = self.array.cols - self.array.cols % len(col_gain)
-        return [
-            (row_line, col_line, min(height, n_rows - row_line), min(width, n_cols - col_line))
-            for row_line in range(0, n_rows, height)
-            for col_line in range(0, n_cols, width)
-        ]
 
     def remove(self, name: str) -> None:
         """Free the cells of the placement `name`. Their conductances do not change.
@@ -279,19 +275,6 @@ class Chip(NotCopied):
                 f"{type(self.array).__name__} has no `SavedState`"
             )
         return self.array
-
-
-def _first_fit(free: list[FreeSpace], order: Sequence[int], rows: int, cols: int) -> Corner | None:
-    for array in order:
-        corner = free[array].take(rows, cols)
-        if corner is not None:
-            return (array, *corner)
-    return None
-
-
-def _take(free: list[FreeSpace], corner: Corner, rows: int, cols: int) -> Corner | None:
-    array, row, col = corner
-    return corner if free[array].take_at(row, col, rows, cols) else None
 
 
 def _refuse_others(given: Mapping[str, object]) -> None:

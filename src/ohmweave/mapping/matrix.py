@@ -23,6 +23,7 @@ class Matrix(NotCopied):
         shape: (out, in).
         mapping: from weights to conductances and back.
         scaling: from numbers to row voltages; None scales each sample to the full read voltage.
+        groups: of neighbouring outputs, each with `in` inputs of its own, as in a grouped convolution.
         tile_rows, arrays, corners: as in `Chip.place`.
 
     Attributes:
@@ -43,6 +44,7 @@ class Matrix(NotCopied):
         *,
         mapping: WeightMapping,
         scaling: InputScaling | None = None,
+        groups: int = 1,
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,
         corners: Sequence[Corner] | None = None,
@@ -54,6 +56,7 @@ class Matrix(NotCopied):
             (shape[1], shape[0]),
             row_gain=mapping.row_gain,
             col_gain=mapping.col_gain,
+            groups=groups,
             tile_rows=tile_rows,
             arrays=arrays,
             corners=corners,

@@ -6,7 +6,8 @@ With the measured weights w and patches of image x, the gradients are those of t
 
 with t the tap in the kernel, p a pixel of the output and q a pixel of the image (written for a stride of 1). Both need
 dL/dy shifted by each tap (`ConvGeometry.scatter`). The patches of x are not kept for the backward pass, because memory
-traffic limits the speed. Images are stored channels-last between layers.
+traffic limits the speed. Images are stored channels-last between layers. With outputs in groups, both gradients are
+those of torch's grouped convolution, with the chips as further groups.
 """
 
 import math
@@ -14,8 +15,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ohmweave.arrays import ConvGeometry, read_patches
+from ohmweave.arrays.reads.patches import fold_chips, unfold_chips
 from ohmweave.mapping import Matrix
 from ohmweave.nn.backward_pass import connected, in_chip_dtype
 from ohmweave.nn.chip_batch import is_in_software, split_chips
@@ -26,7 +29,10 @@ PART_VALUES = 2**22
 
 
 class _ArrayConvolution(torch.autograd.Function):
-    """All tensors channels-last: x `(*chips, batch, H, W, C)`, weight and held `(*chips, out, C, kh, kw)`."""
+    """x is channels-last, `(*chips, batch, H, W, C)`; weight and held are `(*chips, out, ...)`.
+
+    The numbers of an output are those of its kernel, `(C / groups, kh, kw)`.
+    """
 
     @staticmethod
     def forward(
@@ -40,20 +46,28 @@ class _ArrayConvolution(torch.autograd.Function):
         # `held` is the readout as a plain tensor; `weight` is an argument only so that it receives a gradient.
         ctx.save_for_backward(x) if held is None else ctx.save_for_backward(x, held)
         ctx.weight = weight
-        ctx.geometry, ctx.shape = geometry, (*matrix.chip.chip_shape, matrix.shape[0], x.shape[-1])
+        ctx.geometry, ctx.groups = geometry, matrix.placement.groups
+        ctx.shape = (*matrix.chip.chip_shape, matrix.shape[0], x.shape[-1] // ctx.groups, *geometry.kernel_size)
         return _read(x, matrix, geometry)
 
     @staticmethod
     @in_chip_dtype
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None, None]:
         x, *held = ctx.saved_tensors
+        grad_x, grad_weight = None, None
         if ctx.needs_input_grad[0]:
             (held_weight,) = connected(ctx.weight, held)
-            return *_both_gradients(x, held_weight, grads[0], ctx.geometry), None, None, None
-        if not ctx.needs_input_grad[1]:
-            return None, None, None, None, None
-        shape = (*ctx.shape, *ctx.geometry.kernel_size)
-        return None, _weight_gradient(x, shape, grads[0], ctx.geometry), None, None, None
+            kernels = held_weight.reshape(ctx.shape)
+            if ctx.groups > 1:
+                grad_x = _input_gradient_by_group(x, kernels, grads[0], ctx.geometry, ctx.groups)
+            else:
+                grad_x, grad_weight = _both_gradients(x, kernels, grads[0], ctx.geometry)
+        if ctx.needs_input_grad[1] and grad_weight is None:
+            if ctx.groups > 1:
+                grad_weight = _weight_gradient_by_group(x, ctx.shape, grads[0], ctx.geometry, ctx.groups)
+            else:
+                grad_weight = _weight_gradient(x, ctx.shape, grads[0], ctx.geometry)
+        return grad_x, None if grad_weight is None else grad_weight.reshape(ctx.weight.shape), None, None, None
 
 
 def _read(x: torch.Tensor, matrix: Matrix, geometry: ConvGeometry) -> torch.Tensor:
@@ -106,6 +120,41 @@ def _weight_gradient(
     return grad.mT.reshape(shape)
 
 
+def _input_gradient_by_group(
+    x: torch.Tensor, kernels: torch.Tensor, grad_y: torch.Tensor, geometry: ConvGeometry, groups: int
+) -> torch.Tensor:
+    """Gradient of the image, in the shape of `x`, for kernels `(*chips, out, C / groups, kh, kw)`."""
+    chips = kernels.shape[:-4]
+    left, right, top, bottom = geometry.padding
+    height, width = x.shape[-3:-1]
+    padded = (x.shape[-4], chips.numel() * x.shape[-1], top + height + bottom, left + width + right)
+    grad = conv2d_input(
+        padded,
+        kernels.reshape(-1, *kernels.shape[-3:]),
+        fold_chips(grad_y),
+        stride=geometry.stride,
+        dilation=geometry.dilation,
+        groups=chips.numel() * groups,
+    )
+    return unfold_chips(grad[..., top : top + height, left : left + width], chips)
+
+
+def _weight_gradient_by_group(
+    x: torch.Tensor, shape: tuple[int, ...], grad_y: torch.Tensor, geometry: ConvGeometry, groups: int
+) -> torch.Tensor:
+    """Gradient of the weight, of the given `shape` `(*chips, out, C / groups, kh, kw)`."""
+    *chips, n_out, n_channels, kh, kw = shape
+    grad: torch.Tensor = conv2d_weight(
+        torch.nn.functional.pad(fold_chips(x), geometry.padding),
+        (math.prod(chips) * n_out, n_channels, kh, kw),
+        fold_chips(grad_y),
+        stride=geometry.stride,
+        dilation=geometry.dilation,
+        groups=math.prod(chips) * groups,
+    )
+    return grad.view(shape)
+
+
 def _parts(x: torch.Tensor, n_values: int) -> Iterator[tuple[Any, ...]]:
     """Indices of parts of the batch of `(*chips, batch, H, W, C)` with `n_values` numbers for each image.
 
@@ -134,8 +183,9 @@ def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeomet
 
     Args:
         x: `(chips * batch, in, height, width)`; the chips come first (see `merge_chips`).
-        weight: `(*chips, out, in, kernel height, kernel width)`. If `x` requires a gradient, the backward pass needs
-            the values of `weight`, and a stale weight is read out again here.
+        weight: `(*chips, out, in / groups, kernel height, kernel width)`, or another shape `(*chips, out, ...)` with
+            these numbers. The groups are those of its matrix. If `x` requires a gradient, the backward pass needs the
+            values of `weight`, and a stale weight is read out again here.
         geometry: kernel, stride, dilation and padding.
 
     Returns:
@@ -146,9 +196,14 @@ def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeomet
     matrix = weight.matrix
     if is_in_software():
         held = weight._held
-        kernels = held[0] if matrix.chip.chip_shape else held
-        padded = torch.nn.functional.pad(x, geometry.padding)
-        return torch.nn.functional.conv2d(padded, kernels, stride=geometry.stride, dilation=geometry.dilation)
+        kernels = (held[0] if matrix.chip.chip_shape else held).view(matrix.shape[0], -1, *geometry.kernel_size)
+        return torch.nn.functional.conv2d(
+            torch.nn.functional.pad(x, geometry.padding),
+            kernels,
+            stride=geometry.stride,
+            dilation=geometry.dilation,
+            groups=matrix.placement.groups,
+        )
     chips = matrix.chip.chip_shape
     images = split_chips(x.permute(0, 2, 3, 1), chips)
     if chips and chips[0] > 1 and not x.requires_grad:

@@ -10,14 +10,29 @@ This is what Wang et al. 2019 and Yao et al. 2020 do: their backward pass runs i
 beforehand.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from ohmweave.base import OutOfRangeError
 from ohmweave.mapping import Matrix
 from ohmweave.nn.backward_pass import connected, in_chip_dtype
 from ohmweave.nn.chip_batch import is_in_software, split_chips
 from ohmweave.nn.weight import ArrayWeight
+
+Backward = Literal["readout", "array"]
+"""How a layer computes the gradient of its input: from the weight as read out, or by a transposed read."""
+
+
+def is_transposed(backward: Backward) -> bool:
+    """True for "array", False for "readout".
+
+    Raises:
+        OutOfRangeError: `backward` is neither.
+    """
+    if backward not in ("readout", "array"):
+        raise OutOfRangeError(f"`backward` must be 'readout' or 'array', but is {backward!r}")
+    return backward == "array"
 
 
 class _ArrayProduct(torch.autograd.Function):
@@ -37,8 +52,8 @@ class _ArrayProduct(torch.autograd.Function):
         grad_x = None
         if ctx.needs_input_grad[0]:
             held = connected(ctx.weight, held)
-            grad_x = grad_y @ held[0] if held else ctx.matrix.matmul_transposed(grad_y)
-        grad_weight = grad_y.mT @ x if ctx.needs_input_grad[1] else None
+            grad_x = grad_y @ _flat(held[0], ctx.matrix) if held else ctx.matrix.matmul_transposed(grad_y)
+        grad_weight = (grad_y.mT @ x).view(ctx.weight.shape) if ctx.needs_input_grad[1] else None
         return grad_x, grad_weight, None, None
 
 
@@ -47,8 +62,9 @@ def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = Fa
 
     Args:
         x: `(chips * batch, in)`; the chips come first (see `merge_chips`).
-        weight: `(*chips, out, in)`. If `x` requires a gradient and `transposed` is False, the backward pass needs the
-            values of `weight`, and a stale weight is read out again here.
+        weight: `(*chips, out, in)`, or with the inputs in several dimensions. If `x` requires a gradient and
+            `transposed` is False, the backward pass needs the values of `weight`, and a stale weight is read out again
+            here.
         transposed: True computes the gradient of `x` by a transposed read of the array instead of a product with
             `weight`. It costs a read in each backward pass, but no readout: for rules that never use the weight.
 
@@ -57,7 +73,7 @@ def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = Fa
     """
     matrix = weight.matrix
     if is_in_software():
-        held = weight._held
+        held = _flat(weight._held, matrix)
         return torch.nn.functional.linear(x, held[0] if matrix.chip.chip_shape else held)
     needed = not transposed and x.requires_grad and torch.is_grad_enabled()
     chips = matrix.chip.chip_shape
@@ -65,3 +81,8 @@ def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = Fa
         split_chips(x, chips), weight, weight.fresh() if needed else None, matrix
     )
     return y.flatten(0, len(chips))
+
+
+def _flat(held: torch.Tensor, matrix: Matrix) -> torch.Tensor:
+    """A readout `(*chips, out, ...)` as `(*chips, out, in)`."""
+    return held.view(*matrix.chip.chip_shape, *matrix.shape)

@@ -4,6 +4,7 @@
 layer through one of them would go on computing in software with the layer that was to be placed.
 """
 
+import dis
 import functools
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +15,8 @@ import torch
 _DEPTH = 4
 """How many objects, one inside the other, are followed: partials, lists, holders of a layer."""
 
-_OWN = ("_modules", "_parameters", "_buffers")
-"""Attributes of a module in which torch registers its parts; `deploy` replaces those."""
+_OWN = ("_modules", "_parameters", "_buffers", "_flat_weights")
+"""Attributes of a module in which torch registers its parts; `deploy` replaces those, or the module with them."""
 
 
 def captured(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iterator[str]:
@@ -132,8 +133,8 @@ def _of_function(function: types.FunctionType) -> Iterator[Any]:
 
 
 def _names_in(code: types.CodeType) -> Iterator[str]:
-    """Names that a function's code and the functions inside it use."""
-    yield from code.co_names
+    """Names of globals that a function's code and the functions inside it use; `co_names` has attributes as well."""
+    yield from (one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _names_in(constant)

@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map
 
-_n_in_software = 0
-"""Number of `in_software` blocks that are open, one inside the other."""
+from ohmweave.base import ShapeError
+
+_in_software: list[int | None] = []
+"""The chip that each open `in_software` block keeps, one inside the other."""
 
 
 _passes: list[set[Any]] = []
@@ -23,35 +26,78 @@ def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     """`(chips * batch, ...)` to `(*chips, batch, ...)`; `chips` is () or (n,)."""
     if not chips:
         return x
-    n = x.shape[0] // chips[0]  # not -1, which has no value for an empty batch
+    n, rest = divmod(x.shape[0], chips[0])  # not -1, which has no value for an empty batch
+    if rest:
+        raise ShapeError(
+            f"a layer on {chips[0]} chips must have (chips * batch) as the first dimension of its input, but "
+            f"{tuple(x.shape)} cannot be divided by them: keep the batch first"
+        )
     per_chip: torch.Tensor = x.unflatten(0, (*chips, n))
     return per_chip
 
 
 def add_bias(y: torch.Tensor, bias: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     """Add the digital bias `(*chips, out)` to `(chips * batch, ..., out)`."""
+    if chips and is_in_software() and y.shape[0] % chips[0]:
+        return y + bias[0]  # `check_apart` finds out how the chips are merged; a read would refuse this
     per_chip = split_chips(y, chips)
     inner = (1,) * (per_chip.dim() - len(chips) - 1)
     return merge_chips(per_chip + bias.view(*chips, *inner, -1), chips)
 
 
+def with_batch(x: torch.Tensor, n_dims: int, n_features: int, chips: tuple[int, ...]) -> torch.Tensor:
+    """An input with its batch, also where the caller gave one sample without a batch, as torch's layers take it.
+
+    Args:
+        x: `(chips * batch, ...)`, or with one dimension less `(chips * features, ...)`.
+        n_dims: dimensions of an input with a batch.
+        n_features: size of the first dimension of one sample.
+        chips: () or (n,).
+
+    Returns:
+        `(chips * batch, ...)`; one sample for each chip if there was no batch.
+    """
+    if x.dim() != n_dims - 1:
+        return x
+    n_chips = chips[0] if chips else 1
+    return x.unflatten(0, (n_chips, n_features)) if x.shape[0] == n_chips * n_features else x
+
+
 @contextmanager
-def in_software() -> Iterator[None]:
+def in_software(kept: int | None = None) -> Iterator[None]:
     """Within this block, layers on a chip compute with the last readout of the first chip.
 
     No array is read and no random number is drawn. `check_apart` uses it.
+
+    Args:
+        kept: the only chip with a weight: products with the weights of all others are NaN. None keeps all.
     """
-    global _n_in_software
-    _n_in_software += 1
+    _in_software.append(kept)
     try:
         yield
     finally:
-        _n_in_software -= 1
+        _in_software.pop()
 
 
 def is_in_software() -> bool:
     """True within an `in_software` block."""
-    return _n_in_software > 0
+    return bool(_in_software)
+
+
+def of_kept_chip(output: Any, chips: tuple[int, ...]) -> Any:
+    """The output of a layer, with NaN for all chips but the one that `in_software` keeps."""
+    kept = _in_software[-1] if _in_software else None
+    if kept is None or not chips:
+        return output
+
+    def with_nan(y: Any) -> Any:
+        if not isinstance(y, torch.Tensor) or y.shape[0] % chips[0]:
+            return y  # the read would refuse it
+        per_chip = torch.full_like(y, torch.nan).unflatten(0, (chips[0], y.shape[0] // chips[0]))
+        per_chip[kept] = split_chips(y, chips)[kept]
+        return per_chip.flatten(0, 1)
+
+    return tree_map(with_nan, output)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import torch
 
 from ohmweave.base import OutOfRangeError, WeightOnChipError, check_shape
 from ohmweave.mapping import Matrix
-from ohmweave.nn.chip_batch import add_bias, record_call
+from ohmweave.nn.chip_batch import add_bias, is_in_software, of_kept_chip, record_call
 from ohmweave.nn.modes import outside_inference_mode
 from ohmweave.nn.weight import ArrayWeight, Mixed
 from ohmweave.programming import Write, WriteReport
@@ -66,6 +66,10 @@ class ChipLayer(torch.nn.Module):
         with outside_inference_mode():
             return self.matrix.program(weight.reshape(*leading, *self.matrix.shape), write)
 
+    def in_software(self, weight: torch.Tensor) -> torch.Tensor:
+        """One chip's `weight` in the shape of torch's layer; the same, unless a subclass says otherwise."""
+        return weight
+
     def on_array(self, *args: Any) -> Any:
         """The layer's output, computed by reads of the array. A subclass implements it."""
         raise NotImplementedError
@@ -97,7 +101,8 @@ class ChipLayer(torch.nn.Module):
     def _on_checked(self, args: tuple[Any, ...], dtype: torch.dtype) -> Any:
         for arg in args:
             self._check_input(arg, dtype)
-        return self.on_array(*args)
+        y = self.on_array(*args)
+        return of_kept_chip(y, self.matrix.chip.chip_shape) if is_in_software() else y
 
     def _check_input(self, arg: Any, dtype: torch.dtype) -> None:
         """Raise before a read if an input has another dtype than the chip, or was computed past the array."""

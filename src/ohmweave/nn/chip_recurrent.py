@@ -1,10 +1,11 @@
-"""Sequence-first recurrent layers in software, where several chips are merged into the first dimension.
+"""Sequence-first recurrent and attention layers, where several chips are merged into the first dimension.
 
 The first dimension of the input of such a layer is time, `(time, batch, in)`, so with the chips merged into it the
 hidden state would run from the last time step of one chip into the first of the next. Instead the layer is run for each
 chip on its own part, as it would be on a single chip. Source: ours.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,10 +13,16 @@ from typing import Any
 import torch
 
 from ohmweave.base import ShapeError
+from ohmweave.nn.composite import SequenceLayer
 
 
 def is_sequence_first(module: torch.nn.Module) -> bool:
-    """True for `torch.nn.LSTM`, `GRU` and `RNN` without `batch_first`; a subclass may compute anything."""
+    """True for layers that may be run chip by chip: `SequenceLayer`, `torch.nn.LSTM`, `GRU` and `RNN`.
+
+    Of torch's layers those without `batch_first` only; a subclass may compute anything.
+    """
+    if isinstance(module, SequenceLayer):
+        return True
     return type(module) in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN) and not module.batch_first
 
 
@@ -23,7 +30,11 @@ def is_sequence_first(module: torch.nn.Module) -> bool:
 def chip_by_chip(modules: Sequence[torch.nn.Module], n_chips: int) -> Iterator[None]:
     """Within this block each of `modules`, recurrent layers, is run for one chip after the other."""
     for module in modules:
-        module.forward = _ChipByChip(module, n_chips)  # type: ignore[arg-type]
+        if isinstance(module, SequenceLayer):
+            # Its matrices are read for all chips at once.
+            module.forward = functools.partial(module.with_chips_first, n_chips)
+        else:
+            module.forward = _ChipByChip(module, n_chips)  # type: ignore[arg-type]
     try:
         yield
     finally:

@@ -3,25 +3,27 @@
 The model runs in software, without a read: once unchanged, and several times with the inputs of all chips but one
 replaced by NaN or by numbers of another scale. A NaN or a change in the outputs of the chip that kept its inputs has
 come from another chip. The first and the last chip keep their inputs in turn, because a recurrent state that runs along
-the batch affects only the chips behind.
+the batch affects only the chips behind. With NaN the weights of the other chips are NaN, too: a layer whose input does
+not begin with the chips would read some samples by the cells of another chip.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils._pytree import tree_leaves
 
 from ohmweave.base import ChipsMixedError
 from ohmweave.nn.chip_batch import in_software
 from ohmweave.nn.chip_recurrent import chip_by_chip, is_sequence_first
-from ohmweave.nn.module_hooks import HOOKS
+from ohmweave.nn.composite import SequenceLayer
+from ohmweave.nn.nests import tree_leaves
+from ohmweave.nn.undisturbed import Watch, undisturbed
 
 Forward = Callable[[torch.Tensor], Any]
-Watch = Callable[[str], Callable[..., None]]
-"""Makes a forward hook for the module of a name."""
+
+Cut = tuple[int | None, ...]
+"""For each leaf of an output the dimension of the merged batch; see `Apart`."""
 
 _TOLERANCE = 1e-3
 """Relative to the largest output: a library may add the same numbers in another order, with other rounding."""
@@ -31,12 +33,12 @@ class Apart(NamedTuple):
     """How a model keeps chips apart.
 
     Attributes:
-        cut: for each leaf of the output, True if it has the merged batch as its first dimension; False for a tensor
-            that does not depend on the input, such as a buffer. None if the model could not be run.
+        cut: for each leaf of the output, the dimension that is the merged batch, 0 or 1; None for a tensor that does
+            not depend on the input, such as a buffer. None if the model could not be run.
         one_by_one: recurrent layers that must be run in `chip_by_chip`.
     """
 
-    cut: tuple[bool, ...] | None = None
+    cut: Cut | None = None
     one_by_one: tuple[torch.nn.Module, ...] = ()
 
 
@@ -78,7 +80,7 @@ class _Mixed(Exception):
         self.module = module
 
 
-def _check(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> tuple[bool, ...] | None:
+def _check(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> Cut | None:
     """Raise if numbers of one chip reach the outputs of another.
 
     Args:
@@ -89,38 +91,65 @@ def _check(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forwa
         forward: function of such an input that returns the model's output, a tensor or a nest of tensors.
 
     Returns:
-        For each leaf of the output, True if it has the merged batch as its first dimension; False for a tensor that
-        does not depend on the input, such as a buffer. None if the model could not be run.
+        As `Apart.cut`.
 
     Raises:
         _Mixed: they do. The message names the first module that mixes chips, and the remedy.
     """
 
-    def run(inputs: torch.Tensor, watch: Watch | None = None) -> Any:
-        with _undisturbed(model, x, watch), torch.no_grad(), in_software():
+    def run(inputs: torch.Tensor, watch: Watch | None = None, kept: int | None = None) -> Any:
+        mark = None if kept is None or x.is_floating_point() else _marker(x, kept, n_chips)
+        with undisturbed(model, x, (mark, watch)), torch.no_grad(), in_software(kept):
             return forward(inputs)
 
     try:
         reference = run(x)
     except Exception:  # noqa: BLE001 - the call with the array will raise the same error, with its own traceback
         return None
+    dims = _batch_dims(reference, x, run)
     changed: list[bool] | None = None
     for kept, poison in _poisons(x, n_chips):
         inputs = _kept(poison, x, kept, n_chips)
+        weights_of = kept if poison is x or bool(poison.isnan().any()) else None
         try:
-            outputs = run(inputs)
-            found = None if kept is None else _leak(reference, outputs, kept, n_chips)
+            outputs = run(inputs, kept=weights_of)
+            found = None if kept is None else _leak(reference, outputs, kept, n_chips, dims)
         except Exception:  # noqa: BLE001 - some functions refuse NaN: try finite numbers
             continue
-        now = _changes(reference, outputs)
+        now = _changes(reference, outputs) if poison is not x else [False] * len(dims)
         changed = now if changed is None else [old or new for old, new in zip(changed, now, strict=True)]
         if found is None or kept is None:
             continue
         # A model with random parts differs from run to run. That is no leak.
         again = run(x)
-        if found == "nan" or _leak(reference, again, kept, n_chips) is None:
-            raise _error(model, inputs, kept, n_chips, run)
-    return None if changed is None else _with_batch(reference, changed, x, run)
+        if found == "nan" or _leak(reference, again, kept, n_chips, dims) is None:
+            raise _error(model, inputs, kept, n_chips, functools.partial(run, kept=weights_of))
+    if changed is None:
+        return None
+    has = _with_batch(reference, changed, x, run)
+    return tuple(dim if one else None for one, dim in zip(has, dims, strict=True))
+
+
+def _batch_dims(reference: Any, x: torch.Tensor, run: Callable[[torch.Tensor], Any]) -> list[int]:
+    """For each leaf, 1 if its second dimension is the merged batch, as of the last states of a recurrent layer.
+
+    Twice the samples tell which dimension it is. 0 for all other leaves, of which `_with_batch` decides.
+    """
+    leaves = tree_leaves(reference)
+    if not any(_has_batch(leaf, x, 1) for leaf in leaves):
+        return [0] * len(leaves)
+    try:
+        grown = tree_leaves(run(x.repeat_interleave(2, dim=0)))
+    except Exception:  # noqa: BLE001 - another argument fixes the number of samples
+        grown = leaves
+    return [_batch_dim(leaf, more, x) for leaf, more in zip(leaves, grown, strict=True)]
+
+
+def _batch_dim(leaf: Any, grown: Any, x: torch.Tensor) -> int:
+    if not _has_batch(leaf, x, 1) or leaf.shape[0] != grown.shape[0]:
+        return 0
+    # If both dimensions are as long as the batch, the one that grows is the batch.
+    return int(not _has_batch(leaf, x) or leaf.shape[1] != grown.shape[1])
 
 
 def _with_batch(
@@ -155,8 +184,8 @@ def _poisons(x: torch.Tensor, n_chips: int) -> list[tuple[int | None, torch.Tens
     one case and smaller in the other, and of another scale on each chip.
     """
     first, last = (0, n_chips - 1) if n_chips > 1 else (None, None)
-    if not x.is_floating_point():  # classes, tokens: the range must not be left
-        ends = [x.amax().expand_as(x), x.amin().expand_as(x)]
+    if not x.is_floating_point():  # classes, tokens: the range must not be left; `x` itself is for NaN in weights alone
+        ends = [x, x.amax().expand_as(x), x.amin().expand_as(x)]
         return [(kept, end) for kept in (first, last) for end in ends]
     nan = torch.full_like(x, torch.nan)
     finite = x.nan_to_num(0.0, 0.0, 0.0)
@@ -170,8 +199,23 @@ def _poisons(x: torch.Tensor, n_chips: int) -> list[tuple[int | None, torch.Tens
     return [(kept, poison) for kept, sized in ((first, raised), (last, lowered)) for poison in (nan, sized, reflected)]
 
 
-def _has_batch(leaf: Any, x: torch.Tensor) -> bool:
-    return isinstance(leaf, torch.Tensor) and leaf.dim() > 0 and leaf.shape[0] == x.shape[0]
+def _marker(x: torch.Tensor, kept: int, n_chips: int) -> Watch:
+    """Hooks that mark what modules make of integers, such as embeddings, with NaN for all chips but one."""
+
+    def mark(module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        first = args[0] if args else None
+        embeds = isinstance(first, torch.Tensor) and not first.is_floating_point() and _has_batch(first, x)
+        if not embeds or not _has_batch(output, x) or not output.is_floating_point():
+            return None
+        marked = torch.full_like(output, torch.nan)
+        _of(marked, kept, n_chips).copy_(_of(output, kept, n_chips))
+        return marked
+
+    return lambda name: mark
+
+
+def _has_batch(leaf: Any, x: torch.Tensor, dim: int = 0) -> bool:
+    return isinstance(leaf, torch.Tensor) and leaf.dim() > dim and leaf.shape[dim] == x.shape[0]
 
 
 def _changes(reference: Any, outputs: Any) -> list[bool]:
@@ -203,14 +247,16 @@ def _has_chips(x: torch.Tensor, n_chips: int) -> bool:
     return x.dim() > 0 and x.shape[0] > 0 and x.shape[0] % n_chips == 0
 
 
-def _leak(reference: Any, outputs: Any, kept: int, n_chips: int) -> str | None:
+def _leak(reference: Any, outputs: Any, kept: int, n_chips: int, dims: Sequence[int]) -> str | None:
     """How outputs of the chip that kept its inputs differ: "nan", "value", or None if they do not."""
     found = None
-    for want, have in zip(tree_leaves(reference), tree_leaves(outputs), strict=True):
+    for want, have, dim in zip(tree_leaves(reference), tree_leaves(outputs), dims, strict=True):
         if not isinstance(want, torch.Tensor) or not isinstance(have, torch.Tensor):
             continue
         if want.shape != have.shape:
             return "value"
+        if dim:
+            want, have = want.transpose(0, dim), have.transpose(0, dim)
         if _has_chips(want, n_chips):
             want, have = _of(want, kept, n_chips), _of(have, kept, n_chips)
         if not want.is_floating_point():
@@ -227,7 +273,8 @@ def _leak(reference: Any, outputs: Any, kept: int, n_chips: int) -> str | None:
 
 def _error(model: torch.nn.Module, inputs: torch.Tensor, kept: int, n_chips: int, run: Callable[..., Any]) -> _Mixed:
     name, module = _first_to_mix(model, inputs, kept, n_chips, run)
-    batch_first = isinstance(module, torch.nn.RNNBase | torch.nn.MultiheadAttention) and not module.batch_first
+    sequences = torch.nn.RNNBase | torch.nn.MultiheadAttention | SequenceLayer
+    batch_first = isinstance(module, sequences) and not module.batch_first
     if batch_first or type(module).__name__.startswith("Transformer"):
         remedy = "make it with batch_first=True, and let the batch be the first dimension of its input"
     else:
@@ -265,34 +312,3 @@ def _first_to_mix(
 
     run(inputs, hook_of)
     return found[0] if found else ("", model)
-
-
-@contextmanager
-def _undisturbed(model: torch.nn.Module, x: torch.Tensor, watch: Watch | None) -> Iterator[None]:
-    """Within this block only the hooks of `watch` are called. Afterwards all state is restored, random states too."""
-    modules = list(model.modules())
-    attributes = [dict(module.__dict__) for module in modules]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    contents = [
-        (value, value.copy())
-        for state in attributes
-        for value in state.values()
-        if type(value) in (list, dict, set, OrderedDict)
-    ]
-    devices = [x.device.index] if x.device.type == "cuda" else []
-    try:
-        for module in modules:
-            module.__dict__.update({name: OrderedDict() for name in HOOKS})
-        for name, module in model.named_modules() if watch is not None else ():
-            module.register_forward_hook(watch(name))  # type: ignore[misc]
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        for module, state in zip(modules, attributes, strict=True):
-            module.__dict__.clear()
-            module.__dict__.update(state)
-        for value, content in contents:
-            value.clear()
-            value.extend(content) if isinstance(value, list) else value.update(content)
-        for buffer, content in buffers:
-            buffer.copy_(content)

@@ -4,11 +4,8 @@ from typing import Literal
 
 import torch
 
-from ohmweave.arrays import ConvGeometry
-from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_shape
 from ohmweave.mapping import Chip
-from ohmweave.nn.array_convolution import array_convolution
-from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.convolution import Convolution, PaddingMode, conv_shape, paddings, placed_like
 from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
 
@@ -31,17 +28,8 @@ def sides(
     Raises:
         OutOfRangeError: `padding` is an unknown word, or "same" with a stride.
     """
-    if padding == "valid":
-        return (0, 0, 0, 0)
-    if padding == "same":
-        if stride != (1, 1):
-            raise OutOfRangeError(f"`stride` must be 1 with padding 'same', but is {stride}")
-        extra_h, extra_w = (d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True))
-        return (extra_w // 2, extra_w - extra_w // 2, extra_h // 2, extra_h - extra_h // 2)
-    if isinstance(padding, str):
-        raise OutOfRangeError(f"`padding` must be a number, a pair, 'same' or 'valid', but is {padding!r}")
-    height, width = pair_of(padding)
-    return (width, width, height, height)
+    left, right, top, bottom = paddings(padding, kernel_size, stride, dilation)
+    return left, right, top, bottom
 
 
 def patches(
@@ -57,22 +45,21 @@ def patches(
     return taps.permute(0, 2, 3, 1, 4, 5).flatten(3)
 
 
-class Conv2d(ChipLayer):
+class Conv2d(Convolution):
     """A convolution on a chip: input `(chips * batch, in, height, width)`, output likewise, stored channels-last.
 
-    `weight` is `(*chips, out, in, kernel height, kernel width)`, the bias `(*chips, out)`.
+    `weight` is `(*chips, out, in / groups, kernel height, kernel width)`, the bias `(*chips, out)`.
 
     Args:
-        in_channels, out_channels, kernel_size, stride, padding, dilation, bias: as in torch; "same" padding
-            puts the odd row at the bottom and the odd column at the right, as TensorFlow and MATLAB do.
-        groups: must be 1.
+        in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode: as in torch;
+            "same" padding puts the odd row at the bottom and the odd column at the right, as TensorFlow and MATLAB do.
         chip: holds the cells.
         name: of the placement on the chip.
         on_chip: mapping, scaling and place; None takes the defaults of `OnChip`. Without `tile_rows` as many kernel
             slices as fit are packed on an array's rows.
 
     Raises:
-        OutOfRangeError: an argument is out of range, or `groups` is not 1.
+        OutOfRangeError: an argument is out of range.
         ChipFullError: there is no room.
     """
 
@@ -86,69 +73,18 @@ class Conv2d(ChipLayer):
         dilation: Pair = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
         *,
         chip: Chip,
         name: str,
         on_chip: OnChip | None = None,
     ) -> None:
-        check_integer("in_channels", in_channels, at_least=1)
-        check_integer("out_channels", out_channels, at_least=1)
-        if groups != 1:
-            raise OutOfRangeError(f"`groups` must be 1 on a chip, but is {groups!r}")
-        size, strides, dilations = pair_of(kernel_size), pair_of(stride), pair_of(dilation)
-        zeros = sides(padding, size, strides, dilations)
-        geometry = ConvGeometry(kernel_size=size, stride=strides, dilation=dilations, padding=zeros)
-        matrix = (on_chip or OnChip()).matrix(chip, name, (out_channels, in_channels * size[0] * size[1]))
-        super().__init__(matrix, weight_shape=(out_channels, in_channels, *size), bias=bias)
-        self.in_channels, self.out_channels, self.geometry = in_channels, out_channels, geometry
-        self.kernel_size, self.stride, self.dilation, self.padding = size, strides, dilations, zeros
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """From `(chips * batch, in, height, width)` to `(chips * batch, out, out height, out width)`."""
-        y: torch.Tensor = self.guarded(x)
-        return y
-
-    def on_array(self, x: torch.Tensor) -> torch.Tensor:
-        """As `forward`, on the array."""
-        check_shape("x", x, (None, self.in_channels, None, None))
-        self._check_size(x.shape[-2], x.shape[-1])
-        y = array_convolution(x, self.weight, self.geometry)
-        # `biased` adds to the last dimension.
-        return y if self.bias is None else self.biased(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-    def _check_size(self, height: int, width: int) -> None:
-        left, right, top, bottom = self.padding
-        reach_h, reach_w = self.geometry.reach
-        if height + top + bottom <= reach_h or width + left + right <= reach_w:
-            raise ShapeError(
-                f"`x` must have an image of at least ({reach_h + 1}, {reach_w + 1}) pixels, padding included, but has "
-                f"({height + top + bottom}, {width + left + right})"
-            )
-
-    def extra_repr(self) -> str:
-        """Shown in the network's printout."""
-        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, on {self.matrix.name!r}"
+        shape = conv_shape(2, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode)
+        super().__init__(shape, bias=bias, chip=chip, name=name, on_chip=on_chip)
 
 
-def _build(module: torch.nn.Conv2d, chip: Chip, name: str, on_chip: OnChip) -> Conv2d:
-    return Conv2d(
-        module.in_channels,
-        module.out_channels,
-        module.kernel_size,  # type: ignore[arg-type]
-        module.stride,  # type: ignore[arg-type]
-        module.padding,  # type: ignore[arg-type]
-        module.dilation,  # type: ignore[arg-type]
-        bias=module.bias is not None,
-        chip=chip,
-        name=name,
-        on_chip=on_chip,
-    )
-
-
-def _refuse(module: torch.nn.Conv2d) -> str | None:
-    if module.groups != 1:
-        return f"groups={module.groups}"
-    return None if module.padding_mode == "zeros" else f"padding_mode={module.padding_mode!r}"
+def _build(module: torch.nn.Conv2d, chip: Chip, name: str, on_chip: OnChip) -> Convolution:
+    return placed_like(Conv2d, module, chip, name, on_chip)
 
 
 TO_CHIP = register_layer(
@@ -157,6 +93,6 @@ TO_CHIP = register_layer(
         build=_build,
         weight=lambda module: module.weight,
         bias=lambda module: module.bias,
-        refuse=_refuse,
+        groups=lambda module: module.groups,
     )
 )

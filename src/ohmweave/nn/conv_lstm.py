@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from ohmweave.base import OutOfRangeError, check_integer, check_shape
 from ohmweave.mapping import Chip
-from ohmweave.nn.array_product import array_product
+from ohmweave.nn.array_product import Backward, array_product, is_transposed
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.conv2d import Pair, pair_of, patches, sides
 from ohmweave.nn.lstm import State, gated
@@ -39,6 +39,7 @@ class ConvLSTMCell(ChipLayer):
         chip: holds the cells.
         name: of the placement on the chip.
         on_chip: mapping, scaling and place; None takes the defaults of `OnChip`.
+        backward: as in `Linear`.
 
     Raises:
         OutOfRangeError: an argument is out of range.
@@ -57,7 +58,9 @@ class ConvLSTMCell(ChipLayer):
         chip: Chip,
         name: str,
         on_chip: OnChip | None = None,
+        backward: Backward = "readout",
     ) -> None:
+        transposed = is_transposed(backward)
         check_integer("in_channels", in_channels, at_least=1)
         check_integer("hidden_channels", hidden_channels, at_least=1)
         kh, kw = kernel = pair_of(kernel_size)
@@ -65,7 +68,7 @@ class ConvLSTMCell(ChipLayer):
         zeros = sides(padding, kernel)
         shape = (4 * hidden_channels, in_channels * kh * kw + hidden_channels * rh * rw)
         super().__init__((on_chip or OnChip()).matrix(chip, name, shape), bias=bias)
-        self.in_channels, self.hidden_channels = in_channels, hidden_channels
+        self.in_channels, self.hidden_channels, self._transposed = in_channels, hidden_channels, transposed
         self.kernel_size, self.hidden_kernel_size = kernel, hidden_kernel
         self.padding, self.hidden_padding = zeros, sides("same", hidden_kernel)
 
@@ -94,8 +97,8 @@ class ConvLSTMCell(ChipLayer):
         check_shape("state[0]", h, (n, self.hidden_channels, height, width))
         hidden_patches = patches(F.pad(h, self.hidden_padding), self.hidden_kernel_size, _ONE)
         rows = torch.cat([input_patches, hidden_patches], dim=-1)  # (n, height, width, rows of the matrix)
-        gates = array_product(rows.flatten(0, 2), self.weight).view(n, height, width, 4 * self.hidden_channels)
-        return gated(self.biased(gates).permute(0, 3, 1, 2), c)
+        gates = array_product(rows.flatten(0, 2), self.weight, transposed=self._transposed)
+        return gated(self.biased(gates.view(n, height, width, 4 * self.hidden_channels)).permute(0, 3, 1, 2), c)
 
     def extra_repr(self) -> str:
         """Shown in the network's printout."""

@@ -2,20 +2,20 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 import torch
 
-from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError, UnplaceableLayerError
+from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
+from ohmweave.nn.as_known import AsKnown
 from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.deployed import Deployed
-from ohmweave.nn.hand_over import hand_over, hand_over_gradient_hooks, reasons_against
-from ohmweave.nn.layer_registry import ToChip, placeable_types, to_chip
+from ohmweave.nn.hand_over import hand_over, hand_over_gradient_hooks
 from ohmweave.nn.modes import outside_autocast, outside_inference_mode
 from ohmweave.nn.on_chip import OnChip
-from ohmweave.nn.references import problems, replace_everywhere
+from ohmweave.nn.references import replace_everywhere
+from ohmweave.nn.sorting import Layer, sort_layers
 from ohmweave.programming import (
     Write,
     WriteInterrupted,
@@ -24,25 +24,6 @@ from ohmweave.programming import (
     defer_settling,
     warn_if_many_failed,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layer:
-    """A layer of the model that goes on the chip, with its registry entry and placement."""
-
-    name: str
-    module: torch.nn.Module
-    entry: ToChip
-    how: OnChip = field(default_factory=OnChip)
-
-
-_ALWAYS_DIGITAL = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.PReLU)
-"""Layers with parameters but without a matrix: they stay digital and need not be named in `digital`."""
-
-_INSTEAD: dict[type[torch.nn.Module], str] = {
-    torch.nn.LSTM: ": it computes all time steps at once; use torch.nn.LSTMCell and call it once in each time step",
-}
-"""What to use in place of a type that cannot be placed, for the error."""
 
 
 def deploy(
@@ -54,14 +35,16 @@ def deploy(
     scaling: InputScaling | Callable[[], InputScaling] = PerSampleScaling,
     layers: Mapping[str, OnChip] | None = None,
     digital: Sequence[str] = (),
+    as_known: AsKnown | None = None,
     name: str | None = None,
 ) -> Deployed:
     """Put every layer of a model that has an entry in the registry on a chip, and write its weights.
 
-    These layers are `torch.nn.Linear`, `Conv2d`, `LSTMCell` and those of installed packages. Hooks, buffers,
-    attributes, frozen parameters and training flags are kept. A write that waits (`t_settle`) does not wait after every
-    layer: when all cells are written, the chip waits once, for the longest of the layers' waits. The reports are of the
-    verify reads before that wait. Finally the weights are read out once.
+    These layers are torch's linear layers, convolutions, recurrent layers and attention, and those of installed
+    packages. Hooks, buffers, attributes, frozen parameters and training flags are kept. `plan` shows what would go
+    where. A write that waits (`t_settle`) does not wait after every layer: when all cells are written, the chip waits
+    once, for the longest of the layers' waits. The reports are of the verify reads before that wait. Finally the
+    weights are read out once.
 
     Args:
         model: any model; it is copied, not changed.
@@ -72,7 +55,11 @@ def deploy(
         mapping: weights to conductances, for all layers; None is an analogue differential pair.
         scaling: input scaling of a layer, as in `OnChip`.
         layers: other choices for single layers, by name.
-        digital: names of layers that stay in software.
+        digital: names of layers that stay in software, with all that is inside them, and of parameters that belong to
+            no layer, such as a class token; also patterns, `"*.gamma"`.
+        as_known: classes of modules that compute as a known layer does: `{MyLinear: torch.nn.Linear}` for a subclass of
+            it, or a function of such a module that returns an equal module of a known class. A linear layer or
+            convolution is compared with it on a random input.
         name: prefix of the names of the placements, `name.layer`, so that one chip can hold several models.
 
     Returns:
@@ -82,8 +69,9 @@ def deploy(
         UnplaceableLayerError: a layer has parameters, cannot be placed, and is not in `digital`; or a part of the
             model would still use a placed layer in software. All are named, with the reasons.
         OutOfRangeError: `layers` or `digital` names a layer that the model does not have, `layers` one that does not
-            go on the chip, a placement of that name is on the chip, a weight is NaN or infinite, the mapping does
-            not fit the cells, or a layer that is not to be written has no `g_unit`.
+            go on the chip, a class in `as_known` computes something else, a placement of that name is on the chip, a
+            weight is NaN or infinite, the mapping does not fit the cells, or a layer that is not to be written has no
+            `g_unit`.
         ChipFullError: the chip has no room for a layer.
         DeployError, DeployInterrupted: the array failed, or Ctrl-C was pressed, while cells were written; `reports`
             has the writes until then.
@@ -91,14 +79,15 @@ def deploy(
     After an error nothing is placed. Before any error but the last two no pulse is sent.
     """
     default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
-    plan, left = _plan(model, layers or {}, digital, default)
+    parts = sort_layers(model, layers=layers or {}, digital=digital, as_known=as_known or {}, default=default)
+    parts.check()
     with outside_inference_mode(), outside_autocast(chip.array.device.type):
-        twin, reports = _on_chip(model, chip, plan, "" if name is None else f"{name}.")
-    return Deployed(twin, chip, reports, [layer.name for layer in plan], left)
+        twin, reports = _on_chip(parts.model, chip, parts.layers, "" if name is None else f"{name}.")
+    return Deployed(twin, chip, reports, [layer.name for layer in parts.layers], parts.digital)
 
 
 def _on_chip(
-    model: torch.nn.Module, chip: Chip, plan: Sequence[_Layer], prefix: str
+    model: torch.nn.Module, chip: Chip, plan: Sequence[Layer], prefix: str
 ) -> tuple[torch.nn.Module, dict[str, WriteReport]]:
     """A copy of `model` with its layers on the chip, and the reports of their writes; all or nothing."""
     twin = copy.deepcopy(model)
@@ -119,57 +108,7 @@ def _on_chip(
     return twin, reports
 
 
-def _plan(
-    model: torch.nn.Module, layers: Mapping[str, OnChip], digital: Sequence[str], default: OnChip
-) -> tuple[list[_Layer], list[str]]:
-    """Layers to place, with their placements, and names of layers with parameters that stay digital."""
-    names = {name for name, _ in model.named_modules() if name}
-    for argument, given in (("layers", layers), ("digital", digital)):
-        for name in given:
-            if name not in names:
-                raise OutOfRangeError(f"`{argument}` must name layers of the model, {sorted(names)}, but has {name!r}")
-    placeable, left = _sort(model, digital)
-    on_chip = [layer.name for layer in placeable]
-    for name in layers:
-        if name not in on_chip:
-            raise OutOfRangeError(f"`layers` must name layers that go on the chip, {on_chip}, but has {name!r}")
-    found = problems(model, {layer.name: layer.module for layer in placeable})
-    if found:
-        raise UnplaceableLayerError(f"the model cannot be put on a chip as it is: {'; '.join(found)}")
-    return [replace(layer, how=layers.get(layer.name, OnChip()).over(default)) for layer in placeable], left
-
-
-def _sort(model: torch.nn.Module, digital: Sequence[str]) -> tuple[list[_Layer], list[str]]:
-    """Layers to place, and names of layers with parameters that stay digital; raises if a layer is neither."""
-    placeable, left, refused = [], [], []
-    for name, module in model.named_modules():
-        own = any(True for _ in module.parameters(recurse=False))
-        entry = to_chip(module)
-        if any(name == skip or name.startswith(skip + ".") for skip in digital):
-            left += [name] if own else []
-        elif isinstance(module, ChipLayer):
-            refused.append(f"{name or 'the model itself'} ({type(module).__name__}: it is on a chip already)")
-        elif entry is not None:
-            reasons = reasons_against(module, entry)
-            if reasons:
-                refused.append(f"{name or 'the model itself'} ({type(module).__name__}: {', '.join(reasons)})")
-            placeable.append(_Layer(name=name, module=module, entry=entry))
-        elif isinstance(module, _ALWAYS_DIGITAL):
-            left += [name] if own else []
-        elif own:
-            refused.append(f"{name or 'the model itself'} ({type(module).__name__}{_INSTEAD.get(type(module), '')})")
-    if refused:
-        raise UnplaceableLayerError(
-            f"these layers have parameters that cannot be put on a chip: {', '.join(refused)}; "
-            "name them in `digital` to leave them as they are, or build the model from layers that can be placed: "
-            f"{', '.join(placeable_types())}"
-        )
-    if not placeable:
-        raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {', '.join(placeable_types())}")
-    return placeable, left
-
-
-def _place_all(plan: Sequence[_Layer], chip: Chip, prefix: str) -> list[ChipLayer]:
+def _place_all(plan: Sequence[Layer], chip: Chip, prefix: str) -> list[ChipLayer]:
     """Place all layers, or none if there is an error."""
     shells: list[ChipLayer] = []
     try:
@@ -183,7 +122,7 @@ def _place_all(plan: Sequence[_Layer], chip: Chip, prefix: str) -> list[ChipLaye
     return shells
 
 
-def _check(layer: _Layer, shell: ChipLayer) -> None:
+def _check(layer: Layer, shell: ChipLayer) -> None:
     """Raise before any pulse if the layer cannot be written."""
     weight = layer.entry.weight(layer.module).detach()
     shell.matrix.check(weight.reshape(shell.matrix.shape))
@@ -194,7 +133,7 @@ def _check(layer: _Layer, shell: ChipLayer) -> None:
         raise OutOfRangeError(f"`write` must be given, or the mapping of {layer.name!r} have `g_unit`, but is None")
 
 
-def _write_all(plan: Sequence[_Layer], shells: Sequence[ChipLayer], chip: Chip) -> dict[str, WriteReport]:
+def _write_all(plan: Sequence[Layer], shells: Sequence[ChipLayer], chip: Chip) -> dict[str, WriteReport]:
     """Write layer after layer, wait once, and read the weights out."""
     reports: dict[str, WriteReport] = {}
     longest, current = 0.0, ""
@@ -228,11 +167,16 @@ def _stop(error: BaseException, layer: str, reports: Mapping[str, WriteReport]) 
 
 
 def _assembled(
-    model: torch.nn.Module, twin: torch.nn.Module, plan: Sequence[_Layer], shells: Sequence[ChipLayer]
+    model: torch.nn.Module, twin: torch.nn.Module, plan: Sequence[Layer], shells: Sequence[ChipLayer]
 ) -> torch.nn.Module:
     """The copy `twin` of `model` with the layers on the chip in their places."""
     # `modules` lists a model and its copy in the same order.
     copies = dict(zip(model.modules(), twin.modules(), strict=True))
     for layer, shell in zip(plan, shells, strict=True):
         hand_over(copies[layer.module], shell, layer.entry)
-    return replace_everywhere(twin, {copies[layer.module]: shell for layer, shell in zip(plan, shells, strict=True)})
+    shell_of = {
+        copies[module]: shell
+        for layer, shell in zip(plan, shells, strict=True)
+        for module in (layer.module, *layer.twins)
+    }
+    return replace_everywhere(twin, shell_of, {old: shell.matrix.name for old, shell in shell_of.items()})

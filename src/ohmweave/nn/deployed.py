@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_leaves
 
 from ohmweave.base import OhmweaveError, OutOfRangeError, ShapeError, WeightOnChipError
 from ohmweave.mapping import Chip, Matrix
-from ohmweave.nn.chip_arguments import check_input, split_outputs, with_chips
-from ohmweave.nn.chip_batch import forward_pass, merge_chips
+from ohmweave.nn.chip_arguments import ChipArguments, split_outputs, without_shared
+from ohmweave.nn.chip_batch import forward_pass
 from ohmweave.nn.chip_layer import check_stays
 from ohmweave.nn.chip_recurrent import chip_by_chip
 from ohmweave.nn.chips_apart import Apart, check_apart, state_of
+from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.printout import printout
 from ohmweave.nn.weight import ArrayWeight, Mixed, matrix_of
 from ohmweave.programming import WriteReport
@@ -29,7 +29,7 @@ class Deployed(torch.nn.Module):
         chip: the chip.
         reports: the report of writing, by layer.
         on_chip: names of the layers on the chip.
-        digital: names of the layers with parameters that stayed digital.
+        digital: names of the layers with parameters, and of parameters, that stayed digital.
     """
 
     def __init__(
@@ -67,14 +67,16 @@ class Deployed(torch.nn.Module):
         else:
             super().__setattr__(name, value)
 
-    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model on all chips.
 
         Args:
-            x: `(batch, ...)`, the same for all chips.
-            *args: further arguments of the model. With several chips a tensor must be `(batch, ...)`, the same for all
-                chips, or `(*chips, batch, ...)`, such as a state that the network has returned.
-            **kwargs: likewise.
+            *args: arguments of the model, also tuples, dictionaries and dataclasses of tensors. With several chips the
+                first tensor of all arguments, the input, must be `(batch, ...)`, or one sample without a batch where
+                the model takes that; it is the same for all chips. A further tensor is `(batch, ...)`, the same for all
+                chips, or `(*chips, batch, ...)`, such as a state that the network has returned. With neither shape it
+                has no batch, and is the same for all chips and samples (`Shared` says so where the shape does not).
+            **kwargs: likewise; the input may be one of them.
 
         Returns:
             `(*chips, batch, ...)`, or a nest of such tensors if the model returns one. Tensors that do not depend on
@@ -82,7 +84,7 @@ class Deployed(torch.nn.Module):
 
         Raises:
             ChipsMixedError: see `check_chips_apart`.
-            ShapeError: `x` is no tensor, or a further tensor has neither shape.
+            ShapeError: there is no input, or the shape of a further tensor is ambiguous.
             WeightOnChipError: the model computes a product with a weight past the array.
             OutOfRangeError: a digital layer has another dtype than the chip.
 
@@ -90,25 +92,30 @@ class Deployed(torch.nn.Module):
             RuntimeWarning: in the first pass of each mode (training or evaluation), a layer on the chip is not called.
         """
         chips = self.chip.chip_shape
-        if chips:
-            check_input(x)
-            if args or kwargs:
-                args, kwargs = with_chips((args, kwargs), chips[0], x.shape[0])
-            x = merge_chips(x.expand(*chips, *x.shape), chips)
-            self._check_apart(x, args, kwargs)
+        chosen = len(args) != 1 or bool(kwargs)
+        args, kwargs = self._merged(args, kwargs)
         with forward_pass() as called:
             try:
                 with chip_by_chip(self._apart.one_by_one, chips[0] if chips else 1):
-                    y = self.model(x, *args, **kwargs)
+                    y = self.model(*args, **kwargs)
             except RuntimeError as error:
                 _check_dtypes(self.model, self.digital, self.chip, error)
                 raise
         if not torch.compiler.is_compiling():
-            self._check_pass(y, called, chosen=bool(args or kwargs))
+            self._check_pass(y, called, chosen=chosen)
         return split_outputs(y, chips, self._apart.cut) if chips else y
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def check_chips_apart(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+    def _merged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with the chips merged into the batch, after the check that the chips stay apart."""
+        if not self.chip.chip_shape:
+            return without_shared(args, kwargs)
+        arguments = ChipArguments(args, kwargs, self.chip.chip_shape[0])
+        self._check_apart(arguments)
+        return arguments.call
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def check_chips_apart(self, *args: Any, **kwargs: Any) -> None:
         """Raise if outputs of one chip depend on inputs of another.
 
         `forward` calls this once for each kind of arguments and state of the model: training flags, attributes that are
@@ -116,31 +123,29 @@ class Deployed(torch.nn.Module):
         chips it does nothing.
 
         Args:
-            x: `(batch, ...)`, an input of the model.
-            *args: further arguments of the model, as in `forward`.
+            *args: arguments of the model, as in `forward`.
             **kwargs: likewise.
 
         Raises:
             ChipsMixedError: the message names the first module that mixes chips.
         """
-        chips = self.chip.chip_shape
-        if chips:
-            check_input(x)
-            args, kwargs = with_chips((args, kwargs), chips[0], x.shape[0])
-            self._check_apart(merge_chips(x.expand(*chips, *x.shape), chips), args, kwargs)
+        if self.chip.chip_shape:
+            self._check_apart(ChipArguments(args, kwargs, self.chip.chip_shape[0]))
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def _check_apart(self, x: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _check_apart(self, arguments: ChipArguments) -> None:
         """As `check_chips_apart`, of arguments with the chips merged; sets `self._apart`."""
-        n_chips = self.chip.chip_shape[0]
         self._apart = Apart()
-        if not x.numel():
+        if not arguments.x.numel():
             return
-        shapes = tuple((name, _kind(value)) for name, value in kwargs.items())
-        key = (state_of(self.model), x.dim(), x.dtype, tuple(_kind(value) for value in args), shapes)
+        key = (state_of(self.model), arguments.kinds)
         if key not in self._known:
-            run = lambda inputs: self.model(inputs, *args, **kwargs)  # noqa: E731 - it has two arguments bound
-            self._known[key] = check_apart(self.model, x.detach(), n_chips, run)
+
+            def run(inputs: torch.Tensor) -> Any:
+                args, kwargs = arguments.with_input(inputs)
+                return self.model(*args, **kwargs)
+
+            x = arguments.x.detach()
+            self._known[key] = check_apart(self.model, x, self.chip.chip_shape[0], run)
         self._apart = self._known[key]
 
     def _check_pass(self, y: Any, called: set[Any], *, chosen: bool) -> None:
@@ -264,8 +269,10 @@ def _check_dtypes(model: torch.nn.Module, digital: Sequence[str], chip: Chip, er
     if isinstance(error, OhmweaveError):
         return
     wanted = chip.array.dtype
+    modules, parameters = dict(model.named_modules()), dict(model.named_parameters())
     for name in digital:
-        for tensor in model.get_submodule(name).parameters(recurse=False):
+        own = modules[name].parameters(recurse=False) if name in modules else [parameters[name]]
+        for tensor in own:
             if tensor.is_floating_point() and tensor.dtype != wanted:
                 raise OutOfRangeError(
                     f"the digital layer {name!r} has {tensor.dtype}, but the chip computes in {wanted}: convert the "
@@ -277,10 +284,6 @@ def _check_dtypes(model: torch.nn.Module, digital: Sequence[str], chip: Chip, er
 def _has(model: torch.nn.Module, name: str) -> bool:
     parts = (model.__dict__, model._modules, model._parameters, model._buffers)
     return name != "training" and any(name in part for part in parts)
-
-
-def _kind(value: Any) -> Any:
-    return value if isinstance(value, int | float | str | bool | None) else type(value)
 
 
 def _target_has_chips(target: torch.Tensor, n_chips: int, batch: int) -> bool:

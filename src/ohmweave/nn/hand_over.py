@@ -14,7 +14,7 @@ def reasons_against(module: torch.nn.Module, entry: ToChip) -> list[str]:
     own = dict(module.named_parameters(recurse=False))
     if "forward" in vars(module):
         found.append("its forward function was replaced")
-    hooked = [name for name, one in module.named_parameters(recurse=False) if _has_hooks(one)]
+    hooked = [name for name, one in module.named_parameters(recurse=False) if has_gradient_hooks(one)]
     if hooked:
         # A gradient on a chip has the chips first, for which the hook was not written.
         found.append(f"its {' and '.join(hooked)} has gradient hooks: register them after deployment")
@@ -29,7 +29,8 @@ def reasons_against(module: torch.nn.Module, entry: ToChip) -> list[str]:
     ]
 
 
-def _has_hooks(parameter: torch.Tensor) -> bool:
+def has_gradient_hooks(parameter: torch.Tensor) -> bool:
+    """True if hooks wait for the gradient of a parameter."""
     return bool(parameter._backward_hooks) or bool(parameter._post_accumulate_grad_hooks)
 
 

@@ -30,6 +30,8 @@ class ToChip:
         bias: function of the module that returns the bias `(out,)`, or None.
         parameters: names of the module's parameters from which `weight` and `bias` are made.
         refuse: function of the module that returns the reason why it cannot be put on a chip, or None if it can.
+        groups: function of the module that returns the groups of its outputs, as `Matrix` takes them; for `plan`.
+        unasked: False leaves the module digital unless `layers` of `deploy` names it.
     """
 
     module: type[torch.nn.Module]
@@ -38,6 +40,8 @@ class ToChip:
     bias: Callable[[Any], torch.Tensor | None]
     parameters: tuple[str, ...] = ("weight", "bias")
     refuse: Callable[[Any], str | None] = lambda module: None
+    unasked: bool = True
+    groups: Callable[[Any], int] = lambda module: 1
 
 
 _ENTRIES: dict[type[torch.nn.Module], ToChip] = {}

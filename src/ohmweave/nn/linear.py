@@ -1,12 +1,12 @@
 """`torch.nn.Linear` with its weight on a chip."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer, check_shape
+from ohmweave.base import check_integer, check_shape
 from ohmweave.mapping import Chip
-from ohmweave.nn.array_product import array_product
+from ohmweave.nn.array_product import Backward, array_product, is_transposed
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
@@ -40,14 +40,14 @@ class Linear(ChipLayer):
         chip: Chip,
         name: str,
         on_chip: OnChip | None = None,
-        backward: Literal["readout", "array"] = "readout",
+        backward: Backward = "readout",
     ) -> None:
         check_integer("in_features", in_features, at_least=1)
         check_integer("out_features", out_features, at_least=1)
-        if backward not in ("readout", "array"):
-            raise OutOfRangeError(f"`backward` must be 'readout' or 'array', but is {backward!r}")
+        transposed = is_transposed(backward)
         super().__init__((on_chip or OnChip()).matrix(chip, name, (out_features, in_features)), bias=bias)
         self.in_features, self.out_features, self.backward = in_features, out_features, backward
+        self._transposed = transposed
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T + bias` by reads: `(chips * batch, ..., in)` to `(chips * batch, ..., out)`."""
@@ -57,7 +57,7 @@ class Linear(ChipLayer):
     def on_array(self, x: torch.Tensor) -> torch.Tensor:
         """As `forward`, on the array."""
         check_shape("x", x, (None, self.in_features))
-        y = array_product(x.flatten(0, -2), self.weight, transposed=self.backward == "array")
+        y = array_product(x.flatten(0, -2), self.weight, transposed=self._transposed)
         return self.biased(y.view(*x.shape[:-1], self.out_features))
 
     def extra_repr(self) -> str:

@@ -5,6 +5,8 @@ import copy
 import torch
 
 from ohmweave.base import OutOfRangeError
+from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.composite import CompositeLayer, composites_of, take_apart
 from ohmweave.nn.deployed import Deployed
 
 
@@ -20,7 +22,8 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
         chip: index of the chip, from 0; None if `net` is on a single chip.
 
     Raises:
-        OutOfRangeError: `chip` is not None on a single chip, or not an index of one of several chips.
+        OutOfRangeError: `chip` is not None on a single chip, or not an index of one of several chips; or `net` has a
+            weight that is made of several parameters of `model`, as in an LSTM cell.
 
     Source: no source.
     """
@@ -30,9 +33,19 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
         raise OutOfRangeError(f"`chip` must be {wanted}, but is {chip!r}")
     twin = copy.deepcopy(model)
     state = net.model.state_dict()
-    own = twin.state_dict()
+    whole = [name for name in composites_of(model) if not isinstance(net.model.get_submodule(name), CompositeLayer)]
+    # Recurrent layers and attention: their matrices are parameters of `twin` itself.
+    own = take_apart(twin, whole).model.state_dict()
+    missing = sorted(name for name in state if name not in own)
+    if missing:
+        raise OutOfRangeError(f"`model` must have the weights of `net` one by one, but {missing} are made of several")
     for name, value in state.items():
         # Weights and biases of layers on the chip have the chips first, digital parts have no such dimension.
-        on_chip = name.rpartition(".")[0] in net.on_chip
-        own[name].copy_(value[chip] if on_chip and chip is not None else value)
+        layer, _, parameter = name.rpartition(".")
+        if layer in net.on_chip and chip is not None:
+            value = value[chip]
+        module = net.model.get_submodule(layer) if layer in net.on_chip else None
+        if isinstance(module, ChipLayer) and parameter == "weight":
+            value = module.in_software(value)
+        own[name].copy_(value)
     return twin.train(net.training)

@@ -44,13 +44,14 @@ class OnChip:
         mine = {one.name: getattr(self, one.name) for one in fields(self)}
         return OnChip(**{name: getattr(default, name) if value is None else value for name, value in mine.items()})
 
-    def matrix(self, chip: Chip, name: str, shape: tuple[int, int]) -> Matrix:
+    def matrix(self, chip: Chip, name: str, shape: tuple[int, int], *, groups: int = 1) -> Matrix:
         """Place a matrix.
 
         Args:
             chip: the chip.
             name: of the placement.
             shape: (out, in).
+            groups: as in `Matrix`.
 
         Raises:
             ChipFullError, OutOfRangeError: as `Chip.place`.
@@ -61,6 +62,7 @@ class OnChip:
             shape,
             mapping=self.mapping if self.mapping is not None else DifferentialPair(),
             scaling=self._own_scaling(),
+            groups=groups,
             tile_rows=self.tile_rows,
             arrays=self.arrays,
             corners=self.corners,

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ohmweave.mapping import Chip, Matrix
+from ohmweave.nn.composite import CompositeLayer
+from ohmweave.nn.layer_table import LayerRow, counted, table
 from ohmweave.programming import WriteReport
-
-SHOWN = 8
-"""Number of layers that a printout lists."""
 
 
 def printout(
@@ -18,52 +17,62 @@ def printout(
     reports: Mapping[str, WriteReport],
     digital: Sequence[str],
 ) -> str:
-    """The chip, a line for each layer on it with its cells, and what is digital; cells are those of one chip.
+    """The chip, and a table of the layers on it and of what is digital; cells are those of one chip.
 
     Args:
         model: with its layers on the chip.
         chip: the chip.
         matrices: of the layers on the chip, by name.
         reports: of their writes, by name.
-        digital: names of the layers with parameters that stayed digital.
+        digital: names of the layers with parameters, and of parameters, that stayed digital.
     """
     array, n = chip.array, chip.chip_shape
     chips, each = (f"{n[0]} chips, each", " on each") if n else ("one chip", "")
-    size = f"{_counted(array.n_arrays, 'array')} of {array.rows} x {array.cols} cells"
-    text = [f"Deployed {type(model).__name__} on {chips} of {size}, {chip.n_taken:,} taken{each}"]
-    text += [
-        f"  {name or 'model'}: {_layer(model, name, matrices[name])}{_failed(reports.get(name), n)}"
-        for name in list(matrices)[:SHOWN]
+    size = f"{counted(array.n_arrays, 'array')} of {array.rows} x {array.cols} cells"
+    rows = [_on_chip(model, name, matrix, reports.get(name), n) for name, matrix in matrices.items()]
+    rows += [_digital(model, name) for name in digital]
+    rows += digital_products(model)
+    title = f"Deployed {type(model).__name__} on {chips} of {size}, {chip.n_taken:,} taken{each}"
+    return "\n".join([title, *(f"  {line}" for line in table(in_order(rows, model)))])
+
+
+def in_order(rows: Sequence[LayerRow], model: torch.nn.Module) -> list[LayerRow]:
+    """The rows in the order of the modules of `model`; a parameter is where its module is."""
+    order = {name: index for index, (name, _) in enumerate(model.named_modules())}
+    return sorted(rows, key=lambda row: order.get(row.name, order.get(row.name.rpartition(".")[0], -1)))
+
+
+def digital_products(model: torch.nn.Module) -> list[LayerRow]:
+    """A row for each layer whose products of activations no array computes."""
+    return [
+        LayerRow(name=name, kind=type(part).__name__, on="digital", note=part.digital_products)
+        for name, part in model.named_modules()
+        if isinstance(part, CompositeLayer) and part.digital_products
     ]
-    if len(matrices) > SHOWN:
-        text.append(f"  and {len(matrices) - SHOWN} more layers")
-    parts = [f"{name} ({type(model.get_submodule(name)).__name__})" for name in digital]
-    # The weights of layers on the chip are in cells, but their biases are added in software.
-    parts += [f"bias of {name or 'model'}" for name in matrices if _has_bias(model.get_submodule(name))]
-    if len(parts) > SHOWN:
-        parts[SHOWN:] = [f"and {len(parts) - SHOWN} more"]
-    return "\n".join([*text, f"  digital: {', '.join(parts) or 'none'}"])
 
 
-def _layer(model: torch.nn.Module, name: str, matrix: Matrix) -> str:
-    """As in "Linear(...), 320 cells in 2 tiles on 1 array", of one chip."""
-    placement = matrix.placement
-    n_arrays = len({tile.array for tile in placement.tiles})
-    place = f"{_counted(len(placement.tiles), 'tile')} on {_counted(n_arrays, 'array')}"
-    text = f"{model.get_submodule(name)!r}, {_counted(placement.cells.numel(), 'cell')} in {place}"
-    return text.replace("\n", " ")
+def _on_chip(
+    model: torch.nn.Module, name: str, matrix: Matrix, report: WriteReport | None, chips: Sequence[int]
+) -> LayerRow:
+    """The row of a layer on the chip. Its weight is in cells, but its bias is added in software."""
+    placement, layer = matrix.placement, model.get_submodule(name)
+    notes = [f"placed as {matrix.name!r}"] if matrix.name != (name or "model") else []
+    notes += ["bias digital"] if layer._parameters.get("bias") is not None else []
+    if report is not None and report.n_failed:  # of all chips
+        on_all = f" on {chips[0]} chips" if chips else ""
+        notes.append(f"{counted(report.n_failed, 'cell')} not converged{on_all}")
+    return LayerRow(
+        name=name,
+        kind=type(layer).__name__,
+        on="chip",
+        note=", ".join(notes),
+        n_cells=placement.cells.numel(),
+        n_tiles=len(placement.tiles),
+        n_arrays=len({tile.array for tile in placement.tiles}),
+    )
 
 
-def _failed(report: WriteReport | None, chips: Sequence[int]) -> str:
-    """As in ", 3 not converged on 2 chips": a report counts the cells of all chips."""
-    if report is None or not report.n_failed:
-        return ""
-    return f", {report.n_failed:,} not converged" + (f" on {chips[0]} chips" if chips else "")
-
-
-def _has_bias(layer: torch.nn.Module) -> bool:
-    return layer._parameters.get("bias") is not None
-
-
-def _counted(n: int, word: str) -> str:
-    return f"{n:,} {word}{'' if n == 1 else 's'}"
+def _digital(model: torch.nn.Module, name: str) -> LayerRow:
+    """The row of a layer or parameter in software."""
+    modules = dict(model.named_modules())
+    return LayerRow(name=name, kind=type(modules[name]).__name__ if name in modules else "Parameter", on="digital")

@@ -9,6 +9,7 @@ import torch
 
 from ohmweave.base import WeightOnChipError
 from ohmweave.nn.captures import captured
+from ohmweave.nn.module_hooks import HOOKS
 
 
 class Retired(torch.nn.Module):
@@ -23,17 +24,22 @@ class Retired(torch.nn.Module):
 
     def __getattr__(self, name: str) -> Any:
         """Raise for its weights and biases, too."""
-        if name in ("weight", "bias", "weight_ih", "weight_hh"):
+        if name.startswith(("weight", "bias", "in_proj", "out_proj")):
             self.forward()
         raise AttributeError(name)
 
 
-def replace_everywhere(model: torch.nn.Module, layers: Mapping[torch.nn.Module, torch.nn.Module]) -> torch.nn.Module:
+def replace_everywhere(
+    model: torch.nn.Module,
+    layers: Mapping[torch.nn.Module, torch.nn.Module],
+    places: Mapping[torch.nn.Module, str],
+) -> torch.nn.Module:
     """Replace layers in `model`, also in attributes, lists and dictionaries of its modules; in place.
 
     Args:
         model: the model, which is changed.
         layers: new layers by old ones. The old ones raise from now on.
+        places: names of the new layers by old ones, for that error.
 
     Returns:
         `model`, or its replacement if it is one of `layers`.
@@ -43,9 +49,8 @@ def replace_everywhere(model: torch.nn.Module, layers: Mapping[torch.nn.Module, 
         if id(module) not in by_id:
             for name, value in list(vars(module).items()):
                 module.__dict__[name] = _swapped(value, by_id)
-    for old, new in layers.items():
-        place = new.__dict__["matrix"].name
-        old.__dict__.update(_parameters={}, _buffers={}, _modules={}, place=place)
+    for old in layers:
+        old.__dict__.update(_parameters={}, _buffers={}, _modules={}, place=places[old])
         old.__class__ = Retired
     return by_id.get(id(model), model)
 
@@ -89,9 +94,30 @@ def _tied(model: torch.nn.Module, placed: Mapping[str, torch.nn.Module]) -> Iter
         for own, parameter in module.named_parameters(recurse=False):
             owners.setdefault(id(parameter), []).append((f"{name}.{own}".removeprefix("."), module))
     for shared in owners.values():
-        if len(shared) > 1 and any(id(module) in on_chip for _, module in shared):
-            names = ", ".join(name for name, _ in shared)
-            yield f"{names} are one tied parameter, which cells cannot be: use one layer twice, or untie it"
+        if len(shared) < 2 or not any(id(module) in on_chip for _, module in shared):
+            continue
+        if all(id(module) in on_chip and is_same_layer(shared[0][1], module) for _, module in shared):
+            continue  # they become one layer on the chip
+        names = ", ".join(name for name, _ in shared)
+        layers = ", ".join(repr(name.rpartition(".")[0]) for name, _ in shared)
+        yield (
+            f"{names} are one tied parameter, which cells cannot be: name all of them in `digital=({layers})`, or "
+            f"untie it, `{shared[-1][0]} = torch.nn.Parameter({shared[-1][0]}.detach().clone())`"
+        )
+
+
+def is_same_layer(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """True if two modules share all their parameters, compute the same and have neither hooks nor buffers."""
+    if type(one) is not type(other) or one.extra_repr() != other.extra_repr():
+        return False
+    mine, theirs = dict(one.named_parameters()), dict(other.named_parameters())
+    plain = not any(module.__dict__[hooks] for module in (one, other) for hooks in HOOKS)
+    return (
+        plain
+        and not any(True for module in (one, other) for _ in module.buffers())
+        and mine.keys() == theirs.keys()
+        and all(parameter is theirs[name] for name, parameter in mine.items())
+    )
 
 
 def _unregistered(model: torch.nn.Module) -> Iterator[str]:

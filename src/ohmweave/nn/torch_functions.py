@@ -41,6 +41,7 @@ _PRODUCTS = frozenset(
     rnn_tanh_cell rnn_relu_cell vecdot matrix_power _transformer_encoder_layer_fwd _native_multi_head_attention
     addmm_ addmv_ addbmm_ baddbmm_ addr_ _sparse_mm _sparse_addmm _trilinear cosine_similarity pairwise_distance
     _euclidean_dist int_mm _int_mm _scaled_mm _addmm_activation convolve _convolution conv_tbc solve lu_solve lstsq
+    linear_cross_entropy
     """.split()  # noqa: SIM905 - forty names, one after the other
 )
 """Functions that sum products of their arguments, as layers do with their weights."""

@@ -113,7 +113,9 @@ class Meter:
         self._pending.clear()
 
     def _name_of(self, placement: Placement) -> str:
-        return next((name for name, known in self._layers.items() if known is placement), UNASSIGNED)
+        return next(
+            (name for name, known in self._layers.items() if known is placement or placement in known.parts), UNASSIGNED
+        )
 
     def readout(self, cells: torch.Tensor, g: torch.Tensor, v_read: float, n_cells: int) -> None:
         """Record a readout of `cells`, any shape, at `v_read` V, which gave `g` S; a chip has `n_cells` cells."""

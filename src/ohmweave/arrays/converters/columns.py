@@ -60,8 +60,10 @@ class ColumnConverters:
             self.peaks = None
 
     def forget(self, placement: Placement) -> None:
-        """Forget the range of `placement`; another placement may begin at its first cell."""
-        if self._ranges.pop(corner_of(placement), None) is not None:
+        """Forget the range of `placement`; another placement may begin at the first cell of one of its tiles."""
+        # Each group of a placement has a range of its own, at the corner of its first tile.
+        found = [self._ranges.pop((tile.array, tile.row, tile.col), None) for tile in placement.tiles]
+        if any(one is not None for one in found):
             self.version += 1
 
     def peaks_of(self, placement: Placement) -> list[float] | None:

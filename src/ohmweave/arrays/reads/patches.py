@@ -27,6 +27,7 @@ def noisy_convolution(
     variance: torch.Tensor | None,
     geometry: ConvGeometry,
     *,
+    groups: int = 1,
     noise: NormalStream,
     square: Square,
 ) -> torch.Tensor:
@@ -34,9 +35,10 @@ def noisy_convolution(
 
     Args:
         drive: `(*chips, batch, H, W, C)`.
-        g: `(*chips, C * kh * kw, n_out)` S, channel by channel.
-        variance: `(*chips, C * kh * kw, n_out)` S^2, or None for exact reads.
+        g: `(*chips, C / groups * kh * kw, n_out)` S, channel by channel.
+        variance: `(*chips, C / groups * kh * kw, n_out)` S^2, or None for exact reads.
         geometry: of the patches; the padding is at 0 V.
+        groups: of neighbouring outputs; group k multiplies the k-th part of the channels.
         noise: stream of read noise.
         square: gives v^2, or its replacement for a bit-serial read, which is a sum of reads; 0 at 0 V.
 
@@ -44,15 +46,18 @@ def noisy_convolution(
         `(*chips, batch, out H, out W, n_out)` A.
     """
     # Three ways, the fastest first: torch's convolution takes one chip only; tap by tap takes exact reads with fewer
-    # outputs than channels; the rest copies patches.
+    # outputs than channels; the rest copies patches. Outputs in groups: torch's grouped convolution takes the chips as
+    # further groups.
     images = drive.numbers
+    if groups > 1 and images.shape[:-4].numel() > 1:
+        return _by_groups(drive, g, variance, geometry, groups, noise, square)
     if images.shape[:-4].numel() == 1:
         n_values = 4 * g.shape[-1] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
         kernels, spreads = _kernels(g, geometry), None if variance is None else _kernels(variance, geometry)
         return by_parts(
             images,
             n_values,
-            lambda part: _by_kernels(drive.of_numbers(part), kernels, spreads, geometry, noise, square),
+            lambda part: _by_kernels(drive.of_numbers(part), kernels, spreads, geometry, groups, noise, square),
         )
     if variance is None and g.shape[-1] < images.shape[-1]:
         taps = g.unflatten(-2, (images.shape[-1], -1)).movedim(-3, -1).flatten(-3, -2)
@@ -98,15 +103,83 @@ def _by_kernels(
     kernels: torch.Tensor,
     spreads: torch.Tensor | None,
     geometry: ConvGeometry,
+    groups: int,
     noise: NormalStream,
     square: Square,
 ) -> torch.Tensor:
     """One chip: torch's convolution, for the mean and for the variance."""
     outer, images = drive.numbers.shape[:-4], drive.of_numbers(drive.numbers.reshape(drive.numbers.shape[-4:]))
-    out = _convolved(images.v, kernels, geometry)
+    out = _convolved(images.v, kernels, geometry, groups)
     if spreads is not None:
-        noise.add_(out, _convolved(square(images), spreads, geometry))
+        noise.add_(out, _convolved(square(images), spreads, geometry, groups))
     return out.view(*outer, *out.shape)
+
+
+def _by_groups(
+    drive: RowVoltages,
+    g: torch.Tensor,
+    variance: torch.Tensor | None,
+    geometry: ConvGeometry,
+    groups: int,
+    noise: NormalStream,
+    square: Square,
+) -> torch.Tensor:
+    """Outputs in groups, as `noisy_convolution`."""
+    images, n_out = drive.numbers, g.shape[-1]
+    n_values = 4 * g.shape[:-2].numel() * n_out * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
+
+    def read(part: torch.Tensor) -> torch.Tensor:
+        row = drive.of_numbers(part)
+        out = grouped_convolution(row.v, _group_kernels(g, geometry), geometry, groups)
+        if variance is not None:
+            noise.add_(out, grouped_convolution(square(row), _group_kernels(variance, geometry), geometry, groups))
+        return out
+
+    return by_parts(images, n_values, read)
+
+
+def _group_kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
+    """`(*chips, C / groups * kh * kw, n_out)` to `(*chips, n_out, C / groups, kh, kw)`."""
+    kernels: torch.Tensor = matrix.mT.unflatten(-1, (-1, *geometry.kernel_size))
+    return kernels
+
+
+def grouped_convolution(
+    images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry, groups: int
+) -> torch.Tensor:
+    """A grouped convolution on every chip, with the chips as further groups of one convolution of torch.
+
+    Args:
+        images: `(*chips, batch, H, W, C)`.
+        kernels: `(*chips, n_out, C / groups, kh, kw)`.
+        geometry: of the patches; the padding is 0.
+        groups: of channels and outputs of one chip.
+
+    Returns:
+        `(*chips, batch, out H, out W, n_out)`, contiguous.
+    """
+    chips = kernels.shape[:-4]
+    x = F.pad(fold_chips(images), geometry.padding)
+    y = F.conv2d(
+        x,
+        kernels.reshape(-1, *kernels.shape[-3:]),
+        stride=geometry.stride,
+        dilation=geometry.dilation,
+        groups=chips.numel() * groups,
+    )
+    return unfold_chips(y, chips).contiguous()
+
+
+def fold_chips(images: torch.Tensor) -> torch.Tensor:
+    """`(*chips, batch, H, W, C)` to `(batch, chips * C, H, W)`."""
+    folded: torch.Tensor = images.movedim(-4, 0).movedim(-1, -3).flatten(1, -3)
+    return folded
+
+
+def unfold_chips(folded: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
+    """`(batch, chips * C, H, W)` to `(*chips, batch, H, W, C)`."""
+    images: torch.Tensor = folded.unflatten(1, (*chips, -1)).movedim(0, -4).movedim(-3, -1)
+    return images
 
 
 def _kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
@@ -115,14 +188,14 @@ def _kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
     return kernels.contiguous(memory_format=torch.channels_last)
 
 
-def _convolved(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
+def _convolved(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry, groups: int) -> torch.Tensor:
     """`(batch, H, W, C)` to `(batch, out H, out W, n_out)`, contiguous."""
     x = images.permute(0, 3, 1, 2)
     left, right, top, bottom = geometry.padding
     padding = (top, left)
     if (left, top) != (right, bottom):  # torch's convolution pads both sides alike
         x, padding = F.pad(x, geometry.padding), (0, 0)
-    y = F.conv2d(x, kernels, stride=geometry.stride, padding=padding, dilation=geometry.dilation)
+    y = F.conv2d(x, kernels, stride=geometry.stride, padding=padding, dilation=geometry.dilation, groups=groups)
     by_pixel: torch.Tensor = y.permute(0, 2, 3, 1).contiguous()
     return by_pixel
 

@@ -92,6 +92,8 @@ class Reader:
         if not self.linear:
             if geometry is None:
                 return self._read_by_vector(row, placement)
+            if placement.parts:
+                return self._read_by_group(row, placement, geometry)
             return by_rows(row.numbers, geometry, lambda rows: self._read_by_vector(row.of_numbers(rows), placement))
         g, variance = self._signed_matrix(placement)
         if transposed:
@@ -116,7 +118,17 @@ class Reader:
         if scale is not None:  # scale the matrix, which is smaller than images and outputs
             g = g / scale.s_per_w
             variance = None if variance is None else variance / scale.s_per_w**2
-        return noisy_convolution(row, g, variance, geometry, noise=self.noise, square=self._square)
+        groups = placement.groups
+        return noisy_convolution(row, g, variance, geometry, groups=groups, noise=self.noise, square=self._square)
+
+    def _read_by_group(self, row: RowVoltages, placement: Placement, geometry: ConvGeometry) -> torch.Tensor:
+        """Patches of images, for outputs in groups: each group of tiles is read with its own channels."""
+        channels = row.numbers.chunk(placement.groups, dim=-1)
+        found = [
+            self.read(row.of_numbers(own), part, geometry=geometry)
+            for own, part in zip(channels, placement.parts, strict=True)
+        ]
+        return torch.cat(found, dim=-1)
 
     def _read_with_shared_noise(
         self,

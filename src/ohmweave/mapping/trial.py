@@ -1,0 +1,82 @@
+"""A trial of what fits on a chip, on copies of its free cells."""
+
+import math
+from collections.abc import Sequence
+
+from ohmweave.arrays import Corner, Tile
+from ohmweave.base import OutOfRangeError
+from ohmweave.mapping.chip import Chip
+from ohmweave.mapping.free_space import FreeSpace
+from ohmweave.mapping.tiling import take_tile, tile_sizes
+from ohmweave.mapping.weight_mapping import WeightMapping
+
+
+class Trial:
+    """Places matrices as `Chip.place` would, one after the other; the chip does not change.
+
+    Args:
+        chip: the chip.
+
+    Attributes:
+        n_arrays: arrays that have been needed so far: those of the chip, and further ones of the same size.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self._chip = chip
+        self._free = chip.free_space()
+        # Matrices that do not fit take no room on the chip; they are placed on further arrays of their own.
+        self._further: list[FreeSpace] = []
+
+    @property
+    def n_arrays(self) -> int:
+        """Arrays of the chip, and further ones that were needed."""
+        return self._chip.array.n_arrays + len(self._further)
+
+    def place(
+        self,
+        shape: tuple[int, int],
+        mapping: WeightMapping,
+        *,
+        groups: int = 1,
+        tile_rows: int | None = None,
+        arrays: Sequence[int] | None = None,
+        corners: Sequence[Corner] | None = None,
+    ) -> tuple[list[Tile], bool]:
+        """Place a matrix, on further arrays of the same size if it does not fit on the chip.
+
+        Args:
+            shape: (out, in).
+            mapping: gives the lines of a weight.
+            groups: as in `Chip.place`.
+            tile_rows: as in `Chip.place`.
+            arrays: as in `Chip.place`.
+            corners: as in `Chip.place`.
+
+        Returns:
+            The tiles, and True if all are on the chip.
+
+        Raises:
+            OutOfRangeError: an output has more column lines than an array.
+        """
+        array, per_weight = self._chip.array, (len(mapping.row_gain), len(mapping.col_gain))
+        if per_weight[1] > array.cols:
+            raise OutOfRangeError(f"`mapping` must have at most {array.cols} column lines, but has {per_weight[1]}")
+        lines = shape[1] * per_weight[0], shape[0] * per_weight[1]
+        sizes = tile_sizes((array.rows, array.cols), lines, per_weight, tile_rows=tile_rows, groups=groups)
+        order = list(range(array.n_arrays)) if arrays is None else list(arrays)
+        trial = [space.copy() for space in self._free]
+        places = [None] * len(sizes) if corners is None else list(corners)
+        tiles = [take_tile(trial, size, order, place) for size, place in zip(sizes, places, strict=True)]
+        found = [tile for tile in tiles if tile is not None]
+        if len(found) == len(sizes):
+            self._free = trial
+            return found, True
+        return [self._on_further(size) for size in sizes], False
+
+    def _on_further(self, size: tuple[int, int, int, int]) -> Tile:
+        tile = take_tile(self._further, size, range(len(self._further)), None)
+        if tile is None:
+            self._further.append(FreeSpace(self._chip.array.rows, self._chip.array.cols))
+            tile = take_tile(self._further, size, [len(self._further) - 1], None)
+        assert tile is not None, f"a tile of {math.prod(size[2:])} cells is no larger than an array"
+        return tile

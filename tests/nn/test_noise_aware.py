@@ -1,0 +1,132 @@
+"""Noise-aware training of all kinds of layers that `deploy` places."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.mapping import CentredPair, DifferentialPair
+from ohmweave.nn import NoiseAware, OnChip
+from tests.helpers import assert_close
+from tests.nn.sequence_models import F64, ideal_chip, normal, on_ideal_chips
+
+
+class Everything(nn.Module):
+    """A layer of each kind, that has a matrix of its own or several."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(6, 4, dtype=F64)
+        self.rnn = nn.LSTM(4, 4, 2, bidirectional=True, proj_size=3, batch_first=True, dtype=F64)
+        self.attn = nn.TransformerEncoderLayer(6, 2, 8, 0.0, batch_first=True, dtype=F64)
+        self.cell, self.gru = nn.LSTMCell(6, 4, dtype=F64), nn.GRUCell(4, 4, dtype=F64)
+        self.rnn_cell, self.both = nn.RNNCell(4, 4, dtype=F64), nn.Bilinear(4, 4, 3, dtype=F64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.attn(self.rnn(self.tokens(x))[0])
+        h = self.gru(self.cell(y[:, -1], self.cell(y[:, 0]))[0])
+        z: torch.Tensor = self.both(h, self.rnn_cell(h, self.rnn_cell(h)))
+        return z
+
+
+def model() -> Everything:
+    torch.manual_seed(1)
+    return Everything()
+
+
+TOKENS = torch.arange(21).view(7, 3) % 6
+
+
+def aware(net: nn.Module, **how: Any) -> NoiseAware:
+    return NoiseAware(net, ideal_chip(None), generator=generator(0, "noise"), **how)
+
+
+def test_without_noise_it_is_the_model_and_so_are_its_gradients() -> None:
+    net = model()
+    want = net(TOKENS)
+    want.square().sum().backward()
+    gradients = {name: one.grad.clone() for name, one in net.named_parameters() if one.grad is not None}
+    net.zero_grad()
+    y = aware(net)(TOKENS)
+    assert_close(y.detach(), want.detach(), rtol=1e-9, scale=1.0)
+    y.square().sum().backward()
+    for name, one in net.named_parameters():
+        assert one.grad is not None
+        assert_close(one.grad, gradients[name], rtol=1e-9, scale=1.0)
+    assert type(net.rnn) is nn.LSTM
+    assert type(net.attn.self_attn) is nn.MultiheadAttention
+
+
+@pytest.mark.parametrize("mapping", [DifferentialPair(levels=5), CentredPair(w_max=0.4)])
+def test_it_trains_with_the_weights_that_the_cells_will_hold(mapping: Any) -> None:
+    net, how = model(), {"mapping": mapping, "layers": {"tokens": OnChip()}, "digital": ["gru"]}
+    y = aware(net, **how)(TOKENS)
+    on_chip = on_ideal_chips(net, None, **how)
+    assert_close(y.detach(), on_chip(TOKENS), rtol=1e-5, scale=1.0)
+    assert "gru.weight_ih" not in on_chip.on_chip
+    assert "tokens" in on_chip.on_chip
+
+
+def test_every_matrix_has_errors_of_its_own_in_each_pass() -> None:
+    net = model()
+    noisy = aware(net, sigma=1e-6)
+    first, second = noisy.perturbed(), noisy.perturbed()
+    for name in on_ideal_chips(net, None).on_chip:
+        mine = [key for key in first if key.startswith(f"{name}.weight")]
+        assert mine
+        for key in mine:
+            assert float((first[key] - second[key]).detach().abs().min()) > 0
+    assert "tokens.weight" not in first
+
+
+def test_errors_of_two_parameters_in_one_matrix_have_its_scale() -> None:
+    cell = nn.LSTMCell(100, 100, dtype=F64)
+    with torch.no_grad():
+        cell.weight_hh.mul_(0.1)
+    noisy = aware(nn.Sequential(cell), sigma=0.5e-6)
+    g_per_w = 100e-6 / float(cell.weight_ih.detach().abs().max())
+    for name in ("weight_ih", "weight_hh"):
+        error = noisy.perturbed()[f"0.{name}"].detach() - cell._parameters[name].detach()  # type: ignore[union-attr]
+        assert_close(float(error.std()) * g_per_w, 0.5e-6 * 2**0.5, rtol=0.02)
+
+
+def test_recurrent_states_are_rounded_too() -> None:
+    cell = nn.RNNCell(1, 2, bias=False, nonlinearity="relu", dtype=F64)
+    with torch.no_grad():
+        cell.weight_ih.zero_()
+        cell.weight_hh.copy_(torch.eye(2))
+    y = aware(cell, input_bits=1)(torch.zeros(1, 1, dtype=F64), torch.tensor([[1.0, 0.6]], dtype=F64))
+    assert_close(y.detach(), torch.tensor([[1.0, 1.0]], dtype=F64), rtol=1e-9)
+    rnn = nn.RNN(1, 2, bias=False, nonlinearity="relu", batch_first=True, dtype=F64)
+    with torch.no_grad():
+        rnn.weight_ih_l0.zero_()
+        rnn.weight_hh_l0.copy_(torch.eye(2))
+    start = torch.tensor([[[1.0, 0.6]]], dtype=F64)
+    y, _ = aware(rnn, input_bits=1)(torch.zeros(1, 1, 1, dtype=F64), start)
+    assert_close(y.detach(), torch.tensor([[[1.0, 1.0]]], dtype=F64), rtol=1e-9)
+
+
+def test_evaluation_and_names() -> None:
+    net = model().eval()
+    assert torch.equal(aware(net, sigma=1e-6).eval()(TOKENS), net(TOKENS))
+    for argument in ({"layers": {"no": OnChip()}}, {"digital": ["no"]}):
+        with pytest.raises(OutOfRangeError, match=f"`{next(iter(argument))}` must name layers of the model"):
+            aware(net, **argument)
+
+
+def test_training_reaches_recurrent_weights() -> None:
+    torch.manual_seed(1)
+    net = nn.GRU(3, 8, batch_first=True, dtype=F64)
+    noisy = aware(net, sigma=1e-6, mapping=DifferentialPair(levels=31)).train()
+    optimizer = torch.optim.Adam(noisy.parameters(), lr=0.02)
+    x = normal(32, 5, 3)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = (noisy(x)[0][:, -1, :3] - 0.5 * x.mean(1)).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.6 * losses[0]
