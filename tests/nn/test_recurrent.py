@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ohmweave.base import ShapeError, UnplaceableLayerError
-from ohmweave.mapping import CentredPair
-from ohmweave.nn import OnChip, deploy
+from ohmweave.mapping import CentredPair, FixedScaling
+from ohmweave.nn import OnChip, calibrate, deploy
 from tests.helpers import assert_close
 from tests.nn.sequence_models import F64, RTOL, WRITE, assert_is_the_model, ideal_chip, normal, on_ideal_chips
 
@@ -253,3 +253,30 @@ def test_one_read_of_the_input_for_all_time_steps_and_one_of_the_state_for_each(
     with torch.no_grad():
         net(normal(2, 5, 3))
     assert (books.activity - before).n_reads == 2 * (2 * 5)
+
+
+def test_calibration_takes_the_largest_state_of_all_time_steps() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.cell = nn.RNN(3, 4, batch_first=True, dtype=F64), nn.RNNCell(3, 4, dtype=F64)
+            self.both = nn.Bilinear(4, 4, 2, dtype=F64)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.cell(0.01 * x[:, 0])
+            y: torch.Tensor = self.both(self.rnn(x)[0][:, -1], self.cell(0.1 * x[:, 1], h))
+            return y
+
+    torch.manual_seed(1)
+    model, x = Model().requires_grad_(False), 0.3 * normal(7, 5, 3)
+    net = on_ideal_chips(model, None, scaling=FixedScaling)
+    calibrate(net, x)
+    steps = model.rnn(x)[0]
+    scale = {name: net.matrix(name).scaling for name in net.on_chip}
+    found = {name: one.x_max for name, one in scale.items() if isinstance(one, FixedScaling)}
+    assert_close(found["rnn.weight_ih_l0"], float(x.abs().max()), rtol=1e-9)
+    assert_close(found["rnn.weight_hh_l0"], float(steps[:, :-1].abs().max()), rtol=1e-5)
+    h = model.cell(0.01 * x[:, 0])
+    assert_close(found["cell"], float(h.abs().max()), rtol=1e-5)  # larger than its inputs
+    both = steps[:, -1, :, None] * model.cell(0.1 * x[:, 1], h)[:, None]
+    assert_close(found["both"], float(both.abs().max()), rtol=1e-5)

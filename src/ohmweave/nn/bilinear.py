@@ -58,12 +58,16 @@ class Bilinear(ChipLayer):
         y: torch.Tensor = self.guarded(x1, x2)
         return y
 
+    def rows_of(self, x1: torch.Tensor, x2: torch.Tensor) -> torch.Tensor:
+        """The outer product of both inputs, `(chips * batch, ..., in1 * in2)`."""
+        return (x1.unsqueeze(-1) * x2.unsqueeze(-2)).flatten(-2)
+
     def on_array(self, x1: torch.Tensor, x2: torch.Tensor) -> torch.Tensor:
         """As `forward`, on the array."""
         check_shape("x1", x1, (None, self.in1_features))
         check_shape("x2", x2, (*x1.shape[:-1], self.in2_features))
-        rows = (x1.unsqueeze(-1) * x2.unsqueeze(-2)).flatten(-2)
-        # One chip's weight as rows: the order of (in1, in2) is that of `rows`.
+        # The order of (in1, in2) is that of the weight's rows.
+        rows = self.rows_of(x1, x2)
         y = array_product(rows.flatten(0, -2), self.weight, transposed=self._transposed)
         return self.biased(y.view(*x1.shape[:-1], self.out_features))
 

@@ -14,7 +14,8 @@ from ohmweave.nn.deployed import Deployed
 def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forward: Any) -> None:
     """Set `x_max` of every layer with a `FixedScaling` to the `quantile` of its inputs, in one forward pass of `x`.
 
-    Each layer is set just before it computes, so the inputs of later layers come from calibrated earlier ones.
+    Each layer is set just before it computes, so the inputs of later layers come from calibrated earlier ones. A layer
+    that is called several times, as in each time step, gets the largest of its calls' quantiles.
 
     Args:
         net: the network.
@@ -22,14 +23,18 @@ def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forwar
         quantile: of the magnitudes of a layer's inputs, > 0; 1 is the largest.
         forward: further arguments of the model's forward pass.
     """
+    reached: dict[torch.nn.Module, float] = {}
 
-    def set_scale(layer: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+    def set_scale(layer: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         assert isinstance(layer, ChipLayer)
-        scaling = layer.matrix.scaling
-        if isinstance(scaling, FixedScaling):
-            scaling.calibrate(inputs[0], quantile)
+        scaling, rows = layer.matrix.scaling, layer.rows_of(*args, **kwargs)
+        if isinstance(scaling, FixedScaling) and bool(rows.any()):  # the first state of a recurrent layer is zero
+            scaling.calibrate(rows, quantile)
+            scaling.x_max = reached[layer] = max(scaling.x_max, reached.get(layer, 0.0))
 
-    handles = [net.model.get_submodule(name).register_forward_pre_hook(set_scale) for name in net.on_chip]
+    handles = [
+        net.model.get_submodule(name).register_forward_pre_hook(set_scale, with_kwargs=True) for name in net.on_chip
+    ]
     try:
         with torch.no_grad():
             net(x, **forward)

@@ -74,6 +74,11 @@ class ChipLayer(torch.nn.Module):
         """The layer's output, computed by reads of the array. A subclass implements it."""
         raise NotImplementedError
 
+    def rows_of(self, *args: Any) -> torch.Tensor:
+        """The numbers that drive the rows in a call of `forward` with these arguments, for `calibrate`; any shape."""
+        x: torch.Tensor = args[0]
+        return x
+
     def guarded(self, *args: Any) -> Any:
         """`on_array`, unless the call would not reach the array.
 

@@ -88,6 +88,10 @@ class ConvLSTMCell(ChipLayer):
         new: State = self.guarded(x, state)
         return new
 
+    def rows_of(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
+        """Pixels of image and state, each once."""
+        return x if state is None else torch.cat([x.flatten(), state[0].flatten()])
+
     def on_array(self, x: torch.Tensor, state: State | None) -> State:
         """`forward` on the array: input patch and recurrent patch of a pixel are one vector of row voltages."""
         check_shape("x", x, (None, self.in_channels, None, None))

@@ -66,6 +66,10 @@ class Embedding(ChipLayer):
         y: torch.Tensor = self.guarded(F.one_hot(tokens.long(), self.num_embeddings).to(self.weight.dtype))
         return y
 
+    def rows_of(self, tokens: torch.Tensor) -> torch.Tensor:
+        """One: a token drives its row at full scale."""
+        return torch.ones(1, dtype=self.weight.dtype, device=tokens.device)
+
     def on_array(self, one_hot: torch.Tensor) -> torch.Tensor:
         """Vectors of one-hot rows `(chips * batch, ..., num_embeddings)`, on the array."""
         y = array_product(one_hot.flatten(0, -2), self.weight)

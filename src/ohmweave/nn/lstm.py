@@ -78,6 +78,10 @@ class LSTMCell(ChipLayer):
         new: State = self.guarded(x, state)
         return new
 
+    def rows_of(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
+        """Input and state, as they drive the rows."""
+        return x if state is None else torch.cat([x, state[0]], dim=1)
+
     def on_array(self, x: torch.Tensor, state: State | None) -> State:
         """As `forward`, on the array."""
         check_shape("x", x, (None, self.input_size))
@@ -135,6 +139,10 @@ class RNNCell(ChipLayer):
         """One time step: x `(chips * batch, input_size)`, h and the result `(chips * batch, hidden_size)`."""
         new: torch.Tensor = self.guarded(x, h)
         return new
+
+    def rows_of(self, x: torch.Tensor, h: torch.Tensor | None = None) -> torch.Tensor:
+        """Input and state, as they drive the rows."""
+        return x if h is None else torch.cat([x, h], dim=1)
 
     def on_array(self, x: torch.Tensor, h: torch.Tensor | None) -> torch.Tensor:
         """As `forward`, on the array."""
