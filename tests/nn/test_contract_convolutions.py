@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ohmweave.arrays import ADC, DAC, Meter
+from ohmweave.arrays import ADC, DAC, Meter, Wires
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import LinearStep, ReadNoise
 from ohmweave.cells.cell import Cell
@@ -316,3 +316,25 @@ def test_small_images_are_refused() -> None:
             layer(torch.zeros(1, 1, *size, dtype=torch.float64))
     with pytest.raises(ShapeError, match=r"`x` must have the shape \(..., any, 2, any, any, any\)"):
         ConvTranspose3d(2, 1, 1, chip=chip(), name="a")(torch.zeros(1, 1, 2, 2, 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("r_sense", [0.0, 300.0])
+def test_noise_of_groups_behind_shared_resistances_is_that_of_their_reads(r_sense: float) -> None:
+    """Reads of images, group by group, have the mean and the spread of reads of single patches."""
+    cell = Cell(LinearStep(g_min=2e-6, g_max=20e-6), read_noise=ReadNoise(fraction=0.1))
+    wires = Wires(r_row=0.0, r_col=0.0, r_sense=r_sense) if r_sense else None
+    chip = Chip(cell, n_arrays=2, rows=16, cols=16, seed=1, wires=wires)
+    on_chip = OnChip(scaling=FixedScaling(1.0))
+    layer = Conv2d(4, 4, 2, groups=2, bias=False, chip=chip, name="layer", on_chip=on_chip)
+    layer.program(torch.randn(4, 2, 2, 2, generator=generator(2)), BlindWrite(g_step=cell.switching.g_step))
+    x = torch.rand(1, 4, 2, 2, generator=generator(3))
+    many = x.expand(4_000, -1, -1, -1)
+    with torch.no_grad():
+        by_images = layer(many).flatten(1)
+    place, array = layer.matrix.placement, chip.array
+    by_vectors = []
+    for part, own in zip(place.parts, many.flatten(1).chunk(2, dim=1), strict=True):
+        by_vectors.append(array.read(own * array.v_read, part))
+    expected = torch.cat(by_vectors, dim=1) / (array.v_read * layer.matrix.g_per_w)
+    assert_close(by_images.mean(0), expected.mean(0), rtol=0.02, scale=float(expected.abs().max()))
+    assert_close(by_images.std(0), expected.std(0), rtol=0.1)

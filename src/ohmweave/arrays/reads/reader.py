@@ -89,12 +89,23 @@ class Reader:
             `(*chips, batch, n_out)`, or `(*chips, batch, out H, out W, n_out)`, or `(*chips, batch, n_in)`: A, or
             numbers by the `scale`.
         """
-        if not self.linear:
-            if geometry is None:
-                return self._read_by_vector(row, placement)
-            if placement.parts:
-                return self._read_by_group(row, placement, geometry)
-            return by_rows(row.numbers, geometry, lambda rows: self._read_by_vector(row.of_numbers(rows), placement))
+        if geometry is not None and placement.parts and (self._shares or not self.linear):
+            return self._read_by_group(row, placement, geometry, scale)
+        if self.linear:
+            return self._read_linear(row, placement, geometry, scale, transposed)
+        if geometry is None:
+            return self._read_by_vector(row, placement)
+        return by_rows(row.numbers, geometry, lambda rows: self._read_by_vector(row.of_numbers(rows), placement))
+
+    def _read_linear(
+        self,
+        row: RowVoltages,
+        placement: Placement,
+        geometry: ConvGeometry | None,
+        scale: ReadScale | None,
+        transposed: bool,
+    ) -> torch.Tensor:
+        """`read` where currents are proportional to voltages: one product for the mean, one for the variance."""
         g, variance = self._signed_matrix(placement)
         if transposed:
             g, variance = g.mT, None if variance is None else variance.mT
@@ -121,11 +132,13 @@ class Reader:
         groups = placement.groups
         return noisy_convolution(row, g, variance, geometry, groups=groups, noise=self.noise, square=self._square)
 
-    def _read_by_group(self, row: RowVoltages, placement: Placement, geometry: ConvGeometry) -> torch.Tensor:
+    def _read_by_group(
+        self, row: RowVoltages, placement: Placement, geometry: ConvGeometry, scale: ReadScale | None
+    ) -> torch.Tensor:
         """Patches of images, for outputs in groups: each group of tiles is read with its own channels."""
         channels = row.numbers.chunk(placement.groups, dim=-1)
         found = [
-            self.read(row.of_numbers(own), part, geometry=geometry)
+            self.read(row.of_numbers(own), part, geometry=geometry, scale=scale)
             for own, part in zip(channels, placement.parts, strict=True)
         ]
         return torch.cat(found, dim=-1)
