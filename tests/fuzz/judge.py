@@ -76,7 +76,7 @@ def unsound(result: Any, *, negative: bool = True, nan: bool = False, depth: int
     if isinstance(result, bool | str | None | torch.nn.Module) or depth < 0:
         return ""
     if isinstance(result, int | float):
-        if not nan and math.isnan(result):
+        if not nan and isinstance(result, float) and math.isnan(result):
             return "NaN"
         return f"{result!r} is negative" if not negative and result < 0 else ""
     if isinstance(result, torch.Tensor):

@@ -70,7 +70,10 @@ def part(kind: Any, place: str, arguments: dict[str, Any], **pulse: float) -> Ca
     """Another part, used in a cell with linear steps."""
     base = Cell(cells.LinearStep(**LINEAR))
     return lambda: Call(
-        function=kind, arguments=arguments, use=lambda made: used(replace(base, **{place: made}), **pulse), negative=False
+        function=kind,
+        arguments=arguments,
+        use=lambda made: used(replace(base, **{place: made}), **pulse),
+        negative=False,
     )
 
 

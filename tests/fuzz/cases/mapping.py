@@ -87,9 +87,7 @@ def _matrix() -> Call:
         "chip": made, "name": "fc", "shape": (3, 4), "mapping": DifferentialPair(), "scaling": FixedScaling(),
         "tile_rows": 4, "arrays": (1,), "corners": None,
     }  # fmt: skip
-    return Call(
-        function=Matrix, arguments=arguments, watched=(made,), use=lambda one: one.program(WEIGHT, WRITE).error
-    )
+    return Call(function=Matrix, arguments=arguments, watched=(made,), use=lambda one: one.program(WEIGHT, WRITE).error)
 
 
 def _of_matrix(method: Callable[[Matrix], Any], arguments: dict[str, Any], **options: Any) -> Case:

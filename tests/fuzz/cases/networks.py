@@ -59,7 +59,9 @@ def _forward(make: Callable[[Chip], torch.nn.Module], kind: str, *shape: int) ->
     return case
 
 
-def _net(function: Callable[[nn.Deployed], Any], arguments: Callable[[nn.Deployed], dict[str, Any]], **kind: Any) -> Case:
+def _net(
+    function: Callable[[nn.Deployed], Any], arguments: Callable[[nn.Deployed], dict[str, Any]], **kind: Any
+) -> Case:
     def case() -> Call:
         made = network(**kind)
         return Call(
