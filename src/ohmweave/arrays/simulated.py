@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-from ohmweave.arrays.array_parts import check_parts, check_sizes, wiring_of
+from ohmweave.arrays.array_parts import check_device, check_parts, check_sizes, wiring_of
 from ohmweave.arrays.bank import BankArray, CellBank
 from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.drive import Drive
@@ -26,6 +26,7 @@ from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.reader import Reader
+from ohmweave.arrays.reads.requests import ReadRequests
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
 from ohmweave.arrays.writes.access import Access, Passive
 from ohmweave.arrays.writes.writer import check_addresses, count_pulses, writer_for
@@ -33,10 +34,11 @@ from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
     check_non_negative,
+    check_positive,
     check_seed,
-    check_shape,
     keep_freed_buffers,
     outside_inference_mode,
+    shown,
 )
 from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.circuit import Wires
@@ -87,19 +89,16 @@ class SimulatedArray(
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        check_seed(seed)
-        check_sizes(n_arrays, rows, cols, n_chips, v_read)
+        seed, v_read = check_seed(seed), check_positive("v_read", v_read, "V", at_least=1e-6, at_most=1e3)
+        sizes = check_sizes(n_arrays, rows, cols, n_chips)
         cell = Cell.of(cell)
-        check_parts(cell, dac, access, readout, v_read, dtype)
+        check_parts(cell, wires, dac, adc, access, readout, v_read, dtype)
         keep_freed_buffers()
         bank = CellBank(
             cell,
-            n_chips=n_chips,
-            n_arrays=n_arrays,
-            rows=rows,
-            cols=cols,
+            **sizes._asdict(),
             seed=seed,
-            device=torch.device(device),
+            device=check_device(device),
             dtype=dtype,
         )
         super().__init__(bank)
@@ -122,6 +121,14 @@ class SimulatedArray(
         self._columns = None if self.adc is None else ColumnConverters(self.adc, bank, v_read=self.v_read, seed=seed)
         self._reader = Reader(bank, dac=self.dac, columns=self._columns, wiring=wiring, seed=seed)
         self._writer = writer_for(bank, wiring)
+        self._requests = ReadRequests(
+            chip_shape=self.chip_shape,
+            n_arrays=self.n_arrays,
+            rows=self.rows,
+            cols=self.cols,
+            dtype=self.dtype,
+            v_read=self.v_read,
+        )
 
     def __repr__(self) -> str:
         """Sizes, kind of cell, and the other parts."""
@@ -149,8 +156,14 @@ class SimulatedArray(
 
     @outside_inference_mode
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A."""
-        check_shape("v_row", v_row, (*self.chip_shape, None, placement.n_in))
+        """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A; NaN stays NaN.
+
+        Raises:
+            OutOfRangeError: a voltage is beyond the read voltage and there is no DAC to clamp it.
+            ShapeError: `v_row` has another shape.
+        """
+        self._requests.placement(placement)
+        self._requests.vectors("v_row", v_row, placement.n_in, limited=self.dac is None)
         row = RowVoltages.of(v_row, self.dac)
         i_out = self._reader.read(row, placement)
         self.books.read(placement, Drive.of_vectors(row.numbers, v_per_x=row.v_per_number))
@@ -159,6 +172,8 @@ class SimulatedArray(
     @outside_inference_mode
     def read_patches(self, v: torch.Tensor, geometry: ConvGeometry, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, H, W, C)` V to `(*chips, batch, out H, out W, n_out)` A; see `PatchReads`."""
+        self._requests.placement(placement)
+        self._requests.images("v", v, geometry, placement.n_in, limited=self.dac is None)
         row = RowVoltages.of(v, self.dac)
         i_out = self._reader.read(row, placement, geometry=geometry)
         self.books.read(placement, Drive.of_patches(row.numbers, geometry, v_per_x=row.v_per_number))
@@ -167,8 +182,8 @@ class SimulatedArray(
     @outside_inference_mode
     def read_scaled(self, x: torch.Tensor, placement: Placement, scale: ReadScale) -> torch.Tensor:
         """`(*chips, batch, n_in)` numbers to `(*chips, batch, n_out)` numbers; see `ScaledReads`."""
-        check_shape("x", x, (*self.chip_shape, None, placement.n_in))
-        self._check_homogeneous()
+        self._check_scaled(placement, scale)
+        self._requests.vectors("x", x, placement.n_in, v_per_x=scale.v_per_x, limited=not scale.free, unit="")
         y = self._reader.read(RowVoltages(x), placement, scale=scale)
         self.books.read(placement, Drive.of_vectors(x, v_per_x=scale.v_per_x))
         return y
@@ -178,12 +193,16 @@ class SimulatedArray(
         self, x: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale
     ) -> torch.Tensor:
         """`(*chips, batch, H, W, C)` numbers to `(*chips, batch, out H, out W, n_out)` numbers; see `ScaledReads`."""
-        self._check_homogeneous()
+        self._check_scaled(placement, scale)
+        self._requests.images("x", x, geometry, placement.n_in, v_per_x=scale.v_per_x, limited=not scale.free, unit="")
         y = self._reader.read(RowVoltages(x), placement, geometry=geometry, scale=scale)
         self.books.read(placement, Drive.of_patches(x, geometry, v_per_x=scale.v_per_x))
         return y
 
-    def _check_homogeneous(self) -> None:
+    def _check_scaled(self, placement: Placement, scale: ReadScale) -> None:
+        self._requests.placement(placement)
+        if not isinstance(scale, ReadScale):
+            raise TypeError(f"`scale` must be a ReadScale, but is {shown(scale)}")
         if not self.homogeneous:
             raise OutOfRangeError("an array with converters or non-linear cells must be read in volts, not by a scale")
 
@@ -192,9 +211,11 @@ class SimulatedArray(
         """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A; a circuit of linear cells is reciprocal.
 
         Raises:
-            OutOfRangeError: the columns have converters, which rows have not, or the cells are not linear.
+            OutOfRangeError: a voltage is beyond the read voltage, the columns have converters, which rows have not, or
+                the cells are not linear.
         """
-        check_shape("v_col", v_col, (*self.chip_shape, None, placement.n_out))
+        self._requests.placement(placement)
+        self._requests.vectors("v_col", v_col, placement.n_out)
         if not self._reader.linear:
             raise OutOfRangeError("`read_transposed` needs an array of linear cells without an ADC at its columns")
         i_in = self._reader.read(RowVoltages(v_col), placement, transposed=True)
@@ -241,9 +262,9 @@ class SimulatedArray(
         Raises:
             OutOfRangeError: `duration` is negative.
         """
-        check_non_negative("duration", duration, "s")
+        duration = check_non_negative("duration", duration, "s")
         self.books.settle()
-        self._bank.relax(float(duration))
+        self._bank.relax(duration)
         self.books.wait(duration)
 
     def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:

@@ -31,7 +31,7 @@ from ohmweave.base import (
 )
 from ohmweave.cells.laws import ConductanceState, SummedTrains, SwitchingLaw
 from ohmweave.cells.pulse import Pulse, pulse_count
-from ohmweave.cells.window import Siemens, Step, check_window
+from ohmweave.cells.window import Bound, Siemens, Step, check_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +52,8 @@ class AffineStep(SwitchingLaw[ConductanceState], SummedTrains):
         OutOfRangeError: a step has the wrong sign or is larger than the window.
     """
 
-    g_min: float
-    g_max: float
+    g_min: Bound
+    g_max: Bound
     set_step: tuple[Step, Step]
     reset_step: tuple[Step, Step]
     sigma: Siemens = 0.0

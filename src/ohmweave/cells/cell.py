@@ -180,7 +180,7 @@ class Cell:
         Args:
             shape: of the cells.
             generator: of the random properties of the cells; on `device`.
-            dtype: of conductances, factors and ages.
+            dtype: of conductances and factors; ages have the type of their process, as a rule float64.
             device: of the tensors; None: that of the generator.
         """
         # The order of the draws is fixed: same seed, same cells.

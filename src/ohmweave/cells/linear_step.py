@@ -9,7 +9,7 @@ import torch
 from ohmweave.base import check_fields, integer
 from ohmweave.cells.laws import ConductanceState, SummedTrains, SwitchingLaw
 from ohmweave.cells.pulse import Pulse
-from ohmweave.cells.window import check_window
+from ohmweave.cells.window import Bound, check_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,8 @@ class LinearStep(SwitchingLaw[ConductanceState], SummedTrains):
         OutOfRangeError: the window is empty or there are fewer than two levels.
     """
 
-    g_min: float
-    g_max: float
+    g_min: Bound
+    g_max: Bound
     levels: Annotated[int, integer(at_least=2)] = 2**16
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ import torch
 from ohmweave.base import OutOfRangeError, check_fields, positive
 from ohmweave.cells.laws import ConductanceState, SwitchingLaw
 from ohmweave.cells.pulse import Pulse
-from ohmweave.cells.window import Siemens, Step, check_range, check_window
+from ohmweave.cells.window import Bound, Siemens, Step, check_range, check_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,8 @@ class PulseTable(SwitchingLaw[ConductanceState]):
             not a range.
     """
 
-    g_min: float
-    g_max: float
+    g_min: Bound
+    g_max: Bound
     set_mean: tuple[Step, ...]
     set_spread: tuple[Siemens, ...]
     reset_mean: tuple[Step, ...]

@@ -4,7 +4,7 @@ from typing import Annotated, TypeAlias
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_non_negative, check_positive, finite, non_negative
+from ohmweave.base import OutOfRangeError, check_non_negative, check_positive, finite, non_negative, positive
 
 HIGHEST = 1.0
 """S, far above any memristor; usually a number in uS."""
@@ -13,6 +13,8 @@ VOLTS = 1e3
 
 Siemens: TypeAlias = Annotated[float, non_negative("S", at_most=HIGHEST)]
 """A conductance, or the size of a change of conductance, as a field: from 0 to 1 S."""
+Bound: TypeAlias = Annotated[float, positive("S")]
+"""An end of the conductance window as a field; `check_window` compares both."""
 Step: TypeAlias = Annotated[float, finite("S", within=HIGHEST)]
 """A change of conductance as a field: from -1 to 1 S."""
 

@@ -21,7 +21,7 @@ from ohmweave.circuit.bias import Bias
 from ohmweave.circuit.conjugate_gradients import conjugate_gradients, wire_drop
 from ohmweave.circuit.nodal import FloatArray, Network
 from ohmweave.circuit.solution import CircuitSolution, describe
-from ohmweave.circuit.wires import Wires, check_inputs
+from ohmweave.circuit.wires import OHMS, Wires, check_conductances, check_inputs, check_tolerance, check_wires
 
 Law = Callable[[torch.Tensor], torch.Tensor]
 """An elementwise function of cell voltages `(..., rows, cols)`, V: currents, A, or their derivative, S."""
@@ -56,7 +56,8 @@ def sinh_law(g: torch.Tensor, v0: float) -> tuple[Law, Law]:
     Raises:
         OutOfRangeError: `v0` is not > 0.
     """
-    check_positive("v0", v0, "V")
+    check_positive("v0", v0, "V", at_least=1e-3)
+    check_conductances(g)
     return (lambda v: g * v0 * torch.sinh(v / v0)), (lambda v: g * torch.cosh(v / v0))
 
 
@@ -96,9 +97,10 @@ def solve_nonlinear(
     Valid for: monotonic laws. Cost: as `solve_currents` for each Newton step.
     """
     check_inputs(v_row, v_row.shape[-1] if v_row.ndim else 1)
-    check_non_negative("r_cell", r_cell, "Ohm")
-    check_integer("cols", cols, at_least=1)
-    check_positive("tolerance", tolerance)
+    check_non_negative("r_cell", r_cell, "Ohm", at_most=OHMS)
+    check_integer("cols", cols, at_least=1, at_most=2**20)
+    check_tolerance(tolerance)
+    check_wires(wires)
     v_row = v_row.detach().to(torch.float64)
     # Without cell currents no wire drops any voltage: each cell sees row minus column.
     v_open = v_row[..., :, None] - (v_row.new_zeros(cols) if v_col is None else v_col.detach().to(v_row))[..., None, :]
@@ -158,7 +160,8 @@ def solve_nonlinear_nodes(
         ConvergenceError: no operating point was found; the message gives the residual.
         OutOfRangeError: as `solve_nodes`, or the law's derivative is negative.
     """
-    check_positive("tolerance", tolerance)
+    check_tolerance(tolerance)
+    check_wires(wires)
     check_integer("max_steps", max_steps, at_least=1)
     like = torch.zeros(shape, dtype=torch.float64, device="cpu")
     rows, cols = shape[-2:]

@@ -4,6 +4,7 @@ The circuits are constants, in the units of the sources where these are printed 
 the functions put them together into price lists.
 """
 
+from ohmweave.base import check_non_negative
 from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
 
 _YAO = "Yao et al., Nature 577, 641 (2020), Methods"
@@ -189,4 +190,4 @@ def comparators() -> ComponentCosts:
 
 def sram_energy(n_bits: float) -> float:
     """J to move `n_bits` through an 8 kB SRAM: 10 pJ for 64 bits. Source: M. Horowitz, ISSCC 2014, 45 nm."""
-    return n_bits * 10e-12 / 64
+    return check_non_negative("n_bits", n_bits) * 10e-12 / 64

@@ -20,7 +20,7 @@ from ohmweave.arrays import (
     Wires,
     cells_of,
 )
-from ohmweave.base import ChipFullError, NotCopied, OutOfRangeError, check_integer, check_seed
+from ohmweave.base import ChipFullError, NotCopied, OutOfRangeError, check_finite, check_integer, check_seed, shown
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
@@ -78,7 +78,7 @@ class Chip(NotCopied):
     ) -> None:
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
-        check_seed(seed)
+        seed = check_seed(seed)
         options: dict[str, Any] = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips}
         options |= {"v_read": v_read, "dac": dac, "adc": adc, "wires": wires, "access": access}
         options |= {"readout": readout, "device": device, "dtype": dtype}
@@ -152,8 +152,12 @@ class Chip(NotCopied):
             OutOfRangeError: the name is in use, a size is not a positive integer, an array does not exist, the number
                 of corners is not that of tiles, or one output has more column lines than an array has columns.
         """
-        order = list(range(self.array.n_arrays) if arrays is None else arrays)
-        self._check_request(name, shape, col_gain, tile_rows, [*order, *(corner[0] for corner in corners or ())])
+        shape, corners = check_size(shape), _corners(corners)
+        row_gain, col_gain = _gains("row_gain", row_gain), _gains("col_gain", col_gain)
+        order = _indices("arrays", range(self.array.n_arrays) if arrays is None else arrays)
+        if tile_rows is not None:
+            tile_rows = check_integer("tile_rows", tile_rows, at_least=1)
+        self._check_request(name, shape, row_gain, col_gain, [*order, *(corner[0] for corner in corners or ())])
         sizes = self._tile_sizes(shape[0] * len(row_gain), shape[1] * len(col_gain), row_gain, col_gain, tile_rows)
         if corners is not None and len(corners) != len(sizes):
             raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
@@ -182,15 +186,19 @@ class Chip(NotCopied):
         self,
         name: str,
         shape: tuple[int, int],
+        row_gain: Sequence[float],
         col_gain: Sequence[float],
-        tile_rows: int | None,
         arrays: Sequence[int],
     ) -> None:
+        if not isinstance(name, str):
+            raise OutOfRangeError(f"`name` must be text, but is {shown(name)}")
         if name in self.placed:
-            raise OutOfRangeError(f"`name` must be new on this chip, but {name!r} is placed already")
-        for argument, n in (("shape", shape[0]), ("shape", shape[1]), ("tile_rows", tile_rows)):
-            if n is not None:
-                check_integer(argument, n, at_least=1)
+            raise OutOfRangeError(f"`name` must be new on this chip, but {shown(name)} is placed already")
+        cells = shape[0] * len(row_gain) * shape[1] * len(col_gain)
+        if cells > self.n_cells:  # before tiles are listed one by one
+            raise ChipFullError(
+                f"no room for {shown(name)}: its {cells:,} cells are more than the {self.n_cells:,} of the chip"
+            )
         if len(col_gain) > self.array.cols:
             raise OutOfRangeError(f"`col_gain` must have at most {self.array.cols} lines, but has {len(col_gain)}")
         for index in arrays:
@@ -222,8 +230,10 @@ class Chip(NotCopied):
         Raises:
             OutOfRangeError: no matrix of this name is placed.
         """
-        if name not in self.placed:
-            raise OutOfRangeError(f"`name` must be placed on this chip, one of {sorted(self.placed)}, but is {name!r}")
+        if not isinstance(name, str) or name not in self.placed:
+            raise OutOfRangeError(
+                f"`name` must be placed on this chip, one of {sorted(self.placed)}, but is {shown(name)}"
+            )
         placement = self.placed.pop(name)
         for tile in placement.tiles:
             self._free[tile.array].give_back(tile.row, tile.col, tile.rows, tile.cols)
@@ -281,6 +291,39 @@ class Chip(NotCopied):
                 f"{type(self.array).__name__} has no `SavedState`"
             )
         return self.array
+
+
+def check_size(shape: tuple[int, int]) -> tuple[int, int]:
+    """`shape` as two integers >= 1, or `OutOfRangeError`."""
+    if not isinstance(shape, Sequence) or len(shape) != 2:
+        raise OutOfRangeError(f"`shape` must be two sizes, but is {shown(shape)}")
+    return check_integer("shape[0]", shape[0], at_least=1), check_integer("shape[1]", shape[1], at_least=1)
+
+
+def _gains(name: str, gains: Sequence[float]) -> tuple[float, ...]:
+    if not isinstance(gains, Sequence) or isinstance(gains, str) or not gains:
+        raise OutOfRangeError(f"`{name}` must be one or more factors, but is {shown(gains)}")
+    return tuple(check_finite(f"{name}[{index}]", gain) for index, gain in enumerate(gains))
+
+
+def _indices(name: str, given: Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise OutOfRangeError(f"`{name}` must be a sequence of integers, but is {shown(given)}")
+    return tuple(check_integer(f"{name}[{index}]", one, at_least=0) for index, one in enumerate(given))
+
+
+def _corners(corners: Sequence[Corner] | None) -> list[Corner] | None:
+    if corners is None:
+        return None
+    if not isinstance(corners, Sequence) or isinstance(corners, str | bytes):
+        raise OutOfRangeError(f"`corners` must be (array, row, column) for each tile, but is {shown(corners)}")
+    found = []
+    for index, corner in enumerate(corners):
+        place = _indices(f"corners[{index}]", corner)
+        if len(place) != 3:
+            raise OutOfRangeError(f"`corners[{index}]` must be (array, row, column), but is {shown(corner)}")
+        found.append((place[0], place[1], place[2]))
+    return found
 
 
 def _first_fit(free: list[FreeSpace], order: Sequence[int], rows: int, cols: int) -> Corner | None:

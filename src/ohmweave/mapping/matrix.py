@@ -5,9 +5,17 @@ from collections.abc import Sequence
 import torch
 
 from ohmweave.arrays import ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
-from ohmweave.base import NotCopied, OutOfRangeError, ShapeError, check_shape, outside_inference_mode
+from ohmweave.base import (
+    NotCopied,
+    OutOfRangeError,
+    ShapeError,
+    check_shape,
+    check_tensor,
+    outside_inference_mode,
+    shown,
+)
 from ohmweave.cells import Pulse
-from ohmweave.mapping.chip import Chip, Corner
+from ohmweave.mapping.chip import Chip, Corner, check_size
 from ohmweave.mapping.history import Stamp
 from ohmweave.mapping.scaling import InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
 from ohmweave.mapping.weight_mapping import WeightMapping
@@ -47,6 +55,8 @@ class Matrix(NotCopied):
         arrays: Sequence[int] | None = None,
         corners: Sequence[Corner] | None = None,
     ) -> None:
+        _check_kinds(chip, mapping, scaling)
+        shape = check_size(shape)
         self.chip, self.name, self.shape, self.mapping = chip, name, shape, mapping
         self.scaling = scaling if scaling is not None else PerSampleScaling()
         self.placement = chip.place(
@@ -87,6 +97,8 @@ class Matrix(NotCopied):
         self.mapping.to_conductance(weight, self.placement, g_per_w=self.mapping.g_per_w(weight, array), array=array)
 
     def _check_weight(self, weight: torch.Tensor) -> None:
+        if not check_tensor("weight", weight).is_floating_point():
+            raise OutOfRangeError(f"`weight` of {self.name!r} must be floating point numbers, but is {weight.dtype}")
         check_shape("weight", weight, self.shape)
         if weight.dim() > 2 and tuple(weight.shape[:-2]) != self.chip.chip_shape:
             raise ShapeError(
@@ -118,6 +130,7 @@ class Matrix(NotCopied):
         """
         self._check_placed()
         self._check_weight(weight)
+        _check_write(write)
         array, weight = self.chip.array, weight.detach().to(self.cells.device)
         g_per_w = self.mapping.g_per_w(weight, array)
         target = self.mapping.to_conductance(weight, self.placement, g_per_w=g_per_w, array=array)
@@ -170,7 +183,7 @@ class Matrix(NotCopied):
             v_per_x = scaling.v_per_x(array.v_read)
             return ReadScale(v_per_x=v_per_x, a_per_y=v_per_x * self.g_per_w)
         # Each vector has its own factor: voltages can be recorded only if it is applied.
-        return None if array.metered else ReadScale(a_per_y=self.g_per_w)
+        return None if array.metered else ReadScale(a_per_y=self.g_per_w, free=True)
 
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T` by a read of the array.
@@ -181,6 +194,7 @@ class Matrix(NotCopied):
         Returns:
             `(*chips, batch, out)`.
         """
+        check_tensor("x", x, dtype=self.chip.array.dtype)
         if (scale := self.read_scale) is not None:
             return read_vectors(self.chip.array, x, self.placement, scale)
         v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
@@ -199,6 +213,7 @@ class Matrix(NotCopied):
             OutOfRangeError: the array cannot be read from its columns.
         """
         self._check_placed()
+        check_tensor("y", y, dtype=self.chip.array.dtype)
         v_col, v_per_y = PerSampleScaling().to_voltage(y, self.chip.array.v_read)
         return read_transposed(self.chip.array, v_col, self.placement) / (v_per_y * self.g_per_w)
 
@@ -228,6 +243,13 @@ class Matrix(NotCopied):
             The report, with tensors of the shape (cells written,).
         """
         self._check_placed()
+        whole = (*self.chip.chip_shape, *self.shape)
+        for given, tensor, dtype in (("dg", dg, self.chip.array.dtype), ("selected", selected, torch.bool)):
+            if tuple(check_tensor(given, tensor, dtype=dtype).shape) != whole:
+                raise ShapeError(f"`{given}` must have the shape {whole}, but has {tuple(tensor.shape)}")
+        if not bool(dg.isfinite().all()):
+            raise OutOfRangeError("`dg` must be finite, in S, but has entries that are NaN or infinite")
+        _check_write(write)
         low, high = self.mapping.window(self.chip.array)
         lines = self.mapping.split(dg, self.placement)
         # Split like `dg`: nonzero for exactly the cells of selected weights, copies included.
@@ -241,3 +263,18 @@ class Matrix(NotCopied):
         out, into = self.shape
         tiles = len(self.placement.tiles)
         return f"Matrix({self.name!r}, {out} x {into} (out x in), {self.mapping}, {tiles} tile{'s' * (tiles != 1)})"
+
+
+def _check_kinds(chip: Chip, mapping: WeightMapping, scaling: InputScaling | None) -> None:
+    """Raise `TypeError` where an argument of a matrix is of another kind."""
+    if not isinstance(chip, Chip):
+        raise TypeError(f"`chip` must be a Chip, but is {shown(chip)}")
+    if not isinstance(mapping, WeightMapping):
+        raise TypeError(f"`mapping` must be a WeightMapping such as DifferentialPair(), but is {shown(mapping)}")
+    if scaling is not None and not isinstance(scaling, InputScaling):
+        raise TypeError(f"`scaling` must be an InputScaling or None, but is {shown(scaling)}")
+
+
+def _check_write(write: Write) -> None:
+    if not callable(write):
+        raise TypeError(f"`write` must be a write scheme such as WriteVerify(...), but is {shown(write)}")

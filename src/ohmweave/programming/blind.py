@@ -1,11 +1,13 @@
 """Blind write: one read, then one train of pulses whose number follows from the nominal step; no verify."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 
 from ohmweave.arrays import Array, read_cells
-from ohmweave.base import check_non_negative, check_positive
+from ohmweave.arrays.writes.writer import MAX_TRAIN
+from ohmweave.base import OutOfRangeError, check_fields, non_negative, positive
 from ohmweave.cells import Pulse
 from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
@@ -30,13 +32,12 @@ class BlindWrite(Settling):
     Source: ours.
     """
 
-    g_step: float
-    t_settle: float = 0.0
+    g_step: Annotated[float, positive("S")]
+    t_settle: Annotated[float, non_negative("s")] = 0.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_positive("g_step", self.g_step, "S")
-        check_non_negative("t_settle", self.t_settle, "s")
+        check_fields(self)
 
     @property
     def settling_time(self) -> float:
@@ -82,7 +83,7 @@ class BlindWrite(Settling):
         with reported(report):
             error = read_cells(array, at) - target
             n_read += 1
-            wanted = (-error / self.g_step).round().long()
+            wanted = _trains(error, self.g_step)
             array.pulse(at, Pulse(wanted.sign(), n=wanted.abs()))
             steps = wanted  # only now: a report after a failed call must not count its pulses
             if self.t_settle > 0:
@@ -90,3 +91,19 @@ class BlindWrite(Settling):
             error = read_cells(array, at) - target
             n_read += 1
         return report()
+
+
+def _trains(error: torch.Tensor, g_step: float) -> torch.Tensor:
+    """Signed numbers of pulses for errors of conductance, `(k,)` S.
+
+    Raises:
+        OutOfRangeError: a train has more pulses than an array sends in one call.
+    """
+    trains = (-error / g_step).round()
+    longest = float(trains.abs().max()) if trains.numel() else 0.0
+    if longest > MAX_TRAIN:
+        raise OutOfRangeError(
+            f"`g_step` must be larger, or `g_target` nearer to the cells: the longest train would have {longest:.3g} "
+            f"pulses, but one call sends {MAX_TRAIN:,} at most"
+        )
+    return trains.long()

@@ -8,8 +8,11 @@ import torch
 from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.writes.access import Passive, amplitude, one_at_a_time, passive_voltages, rounds
 from ohmweave.arrays.writes.wiring import Wiring
-from ohmweave.base import OutOfRangeError, ShapeError
+from ohmweave.base import OutOfRangeError, ShapeError, check_integer, shown
 from ohmweave.cells import Pulse
+
+MAX_TRAIN = 2**16
+"""Largest number of pulses that one call sends to a cell: longer trains take several calls."""
 
 
 class Writer(Protocol):
@@ -112,12 +115,15 @@ def count_pulses(
             negative or not whole, an amplitude is not finite, a pulse has an amplitude or width that is not > 0, or an
             index is not that of a cell or is listed twice.
     """
+    check_integer("n_cells", n_cells, at_least=1)
     check_addresses(cells, n_cells=n_cells)
     if cells.dim() != 1:
         raise ShapeError(f"`cells` must have the shape (k,), but has {tuple(cells.shape)}")
+    if not isinstance(pulse, Pulse):
+        raise TypeError(f"`pulse` must be a Pulse, but is a {type(pulse).__name__}")
     for name, field in pulse._asdict().items():
         if field is not None and not isinstance(field, torch.Tensor):
-            raise OutOfRangeError(f"`pulse.{name}` must be a tensor, but is {field!r}")
+            raise OutOfRangeError(f"`pulse.{name}` must be a tensor, but is {shown(field)}")
         if field is not None and field.shape != cells.shape:
             raise ShapeError(
                 f"`pulse.{name}` must have the shape of `cells`, {tuple(cells.shape)}, but has {tuple(field.shape)}"
@@ -127,12 +133,25 @@ def count_pulses(
     # The state after a pulse would be written twice for a repeated cell, so that it moves once but counts twice.
     if not (_distinct if distinct is None else distinct)(cells):
         raise OutOfRangeError("`cells` must list each cell once, but has one several times: send trains with `pulse.n`")
-    for name, x, unit in (("v", pulse.v, "V"), ("v_gate", pulse.v_gate, "V"), ("width", pulse.width, "s")):
-        if x is not None and not bool(torch.isfinite(x).all()):
-            raise OutOfRangeError(f"`pulse.{name}` must be finite, in {unit}, but is not everywhere")
-        if x is not None and name != "v_gate" and bool(((x <= 0) & (pulse.polarity != 0)).any()):
-            raise OutOfRangeError(f"`pulse.{name}` must be > 0 {unit} for both polarities, but is not everywhere")
+    for name, x, limit in (
+        ("v", pulse.v, "1000 V"),
+        ("v_gate", pulse.v_gate, "1000 V"),
+        ("width", pulse.width, "1000 s"),
+    ):
+        if x is not None:
+            _check_size(name, x, pulse.polarity, limit)
     return _count(pulse.polarity, pulse.n)
+
+
+def _check_size(name: str, x: torch.Tensor, polarity: torch.Tensor, limit: str) -> None:
+    """Raise `OutOfRangeError` where an amplitude or width `x`, `(k,)`, is not finite or out of range."""
+    unit = limit.split()[1]
+    if x.dtype == torch.bool or x.is_complex() or not bool(torch.isfinite(x).all()):
+        raise OutOfRangeError(f"`pulse.{name}` must be finite, in {unit}, but is not everywhere")
+    if bool((x.abs() > 1000).any()):
+        raise OutOfRangeError(f"`pulse.{name}` must be at most {limit}, but is {float(x.abs().max()):g} {unit}")
+    if name != "v_gate" and bool(((x <= 0) & (polarity != 0)).any()):
+        raise OutOfRangeError(f"`pulse.{name}` must be > 0 {unit} for both polarities, but is not everywhere")
 
 
 def check_addresses(cells: torch.Tensor, *, n_cells: int) -> None:
@@ -154,6 +173,8 @@ def _distinct(cells: torch.Tensor) -> bool:
 
 def _count(polarity: torch.Tensor, n: torch.Tensor | None) -> tuple[int, int]:
     """SET and RESET pulses; raises as `count_pulses`."""
+    if polarity.is_complex() or polarity.dtype == torch.bool:
+        raise OutOfRangeError(f"`pulse.polarity` must be real numbers, but has the dtype {polarity.dtype}")
     sign = polarity.sign()
     if not torch.equal(sign, polarity):  # NaN is unequal to itself
         wrong = polarity[sign != polarity]
@@ -162,9 +183,13 @@ def _count(polarity: torch.Tensor, n: torch.Tensor | None) -> tuple[int, int]:
         # Sums of -1, 0 and 1 are exact; the two counts are half the sum and half the difference of these.
         both, net = int(torch.count_nonzero(polarity)), int(polarity.sum(dtype=_exact(polarity)))
         return (both + net) // 2, (both - net) // 2
+    if n.is_complex() or n.dtype == torch.bool:
+        raise OutOfRangeError(f"`pulse.n` must be whole numbers, but has the dtype {n.dtype}")
     least, most = (float(bound) for bound in torch.aminmax(n))
     if not 0 <= least <= most < float("inf") or (n.is_floating_point() and not torch.equal(n.trunc(), n)):
         raise OutOfRangeError(f"`pulse.n` must be whole numbers >= 0, but is from {least!r} to {most!r}")
+    if most > MAX_TRAIN:
+        raise OutOfRangeError(f"`pulse.n` must be at most {MAX_TRAIN:,} pulses in one call, but is up to {most:.10g}")
     return int(n[polarity > 0].sum(dtype=torch.int64)), int(n[polarity < 0].sum(dtype=torch.int64))
 
 

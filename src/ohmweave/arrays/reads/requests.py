@@ -1,0 +1,105 @@
+"""Checks of the arguments of a read, before anything is read or counted."""
+
+from collections.abc import Sequence
+from weakref import WeakSet
+
+import torch
+
+from ohmweave.arrays.placement import Placement, cells_of
+from ohmweave.arrays.reads.geometry import ConvGeometry
+from ohmweave.base import OutOfRangeError, ShapeError, shown
+
+_ROUNDING = 1 + 1e-5
+"""Voltages are products in single precision."""
+
+
+class ReadRequests:
+    """Checks of reads of arrays of one size.
+
+    Args:
+        chip_shape: () for one chip, (n,) for n chips.
+        n_arrays, rows, cols: of a chip.
+        dtype: of reads.
+        v_read: V, largest read voltage.
+    """
+
+    def __init__(
+        self, *, chip_shape: tuple[int, ...], n_arrays: int, rows: int, cols: int, dtype: torch.dtype, v_read: float
+    ) -> None:
+        self._chip_shape, self._dtype, self._v_read = chip_shape, dtype, v_read
+        self._n_arrays, self._rows, self._cols = n_arrays, rows, cols
+        self._known: WeakSet[Placement] = WeakSet()
+
+    def placement(self, placement: Placement) -> None:
+        """Raise unless `placement` is on these arrays; its cells are compared with its tiles once."""
+        if isinstance(placement, Placement) and placement in self._known:
+            return
+        if not isinstance(placement, Placement):
+            raise TypeError(f"`placement` must be a Placement, but is {shown(placement)}")
+        if max(tile.array for tile in placement.tiles) >= self._n_arrays:
+            raise OutOfRangeError(f"`placement` must be on arrays 0 to {self._n_arrays - 1}, but is {placement}")
+        if not torch.equal(placement.cells.cpu(), cells_of(placement.tiles, rows=self._rows, cols=self._cols)):
+            raise OutOfRangeError("`placement.cells` must be the cells of its tiles on this array, but are others")
+        self._known.add(placement)
+
+    def vectors(
+        self, name: str, v: torch.Tensor, n: int, *, v_per_x: float = 1.0, limited: bool = True, unit: str = "V"
+    ) -> None:
+        """Raise unless `v` is `(*chips, batch, n)` within the read voltage.
+
+        Args:
+            name: of the argument, for messages.
+            v: voltages, V, or numbers.
+            n: lines.
+            v_per_x: V for a number of 1.
+            limited: False if a converter clamps the voltages, or if each vector is scaled to the read voltage.
+            unit: of `v`, for messages.
+        """
+        self._tensor(name, v, (None, n))
+        if limited:
+            self._within(name, v, v_per_x, unit)
+
+    def images(
+        self,
+        name: str,
+        v: torch.Tensor,
+        geometry: ConvGeometry,
+        n: int,
+        *,
+        v_per_x: float = 1.0,
+        limited: bool = True,
+        unit: str = "V",
+    ) -> None:
+        """Raise unless `v` is `(*chips, batch, H, W, C)` with patches of `n` pixels, within the read voltage."""
+        if not isinstance(geometry, ConvGeometry):
+            raise TypeError(f"`geometry` must be a ConvGeometry, but is {shown(geometry)}")
+        taps = geometry.kernel_size[0] * geometry.kernel_size[1]
+        if n % taps:
+            raise ShapeError(f"`geometry` must have patches of {n} values, but has {taps} for each channel")
+        self._tensor(name, v, (None, None, None, n // taps))
+        if min(geometry.out_size(v.shape[-3:-1])) < 1:
+            raise ShapeError(f"`{name}` must have images as large as a patch, but has {tuple(v.shape[-3:-1])} pixels")
+        if limited:
+            self._within(name, v, v_per_x, unit)
+
+    def _tensor(self, name: str, v: torch.Tensor, shape: Sequence[int | None]) -> None:
+        if not isinstance(v, torch.Tensor) or v.dtype != self._dtype:
+            what = str(v.dtype) if isinstance(v, torch.Tensor) else shown(v)
+            raise OutOfRangeError(f"`{name}` must be a tensor of the array's dtype, {self._dtype}, but is {what}")
+        wanted = (*self._chip_shape, *shape)
+        if len(wanted) != v.dim() or any(want not in (None, have) for want, have in zip(wanted, v.shape, strict=True)):
+            words = ", ".join("any" if one is None else str(one) for one in wanted)
+            raise ShapeError(f"`{name}` must have the shape ({words}), but has {tuple(v.shape)}")
+
+    def _within(self, name: str, v: torch.Tensor, v_per_x: float, unit: str) -> None:
+        """Raise beyond the read voltage; NaN is not refused here, it stays NaN."""
+        if not v.numel():
+            return
+        low, high = torch.aminmax(v.detach())
+        largest = max(-float(low), float(high)) * v_per_x
+        if largest > self._v_read * _ROUNDING:
+            in_volts = "" if unit == "V" else f" ({largest / v_per_x:.4g} in numbers)"
+            raise OutOfRangeError(
+                f"`{name}` must be within the read voltage, {self._v_read:g} V, but is up to {largest:.4g} V{in_volts}: "
+                "calibrate the scaling (`ohmweave.nn.calibrate`), raise `v_read`, or give the array a DAC, which clamps"
+            )
