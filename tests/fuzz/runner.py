@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from ohmweave.base import DeployError
+from ohmweave.programming import WriteStoppedError
 from tests.fuzz.judge import GOOD, Kind, Outcome, refusal, unsound
 from tests.fuzz.nasty import Nasty, perturbed
 from tests.fuzz.watched import digest
@@ -112,6 +114,8 @@ def outcome_of(call: Call, arguments: dict[str, Any], made: dict[str, Nasty]) ->
         return Outcome(Kind.HANG)
     if error is not None:
         found = refusal(error, wrong_type=wrong_type)
+        if isinstance(error, WriteStoppedError | DeployError):  # its report says what was done until then
+            return found
         if digest(call.watched) != before:
             return Outcome(Kind.HALF, f"{type(error).__name__}: {str(error)[:100]}")
         if same and found.kind is not Kind.FOREIGN:

@@ -46,7 +46,7 @@ def _add_object(seen: Any, part: Any) -> None:
         _add(seen, part.array)
         _add(seen, [space._free for space in part._free])
         _add(seen, {name: placement.cells for name, placement in part.placed.items()})
-        _add(seen, {name: str(matrix.g_per_w) for name, matrix in part.scales.items()})
+        _add(seen, {name: str(matrix.g_per_w) for name, matrix in part._matrices().items()})
     elif isinstance(part, SavedState):
         _add(seen, part.state_dict())
     elif isinstance(part, Matrix):

@@ -30,7 +30,7 @@ def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: Rea
         OutOfRangeError: a scale is given, but the array takes volts only.
     """
     if scale is not None:
-        return _scaled(array).read_scaled(v, placement, scale)
+        return _scaled(array).read_scaled(_within_scale(v, array, placement, scale), placement, scale)
     _warn_of_cut(v, array, placement)
     i_out = array.read(_within(v, array), placement)
     return _checked("read", i_out, (*v.shape[:-1], placement.n_out), array)
@@ -55,10 +55,10 @@ def read_patches(
         OutOfRangeError: a scale is given, but the array takes volts only.
     """
     if scale is not None:
-        return _scaled(array).read_patches_scaled(v, geometry, placement, scale)
+        return _scaled(array).read_patches_scaled(_within_scale(v, array, placement, scale), geometry, placement, scale)
     if isinstance(array, PatchReads):
         _warn_of_cut(v, array, placement)
-        return array.read_patches(v, geometry, placement)
+        return array.read_patches(_within(v, array), geometry, placement)
     return by_rows(v, geometry, lambda rows: read_vectors(array, rows, placement))
 
 
@@ -122,19 +122,25 @@ MANY_CUT = 0.05
 _LOOKED_AT: WeakSet[Placement] = WeakSet()
 
 
-def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement) -> None:
+def _within_scale(x: torch.Tensor, array: Array, placement: Placement, scale: ReadScale) -> torch.Tensor:
+    """Numbers clamped to those at the read voltage, as the drivers do; as they are where each vector is scaled to it."""
+    if scale.free or not isinstance(x, torch.Tensor):
+        return x
+    x_max = array.v_read / scale.v_per_x
+    _warn_of_cut(x, array, placement, limit=x_max)
+    return x.clamp(-x_max, x_max)
+
+
+def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: float | None = None) -> None:
     """Warn if the drivers cut many of the voltages `v`, any shape, V, of the first read of a placement.
 
     The first read shows a layer that was not calibrated; looking at every read would cost a pass over the inputs.
     """
-    if placement in _LOOKED_AT or not v.numel():
+    if placement in _LOOKED_AT or not isinstance(v, torch.Tensor) or not v.numel() or v.is_complex():
         return
     _LOOKED_AT.add(placement)
-    limit = array.v_read
-    if isinstance(array, SimulatedArray):
-        if array.dac is None:  # simulated drivers without a converter apply any voltage
-            return
-        limit = array.dac.v_max
+    if limit is None:
+        limit = array.dac.v_max if isinstance(array, SimulatedArray) and array.dac is not None else array.v_read
     beyond = v.abs() > limit * (1 + 1e-6)
     share = float(beyond.double().mean())
     if share > MANY_CUT:
@@ -147,8 +153,9 @@ def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement) -> None:
 
 
 def _within(v: torch.Tensor, array: Array) -> torch.Tensor:
-    """Voltages clamped to the read voltage for arrays that would refuse larger ones; simulated drivers clamp their own.
+    """Voltages clamped to the read voltage for arrays that refuse larger ones; a simulated DAC clamps them itself.
 
     Only inputs beyond the full scale of a `FixedScaling` are larger; calibrating its layer avoids this.
     """
-    return v if isinstance(array, ScaledReads) else v.clamp(-array.v_read, array.v_read)
+    converted = isinstance(array, SimulatedArray) and array.dac is not None
+    return v if converted or not isinstance(v, torch.Tensor) else v.clamp(-array.v_read, array.v_read)

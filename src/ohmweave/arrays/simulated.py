@@ -29,7 +29,7 @@ from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.reads.requests import ReadRequests
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
 from ohmweave.arrays.writes.access import Access, Passive
-from ohmweave.arrays.writes.writer import check_addresses, count_pulses, writer_for
+from ohmweave.arrays.writes.writer import MAX_SINGLE, check_addresses, count_pulses, writer_for
 from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
@@ -40,6 +40,7 @@ from ohmweave.base import (
     outside_inference_mode,
     shown,
 )
+from ohmweave.base.checks import MOST
 from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.circuit import Wires
 
@@ -249,11 +250,18 @@ class SimulatedArray(
         """
         if isinstance(cells, torch.Tensor) and cells.is_inference():
             cells = cells.clone()  # caches ask for torch's version of this tensor, which inference tensors have not
-        counts = count_pulses(cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct)
+        counts = count_pulses(
+            cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct, max_train=self._max_train(pulse)
+        )
         self.cell.check_pulse(pulse)
         self.books.settle()  # heat of the reads so far, with the conductances that they had
         self._writer.pulse(cells, pulse)
         self.books.pulse(cells, pulse, counts=counts)
+
+    def _max_train(self, pulse: Pulse) -> int:
+        """Largest number of pulses to one cell in a call: fewer where they are sent one by one."""
+        one_by_one = pulse.v is not None or (self.access is not None and self.access.v_set is not None)
+        return MAX_SINGLE if one_by_one or not self.cell.sums_trains else MOST
 
     @outside_inference_mode
     def wait(self, duration: float) -> None:

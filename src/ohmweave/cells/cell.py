@@ -163,6 +163,17 @@ class Cell:
         return self.switching.disturbs_listed_cells
 
     @property
+    def sums_trains(self) -> bool:
+        """True if a train of pulses without `v` is one change: its length then costs nothing.
+
+        If steps depend on the conductance, a scaled sum is not the sum of scaled steps. A `Spread` may permit this
+        approximation for factors near 1.
+        """
+        law = self.switching
+        scales = self.spread is None or self.spread.scales_sums
+        return scales and isinstance(law, SummedTrains) and law.sums_trains
+
+    @property
     def processes(self) -> tuple[RetentionLaw[Any], ...]:
         """`retention`, always as a tuple."""
         return self.retention  # type: ignore[return-value]
@@ -276,10 +287,8 @@ class Cell:
         law, scale = self.switching, self._scale(state, pulse)
         if scale is None and isinstance(law, DirectPulses):
             return law.pulse(state.switching, pulse, generator=generator)
-        # If steps depend on the conductance, a scaled sum is not the sum of scaled steps. A `Spread` may permit this
-        # approximation for factors near 1; the factor of a voltage can be far from 1.
-        sums_allowed = pulse.v is None and (self.spread is None or self.spread.scales_sums)
-        if sums_allowed and isinstance(law, SummedTrains) and law.sums_trains:
+        # The factor of a voltage can be far from 1, and then a scaled sum is not the sum of scaled steps.
+        if pulse.v is None and isinstance(law, SummedTrains) and self.sums_trains:
             dg = law.train(state.switching, pulse, generator=generator)
             return state.switching._replace(g=_kept(law, state.switching.g, dg, scale))
         return self._one_by_one(state.switching, pulse, scale, generator)

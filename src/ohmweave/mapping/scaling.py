@@ -66,7 +66,7 @@ class PerSampleScaling(ProportionalScaling):
 class FixedScaling(UniformScaling):
     """One factor for all inputs of a layer: `x_max` is driven at the full read voltage; drivers clip larger inputs.
 
-    A DAC clips at its full scale, a real array at its read voltage. A simulated array without a DAC clips nothing.
+    A DAC clips at its full scale, an array without one at its read voltage.
 
     Args:
         x_max: the number at full scale, > 0; given, or found by `calibrate`.

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from ohmweave.base import ShapeError, shown
+
 _n_in_software = 0
 """Number of `in_software` blocks that are open, one inside the other."""
 
@@ -16,6 +18,8 @@ _passes: list[set[Any]] = []
 
 def merge_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     """`(*chips, batch, ...)` to `(chips * batch, ...)`; `chips` is () or (n,)."""
+    if chips and (len(chips) > 1 or not isinstance(x, torch.Tensor) or x.dim() < 2 or x.shape[:1] != tuple(chips)):
+        raise ShapeError(f"`x` must have the shape (*chips, batch, ...) of {chips} chips, but is {_shape(x)}")
     return x.flatten(0, len(chips))
 
 
@@ -23,9 +27,16 @@ def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     """`(chips * batch, ...)` to `(*chips, batch, ...)`; `chips` is () or (n,)."""
     if not chips:
         return x
+    whole = isinstance(x, torch.Tensor) and x.dim() > 0 and len(chips) == 1 and chips[0] >= 1
+    if not whole or x.shape[0] % chips[0]:
+        raise ShapeError(f"`x` must have the shape (chips * batch, ...) of {chips} chips, but is {_shape(x)}")
     n = x.shape[0] // chips[0]  # not -1, which has no value for an empty batch
     per_chip: torch.Tensor = x.unflatten(0, (*chips, n))
     return per_chip
+
+
+def _shape(x: object) -> str:
+    return str(tuple(x.shape)) if isinstance(x, torch.Tensor) else shown(x)
 
 
 def add_bias(y: torch.Tensor, bias: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:

@@ -1,11 +1,12 @@
 """`torch.nn.Conv2d` with its kernels on a chip, with one read for each patch of the image."""
 
+from numbers import Integral
 from typing import Literal
 
 import torch
 
 from ohmweave.arrays import ConvGeometry
-from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_shape
+from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_shape, check_tensor, shown
 from ohmweave.mapping import Chip
 from ohmweave.nn.array_convolution import array_convolution
 from ohmweave.nn.chip_layer import ChipLayer
@@ -15,9 +16,15 @@ from ohmweave.nn.on_chip import OnChip
 Pair = int | tuple[int, int]
 
 
-def pair_of(value: Pair) -> tuple[int, int]:
+def pair_of(value: Pair, name: str = "kernel_size", *, at_least: int = 1) -> tuple[int, int]:
     """(vertical, horizontal), from one number for both or from a pair."""
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+    pair = value if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2:
+        raise OutOfRangeError(f"`{name}` must be one number or a pair, but is {shown(value)}")
+    return (
+        check_integer(name, pair[0], at_least=at_least, at_most=2**15),
+        check_integer(name, pair[1], at_least=at_least, at_most=2**15),
+    )
 
 
 def sides(
@@ -40,7 +47,7 @@ def sides(
         return (extra_w // 2, extra_w - extra_w // 2, extra_h // 2, extra_h - extra_h // 2)
     if isinstance(padding, str):
         raise OutOfRangeError(f"`padding` must be a number, a pair, 'same' or 'valid', but is {padding!r}")
-    height, width = pair_of(padding)
+    height, width = pair_of(padding, "padding", at_least=0)
     return (width, width, height, height)
 
 
@@ -52,7 +59,12 @@ def patches(
     The channel is the slowest index of a patch, as in a convolution's flattened weight, so the kernel of one channel is
     on neighbouring rows of an array.
     """
-    (kh, kw), (sh, sw), (dh, dw) = kernel_size, stride, dilation
+    check_shape("x", check_tensor("x", x), (None, None, None, None))
+    (kh, kw), (sh, sw), (dh, dw) = (
+        pair_of(pair, name) for name, pair in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation))
+    )
+    if x.dim() != 4 or x.shape[2] <= dh * (kh - 1) or x.shape[3] <= dw * (kw - 1):
+        raise ShapeError(f"`x` must be images (n, channels, H, W) as large as a patch, but has {tuple(x.shape)}")
     taps = x.unfold(2, dh * (kh - 1) + 1, sh).unfold(3, dw * (kw - 1) + 1, sw)[..., ::dh, ::dw]
     return taps.permute(0, 2, 3, 1, 4, 5).flatten(3)
 
@@ -93,9 +105,10 @@ class Conv2d(ChipLayer):
     ) -> None:
         check_integer("in_channels", in_channels, at_least=1)
         check_integer("out_channels", out_channels, at_least=1)
-        if groups != 1:
-            raise OutOfRangeError(f"`groups` must be 1 on a chip, but is {groups!r}")
-        size, strides, dilations = pair_of(kernel_size), pair_of(stride), pair_of(dilation)
+        if isinstance(groups, bool) or not isinstance(groups, Integral) or groups != 1:
+            raise OutOfRangeError(f"`groups` must be 1 on a chip, but is {shown(groups)}")
+        in_channels, out_channels = int(in_channels), int(out_channels)
+        size, strides, dilations = pair_of(kernel_size), pair_of(stride, "stride"), pair_of(dilation, "dilation")
         zeros = sides(padding, size, strides, dilations)
         geometry = ConvGeometry(kernel_size=size, stride=strides, dilation=dilations, padding=zeros)
         matrix = (on_chip or OnChip()).matrix(chip, name, (out_channels, in_channels * size[0] * size[1]))

@@ -1,12 +1,12 @@
 """`deploy`: put the layers of a torch model on a chip; layers that cannot be placed are refused by name."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
-from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError, UnplaceableLayerError
+from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError, UnplaceableLayerError, shown
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
 from ohmweave.nn.chip_layer import ChipLayer
@@ -85,11 +85,28 @@ def deploy(
 
     After an error nothing is placed. Before any error but the last two no pulse is sent.
     """
-    default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
+    _check_arguments(model, chip, layers, digital, name)
+    default = OnChip(mapping=DifferentialPair() if mapping is None else mapping, scaling=scaling, write=write)
     plan, left = _plan(model, layers or {}, digital, default)
     with outside_inference_mode(), outside_autocast(chip.array.device.type):
         twin, reports = _on_chip(model, chip, plan, "" if name is None else f"{name}.")
     return Deployed(twin, chip, reports, [layer.name for layer in plan], left)
+
+
+def _check_arguments(model: object, chip: object, layers: object, digital: object, name: object) -> None:
+    """Raise `TypeError` where an argument of `deploy` is of another kind."""
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"`model` must be a torch.nn.Module, but is {shown(model)}")
+    if not isinstance(chip, Chip):
+        raise TypeError(f"`chip` must be a Chip, but is {shown(chip)}")
+    if layers is not None and not (
+        isinstance(layers, Mapping) and all(isinstance(one, OnChip) for one in layers.values())
+    ):
+        raise TypeError(f"`layers` must be OnChip by the name of a layer, but is {shown(layers)}")
+    if isinstance(digital, str) or not isinstance(digital, Collection):
+        raise TypeError(f"`digital` must be names of layers, but is {shown(digital)}")
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"`name` must be text or None, but is {shown(name)}")
 
 
 def _on_chip(

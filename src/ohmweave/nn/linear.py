@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer, check_shape
+from ohmweave.base import OutOfRangeError, check_integer, check_shape, shown
 from ohmweave.mapping import Chip
 from ohmweave.nn.array_product import array_product
 from ohmweave.nn.chip_layer import ChipLayer
@@ -42,10 +42,10 @@ class Linear(ChipLayer):
         on_chip: OnChip | None = None,
         backward: Literal["readout", "array"] = "readout",
     ) -> None:
-        check_integer("in_features", in_features, at_least=1)
-        check_integer("out_features", out_features, at_least=1)
-        if backward not in ("readout", "array"):
-            raise OutOfRangeError(f"`backward` must be 'readout' or 'array', but is {backward!r}")
+        in_features = check_integer("in_features", in_features, at_least=1)
+        out_features = check_integer("out_features", out_features, at_least=1)
+        if not isinstance(backward, str) or backward not in ("readout", "array"):
+            raise OutOfRangeError(f"`backward` must be 'readout' or 'array', but is {shown(backward)}")
         super().__init__((on_chip or OnChip()).matrix(chip, name, (out_features, in_features)), bias=bias)
         self.in_features, self.out_features, self.backward = in_features, out_features, backward
 

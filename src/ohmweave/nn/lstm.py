@@ -53,8 +53,8 @@ class LSTMCell(ChipLayer):
         name: str,
         on_chip: OnChip | None = None,
     ) -> None:
-        check_integer("input_size", input_size, at_least=1)
-        check_integer("hidden_size", hidden_size, at_least=1)
+        input_size = check_integer("input_size", input_size, at_least=1)
+        hidden_size = check_integer("hidden_size", hidden_size, at_least=1)
         shape = (4 * hidden_size, input_size + hidden_size)
         super().__init__((on_chip or OnChip()).matrix(chip, name, shape), bias=bias)
         self.input_size, self.hidden_size = input_size, hidden_size

@@ -15,7 +15,7 @@ from ohmweave.optim.pulses import (
     send_pulses,
     step_in_weight,
 )
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, one_of
+from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, check_generator, one_of
 
 
 def _check_length(name: str, value: Any) -> None:
@@ -67,6 +67,7 @@ class PulsedSGD(ArrayRule, DropsSteps):
         max_pulses: int = 31,
         draw: Literal["rounded", "coincidences"] = "rounded",
     ) -> None:
+        check_generator(generator)
         defaults = {"lr": lr, "g_step": g_step, "max_pulses": max_pulses, "draw": draw}
         super().__init__(params, defaults, generator=generator)
 

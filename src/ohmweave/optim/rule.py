@@ -4,11 +4,12 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 
-from ohmweave.base import NotCopied, OutOfRangeError
+from ohmweave.base import DataError, NotCopied, OutOfRangeError, check_finite, shown
 from ohmweave.nn import ArrayWeight
 from ohmweave.optim.saved_state import check_groups, check_own, check_weights
 
@@ -105,6 +106,8 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         generator: torch.Generator | None = None,
         first_state: WeightState | None = None,
     ) -> None:
+        if generator is not None:
+            check_generator(generator)
         self._generator, self._first_state = generator, first_state
         self._started = False
         # The names are kept here, because torch adds keys to `defaults` when it loads a state.
@@ -220,10 +223,14 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
             DataError: the state is of another rule or of other weights, or a part is missing or has another shape.
                 Nothing is changed then.
         """
+        if not isinstance(state_dict, Mapping):
+            raise DataError(f"`state_dict` must be a dictionary, but is {shown(state_dict)}")
         own, like = state_dict.get("rule"), self._own_state()
         check_own(own, like)
         assert isinstance(own, Mapping)
         check_groups(state_dict, self.param_groups, needed=set(self._names) - set(self.unsaved))
+        for group in state_dict["param_groups"]:
+            self._check_saved_group(group)
         check_weights(state_dict, [self.state.get(weight, {}) for weight in self.weights])
         if isinstance(self, ExtraState):
             self.check_extra(own)
@@ -240,6 +247,16 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
             self._generator.set_state(own["generator"].cpu().clone())
         if isinstance(self, ExtraState):
             self.load_extra(own)
+
+    def _check_saved_group(self, group: Mapping[str, Any]) -> None:
+        """Raise `DataError` if a saved hyperparameter is unknown or out of range."""
+        given = {name: self.defaults[name] for name in self._names} | dict(group)
+        try:
+            check_hyperparameters(given, {name: self.defaults[name] for name in self._names}, self.checks, paused=True)
+        except (OutOfRangeError, TypeError) as error:
+            raise DataError(
+                f"`state_dict['param_groups']` must hold hyperparameters of this rule, but {error}"
+            ) from None
 
     def _own_state(self) -> dict[str, Any]:
         own: dict[str, Any] = {
@@ -263,13 +280,19 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         return f"{type(self).__name__}({'; '.join(lines)}; n_steps={self.n_steps})"
 
 
+def check_generator(generator: Any) -> None:
+    """Raise `TypeError` unless `generator` is one of torch."""
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"`generator` must be a torch.Generator, but is {shown(generator)}")
+
+
 def one_of(*allowed: str) -> Check:
     """A check that a value is one of the words `allowed`."""
 
     def check(name: str, value: Any) -> None:
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             words = " or ".join(map(repr, allowed))
-            raise OutOfRangeError(f"`{name}` must be {words}, but is {value!r}")
+            raise OutOfRangeError(f"`{name}` must be {words}, but is {shown(value)}")
 
     return check
 
@@ -277,7 +300,7 @@ def one_of(*allowed: str) -> Check:
 def check_write(name: str, value: Any) -> None:
     """Raise `OutOfRangeError` unless `value` can be called as a write scheme is."""
     if not callable(value):
-        raise OutOfRangeError(f"`{name}` must be a write scheme such as `WriteVerify(...)`, but is {value!r}")
+        raise OutOfRangeError(f"`{name}` must be a write scheme such as `WriteVerify(...)`, but is {shown(value)}")
 
 
 def check_on_chip(params: Sequence[Any]) -> None:
@@ -309,9 +332,19 @@ def check_hyperparameters(
             f"a group of `params` must have hyperparameters of {sorted(defaults)}, but has {sorted(unknown)}"
         )
     values = {**defaults, **group}
-    for name, check in checks.items():
-        if not (paused and name in _RATES and values[name] == 0):
-            check(name, values[name])
+    for name, value in values.items():
+        if name in _TORCH_KEYS:
+            continue
+        if name not in checks:
+            _check_number(name, value)
+        elif not (paused and name in _RATES and isinstance(value, float | int) and value == 0):
+            checks[name](name, value)
+
+
+def _check_number(name: str, value: Any) -> None:
+    """Raise `OutOfRangeError` if a hyperparameter without a check of its own is a number that is not finite."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        check_finite(name, value)
 
 
 def _check_device(generator: torch.Generator, weights: Sequence[ArrayWeight]) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 import torch
 
 from ohmweave.arrays import Array, read_cells
-from ohmweave.arrays.writes.writer import MAX_TRAIN
 from ohmweave.base import OutOfRangeError, check_fields, non_negative, positive
+from ohmweave.base.checks import MOST
 from ohmweave.cells import Pulse
 from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
@@ -66,6 +66,7 @@ class BlindWrite(Settling):
         """
         check_targets(cells, g_target)
         check_below_window("g_step", self.g_step, array)
+        check_train(self.g_step, array, g_target)
         at, target = cells.reshape(-1), g_target.reshape(-1)
         n_read = torch.zeros((), dtype=torch.int64, device=at.device)
         steps = torch.zeros(at.shape, dtype=torch.int64, device=at.device)
@@ -83,7 +84,7 @@ class BlindWrite(Settling):
         with reported(report):
             error = read_cells(array, at) - target
             n_read += 1
-            wanted = _trains(error, self.g_step)
+            wanted = (-error / self.g_step).round().long()
             array.pulse(at, Pulse(wanted.sign(), n=wanted.abs()))
             steps = wanted  # only now: a report after a failed call must not count its pulses
             if self.t_settle > 0:
@@ -93,17 +94,11 @@ class BlindWrite(Settling):
         return report()
 
 
-def _trains(error: torch.Tensor, g_step: float) -> torch.Tensor:
-    """Signed numbers of pulses for errors of conductance, `(k,)` S.
-
-    Raises:
-        OutOfRangeError: a train has more pulses than an array sends in one call.
-    """
-    trains = (-error / g_step).round()
-    longest = float(trains.abs().max()) if trains.numel() else 0.0
-    if longest > MAX_TRAIN:
+def check_train(g_step: float, array: Array, g_target: torch.Tensor) -> None:
+    """Raise `OutOfRangeError` if a train to `g_target`, S, in steps of `g_step`, S, may be longer than a count holds."""
+    highest = max(float(g_target.max()), array.g_max) if g_target.numel() else array.g_max
+    if highest / g_step > MOST:
         raise OutOfRangeError(
-            f"`g_step` must be larger, or `g_target` nearer to the cells: the longest train would have {longest:.3g} "
-            f"pulses, but one call sends {MAX_TRAIN:,} at most"
+            f"`g_step` must be larger than {highest / MOST:.3g} S, or trains would be longer than {MOST:,} pulses, but "
+            f"is {g_step:g} S"
         )
-    return trains.long()

@@ -9,10 +9,11 @@ from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.writes.access import Passive, amplitude, one_at_a_time, passive_voltages, rounds
 from ohmweave.arrays.writes.wiring import Wiring
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, shown
+from ohmweave.base.checks import MOST
 from ohmweave.cells import Pulse
 
-MAX_TRAIN = 2**16
-"""Largest number of pulses that one call sends to a cell: longer trains take several calls."""
+MAX_SINGLE = 2**16
+"""Largest number of pulses that one call sends to a cell one by one: longer trains take several calls."""
 
 
 class Writer(Protocol):
@@ -96,7 +97,12 @@ def writer_for(bank: CellBank, wiring: Wiring | None) -> Writer:
 
 
 def count_pulses(
-    cells: torch.Tensor, pulse: Pulse, *, n_cells: int, distinct: Callable[[torch.Tensor], bool] | None = None
+    cells: torch.Tensor,
+    pulse: Pulse,
+    *,
+    n_cells: int,
+    distinct: Callable[[torch.Tensor], bool] | None = None,
+    max_train: int = MOST,
 ) -> tuple[int, int]:
     """Check the arguments of `Array.pulse`, and count the pulses.
 
@@ -104,6 +110,7 @@ def count_pulses(
         cells: `(k,)` int64.
         pulse: each field `(k,)`.
         n_cells: number of addressable cells, of all chips.
+        max_train: largest number of pulses to one cell.
         distinct: a faster test of whether no cell is listed twice, if the array has one; None: they are sorted.
 
     Returns:
@@ -140,7 +147,7 @@ def count_pulses(
     ):
         if x is not None:
             _check_size(name, x, pulse.polarity, limit)
-    return _count(pulse.polarity, pulse.n)
+    return _count(pulse.polarity, pulse.n, max_train)
 
 
 def _check_size(name: str, x: torch.Tensor, polarity: torch.Tensor, limit: str) -> None:
@@ -171,7 +178,7 @@ def _distinct(cells: torch.Tensor) -> bool:
     return not bool((ordered[1:] == ordered[:-1]).any())
 
 
-def _count(polarity: torch.Tensor, n: torch.Tensor | None) -> tuple[int, int]:
+def _count(polarity: torch.Tensor, n: torch.Tensor | None, max_train: int) -> tuple[int, int]:
     """SET and RESET pulses; raises as `count_pulses`."""
     if polarity.is_complex() or polarity.dtype == torch.bool:
         raise OutOfRangeError(f"`pulse.polarity` must be real numbers, but has the dtype {polarity.dtype}")
@@ -188,8 +195,8 @@ def _count(polarity: torch.Tensor, n: torch.Tensor | None) -> tuple[int, int]:
     least, most = (float(bound) for bound in torch.aminmax(n))
     if not 0 <= least <= most < float("inf") or (n.is_floating_point() and not torch.equal(n.trunc(), n)):
         raise OutOfRangeError(f"`pulse.n` must be whole numbers >= 0, but is from {least!r} to {most!r}")
-    if most > MAX_TRAIN:
-        raise OutOfRangeError(f"`pulse.n` must be at most {MAX_TRAIN:,} pulses in one call, but is up to {most:.10g}")
+    if most > max_train:
+        raise OutOfRangeError(f"`pulse.n` must be at most {max_train:,} pulses in one call, but is up to {most:.10g}")
     return int(n[polarity > 0].sum(dtype=torch.int64)), int(n[polarity < 0].sum(dtype=torch.int64))
 
 
