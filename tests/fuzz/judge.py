@@ -21,6 +21,7 @@ class Kind(Enum):
 
     OK = "accepted, sound"
     REFUSED = "refused by name"
+    LATER = "accepted, refused by name at first use beside another object"
     TYPE = "TypeError and the like for a wrong type, without a name"
     NONSENSE = "accepted, silent nonsense"
     LATE = "accepted, failing at first use"
@@ -30,7 +31,7 @@ class Kind(Enum):
     NUMPY = "a NumPy number of a valid value refused"
 
 
-GOOD = {Kind.OK, Kind.REFUSED, Kind.TYPE}
+GOOD = {Kind.OK, Kind.REFUSED, Kind.LATER, Kind.TYPE}
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,8 @@ def outcome_of(call: Call, arguments: dict[str, Any], made: dict[str, Nasty]) ->
             return Outcome(Kind.NUMPY, str(error)[:100])
         return found
     if late is not None:
-        return Outcome(Kind.LATE, refusal(late, wrong_type=False).what or str(late)[:120])
+        found = refusal(late, wrong_type=False)
+        return Outcome(Kind.LATER) if found.kind is Kind.REFUSED else Outcome(Kind.LATE, found.what)
     nan = call.lets_nan_through and bool(unsound(arguments))
     bad = unsound(result, negative=call.negative, nan=nan) or unsound(used, negative=call.negative, nan=nan)
     return Outcome(Kind.NONSENSE, bad) if bad else Outcome(Kind.OK)

@@ -15,7 +15,8 @@ import torch
 from ohmweave.arrays.placement import Placement
 from ohmweave.base import (
     OutOfRangeError,
-    check_shape,
+    ShapeError,
+    check_tensor,
     flatten_state,
     generator,
     map_state,
@@ -218,7 +219,12 @@ class CellBank:
                 f"{sorted(state)}"
             )
         for name, leaf in own.items():
-            check_shape(f"cells.{name}", state[name], tuple(leaf.shape))
+            check_tensor(f"cells.{name}", state[name], dtype=leaf.dtype)
+            if state[name].shape != leaf.shape:
+                raise ShapeError(
+                    f"`cells.{name}` must have the shape {tuple(leaf.shape)}, but has {tuple(state[name].shape)}"
+                )
+        self.cell.check_state(unflatten_state(self.state, state))
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Load a `state_dict` that `check_state_dict` accepts."""

@@ -124,7 +124,7 @@ _LOOKED_AT: WeakSet[Placement] = WeakSet()
 
 def _within_scale(x: torch.Tensor, array: Array, placement: Placement, scale: ReadScale) -> torch.Tensor:
     """Numbers clamped to those at the read voltage, as the drivers do; as they are where each vector is scaled to it."""
-    if scale.free or not isinstance(x, torch.Tensor):
+    if scale.free or not is_real(x):
         return x
     x_max = array.v_read / scale.v_per_x
     _warn_of_cut(x, array, placement, limit=x_max)
@@ -136,7 +136,7 @@ def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: 
 
     The first read shows a layer that was not calibrated; looking at every read would cost a pass over the inputs.
     """
-    if placement in _LOOKED_AT or not isinstance(v, torch.Tensor) or not v.numel() or v.is_complex():
+    if placement in _LOOKED_AT or not is_real(v) or not v.numel():
         return
     _LOOKED_AT.add(placement)
     if limit is None:
@@ -152,10 +152,15 @@ def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: 
         )
 
 
+def is_real(v: object) -> bool:
+    """True for a floating point tensor; the array refuses others."""
+    return isinstance(v, torch.Tensor) and v.is_floating_point()
+
+
 def _within(v: torch.Tensor, array: Array) -> torch.Tensor:
     """Voltages clamped to the read voltage for arrays that refuse larger ones; a simulated DAC clamps them itself.
 
     Only inputs beyond the full scale of a `FixedScaling` are larger; calibrating its layer avoids this.
     """
     converted = isinstance(array, SimulatedArray) and array.dac is not None
-    return v if converted or not isinstance(v, torch.Tensor) else v.clamp(-array.v_read, array.v_read)
+    return v if converted or not is_real(v) else v.clamp(-array.v_read, array.v_read)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_non_negative
+from ohmweave.base import OutOfRangeError, check_non_negative, flatten_state
 from ohmweave.cells.laws import (
     ConductionLaw,
     DirectPulses,
@@ -30,7 +30,7 @@ from ohmweave.cells.laws import (
 )
 from ohmweave.cells.pulse import Pulse, pulse_count
 from ohmweave.cells.read_noise import ReadNoise
-from ohmweave.cells.window import keep_in_window
+from ohmweave.cells.window import HIGHEST, keep_in_window
 
 _KINDS: dict[str, type] = {
     "spread": SpreadLaw,
@@ -255,6 +255,7 @@ class Cell:
 
     def relax(self, state: CellState, duration: float, *, generator: torch.Generator) -> CellState:
         """The state after `duration` s without pulses."""
+        duration = check_non_negative("duration", duration, "s")
         if not self.retention:
             return state
         g: torch.Tensor = state.switching.g
@@ -272,6 +273,23 @@ class Cell:
         """
         g = (state.switching.g + dg).clamp_min(0)
         return state._replace(switching=state.switching._replace(g=g))
+
+    def check_state(self, state: CellState) -> None:
+        """Raise `OutOfRangeError` unless `state` can be that of cells: a saved one may be damaged.
+
+        All numbers must be finite, and conductances, factors of steps and ages must not be negative.
+        """
+        leaves = flatten_state(state)
+        checked = leaves | {"conductance": self.conductance(state)}
+        for name, leaf in checked.items():
+            if leaf.is_floating_point() and not bool(leaf.isfinite().all()):
+                raise OutOfRangeError(f"`cells.{name}` must be finite, but has entries that are NaN or infinite")
+            signed = name not in ("switching.g", "conductance", "factor") and not name.endswith(".age")
+            if not signed and bool((leaf < 0).any()):
+                raise OutOfRangeError(f"`cells.{name}` must be >= 0, but is down to {float(leaf.min()):g}")
+        if bool((checked["conductance"] > HIGHEST).any()):
+            highest = float(checked["conductance"].max())
+            raise OutOfRangeError(f"conductances of cells must be at most {HIGHEST:g} S, but are up to {highest:g} S")
 
     def check_pulse(self, pulse: Pulse) -> None:
         """Raise `OutOfRangeError` if `pulse` has a voltage, gate voltage or width that this cell ignores."""

@@ -185,9 +185,9 @@ def _problem(
         ) from error
     inputs = shape[len(chips) :].numel()
     return _Problem(
-        g_series.expand(*chips, rows, cols).reshape(-1, rows, cols),
-        v_row.expand(*shape, rows).reshape(-1, inputs, rows),
-        v_col.reshape(-1, inputs, cols),
+        g_series.expand(*chips, rows, cols).reshape(chips.numel(), rows, cols),
+        v_row.expand(*shape, rows).reshape(chips.numel(), inputs, rows),
+        v_col.reshape(chips.numel(), inputs, cols),
         shape,
     )
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ohmweave.base import ConvergenceError, OutOfRangeError, check_integer, check_non_negative, check_positive
+from ohmweave.base import ConvergenceError, OutOfRangeError, check_integer, check_non_negative, check_positive, shown
 from ohmweave.circuit.bias import Bias
 from ohmweave.circuit.conjugate_gradients import conjugate_gradients, wire_drop
 from ohmweave.circuit.nodal import FloatArray, Network
@@ -96,9 +96,13 @@ def solve_nonlinear(
 
     Valid for: monotonic laws. Cost: as `solve_currents` for each Newton step.
     """
+    for name, law in (("current", current), ("didv", didv)):
+        if not callable(law) and not (name == "didv" and law is None):
+            raise TypeError(f"`{name}` must be a function of voltages, but is {shown(law)}")
     check_inputs(v_row, v_row.shape[-1] if v_row.ndim else 1)
     check_non_negative("r_cell", r_cell, "Ohm", at_most=OHMS)
     check_integer("cols", cols, at_least=1, at_most=2**20)
+    check_integer("max_steps", max_steps, at_least=1)
     check_tolerance(tolerance)
     check_wires(wires)
     v_row = v_row.detach().to(torch.float64)
@@ -160,6 +164,12 @@ def solve_nonlinear_nodes(
         ConvergenceError: no operating point was found; the message gives the residual.
         OutOfRangeError: as `solve_nodes`, or the law's derivative is negative.
     """
+    if not isinstance(shape, tuple | list) or len(shape) < 2:
+        raise OutOfRangeError(f"`shape` must be (*chips, rows, cols), but is {shown(shape)}")
+    shape = tuple(check_integer(f"shape[{index}]", size, at_least=1) for index, size in enumerate(shape))
+    for name, law in (("current", current), ("didv", didv)):
+        if not callable(law) and not (name == "didv" and law is None):
+            raise TypeError(f"`{name}` must be a function of voltages, but is {shown(law)}")
     check_tolerance(tolerance)
     check_wires(wires)
     check_integer("max_steps", max_steps, at_least=1)

@@ -82,7 +82,8 @@ class Schedule:
     def throughput(self) -> float:
         """Images in 1 s once the pipeline is full, 1/s: between the ends of the first and the last image."""
         ends = sorted(self._span(image)[1] for image in {job.image for job in self.jobs})
-        return 1 / self.makespan if len(ends) == 1 else (len(ends) - 1) / (ends[-1] - ends[0])
+        span = ends[-1] - ends[0]
+        return 1 / self.makespan if span <= 0 else (len(ends) - 1) / span
 
     @property
     def utilisation(self) -> dict[str, float]:

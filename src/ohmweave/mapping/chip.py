@@ -20,7 +20,18 @@ from ohmweave.arrays import (
     Wires,
     cells_of,
 )
-from ohmweave.base import ChipFullError, NotCopied, OutOfRangeError, check_finite, check_integer, check_seed, shown
+from ohmweave.base import (
+    ChipFullError,
+    NotCopied,
+    OutOfRangeError,
+    ShapeError,
+    check_finite,
+    check_integer,
+    check_positive,
+    check_seed,
+    check_tensor,
+    shown,
+)
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
@@ -272,11 +283,19 @@ class Chip(NotCopied):
             TypeError, OutOfRangeError, ShapeError: as `state_dict` and `SavedState.load_state_dict`; nothing has
                 changed then.
         """
+        if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+            raise OutOfRangeError(f"`state` must be tensors by name, but is {shown(state)}")
+        for name in state:
+            if name.startswith(_SCALE):
+                scale = check_tensor(name, state[name])
+                if scale.numel() != 1 or scale.is_complex():
+                    raise ShapeError(f"`{name}` must be one number, but has the shape {tuple(scale.shape)}")
+                check_positive(name, scale.item())
         of_array = {name: leaf for name, leaf in state.items() if not name.startswith(_SCALE)}
         self._saved("load_state_dict").load_state_dict(of_array)
         for name, matrix in self._matrices().items():
-            if (scale := state.get(_SCALE + name)) is not None:
-                matrix.g_per_w = float(scale)
+            if _SCALE + name in state:
+                matrix.g_per_w = float(state[_SCALE + name])
         self.history.all_changed()
 
     def _matrices(self) -> dict[str, Scaled]:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ohmweave.arrays import SavedState
-from ohmweave.base import DataError
+from ohmweave.base import DataError, OutOfRangeError, ShapeError
 from ohmweave.base.files import atomic_write
 from ohmweave.mapping import Chip, FixedScaling, Matrix
 from ohmweave.nn.fingerprint import chips_of, differences, fingerprint, weights_of
@@ -232,10 +232,13 @@ def _assign(
     for index, (rule, structure) in enumerate(zip(rules, structures, strict=True)):
         try:
             rule.load_state_dict(unpack(structure, _part(tensors, f"rule{index}."), where=f"rules[{index}]"))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise DataError(f"`rule` must take the state that the file holds, but: {error}") from error
     for index, chip in enumerate(chips_of(net)):
-        chip.load_state_dict(_part(tensors, f"chip{index}."))
+        try:
+            chip.load_state_dict(_part(tensors, f"chip{index}."))
+        except (OutOfRangeError, ShapeError) as error:
+            raise DataError(f"the file must hold the state of a chip, but: {error}") from error
     with torch.no_grad():
         for name, leaf in _digital(net).items():
             leaf.copy_(tensors[f"digital.{name}"])

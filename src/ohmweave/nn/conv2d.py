@@ -124,6 +124,8 @@ class Conv2d(ChipLayer):
     def on_array(self, x: torch.Tensor) -> torch.Tensor:
         """As `forward`, on the array."""
         check_shape("x", x, (None, self.in_channels, None, None))
+        if x.dim() != 4:
+            raise ShapeError(f"`x` must have the shape (chips * batch, in, height, width), but has {tuple(x.shape)}")
         self._check_size(x.shape[-2], x.shape[-1])
         y = array_convolution(x, self.weight, self.geometry)
         # `biased` adds to the last dimension.

@@ -113,7 +113,7 @@ COST: dict[str, Case] = {
         arguments={"g_min": 2e-6, "g_max": 2e-5, "bins": 4, "stuck_below": 0.1, "law": "linear"},
     ),
     "fitting.trains_of": lambda: Call(
-        function=fitting.trains_of, arguments=_trains(), use=lambda made: torch.from_numpy(made.g), negative=False
+        function=fitting.trains_of, arguments=_trains(), use=lambda made: torch.from_numpy(made.g)
     ),
     "fitting.PulseTrains": lambda: Call(
         function=fitting.PulseTrains,
@@ -121,6 +121,6 @@ COST: dict[str, Case] = {
             "names": ("a",), "cell": np.zeros(3, dtype=np.int64), "pulse": np.arange(3), "polarity": np.ones(3, int),
             "g": np.array([1e-6, 2e-6, 3e-6]), "conditions": {"v_read": 0.2},
         },
-        use=lambda made: torch.from_numpy(np.asarray(made.g)), negative=False,
+        use=lambda made: torch.from_numpy(np.asarray(made.g)),
     ),
 }  # fmt: skip

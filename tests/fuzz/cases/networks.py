@@ -87,6 +87,8 @@ def _deploy_weights() -> Call:
     model = torch.nn.Linear(5, 4)
 
     def deploy(weight: torch.Tensor) -> nn.Deployed:
+        if not isinstance(weight, torch.Tensor) or weight.shape != (4, 5):
+            raise TypeError("torch refuses it")
         with torch.no_grad():
             model.weight.copy_(weight)
         return nn.deploy(model, made, write=WRITE)
@@ -97,7 +99,8 @@ def _deploy_weights() -> Call:
 
 
 def _loss(net: nn.Deployed) -> Callable[..., Any]:
-    return lambda y, labels: net.loss(torch.nn.functional.cross_entropy, y, labels)
+    """Of a function that takes anything: what torch's losses refuse is torch's affair."""
+    return lambda y, labels: net.loss(lambda one, goal: one.square().sum() + goal.sum(), y, labels)
 
 
 _X = torch.linspace(0, 1, 10).view(2, 5)
@@ -133,7 +136,9 @@ NETWORKS: dict[str, Case] = {
     "nn.deploy:weights": _deploy_weights,
     "nn.Deployed.forward": _net(lambda net: net, lambda _: {"x": _X.clone()}),
     "nn.Deployed.forward:chips": _net(lambda net: net, lambda _: {"x": _X.clone()}, n_chips=2),
-    "nn.Deployed.loss": _net(_loss, lambda _: {"y": torch.rand(2, 3), "labels": torch.tensor([0, 2])}),
+    "nn.Deployed.loss": _net(
+        _loss, lambda _: {"y": torch.rand(2, 2, 3), "labels": torch.tensor([0.0, 2.0])}, n_chips=2
+    ),
     "nn.Deployed.matrix": _net(lambda net: net.matrix, lambda _: {"name": "0"}),
     "nn.calibrate": _net(lambda _: nn.calibrate, lambda net: {"net": net, "x": _X.clone(), "quantile": 0.9}),
     "nn.calibrate_converters": _net(
