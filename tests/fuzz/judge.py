@@ -98,3 +98,11 @@ def _unsound_tensor(result: torch.Tensor, *, negative: bool, nan: bool) -> str:
     if n_bad and not nan:
         return f"{n_bad} of {result.numel()} entries are NaN or infinite"
     return f"down to {float(result.min())}" if not negative and bool((result < 0).any()) else ""
+
+
+def overflows(arguments: Mapping[str, Any]) -> bool:
+    """True if a tensor has numbers whose squares are infinite in single precision, as they are in any layer of torch."""
+    return any(
+        isinstance(value, torch.Tensor) and value.is_floating_point() and bool((value.abs() > 1e18).any())
+        for value in arguments.values()
+    )

@@ -15,7 +15,7 @@ import torch
 
 from ohmweave.base import DeployError
 from ohmweave.programming import WriteStoppedError
-from tests.fuzz.judge import GOOD, Kind, Outcome, refusal, unsound
+from tests.fuzz.judge import GOOD, Kind, Outcome, overflows, refusal, unsound
 from tests.fuzz.nasty import Nasty, perturbed
 from tests.fuzz.watched import digest
 
@@ -124,7 +124,7 @@ def outcome_of(call: Call, arguments: dict[str, Any], made: dict[str, Nasty]) ->
     if late is not None:
         found = refusal(late, wrong_type=False)
         return Outcome(Kind.LATER) if found.kind is Kind.REFUSED else Outcome(Kind.LATE, found.what)
-    nan = call.lets_nan_through and bool(unsound(arguments))
+    nan = call.lets_nan_through and (bool(unsound(arguments)) or overflows(arguments))
     bad = unsound(result, negative=call.negative, nan=nan) or unsound(used, negative=call.negative, nan=nan)
     return Outcome(Kind.NONSENSE, bad) if bad else Outcome(Kind.OK)
 

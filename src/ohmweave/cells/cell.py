@@ -284,7 +284,7 @@ class Cell:
         for name, leaf in checked.items():
             if leaf.is_floating_point() and not bool(leaf.isfinite().all()):
                 raise OutOfRangeError(f"`cells.{name}` must be finite, but has entries that are NaN or infinite")
-            signed = name not in ("switching.g", "conductance", "factor") and not name.endswith(".age")
+            signed = name not in ("switching.g", "conductance", "factor") and not name.endswith((".age", ".g_stuck"))
             if not signed and bool((leaf < 0).any()):
                 raise OutOfRangeError(f"`cells.{name}` must be >= 0, but is down to {float(leaf.min()):g}")
         if bool((checked["conductance"] > HIGHEST).any()):

@@ -113,6 +113,8 @@ def _on_chip(
     model: torch.nn.Module, chip: Chip, plan: Sequence[_Layer], prefix: str
 ) -> tuple[torch.nn.Module, dict[str, WriteReport]]:
     """A copy of `model` with its layers on the chip, and the reports of their writes; all or nothing."""
+    for layer in plan:  # before cells are placed and read
+        _check_finite(layer)
     twin = copy.deepcopy(model)
     hand_over_gradient_hooks(model, twin)
     shells = _place_all(plan, chip, prefix)
@@ -194,13 +196,19 @@ def _place_all(plan: Sequence[_Layer], chip: Chip, prefix: str) -> list[ChipLaye
     return shells
 
 
+def _check_finite(layer: _Layer) -> None:
+    """Raise `OutOfRangeError` if a weight or bias is NaN or infinite."""
+    parts = {"weight": layer.entry.weight(layer.module), "bias": layer.entry.bias(layer.module)}
+    for what, part in parts.items():
+        n_bad = 0 if part is None else int((~torch.isfinite(part.detach())).sum())
+        if n_bad:
+            raise OutOfRangeError(f"`{what}` of {layer.name!r} must be finite, but {n_bad} entries are NaN or infinite")
+
+
 def _check(layer: _Layer, shell: ChipLayer) -> None:
     """Raise before any pulse if the layer cannot be written."""
     weight = layer.entry.weight(layer.module).detach()
     shell.matrix.check(weight.reshape(shell.matrix.shape))
-    bias = layer.entry.bias(layer.module)
-    if bias is not None and not bool(torch.isfinite(bias).all()):
-        raise OutOfRangeError(f"the bias of {layer.name!r} must be finite, but has entries that are NaN or infinite")
     if layer.how.write is None and shell.matrix.mapping.g_unit is None:
         raise OutOfRangeError(f"`write` must be given, or the mapping of {layer.name!r} have `g_unit`, but is None")
 

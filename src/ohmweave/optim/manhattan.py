@@ -36,7 +36,7 @@ class Manhattan(ArrayRule, DropsSteps):
     """
 
     checks: ClassVar[Checks] = {
-        "g_step": partial(check_positive, unit="S"),
+        "g_step": partial(check_positive, unit="S", at_most=1.0),
         "write": _check_write,
         "dead": check_fraction,
     }

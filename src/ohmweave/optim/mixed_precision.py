@@ -37,7 +37,7 @@ class MixedPrecision(ArrayRule, DropsSteps):
 
     checks: ClassVar[Checks] = {
         "lr": check_positive,
-        "g_step": partial(check_positive, unit="S"),
+        "g_step": partial(check_positive, unit="S", at_most=1.0),
         "max_pulses": partial(check_integer, at_least=1, at_most=2**16),
     }
 

@@ -52,7 +52,7 @@ class PulsedSGD(ArrayRule, DropsSteps):
 
     checks: ClassVar[Checks] = {
         "lr": check_positive,
-        "g_step": partial(check_positive, unit="S"),
+        "g_step": partial(check_positive, unit="S", at_most=1.0),
         "max_pulses": _check_length,
         "draw": one_of("rounded", "coincidences"),
     }

@@ -59,7 +59,7 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
     checks: ClassVar[Checks] = {
         "fast_lr": check_positive,
         "lr": check_positive,
-        "g_step": partial(check_positive, unit="S"),
+        "g_step": partial(check_positive, unit="S", at_most=1.0),
         "every": _COUNT,
         "columns": _COUNT,
         "max_pulses": partial(check_integer, at_least=1, at_most=2**16),
