@@ -58,7 +58,7 @@ class Trained:
         cell = chip.pop("cell", None) or ow.cells.soft_bounds(g_min=2e-6, g_max=20e-6, levels=100)
         if chip.get("dtype") == torch.float16:  # a chip cannot have it, so another type
             chip["dtype"] = torch.float64
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3))
         self.chip = ow.Chip(cell, **{"n_arrays": 2, "rows": 16, "cols": 16, "seed": seed} | chip)
         if first:
@@ -197,7 +197,7 @@ class Checkpoints:
         except (TypeError, ValueError, UnicodeEncodeError):
             return self._bytes(rng)
         # Hyperparameters of rules are data, which may differ from those here.
-        return where, "rules" in about and about["fingerprint"] == self.content[1]["fingerprint"]
+        return where, "rules" in about and about.get("fingerprint") == self.content[1]["fingerprint"]
 
     def _other(self, rng: random.Random) -> tuple[str, bool]:
         """A right file of another chip, placement, mapping or rule."""

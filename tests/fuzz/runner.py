@@ -85,7 +85,7 @@ def run(cases: dict[str, Case], *, n: int, seed: int, seconds: float | None = No
         if stop is not None and time.monotonic() > stop:
             break
         name = names[k % len(names)]
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         with warnings.catch_warnings():  # of writes that do not converge, and the like
             warnings.simplefilter("ignore")
             outcome, inputs = one(cases[name](), rng)

@@ -16,7 +16,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ohmweave.base import ConvergenceError, OutOfRangeError, check_integer, check_non_negative, check_positive, shown
+from ohmweave.base import (
+    ConvergenceError,
+    OutOfRangeError,
+    ShapeError,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    shown,
+)
 from ohmweave.circuit.bias import Bias
 from ohmweave.circuit.conjugate_gradients import conjugate_gradients, wire_drop
 from ohmweave.circuit.nodal import FloatArray, Network
@@ -108,6 +116,9 @@ def solve_nonlinear(
     v_row = v_row.detach().to(torch.float64)
     # Without cell currents no wire drops any voltage: each cell sees row minus column.
     v_open = v_row[..., :, None] - (v_row.new_zeros(cols) if v_col is None else v_col.detach().to(v_row))[..., None, :]
+    if not v_open.numel():
+        return NonlinearSolution(v_open.sum(-2), v_open, v_open.clone(), 0.0, 0)
+    _check_law(current, v_open)
     wire = wire_drop(wires, v_row.shape[-1], cols, v_open)
     slope = didv or _autograd_slope(current)
 
@@ -170,6 +181,7 @@ def solve_nonlinear_nodes(
     for name, law in (("current", current), ("didv", didv)):
         if not callable(law) and not (name == "didv" and law is None):
             raise TypeError(f"`{name}` must be a function of voltages, but is {shown(law)}")
+    _check_law(current, torch.zeros(shape, dtype=torch.float64, device="cpu"))
     check_tolerance(tolerance)
     check_wires(wires)
     check_integer("max_steps", max_steps, at_least=1)
@@ -202,6 +214,17 @@ def solve_nonlinear_nodes(
             target = network.solve(g, i_cell - g * network.v_cell(x))
             x, error, i_cell = _shorten(error_at, x, target - x, error)
     raise _no_operating_point(max_steps, error / float(np.abs(i_cell).max()), tolerance)
+
+
+def _check_law(current: Law, v_cell: torch.Tensor) -> None:
+    """Raise `ShapeError` unless `current` takes voltages like `v_cell`, and returns currents of the same shape."""
+    try:
+        i_cell = current(torch.zeros_like(v_cell))
+    except RuntimeError as error:
+        raise ShapeError(f"`current` must take voltages of the shape {tuple(v_cell.shape)}, but: {error}") from error
+    if not isinstance(i_cell, torch.Tensor) or i_cell.shape != v_cell.shape:
+        what = tuple(i_cell.shape) if isinstance(i_cell, torch.Tensor) else shown(i_cell)
+        raise ShapeError(f"`current` must return the shape of the voltages, {tuple(v_cell.shape)}, but returns {what}")
 
 
 def _newton_direction(drop: Law, g: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:

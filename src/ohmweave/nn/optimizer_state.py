@@ -1,6 +1,7 @@
 """Checks of the saved state of torch's optimizers, which torch itself takes over as it is."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ def check_optimizer_state(optimizer: torch.optim.Optimizer, state: Any, *, where
         raise DataError(f"{where}.param_groups must be {len(groups)} groups, but is {shown(saved)}")
     for group, mine in zip(saved, groups, strict=True):
         _check_group(group, mine, where)
+        _check_values(type(optimizer), group, where)
     parameters = [parameter for group in groups for parameter in group["params"]]
     if [index for group in saved for index in group["params"]] != list(range(len(parameters))):
         raise DataError(f"{where}.param_groups must number the parameters in order, but does not")
@@ -45,12 +47,30 @@ def _check_group(group: Any, mine: Mapping[str, Any], where: str) -> None:
     if missing := mine.keys() - group.keys() - {"initial_lr", "param_names"}:
         raise DataError(f"{where}.param_groups must have {sorted(mine)}, but lacks {sorted(missing)}")
     for name, value in group.items():
-        known = mine.get(name)
-        number = isinstance(known, float | int) and not isinstance(known, bool)
-        if number and (isinstance(value, bool) or not isinstance(value, float | int) or not abs(value) < 1e30):
-            raise DataError(f"{where}.param_groups must have finite numbers, but {name!r} is {shown(value)}")
-        if name in mine and not number and name != "params" and known is not None and type(value) is not type(known):
-            raise DataError(f"{where}.param_groups must have {name!r} as {shown(known)}, but it is {shown(value)}")
+        if name in mine and name != "params" and not _alike(value, mine[name]):
+            raise DataError(f"{where}.param_groups must have {name!r} as {shown(mine[name])}, but it is {shown(value)}")
+
+
+def _check_values(kind: type[torch.optim.Optimizer], group: Mapping[str, Any], where: str) -> None:
+    """Let the optimizer's own constructor check the hyperparameters, which alone knows their ranges."""
+    options = {name: value for name, value in group.items() if name in signature(kind).parameters and name != "params"}
+    try:
+        kind([torch.nn.Parameter(torch.zeros(1, device="cpu"))], **options)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"{where}.param_groups must be hyperparameters of {kind.__name__}, but: {error}") from None
+
+
+def _alike(value: Any, mine: Any) -> bool:
+    """True if `value` is of the kind of `mine`: a finite number (not negative unless `mine` is), a flag, a word."""
+    if mine is None or isinstance(mine, bool):
+        return value is None or isinstance(value, bool)
+    if isinstance(mine, float | int):
+        number = isinstance(value, float | int) and not isinstance(value, bool)
+        return number and abs(value) < 1e30 and (value >= 0 or mine < 0)
+    if isinstance(mine, tuple | list):
+        same = isinstance(value, tuple | list) and len(value) == len(mine)
+        return same and all(_alike(one, other) for one, other in zip(value, mine, strict=True))
+    return type(value) is type(mine)
 
 
 def _check_part(part: Mapping[str, Any], parameter: torch.Tensor, mine: Mapping[str, Any], where: str) -> None:

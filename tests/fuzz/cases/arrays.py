@@ -16,7 +16,7 @@ def array(**options: Any) -> SimulatedArray:
     """A small array in mid-range states."""
     made = SimulatedArray(options.pop("cell", CELL), rows=6, cols=8, **options)
     every = torch.arange(48 * (made.n_chips or 1))
-    made.pulse(every, cells.Pulse(torch.ones(len(every)), n=every % 40, v=_volts(made, every)))
+    made.pulse(every, cells.Pulse(torch.ones(len(every)), n=every % 8, v=_volts(made, every)))
     return made
 
 

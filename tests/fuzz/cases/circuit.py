@@ -86,7 +86,7 @@ CIRCUIT: dict[str, Case] = {
         circuit.series_conductance, lambda: {"g": g(), "r_cell": 1e3}, negative=False
     ),
     "circuit.sinh_law": _case(
-        circuit.sinh_law, lambda: {"g": g(), "v0": 0.3}, use=lambda law: law[0](torch.full((4, 3), 0.2).double())
+        circuit.sinh_law, lambda: {"g": g(), "v0": 0.3}, use=lambda law: law[0](torch.tensor(0.2).double())
     ),
     "circuit.solve_cells": _case(
         circuit.solve_cells, lambda: {"g": g(), "v_row": _v(), "wires": WIRES, "r_cell": 10.0, **_SOLVE}

@@ -27,7 +27,7 @@ def chip(**options: Any) -> Chip:
 
 def network(**options: Any) -> nn.Deployed:
     """Two layers, written."""
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))
     return nn.deploy(model, chip(**options), write=WRITE, scaling=FixedScaling, mapping=DifferentialPair())
 

@@ -17,7 +17,7 @@ WRITE = WriteVerify(tolerance=5e-7, max_pulses=20)
 
 def _layer(gate: bool) -> nn.Linear:
     chip = Chip(cells.wang2019() if gate else CELL, rows=32, cols=32, seed=1)
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     mapping = DifferentialPair(g_unit=1e-5, lines="rows" if gate else "columns")
     return nn.Linear(3, 2, bias=False, chip=chip, name="fc", on_chip=nn.OnChip(mapping=mapping))
 
