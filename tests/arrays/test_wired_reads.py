@@ -103,7 +103,7 @@ def test_cells_are_measured_alone_behind_their_own_path():
 
 def test_both_ends_driven_shorten_the_path():
     wires = Wires(r_row=20.0, r_col=35.0, r_driver=80.0, driven_from="both")
-    array = SimulatedArray(LAW, rows=3, cols=4, wires=wires, dtype=torch.float64)
+    array = SimulatedArray(LAW, rows=3, cols=4, v_read=2.0, wires=wires, dtype=torch.float64)
     array.pulse(torch.tensor([6]), Pulse(torch.tensor([1]), n=torch.tensor([500])))
     g = array.cell.conductance(array.bank.state)[6]
     r_path = 1 / (1 / (80 + 3 * 20) + 1 / (80 + 2 * 20)) + 2 * 35

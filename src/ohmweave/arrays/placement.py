@@ -80,7 +80,7 @@ class Placement:
         """Check the fields, and derive the numbers of inputs and outputs."""
         check_fields(self)
         check_tensor("cells", self.cells, dtype=torch.int64)
-        for name in ("tiles", "row_gain", "col_gain"):
+        for name in ("row_gain", "col_gain"):
             if not getattr(self, name):
                 raise ShapeError(f"`{name}` must have at least one entry, but is empty")
         lines = tuple(self.cells.shape)
@@ -89,6 +89,8 @@ class Placement:
                 f"`cells` must have the shape (n_in * {len(self.row_gain)}, n_out * {len(self.col_gain)}), "
                 f"but has {lines}"
             )
+        if not self.tiles:
+            raise ShapeError("`tiles` must have at least one entry, but is empty")
         object.__setattr__(self, "n_in", lines[0] // len(self.row_gain))
         object.__setattr__(self, "n_out", lines[1] // len(self.col_gain))
 

@@ -30,7 +30,7 @@ class ADC:
     clamped to the lowest and highest code.
 
     Attributes:
-        bits: resolution, 1 to 32. Unsigned: codes 0 to 2^bits - 1 for 0 to `i_max`. Signed: codes from -(2^(bits-1) - 1) to
+        bits: resolution, 1 to 52. Unsigned: codes 0 to 2^bits - 1 for 0 to `i_max`. Signed: codes from -(2^(bits-1) - 1) to
             2^(bits-1) - 1 for -i_max to i_max.
         i_max: A, full scale. None: the current of a tile whose cells are all at `g_max` and at the read voltage, until
             the range is calibrated on data.
@@ -50,7 +50,7 @@ class ADC:
         OutOfRangeError: an argument is out of range.
     """
 
-    bits: Annotated[int, integer(at_least=1, at_most=32)]
+    bits: Annotated[int, integer(at_least=1, at_most=52)]
     i_max: Annotated[float, positive("A")] | None = None
     signed: bool = False
     columns_per_adc: Annotated[int, integer(at_least=1)] = 1

@@ -14,7 +14,7 @@ class DAC:
     """Digital-to-analogue converter of the row drivers.
 
     Attributes:
-        bits: resolution, 1 to 32, and to 16 if bit-serial. Unsigned: codes 0 to 2^bits - 1 for 0 to `v_max`. Signed: codes from -(2^(bits-1) - 1) to
+        bits: resolution, 1 to 52, and to 16 if bit-serial. Unsigned: codes 0 to 2^bits - 1 for 0 to `v_max`. Signed: codes from -(2^(bits-1) - 1) to
             2^(bits-1) - 1 for -v_max to v_max, so that zero is a code.
         v_max: V, full scale; at least the read voltage of the array. Larger voltages are clamped, as by a real driver.
         signed: True if negative voltages can be driven.
@@ -25,7 +25,7 @@ class DAC:
         OutOfRangeError: an argument is out of range.
     """
 
-    bits: Annotated[int, integer(at_least=1, at_most=32)]
+    bits: Annotated[int, integer(at_least=1, at_most=52)]
     v_max: Annotated[float, positive("V", at_least=1e-6, at_most=1e3)]
     signed: bool = False
     bit_serial: bool = False
@@ -33,7 +33,7 @@ class DAC:
     def __post_init__(self) -> None:
         """Check the arguments."""
         check_fields(self)
-        most = 16 if self.bit_serial else 32  # bit by bit, there are tables with an entry for each code
+        most = 16 if self.bit_serial else 52  # bit by bit, there are tables with an entry for each code
         check_integer("bits", self.bits, at_least=2 if self.signed else 1, at_most=most)
 
     def __repr__(self) -> str:
