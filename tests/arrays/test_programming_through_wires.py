@@ -137,7 +137,7 @@ def test_nonlinear_cells_without_wires_are_sums():
     law = Cell(CELL, conduction=SinhConduction(v0=0.1))
     assert not replace(law, read_noise=ReadNoise(fraction=0.1)).is_ohmic
     assert Cell(CELL).is_ohmic
-    chip = Chip(law, rows=6, cols=4, dtype=torch.float64)
+    chip = Chip(law, rows=6, cols=4, v_read=1.0, dtype=torch.float64)
     matrix = Matrix(chip, "w", (2, 6), mapping=DifferentialPair())
     matrix.program(torch.randn(2, 6, generator=generator(0, "w"), dtype=torch.float64), BlindWrite(g_step=STEP))
     v = torch.randn(5, 6, generator=generator(0, "v"), dtype=torch.float64) * 0.2

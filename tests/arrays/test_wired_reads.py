@@ -59,7 +59,7 @@ def read_by_nodes(chip: Chip, matrix: Matrix, v: torch.Tensor, r_on: float = 0.0
 )
 def test_a_read_is_that_of_the_whole_circuit(mapping):
     chip, matrix = written(mapping, wires=WIRES, access=Transistors(r_on=300.0))
-    v = torch.randn(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.1
+    v = torch.randn(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.05
     i_col = chip.array.read(v, matrix.placement)
     assert_close(i_col, read_by_nodes(chip, matrix, v, r_on=300.0), rtol=1e-9, scale=float(i_col.abs().max()))
 

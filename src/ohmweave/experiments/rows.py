@@ -6,12 +6,14 @@ renamed when they are read (`old_names`). Those of memweave have its version in 
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.append_only import append_line, drop_torn_line, exclusive, whole_lines
+from ohmweave.experiments.computing import mixed
 from ohmweave.experiments.old_names import renamed
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import canonical
@@ -89,6 +91,8 @@ class RowWriter:
 def open_rows(out: Path, experiment: str) -> Iterator[RowWriter]:
     """The writer for `<out>/<experiment>`. Incomplete lines of a killed run are removed first.
 
+    Warns if rows are there that were computed with other threads, Numba or processor (see `computing`).
+
     Raises:
         ExperimentError: another run is writing there, or the rows there cannot be read.
     """
@@ -97,4 +101,7 @@ def open_rows(out: Path, experiment: str) -> Iterator[RowWriter]:
     with exclusive(folder / "lock"):
         drop_torn_line(folder / ROWS)
         drop_torn_line(folder / LOG)
-        yield RowWriter(folder=folder, done={row.id for row in read_rows(folder / ROWS)})
+        rows = read_rows(folder / ROWS)
+        if why := mixed([row.versions for row in rows]):
+            warnings.warn(f"{folder / ROWS}: {why}", stacklevel=3)
+        yield RowWriter(folder=folder, done={row.id for row in rows})
