@@ -230,7 +230,7 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _plausible(name: str, changed: torch.Tensor, saved: torch.Tensor) -> bool:
-    """True if the changed tensor could have been saved: a crafted file with other sound numbers is a file like others."""
+    """True if the changed tensor could have been saved: a file with other sound numbers is a file like others."""
     if changed.shape != saved.shape or changed.dtype != saved.dtype:
         return name.endswith("converters.ranges") and changed.dtype == saved.dtype and changed.shape[1:] == (4,)
     if name.startswith("digital.") or not changed.is_floating_point():

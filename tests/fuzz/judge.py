@@ -101,7 +101,7 @@ def _unsound_tensor(result: torch.Tensor, *, negative: bool, nan: bool) -> str:
 
 
 def overflows(arguments: Mapping[str, Any]) -> bool:
-    """True if a tensor has numbers whose squares are infinite in single precision, as they are in any layer of torch."""
+    """True if a tensor has numbers whose squares are infinite in single precision, as in any layer of torch."""
     return any(
         isinstance(value, torch.Tensor) and value.is_floating_point() and bool((value.abs() > 1e18).any())
         for value in arguments.values()

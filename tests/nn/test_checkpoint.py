@@ -237,7 +237,10 @@ CRAFTED: dict[str, tuple[Any, str]] = {
     "a scale of A": (changed("rule0.rule.fast_g_per_w", lambda x: -x), "fast_g_per_w"),
     "a rule's structure": (lambda _, about: about["rules"].__setitem__(0, [1]), "rules"),
     "another rule's structure": (lambda _, about: about["rules"].__setitem__(0, {"dict": []}), "rule"),
-    "Adam's groups": (lambda _, about: about["rules"].__setitem__(1, {"dict": []}), "must be the state of an optimizer"),
+    "Adam's groups": (
+        lambda _, about: about["rules"].__setitem__(1, {"dict": []}),
+        "must be the state of an optimizer",
+    ),
 }
 
 

@@ -24,7 +24,6 @@ def _wide() -> FixedScaling:
     return FixedScaling(20.0)
 
 
-
 def layer(n_chips, scaling, *args, **kwargs):
     chip = Chip(IDEAL, rows=256, cols=64, n_chips=n_chips, dtype=torch.float64, n_arrays=4)
     conv = Conv2d(

@@ -57,6 +57,20 @@ def check_device(device: torch.device | str) -> torch.device:
         raise OutOfRangeError(f"`device` must be one of torch's, such as 'cpu', but is {shown(device)}") from None
 
 
+def _check_kinds(wires: object, dac: object, adc: object, access: object) -> None:
+    """Raise `TypeError` where a part is of another kind."""
+    kinds: dict[str, tuple[object, tuple[type, ...]]] = {
+        "wires": (wires, (Wires,)),
+        "dac": (dac, (DAC,)),
+        "adc": (adc, (ADC,)),
+        "access": (access, (Transistors, Passive)),
+    }
+    for name, (part, kind) in kinds.items():
+        if part is not None and not isinstance(part, kind):
+            wanted = " or ".join(one.__name__ for one in kind)
+            raise TypeError(f"`{name}` must be {wanted} or None, but is {shown(part)}")
+
+
 def check_parts(
     cell: Cell,
     wires: Wires | None,
@@ -73,16 +87,7 @@ def check_parts(
             f"`dtype` must be torch.float32 or torch.float64, but is {dtype}: conductances differ by less than shorter "
             "types resolve. Keep the chip in float32 and convert its inputs and outputs"
         )
-    kinds: dict[str, tuple[object, tuple[type, ...]]] = {
-        "wires": (wires, (Wires,)),
-        "dac": (dac, (DAC,)),
-        "adc": (adc, (ADC,)),
-        "access": (access, (Transistors, Passive)),
-    }
-    for name, (part, kind) in kinds.items():
-        if part is not None and not isinstance(part, kind):
-            wanted = " or ".join(one.__name__ for one in kind)
-            raise TypeError(f"`{name}` must be {wanted} or None, but is {shown(part)}")
+    _check_kinds(wires, dac, adc, access)
     if isinstance(cell.conduction, SinhConduction) and v_read > 80 * cell.conduction.v0:
         raise OutOfRangeError(
             f"`v_read` must be at most 80 v0 = {80 * cell.conduction.v0:g} V for these cells, or currents overflow, "

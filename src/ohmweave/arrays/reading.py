@@ -56,6 +56,13 @@ def read_patches(
     """
     if scale is not None:
         return _scaled(array).read_patches_scaled(_within_scale(v, array, placement, scale), geometry, placement, scale)
+    if (
+        not isinstance(geometry, ConvGeometry)
+        or not is_real(v)
+        or v.dim() < 4
+        or min(geometry.out_size(v.shape[-3:-1])) < 1
+    ):
+        raise ShapeError(f"`v` must be images (*chips, batch, H, W, C) as large as a patch of `geometry`, {geometry}")
     if isinstance(array, PatchReads):
         _warn_of_cut(v, array, placement)
         return array.read_patches(_within(v, array), geometry, placement)
@@ -123,7 +130,7 @@ _LOOKED_AT: WeakSet[Placement] = WeakSet()
 
 
 def _within_scale(x: torch.Tensor, array: Array, placement: Placement, scale: ReadScale) -> torch.Tensor:
-    """Numbers clamped to those at the read voltage, as the drivers do; as they are where each vector is scaled to it."""
+    """Numbers clamped to the read voltage, as drivers do; as they are where each vector is scaled to it."""
     if scale.free or not is_real(x):
         return x
     x_max = array.v_read / scale.v_per_x

@@ -94,9 +94,9 @@ def check_fraction(name: str, value: Any) -> float:
 
 def check_integer(name: str, value: Any, *, at_least: int, at_most: int = MOST) -> int:
     """`value` as an int. Raises `OutOfRangeError` unless it is an integer (of Python or NumPy) within the bounds."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < at_least:
         raise OutOfRangeError(f"`{name}` must be an integer >= {at_least}, but is {shown(value)}")
-    if value > at_most:
+    if int(value) > at_most:
         raise OutOfRangeError(f"`{name}` must be an integer <= {at_most:,}, but is {shown(value)}")
     return int(value)
 
@@ -105,7 +105,7 @@ def check_seed(seed: Any) -> int:
     """`seed` as an int. Raises `OutOfRangeError` unless it is an integer of 64 bits: others would not repeat."""
     if not isinstance(seed, Integral) or isinstance(seed, bool):
         raise OutOfRangeError(f"`seed` must be an integer, but is {shown(seed)}")
-    if not -(2**63) <= seed < 2**64:
+    if not -(2**63) <= int(seed) < 2**64:
         raise OutOfRangeError(f"`seed` must be an integer from -2^63 to 2^64 - 1, but is {shown(seed)}")
     return int(seed)
 

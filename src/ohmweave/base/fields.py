@@ -69,7 +69,8 @@ def check_fields(part: Any) -> None:
         OutOfRangeError: a number, word or tuple is not one that its annotation permits.
         TypeError: a field that must be an object of a class is another.
     """
-    for name, convert in _converters(type(part)).items():
+    kind: Any = type(part)
+    for name, convert in _converters(kind).items():
         value = getattr(part, name)
         kept = convert(name, value)
         if kept is not value:
@@ -77,7 +78,7 @@ def check_fields(part: Any) -> None:
 
 
 @cache
-def _converters(kind: type) -> dict[str, Convert]:
+def _converters(kind: Any) -> dict[str, Convert]:
     hints = get_type_hints(kind, include_extras=True)
     return {one.name: _converter(hints[one.name]) for one in fields(kind) if one.init}
 

@@ -62,12 +62,7 @@ class PulseTrains:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        for name in ("cell", "pulse", "polarity", "g"):
-            value = getattr(self, name)
-            if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim != 1:
-                raise ShapeError(f"`{name}` must be an array (readings,) of numbers, but is {shown(value)}")
-        if not isinstance(self.names, tuple | list) or not all(isinstance(name, str) for name in self.names):
-            raise DataError(f"`names` must be texts, but is {shown(self.names)}")
+        self._check_kinds()
         for name in ("pulse", "polarity", "g"):
             if getattr(self, name).shape != self.cell.shape:
                 shapes = f"{self.cell.shape}, but has {getattr(self, name).shape}"
@@ -76,13 +71,22 @@ class PulseTrains:
             raise DataError("`polarity` must be -1, 0 or 1 everywhere")
         if not np.isfinite(self.g).all():
             raise DataError("`g` must be finite everywhere")
-        if len(self.cell) and not (0 <= self.cell.min() and self.cell.max() < len(self.names)):
+        if len(self.cell) and not (self.cell.min() >= 0 and self.cell.max() < len(self.names)):
             raise DataError(f"`cell` must be indices of the {len(self.names)} `names`, but is not everywhere")
         if not isinstance(self.conditions, Mapping):
             raise DataError(f"`conditions` must be numbers by name, but is {shown(self.conditions)}")
         same = np.diff(self.cell) == 0
         if (np.diff(self.cell) < 0).any() or (np.diff(self.pulse)[same] <= 0).any():
             raise DataError("readings must come cell after cell, and `pulse` must rise within each")
+
+    def _check_kinds(self) -> None:
+        """Raise where a field is of another kind."""
+        for name in ("cell", "pulse", "polarity", "g"):
+            value = getattr(self, name)
+            if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim != 1:
+                raise ShapeError(f"`{name}` must be an array (readings,) of numbers, but is {shown(value)}")
+        if not isinstance(self.names, tuple | list) or not all(isinstance(name, str) for name in self.names):
+            raise DataError(f"`names` must be texts, but is {shown(self.names)}")
 
     def __repr__(self) -> str:
         """Numbers of cells and readings, and the range of conductances."""

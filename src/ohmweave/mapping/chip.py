@@ -322,7 +322,7 @@ def check_size(shape: tuple[int, int]) -> tuple[int, int]:
 def _gains(name: str, gains: Sequence[float]) -> tuple[float, ...]:
     if not isinstance(gains, Sequence) or isinstance(gains, str) or not gains:
         raise OutOfRangeError(f"`{name}` must be one or more factors, but is {shown(gains)}")
-    return tuple(check_finite(f"{name}[{index}]", gain) for index, gain in enumerate(gains))
+    return tuple(check_finite(f"{name}[{index}]", gain, within=1e6) for index, gain in enumerate(gains))
 
 
 def _indices(name: str, given: Sequence[int]) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """`torch.nn.Conv2d` with its kernels on a chip, with one read for each patch of the image."""
 
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -103,17 +103,17 @@ class Conv2d(ChipLayer):
         name: str,
         on_chip: OnChip | None = None,
     ) -> None:
-        check_integer("in_channels", in_channels, at_least=1)
-        check_integer("out_channels", out_channels, at_least=1)
-        if isinstance(groups, bool) or not isinstance(groups, Integral) or groups != 1:
+        n_in = check_integer("in_channels", in_channels, at_least=1)
+        n_out = check_integer("out_channels", out_channels, at_least=1)
+        one: Any = groups  # NumPy's integers are no `int`
+        if isinstance(one, bool) or not isinstance(one, Integral) or int(one) != 1:
             raise OutOfRangeError(f"`groups` must be 1 on a chip, but is {shown(groups)}")
-        in_channels, out_channels = int(in_channels), int(out_channels)
         size, strides, dilations = pair_of(kernel_size), pair_of(stride, "stride"), pair_of(dilation, "dilation")
         zeros = sides(padding, size, strides, dilations)
         geometry = ConvGeometry(kernel_size=size, stride=strides, dilation=dilations, padding=zeros)
-        matrix = (on_chip or OnChip()).matrix(chip, name, (out_channels, in_channels * size[0] * size[1]))
-        super().__init__(matrix, weight_shape=(out_channels, in_channels, *size), bias=bias)
-        self.in_channels, self.out_channels, self.geometry = in_channels, out_channels, geometry
+        matrix = (on_chip or OnChip()).matrix(chip, name, (n_out, n_in * size[0] * size[1]))
+        super().__init__(matrix, weight_shape=(n_out, n_in, *size), bias=bias)
+        self.in_channels, self.out_channels, self.geometry = n_in, n_out, geometry
         self.kernel_size, self.stride, self.dilation, self.padding = size, strides, dilations, zeros
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from ohmweave.optim.saved_state import check_groups, check_own, check_weights
 PATIENCE = 20
 """Number of steps with a gradient but without a pulse after which a rule warns."""
 
-Check = Callable[[str, Any], None]
+Check = Callable[[str, Any], object]
 """Function of the name and value of a hyperparameter that raises an error with the name if it is out of range."""
 
 Checks = Mapping[str, Check]
@@ -231,6 +231,8 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         check_groups(state_dict, self.param_groups, needed=set(self._names) - set(self.unsaved))
         for group in state_dict["param_groups"]:
             self._check_saved_group(group)
+        if self._generator is not None:
+            _check_stream(own["generator"], self._generator)
         check_weights(state_dict, [self.state.get(weight, {}) for weight in self.weights])
         if isinstance(self, ExtraState):
             self.check_extra(own)
@@ -278,6 +280,14 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
             names = ", ".join(weight.matrix.name for weight in group["params"])
             lines.append(f"{names}: {options}" if options else names)
         return f"{type(self).__name__}({'; '.join(lines)}; n_steps={self.n_steps})"
+
+
+def _check_stream(state: torch.Tensor, like: torch.Generator) -> None:
+    """Raise `DataError` unless `state` is that of a generator; only torch knows which bytes are."""
+    try:
+        torch.Generator(like.device).set_state(state.cpu().clone())
+    except (RuntimeError, TypeError) as error:
+        raise DataError(f"`state_dict['rule']['generator']` must be the state of a generator, but: {error}") from None
 
 
 def check_generator(generator: Any) -> None:

@@ -34,10 +34,11 @@ def check_groups(state_dict: Mapping[str, Any], groups: Sequence[Mapping[str, An
     """Raise `DataError` unless the saved groups have the sizes of `groups` and the hyperparameters `needed`."""
     saved = state_dict.get("param_groups")
     sizes = [len(group["params"]) for group in groups]
-    right = isinstance(saved, list) and all(
-        isinstance(group, Mapping) and isinstance(group.get("params"), list | tuple) for group in saved
-    )
-    if not right or [len(group["params"]) for group in saved] != sizes:
+    if (
+        not isinstance(saved, list)
+        or not all(isinstance(one, Mapping) and isinstance(one.get("params"), list | tuple) for one in saved)
+        or [len(group["params"]) for group in saved] != sizes
+    ):
         raise DataError(f"`state_dict['param_groups']` must be groups of {sizes} weights, but is {shown(saved)}")
     if [i for group in saved for i in group["params"]] != list(range(sum(sizes))):
         raise DataError("`state_dict['param_groups']` must number the weights in order, but does not")

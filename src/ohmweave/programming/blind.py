@@ -95,7 +95,7 @@ class BlindWrite(Settling):
 
 
 def check_train(g_step: float, array: Array, g_target: torch.Tensor) -> None:
-    """Raise `OutOfRangeError` if a train to `g_target`, S, in steps of `g_step`, S, may be longer than a count holds."""
+    """Raise `OutOfRangeError` if a train to `g_target`, S, in steps of `g_step`, S, may be too long to be counted."""
     highest = max(float(g_target.max()), array.g_max) if g_target.numel() else array.g_max
     if highest / g_step > MOST:
         raise OutOfRangeError(

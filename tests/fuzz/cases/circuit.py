@@ -93,7 +93,7 @@ CIRCUIT: dict[str, Case] = {
     ),
     "circuit.solve_currents": _case(
         circuit.solve_currents,
-        lambda: {"g": g(), "v_row": _v(), "wires": WIRES, "v_col": torch.zeros(1, 3).double(), "r_cell": 10.0, **_SOLVE},
+        lambda: {"g": g(), "v_row": _v(), "wires": WIRES, "v_col": torch.zeros(1, 3).double(), **_SOLVE},
     ),
     "circuit.solve_nodes": _case(
         circuit.solve_nodes, lambda: {"g": g(), "bias": _bias(), "wires": WIRES, "r_cell": 10.0}

@@ -30,8 +30,8 @@ class ADC:
     clamped to the lowest and highest code.
 
     Attributes:
-        bits: resolution, 1 to 52. Unsigned: codes 0 to 2^bits - 1 for 0 to `i_max`. Signed: codes from -(2^(bits-1) - 1) to
-            2^(bits-1) - 1 for -i_max to i_max.
+        bits: resolution, 1 to 52. Unsigned: codes 0 to 2^bits - 1 for 0 to `i_max`. Signed: codes from
+            -(2^(bits-1) - 1) to 2^(bits-1) - 1 for -i_max to i_max.
         i_max: A, full scale. None: the current of a tile whose cells are all at `g_max` and at the read voltage, until
             the range is calibrated on data.
         signed: True if currents of both signs can be converted.

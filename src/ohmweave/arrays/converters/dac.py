@@ -14,7 +14,8 @@ class DAC:
     """Digital-to-analogue converter of the row drivers.
 
     Attributes:
-        bits: resolution, 1 to 52, and to 16 if bit-serial. Unsigned: codes 0 to 2^bits - 1 for 0 to `v_max`. Signed: codes from -(2^(bits-1) - 1) to
+        bits: resolution, 1 to 52, and to 16 if bit-serial. Unsigned: codes 0 to 2^bits - 1 for 0 to `v_max`. Signed:
+            codes from -(2^(bits-1) - 1) to
             2^(bits-1) - 1 for -v_max to v_max, so that zero is a code.
         v_max: V, full scale; at least the read voltage of the array. Larger voltages are clamped, as by a real driver.
         signed: True if negative voltages can be driven.
