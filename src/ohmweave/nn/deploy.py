@@ -114,7 +114,7 @@ def _on_chip(
 ) -> tuple[torch.nn.Module, dict[str, WriteReport]]:
     """A copy of `model` with its layers on the chip, and the reports of their writes; all or nothing."""
     for layer in plan:  # before cells are placed and read
-        _check_finite(layer)
+        _check_alone(layer)
     twin = copy.deepcopy(model)
     hand_over_gradient_hooks(model, twin)
     shells = _place_all(plan, chip, prefix)
@@ -196,8 +196,11 @@ def _place_all(plan: Sequence[_Layer], chip: Chip, prefix: str) -> list[ChipLaye
     return shells
 
 
-def _check_finite(layer: _Layer) -> None:
-    """Raise `OutOfRangeError` if a weight or bias is NaN or infinite."""
+def _check_alone(layer: _Layer) -> None:
+    """Raise `OutOfRangeError` if a weight or bias is NaN or infinite, or a layer has no scale."""
+    mapping = layer.how.mapping
+    if layer.how.write is None and mapping is not None and mapping.g_unit is None:
+        raise OutOfRangeError(f"`write` must be given, or the mapping of {layer.name!r} have `g_unit`, but is None")
     parts = {"weight": layer.entry.weight(layer.module), "bias": layer.entry.bias(layer.module)}
     for what, part in parts.items():
         n_bad = 0 if part is None else int((~torch.isfinite(part.detach())).sum())
@@ -209,8 +212,6 @@ def _check(layer: _Layer, shell: ChipLayer) -> None:
     """Raise before any pulse if the layer cannot be written."""
     weight = layer.entry.weight(layer.module).detach()
     shell.matrix.check(weight.reshape(shell.matrix.shape))
-    if layer.how.write is None and shell.matrix.mapping.g_unit is None:
-        raise OutOfRangeError(f"`write` must be given, or the mapping of {layer.name!r} have `g_unit`, but is None")
 
 
 def _write_all(plan: Sequence[_Layer], shells: Sequence[ChipLayer], chip: Chip) -> dict[str, WriteReport]:
