@@ -27,7 +27,7 @@ def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     """`(chips * batch, ...)` to `(*chips, batch, ...)`; `chips` is () or (n,)."""
     if not chips:
         return x
-    whole = isinstance(x, torch.Tensor) and x.dim() > 0 and len(chips) == 1 and chips[0] >= 1
+    whole = isinstance(x, torch.Tensor) and x.dim() > 0 and len(chips) == 1 and 1 <= chips[0] <= 2**31
     if not whole or x.shape[0] % chips[0]:
         raise ShapeError(f"`x` must have the shape (chips * batch, ...) of {chips} chips, but is {_shape(x)}")
     n = x.shape[0] // chips[0]  # not -1, which has no value for an empty batch
