@@ -30,7 +30,7 @@ from ohmweave.circuit import (
     Wires,
     choose_method,
     effective_conductance,
-    estimated_steps,
+    estimated_iterations,
     read_bias,
     read_through_wires,
     solve_currents,
@@ -166,11 +166,11 @@ def calibration(wires: Wires) -> Iterator[Row]:
     """What a line and a step cost, and whether the choice between the methods is right."""
     for side in (16, 32, 64, 128, 256):
         g, v_row = conductances(side, side), voltages(side)
-        steps = estimated_steps(side, side, wires, g_mean=float(g.mean()))
+        iterations = estimated_iterations(side, side, wires, g_mean=float(g.mean()))
         eliminated = seconds(lambda g=g: effective_conductance(g, wires), 5)
         cg = seconds(lambda g=g, v=v_row: solve_currents(g, v, wires), 9)
         yield row(f"elimination {side}", eliminated, per_line=eliminated / side)
-        yield row(f"cg {side}", cg, steps=steps, per_step=cg / steps)
+        yield row(f"cg {side}", cg, iterations=iterations, per_iteration=cg / iterations)
         for n_inputs in (1, 3, 10, 30, 100):
             v = voltages(n_inputs, side)
             many = seconds(lambda g=g, v=v: solve_currents(g, v, wires), 3)

@@ -117,6 +117,7 @@ def chance() -> torch.Generator:
 
 
 RULES: dict[str, Any] = {
+    "adaptive": lambda w: ow.optim.AdaptiveWriteVerify(w, threshold=1e-8, write=WRITE),
     "thresholded": lambda w: ow.optim.ThresholdedWriteVerify(w, lr=1e-6, threshold=1e-8, write=WRITE),
     "sign": lambda w: ow.optim.SignPulse(w),
     "stellar": lambda w: ow.optim.Stellar(w),

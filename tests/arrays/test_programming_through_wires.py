@@ -189,7 +189,7 @@ def test_an_operating_point_that_is_not_found_is_an_error(adc):
 def test_compensation_finds_the_wanted_matrix():
     wires = Wires(r_row=2.0, r_col=2.0)
     wanted = torch.rand(2, 16, 12, generator=generator(0, "g"), dtype=torch.float64) * 5e-5 + 1e-5
-    found = compensate(wanted, wires, g_min=1e-6, g_max=1e-3, steps=12)
+    found = compensate(wanted, wires, g_min=1e-6, g_max=1e-3, iterations=12)
     for n in range(2):
         for row in (0, 15):
             v_row = torch.zeros(16, dtype=torch.float64)

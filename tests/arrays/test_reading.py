@@ -117,7 +117,7 @@ def test_noise_of_patches_has_the_spread_of_their_cells():
     geometry = ConvGeometry(kernel_size=(2, 2))
     reads = read_patches(array, v, geometry, place)
     sigma = NOISY.read_noise_sigma(array.bank.state)[array.cells(place)].view(-1, 3, 2).square().sum(-1).sqrt()
-    rows = geometry.lines(v[:1]).mT
+    rows = geometry.im2col(v[:1]).mT
     expected = (rows.square() @ sigma.square()).sqrt().view(reads.shape[1:])
     assert_close(reads.std(0), expected, rtol=5 / 8_000**0.5)
     residue = ((reads - reads.mean(0)) / reads.std(0)).flatten(1)
@@ -173,7 +173,7 @@ def test_reads_by_numbers_are_reads_by_volts(chips, n_out, cell):
     results = []
     for numbers in (False, True):
         array, place = bench(CHANNELS * 6, n_out, chips=chips, cell=cell)
-        rows = geometry.lines(v).mT
+        rows = geometry.im2col(v).mT
         if numbers:
             by_images = read_patches(array, v / scale.v_per_x, geometry, place, scale) * scale.a_per_y
             by_rows = read_vectors(array, rows / scale.v_per_x, place, scale) * scale.a_per_y
@@ -192,7 +192,7 @@ def test_an_array_that_takes_volts_is_never_read_by_numbers():
     with pytest.raises(OutOfRangeError, match="`scale` must be None for a Bench"):
         read_patches(Bench(array), images(2), geometry, place, scale)
     with pytest.raises(OutOfRangeError, match="`scale` must be None for a Bench"):
-        read_vectors(Bench(array), geometry.lines(images(2)).mT, place, scale)
+        read_vectors(Bench(array), geometry.im2col(images(2)).mT, place, scale)
 
 
 def test_an_array_that_is_not_homogeneous_is_never_read_by_numbers():
@@ -201,7 +201,7 @@ def test_an_array_that_is_not_homogeneous_is_never_read_by_numbers():
     with pytest.raises(OutOfRangeError, match="must be read in volts"):
         read_patches(array, images(2), geometry, place, ReadScale())
     with pytest.raises(OutOfRangeError, match="must be read in volts"):
-        read_vectors(array, geometry.lines(images(2)).mT, place, ReadScale())
+        read_vectors(array, geometry.im2col(images(2)).mT, place, ReadScale())
     assert array.books.activity.n_reads == 0
 
 

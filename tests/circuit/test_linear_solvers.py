@@ -13,7 +13,7 @@ from ohmweave.circuit import (
     Wires,
     choose_method,
     effective_conductance,
-    estimated_steps,
+    estimated_iterations,
     read_through_wires,
     series_conductance,
     solve_cells,
@@ -265,21 +265,23 @@ class TestChoice:
         assert choose_method(512, 512, 1, self.weak, g_mean=2e-5) == "cg"
         assert choose_method(128, 128, 1, WIRES["nothing"], g_mean=2e-5) == "elimination"
 
-    def test_estimated_steps_follow_the_wires(self) -> None:
-        steps = [estimated_steps(128, 128, Wires(r_row=r, r_col=r), g_mean=2e-5) for r in (0.0, 0.1, 1.0, 10.0)]
-        assert steps[0] == 1
-        assert steps == sorted(set(steps))
+    def test_estimated_iterations_follow_the_wires(self) -> None:
+        iterations = [
+            estimated_iterations(128, 128, Wires(r_row=r, r_col=r), g_mean=2e-5) for r in (0.0, 0.1, 1.0, 10.0)
+        ]
+        assert iterations[0] == 1
+        assert iterations == sorted(set(iterations))
         both = Wires(r_row=10.0, r_col=10.0, driven_from="both")
-        assert estimated_steps(128, 128, both, g_mean=2e-5) < steps[-1]
+        assert estimated_iterations(128, 128, both, g_mean=2e-5) < iterations[-1]
 
     def test_estimate_is_near_what_is_needed(self) -> None:
         """With one step fewer than a third of the estimate it fails; with three times as many it does not."""
         g = torch.full((60, 50), 2e-5, dtype=torch.float64)
         around = Wires(r_row=20.0, r_col=10.0)
-        steps = estimated_steps(60, 50, around, g_mean=2e-5)
-        solve_currents(g, voltages(60), around, max_steps=3 * steps)
+        iterations = estimated_iterations(60, 50, around, g_mean=2e-5)
+        solve_currents(g, voltages(60), around, max_iterations=3 * iterations)
         with pytest.raises(ConvergenceError):
-            solve_currents(g, voltages(60), around, max_steps=max(1, steps // 15))
+            solve_currents(g, voltages(60), around, max_iterations=max(1, iterations // 15))
 
 
 class TestErrors:
@@ -330,6 +332,23 @@ class TestErrors:
 
     def test_no_convergence_says_the_residual(self) -> None:
         with pytest.raises(ConvergenceError, match=r"relative residual of \d\.\d+e-\d+"):
-            solve_currents(conductances(20, 20), voltages(20), Wires(r_row=50.0, r_col=50.0), max_steps=2)
+            solve_currents(conductances(20, 20), voltages(20), Wires(r_row=50.0, r_col=50.0), max_iterations=2)
         with pytest.raises(OhmweaveError):
             solve_currents(conductances(20, 20), voltages(20), Wires(r_row=50.0, r_col=50.0), tolerance=1e-40)
+
+
+SHARED = [
+    Wires(r_row=0.0, r_col=0.0, r_sense=900.0),
+    Wires(r_row=0.0, r_col=0.0, r_driver=700.0),
+    Wires(r_row=0.0, r_col=0.0, r_driver=700.0, driven_from="both"),
+]
+
+
+@pytest.mark.parametrize("around", SHARED, ids=str)
+@pytest.mark.parametrize("shape", [(4, 7), (7, 4)])
+def test_one_shared_resistance_a_line(around: Wires, shape: tuple[int, int]) -> None:
+    """The closed form of lines without wires, against nodes, and with its gradient against differences."""
+    g = conductances(*shape)
+    assert_close(effective_conductance(g, around), nodal_matrix(g.numpy(), around), rtol=1e-11)
+    scaled = (1e3 * g).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: 1e3 * effective_conductance(1e-3 * x, around), [scaled])

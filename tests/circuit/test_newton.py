@@ -12,6 +12,7 @@ from ohmweave.circuit import (
     read_bias,
     select_bias,
     sinh_law,
+    small_signal_currents,
     solve_nonlinear,
     solve_nonlinear_nodes,
 )
@@ -87,7 +88,7 @@ def test_selective_cells_stop_the_sneak_path() -> None:
 
 def test_overflowing_start_is_survived() -> None:
     current, didv = sinh_law(conductances(3, 3), 1e-3)
-    solution = solve_nonlinear(current, 5 * voltages(3), 3, WIRES["everything"], didv=didv, max_steps=2000)
+    solution = solve_nonlinear(current, 5 * voltages(3), 3, WIRES["everything"], didv=didv, max_iterations=2000)
     assert solution.residual <= 1e-9
     assert_close(solution.i_cell, current(solution.v_cell), rtol=1e-12)
 
@@ -95,13 +96,13 @@ def test_overflowing_start_is_survived() -> None:
 class TestFailure:
     around = Wires(r_row=10.0, r_col=10.0)
 
-    def test_too_few_steps_say_the_residual(self) -> None:
+    def test_too_few_iterations_say_the_residual(self) -> None:
         current, _ = sinh_law(conductances(5, 5), 0.02)
         with pytest.raises(ConvergenceError, match=r"residual is \d\.\d+e"):
-            solve_nonlinear(current, voltages(5), 5, self.around, max_steps=1)
+            solve_nonlinear(current, voltages(5), 5, self.around, max_iterations=1)
         bias = read_bias(voltages(5), self.around)
         with pytest.raises(ConvergenceError, match=r"residual is \d\.\d+e"):
-            solve_nonlinear_nodes(current, bias, (5, 5), self.around, max_steps=1, tolerance=1e-12)
+            solve_nonlinear_nodes(current, bias, (5, 5), self.around, max_iterations=1, tolerance=1e-12)
 
     def test_laws_that_are_no_laws(self) -> None:
         g = conductances(3, 3)
@@ -122,7 +123,7 @@ class TestFailure:
                 4,
                 Wires(r_row=1e4, r_col=1e4),
                 didv=lambda v: 1e-9 * torch.ones_like(v),
-                max_steps=20,
+                max_iterations=20,
             )
 
     def test_arguments(self) -> None:
@@ -132,3 +133,32 @@ class TestFailure:
             solve_nonlinear(lambda v: v, voltages(2), 2, self.around, r_cell=-1.0)
         with pytest.raises(OutOfRangeError, match="`v_row`"):
             solve_nonlinear(lambda v: v, torch.tensor([float("inf")]), 2, self.around)
+
+
+@pytest.mark.parametrize("name", WIRES)
+@pytest.mark.parametrize("r_cell", [0.0, 5_000.0])
+def test_small_signals_are_differences_of_whole_solves(name: str, r_cell: float) -> None:
+    """The conductance of one cell after the other is moved, and the non-linear circuit solved again."""
+    g, v_row, around = conductances(4, 3), voltages(4), WIRES[name]
+    current, didv = sinh_law(g, 0.08)
+    v_cell = solve_nonlinear(current, v_row, 3, around, r_cell=r_cell, tolerance=1e-13).v_cell
+    for row, col in ((0, 0), (1, 2), (3, 1)):
+        step = torch.zeros_like(g)
+        step[row, col] = 1e-4 * g[row, col]
+        high, low = (
+            solve_nonlinear(sinh_law(g + way * step, 0.08)[0], v_row, 3, around, r_cell=r_cell, tolerance=1e-13)
+            for way in (1, -1)
+        )
+        expected = (high.i_cell - low.i_cell) / 2
+        found = small_signal_currents(sinh_law(step, 0.08)[0](v_cell), didv(v_cell), around, r_cell=r_cell)
+        # Central differences of 1e-4 are right to 1e-8; the solves to 1e-13 of currents 1e4 times the differences.
+        assert_close(found, expected, rtol=1e-6, scale=float(expected.abs().max()))
+
+
+def test_a_small_signal_behind_a_resistance_is_divided() -> None:
+    source, g = torch.tensor([[3e-6]], dtype=torch.float64), torch.tensor([[2e-4]], dtype=torch.float64)
+    around = Wires(r_row=500.0, r_col=700.0, r_driver=300.0, r_sense=1_500.0)
+    found = small_signal_currents(source, g, around, r_cell=2_000.0)
+    assert_close(found, [[3e-6 / (1 + 2e-4 * 5_000.0)]], rtol=1e-9)
+    with pytest.raises(OutOfRangeError, match="`r_cell` must be >= 0 Ohm"):
+        small_signal_currents(source, g, around, r_cell=-1.0)

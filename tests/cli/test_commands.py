@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from ohmweave.cli import app, main
-from ohmweave.experiments import Context, Task, read_rows
+from ohmweave.experiments import Context, ExperimentError, Task, read_rows
 from tests.helpers.experiments import NAME, experiment, only_registered, run
 
 COMMANDS = ["list", "run", "claims", "report", "cost", "fit", "netlist"]
@@ -81,7 +81,7 @@ def test_run_then_claims_then_report(command: Any) -> None:
     assert all(wanted <= set(line) for line in lines)
     assert [line["verdict"] for line in lines] == [
         "not comparable (digits, not MNIST)",
-        "not reproduced",
+        "not met",
         "not run",
     ]
     assert "share of heads" in command("claims", "here").out
@@ -221,3 +221,54 @@ def test_help_does_not_wait_for_torch(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_run_all_says_the_time_first_and_writes_a_table_last(command: Any) -> None:
+    done = command("run", "--all", "--seeds", "2", "--out", "here")
+    assert done.code == 0
+    notes = [" ".join(line.split()) for line in done.err.splitlines()]
+    assert notes[0] == "expected time on this machine at smoke scale on digits, 2 seed(s):"
+    assert notes[1] == f"{NAME} 2 of 2 tasks unknown (not measured)"
+    assert notes[2] == f"in all about 0.0 s, and unknown times for 1 experiments: {NAME}"
+    assert notes[3] == "note: 1 claims need --data mnist and cannot be judged on digits"
+    rows = read_rows(Path("here") / NAME / "rows.jsonl")
+    table = Path("here/claims.md").read_text()
+    assert "2 rows of 1 experiments; 0.00 machine hours; " in table
+    assert f"Commit: {rows[0].commit}." in table
+    assert f"torch {rows[0].versions['torch']}" in table
+    assert "3 claims: " in table
+    assert f"| {NAME} | digits, smoke | share of heads | 55.00 % |" in table
+
+    again = command("run", "--all", "--seeds", "3", "--out", "here", "--table", "there/all.md")
+    assert f"{NAME} 1 of 3 tasks" in " ".join(again.err.split())
+    assert "mean of 2 tasks in here" in again.err
+    assert "3 rows of 1 experiments" in Path("there/all.md").read_text()
+
+
+def test_run_all_goes_on_after_an_experiment_that_fails(command: Any) -> None:
+    def broken(task: Task, context: Context) -> Mapping[str, Any]:
+        raise ExperimentError("no such cell")
+
+    with only_registered(experiment(name="a/broken", run=broken), experiment()):
+        done = command("run", "--all", "--out", "here")
+        assert done.code == 1
+        assert "error: a/broken: no such cell" in done.err
+        assert "error: not finished: a/broken; the same command tries them again" in done.err
+        assert len(read_rows(Path("here") / NAME / "rows.jsonl")) == 1
+        assert command("run", "a/broken", "--out", "here").code == 1
+
+
+def test_run_takes_names_or_all(command: Any) -> None:
+    assert command("run").code == 2
+    assert command("run", NAME, "--all").code == 2
+
+
+def test_a_table_names_every_commit_of_its_rows(command: Any) -> None:
+    command("run", NAME, "--out", "here")
+    path = Path("here") / NAME / "rows.jsonl"
+    other = json.loads(path.read_text())
+    path.write_text(path.read_text() + json.dumps(other | {"id": "0" * 16, "seed": 9, "commit": "abc"}) + "\n")
+    command("run", NAME, "--out", "here", "--table", "all.md")
+    table = Path("all.md").read_text()
+    assert "abc (1 rows)" in table
+    assert "1 of 2 rows have no time in a log" in table

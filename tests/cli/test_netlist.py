@@ -71,6 +71,8 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--r-sense", "-1 Ohm"], "`--r-sense` must be >= 0 Ohm, but is -1.0"),
         (["--r-cell", "-1 Ohm"], "`--r-cell` must be >= 0 Ohm, but is -1.0"),
         (["--sinh-v0", "0 V"], "`--sinh-v0` must be > 0 V, but is 0.0"),
+        (["siemens.csv"], "`FILE` must hold conductances up to 1 S, but siemens.csv holds 5 S; if its numbers are in"),
+        (["siemens.csv", "--unit", "V"], "`--unit` must be a quantity in S"),
         (["negative.csv"], "`FILE` must hold conductances >= 0 S, but negative.csv holds -2e-06"),
         (["nan.csv"], "`FILE` must hold conductances >= 0 S, but nan.csv holds nan"),
         (
@@ -87,8 +89,47 @@ def test_errors_name_the_option_as_typed_and_leave_no_file(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name, text in {"negative.csv": "1e-6,-2e-6", "nan.csv": "1e-6,nan", "two.csv": "0.1,0.2"}.items():
+    for name, text in {
+        "negative.csv": "1e-6,-2e-6",
+        "nan.csv": "1e-6,nan",
+        "two.csv": "0.1,0.2",
+        "siemens.csv": "5.0,2.0",
+    }.items():
         Path(name).write_text(text + "\n")
     assert run(*arguments, "--out", "tile.cir") == 1
     assert message in capsys.readouterr().err
+    assert not Path("tile.cir").exists()
+
+
+def test_a_file_in_a_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, out = tmp_path / "g.csv", tmp_path / "tile.cir"
+    table.write_text("5.0,2.0\n")
+    assert run(str(table), "--unit", "uS", "--out", str(out)) == 0
+    ohms = [float(x) for x in re.findall(r"^Rg\S+ \S+ \S+ (\S+)$", out.read_text(), re.MULTILINE)]
+    assert_close(ohms, [2e5, 5e5], rtol=1e-12)
+    assert "1 x 2 cells of 2.00 µS to 5.00 µS" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["g.csv", "--rows", "16"], "--rows has no effect with FILE"),
+        (["g.csv", "--g-max", "20 uS"], "--g-max has no effect with FILE"),
+        (["g.csv", "--seed", "0"], "--seed has no effect with FILE"),
+        (["--rows", "1", "--inputs", "v.csv", "--v-read", "0.2 V"], "--v-read has no effect with --inputs"),
+        (["--unit", "uS"], "--unit has no effect without FILE"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("g.csv").write_text("1e-6,2e-6\n")
+    Path("v.csv").write_text("0.1\n")
+    assert run(*arguments, "--out", "tile.cir") == 2
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert not Path("tile.cir").exists()

@@ -1,5 +1,7 @@
 """The bill of one image of the five-layer CNN, against the same counted patch by patch, bit by bit."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -336,3 +338,28 @@ def test_pulses_of_their_own_width_are_not_recounted() -> None:
         chip.array.books.pulse(cells, Pulse(torch.ones(1), width=torch.full((1,), 1e-7)))
     with pytest.raises(OhmweaveError, match="`recount`"):
         bill.recount("training", n_set=3, n_reset=0)
+
+
+OPEN_AT_EXIT = """
+import torch
+import ohmweave as ow
+from ohmweave.cost import ledger
+
+def of_a_generator(net):
+    with ledger(net):
+        net(torch.ones(2, 4))
+        yield
+
+chip = ow.Chip(ow.cells.yao2020(), rows=8, cols=8)
+net = ow.deploy(torch.nn.Linear(4, 3), chip, write=None, mapping=ow.DifferentialPair(g_unit=1e-5))
+first = ledger(net)
+bill = first.__enter__()
+second = of_a_generator(net)
+next(second)
+"""
+
+
+def test_bills_that_are_open_at_exit_do_not_abort() -> None:
+    """They computed heat while torch was torn down, which aborted the process."""
+    ended = subprocess.run([sys.executable, "-c", OPEN_AT_EXIT], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -15,7 +15,12 @@ from ohmweave.experiments import (
     mean_rate_difference_of,
     mean_rate_gap_of,
     mean_rate_of,
+    nested_interval,
+    nested_mean_rate_of,
+    nested_rate_difference_of,
+    nested_rate_gap_of,
     numbers,
+    paired_rate_gap_of,
     rate_of,
     value_of,
     wilson_interval,
@@ -131,3 +136,81 @@ def test_a_gap_is_between_settings() -> None:
     found = mean_rate_gap_of("right", "of", where={"bits": 3}, minus={"bits": 8})(rows)
     assert found is not None
     assert_close(found.value, 0.6 - 2.6 / 3, rtol=1e-9)
+
+
+NETWORKS = [
+    row({"right": [9, 7], "before": [8, 5], "float": 9, "of": 10}, seed=0, network=0, way="a"),
+    row({"right": [5], "before": [1], "float": 8, "of": 10}, seed=1, network=1, way="a"),
+    row({"right": [7, 9, 8], "before": [7, 6, 8], "float": 10, "of": 10}, seed=2, network=2, way="a"),
+    row({"right": [6], "of": 10}, seed=0, network=0, way="b"),
+    row({"right": [4], "of": 10}, seed=2, network=2, way="b"),
+]
+
+
+def close(ours: Estimate | None, means: list[float]) -> None:
+    """`ours` is Student's interval of `means`, as scipy gives it."""
+    assert ours is not None
+    low, high = stats.t.interval(0.95, len(means) - 1, loc=np.mean(means), scale=stats.sem(means))
+    assert_close([ours.value, ours.low, ours.high], [np.mean(means), low, high], rtol=1e-9, scale=1.0)
+    assert ours.n == len(means)
+
+
+def test_nested_intervals_are_over_the_groups_and_not_over_their_members() -> None:
+    close(nested_interval([[0.9, 0.7], [], [0.5], [0.7, 0.9, 0.8]]), [0.8, 0.5, 0.8])
+    assert nested_interval([[0.75, 0.5, 0.25]]) == mean_interval([0.5])
+    assert nested_interval([]) is nested_interval([[]]) is None
+
+
+def test_nested_rates_and_differences_take_the_mean_of_each_network_first() -> None:
+    first = {"way": "a"}
+    close(nested_mean_rate_of("right", "of", where=first)(NETWORKS), [0.8, 0.5, 0.8])
+    close(nested_rate_difference_of("right", "before", "of")(NETWORKS), [0.15, 0.4, 0.1])
+    # One count of the software network is compared with each chip's.
+    close(nested_rate_difference_of("right", "float", "of", where=first)(NETWORKS), [-0.1, -0.3, -0.2])
+    close(nested_rate_difference_of("float", "right", "of", where=first)(NETWORKS), [0.1, 0.3, 0.2])
+    close(nested_mean_rate_of("right", "of", by="seed")(NETWORKS), [(0.9 + 0.7 + 0.6) / 3, 0.5, (2.4 + 0.4) / 4])
+    alone = nested_mean_rate_of("right", "of", by="draw", where=first)(NETWORKS)
+    assert alone is not None
+    assert (alone.n, alone.low) == (1, None)
+
+
+def test_a_gap_between_two_ways_is_within_each_network() -> None:
+    gap = nested_rate_gap_of("right", "of", where={"way": "a"}, minus={"way": "b"})(NETWORKS)
+    close(gap, [0.2, 0.4])
+    assert nested_rate_gap_of("right", "of", where={"way": "a"}, minus={"way": "c"})(NETWORKS) is None
+
+
+def test_nested_intervals_cover_what_pooled_ones_miss() -> None:
+    random = np.random.default_rng(0)
+    nested = pooled = 0
+    for _ in range(400):
+        draws = (0.9 + 0.05 * random.standard_normal((5, 1)) + 0.005 * random.standard_normal((5, 10))).tolist()
+        ours, theirs = nested_interval(draws), mean_interval([one for draw in draws for one in draw])
+        assert ours is not None
+        assert theirs is not None
+        nested += ours.low <= 0.9 <= ours.high
+        pooled += theirs.low <= 0.9 <= theirs.high
+    assert nested / 400 > 0.92
+    assert pooled / 400 < 0.6
+
+
+def test_a_gap_between_two_settings_is_taken_chip_by_chip_of_the_same_seed() -> None:
+    where = {"where": {"way": "a"}, "minus": {"way": "b"}}
+    rows = [
+        row({"right": [9, 4], "of": 10}, seed=0, way="a"),
+        row({"right": [2], "of": 10}, seed=5, way="a"),
+        row({"right": [7, 4], "of": 10}, seed=1, way="b"),
+        row({"right": [8, 2], "of": 10}, seed=0, way="b"),
+        row({"right": [8, 7], "of": 10}, seed=1, way="a"),
+    ]
+    close(paired_rate_gap_of("right", "of", **where)(rows), [0.15, 0.2])
+    close(paired_rate_gap_of("right", "of", **where)(rows[:4:3]), [0.1, 0.2])  # one seed: over its chips
+    assert paired_rate_gap_of("right", "of", **where)(rows[:3]) is None
+
+
+def test_one_network_has_the_interval_of_its_chips_where_that_is_asked_for() -> None:
+    one = NETWORKS[:1]
+    assert nested_mean_rate_of("right", "of")(one) == Estimate(value=0.8, n=1)
+    close(nested_mean_rate_of("right", "of", chips_of_one=True)(one), [0.9, 0.7])
+    close(nested_rate_difference_of("right", "before", "of", chips_of_one=True)(one), [0.1, 0.2])
+    close(nested_mean_rate_of("right", "of", chips_of_one=True, where={"way": "a"})(NETWORKS), [0.8, 0.5, 0.8])

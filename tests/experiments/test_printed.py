@@ -14,7 +14,7 @@ ROW = row({"n_heads": [55], "n_tosses": 100, "g": 2e-6}, data="mnist", scale="fu
 def test_claims_findings_and_experiments() -> None:
     assert repr(CLAIMS[0]) == "Claim('heads': share of heads; 0.55 1 in Table 1; within 0.02 of the paper)"
     assert repr(CLAIMS[1]) == "Claim('g': conductance; no number in Fig. 2; at least 1e-06)"
-    assert repr(judge(CLAIMS[1], [ROW])) == "Finding('g': ours 2e-06 S, paper None; reproduced)"
+    assert repr(judge(CLAIMS[1], [ROW])) == "Finding('g': ours 2e-06 S, paper None; met)"
     assert repr(judge(CLAIMS[1], [])) == "Finding('g': ours nothing, paper None; not run)"
     assert repr(experiment()) == "Experiment('coins/toss': Coins; 3 claims, cpu)"
 

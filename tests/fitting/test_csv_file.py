@@ -87,7 +87,24 @@ def test_what_cannot_be_read(file, text: str, message: str) -> None:
         read_trains(file(text))
 
 
-@pytest.mark.parametrize("title", ["g", "g (V)", "g (xS)", "g ()", "g (5 uS)"])
+@pytest.mark.parametrize(
+    ("title", "remedy"),
+    [
+        ("g", "name it in the header, as in `g (uS)`, or by `unit` (`--unit uS`)"),
+        ("g ()", "as in `g (uS)`"),
+        ("i", "as in `i (uA)`, or by `unit` (`--unit uA`), and give `v_read` (`--v-read '0.2 V'`)"),
+        ("g (uS),v", "as in `v (V)`"),
+        ("g (uS),width", "as in `width (ns)`"),
+    ],
+)
+def test_a_column_without_a_unit_is_refused_with_the_remedy(file, title: str, remedy: str) -> None:
+    name = title.split(",")[-1].split()[0]
+    with pytest.raises(OutOfRangeError, match=f"pulses.csv, line 1: the column `{name}` must have a unit") as refused:
+        read_trains(file(f"cell,pulse,polarity,{title}\nA,0,0,2{',3' * title.count(',')}\n"))
+    assert remedy in str(refused.value)
+
+
+@pytest.mark.parametrize("title", ["g (V)", "g (xS)", "g (5 uS)"])
 def test_a_unit_is_wanted(file, title: str) -> None:
     with pytest.raises(OutOfRangeError, match=r"`g of pulses.csv, line 1` must be a quantity in S"):
         read_trains(file(f"cell,pulse,polarity,{title}\nA,0,0,2\n"))

@@ -1,5 +1,6 @@
 """Differential pairs: weights to conductances and back, one weight after the other."""
 
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
@@ -10,7 +11,7 @@ from hypothesis import given
 from ohmweave.arrays import SimulatedArray
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import LinearStep
-from ohmweave.mapping import Chip, DifferentialPair
+from ohmweave.mapping import Chip, Clip, DeviationClip, DifferentialPair, QuantileClip
 from tests.helpers import assert_close
 
 LINEAR = LinearStep(g_min=2e-6, g_max=20e-6)
@@ -117,6 +118,38 @@ def test_the_mse_clip_is_the_best_of_its_grid(seed: int, levels: int) -> None:
     assert_close(loss(found), best, rtol=1e-9)
     assert_close((mapping.quantise(weight, ARRAY) - weight).square().sum(), best, rtol=1e-9)
     assert 0.2 * largest * (1 - 1e-9) <= found <= largest * (1 + 1e-9)
+
+
+def test_a_quantile_clip_keeps_all_but_its_share() -> None:
+    weight = torch.arange(1.0, 1001.0).view(10, 100) * torch.tensor([1.0, -1.0]).repeat(50)
+    assert QuantileClip(0.999).w_max(weight) == 999.0
+    assert QuantileClip(1.0).w_max(weight) == 1000.0
+    kept = DifferentialPair(clip=QuantileClip(0.9)).g_per_w(weight, ARRAY)
+    assert_close(kept, DifferentialPair(clip=900.0).g_per_w(weight, ARRAY), rtol=1e-9)
+
+
+def test_a_deviation_clip_is_a_multiple_of_the_root_mean_square_up_to_the_largest_weight() -> None:
+    weight = torch.tensor([[3.0, -4.0], [0.0, 12.0]])  # root mean square 6.5
+    assert_close(DeviationClip(1.5).w_max(weight), 9.75, rtol=1e-9)
+    assert DeviationClip(4.0).w_max(weight) == 12.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: QuantileClip(0.0), "`fraction` must be > 0"),
+        (lambda: QuantileClip(1.5), "`fraction` must be"),
+        (lambda: DeviationClip(-1.0), "`n` must be > 0"),
+    ],
+)
+def test_clips_out_of_range_are_refused(make: Callable[[], Clip], message: str) -> None:
+    with pytest.raises(OutOfRangeError, match=message):
+        make()
+
+
+def test_a_layer_of_zeros_may_have_any_clip() -> None:
+    mapping = DifferentialPair(levels=15, clip=QuantileClip(0.999))
+    assert mapping.g_per_w(torch.zeros(2, 2), ARRAY) > 0
 
 
 @pytest.mark.parametrize("copies", [(1, 1), (2, 3)])

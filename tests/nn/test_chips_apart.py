@@ -73,22 +73,71 @@ def test_models_that_mix_chips_are_refused_by_name_without_a_read(how: str) -> N
     assert net.chip.array.books.activity.n_reads == reads
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-@pytest.mark.parametrize("batch_first", [False, True])
-def test_recurrent_layers_need_batch_first(kind: Any, batch_first: bool) -> None:
-    def after(self: Any, y: torch.Tensor) -> torch.Tensor:
-        sequence: torch.Tensor = self.parts["rnn"](y)[0]
-        return sequence
+RECURRENT = [nn.LSTM, nn.GRU, nn.RNN]
 
-    rnn = kind(4, 3, batch_first=batch_first)
-    net, x = on_chips(after, rnn=rnn), torch.rand(5, 2, 4, generator=generator(3))
-    if batch_first:
-        y = net(x)
-        alone = on_chips(after, None, rnn=rnn)(x)
-        assert_close(y, alone.expand(3, *alone.shape), rtol=1e-3, scale=1.0)
-    else:
-        with pytest.raises(ChipsMixedError, match=rf"'parts.rnn' \({kind.__name__}\) mixes.*batch_first=True"):
-            net(x)
+
+@pytest.mark.parametrize("kind", RECURRENT)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_recurrent_layers_run_as_on_one_chip(kind: Any, batch_first: bool) -> None:
+    """Sequence-first, the hidden state ran from chip to chip."""
+
+    def after(self: Any, y: torch.Tensor) -> Any:
+        outputs, state = self.parts["rnn"](y)
+        return outputs, None if batch_first else state  # with batch_first the chips are behind the layers of a state
+
+    rnn = kind(4, 3, num_layers=2, bidirectional=True, batch_first=batch_first)
+    x = torch.rand(5, 2, 4, generator=generator(3))
+    net = on_chips(after, rnn=rnn)
+    (y, state), (alone, state_alone) = net(x), on_chips(after, None, rnn=rnn)(x)
+    assert_close(y, alone.expand(3, *alone.shape), rtol=1e-3, scale=1.0)
+    if not batch_first:  # (layers, batch, hidden), with the chips before
+        h, h_alone = (part[0] if kind is nn.LSTM else part for part in (state, state_alone))
+        assert_close(h, h_alone.expand(3, *h_alone.shape), rtol=1e-3, scale=1.0)
+
+
+def test_each_chip_runs_its_own_sequence() -> None:
+    """Chips that differ, against the layer in a loop over chips, time steps in order."""
+    rnn = nn.LSTM(4, 3)
+    net = on_chips(lambda self, y: (y, self.parts["rnn"](y)[0]), rnn=rnn)
+    weight = net.weights["fc"]
+    net.model.fc.program(torch.stack([k * weight[0].detach() for k in (1.0, 0.5, -0.8)]), EXACT)
+    hidden, y = net(torch.rand(5, 2, 4, generator=generator(3)))
+    assert not torch.equal(hidden[0], hidden[1])
+    expected = torch.stack([rnn(one)[0] for one in hidden])
+    assert_close(y, expected, rtol=1e-5, scale=1.0)
+    y.square().sum().backward()  # gradients flow through the parts of all chips
+    assert all(part.grad is not None for part in net.parts["rnn"].parameters())
+    assert "forward" not in net.parts["rnn"].__dict__
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_a_sequence_first_layer_whose_batch_is_behind_is_left_as_it_is(kind: Any) -> None:
+    """Its first dimension is time alone, so that it must not be cut into chips."""
+
+    def after(self: Any, y: torch.Tensor) -> torch.Tensor:
+        sequence: torch.Tensor = self.parts["rnn"](y.transpose(0, 1))[0]
+        return sequence.transpose(0, 1)
+
+    rnn, x = kind(4, 3), torch.rand(2, 6, 4, generator=generator(3))  # 6 time steps, which 3 chips divide
+    y, alone = on_chips(after, rnn=rnn)(x), on_chips(after, None, rnn=rnn)(x)
+    assert_close(y, alone.expand(3, *alone.shape), rtol=1e-3, scale=1.0)
+
+
+def test_a_state_from_one_sequence_first_layer_to_the_next_is_refused() -> None:
+    def after(self: Any, y: torch.Tensor) -> torch.Tensor:
+        decoded: torch.Tensor = self.parts["decoder"](y, self.parts["encoder"](y)[1])[0]
+        return decoded
+
+    net = on_chips(after, encoder=nn.GRU(4, 3), decoder=nn.GRU(4, 3))
+    with pytest.raises(ChipsMixedError, match=r"coder' \(GRU\) mixes.*batch_first=True"):
+        net(torch.rand(5, 2, 4, generator=generator(3)))
+
+
+def test_a_shared_state_is_given_to_each_chip() -> None:
+    given = torch.rand(1, 2, 3, generator=generator(5))
+    rnn, x = nn.GRU(4, 3), torch.rand(5, 2, 4, generator=generator(3))
+    y, alone = (on_chips(lambda self, y: self.parts["rnn"](y, given)[0], n, rnn=rnn)(x) for n in (3, None))
+    assert_close(y, alone.expand(3, *alone.shape), rtol=1e-3, scale=1.0)
 
 
 def test_attention_over_the_batch_is_found() -> None:

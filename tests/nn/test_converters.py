@@ -51,7 +51,7 @@ def test_ranges_of_all_layers_come_from_the_data():
 
 
 def test_a_chip_without_converters_is_refused():
-    with pytest.raises(OutOfRangeError, match="`ranging` needs an array with an ADC"):
+    with pytest.raises(OutOfRangeError, match=r"must have an ADC.*make the chip with `adc=ADC\(...\)`"):
         calibrate_converters(deployed(dac=DAC(bits=8, v_max=0.2)), torch.rand(2, 1, 6, 6))
 
 

@@ -118,9 +118,9 @@ def test_lines_are_the_patches(kernel, stride, dilation):
     geometry = ConvGeometry(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding)
     expected = torch.stack([patches(F.pad(part, padding), kernel, stride, dilation) for part in x])
     assert geometry.out_size((7, 8)) == expected.shape[2:4]
-    lines = geometry.lines(x.movedim(-3, -1))
+    lines = geometry.im2col(x.movedim(-3, -1))
     assert torch.equal(lines.mT, expected.flatten(1, 3))
-    assert_close(geometry.line_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
+    assert_close(geometry.patch_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
 
 
 @given(**WALKS)
@@ -152,9 +152,9 @@ def test_shifted_runs_are_the_patches(walk_and_size):
     taps = geometry.kernel_size, geometry.stride, geometry.dilation
     expected = torch.stack([patches(F.pad(part, geometry.padding), *taps) for part in x])
     assert geometry.out_size(size) == size
-    lines = geometry.lines(x.movedim(-3, -1))
+    lines = geometry.im2col(x.movedim(-3, -1))
     assert torch.equal(lines.mT, expected.flatten(1, 3))
-    assert_close(geometry.line_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
+    assert_close(geometry.patch_sums(x.movedim(-3, -1)).sum(1), lines.sum(-1), rtol=1e-12, scale=1.0)
 
 
 @given(same_size())
@@ -165,7 +165,7 @@ def test_shifted_runs_collect_as_taps_do(walk_and_size):
     x = torch.randn(3, *size, 1, generator=chance, dtype=torch.float64)
     weight = torch.randn(*geometry.kernel_size, 2, generator=chance, dtype=torch.float64)
     products = weight[..., None, None, None] * x[..., 0]
-    expected = weight.flatten(0, 1).mT @ geometry.lines(x)
+    expected = weight.flatten(0, 1).mT @ geometry.im2col(x)
     collected = geometry.collect(products.clone())
     assert_close(collected.flatten(-3), expected, rtol=1e-9, scale=1.0)
     error = torch.randn(collected.shape, generator=chance, dtype=torch.float64)

@@ -162,7 +162,8 @@ def test_what_cannot_be_placed_is_refused_by_name_all_at_once() -> None:
         deploy(Odd(), one, write=EXACT)
     for name in (
         "the model itself (Odd)",
-        "rnn (LSTM)",
+        "rnn (LSTM: it computes all time steps at once; use torch.nn.LSTMCell and call it once in each time step)",
+        "layers that can be placed: Conv2d, LSTMCell, Linear",
         "grouped (Conv2d: groups=2)",
         "mirrored (Conv2d: padding_mode='reflect')",
         "`digital`",
@@ -253,7 +254,31 @@ def test_a_deployed_network_is_a_module() -> None:
 def test_a_deployed_network_prints_what_is_where() -> None:
     software = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4))
     first, layer, digital = repr(deploy(software, chip(2), write=EXACT)).splitlines()
-    assert first.startswith("Deployed Sequential on 2 chips of ")
-    assert first.endswith(" cells, 48 taken")
+    assert first.startswith("Deployed Sequential on 2 chips, each of ")
+    assert first.endswith(" cells, 48 taken on each")
     assert layer == "  0: Linear(in_features=6, out_features=4, on '0'), 48 cells in 1 tile on 1 array"
-    assert digital == "  digital: 1 (BatchNorm1d)"
+    assert digital == "  digital: 1 (BatchNorm1d), bias of 0"
+
+
+@pytest.mark.parametrize("n_chips", [None, 2])
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm])
+def test_a_digital_layer_of_another_dtype_is_named(norm: type[nn.Module], n_chips: int | None) -> None:
+    software = nn.Sequential(nn.Linear(6, 4), norm(4))
+    net = deploy(software, chip(n_chips, dtype=torch.float64), write=EXACT)
+    x = torch.rand(3, 6, generator=generator(0), dtype=torch.float64)
+    with pytest.raises(OutOfRangeError, match=r"layer '1' has torch.float32, but the chip computes in torch.float64"):
+        net(x)
+    fits = deploy(software.double(), chip(n_chips, dtype=torch.float64), write=EXACT)
+    assert fits(x).dtype == torch.float64
+
+
+def test_a_printout_counts_unconverged_cells_on_all_chips_and_says_if_nothing_is_digital() -> None:
+    software = torch.nn.Sequential(torch.nn.Linear(6, 4, bias=False))
+    strict = WriteVerify(tolerance=1e-12, max_pulses=1)
+    for n_chips, on_all in ((3, " on 3 chips"), (None, "")):
+        with pytest.warns(UserWarning, match="did not converge"):
+            net = deploy(software, chip(n_chips), write=strict, name=str(n_chips))
+        first, layer, digital = repr(net).splitlines()
+        assert first.endswith("48 taken" + (" on each" if n_chips else ""))
+        assert layer.endswith(f", 48 cells in 1 tile on 1 array, {net.reports['0'].n_failed} not converged{on_all}")
+        assert digital == "  digital: none"

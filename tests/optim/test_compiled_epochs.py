@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ohmweave.arrays import DAC, SimulatedArray, Wires
+from ohmweave.arrays.compilable import compiles
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import (
     Cell,
@@ -26,6 +27,7 @@ from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
 from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, OnChip, ThresholdError
 from ohmweave.optim import SignPulse, Stellar
 from ohmweave.programming import BlindWrite
+from ohmweave.testing import BareArray
 from tests.helpers import assert_close
 
 pytest.importorskip("numba")
@@ -191,6 +193,25 @@ def test_arrays_with_other_parts_are_refused():
             pass
     with pytest.raises(OutOfRangeError, match="simulated"), numbers.compiled_cells(object()):
         pass
+
+
+def test_an_array_says_if_loops_can_be_compiled_for_it():
+    around = {"n_arrays": 1, "rows": 4, "cols": 6, "v_read": 0.2}
+    assert compiles(SimulatedArray(LAWS["stuck"], **around))
+    others = [
+        SimulatedArray(LAWS["linear"], **around, dac=DAC(bits=4, v_max=0.2)),
+        SimulatedArray(Cell(LAWS["linear"], read_noise=ReadNoise(fraction=0.1)), **around),
+        SimulatedArray(Cell(LAWS["linear"], retention=Relaxation(sigma_fast=1e-6)), **around),
+        SimulatedArray(wang2019(), **around),
+        BareArray(rows=4, cols=6),
+    ]
+    for array in others:
+        assert not compiles(array)
+        with pytest.raises(OutOfRangeError), numbers.compiled_cells(array):
+            pass
+    chip, *_ = perceptron(LAWS["linear"])
+    with ledger(chip):
+        assert not compiles(chip.array)
 
 
 def test_other_placements_and_shapes_are_refused():

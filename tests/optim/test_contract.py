@@ -7,6 +7,7 @@ from ohmweave.cells import Cell, GateCompliance, LinearGate
 from ohmweave.mapping import Chip, DifferentialPair
 from ohmweave.nn import Linear, OnChip
 from ohmweave.optim import (
+    AdaptiveWriteVerify,
     GateControlled,
     Manhattan,
     MixedPrecision,
@@ -66,6 +67,15 @@ class TestMixedPrecision(RuleContract):
 class TestThresholdedWriteVerify(RuleContract):
     def make_rule(self, params):
         return ThresholdedWriteVerify(params, lr=4 * G_STEP, threshold=G_STEP, write=BlindWrite(g_step=G_STEP))
+
+
+class TestAdaptiveWriteVerify(RuleContract):
+    """Equal gradients from batch to batch have no noise, so that the largest rate is taken: here for all weights."""
+
+    n_steps = 8
+
+    def make_rule(self, params):
+        return AdaptiveWriteVerify(params, share=1.0, threshold=4 * G_STEP, write=BlindWrite(g_step=G_STEP))
 
 
 class TestTikiTakaV2(RuleContract):

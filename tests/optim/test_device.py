@@ -13,6 +13,7 @@ CASES = [
     rules.TestPulsedSGDCoincidences,
     rules.TestMixedPrecision,
     rules.TestThresholdedWriteVerify,
+    rules.TestAdaptiveWriteVerify,
     rules.TestGateControlled,
     rules.TestGateControlledAdam,
     # Tiki-Taka places a matrix, and write-verify gathers cells: theirs follow when arrays and programming do.

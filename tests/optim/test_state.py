@@ -11,6 +11,7 @@ from ohmweave.cells import RESET, SET, Cell, LinearStep
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair
 from ohmweave.nn import Linear, OnChip
 from ohmweave.optim import (
+    AdaptiveWriteVerify,
     GateControlled,
     Manhattan,
     MixedPrecision,
@@ -34,6 +35,7 @@ MAKE = {
     "manhattan": lambda p: Manhattan(p, g_step=STEP),
     "mixed": lambda p: MixedPrecision(p, lr=1e-3, g_step=STEP),
     "sgd": lambda p: PulsedSGD(p, lr=1e-3, g_step=STEP, generator=generator(0, "x")),
+    "adaptive": lambda p: AdaptiveWriteVerify(p, threshold=1e-8, write=WRITE),
     "thresholded": lambda p: ThresholdedWriteVerify(p, lr=1e-8, threshold=0.0, write=WRITE),
     "tiki-taka": lambda p: TikiTakaV2(p, fast_lr=1e-3, lr=1.0, g_step=STEP, generator=generator(0, "x")),
 }

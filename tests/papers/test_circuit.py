@@ -3,39 +3,12 @@
 import pytest
 import torch
 
-from ohmweave.arrays import Wires
-from ohmweave.base import generator
 from ohmweave.cells import wang2019, yao2020
-from ohmweave.cells.wang2019 import DEVICE, G_STUCK
-from ohmweave.circuit import read_bias, solve_nodes
 from ohmweave.mapping import Chip
 from ohmweave.papers.wang2019 import circuit as in_situ
 from ohmweave.papers.wang2019.system import ConvolutionalNetwork
 from ohmweave.papers.wang2019.training import rule
-from ohmweave.papers.wang2019.wires import FastRead, resistance_for
 from ohmweave.papers.yao2020.circuit import STUDIES, empty, parts_of
-from tests.helpers import assert_close
-
-
-def test_without_wires_a_fast_read_sees_the_devices_curve():
-    read = FastRead(generator(0, "read"))
-    assert_close(read.level(2.0, 0.0), 630e-6, rtol=1e-6)
-    assert_close(read.common_slope(0.0), (823e-6 - 205e-6) / 0.7, rtol=1e-6)
-    assert_close(read.pair_slope(0.0), (630e-6 - 63e-6) / 0.8, rtol=1e-6)
-
-
-def test_a_fast_read_is_the_nodal_solve_of_a_row():
-    read = FastRead(generator(0, "read"))
-    v_gate = torch.full((128, 64), 1.6)
-    g = torch.where(read.stuck, G_STUCK, DEVICE.conductance(v_gate.double()))
-    wires = Wires(r_row=0.5, r_col=0.5)
-    v_row = torch.zeros(128, dtype=torch.float64)
-    v_row[40] = 1.0
-    assert_close(read.conductance(v_gate, 0.5)[40], solve_nodes(g, read_bias(v_row, wires), wires).i_col, rtol=1e-8)
-
-
-def test_resistance_for_finds_where_a_quantity_falls():
-    assert_close(resistance_for(lambda r: 1 / r, 1 / 0.37), 0.37, rtol=0.005)
 
 
 def test_every_study_builds_a_chip():

@@ -17,12 +17,12 @@ from ohmweave.papers.yao2020 import plan
 from ohmweave.papers.yao2020.network import Recipe as ExSitu
 from tests.papers.yao2020.conftest import few_images
 
-# Compiled loops, the law behind wires, and ResNet-56 (whose software side is not moved) run on the CPU alone.
+# Compiled loops, the law of Wang's array, and ResNet-56 (whose software side is not moved) run on the CPU alone.
 ON_CPU = {
     "rules/compare",
     "rules/rates",
     "stellar2023/last-layer",
-    "wang2019/wires",
+    "wang2019/array-law",
     "yao2020/resnet56",
     "zhang2018/cost",
     "zhang2018/robustness",

@@ -36,7 +36,6 @@ IDS = {
     "wang2019/convlstm": "355011624dcd3e30",
     "wang2019/mlp": "c628bd7965399d23",
     "wang2019/nonidealities": "ad794373a14c48af",
-    "wang2019/wires": "21208e2e7a02c854",
     "yao2020/circuit": "dd1beafec4706099",
     "yao2020/drift": "92af84bde684f339",
     "yao2020/efficiency": "7ba4edef4c4a3cda",

@@ -7,7 +7,7 @@ import ohmweave as ow
 from ohmweave.cells import LinearStep, Pulse
 from ohmweave.data import Dataset, Split
 from ohmweave.experiments import Options
-from ohmweave.papers.sharing import BestEpoch, each_split, task_of_all_chips, tasks_by_seed
+from ohmweave.papers.sharing import BestEpoch, each_split, n_epochs_to_best, task_of_all_chips, tasks_by_seed
 
 OPTIONS = Options(data="mnist", scale="full", seeds=2, seed=5)
 
@@ -50,3 +50,4 @@ def test_the_best_epoch_is_restored_and_of_equal_ones_the_last(counts: tuple[int
     assert best_epoch.history == list(counts)
     assert torch.equal(chip.array.readout(cell), states[best])
     assert chip.array.books.activity.n_set == best
+    assert not counts or n_epochs_to_best(counts) == best

@@ -30,7 +30,7 @@ def test_every_tile_is_a_box() -> None:
     assert boxes == [[(0, 0, 3, 6), (3, 0, 3, 1)], [], [(0, 0, 2, 2)]]  # column, row, columns, rows
     colours = [axes.patches[0].get_facecolor() for axes in (panels[0], panels[2])]
     assert colours[0] != colours[1]
-    assert [axes.get_title() for axes in panels] == ["array 1", "array 2", "array 3"]
+    assert [axes.get_title() for axes in panels] == ["array 0", "array 1", "array 2"]  # as in arrays=(2,)
 
 
 def test_rows_go_down_and_empty_panels_are_hidden() -> None:

@@ -1,15 +1,18 @@
 import io
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
 
 import pytest
 from rich.console import Console
 
-from ohmweave.experiments import Row
+from ohmweave.experiments import VERDICTS, Row
 from ohmweave.report import claims_markdown, claims_table, claims_text
-from ohmweave.report.claims_table import count_verdicts
+from ohmweave.report.claims_table import _STYLES, count_verdicts
 from tests.helpers import assert_close
-from tests.helpers.experiments import NAME, experiment, only_registered, row
+from tests.helpers.experiments import CLAIMS, NAME, experiment, only_registered, row
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +49,7 @@ def test_a_line_has_the_promised_fields_in_si_and_fractions() -> None:
         "where": "Table 1",
         "note": "a <fair> coin",
     }
-    assert [line["verdict"] for line in lines] == ["reproduced", "not reproduced", "not run"]
+    assert [line["verdict"] for line in lines] == ["reproduced", "not met", "not run"]
     assert lines[1]["ours"] == 1e-6 / 3
     assert lines[1]["low"] is None
 
@@ -60,7 +63,7 @@ def test_digits_and_mnist_in_one_folder_are_never_one_number() -> None:
 def test_experiments_without_rows_are_not_run_and_unknown_ones_left_out() -> None:
     lines = claims_table({NAME: [], "gone/away": rows("mnist")})
     assert {line["experiment"] for line in lines} == {NAME}
-    assert count_verdicts(lines) == {"reproduced": 0, "not reproduced": 0, "not comparable": 0, "not run": 3}
+    assert {kind: count for kind, count in count_verdicts(lines).items() if count} == {"not run": 3}
 
 
 def test_text_for_the_terminal_takes_everything_literally() -> None:
@@ -71,7 +74,7 @@ def test_text_for_the_terminal_takes_everything_literally() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for part in ("coins/toss · digits, full scale", "[red]heads[/red]", "55.50 %", "333.3 nS", "not run", "<fair>"):
         assert part in text
-    assert "3 claims: 0 reproduced, 1 not reproduced, 1 not comparable, 1 not run" in text
+    assert "3 claims: 1 not met, 1 not comparable, 1 not run" in text
 
 
 def test_markdown_is_one_table_for_each_setting() -> None:
@@ -82,3 +85,18 @@ def test_markdown_is_one_table_for_each_setting() -> None:
     assert text.count("### coins/toss · ") == 2
     assert len(tables) == 2 * (2 + 3)
     assert {line.replace("\\|", "").count("|") for line in tables} == {9}
+
+
+def test_every_verdict_has_a_style_in_the_terminal_and_on_the_page() -> None:
+    style = resources.files("ohmweave.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    assert set(_STYLES) == set(VERDICTS)
+    for verdict in VERDICTS:
+        assert re.search(rf"^(.*, )?\.{verdict.replace(' ', '-')}[ ,].*background:", style, re.MULTILINE), verdict
+
+
+def test_the_note_says_more_than_the_claim_s_own() -> None:
+    changed = replace(CLAIMS[0], declared="2026-11-26, late", accept=None)
+    with only_registered(experiment(claims=(changed,))):
+        (line,) = claims_table({NAME: rows("mnist")})
+    assert (line["verdict"], line["accept"]) == ("not judged", "")
+    assert line["note"] == "a <fair> coin; declared 2026-11-26, late"

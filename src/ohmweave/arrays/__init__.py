@@ -16,7 +16,7 @@ from ohmweave.arrays.capabilities import (
 from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.periphery import Periphery, yao2020_macro
-from ohmweave.arrays.placement import Placement, Tile, cells_of
+from ohmweave.arrays.placement import Corner, Placement, Tile, cells_of
 from ohmweave.arrays.protocol import Array
 from ohmweave.arrays.reading import read_cells, read_patches, read_transposed, read_vectors
 from ohmweave.arrays.reads.geometry import ConvGeometry
@@ -35,6 +35,7 @@ __all__ = [
     "Books",
     "CompiledCells",
     "ConvGeometry",
+    "Corner",
     "CoupledCells",
     "Meter",
     "Passive",

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ohmweave.arrays.bank import CellBank
-from ohmweave.arrays.capabilities import CompiledCells
+from ohmweave.arrays.compilable import check_compilable
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.protocol import Array
 from ohmweave.base import OutOfRangeError, map_state
@@ -52,14 +52,11 @@ def compiled_cells(array: Array) -> Iterator[LoopCells]:
     If the block raises, cells, counters and random streams are as before.
 
     Raises:
-        OutOfRangeError: the array is not simulated or not on the CPU, has wires, converters, access devices or an open
-            bill, its reads are noisy, or its law has no compiled form.
+        OutOfRangeError: as `check_compilable`.
     """
-    bank = _checked(array)
+    bank = check_compilable(array)
     # `steps_of` writes the conductances of stuck cells into the state that it is given, hence the copy.
     steps = steps_of(bank.cell, map_state(torch.clone, bank.state))
-    if steps.g.device.type != "cpu":
-        raise OutOfRangeError(f"`array` must be on the CPU to be compiled, but is on {steps.g.device}")
     n_bins = steps.offset.shape[1]
     dtype = steps.g.numpy().dtype.type
     law = (
@@ -78,21 +75,6 @@ def compiled_cells(array: Array) -> Iterator[LoopCells]:
         bank.pulse_noise.set_state(stream)
         raise
     _write(array, bank, cells)
-
-
-def _checked(array: Array) -> CellBank:
-    if not isinstance(array, CompiledCells):
-        raise OutOfRangeError(f"`array` must be simulated to be compiled, but is a {type(array).__name__}")
-    if array.books.metered:
-        raise OutOfRangeError(
-            "`array` must have no open bill to be compiled, but reports to one: compiled loops do not count line by "
-            "line what they drive, so bill a run of the torch version"
-        )
-    if found := array.not_compiled:
-        raise OutOfRangeError(f"`array` must be bare to be compiled, but has {', '.join(found)}")
-    if array.bank.cell.read_noise is not None:
-        raise OutOfRangeError("`array` must have exact reads to be compiled, but its cells are noisy")
-    return array.bank
 
 
 def _write(array: Array, bank: CellBank, cells: LoopCells) -> None:

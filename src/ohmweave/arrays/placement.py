@@ -20,6 +20,9 @@ from ohmweave.base import ShapeError, check_fields, check_integer, check_tensor,
 Gain: TypeAlias = Annotated[float, finite(within=1e6)]
 """The factor of a line, as a field."""
 
+Corner: TypeAlias = tuple[int, int, int]
+"""Where a tile begins: (array, row, column), each from 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
@@ -118,6 +121,7 @@ class Placement:
 
     def sum_variances(self, variance: torch.Tensor) -> torch.Tensor:
         """Variances by weight, `(..., H, n_out, C)`, to the variance of each weight, `(..., n_out)`."""
+        # Noise of different cells is independent: variances add, whatever the signs of the gains.
         row_gain, col_gain = [gain**2 for gain in self.row_gain], [gain**2 for gain in self.col_gain]
         return _weighted_sum(_weighted_sum(variance, row_gain, dim=-3), col_gain, dim=-1)
 
@@ -161,6 +165,7 @@ def cells_of(tiles: Sequence[Tile], *, rows: int, cols: int) -> torch.Tensor:
     n_cols = max(tile.col_line + tile.cols for tile in tiles)
     if n_rows * n_cols > sum(tile.rows * tile.cols for tile in tiles):
         raise ShapeError("`tiles` must cover every crossing of the matrix, but leave some out")
+    # -1 marks crossings that no tile covers: cells are numbered from 0.
     cells = torch.full((n_rows, n_cols), -1, dtype=torch.int64, device="cpu")
     for tile in tiles:
         at_row = torch.arange(tile.row, tile.row + tile.rows, device="cpu")

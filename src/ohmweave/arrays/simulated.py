@@ -277,15 +277,11 @@ class SimulatedArray(
 
     def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:
         """Find the range of the column converters; see `RangedConverters`."""
-        if self._columns is None:
-            raise OutOfRangeError("`ranging` needs an array with an ADC")
-        return self._columns.ranging(headroom=headroom)
+        return _with_adc(self._columns).ranging(headroom=headroom)
 
     def full_scale(self, placement: Placement) -> float:
         """A, of the converters while they read `placement`; see `RangedConverters`."""
-        if self._columns is None:
-            raise OutOfRangeError("`full_scale` needs an array with an ADC")
-        return self._columns.full_scale(placement)
+        return _with_adc(self._columns).full_scale(placement)
 
     def forget_range(self, placement: Placement) -> None:
         """Forget the converters' range for `placement`; see `RangedConverters`."""
@@ -318,3 +314,12 @@ class SimulatedArray(
         """Load a `state_dict` of an array of the same law and size; see `SavedState`."""
         self.books.settle()
         distribute(self._parts(), state)
+
+
+def _with_adc(columns: ColumnConverters | None) -> ColumnConverters:
+    if columns is None:
+        raise OutOfRangeError(
+            "the array must have an ADC, whose range is wanted here, but senses currents exactly (`adc=None`): make "
+            "the chip with `adc=ADC(...)`, or leave the calibration of converters out"
+        )
+    return columns

@@ -102,6 +102,7 @@ class AffineStep(SwitchingLaw[ConductanceState], SummedTrains):
         offset, slope = self._offset_and_slope(g, pulse.polarity)
         first = offset + slope * (g - self.g_min)
         count = pulse_count(pulse).to(g.dtype)
+        # Each step changes the next by the factor r = 1 + slope, so the mean of the train is a geometric series.
         dg = first * self._geometric_sum(slope, count)
         if self.sigma:
             # r^2 - 1 = slope (2 + slope)
@@ -112,11 +113,13 @@ class AffineStep(SwitchingLaw[ConductanceState], SummedTrains):
     def _offset_and_slope(self, g: torch.Tensor, polarity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean step at g_min, S, and its change per S, for each cell."""
         low, high = g.new_tensor([self.set_step, self.reset_step]).T
+        # Entry 0 of both tensors is SET, entry 1 RESET: one gather serves cells of both polarities.
         chosen = (polarity < 0).long()
         return low[chosen], ((high - low) / (self.g_max - self.g_min))[chosen]
 
     def _geometric_sum(self, rate: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
         """Sum of (1 + rate)^k for k from 0 to n - 1; n where the rate is 0."""
+        # Equal steps everywhere: the sum is n, without the logarithms.
         if self.set_step[0] == self.set_step[1] and self.reset_step[0] == self.reset_step[1]:
             return n
         return _geometric_sum(rate, n)
@@ -166,6 +169,7 @@ def soft_bounds(*, g_min: float, g_max: float, levels: int, asymmetry: float = 1
     step = _nominal_step(g_min, g_max, levels)
     check_fraction("asymmetry", asymmetry)
     check_non_negative("c2c", c2c)
+    # A SET is smallest at g_max and a RESET at g_min: each at the bound that it approaches.
     least = (1 - asymmetry) * step
     return AffineStep(g_min=g_min, g_max=g_max, set_step=(step, least), reset_step=(-least, -step), sigma=c2c * step)
 
@@ -215,6 +219,7 @@ def exponential_steps(
         return min(reach * closed, window), min(max((reach - window) * closed, 0.0), window)
 
     up, down = first_and_last(n_set, shape_set), first_and_last(n_reset, shape_reset)
+    # RESET starts at g_max, so its first step belongs to g_max and its last to g_min, both negative.
     return AffineStep(g_min=g_min, g_max=g_max, set_step=up, reset_step=(-down[1], -down[0]), sigma=c2c * window)
 
 

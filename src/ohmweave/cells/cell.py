@@ -262,6 +262,7 @@ class Cell:
         aged = []
         for process, past in zip(self.processes, state.retention, strict=True):
             dg, present = process.relax(past, g, duration, generator=generator)
+            # Time may carry a cell out of the window, but not below 0 S. The next process starts from this value.
             g = (g + dg).clamp_min_(0)
             aged.append(present)
         return state._replace(switching=state.switching._replace(g=g), retention=tuple(aged))
@@ -303,6 +304,7 @@ class Cell:
     def _switched(self, state: CellState, pulse: Pulse, generator: torch.Generator) -> Any:
         """State of the switching law after the pulse, by the fastest computation that is equivalent to single steps."""
         law, scale = self.switching, self._scale(state, pulse)
+        # Without a factor for each cell the law may compute the state after the pulse itself, without single steps.
         if scale is None and isinstance(law, DirectPulses):
             return law.pulse(state.switching, pulse, generator=generator)
         # The factor of a voltage can be far from 1, and then a scaled sum is not the sum of scaled steps.
@@ -323,6 +325,7 @@ class Cell:
         """Pulse after pulse: each step is scaled and clamped to the window before the next is drawn."""
         law = self.switching
         disturbs = law.disturbs_listed_cells
+        # Cells may get different numbers of pulses: pulse k goes to those that have more than k left.
         left = pulse.polarity != 0 if pulse.n is None else pulse_count(pulse)
         n_pulses = int(left.max()) if left.numel() else 0
         for k in range(1 if disturbs and pulse.n is None else n_pulses):
@@ -336,6 +339,7 @@ class Cell:
 
 def _kept(law: SwitchingLaw[Any], g: torch.Tensor, step: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
     dg = step if scale is None else step * scale
+    # The factor acts on the step before the window cuts it: the window is a property of the material.
     if law.bounded:
         return keep_in_window(g, dg, law.g_min, law.g_max)
     return (g + dg).clamp_min(0)

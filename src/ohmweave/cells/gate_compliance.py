@@ -140,9 +140,12 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
             is_set = direction.clamp_min(0)
             v_gate = torch.full_like(g, self.v_gate) if pulse.v_gate is None else pulse.v_gate.to(g.dtype)
             allowed = self.gate.conductance(v_gate.clamp_max(self.v_gate_max))
+            # The cells' own error of the first SET moves the target, and is used up by it.
             if first_miss.any():  # after the first SET of all cells there is nothing to add
                 allowed, first_miss = allowed + first_miss, first_miss * (1 - is_set)
+            # The gate limits the current, so a SET raises a cell up to `allowed` and never lowers it.
             after = torch.maximum(g, allowed * is_set)
+        # RESET after SET in this code, but a cell has one polarity in a call, so the order does not matter.
         if lowest < 0:
             stays = direction.clamp_max(0).add_(1)
             after = after * stays
@@ -150,5 +153,6 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
                 after += self.g_reset * (1 - stays)
         if self.noise > 0:
             miss = torch.empty_like(g).normal_(0.0, self.noise, generator=generator)
+            # One variate for each listed cell in both cases, so that `noise_on` does not change the random stream.
             after = after + (miss if self.noise_on == "all" else miss * direction.abs())
         return after, first_miss

@@ -79,6 +79,7 @@ class PulseTable(SwitchingLaw[ConductanceState]):
     def bin(self, g: torch.Tensor) -> torch.Tensor:
         """Index of the bin of each conductance `g`, S, any shape; outside the window, of the nearest bin."""
         n_bins = len(self.set_mean)
+        # Clamped, because g_max itself and cells above the window would be beyond the last bin.
         return ((g - self.g_min) * (n_bins / (self.g_max - self.g_min))).long().clamp_(0, n_bins - 1)
 
     def step(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
@@ -88,5 +89,6 @@ class PulseTable(SwitchingLaw[ConductanceState]):
         row = self.bin(g) + (pulse.polarity < 0) * len(self.set_mean)
         mean = g.new_tensor(self.set_mean + self.reset_mean)
         spread = g.new_tensor(self.set_spread + self.reset_spread)
+        # Clamping puts the probability of both tails onto the limits, which makes the spread smaller than the entry.
         z = torch.empty_like(g).normal_(generator=generator).clamp_(-self.z_max, self.z_max)
         return torch.addcmul(mean[row], spread[row], z)

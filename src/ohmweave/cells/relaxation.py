@@ -70,6 +70,7 @@ class Relaxation(RetentionLaw[RelaxationState]):
         # A part of size 0 is left out: on large chips its exponential or logarithm is most of the time of a wait.
         parts = []
         if self.sigma_fast:
+            # sigma^2 (1 - exp(-age / tau)), by expm1 for ages that are small against tau
             parts.append((-age / self.tau).expm1_().mul_(-(self.sigma_fast**2)))
         if self.sigma_slow:
             # log10(x) = ln(x) / ln(10)
@@ -98,6 +99,7 @@ class Relaxation(RetentionLaw[RelaxationState]):
         later = state.age + duration
         growth = self.variance(later).sub_(self.variance(state.age))  # independent increments: variances subtract
         sigma = growth.clamp_min_(0).sqrt_().to(g.dtype)
+        # The variate is drawn for all cells, so that the random stream does not depend on which cells relax.
         if self.fraction < 1:
             sigma = sigma.masked_fill_(~state.relaxes, 0.0)
         z = torch.empty_like(g).normal_(generator=generator)

@@ -56,6 +56,24 @@ def steps_of(cell: Cell, state: CellState) -> Steps:
     Read noise is ignored; the caller must refuse it or draw it. Conductances of stuck cells are written into `state`.
 
     Raises:
+        OutOfRangeError: as `check_steps`.
+    """
+    check_steps(cell)
+    g: torch.Tensor = state.switching.g
+    tables = _tables(cell.switching, g)
+    factor = torch.ones_like(g) if state.factor is None else state.factor
+    if cell.faults is not None:
+        stuck, g_stuck = state.faults
+        # The conductance of the law is never used for a stuck cell, so it can hold that of the fault.
+        g[stuck] = g_stuck[stuck]
+        factor = factor.masked_fill(stuck, 0.0)
+    return Steps(g, factor, tables.offset, tables.slope, tables.spread, cell.g_min, cell.g_max, tables.z_max)
+
+
+def check_steps(cell: Cell) -> None:
+    """Raise if `cell` has no steps as tables.
+
+    Raises:
         OutOfRangeError: the cell's steps have another form, its conductance moves with time, it is not ohmic, or its
             faults are of another kind than `StuckCells`.
     """
@@ -63,17 +81,9 @@ def steps_of(cell: Cell, state: CellState) -> Steps:
         raise OutOfRangeError("`cell` must have no `conduction` to be compiled, but has: compiled reads are products")
     if cell.processes:
         raise OutOfRangeError("`cell` must have no `retention` to be compiled, but has: compiled loops keep no ages")
-    g: torch.Tensor = state.switching.g
-    tables = _tables(cell.switching, g)
-    factor = torch.ones_like(g) if state.factor is None else state.factor
-    if cell.faults is not None:
-        if not isinstance(cell.faults, StuckCells):
-            raise OutOfRangeError(f"`cell` must have StuckCells or no faults to be compiled, but has {cell.faults!r}")
-        stuck, g_stuck = state.faults
-        # The conductance of the law is never used for a stuck cell, so it can hold that of the fault.
-        g[stuck] = g_stuck[stuck]
-        factor = factor.masked_fill(stuck, 0.0)
-    return Steps(g, factor, tables.offset, tables.slope, tables.spread, cell.g_min, cell.g_max, tables.z_max)
+    if cell.faults is not None and not isinstance(cell.faults, StuckCells):
+        raise OutOfRangeError(f"`cell` must have StuckCells or no faults to be compiled, but has {cell.faults!r}")
+    _tables(cell.switching, torch.empty(0, dtype=torch.float64, device="cpu"))
 
 
 @singledispatch

@@ -7,13 +7,14 @@ tensors and current-voltage laws are functions of tensors; results are on the de
 """
 
 from ohmweave.circuit.bias import FLOATING, Bias, LineEnd, read_bias, select_bias
-from ohmweave.circuit.choose import choose_method, estimated_steps, read_through_wires
+from ohmweave.circuit.choose import choose_method, estimated_iterations, read_through_wires
 from ohmweave.circuit.conjugate_gradients import CellSolution, solve_cells, solve_currents
 from ohmweave.circuit.elimination import effective_conductance
 from ohmweave.circuit.newton import (
     Law,
     NonlinearSolution,
     sinh_law,
+    small_signal_currents,
     solve_nonlinear,
     solve_nonlinear_nodes,
 )
@@ -34,12 +35,13 @@ __all__ = [
     "cell_voltages",
     "choose_method",
     "effective_conductance",
-    "estimated_steps",
+    "estimated_iterations",
     "read_bias",
     "read_through_wires",
     "select_bias",
     "series_conductance",
     "sinh_law",
+    "small_signal_currents",
     "solve_cells",
     "solve_currents",
     "solve_nodes",

@@ -23,7 +23,7 @@ _CG_CELL = 30e-9  # passes over memory, for each iteration, input and cell
 _CG_GROUP = 2**18  # (input, cell) pairs in one group
 
 
-def estimated_steps(rows: int, cols: int, wires: Wires, *, g_mean: float, tolerance: float = 1e-8) -> int:
+def estimated_iterations(rows: int, cols: int, wires: Wires, *, g_mean: float, tolerance: float = 1e-8) -> int:
     """Estimated number of conjugate gradient iterations to `tolerance`, from the largest eigenvalue for equal cells.
 
     Args:
@@ -90,10 +90,10 @@ def choose_method(
     lines, side = max(rows, cols), min(rows, cols)
     batches = math.ceil(n_chips * side**2 / _ELIMINATION_BATCH)
     elimination = lines * (_ELIMINATION_CALLS * batches + _ELIMINATION_CUBE * side**3 * n_chips)
-    steps = estimated_steps(rows, cols, wires, g_mean=g_mean, tolerance=tolerance)
+    iterations = estimated_iterations(rows, cols, wires, g_mean=g_mean, tolerance=tolerance)
     cells = n_chips * n_inputs * rows * cols
     groups = math.ceil(cells / _CG_GROUP)
-    cg = _CG_START + steps * (_CG_CALLS * groups + _CG_CELL * cells)
+    cg = _CG_START + iterations * (_CG_CALLS * groups + _CG_CELL * cells)
     return "elimination" if wires.ideal or elimination <= cg else "cg"
 
 

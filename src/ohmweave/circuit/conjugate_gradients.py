@@ -55,7 +55,7 @@ def solve_currents(
     v_col: torch.Tensor | None = None,
     r_cell: torch.Tensor | float = 0.0,
     tolerance: float = 1e-8,
-    max_steps: int = 10_000,
+    max_iterations: int = 10_000,
 ) -> torch.Tensor:
     """Column currents of a crossbar with wires, for given inputs.
 
@@ -67,7 +67,7 @@ def solve_currents(
         r_cell: Ohm, >= 0, in series with every cell; broadcasts against `g`.
         tolerance: Norm of the residual relative to the norm of the source. Both are of sqrt(G) v, whose square is a
             power: this bounds the error of the currents relative to the currents without wires.
-        max_steps: Iterations after which the solve is abandoned.
+        max_iterations: Iterations after which the solve is abandoned.
 
     Returns:
         `i_col`, A, in float64, of the shape of `v_row @ g`. Differentiable once, with respect to every tensor.
@@ -82,7 +82,7 @@ def solve_currents(
     Source: this module's text.
     """
     problem = _problem(g, v_row, v_col, r_cell)
-    i_col = _solve_groups(problem, wires, tolerance, max_steps, lambda i_cell: i_cell.sum(-2))
+    i_col = _solve_groups(problem, wires, tolerance, max_iterations, lambda i_cell: i_cell.sum(-2))
     return i_col.reshape(problem.shape + g.shape[-1:])
 
 
@@ -94,7 +94,7 @@ def solve_cells(
     v_col: torch.Tensor | None = None,
     r_cell: torch.Tensor | float = 0.0,
     tolerance: float = 1e-8,
-    max_steps: int = 10_000,
+    max_iterations: int = 10_000,
 ) -> CellSolution:
     """Voltage on every cell and the current through it: `solve_currents` before the columns are summed.
 
@@ -106,7 +106,7 @@ def solve_cells(
         Differentiable once, with respect to every tensor.
     """
     problem = _problem(g, v_row, v_col, r_cell)
-    i_cell = _solve_groups(problem, wires, tolerance, max_steps, lambda i_cell: i_cell)
+    i_cell = _solve_groups(problem, wires, tolerance, max_iterations, lambda i_cell: i_cell)
     rows, cols = g.shape[-2:]
     v_pair = problem.v_row[..., :, None] - problem.v_col[..., None, :] - wire_drop(wires, rows, cols, i_cell)(i_cell)
     shape = (*problem.shape, rows, cols)
@@ -123,14 +123,14 @@ def wire_drop(wires: Wires, rows: int, cols: int, like: torch.Tensor) -> Operato
     return lambda current: _restore(ordered(_order(current)), rows, cols)
 
 
-def conjugate_gradients(operator: Operator, b: torch.Tensor, limit: torch.Tensor, max_steps: int) -> torch.Tensor:
+def conjugate_gradients(operator: Operator, b: torch.Tensor, limit: torch.Tensor, max_iterations: int) -> torch.Tensor:
     """Solve `operator(x) = b` for a symmetric positive definite operator on `(..., rows, cols)`.
 
     Args:
         operator: Acts on each `(rows, cols)` separately.
         b: `(..., rows, cols)`.
         limit: `(..., 1, 1)`: the norm of the residual at which a system has converged.
-        max_steps: Iterations after which to stop. The caller must check the true residual.
+        max_iterations: Iterations after which to stop. The caller must check the true residual.
 
     Returns:
         `x`, `(..., rows, cols)`.
@@ -138,7 +138,7 @@ def conjugate_gradients(operator: Operator, b: torch.Tensor, limit: torch.Tensor
     x, residual, direction = torch.zeros_like(b), b.clone(), b.clone()
     size = _dot(residual, residual)
     limit = limit**2
-    for _ in range(max_steps):
+    for _ in range(max_iterations):
         active = size > limit
         if not bool(active.any()):
             break
@@ -196,7 +196,7 @@ def _solve_groups(
     problem: _Problem,
     wires: Wires,
     tolerance: float,
-    max_steps: int,
+    max_iterations: int,
     keep: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
     """`keep(i_cell)` of all chips and inputs, `(chips, inputs, ...)`, solved group by group.
@@ -205,7 +205,7 @@ def _solve_groups(
     """
     check_tolerance(tolerance)
     check_wires(wires)
-    check_integer("max_steps", max_steps, at_least=1)
+    check_integer("max_iterations", max_iterations, at_least=1)
     rows, cols = problem.g.shape[-2:]
     drop = _ordered_drop(wires, rows, cols, problem.g)
     budget = (_GROUP_CELLS if problem.g.device.type == "cpu" else _GROUP_CELLS_ACCELERATOR) // (rows * cols)
@@ -217,7 +217,7 @@ def _solve_groups(
         inputs: list[torch.Tensor] = []
         for v_row, v_col in zip(v_rows.split(n_inputs, 1), v_cols.split(n_inputs, 1), strict=True):
             v_open = v_row[..., :, None] - v_col[..., None, :]
-            i_cell = _CellCurrents.apply(_order(g)[:, None], _order(v_open), drop, tolerance, max_steps)  # type: ignore[no-untyped-call]
+            i_cell = _CellCurrents.apply(_order(g)[:, None], _order(v_open), drop, tolerance, max_iterations)  # type: ignore[no-untyped-call]
             inputs.append(keep(_restore(cast(torch.Tensor, i_cell), rows, cols)))
         chips.append(torch.cat(inputs, 1))
     return torch.cat(chips)
@@ -228,10 +228,10 @@ class _CellCurrents(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, g: torch.Tensor, v_open: torch.Tensor, drop: Operator, tolerance: float, max_steps: int
+        ctx: Any, g: torch.Tensor, v_open: torch.Tensor, drop: Operator, tolerance: float, max_iterations: int
     ) -> torch.Tensor:
-        ctx.solver = (drop, tolerance, max_steps)
-        solution = _solve(g, v_open, drop, tolerance, max_steps)
+        ctx.solver = (drop, tolerance, max_iterations)
+        solution = _solve(g, v_open, drop, tolerance, max_iterations)
         ctx.save_for_backward(g, solution.v_cell)
         return solution.i_cell
 
@@ -243,7 +243,9 @@ class _CellCurrents(torch.autograd.Function):
         return (adjoint.v_cell * v_cell).sum(1, keepdim=True), adjoint.i_cell, None, None, None
 
 
-def _solve(g: torch.Tensor, v_open: torch.Tensor, drop: Operator, tolerance: float, max_steps: int) -> CellSolution:
+def _solve(
+    g: torch.Tensor, v_open: torch.Tensor, drop: Operator, tolerance: float, max_iterations: int
+) -> CellSolution:
     """Voltages and currents of cells in line order, solved until the true residual is within `tolerance`."""
     root = g.sqrt()
     source = root * v_open
@@ -255,7 +257,7 @@ def _solve(g: torch.Tensor, v_open: torch.Tensor, drop: Operator, tolerance: flo
 
     u, residual = torch.zeros_like(source), source
     for _ in range(_RESTARTS):
-        u = u + conjugate_gradients(operator, residual, limit, max_steps)
+        u = u + conjugate_gradients(operator, residual, limit, max_iterations)
         i_cell = root * u
         v_cell = v_open - drop(i_cell)
         residual = root * v_cell - u  # = sqrt(G) v_0 - (1 + sqrt(G) K sqrt(G)) u, from the new cell voltages
@@ -263,7 +265,7 @@ def _solve(g: torch.Tensor, v_open: torch.Tensor, drop: Operator, tolerance: flo
             return CellSolution(v_cell, i_cell)
     worst = float((_dot(residual, residual).sqrt() / size).nan_to_num(nan=torch.inf).max())
     raise ConvergenceError(
-        f"conjugate gradients left a relative residual of {worst:.3e} after {_RESTARTS} x {max_steps} steps; "
+        f"conjugate gradients left a relative residual of {worst:.3e} after {_RESTARTS} x {max_iterations} iterations; "
         f"`tolerance` is {tolerance:.3e}"
     )
 

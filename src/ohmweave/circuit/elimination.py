@@ -71,6 +71,8 @@ def effective_conductance(g: torch.Tensor, wires: Wires, *, r_cell: torch.Tensor
     g = series_conductance(g, r_cell)
     if wires.ideal:
         return g.clone()  # the caller's own tensor may be written to later
+    if wires.r_row == wires.r_col == 0 and 0 in (wires.r_driver, wires.r_sense):
+        return _behind_one_shared(g, wires)
     rows, cols = g.shape[-2:]
     flat = g.reshape(-1, rows, cols)
     row_line, col_line = wires.row_line(cols), wires.col_line(rows)
@@ -85,6 +87,15 @@ def effective_conductance(g: torch.Tensor, wires: Wires, *, r_cell: torch.Tensor
             g_eff = g_eff + _transfer(lines.flip(-2), col_line, row_line).flip(-2)
         g_eff = g_eff.transpose(-1, -2).flip(-2)
     return g_eff.reshape(g.shape)
+
+
+def _behind_one_shared(g: torch.Tensor, wires: Wires) -> torch.Tensor:
+    """`(..., rows, cols)` S behind the drivers or the sense resistances alone, one of which is zero.
+
+    A line's cells then share one resistance r at one end: a voltage v at one of them gives g v / (1 + r sum of g).
+    """
+    r_driver = wires.row_line(g.shape[-1]).r_near  # drivers at both ends of an ideal wire are parallel
+    return g / (1 + r_driver * g.sum(-1, keepdim=True) + wires.r_sense * g.sum(-2, keepdim=True))
 
 
 def _transfer(g: torch.Tensor, line: Line, chain: Line) -> torch.Tensor:

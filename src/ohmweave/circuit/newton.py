@@ -7,6 +7,9 @@ symmetric: :math:`(1 + \sqrt G K \sqrt G)\, w = -\sqrt G F` and :math:`\delta = 
 the unknowns are the node voltages and a Newton step is one sparse solve (`nodal`). In both cases a step is halved until
 it lowers the residual. A solve that does not converge raises an error.
 
+Small additional currents s of the cells, as those of read noise, change the cell currents by
+:math:`(1 + G K)^{-1} s = s - G (1 + K G)^{-1} K s`, to first order: the solve of a Newton step with K s in place of F.
+
 Source: Newton's method with backtracking, as in any textbook.
 """
 
@@ -38,7 +41,7 @@ Law = Callable[[torch.Tensor], torch.Tensor]
 _HALVINGS = 40
 # Relative residual of the linear system in a Newton step. The next Newton step corrects what is left.
 _INNER_TOLERANCE = 1e-7
-_INNER_STEPS = 2_000
+_INNER_ITERATIONS = 2_000
 
 
 class NonlinearSolution(NamedTuple):
@@ -48,7 +51,7 @@ class NonlinearSolution(NamedTuple):
     v_cell: torch.Tensor  # V
     i_cell: torch.Tensor  # A
     residual: float  # largest error of Kirchhoff's voltage law, relative to the largest voltage applied
-    steps: int  # Newton steps taken
+    iterations: int  # Newton steps taken
 
 
 def sinh_law(g: torch.Tensor, v0: float) -> tuple[Law, Law]:
@@ -79,7 +82,7 @@ def solve_nonlinear(
     v_col: torch.Tensor | None = None,
     r_cell: float = 0.0,
     tolerance: float = 1e-9,
-    max_steps: int = 100,
+    max_iterations: int = 100,
 ) -> NonlinearSolution:
     """Operating point of an array of non-linear cells with all lines driven.
 
@@ -92,7 +95,7 @@ def solve_nonlinear(
         v_col: `(..., cols)`, V behind each column's sense resistance. None: virtual ground.
         r_cell: Ohm, >= 0, in series with every cell.
         tolerance: Largest residual voltage, relative to the largest voltage applied.
-        max_steps: Newton steps after which the solve is abandoned.
+        max_iterations: Newton iterations after which the solve is abandoned.
 
     Returns:
         Column currents, cell voltages and currents in float64; not differentiable.
@@ -110,7 +113,7 @@ def solve_nonlinear(
     check_inputs(v_row, v_row.shape[-1] if v_row.ndim else 1)
     check_non_negative("r_cell", r_cell, "Ohm", at_most=OHMS)
     check_integer("cols", cols, at_least=1, at_most=2**20)
-    check_integer("max_steps", max_steps, at_least=1)
+    check_integer("max_iterations", max_iterations, at_least=1)
     check_tolerance(tolerance)
     check_wires(wires)
     v_row = v_row.detach().to(torch.float64)
@@ -133,17 +136,48 @@ def solve_nonlinear(
     # From 0 V the residual starts at the applied voltages and only falls, so that exponential laws do not overflow.
     v_cell = torch.zeros_like(v_open)
     residual = residual_of(v_cell)
-    for step in range(max_steps + 1):
+    for iteration in range(max_iterations + 1):
         error = _largest(residual) / scale
         done = error <= tolerance
         if bool(done.all()):
             i_cell = current(v_cell).detach()
-            return NonlinearSolution(i_cell.sum(-2), v_cell, i_cell, float(error.max()), step)
-        if step < max_steps:
+            return NonlinearSolution(i_cell.sum(-2), v_cell, i_cell, float(error.max()), iteration)
+        if iteration < max_iterations:
             # Operating points that have converged stay where they are.
             direction = _newton_direction(drop, _checked_slope(slope, v_cell), residual)
             v_cell, residual = _backtrack(residual_of, v_cell, torch.where(done, 0.0, direction), residual, done)
-    raise _no_operating_point(max_steps, float(error.max()), tolerance)
+    raise _no_operating_point(max_iterations, float(error.max()), tolerance)
+
+
+def small_signal_currents(source: torch.Tensor, g: torch.Tensor, wires: Wires, *, r_cell: float = 0.0) -> torch.Tensor:
+    """Changes of the cell currents when each cell carries a small additional current, with all lines driven.
+
+    A cell that would carry `source` more at a fixed voltage lowers its own voltage, and that of its neighbours, by
+    the drops along the resistances. One cell behind a resistance r changes by source / (1 + g r).
+
+    Args:
+        source: `(..., rows, cols)`, A: the additional currents at fixed cell voltages.
+        g: same shape, S, >= 0: differential conductances di/dv of the cells at the operating point.
+        wires: the resistances around the cells.
+        r_cell: Ohm, >= 0, in series with every cell.
+
+    Returns:
+        `(..., rows, cols)`, A, float64; the current of a column changes by the sum over its rows.
+
+    Raises:
+        OutOfRangeError: `r_cell` is out of range.
+
+    Valid for: changes that are small compared with those that bend the law. Cost: one Newton step. Source: ours.
+    """
+    check_non_negative("r_cell", r_cell, "Ohm")
+    source, g = source.to(torch.float64), g.to(torch.float64)
+    rows, cols = source.shape[-2:]
+    wire = wire_drop(wires, rows, cols, source)
+
+    def drop(i_cell: torch.Tensor) -> torch.Tensor:
+        return wire(i_cell) + r_cell * i_cell
+
+    return source + g * _newton_direction(drop, g, drop(source))
 
 
 def solve_nonlinear_nodes(
@@ -154,7 +188,7 @@ def solve_nonlinear_nodes(
     *,
     didv: Law | None = None,
     tolerance: float = 1e-9,
-    max_steps: int = 100,
+    max_iterations: int = 100,
 ) -> CircuitSolution:
     """All voltages and currents of a crossbar of non-linear cells under any bias, floating lines included.
 
@@ -166,7 +200,7 @@ def solve_nonlinear_nodes(
         wires: Only `r_row` and `r_col` are used; the resistances at the ends are those of `bias`.
         didv: Derivative of `current`, S. None: computed by autograd.
         tolerance: Largest error of Kirchhoff's current law at a node, relative to the largest cell current.
-        max_steps: Newton steps after which the solve is abandoned.
+        max_iterations: Newton iterations after which the solve is abandoned.
 
     Returns:
         As `solve_nodes`, on the CPU; not differentiable.
@@ -184,7 +218,7 @@ def solve_nonlinear_nodes(
     _check_law(current, torch.zeros(shape, dtype=torch.float64, device="cpu"))
     check_tolerance(tolerance)
     check_wires(wires)
-    check_integer("max_steps", max_steps, at_least=1)
+    check_integer("max_iterations", max_iterations, at_least=1)
     like = torch.zeros(shape, dtype=torch.float64, device="cpu")
     rows, cols = shape[-2:]
     network = Network((like.numel() // (rows * cols), rows, cols), bias, wires)
@@ -204,16 +238,16 @@ def solve_nonlinear_nodes(
     floor = network.rounding_current()
     x = network.v_held.copy()
     error, i_cell = error_at(x)
-    for step in range(max_steps + 1):
+    for iteration in range(max_iterations + 1):
         limit = max(tolerance * float(np.abs(i_cell).max()), floor)
         if error <= limit:
             return describe(network, wires, x, network.v_cell(x), i_cell, like)
-        if step < max_steps:
+        if iteration < max_iterations:
             g = cells(lambda v: _checked_slope(slope, v), x)
             # The law linearized at v: i = g v' + (i(v) - g v), a linear circuit with an offset current in each cell.
             target = network.solve(g, i_cell - g * network.v_cell(x))
             x, error, i_cell = _shorten(error_at, x, target - x, error)
-    raise _no_operating_point(max_steps, error / float(np.abs(i_cell).max()), tolerance)
+    raise _no_operating_point(max_iterations, error / float(np.abs(i_cell).max()), tolerance)
 
 
 def _check_law(current: Law, v_cell: torch.Tensor) -> None:
@@ -232,7 +266,7 @@ def _newton_direction(drop: Law, g: torch.Tensor, residual: torch.Tensor) -> tor
     root = g.sqrt()
     source = -root * residual
     limit = _INNER_TOLERANCE * _size(source)
-    w = conjugate_gradients(lambda u: u + root * drop(root * u), source, limit, _INNER_STEPS)
+    w = conjugate_gradients(lambda u: u + root * drop(root * u), source, limit, _INNER_ITERATIONS)
     return -residual - drop(root * w)
 
 
@@ -304,8 +338,8 @@ def _size(cells: torch.Tensor) -> torch.Tensor:
     return size
 
 
-def _no_operating_point(steps: int, residual: float, tolerance: float) -> ConvergenceError:
+def _no_operating_point(iterations: int, residual: float, tolerance: float) -> ConvergenceError:
     return ConvergenceError(
-        f"no operating point after {steps} Newton steps: the relative residual is {residual:.3e}, "
+        f"no operating point after {iterations} Newton iterations: the relative residual is {residual:.3e}, "
         f"`tolerance` is {tolerance:.3e}"
     )

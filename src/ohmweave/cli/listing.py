@@ -52,8 +52,8 @@ def _as_dict(experiment: "Experiment") -> dict[str, Any]:
                 "unit": claim.unit,
                 "paper": claim.paper,
                 "where": claim.where,
-                "accept": claim.accept.describe(partial(show, unit=claim.unit)),
-                "note": claim.note,
+                "accept": claim.condition(partial(show, unit=claim.unit)),
+                "note": claim.remarks,
             }
             for claim in experiment.claims
         ],

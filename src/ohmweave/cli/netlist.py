@@ -16,7 +16,7 @@ Conductances = Annotated[
     typer.Argument(
         metavar="[FILE]",
         show_default="random cells",
-        help="Conductances in S, rows by columns: .csv without a header, or .npy.",
+        help="Conductances in --unit, rows by columns: .csv without a header, or .npy.",
     ),
 ]
 Inputs = Annotated[
@@ -26,11 +26,17 @@ CellResistance = Annotated[str, typer.Option(help="Resistance in series with eve
 SinhVoltage = Annotated[
     str | None, typer.Option(show_default="linear cells", help="Cells carry g v0 sinh(v / v0), with this v0.")
 ]
+Unit = Annotated[str, typer.Option(help="Unit of the conductances in FILE: S, uS, ...")]
+
+_OF_RANDOM_CELLS = ("rows", "cols", "g_min", "g_max", "seed")
+_LARGEST_G = 1.0  # S: no cell conducts as much, but a number in uS or mS that is taken for S often does
 
 
 def netlist(
+    context: typer.Context,
     conductances: Conductances = None,
     inputs: Inputs = None,
+    unit: Unit = "S",
     rows: Annotated[int, typer.Option(min=1, help="Rows of a random array.")] = 16,
     cols: Annotated[int, typer.Option(min=1, help="Columns of a random array.")] = 16,
     g_min: Annotated[str, typer.Option(help="Lowest conductance of random cells.")] = "2 uS",
@@ -46,11 +52,12 @@ def netlist(
     out: Annotated[Path, typer.Option(help="File of the netlist.")] = Path("crossbar.cir"),
 ) -> None:
     """Write the SPICE netlist of a crossbar: its cells, wires, drivers and sense circuits, and one input."""
-    from ohmweave.base.units import parse_quantity
+    from ohmweave.base.units import format_quantity, parse_quantity
     from ohmweave.circuit import Wires, to_spice
 
+    _refuse_unused_options(context, from_file=conductances is not None, with_inputs=inputs is not None)
     v0 = None if sinh_v0 is None else _positive_volts(sinh_v0, "--sinh-v0")
-    g = _random_cells(rows, cols, g_min, g_max, seed) if conductances is None else _conductances(conductances)
+    g = _random_cells(rows, cols, g_min, g_max, seed) if conductances is None else _conductances(conductances, unit)
     volts = parse_quantity(v_read, "V", "--v-read")
     v_row = g.new_full((len(g),), volts) if inputs is None else _voltages(inputs, len(g))
     wires = Wires(
@@ -62,7 +69,19 @@ def netlist(
     size = f"{len(g)} x {g.shape[1]} cells"
     text = to_spice(g, v_row, wires, r_cell=_ohms(r_cell, "--r-cell"), sinh_v0=v0, title=f"crossbar of {size}")
     out.write_text(text, encoding="utf-8")
-    print_note(f"{size} in {out}; currents of the columns: ngspice -b {out}")
+    window = " to ".join(format_quantity(float(end), "S") for end in (g.min(), g.max()))
+    print_note(f"{size} of {window} in {out}; currents of the columns: ngspice -b {out}")
+
+
+def _refuse_unused_options(context: typer.Context, *, from_file: bool, with_inputs: bool) -> None:
+    """Raise `typer.BadParameter` if an option was typed that the other arguments leave without effect."""
+    unused = dict.fromkeys(_OF_RANDOM_CELLS, "with FILE, whose cells are not random") if from_file else {}
+    unused |= {} if from_file else {"unit": "without FILE"}
+    unused |= {"v_read": "with --inputs, which gives the voltages"} if with_inputs else {}
+    for name, why in unused.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{name.replace('_', '-')} has no effect {why}; leave one of them out")
 
 
 def _ohms(text: str, option: str) -> float:
@@ -100,13 +119,19 @@ def _random_cells(rows: int, cols: int, g_min: str, g_max: str, seed: int) -> "t
     return share * (high - low) + low
 
 
-def _conductances(path: Path) -> "torch.Tensor":
-    """The conductances in a file: `(rows, cols)`, S, float64, none below 0."""
+def _conductances(path: Path, unit: str) -> "torch.Tensor":
+    """The conductances in a file in `unit`: `(rows, cols)`, S, float64, from 0 to `_LARGEST_G`."""
     from ohmweave.base import OutOfRangeError
+    from ohmweave.base.units import parse_quantity
 
-    g = _numbers(path, "FILE")
+    g = _numbers(path, "FILE") * parse_quantity(f"1 {unit}", "S", "--unit")
     if not (g >= 0).all():  # false for NaN as well
         raise OutOfRangeError(f"`FILE` must hold conductances >= 0 S, but {path} holds {g[~(g >= 0)][0].item():g}")
+    if float(g.max()) > _LARGEST_G:
+        raise OutOfRangeError(
+            f"`FILE` must hold conductances up to {_LARGEST_G:g} S, but {path} holds {float(g.max()):g} S; "
+            "if its numbers are in another unit, name it, as in --unit uS"
+        )
     return g
 
 

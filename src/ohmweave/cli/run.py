@@ -1,13 +1,14 @@
 """`ohmweave run`: run experiments, or continue with them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ohmweave.cli.console import print_note, print_result
+from ohmweave.cli.all_experiments import chosen_experiments, print_expected, write_table
+from ohmweave.cli.console import print_error, print_note, print_result
 from ohmweave.cli.known_experiments import Imports, load_experiments
 from ohmweave.cli.progress import shown_progress
 
@@ -32,53 +33,104 @@ class Scale(StrEnum):
     full = "full"
 
 
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME...]", show_default=False, help="Experiments: names, globs ('yao2020/*') or papers ('yao2020')."
+    ),
+]
+Every = Annotated[bool, typer.Option("--all", help="Run every registered experiment; prints the expected time first.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(show_default="OHMWEAVE_DATA, the cache, a download", help="Folder with the data set's files."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Spread tasks over this many processes (needs the extra `distributed`).")
+]
+Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Spread tasks over a running Dask cluster.")]
+Table = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.md",
+        show_default="with --all: claims.md in the results folder",
+        help="Write all claims as one Markdown table, with commit, versions and machine hours.",
+    ),
+]
+
+
 def run(
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="NAME...", show_default=False, help="Experiments: names, globs ('yao2020/*') or papers ('yao2020')."
-        ),
-    ],
+    names: Names = None,
+    every: Every = False,
+    table: Table = None,
     data: Annotated[Data, typer.Option(help="Data set. The digits are built in.")] = Data.digits,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(show_default="OHMWEAVE_DATA, the cache, a download", help="Folder with the data set's files."),
-    ] = None,
+    data_dir: DataDir = None,
     scale: Annotated[Scale, typer.Option(help="smoke: to check that all works; full: the paper's size.")] = Scale.smoke,
     seeds: Annotated[int, typer.Option(min=1, help="Independent repetitions (chips).")] = 1,
     out: Annotated[Path | None, typer.Option(show_default="results/DATA-SCALE", help="Results folder.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; all random numbers derive from it.")] = 0,
     device: Annotated[str, typer.Option(help="Device of torch to run on: cpu, cuda, cuda:1, ...")] = "cpu",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Spread tasks over this many processes (needs the extra `distributed`).")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Spread tasks over a running Dask cluster.")
-    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     imports: Imports = None,
 ) -> None:
     """Run experiments. Tasks whose rows are in the results folder are not run again: the same command continues."""
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("choose one of --workers and --scheduler")
-    from ohmweave.experiments import Options, match, read_results
-    from ohmweave.report import claims_table, claims_text
+    from ohmweave.experiments import Options
 
     load_experiments(imports)
-    chosen = {experiment.name: experiment for name in names for experiment in match(name)}
+    chosen = chosen_experiments(names or [], every=every)
     _check_device(device, chosen.values())
     folder = out if out is not None else Path("results") / f"{data.value}-{scale.value}"
     options = Options(
         data=data.value, data_dir=data_dir, scale=scale.value, seeds=seeds, out=folder, device=device, seed=seed
     )
+    if every:
+        print_expected(list(chosen.values()), options, n_workers=workers or 1)
     try:
-        for experiment in chosen.values():
-            _run_one(experiment, options, workers, scheduler, imports or [])
+        failed = _run_all(chosen, options, workers, scheduler, imports or [], go_on=every)
     except KeyboardInterrupt:
         print_note(f"stopped; the rows of finished tasks are in {folder}, and the same command continues from there")
         raise typer.Exit(INTERRUPTED) from None
+    _print_claims(chosen, folder, folder / "claims.md" if table is None and every else table)
+    if failed:
+        print_error(f"not finished: {', '.join(failed)}; the same command tries them again")
+        raise typer.Exit(1)
+
+
+def _print_claims(chosen: "Mapping[str, Experiment]", folder: Path, table: Path | None) -> None:
+    from ohmweave.experiments import read_results
+    from ohmweave.report import claims_table, claims_text
+
     results = {name: rows for name, rows in read_results(folder).items() if name in chosen}
     print_result(claims_text(claims_table(results)))
+    if table is not None:
+        write_table(table, results, folder)
     print_note(f"rows: {folder}   page: ohmweave report {folder}")
+
+
+def _run_all(
+    chosen: "Mapping[str, Experiment]",
+    options: "Options",
+    workers: int | None,
+    scheduler: str | None,
+    imports: Sequence[Path],
+    *,
+    go_on: bool,
+) -> list[str]:
+    """Run the experiments; with `go_on`, also those after one that fails. Returns the names of those that failed."""
+    from ohmweave.base.errors import OhmweaveError
+
+    failed = []
+    for name, experiment in chosen.items():
+        try:
+            _run_one(experiment, options, workers, scheduler, imports)
+        except OhmweaveError as error:
+            if not go_on:
+                raise
+            print_error(f"{name}: {error}")
+            failed.append(name)
+    return failed
 
 
 def _run_one(

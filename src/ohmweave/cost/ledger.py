@@ -29,8 +29,9 @@ STANDING = "(standing)"
 UNUSED = "(unused)"
 """The layer of the cells on which nothing is placed."""
 UNKNOWN_HEAT = (
-    "unknown: cells were read whose conductance the array's books do not know; read the weights out inside the block "
-    "(`weight.refresh()`), or give the array's `Books` a `conductance`"
+    "unknown: cells were read whose conductance the array's books do not know, because they were not read out inside "
+    "the block, or were pulsed after that; read the weights out (`weight.refresh()`) at the start of the block and "
+    "again after pulses, or give the array's `Books` a `conductance`"
 )
 """The `source` of an energy of cells that is NaN."""
 

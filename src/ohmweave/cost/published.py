@@ -5,6 +5,7 @@ the functions put them together into price lists.
 """
 
 from ohmweave.base import check_non_negative
+from ohmweave.cells.yao2020 import T_PULSE
 from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
 
 _YAO = "Yao et al., Nature 577, 641 (2020), Methods"
@@ -15,9 +16,9 @@ ADC_ENERGY_YAO = 2.55e-12
 """J for one conversion. Source: Yao et al. 2020."""
 COMPARATOR_ENERGY = ADC_ENERGY_YAO / 8
 """J for one decision, ours: an 8-bit successive-approximation ADC decides 8 times, so one decision takes an eighth."""
-SET_ENERGY_YAO = 2.0 * 60e-6 * 50e-9
+SET_ENERGY_YAO = 2.0 * 60e-6 * T_PULSE
 """J for one SET pulse, an upper bound: 2.0 V and the DC current of 60 uA for 50 ns. Source: Yao et al. 2020."""
-RESET_ENERGY_YAO = 1.8 * 45e-6 * 50e-9
+RESET_ENERGY_YAO = 1.8 * 45e-6 * T_PULSE
 """J for one RESET pulse, an upper bound: 1.8 V and the DC current of 45 uA for 50 ns. Source: Yao et al. 2020."""
 ADC_ENERGY_KULL = 3.1e-3 / 1.2e9
 """J for one conversion, 2.58 pJ. Source: Kull et al. 2013."""
@@ -137,8 +138,8 @@ def yao2020_periphery() -> ComponentCosts:
     return ComponentCosts(
         name="yao2020",
         t_read=50e-9,
-        t_set=50e-9,
-        t_reset=50e-9,
+        t_set=T_PULSE,
+        t_reset=T_PULSE,
         source=f"{_YAO}: one-bit reads of 50 ns at 0.2 V, pulses of 50 ns",
         components=(_ADC_YAO, _DRIVERS_YAO, _SHIFT_AND_ADD_YAO, *_PULSES_YAO),
     )

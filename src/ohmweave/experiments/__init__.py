@@ -1,4 +1,4 @@
-"""Experiments as claims: declared before they run, run as resumable tasks, judged from their rows alone.
+"""Experiments as claims: declared as data, run as resumable tasks, judged from their rows alone.
 
 No physics is in here. Packages register their experiments here, found by entry point; `ohmweave.report` turns rows
 into tables and pages.
@@ -6,21 +6,23 @@ into tables and pages.
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.base.files import atomic_write
+from ohmweave.experiments.acceptance import Acceptance, AtLeast, AtMost, Between, Equal, Within
 from ohmweave.experiments.claims import (
+    BETTER,
+    EXPLAINED,
+    HIGHER,
+    LOWER,
+    MET,
     NOT_COMPARABLE,
-    NOT_REPRODUCED,
+    NOT_JUDGED,
+    NOT_MET,
     NOT_RUN,
     REPRODUCED,
-    Acceptance,
-    AtLeast,
-    AtMost,
-    Between,
+    VERDICTS,
+    WORSE,
     Claim,
-    Equal,
     Finding,
     Needs,
-    NotWorseThan,
-    Within,
     judge,
 )
 from ohmweave.experiments.discovery import LeftOut, import_experiments, load_installed, source_of
@@ -36,13 +38,19 @@ from ohmweave.experiments.estimators import (
     mean_rate_difference_of,
     mean_rate_gap_of,
     mean_rate_of,
+    nested_interval,
+    nested_mean_rate_of,
+    nested_rate_difference_of,
+    nested_rate_gap_of,
     numbers,
+    paired_rate_gap_of,
     rate_of,
     rates,
     select,
     value_of,
     wilson_interval,
 )
+from ohmweave.experiments.expected_time import Expected, expected_times
 from ohmweave.experiments.experiment import Assumption, Experiment, FigureSpec, TableSpec
 from ohmweave.experiments.registry import experiments, find, match, register
 from ohmweave.experiments.rows import read_log, read_results, read_rows
@@ -52,11 +60,19 @@ from ohmweave.experiments.tasks import Context, Options, Row, Task
 from ohmweave.experiments.values import JSON, canonical, plain
 
 __all__ = [
+    "BETTER",
+    "EXPLAINED",
+    "HIGHER",
     "JSON",
+    "LOWER",
+    "MET",
     "NOT_COMPARABLE",
-    "NOT_REPRODUCED",
+    "NOT_JUDGED",
+    "NOT_MET",
     "NOT_RUN",
     "REPRODUCED",
+    "VERDICTS",
+    "WORSE",
     "Acceptance",
     "Assumption",
     "AtLeast",
@@ -67,13 +83,13 @@ __all__ = [
     "Equal",
     "Estimate",
     "Estimator",
+    "Expected",
     "Experiment",
     "ExperimentError",
     "FigureSpec",
     "Finding",
     "LeftOut",
     "Needs",
-    "NotWorseThan",
     "Options",
     "Progress",
     "Row",
@@ -86,6 +102,7 @@ __all__ = [
     "by_params",
     "by_scope",
     "canonical",
+    "expected_times",
     "experiments",
     "find",
     "gap_interval",
@@ -100,7 +117,12 @@ __all__ = [
     "mean_rate_difference_of",
     "mean_rate_gap_of",
     "mean_rate_of",
+    "nested_interval",
+    "nested_mean_rate_of",
+    "nested_rate_difference_of",
+    "nested_rate_gap_of",
     "numbers",
+    "paired_rate_gap_of",
     "plain",
     "rate_of",
     "rates",

@@ -1,131 +1,31 @@
-"""Claims: the number in a paper, its place, and the tolerance for "reproduced"; declared before anything runs."""
+"""Claims: the number in a paper, its place, and the tolerance for "reproduced"; and the verdict on our number."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from ohmweave.base.errors import ExperimentError
+from ohmweave.experiments.acceptance import NEED_A_NUMBER, ONE_SIDED, Acceptance, Equal
 from ohmweave.experiments.estimators import Estimate, Estimator
 from ohmweave.experiments.tasks import Row
 
 REPRODUCED = "reproduced"
-NOT_REPRODUCED = "not reproduced"
+EXPLAINED = "explained"
+BETTER = "better than printed"
+WORSE = "worse than printed"
+HIGHER = "higher than printed"
+LOWER = "lower than printed"
+MET = "met"
+NOT_MET = "not met"
+NOT_JUDGED = "not judged"
 NOT_COMPARABLE = "not comparable"
 NOT_RUN = "not run"
 
+VERDICTS = (REPRODUCED, EXPLAINED, BETTER, WORSE, HIGHER, LOWER, MET, NOT_MET, NOT_JUDGED, NOT_COMPARABLE, NOT_RUN)
+"""All verdicts, in the order in which they are counted."""
+
 DATA_TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
 """Spelling of data sets in texts, if it differs from the name."""
-
-
-class Acceptance(Protocol):
-    """The condition under which our number counts as reproduced. It uses the estimate, not its interval."""
-
-    def accepts(self, ours: float, paper: float | None = None) -> bool:
-        """True if `ours` counts as reproduced; both in the claim's unit."""
-        ...
-
-    def describe(self, show: Callable[[float], str] = str) -> str:
-        """The condition in words; `show` writes a number with its unit."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Within:
-    """At most `absolute` away from the paper's number, either way."""
-
-    absolute: float
-
-    def accepts(self, ours: float, paper: float | None = None) -> bool:
-        """See `Acceptance`."""
-        return abs(ours - _printed(paper)) <= self.absolute
-
-    def describe(self, show: Callable[[float], str] = str) -> str:
-        """See `Acceptance`."""
-        return f"within {show(self.absolute)} of the paper"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotWorseThan:
-    """As good as the paper's number, or worse by at most `margin`, in the direction that `higher_is_better` gives."""
-
-    margin: float = 0.0
-    higher_is_better: bool = True
-
-    def accepts(self, ours: float, paper: float | None = None) -> bool:
-        """See `Acceptance`."""
-        if self.higher_is_better:
-            return ours >= _printed(paper) - self.margin
-        return ours <= _printed(paper) + self.margin
-
-    def describe(self, show: Callable[[float], str] = str) -> str:
-        """See `Acceptance`."""
-        word = "below" if self.higher_is_better else "above"
-        return f"at most {show(self.margin)} {word} the paper"
-
-
-@dataclass(frozen=True, slots=True)
-class AtLeast:
-    """`value` or more."""
-
-    value: float
-
-    def accepts(self, ours: float, paper: float | None = None) -> bool:
-        """See `Acceptance`."""
-        return ours >= self.value
-
-    def describe(self, show: Callable[[float], str] = str) -> str:
-        """See `Acceptance`."""
-        return f"at least {show(self.value)}"
-
-
-@dataclass(frozen=True, slots=True)
-class AtMost:
-    """`value` or less."""
-
-    value: float
-
-    def accepts(self, ours: float, paper: float | None = None) -> bool:
-        """See `Acceptance`."""
-        return ours <= self.value
-
-    def describe(self, show: Callable[[float], str] = str) -> str:
-        """See `Acceptance`."""
-        return f"at most {show(self.value)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """From `low` to `high`, both included."""
-
-    low: float
-    high: float
-
-    def accepts(self, ours: float, paper: float | None = None) -> bool:
-        """See `Acceptance`."""
-        return self.low <= ours <= self.high
-
-    def describe(self, show: Callable[[float], str] = str) -> str:
-        """See `Acceptance`."""
-        return f"from {show(self.low)} to {show(self.high)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Equal:
-    """Exactly the paper's number: for counts."""
-
-    def accepts(self, ours: float, paper: float | None = None) -> bool:
-        """See `Acceptance`."""
-        return ours == _printed(paper)
-
-    def describe(self, show: Callable[[float], str] = str) -> str:
-        """See `Acceptance`."""
-        return "equal to the paper"
-
-
-def _printed(paper: float | None) -> float:
-    if paper is None:
-        raise ExperimentError("`paper` must be a number for an acceptance relative to it, but is None")
-    return paper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,21 +59,32 @@ Condition: TypeAlias = Callable[[Row], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One number (or condition) of a paper.
+    """One number of a paper, or a condition of ours.
+
+    A paper's number is judged on both sides, and what is better than printed is not "reproduced" either. `AtLeast` and
+    `AtMost` are for numbers that the paper itself gives with one side ("more than 96 %"), and for conditions of ours.
 
     Attributes:
         key: short name, unique in its experiment.
         quantity: description of the number.
         unit: SI unit, or "1" for fractions, or the counted things ("pulses").
-        paper: the paper's number; None if it prints none.
-        where: the figure, table or sentence with the number.
+        paper: the paper's number; None for a condition of ours, whose verdicts are "met" and "not met".
+        where: the figure, table or sentence with the number, or the reason of a condition of ours.
         estimate: function of rows that returns our number; None if the rows do not have it.
-        accept: the condition under which ours counts as reproduced.
+        accept: the condition under which ours counts as reproduced (or met); None: our number is shown, not judged.
         needs: the condition on rows that are comparable with the paper.
-        note: printed beside the verdict.
+        better: "higher" or "lower", the better side, for the verdicts "better" and "worse than printed"; None where
+            neither is better: "higher" and "lower than printed".
+        one_sided: the paper's own one-sided words; required with `AtLeast` and `AtMost` beside a paper's number.
+        explained: the reason of a count that differs; with `Equal` only.
+        explained_value: the count that `explained` explains.
+        note: printed beside the verdict. The reason of a tolerance is written here.
+        declared: date and reason, where the claim was added or changed after results were known; otherwise empty.
 
     Raises:
-        ExperimentError: `accept` compares with the paper's number, and `paper` is None.
+        ExperimentError: `accept` compares with the paper's number, and `paper` is None; it does not accept the paper's
+            own number; `better` is another word; `one_sided` is missing for a one-sided number of the paper; or
+            `one_sided` or `explained` is given where it has no meaning.
     """
 
     key: str
@@ -182,24 +93,65 @@ class Claim:
     paper: float | None
     where: str
     estimate: Estimator
-    accept: Acceptance
+    accept: Acceptance | None
     needs: Condition = field(default_factory=Needs)
+    better: str | None = None
+    one_sided: str = ""
+    explained: str = ""
+    explained_value: float | None = None
     note: str = ""
+    declared: str = ""
 
     def __repr__(self) -> str:
         printed = f"{self.paper} {self.unit}" if self.paper is not None else "no number"
-        return f"Claim({self.key!r}: {self.quantity}; {printed} in {self.where}; {self.accept.describe()})"
+        return f"Claim({self.key!r}: {self.quantity}; {printed} in {self.where}; {self.condition() or NOT_JUDGED})"
 
     def __post_init__(self) -> None:
-        if self.paper is None and isinstance(self.accept, Within | NotWorseThan | Equal):
+        of = f"of claim {self.key!r}"
+        if self.paper is None and isinstance(self.accept, NEED_A_NUMBER):
+            raise ExperimentError(f"`paper` {of} must be a number for {type(self.accept).__name__}, but is None")
+        if self.paper is not None and self.accept is not None and not self.accept.accepts(self.paper, self.paper):
             raise ExperimentError(
-                f"`paper` of claim {self.key!r} must be a number for {type(self.accept).__name__}, but is None"
+                f"`accept` {of} must accept the paper's own number {self.paper}, but is: {self.accept.describe()}"
             )
+        if self.better not in (None, "higher", "lower"):
+            raise ExperimentError(f"`better` {of} must be 'higher', 'lower' or None, but is {self.better!r}")
+        if self.paper is not None and isinstance(self.accept, ONE_SIDED) and not self.one_sided:
+            raise ExperimentError(
+                f"`one_sided` {of} must be the paper's own one-sided words, because `accept` is "
+                f"{type(self.accept).__name__} beside a number of the paper, but is empty"
+            )
+        if self.one_sided and not isinstance(self.accept, ONE_SIDED):
+            raise ExperimentError(f"`one_sided` {of} must be empty unless `accept` is AtLeast or AtMost")
+        self._check_explained(of)
+
+    def _check_explained(self, of: str) -> None:
+        if bool(self.explained) != (self.explained_value is not None):
+            raise ExperimentError(f"`explained` and `explained_value` {of} must be given together")
+        if self.explained and not isinstance(self.accept, Equal):
+            raise ExperimentError(f"`explained` {of} must be empty unless `accept` is Equal")
+        if self.explained and self.explained_value == self.paper:
+            raise ExperimentError(f"`explained_value` {of} must differ from the paper's number {self.paper}")
+
+    def condition(self, show: Callable[[float], str] = str) -> str:
+        """The condition in words, empty where nothing is judged; `show` writes a number with its unit."""
+        return "" if self.accept is None else self.accept.describe(show)
+
+    @property
+    def remarks(self) -> str:
+        """All that is printed beside the verdict: note, the paper's one-sided words, reason of a count, provenance."""
+        parts = (
+            self.note,
+            f'the paper says "{self.one_sided}"' if self.one_sided else "",
+            f"{self.explained_value:g} is explained: {self.explained}" if self.explained else "",
+            f"declared {self.declared}" if self.declared else "",
+        )
+        return "; ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A claim and our number. `verdict` is one of the four above; `why` is the reason of "not comparable"."""
+    """A claim and our number. `verdict` is one of `VERDICTS`; `why` is the reason of "not comparable"."""
 
     claim: Claim
     estimate: Estimate | None
@@ -225,5 +177,20 @@ def judge(claim: Claim, rows: Sequence[Row]) -> Finding:
     if unfit:
         why = claim.needs.why_not(unfit[0]) if isinstance(claim.needs, Needs) else "not under the paper's conditions"
         return Finding(claim=claim, estimate=estimate, verdict=NOT_COMPARABLE, why=why)
-    accepted = claim.accept.accepts(estimate.value, claim.paper)
-    return Finding(claim=claim, estimate=estimate, verdict=REPRODUCED if accepted else NOT_REPRODUCED)
+    return Finding(claim=claim, estimate=estimate, verdict=_verdict(claim, estimate.value))
+
+
+def _verdict(claim: Claim, ours: float) -> str:
+    if claim.accept is None:
+        return NOT_JUDGED
+    accepted = claim.accept.accepts(ours, claim.paper)
+    if claim.paper is None:
+        return MET if accepted else NOT_MET
+    if accepted:
+        return REPRODUCED
+    if claim.explained_value is not None and ours == claim.explained_value:
+        return EXPLAINED
+    side = "higher" if ours > claim.paper else "lower"
+    if claim.better is None:
+        return HIGHER if side == "higher" else LOWER
+    return BETTER if side == claim.better else WORSE

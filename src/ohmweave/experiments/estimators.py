@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.tasks import Row
-from ohmweave.experiments.values import JSON
+from ohmweave.experiments.values import JSON, canonical
 
 CONFIDENCE = 0.95
 
@@ -63,6 +63,22 @@ def gap_interval(values: Sequence[float], others: Sequence[float]) -> Estimate |
     freedom = sum(errors) ** 2 / sum(error**2 / (len(g) - 1) for error, g in zip(errors, groups, strict=True))
     half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(sum(errors))
     return Estimate(value=gap, low=gap - half, high=gap + half, n=n)
+
+
+def nested_interval(groups: Sequence[Sequence[float]]) -> Estimate | None:
+    """Mean over groups of each group's mean, with Student's t interval over the group means.
+
+    For numbers that scatter on two levels: networks (or draws) and, within each, chips. Chips of one network share its
+    luck, so that a pooled interval is too narrow; the means of the networks are independent.
+
+    Args:
+        groups: the numbers of each group, e.g. one group for each network with one number for each chip. Groups
+            without numbers are left out.
+
+    Returns:
+        The estimate, whose `n` is the number of groups; without an interval for one group, None for no group.
+    """
+    return mean_interval([math.fsum(group) / len(group) for group in groups if group])
 
 
 def wilson_interval(n_correct: float, n_total: float) -> Estimate | None:
@@ -157,14 +173,101 @@ def mean_rate_difference_of(correct: str, minus: str, total: str, *, where: Wher
     """Mean over chips of (`correct` - `minus`) / `total`, each chip against itself, with Student's t interval."""
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
-        differences: list[float] = []
-        for row in select(rows, where):
-            after, before = rates([row], correct, total), rates([row], minus, total)
-            if after and before:
-                differences += [a - b for a, b in zip(after, before, strict=True)]
-        return mean_interval(differences)
+        return mean_interval(_rate_differences(select(rows, where), correct, minus, total))
 
     return estimate
+
+
+def nested_mean_rate_of(
+    correct: str, total: str, *, by: str = "network", where: Where = None, chips_of_one: bool = False
+) -> Estimator:
+    """Mean over groups of the mean rate of each group's chips, with the interval of `nested_interval`.
+
+    `by` is the param of a row that names its group; "seed" is the row's seed. Rows without it are one group. With
+    `chips_of_one`, a single group has the interval over its chips, which says nothing about other networks.
+    """
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        return _nested([rates(group, correct, total) for group in grouped_by(select(rows, where), by)], chips_of_one)
+
+    return estimate
+
+
+def nested_rate_difference_of(
+    correct: str, minus: str, total: str, *, by: str = "network", where: Where = None, chips_of_one: bool = False
+) -> Estimator:
+    """Mean over groups of the mean of (`correct` - `minus`) / `total`, each chip against itself.
+
+    `by` and `chips_of_one` as in `nested_mean_rate_of`. A number that all chips of a row have
+    in common (the software network's count) may stand alone under either key.
+    """
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        groups = grouped_by(select(rows, where), by)
+        return _nested([_rate_differences(group, correct, minus, total) for group in groups], chips_of_one)
+
+    return estimate
+
+
+def nested_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where, by: str = "network") -> Estimator:
+    """Mean rate of the rows that `where` selects, less that of the rows of `minus` with the same group, group by group.
+
+    For two ways of doing one thing to the same networks (`by="network"`) or from the same seeds (`by="seed"`): the gap
+    is taken within each group, so that its luck cancels, and the interval is over the groups. Groups that have only
+    one of the two are left out.
+    """
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        gaps = []
+        for group in grouped_by(rows, by):
+            ours, others = rates(group, correct, total, where), rates(group, correct, total, minus)
+            if ours and others:
+                gaps.append(math.fsum(ours) / len(ours) - math.fsum(others) / len(others))
+        return mean_interval(gaps)
+
+    return estimate
+
+
+def paired_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where) -> Estimator:
+    """Mean rate of the rows that `where` selects less that of the rows of `minus`, chip by chip of the same seed.
+
+    For the same chips in two settings. Several seeds have an interval over their means, one seed over its chips. Seeds
+    that are in one setting alone, and chips beyond the smaller number of the two, are left out.
+    """
+
+    def estimate(rows: Sequence[Row]) -> Estimate | None:
+        gaps = []
+        for group in grouped_by(rows, "seed"):
+            pairs = zip(rates(group, correct, total, where), rates(group, correct, total, minus), strict=False)
+            gaps.append([ours - other for ours, other in pairs])
+        return _nested([gap for gap in gaps if gap], chips_of_one=True)
+
+    return estimate
+
+
+def _nested(groups: Sequence[Sequence[float]], chips_of_one: bool) -> Estimate | None:
+    return mean_interval(groups[0]) if chips_of_one and len(groups) == 1 else nested_interval(groups)
+
+
+def grouped_by(rows: Iterable[Row], by: str) -> list[list[Row]]:
+    """Rows in groups of equal `params[by]` ("seed": of equal seed), in order of appearance; rows without it are one."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(canonical(row.seed if by == "seed" else row.params.get(by)), []).append(row)
+    return list(groups.values())
+
+
+def _rate_differences(rows: Iterable[Row], correct: str, minus: str, total: str) -> list[float]:
+    differences: list[float] = []
+    for row in rows:
+        after, before = rates([row], correct, total), rates([row], minus, total)
+        if len(after) == 1:
+            after *= len(before)
+        if len(before) == 1:
+            before *= len(after)
+        if after and before:
+            differences += [a - b for a, b in zip(after, before, strict=True)]
+    return differences
 
 
 def mean_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where) -> Estimator:

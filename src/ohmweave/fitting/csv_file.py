@@ -19,12 +19,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ohmweave.base import DataError, check_positive
+from ohmweave.base import DataError, OutOfRangeError, check_positive
 from ohmweave.base.units import parse_quantity
 from ohmweave.fitting.trains import PulseTrains
 
 _HEADER = re.compile(r"(?P<name>[^(\[]+?)\s*(?:[(\[](?P<unit>[^)\]]*)[)\]])?")
 _UNITS = {"g": "S", "i": "A", "v": "V", "width": "s"}
+_REMEDIES = {
+    "g": "name it in the header, as in `g (uS)`, or by `unit` (`--unit uS`)",
+    "i": "name it in the header, as in `i (uA)`, or by `unit` (`--unit uA`), and give `v_read` (`--v-read '0.2 V'`), "
+    "the voltage at which the currents were read",
+    "v": "name it in the header, as in `v (V)`",
+    "width": "name it in the header, as in `width (ns)`",
+}
 _POLARITIES = {"set": 1, "1": 1, "+1": 1, "reset": -1, "-1": -1, "0": 0, "": 0}
 
 
@@ -94,7 +101,9 @@ def read_trains(path: str | Path, *, v_read: float | None = None, unit: str | No
         raise DataError(f"{path} must hold readings, but has no line below its header")
     g_is_there = "g" in lines[0].columns
     if not g_is_there and v_read is None:
-        raise DataError(f"{path} has currents, `i`: `v_read` must say at which voltage they were read")
+        raise DataError(
+            f"{path} has currents, `i`: `v_read` must say at which voltage they were read, as in `--v-read '0.2 V'`"
+        )
 
     by_cell: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
     for line in lines:
@@ -151,8 +160,9 @@ def _columns(header: list[str], where: str, unit: str | None) -> dict[str, _Colu
         if name not in _UNITS:
             columns[name] = _Column(at)
             continue
-        given = (match["unit"] if match else None) or (unit if name in ("g", "i") else None) or ""
-        # Without a unit this is a bare number, which `parse_quantity` refuses with a message that names the unit.
+        given = (match["unit"] if match else None) or (unit if name in ("g", "i") else None)
+        if given is None:
+            raise OutOfRangeError(f"{where}: the column `{name}` must have a unit, but has none: {_REMEDIES[name]}")
         columns[name] = _Column(at, Decimal(repr(parse_quantity(f"1 {given}", _UNITS[name], f"{name} of {where}"))))
     missing = [name for name in ("cell", "pulse", "polarity") if name not in columns]
     if not {"g", "i"} & columns.keys():

@@ -1,7 +1,9 @@
 """Signed weight matrices on chips: placement, pairs of conductances, input scaling, and the `Matrix` itself."""
 
+from ohmweave.arrays import Corner
 from ohmweave.mapping.centred import CentredPair
-from ohmweave.mapping.chip import Chip, Corner
+from ohmweave.mapping.chip import Chip
+from ohmweave.mapping.clip import Clip, DeviationClip, QuantileClip
 from ohmweave.mapping.differential import DifferentialPair
 from ohmweave.mapping.matrix import Matrix
 from ohmweave.mapping.scaling import FixedScaling, InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
@@ -10,13 +12,16 @@ from ohmweave.mapping.weight_mapping import WeightMapping
 __all__ = [
     "CentredPair",
     "Chip",
+    "Clip",
     "Corner",
+    "DeviationClip",
     "DifferentialPair",
     "FixedScaling",
     "InputScaling",
     "Matrix",
     "PerSampleScaling",
     "ProportionalScaling",
+    "QuantileClip",
     "UniformScaling",
     "WeightMapping",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol
 from weakref import WeakValueDictionary
 
 import torch
@@ -12,6 +12,7 @@ from ohmweave.arrays import (
     DAC,
     Access,
     Array,
+    Corner,
     Placement,
     RangedConverters,
     SavedState,
@@ -43,9 +44,6 @@ class Scaled(Protocol):
     placement: Placement
     g_per_w: float
 
-
-Corner: TypeAlias = tuple[int, int, int]
-"""Where a tile begins: (array, row, column)."""
 
 _SCALE = "scale."
 

@@ -22,6 +22,7 @@ from ohmweave.base import (
     positive,
     short_repr,
 )
+from ohmweave.mapping.clip import Clip
 
 Copies: TypeAlias = Annotated[int, integer(at_least=1, at_most=2**12)]
 
@@ -51,7 +52,8 @@ class DifferentialPair:
             2020); "rows" puts them on neighbouring row lines driven with +v and -v (Wang et al. 2019).
         copies: (row copies, column copies) of every pair; the currents of copies are averaged.
         clip: the weight that is mapped to `g_high`: "max" is the layer's largest weight, "mse" the one with the least
-            mean square error of the rounded weights (needs `levels`), a number is that weight. Larger ones are clipped.
+            mean square error of the rounded weights (needs `levels`), a number is that weight, a `Clip` finds it
+            (`QuantileClip(0.999)`, `DeviationClip(4.0)`). Larger ones are clipped.
         g_unit: S per unit weight, independent of the weights; None: from `clip`. With it the scale of a layer is known
             before anything is written, as in-situ training from fresh cells needs.
 
@@ -64,7 +66,7 @@ class DifferentialPair:
     g_high: Annotated[float, positive("S")] | None = None
     lines: Literal["columns", "rows"] = "columns"
     copies: tuple[Copies, Copies] = (1, 1)
-    clip: Literal["max", "mse"] | Annotated[float, positive()] = "max"
+    clip: Literal["max", "mse"] | Annotated[float, positive()] | Clip = "max"
     g_unit: Annotated[float, positive("S")] | None = None
 
     def __post_init__(self) -> None:
@@ -120,6 +122,8 @@ class DifferentialPair:
             # A search over 20 to 100 % of the largest weight: the error has no derivative in w_max.
             candidates = [largest * k / 100 for k in range(20, 101)]
             return min(candidates, key=lambda w_max: float((self.rounded(weight, w_max) - weight).square().sum()))
+        if isinstance(self.clip, Clip):
+            return self.clip.w_max(weight) or largest
         return float(self.clip)
 
     def rounded(self, weight: torch.Tensor, w_max: float) -> torch.Tensor:

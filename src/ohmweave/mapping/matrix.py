@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ohmweave.arrays import ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
+from ohmweave.arrays import Corner, ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
 from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
@@ -15,7 +15,7 @@ from ohmweave.base import (
     shown,
 )
 from ohmweave.cells import Pulse
-from ohmweave.mapping.chip import Chip, Corner, check_size
+from ohmweave.mapping.chip import Chip, check_size
 from ohmweave.mapping.history import Stamp
 from ohmweave.mapping.scaling import InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
 from ohmweave.mapping.weight_mapping import WeightMapping

@@ -102,7 +102,7 @@ def _weight_gradient(
     n_inputs = n_channels * kh * kw
     grad = x.new_zeros(*chips, n_inputs, n_out)
     for part in _parts(x, math.prod(chips) * n_inputs * grad_y.shape[-3] * grad_y.shape[-2]):
-        grad += geometry.lines(x[part]) @ _rows(grad_y[part])
+        grad += geometry.im2col(x[part]) @ _rows(grad_y[part])
     return grad.mT.reshape(shape)
 
 
@@ -151,7 +151,7 @@ def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeomet
         return torch.nn.functional.conv2d(padded, kernels, stride=geometry.stride, dilation=geometry.dilation)
     chips = matrix.chip.chip_shape
     images = split_chips(x.permute(0, 2, 3, 1), chips)
-    if chips and not x.requires_grad:
+    if chips and chips[0] > 1 and not x.requires_grad:
         images = _shared(images)
     needed = x.requires_grad and torch.is_grad_enabled()
     y: torch.Tensor = _ArrayConvolution.apply(  # type: ignore[no-untyped-call]

@@ -9,13 +9,14 @@ the batch affects only the chips behind.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._pytree import tree_leaves
 
 from ohmweave.base import ChipsMixedError
 from ohmweave.nn.chip_batch import in_software
+from ohmweave.nn.chip_recurrent import chip_by_chip, is_sequence_first
 from ohmweave.nn.module_hooks import HOOKS
 
 Forward = Callable[[torch.Tensor], Any]
@@ -26,7 +27,58 @@ _TOLERANCE = 1e-3
 """Relative to the largest output: a library may add the same numbers in another order, with other rounding."""
 
 
-def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> tuple[bool, ...] | None:
+class Apart(NamedTuple):
+    """How a model keeps chips apart.
+
+    Attributes:
+        cut: for each leaf of the output, True if it has the merged batch as its first dimension; False for a tensor
+            that does not depend on the input, such as a buffer. None if the model could not be run.
+        one_by_one: recurrent layers that must be run in `chip_by_chip`.
+    """
+
+    cut: tuple[bool, ...] | None = None
+    one_by_one: tuple[torch.nn.Module, ...] = ()
+
+
+def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> Apart:
+    """Raise if numbers of one chip reach the outputs of another, although recurrent layers are run chip by chip.
+
+    Args:
+        model: with layers on chips, as in `_check`.
+        x: `(chips * batch, ...)`, an input.
+        n_chips: number of chips.
+        forward: function of such an input that returns the model's output.
+
+    Raises:
+        ChipsMixedError: as `_check`.
+    """
+    one_by_one: tuple[torch.nn.Module, ...] = ()
+    refused = ""
+    while True:
+        try:
+            with chip_by_chip(one_by_one, n_chips):
+                cut = _check(model, x, n_chips, forward)
+        except _Mixed as mixed:
+            # Whether the first dimension of a recurrent layer is the merged one shows only by its mixing the chips: a
+            # model may have put the batch behind it before.
+            if mixed.module in one_by_one or not is_sequence_first(mixed.module):
+                raise ChipsMixedError(str(mixed)) from None
+            one_by_one, refused = (*one_by_one, mixed.module), str(mixed)
+            continue
+        if cut is None and one_by_one:  # a state that has the chips now was given to a layer that is not run so
+            raise ChipsMixedError(refused)
+        return Apart(cut, one_by_one)
+
+
+class _Mixed(Exception):
+    """A module mixes the chips."""
+
+    def __init__(self, message: str, module: torch.nn.Module) -> None:
+        super().__init__(message)
+        self.module = module
+
+
+def _check(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> tuple[bool, ...] | None:
     """Raise if numbers of one chip reach the outputs of another.
 
     Args:
@@ -41,7 +93,7 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
         does not depend on the input, such as a buffer. None if the model could not be run.
 
     Raises:
-        ChipsMixedError: they do. The message names the first module that mixes chips, and the remedy.
+        _Mixed: they do. The message names the first module that mixes chips, and the remedy.
     """
 
     def run(inputs: torch.Tensor, watch: Watch | None = None) -> Any:
@@ -173,9 +225,7 @@ def _leak(reference: Any, outputs: Any, kept: int, n_chips: int) -> str | None:
     return found
 
 
-def _error(
-    model: torch.nn.Module, inputs: torch.Tensor, kept: int, n_chips: int, run: Callable[..., Any]
-) -> ChipsMixedError:
+def _error(model: torch.nn.Module, inputs: torch.Tensor, kept: int, n_chips: int, run: Callable[..., Any]) -> _Mixed:
     name, module = _first_to_mix(model, inputs, kept, n_chips, run)
     batch_first = isinstance(module, torch.nn.RNNBase | torch.nn.MultiheadAttention) and not module.batch_first
     if batch_first or type(module).__name__.startswith("Transformer"):
@@ -186,9 +236,10 @@ def _error(
             "`net.loss`), or deploy on one chip at a time, without `n_chips`"
         )
     where = f"{name!r} ({type(module).__name__})" if name else f"the model itself ({type(module).__name__})"
-    return ChipsMixedError(
+    return _Mixed(
         f"{where} mixes the {n_chips} chips, which are merged into the batch: outputs of one chip depend on inputs of "
-        f"another; {remedy}"
+        f"another; {remedy}",
+        module,
     )
 
 

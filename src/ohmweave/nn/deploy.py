@@ -39,6 +39,11 @@ class _Layer:
 _ALWAYS_DIGITAL = (torch.nn.modules.batchnorm._NormBase, torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.PReLU)
 """Layers with parameters but without a matrix: they stay digital and need not be named in `digital`."""
 
+_INSTEAD: dict[type[torch.nn.Module], str] = {
+    torch.nn.LSTM: ": it computes all time steps at once; use torch.nn.LSTMCell and call it once in each time step",
+}
+"""What to use in place of a type that cannot be placed, for the error."""
+
 
 def deploy(
     model: torch.nn.Module,
@@ -171,11 +176,12 @@ def _sort(model: torch.nn.Module, digital: Sequence[str]) -> tuple[list[_Layer],
         elif isinstance(module, _ALWAYS_DIGITAL):
             left += [name] if own else []
         elif own:
-            refused.append(f"{name or 'the model itself'} ({type(module).__name__})")
+            refused.append(f"{name or 'the model itself'} ({type(module).__name__}{_INSTEAD.get(type(module), '')})")
     if refused:
         raise UnplaceableLayerError(
             f"these layers have parameters that cannot be put on a chip: {', '.join(refused)}; "
-            "name them in `digital` to leave them as they are"
+            "name them in `digital` to leave them as they are, or build the model from layers that can be placed: "
+            f"{', '.join(placeable_types())}"
         )
     if not placeable:
         raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {', '.join(placeable_types())}")

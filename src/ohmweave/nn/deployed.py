@@ -7,17 +7,16 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
-from ohmweave.base import OutOfRangeError, ShapeError, WeightOnChipError
+from ohmweave.base import OhmweaveError, OutOfRangeError, ShapeError, WeightOnChipError
 from ohmweave.mapping import Chip, Matrix
 from ohmweave.nn.chip_arguments import check_input, split_outputs, with_chips
 from ohmweave.nn.chip_batch import forward_pass, merge_chips
 from ohmweave.nn.chip_layer import check_stays
-from ohmweave.nn.chips_apart import check_apart, state_of
+from ohmweave.nn.chip_recurrent import chip_by_chip
+from ohmweave.nn.chips_apart import Apart, check_apart, state_of
+from ohmweave.nn.printout import printout
 from ohmweave.nn.weight import ArrayWeight, Mixed, matrix_of
 from ohmweave.programming import WriteReport
-
-_SHOWN = 8
-"""Number of layers that a printout lists."""
 
 
 class Deployed(torch.nn.Module):
@@ -46,8 +45,8 @@ class Deployed(torch.nn.Module):
         self.reports = dict(reports)
         self.on_chip = tuple(on_chip)
         self.digital = tuple(digital)
-        self._apart: dict[Any, tuple[bool, ...] | None] = {}
-        self._cut: tuple[bool, ...] | None = None
+        self._known: dict[Any, Apart] = {}
+        self._apart = Apart()
         self._watched: set[bool] = set()
         self.training = model.training
         self.model = model  # last, because `__setattr__` sets attributes of the model from now on
@@ -85,6 +84,7 @@ class Deployed(torch.nn.Module):
             ChipsMixedError: see `check_chips_apart`.
             ShapeError: `x` is no tensor, or a further tensor has neither shape.
             WeightOnChipError: the model computes a product with a weight past the array.
+            OutOfRangeError: a digital layer has another dtype than the chip.
 
         Warns:
             RuntimeWarning: in the first pass of each mode (training or evaluation), a layer on the chip is not called.
@@ -97,10 +97,15 @@ class Deployed(torch.nn.Module):
             x = merge_chips(x.expand(*chips, *x.shape), chips)
             self._check_apart(x, args, kwargs)
         with forward_pass() as called:
-            y = self.model(x, *args, **kwargs)
+            try:
+                with chip_by_chip(self._apart.one_by_one, chips[0] if chips else 1):
+                    y = self.model(x, *args, **kwargs)
+            except RuntimeError as error:
+                _check_dtypes(self.model, self.digital, self.chip, error)
+                raise
         if not torch.compiler.is_compiling():
             self._check_pass(y, called, chosen=bool(args or kwargs))
-        return split_outputs(y, chips, self._cut) if chips else y
+        return split_outputs(y, chips, self._apart.cut) if chips else y
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def check_chips_apart(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> None:
@@ -126,17 +131,17 @@ class Deployed(torch.nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _check_apart(self, x: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """As `check_chips_apart`, of arguments with the chips merged; sets `self._cut`: which outputs have chips."""
+        """As `check_chips_apart`, of arguments with the chips merged; sets `self._apart`."""
         n_chips = self.chip.chip_shape[0]
-        self._cut = None
+        self._apart = Apart()
         if not x.numel():
             return
         shapes = tuple((name, _kind(value)) for name, value in kwargs.items())
         key = (state_of(self.model), x.dim(), x.dtype, tuple(_kind(value) for value in args), shapes)
-        if key not in self._apart:
+        if key not in self._known:
             run = lambda inputs: self.model(inputs, *args, **kwargs)  # noqa: E731 - it has two arguments bound
-            self._apart[key] = check_apart(self.model, x.detach(), n_chips, run)
-        self._cut = self._apart[key]
+            self._known[key] = check_apart(self.model, x.detach(), n_chips, run)
+        self._apart = self._known[key]
 
     def _check_pass(self, y: Any, called: set[Any], *, chosen: bool) -> None:
         """Raise or warn if the pass has computed past the array; `chosen`: further arguments may choose the layers."""
@@ -249,37 +254,29 @@ class Deployed(torch.nn.Module):
         raise WeightOnChipError("a deployed network cannot be pickled: use `ohmweave.save(net, path)`")
 
     def __repr__(self) -> str:
-        """The chip, a line for each layer on it with its cells, and the digital layers."""
-        array, n = self.chip.array, self.chip.chip_shape
-        chips = f"{n[0]} chips" if n else "one chip"
-        size = f"{_counted(array.n_arrays, 'array')} of {array.rows} x {array.cols} cells"
-        text = [f"Deployed {type(self.model).__name__} on {chips} of {size}, {self.chip.n_taken:,} taken"]
-        text += [f"  {name or 'model'}: {self._shown(name)}" for name in self.on_chip[:_SHOWN]]
-        if len(self.on_chip) > _SHOWN:
-            text.append(f"  and {len(self.on_chip) - _SHOWN} more layers")
-        digital = [f"{name} ({type(self.model.get_submodule(name)).__name__})" for name in self.digital[:_SHOWN]]
-        if len(self.digital) > _SHOWN:
-            digital.append(f"and {len(self.digital) - _SHOWN} more")
-        return "\n".join([*text, f"  digital: {', '.join(digital) or 'none'}"])
+        """The chip, a line for each layer on it with its cells, and what is digital; cells are those of one chip."""
+        matrices = {name: self.matrix(name) for name in self.on_chip}
+        return printout(self.model, self.chip, matrices, self.reports, self.digital)
 
-    def _shown(self, name: str) -> str:
-        """A layer on the chip, as in "Linear(...), 320 cells in 2 tiles on 1 array, 3 not converged"."""
-        placement = self.matrix(name).placement
-        n_arrays = len({tile.array for tile in placement.tiles})
-        place = f"{_counted(len(placement.tiles), 'tile')} on {_counted(n_arrays, 'array')}"
-        text = f"{self.model.get_submodule(name)!r}, {_counted(placement.cells.numel(), 'cell')} in {place}"
-        report = self.reports.get(name)
-        failed = f", {report.n_failed:,} not converged" if report is not None and report.n_failed else ""
-        return text.replace("\n", " ") + failed
+
+def _check_dtypes(model: torch.nn.Module, digital: Sequence[str], chip: Chip, error: RuntimeError) -> None:
+    """Explain an error of torch by digital layers of another dtype than that of the chip, if there are any."""
+    if isinstance(error, OhmweaveError):
+        return
+    wanted = chip.array.dtype
+    for name in digital:
+        for tensor in model.get_submodule(name).parameters(recurse=False):
+            if tensor.is_floating_point() and tensor.dtype != wanted:
+                raise OutOfRangeError(
+                    f"the digital layer {name!r} has {tensor.dtype}, but the chip computes in {wanted}: convert the "
+                    f"model with `model.to({wanted})` before it is deployed, or make the chip with "
+                    f"`dtype={tensor.dtype}` (torch: {error})"
+                ) from error
 
 
 def _has(model: torch.nn.Module, name: str) -> bool:
     parts = (model.__dict__, model._modules, model._parameters, model._buffers)
     return name != "training" and any(name in part for part in parts)
-
-
-def _counted(n: int, word: str) -> str:
-    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def _kind(value: Any) -> Any:

@@ -17,7 +17,7 @@ class OnChip:
         mapping: weights to conductances; default `DifferentialPair()`.
         scaling: numbers to row voltages: a class such as `FixedScaling`, of which each layer makes an instance, or an
             instance such as `FixedScaling(4.0)`, of which each layer makes a copy; default `PerSampleScaling`.
-        tile_rows, arrays, corners: as in `Chip.place`.
+        tile_rows, arrays, corners: as in `Chip.place`; arrays are numbered from 0.
         write: write scheme of `deploy`. If it is None here and in `deploy`, the cells are not written. Without
             `deploy`, a layer is written by its `program`.
 

@@ -1,5 +1,6 @@
 """Learning rules: torch optimizers whose `step()` sends pulses."""
 
+from ohmweave.optim.adaptive import AdaptiveWriteVerify
 from ohmweave.optim.gate_voltage import GateControlled
 from ohmweave.optim.manhattan import Manhattan
 from ohmweave.optim.mixed_precision import MixedPrecision
@@ -11,6 +12,7 @@ from ohmweave.optim.thresholded import ThresholdedWriteVerify
 from ohmweave.optim.tiki_taka import TikiTakaV2
 
 __all__ = [
+    "AdaptiveWriteVerify",
     "ArrayRule",
     "DropsSteps",
     "ExtraState",

@@ -5,11 +5,17 @@ version (the layers of `ohmweave.nn`, `SignPulse`, `Stellar`). Without noise the
 they draw different numbers from the same distribution. The loops are in `compiled_loops`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ohmweave.arrays.compiled_cells import compiled_cells, pair_cells, pair_matrix
+from ohmweave.arrays.compiled_cells import LoopCells, compiled_cells, pair_cells, pair_matrix
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_non_negative, check_positive, check_shape
+from ohmweave.mapping import Matrix
 from ohmweave.nn import BinaryStep, Linear, MarginError, ThresholdError
 from ohmweave.optim.compiled_loops import gradient_loop, sign_loop, stellar_loop
 from ohmweave.optim.sign_pulse import SignPulse
@@ -94,10 +100,7 @@ def stellar_epoch(layer: Linear, error: ThresholdError, rule: Stellar, x: torch.
     """
     _check_inputs(layer, x, labels)
     matrix, group = layer.matrix, _group_of(rule, layer)
-    array = matrix.chip.array
-    with compiled_cells(array) as cells:
-        pairs = pair_cells(array, matrix.placement)
-        signed = pair_matrix(cells, pairs)
+    with _cells_of(matrix) as (cells, pairs, signed):
         cells.n_set, cells.n_reset = stellar_loop(
             x.numpy(),
             labels.numpy(),
@@ -158,10 +161,7 @@ def gradient_epoch(
         check_non_negative("tolerance", tolerance, "S")
     _check_inputs(layer, x, labels)
     matrix = layer.matrix
-    array = matrix.chip.array
-    with compiled_cells(array) as cells:
-        pairs = pair_cells(array, matrix.placement)
-        signed = pair_matrix(cells, pairs)
+    with _cells_of(matrix) as (cells, pairs, signed):
         cells.n_set, cells.n_reset, n_verify = gradient_loop(
             x.numpy(),
             labels.numpy(),
@@ -175,6 +175,15 @@ def gradient_epoch(
         )
         cells.n_reads = len(x) * len(matrix.placement.tiles) * len(signed)
     return int(n_verify)
+
+
+@contextmanager
+def _cells_of(matrix: Matrix) -> Iterator[tuple[LoopCells, NDArray[np.int32], Any]]:
+    """Cells, indices of the pairs and signed matrix of a last layer that learns alone; see `compiled_cells`."""
+    array = matrix.chip.array
+    with compiled_cells(array) as cells:
+        pairs = pair_cells(array, matrix.placement)
+        yield cells, pairs, pair_matrix(cells, pairs)
 
 
 def _check_inputs(layer: Linear, x: torch.Tensor, labels: torch.Tensor) -> None:

@@ -36,6 +36,7 @@ def _outer(f: Any, cells: Any, rows: Any, columns: Any, signs: Any, cycle: int, 
             if cycle != 1:
                 at = pos + 1 - down
                 g[at] = after_pulse(g[at], factor[at], 1, offset, slope, spread, g_min, bins_per_s, g_max, z_max)
+            # Gathered at once, because the next sample is multiplied by the new matrix.
             f[i, j] = g[pos] - g[pos + 1]
     return len(rows) * len(columns) if cycle != 0 else 0
 
@@ -49,11 +50,13 @@ def _sign_chip(
     layer, `f2`, `c2`, `s2` of the second; `p` is (margin, threshold, half-width of the boxcar).
     """
     margin, threshold, half_width = p
+    # Inputs are 0 or 1: a product is the sum of the rows that are on.
     rows: Any = np.nonzero(on)[0]
     z1 = np.zeros(f1.shape[1], f1.dtype)
     for i in rows:
         z1 += f1[i]
     hidden = np.empty(f2.shape[0], np.bool_)
+    # The comparators switch at 0, so the scale s1 is not needed here.
     hidden[:-1] = z1 >= 0
     hidden[-1] = True  # the bias row of the second layer
     active = np.nonzero(hidden)[0]
@@ -72,6 +75,7 @@ def _sign_chip(
     # The transposed read of the second layer, thresholded as in the backward pass of `BinaryStep`.
     d = np.zeros(f1.shape[1], np.int64)
     for k in range(f1.shape[1]):
+        # The derivative of the comparator is a boxcar: neurons far from their switching point do not learn.
         if abs(z1[k] / s1) < half_width:
             a: Any = f2.dtype.type(0)
             for output in outputs:
@@ -79,6 +83,7 @@ def _sign_chip(
             if abs(a / s2) > threshold:
                 d[k] = 1 if a > 0 else -1
     neurons = np.nonzero(d)[0]
+    # `d` was computed with the second layer as it was, so this layer may be updated first.
     n_set = outer(f2, c2, active, outputs, e[outputs], cycle, g, law)
     n_set += outer(f1, c1, rows, neurons, d[neurons], cycle, g, law)
     n_weights = len(active) * len(outputs) + len(rows) * len(neurons)
@@ -160,6 +165,7 @@ def _write_cell(g: Any, at: int, dg: float, tolerance: float, max_pulses: int, l
     """
     factor, offset, slope, spread, g_min, bins_per_s, g_max, z_max = law
     n_set, n_reset, n_reads = 0, 0, 1
+    # A goal beyond the window cannot be reached; without the cut, pulses would go on up to the limit.
     goal = min(max(g[at] + dg, g_min), g_max)
     while n_set + n_reset < max_pulses:
         miss = g[at] - goal

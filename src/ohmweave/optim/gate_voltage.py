@@ -111,10 +111,13 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
             dw = _join([self.proposer.change(weight) for weight in bank.weights])
             if not math.isfinite(float(dw.abs().sum())):
                 raise OutOfRangeError("the proposed step must be finite, but is not: lower `lr`; no pulse was sent")
+            # The controller takes the law as a straight line with `r_vg` volts for each siemens.
             dv = bank.moves(dw).mul_(self.r_vg)
+            # The gate voltages are the state of the rule; no cell is read.
             v_gate.add_(dv).clamp_(self.v_min, self.v_max)
             direction = dv.sign_()  # -1 where the voltage falls: RESET, then SET; +1 where it rises: SET alone
             sent.append(self._n_silent is None or bool(direction.any()))
+            # A SET alone cannot lower a conductance, so a cell whose voltage falls is RESET before it.
             bank.write(reset=direction.clamp_max(0), set_=direction.abs(), v_gate=v_gate)
         return any(sent)
 
@@ -180,6 +183,7 @@ class _Bank:
 
     def moves(self, dw: torch.Tensor) -> torch.Tensor:
         """Change of conductance of each cell, `(k,)` S, for a change `dw` of the joined weights."""
+        # Both cells of a pair move, in opposite directions by the sign of g_per_w.
         return dw.index_select(0, self.weight_of).mul_(self.g_per_w)
 
     def write(self, *, reset: torch.Tensor, set_: torch.Tensor, v_gate: torch.Tensor) -> None:

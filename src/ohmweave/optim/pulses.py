@@ -43,6 +43,7 @@ def send_pulses(matrix: Matrix, steps: torch.Tensor, *, only: int | None = None)
         return False
     count = flat.index_select(0, index)
     with_step, against = (cells.index_select(0, index) for cells in _cells_of(matrix))
+    # `with_step` are the cells that raise the weight by a SET, `against` those that lower it.
     n = count.abs().long()
     if only is None:
         cells, polarity = torch.cat([with_step, against], dim=1), count.sign()[:, None]

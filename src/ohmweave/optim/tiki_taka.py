@@ -125,6 +125,7 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         sent, only = [], polarity_of(self.n_steps, "alternate")
         for move in moves:
             limit = move.group["max_pulses"]
+            # Rounded at random, so that gradients far below one pulse still move A in the mean.
             pulses = round_stochastically(self._wanted(move), self._generator).clamp_(-limit, limit)
             sent.append(send_pulses(self._fast[move.weight], pulses, only=only))
             if self.n_steps % move.group["every"] == 0:
@@ -133,6 +134,7 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
 
     def _wanted(self, move: Move) -> torch.Tensor:
         """-fast_lr * grad in pulses of A, `(*chips, out, in)`."""
+        # Minus, because A accumulates the descent; divided by the step of A, which gives pulses.
         return move.grad * (
             -float(move.group["fast_lr"]) / step_in_weight(self._fast[move.weight], move.group["g_step"])
         )
@@ -141,13 +143,16 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         """Read the next columns of A, add them to H, and send whole pulses of H to C. True if any was sent."""
         fast, state = self._fast[weight], self.state[weight]
         n_in, n_read = fast.shape[1], min(group["columns"], fast.shape[1])
+        # The columns follow from the step alone, so a resumed rule goes on with the right ones.
         first = self.n_steps // group["every"] * n_read
         columns = (first + torch.arange(n_read, device=weight.device)) % n_in
         # y = A x with a one-hot x is one column of A.
         probe = torch.nn.functional.one_hot(columns, n_in).to(weight.dtype).expand(*fast.chip.chip_shape, -1, -1)
+        # Relative to the symmetry point, at which A has no tendency; its readout there is the zero of A.
         read = fast.matmul(probe).mT - state["reference"][..., columns]
         full = state["filtered"][..., columns] + group["lr"] * read / step_in_weight(weight.matrix, group["g_step"])
         n = full.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
+        # H keeps what is less than a pulse, so that nothing of the gradient is lost by rounding.
         state["filtered"][..., columns] = full - n
         steps = torch.zeros_like(state["filtered"])
         steps[..., columns] = n
@@ -185,6 +190,7 @@ def _zeroed(fast: Matrix, weight: ArrayWeight, write: Write | None, n_zeroing: i
     up = torch.ones(*fast.chip.chip_shape, *fast.shape, dtype=weight.dtype, device=weight.device)  # (*chips, out, in)
     if write is not None:
         fast.program(torch.zeros_like(up[(0,) * len(fast.chip.chip_shape)]), write)
+    # The scale of C, so that a number read from A is a change of the weight in its own units.
     fast.g_per_w = weight.matrix.g_per_w
     for _ in range(n_zeroing):
         # Each cell gets both polarities: raising a weight sets g_pos and resets g_neg, lowering it the reverse.

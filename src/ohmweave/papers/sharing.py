@@ -1,6 +1,6 @@
 """Shared by experiments of different papers: tasks by seed, parts of a data set, the best epoch of a training."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ohmweave.data import Dataset, Split
@@ -39,6 +39,11 @@ def tasks_by_seed(name: str, options: Options, variants: Iterable[Mapping[str, J
 def each_split(data: Dataset, change: Callable[[Split], Split]) -> Dataset:
     """The data set with `change` applied to its training, validation and test images."""
     return replace(data, train=change(data.train), validation=change(data.validation), test=change(data.test))
+
+
+def n_epochs_to_best(history: Sequence[int]) -> int:
+    """Number of epochs until the one with the most right validation images, >= 1; of equal epochs, the last counts."""
+    return max(range(len(history)), key=lambda epoch: (history[epoch], epoch)) + 1
 
 
 class BestEpoch:

@@ -6,7 +6,7 @@ The params `study` and `value` of a task name them.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ohmweave.experiments import Estimator, Options, Row, Task, mean_rate_gap_of, rates
+from ohmweave.experiments import Estimator, Options, Row, Task, paired_rate_gap_of, rates
 from ohmweave.papers.sharing import task_of_all_chips
 
 StudyValue = tuple[str, Any]
@@ -26,12 +26,13 @@ def study_tasks(name: str, options: Options, studies: Studies) -> list[Task]:
 
 
 def accuracy_gap(chosen: StudyValue, reference: StudyValue) -> Estimator:
-    """Mean test accuracy with one value of a study less that with another, over independent chips.
+    """Mean test accuracy with one value of a study less that with another, chip by chip of the same seed.
 
-    Rows hold `n_correct`, a number a chip, and `n_test`.
+    Rows hold `n_correct`, a number a chip, and `n_test`. The seed makes the software network and the chips, so that
+    both values meet the same luck. The interval is over seeds; with one seed, over its chips.
     """
     where, minus = ({"study": study, "value": value} for study, value in (chosen, reference))
-    return mean_rate_gap_of("n_correct", "n_test", where=where, minus=minus)
+    return paired_rate_gap_of("n_correct", "n_test", where=where, minus=minus)
 
 
 def accuracy_by_study(rows: Sequence[Row]) -> list[dict[str, object]]:

@@ -258,7 +258,7 @@ EXPERIMENT = register(
                 where="abstract of Zhang et al. 2018: cheap on-chip training; no figure was available",
                 estimate=value_of("over_inference", where={"rule": "sign backpropagation (Zhang 2018)"}),
                 accept=AtMost(100.0),
-                note="not judged against a printed number",
+                note="ours: no number was available to compare with",
             ),
         ),
         assumptions=(

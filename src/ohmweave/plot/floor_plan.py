@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 def floor_plan(chip: Chip, *, columns: int = 2) -> "Figure":
     """A panel for each array, with rows (inputs) downwards, and a box for each tile in the colour of its matrix.
 
+    Arrays are numbered from 0, as in `OnChip(arrays=)` and `Tile.array`. Papers often number them from 1.
+
     Args:
         chip: the chip; nothing needs to be placed on it.
         columns: number of panels side by side, >= 1.
@@ -35,7 +37,7 @@ def floor_plan(chip: Chip, *, columns: int = 2) -> "Figure":
         axes.set_visible(index < array.n_arrays)
         axes.set_xlim(0, array.cols)
         axes.set_ylim(array.rows, 0)
-        axes.set_title(f"array {index + 1}", fontsize=8, pad=2)
+        axes.set_title(f"array {index}", fontsize=8, pad=2)
         axes.tick_params(labelsize=6)
     for name, placement in chip.placed.items():
         for tile in placement.tiles:

@@ -31,7 +31,7 @@ def compensate(
     g_max: float,
     r_cell: float = 0.0,
     chosen: torch.Tensor | None = None,
-    steps: int = 10,
+    iterations: int = 10,
 ) -> torch.Tensor:
     """Cell conductances whose effective matrix is `g_wanted`, as far as the window allows.
 
@@ -45,7 +45,8 @@ def compensate(
         r_cell: Ohm, in series with every cell.
         chosen: bool, same shape: the cells that may be changed; for the others `g_wanted` is their present
             conductance. None: all.
-        steps: iterations. Moderate wire resistances need fewer than ten; with large ones cells end at the window.
+        iterations: of the formula above. Moderate wire resistances need fewer than ten; with large ones cells end at
+            the window.
 
     Returns:
         `(*chips, rows, cols)`, S, of the dtype of `g_wanted`.
@@ -55,7 +56,7 @@ def compensate(
 
     No source: fixed-point iteration.
     """
-    check_integer("steps", steps, at_least=1, at_most=10_000)
+    check_integer("iterations", iterations, at_least=1, at_most=10_000)
     g_min, g_max = check_non_negative("g_min", g_min, "S"), check_positive("g_max", g_max, "S")
     check_tensor("g_wanted", g_wanted)
     if chosen is not None and check_tensor("chosen", chosen, dtype=torch.bool).shape != g_wanted.shape:
@@ -64,7 +65,7 @@ def compensate(
         raise OutOfRangeError(f"`g_max` must be > g_min = {g_min!r} S, but is {g_max!r}")
     wanted = g_wanted.double()
     g = wanted
-    for _ in range(steps):
+    for _ in range(iterations):
         seen = effective_conductance(g, wires, r_cell=r_cell)
         moved = (g * torch.where(seen > 0, wanted / seen, 1.0)).clamp(g_min, g_max)
         g = moved if chosen is None else torch.where(chosen, moved, g)
@@ -82,7 +83,7 @@ class CompensatedWrite(Settling):
         write: brings the cells to the compensated targets; its settling time is that of this scheme.
         wires: resistances around the cells, which must be known.
         access: of the array, which must be read out cell by cell.
-        steps: as in `compensate`.
+        iterations: as in `compensate`.
 
     Valid for: linear cells whose wires are as given. Source: ours.
     """
@@ -90,7 +91,7 @@ class CompensatedWrite(Settling):
     write: Write
     wires: Wires
     access: Access = Transistors()  # noqa: RUF009 - frozen
-    steps: Annotated[int, integer(at_least=1, at_most=10_000)] = 10
+    iterations: Annotated[int, integer(at_least=1, at_most=10_000)] = 10
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -143,7 +144,7 @@ class CompensatedWrite(Settling):
             g_max=array.g_max,
             r_cell=self.access.r_on,
             chosen=chosen.view(shape),
-            steps=self.steps,
+            iterations=self.iterations,
         ).flatten(1)
         verified = moved / (1 + moved * r_path)
         return self.write(array, cells, verified[place].view(cells.shape).to(g_target.dtype))

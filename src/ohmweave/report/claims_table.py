@@ -10,10 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from ohmweave.experiments import (
+    BETTER,
+    EXPLAINED,
+    HIGHER,
+    LOWER,
+    MET,
     NOT_COMPARABLE,
-    NOT_REPRODUCED,
+    NOT_JUDGED,
+    NOT_MET,
     NOT_RUN,
     REPRODUCED,
+    VERDICTS,
+    WORSE,
     Claim,
     Row,
     Scope,
@@ -23,9 +31,19 @@ from ohmweave.experiments import (
 )
 from ohmweave.report.quantities import show, show_interval
 
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, NOT_COMPARABLE, NOT_RUN)
-
-_STYLES = {REPRODUCED: "green", NOT_REPRODUCED: "red", NOT_COMPARABLE: "yellow", NOT_RUN: "dim"}
+_STYLES = {
+    REPRODUCED: "green",
+    EXPLAINED: "green",
+    MET: "green",
+    BETTER: "cyan",
+    WORSE: "red",
+    HIGHER: "red",
+    LOWER: "red",
+    NOT_MET: "red",
+    NOT_JUDGED: "dim",
+    NOT_COMPARABLE: "yellow",
+    NOT_RUN: "dim",
+}
 
 
 def claims_table(results: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
@@ -37,7 +55,8 @@ def claims_table(results: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
 
     Returns:
         Dicts with `experiment, claim, data, scale, seeds, quantity, unit, paper, ours, low, high, n, accept, verdict,
-        where, note`. `verdict` includes the reason: "not comparable (digits, not MNIST)".
+        where, note`. `verdict` includes the reason: "not comparable (digits, not MNIST)". `accept` is empty where
+        nothing is judged. `note` is the claim's `remarks`.
     """
     registered = experiments()
     return [
@@ -65,10 +84,10 @@ def _record(name: str, claim: Claim, scope: Scope, rows: Sequence[Row]) -> dict[
         "low": estimate.low if estimate else None,
         "high": estimate.high if estimate else None,
         "n": estimate.n if estimate else 0,
-        "accept": claim.accept.describe(partial(show, unit=claim.unit)),
+        "accept": claim.condition(partial(show, unit=claim.unit)),
         "verdict": finding.text,
         "where": claim.where,
-        "note": claim.note,
+        "note": claim.remarks,
     }
 
 
@@ -78,7 +97,7 @@ def verdict_kind(verdict: str) -> str:
 
 
 def count_verdicts(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Number of records with each of the four verdicts."""
+    """Number of records with each verdict."""
     kinds = [verdict_kind(record["verdict"]) for record in records]
     return {kind: kinds.count(kind) for kind in VERDICTS}
 
@@ -102,7 +121,7 @@ def claims_text(records: Sequence[dict[str, Any]]) -> RenderableType:
         table = Table(
             title=Text(f"{name} · {scope.title}"), title_justify="left", title_style="bold", header_style="dim"
         )
-        for head in ("quantity", "paper", "ours", "95 % interval", "n", "reproduced if", "verdict", "where"):
+        for head in ("quantity", "paper", "ours", "95 % interval", "n", "reproduced (or met) if", "verdict", "where"):
             table.add_column(head, justify="right" if head in ("paper", "ours", "n") else "left")
         for record in group:
             *cells, verdict = _cells(record)
@@ -111,7 +130,7 @@ def claims_text(records: Sequence[dict[str, Any]]) -> RenderableType:
         parts.append(table)
         parts += [Text(f"  {record['quantity']}: {record['note']}", style="dim") for record in group if record["note"]]
         parts.append(Text())
-    counts = ", ".join(f"{count} {kind}" for kind, count in count_verdicts(records).items())
+    counts = ", ".join(f"{count} {kind}" for kind, count in count_verdicts(records).items() if count)
     return Group(*parts, Text(f"{len(records)} claims: {counts}"))
 
 
@@ -121,7 +140,7 @@ def claims_markdown(records: Sequence[dict[str, Any]]) -> str:
     for name, scope, group in grouped(records):
         rows = [[*_cells(record), record["where"], record["note"]] for record in group]
         heads = ["quantity", "paper", "ours", "95 % interval", "n", "verdict", "where", "note"]
-        parts.append(f"### {name} · {scope.title}\n\n{_markdown_table(heads, rows)}")
+        parts.append(f"### {name} · {scope.title}\n\n{markdown_table(heads, rows)}")
     return "\n".join(parts)
 
 
@@ -132,7 +151,9 @@ def _cells(record: Mapping[str, Any]) -> list[str]:
     return [record["quantity"], show(record["paper"], unit), show(record["ours"], unit), interval, n, record["verdict"]]
 
 
-def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of `rows`, each with a cell for each of `heads`."""
+
     def joined(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
 

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ohmweave.experiments import (
+    VERDICTS,
     Experiment,
     Row,
     Scope,
@@ -22,7 +23,7 @@ from ohmweave.experiments import (
     read_results,
 )
 from ohmweave.report.bill import DETAILS, behind, bill_table, bills_of
-from ohmweave.report.claims_table import VERDICTS, claims_table, count_verdicts, grouped, verdict_kind
+from ohmweave.report.claims_table import claims_table, count_verdicts, grouped, verdict_kind
 from ohmweave.report.drawn_figures import DrawnFigure, draw_figure
 from ohmweave.report.quantities import show, show_cell, show_duration, show_interval
 

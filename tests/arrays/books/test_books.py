@@ -292,6 +292,42 @@ def test_a_foreign_arrays_heat_is_that_of_the_cells_last_read_out() -> None:
     assert math.isnan(bill.total(phase="later"))
 
 
+def test_a_pulse_makes_the_heat_of_its_cells_unknown_until_they_are_read_out() -> None:
+    board = Board(rows=8, cols=8)
+    chip = ow.Chip(array=board)
+    matrix = ow.mapping.Matrix(chip, "w", (2, 4), mapping=ow.DifferentialPair())
+    cells, ones = matrix.cells.flatten(), torch.ones(matrix.cells.numel())
+    bill = Bill(yao2020_periphery(), [chip])
+    with bill.counting("known"):
+        g = matrix.conductance().double()
+        matrix.matmul(torch.eye(4))
+        with bill.phase("polarity 0"):
+            board.pulse(cells, Pulse(0 * ones))
+            board.pulse(cells, Pulse(ones, n=torch.zeros(len(cells), dtype=torch.int64)))
+            matrix.matmul(torch.eye(4))
+        with bill.phase("one cell pulsed"):
+            board.pulse(cells[:1], Pulse(ones[:1]))
+            matrix.matmul(torch.eye(4)[:1])
+        with bill.phase("other rows"):
+            matrix.matmul(torch.eye(4)[1:])
+        with bill.phase("pulsed again"):
+            board.pulse(cells[1:2], Pulse(ones[:1]))
+            matrix.matmul(torch.eye(4))
+            after = matrix.conductance().double()
+    t_read, heat = 50e-9, bill.by("phase", component="cells")
+    v2 = 0.2**2 * t_read
+    assert_close(bill.usage["known", "w"].v2g * t_read, v2 * float(g.sum()), rtol=1e-6)
+    assert_close(bill.usage["polarity 0", "w"].v2g * t_read, v2 * float(g.sum()), rtol=1e-6)
+    assert math.isnan(heat["one cell pulsed"])
+    by_input = g.reshape(4, -1).sum(-1)
+    assert_close(bill.usage["other rows", "w"].v2g * t_read, v2 * float(by_input[1:].sum()), rtol=1e-6)
+    assert_close(bill.usage["pulsed again", "w"].v2g * t_read, v2 * float(after.sum()), rtol=1e-6)
+    sources = {item.phase: item.source for item in bill.items() if item.component == "cells"}
+    assert sources["one cell pulsed"] == UNKNOWN_HEAT
+    assert "pulsed after that" in UNKNOWN_HEAT
+    assert sources["known"] != UNKNOWN_HEAT
+
+
 def test_undriven_cells_need_not_be_known() -> None:
     board, where, meter = Board(), placement(), Meter({})
     with board.books.attached(meter):

@@ -33,7 +33,7 @@ def _law() -> dict[str, Any]:
     return {"current": current, "didv": didv}
 
 
-_SOLVE = {"tolerance": 1e-8, "max_steps": 1000}
+_SOLVE = {"tolerance": 1e-8, "max_iterations": 1000}
 CIRCUIT: dict[str, Case] = {
     "circuit.Wires": _case(
         Wires,
@@ -101,12 +101,12 @@ CIRCUIT: dict[str, Case] = {
     "circuit.solve_nonlinear": _case(
         circuit.solve_nonlinear,
         lambda: {
-            **_law(), "v_row": _v(), "cols": 3, "wires": WIRES, "r_cell": 10.0, "tolerance": 1e-9, "max_steps": 50,
+            **_law(), "v_row": _v(), "cols": 3, "wires": WIRES, "r_cell": 10.0, "tolerance": 1e-9, "max_iterations": 50,
         },
     ),
     "circuit.solve_nonlinear_nodes": _case(
         circuit.solve_nonlinear_nodes,
-        lambda: {**_law(), "bias": _bias(), "shape": (4, 3), "wires": WIRES, "tolerance": 1e-9, "max_steps": 50},
+        lambda: {**_law(), "bias": _bias(), "shape": (4, 3), "wires": WIRES, "tolerance": 1e-9, "max_iterations": 50},
     ),
     "circuit.to_spice": _case(
         circuit.to_spice,

@@ -161,7 +161,7 @@ MAPPING: dict[str, Case] = {
     ),
     "programming.CompensatedWrite": lambda: Call(
         function=CompensatedWrite,
-        arguments={"write": WRITE, "wires": Wires(r_row=1.0, r_col=1.0), "steps": 3},
+        arguments={"write": WRITE, "wires": Wires(r_row=1.0, r_col=1.0), "iterations": 3},
         use=written,
     ),
     "programming.BlindWrite.__call__": _write(WRITE),
@@ -171,7 +171,8 @@ MAPPING: dict[str, Case] = {
         function=programming.compensate,
         arguments={
             "g_wanted": torch.linspace(3e-6, 19e-6, 12).view(3, 4), "wires": Wires(r_row=1.0, r_col=1.0),
-            "g_min": 2e-6, "g_max": 2e-5, "r_cell": 100.0, "chosen": torch.ones(3, 4, dtype=torch.bool), "steps": 3,
+            "g_min": 2e-6, "g_max": 2e-5, "r_cell": 100.0,
+            "chosen": torch.ones(3, 4, dtype=torch.bool), "iterations": 3,
         },
         negative=False,
     ),

@@ -90,7 +90,8 @@ def digits():
 def test_every_device_of_the_sweep_can_be_built():
     for device in nonidealities.CELLS.values():
         system.chip(1, seed=0, **device)
-    assert {device["gate"] for device in nonidealities.CELLS.values()} == set(GATES)
+    # The law behind a series resistance is one of the readings of wang2019/array-law.
+    assert {device["gate"] for device in nonidealities.CELLS.values()} == set(GATES) - {"series"}
 
 
 def test_published_curves_are_whole():

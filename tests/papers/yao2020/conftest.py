@@ -8,7 +8,7 @@ import pytest
 
 from ohmweave.data import Dataset, load
 from ohmweave.experiments import Options, Row, find, read_rows, run_experiment
-from ohmweave.papers.yao2020 import plan
+from ohmweave.papers.yao2020 import plan, tuning_elsewhere
 from ohmweave.papers.yao2020.network import Recipe
 from tests.helpers.experiments import no_progress
 
@@ -25,8 +25,9 @@ def few_images(name: str, **_: object) -> Dataset:
 def _few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "load", few_images)
     monkeypatch.setattr(plan, "Recipe", lambda epochs=8: Recipe(epochs=min(epochs, 8)))
-    whole = plan.workload
-    monkeypatch.setattr(plan, "workload", lambda task, context: replace(whole(task, context), n_steps=11))
+    monkeypatch.setattr(tuning_elsewhere, "load", few_images)
+    whole = plan.workload_on
+    monkeypatch.setattr(plan, "workload_on", lambda *args: replace(whole(*args), n_steps=11))
 
 
 @pytest.fixture

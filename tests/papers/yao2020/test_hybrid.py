@@ -5,7 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from ohmweave.base import generator
+from ohmweave.data import Split
 from ohmweave.nn import Deployed
+from ohmweave.optim import AdaptiveWriteVerify, ThresholdedWriteVerify
 from ohmweave.papers.yao2020 import hybrid, system
 from ohmweave.papers.yao2020.network import FiveLayerCNN
 from tests.helpers import assert_close
@@ -20,7 +22,7 @@ def net() -> Deployed:
 
 
 def test_the_gradient_is_summed_over_the_batch_chip_by_chip(net: Deployed) -> None:
-    rule = hybrid.optimizer(net, hybrid.fc_alone("mnist"))
+    rule = hybrid.optimizer(net)
     features = net.groups[0](X.repeat(2, 1, 1, 1)).detach().view(2, 12, 192)
     before = net.fc.weight.detach().clone()
     hybrid.step(net, rule, X, Y)
@@ -33,7 +35,7 @@ def test_the_gradient_is_summed_over_the_batch_chip_by_chip(net: Deployed) -> No
 
 def test_convolvers_stay_as_written(net: Deployed) -> None:
     before = {name: net.model.get_submodule(name).matrix.conductance() for name in net.on_chip}
-    n_written = hybrid.tune(net, [(X, Y)] * 3, n_steps=2, lr={"fc": 1e-5})
+    n_written = hybrid.tune(net, [(X, Y)] * 3, n_steps=2, lr=1e-5)
     assert len(n_written) == 2
     assert n_written[0] > 0
     for name in ("groups.0.c1", "groups.0.c3"):
@@ -56,7 +58,6 @@ def test_calls_in_between(net: Deployed) -> None:
         net,
         [(X, Y)] * 5,
         n_steps=3,
-        lr=hybrid.fc_alone("digits"),
         group=group,
         after=done.append,
         progress=lambda f, text: shown.append(text),
@@ -66,8 +67,39 @@ def test_calls_in_between(net: Deployed) -> None:
     assert shown[-1] == "tuning in situ, update 3 of 3"
 
 
-def test_rates_are_those_of_a_data_set() -> None:
-    """8e-8 S, found on MNIST, makes one chip in four diverge on the digits."""
-    assert hybrid.fc_alone("mnist") == {"fc": 8e-8}
-    assert hybrid.fc_alone("digits") == {"fc": 4e-8}
-    assert hybrid.learning_rate("another") == 4e-8
+def test_the_layers_that_are_named_learn_with_the_rate_that_is_given(net: Deployed) -> None:
+    rule = hybrid.optimizer(net, ["fc", "groups.0.c1"])
+    assert isinstance(rule, AdaptiveWriteVerify)
+    assert [weight.matrix.name for weight in rule.weights] == ["fc", "groups.0.c1"]
+    assert not net.model.get_submodule("groups.0.c3").weight.requires_grad
+    fixed = hybrid.optimizer(net, lr=8e-8)
+    assert isinstance(fixed, ThresholdedWriteVerify)
+    assert [group["lr"] for group in fixed.param_groups] == [8e-8]
+
+
+def test_features_that_are_read_once_give_the_outputs_of_the_whole_network(net: Deployed) -> None:
+    split = Split(images=X, labels=Y)
+    seen = hybrid.features(net, split, batch=5)
+    assert seen.shape == (2, 12, 192)
+    whole = net(X).detach()
+    assert torch.equal(net.fc(seen.flatten(0, 1)).detach().unflatten(0, (2, 12)), whole)
+    assert hybrid.count_correct_on_features(net, seen, Y) == system.count_correct(net, split)
+
+
+def test_tuning_on_features_is_tuning() -> None:
+    """The same updates as from images in the same order, on equal chips."""
+    software, written, moved = FiveLayerCNN(), [], []
+    for from_features in (True, False):
+        net = system.transfer(software, system.chips(2, seed=0), X)
+        order = generator(7)
+        if from_features:
+            seen = hybrid.features(net, Split(images=X, labels=Y))
+            found = hybrid.tune_on_features(net, seen, Y, n_epochs=6, order=order)
+        else:
+            picked = [torch.randperm(12, generator=order) for _ in range(6)]
+            found = hybrid.tune(net, [(X[at], Y[at]) for at in picked], n_steps=6)
+        written.append(found)
+        moved.append(net.fc.matrix.conductance())
+    assert written[0] == written[1]
+    assert sum(written[0]) > 0
+    assert_close(moved[0], moved[1], rtol=1e-5)

@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ohmweave.base import generator
-from ohmweave.data import Split
+from ohmweave.base import ExperimentError, generator
+from ohmweave.data import Dataset, Split
 from ohmweave.papers.yao2020 import network
-from ohmweave.papers.yao2020.network import FiveLayerCNN, Recipe, cut_convolution, train, trained
-from ohmweave.papers.yao2020.subset import scramble
+from ohmweave.papers.yao2020.network import FiveLayerCNN, Recipe, cut_convolution, train, train_until, trained
+from ohmweave.papers.yao2020.wrong_weights import LAWS, scramble
 from tests.helpers import assert_close
 from tests.helpers.experiments import no_progress
 
@@ -89,15 +89,66 @@ def test_training_is_repeatable_and_learns() -> None:
 
 def test_a_trained_network_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def get(**changes: object) -> FiveLayerCNN:
-        options: dict[str, object] = {"data": "d", "seed": 1, "artifact": tmp_path.joinpath, "progress": no_progress}
-        return trained(split(), Recipe(epochs=1), **(options | changes))  # type: ignore[arg-type]
+        options: dict[str, object] = {"seed": 1, "artifact": tmp_path.joinpath, "progress": no_progress}
+        data = Dataset(
+            name=str(changes.pop("data", "d")), train=split(), validation=split(), test=split(), n_classes=10
+        )
+        recipe = changes.pop("recipe", Recipe(epochs=1))
+        return trained(data, recipe, **(options | changes))  # type: ignore[arg-type]
 
+    monkeypatch.setattr(network, "_LOOK", 1)
     first = get()
     get(seed=2)
     get(data="e")
-    assert len(list(tmp_path.iterdir())) == 3  # what tells two networks apart is in the name
+    get(recipe=Recipe(epochs=1, batch=10, stop_at=0.001))
+    assert len(list(tmp_path.iterdir())) == 4  # what tells two networks apart is in the name
     monkeypatch.setattr(network, "train", None)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), get().parameters(), strict=True))
+
+
+def test_training_stops_at_an_accuracy_on_the_validation_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at after every step: the first network at the level is taken, and the next levels take longer."""
+    monkeypatch.setattr(network, "_LOOK", 1)
+    data = Dataset(name="d", train=split(), validation=split(), test=split(), n_classes=10)
+    looks: list[float] = []
+    plain = network._accuracy
+
+    def watched(net: FiveLayerCNN, on: Split) -> float:
+        assert on is data.validation
+        looks.append(plain(net, on))
+        return looks[-1]
+
+    monkeypatch.setattr(network, "_accuracy", watched)
+    net = train_until(data, Recipe(epochs=60, batch=10, stop_at=0.3), seed=1, progress=no_progress)
+    assert looks[-1] == plain(net, data.validation) >= 0.3
+    assert all(look < 0.3 for look in looks[:-1])
+    with pytest.raises(ExperimentError, match=r"`stop_at` must be an accuracy .* of d that 1 epochs reach"):
+        train_until(data, Recipe(epochs=1, batch=10, stop_at=1.0), seed=1, progress=no_progress)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_laws_of_the_new_values(name: str) -> None:
+    """Mean, spread and range of each law, from 20,000 draws for the weights 1, 2, ... 8, their opposites and 0."""
+    weight = torch.cat([torch.arange(-8.0, 9.0)]).repeat(1_200)
+    chance = torch.rand(weight.shape, generator=generator(1))
+    value = LAWS[name](weight, chance, generator(2))
+    variance = {
+        "even over the range": 64 / 3,
+        "even over the 15 levels": 64 * (15**2 - 1) / 12 / 49,
+        "normal": 24.0,  # of the weights
+        "another weight of the layer": 24.0,
+        "the sign turned": 24.0,
+    }[name]
+    assert_close(value.var(), variance, rtol=0.03)
+    assert abs(float(value.mean())) < 0.15
+    assert (float(value.abs().max()) > 8.0) == (name == "normal")
+    if name == "even over the 15 levels":
+        assert len(value.unique()) == 15
+    if name == "the sign turned":
+        assert torch.equal(value, -weight)
+    else:
+        # The new value has nothing to do with the old one.
+        assert abs(float(torch.corrcoef(torch.stack([weight, value]))[0, 1])) < 0.03
 
 
 def test_a_scrambled_network_differs_in_the_share_asked_for() -> None:

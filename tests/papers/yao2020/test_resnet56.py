@@ -22,7 +22,7 @@ STAGES = ("levels", "mapped", "tuned", "recalibrated", "recalibrated_tuned")
 
 def counts(best: str, *, n: int) -> dict[str, Any]:
     """Right answers of `n`: one in ten wrong, half as many at the stage `best`, none with ideal levels."""
-    found: dict[str, Any] = {way: dict.fromkeys(STAGES, n - n // 10) for way in ("layer", "channel")}
+    found: dict[str, Any] = {way: dict.fromkeys(STAGES, n - n // 10) for way in ("largest", "layer", "channel")}
     way, stage = best.split(".")
     found[way][stage] = n - n // 20
     for by_name in found.values():
@@ -43,13 +43,13 @@ def row(best_on_validation: str, best_on_test: str) -> Row:
 
 
 def test_the_test_set_has_no_say() -> None:
-    rows = [row("channel.mapped", "layer.recalibrated")]
+    rows = [row("channel.mapped", "channel.recalibrated")]
     assert chosen(rows) == "channel.mapped"
-    (claim,) = [claim for claim in find(resnet56.NAME).claims if claim.key == "drop"]
+    (claim,) = [claim for claim in find(resnet56.NAME).claims if claim.key == "best"]
     estimate = claim.estimate(rows)
     assert estimate is not None
     assert_close(estimate.value, -0.1, rtol=1e-9)
-    assert judge(claim, rows).verdict == "not reproduced"
+    assert judge(claim, rows).verdict not in ("reproduced", "not run")
 
 
 def test_stages_that_are_not_on_the_chip_are_not_chosen() -> None:
@@ -58,10 +58,10 @@ def test_stages_that_are_not_on_the_chip_are_not_chosen() -> None:
 
 
 def test_table_marks_the_choice() -> None:
-    table, _ = find(resnet56.NAME).tables
-    lines = table.rows([row("layer.recalibrated_tuned", "layer.tuned")])
+    _, table, _ = find(resnet56.NAME).tables
+    lines = table.rows([row("channel.recalibrated_tuned", "layer.tuned")])
     marked = [line for line in lines if line["chosen"]]
-    assert [line["stage"] for line in marked] == [TITLES["layer.recalibrated_tuned"]]
+    assert [line["stage"] for line in marked] == [TITLES["channel.recalibrated_tuned"]]
     assert (marked[0]["validation"], marked[0]["test"], marked[0]["points"]) == ("95.00 %", "90.00 %", "-10.00")
 
 
@@ -91,10 +91,10 @@ def test_a_task_is_a_chip_and_a_way() -> None:
 
 
 def test_drops_are_those_of_the_rows_that_hold_the_stage() -> None:
-    whole = row("layer.tuned", "layer.tuned")
+    whole = row("largest.tuned", "largest.tuned")
     result = {**whole.result, "n_correct": {"float": 1_000, "aware": {"tuned": 970}}}
     other = dataclasses.replace(whole, result=result)
-    (claim,) = [claim for claim in find(resnet56.NAME).claims if claim.key == "paper-method"]
+    (claim,) = [claim for claim in find(resnet56.NAME).claims if claim.key == "tuned"]
     estimate = claim.estimate([other, whole])
     assert estimate is not None
     assert (round(estimate.value, 6), estimate.n) == (-0.05, 1)

@@ -9,6 +9,7 @@
 Bills, comparisons of learning rules and checkpoints take their numbers from the books.
 """
 
+import atexit
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,7 +42,8 @@ class Books:
         adc: converter of the columns, which determines the number of conversions; see `Usage`.
         conductance: from addresses of cells, int64 of any shape and on any device, to their present true conductances,
             S, the same shape; the heat of reads is computed from it. None, as for a real array: conductances of
-            readouts are kept while a meter is attached, and heat is NaN if a driven cell has not been read out since.
+            readouts are kept while a meter is attached, until the cell is pulsed; heat is NaN if a driven cell was not
+            read out between its last pulse before the read and its first pulse after it.
 
     Raises:
         OutOfRangeError: an argument is out of range.
@@ -108,6 +110,7 @@ class Books:
         """
         drive = drive if isinstance(drive, Drive) else Drive.of_vectors(drive)
         n_intervals = drive.n_vectors * (1 if transposed else self.n_intervals)
+        # Tiles of one matrix are separate operations of the periphery, even where they work in parallel.
         self._activity.n_reads += n_intervals * len(placement.tiles)
         for meter in self._meters:
             meter.read(placement, drive, n_intervals, self, transposed=transposed)
@@ -144,10 +147,18 @@ class Books:
             self._activity.by_width.update(count_by_width(pulse.polarity, pulse.n, pulse.width))
         for meter in self._meters:
             meter.pulse(cells, pulse.polarity, pulse.n, pulse.width, self.n_cells)
+        self._forget_readouts(cells, pulse)
         self._version += 1
 
+    def _forget_readouts(self, cells: torch.Tensor, pulse: Pulse) -> None:
+        """Make the conductances of pulsed cells unknown; called after the meters settled the reads before the pulse."""
+        if self._last_readout is None:
+            return
+        pulsed = pulse.polarity != 0 if pulse.n is None else (pulse.polarity != 0) & (pulse.n > 0)
+        self._last_readout[cells[pulsed.to(cells.device)].to(self._last_readout.device)] = torch.nan
+
     def wait(self, duration: float) -> None:
-        """Count `duration` s; call it before the cells change."""
+        """Count `duration` s; call it before the cells change. Conductances of earlier readouts stay known."""
         self._activity.duration += duration
         for meter in self._meters:
             meter.wait(duration)
@@ -173,16 +184,26 @@ class Books:
 
     @contextmanager
     def attached(self, meter: Meter) -> Iterator[None]:
-        """Record all operations within the block in `meter`."""
+        """Record all operations within the block in `meter`.
+
+        A block that is still open when the interpreter exits is closed before torch is torn down.
+        """
+        detach = _Once(lambda: self._detach(meter))
         self._meters.append(meter)
+        atexit.register(detach)
+        forget = atexit.unregister  # while the interpreter exits, the name `atexit` may be gone
         try:
             yield
         finally:
-            meter.settle()
-            self._meters = [other for other in self._meters if other is not meter]
-            if not self._meters:
-                self._last_readout = None
-                self._driven.clear()
+            detach()
+            forget(detach)
+
+    def _detach(self, meter: Meter) -> None:
+        meter.settle()
+        self._meters = [other for other in self._meters if other is not meter]
+        if not self._meters:
+            self._last_readout = None
+            self._driven.clear()
 
     def n_conversions(self, placement: Placement, *, transposed: bool) -> int:
         """Conversions of one vector in one interval; see `Usage`."""
@@ -203,11 +224,13 @@ class Books:
             `(*chips, n_in)` S, or `(*chips, n_out)` S if transposed.
         """
         version, known = self._driven.get(placement, (self._version, {}))
+        # Conductances of another version of the cells are out of date, for both directions.
         if version != self._version:
             known = {}
         if transposed not in known:
             g = self._conductances(placement).double()
             n = placement.n_out if transposed else placement.n_in
+            # All cells of a line see its voltage, so their conductances add up, g_pos and g_neg alike.
             known[transposed] = g.sum(-2 if transposed else -1).unflatten(-1, (n, -1)).sum(-1)
         self._driven[placement] = self._version, known
         return known[transposed]
@@ -215,6 +238,7 @@ class Books:
     def _conductances(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` S; NaN for cells of unknown conductance."""
         chip_shape = () if self.n_chips is None else (self.n_chips,)
+        # Placements hold the cells of one chip; those of chip k are n_cells k further on.
         first = torch.arange(self.n_chips or 1, device=placement.cells.device).view(*chip_shape, 1, 1) * self.n_cells
         cells = placement.cells + first
         if self._conductance is not None:
@@ -253,6 +277,20 @@ class Books:
         )
         self._last_readout = None  # conductances of the cells before loading
         self._version += 1
+
+
+class _Once:
+    """A function that is called at most once."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+
+    def __call__(self) -> None:
+        function, self._function = self._function, None
+        if function is not None:
+            function()
 
 
 def _n_pulses(chosen: torch.Tensor, n: torch.Tensor | None) -> int:

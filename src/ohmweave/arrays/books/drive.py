@@ -34,7 +34,7 @@ class Lines:
 
     def of(self, totals: torch.Tensor) -> torch.Tensor:
         """From sums over the batch, `(*chips, H * W * C)`, to sums over reads, `(*chips, lines)`."""
-        return totals if self.geometry is None else self.geometry.line_sums(totals.unflatten(-1, self.size))
+        return totals if self.geometry is None else self.geometry.patch_sums(totals.unflatten(-1, self.size))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,7 @@ class DriveTotals:
             self._v2 = torch.zeros(shape, dtype=torch.float64, device=v.device)
         for part in _parts(v):
             self._active += _sum_bytes(part.bool().view(torch.uint8), largest=1)
+            # The factor to volts is applied to the sums, not to every value.
             self._v2 += part.square().sum(-2) * drive.v_per_x**2
 
 
@@ -112,6 +113,7 @@ def _add_ones(x: torch.Tensor, codes_per_x: float, bits: int, total: torch.Tenso
         return
     largest = 2**bits - 1
     for part in _parts(x):
+        # Clamped before rounding, as the DAC does: a code beyond the last would have other bits.
         codes = (part * codes_per_x).clamp_(-largest, largest).round_()
         # Floats to bytes by way of int16: torch's direct conversion is slow.
         codes = codes.to(torch.int16 if bits <= 8 else torch.int64).abs_()

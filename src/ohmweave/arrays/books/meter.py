@@ -93,6 +93,7 @@ class Meter:
         usage.n_reads += n_intervals * len(placement.tiles)
         usage.n_lines += n_intervals * tile_lines(placement, transposed=transposed).n_driven
         usage.n_conversions += n_intervals * circuit.n_conversions(placement, transposed=transposed)
+        # V^2 is summed by line now; the product with g waits until `settle`, once for all reads of the same cells.
         key = _Reads(self.phase, placement, transposed, drive.lines, circuit)
         if key not in self._pending:
             self._pending[key] = circuit.totals(transposed=transposed)
@@ -102,6 +103,7 @@ class Meter:
         """Compute the heat of the reads so far, sum V^2 g; `Books` calls this before cells change."""
         for reads, totals in self._pending.items():
             usage = self._on(self._name_of(reads.placement), reads.phase)
+            # An input may drive several lines: those of a pair, of copies, of several tiles. Each of them counts.
             active, v2 = totals.by_line(reads.lines)
             by_driver = tile_lines(reads.placement, transposed=reads.transposed).by_driver
             usage.n_active += int((active * by_driver.to(active.device)).sum())
@@ -118,6 +120,7 @@ class Meter:
         owner = self._owners(cells, n_cells)
         count = torch.bincount(owner, minlength=len(self._names)).tolist()
         weights = g.reshape(-1).double().to(owner.device)
+        # In float64: a float32 sum over a large chip loses the contributions of single cells.
         total = torch.bincount(owner, weights=weights, minlength=len(self._names)).tolist()
         for name, n, g_sum in zip(self._names, count, total, strict=True):
             if n:
@@ -141,6 +144,7 @@ class Meter:
         owner = self._owners(cells, n_cells)
         for sign, name in ((1, "n_set"), (-1, "n_reset")):
             chosen = (polarity > 0 if sign > 0 else polarity < 0).reshape(-1)
+            # bincount takes weights in float64, which are exact for counts up to 2^53.
             numbers = None if n is None else n.reshape(-1)[chosen].double().to(owner.device)
             mine = owner[chosen.to(owner.device)]
             counts = torch.bincount(mine, weights=numbers, minlength=len(self._names)).tolist()
@@ -167,6 +171,7 @@ class Meter:
             self._owner = torch.zeros(n_cells, dtype=torch.int64, device=cells.device)
             for index, placement in enumerate(self._known.values()):
                 self._owner[placement.cells.reshape(-1).to(cells.device)] = 1 + index
+        # Cells of all chips are numbered one chip after the other, and placements are the same on all.
         return self._owner[cells.reshape(-1) % n_cells]
 
 

@@ -7,11 +7,8 @@ import torch
 
 from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.converters.adc import ADC, AdcFaults, draw_faults
-from ohmweave.arrays.placement import Placement
+from ohmweave.arrays.placement import Corner, Placement
 from ohmweave.base import OutOfRangeError, ShapeError, check_positive, check_tensor, generator
-
-Corner = tuple[int, int, int]
-"""Array, row and column of the first cell of a placement, which identifies it: placements do not overlap."""
 
 
 class ColumnConverters:
@@ -110,6 +107,6 @@ class ColumnConverters:
 
 
 def corner_of(placement: Placement) -> Corner:
-    """Array, row and column of the placement's first cell."""
+    """Where the placement's first tile begins. This identifies it, because placements do not overlap."""
     tile = placement.tiles[0]
     return tile.array, tile.row, tile.col

@@ -65,6 +65,7 @@ class ConvertedMatrix:
         adc = columns.adc
         self._adc, self._n_out = adc, placement.n_out
         self._lsb = adc.lsb(columns.full_scale(placement))
+        # A row driven at -V sends a negative current into an unsigned converter, whatever the cells hold.
         if not adc.signed and min(placement.row_gain) < 0:
             raise OutOfRangeError("`signed` of the ADC must be true where rows are driven both ways, but is False")
         serial = dac is not None and dac.bit_serial
@@ -99,6 +100,7 @@ class ConvertedMatrix:
         drive = self._drive_of(row)
         for stack in self._stacks:
             conversions = math.prod(stack.shape[:3]) * self._n_planes
+            # Chunks of the batch that stay in the cache while they are converted; noise is drawn chunk by chunk.
             n_chunk = max(1, CACHE_VALUES // conversions)
             for first in range(0, n, n_chunk):
                 part = slice(first, first + n_chunk)
@@ -128,8 +130,10 @@ class ConvertedMatrix:
             self._adc.digitise(code, offset=stack.offset, inl=stack.inl, noise=noise)
         elif code.numel():
             peaks.append(float(code.abs().max()) * self._lsb)
+        # Shift-and-add, and the digital subtraction of the lines of an output, as one product with the weights.
         by_output = code.view(chips * tiles * (stack.outputs.stop - stack.outputs.start), len(self._weight), n)
         total = self._weight.expand(len(by_output), 1, -1) @ by_output
+        # Tiles are converted separately and added as numbers: rounding happens once for each tile.
         return total.view(chips, tiles, -1, n).sum(1)
 
     def _planes(self, drive: torch.Tensor, dac: DAC | None, dtype: torch.dtype) -> torch.Tensor:
@@ -138,6 +142,7 @@ class ConvertedMatrix:
             return drive.unsqueeze(-2).to(dtype).contiguous()
         sign = None
         if dac.signed:
+            # A signed DAC sends the bits of the magnitude, all with the sign of the number.
             sign = drive.sign()
             drive = drive.abs().to(torch.int32)
         bits = torch.arange(self._n_planes, dtype=drive.dtype, device=drive.device)[:, None]

@@ -58,7 +58,7 @@ class ConvGeometry:
         height, width = size[0] + top + bottom, size[1] + left + right
         return (height - reach_h - 1) // stride_h + 1, (width - reach_w - 1) // stride_w + 1
 
-    def lines(self, images: torch.Tensor) -> torch.Tensor:
+    def im2col(self, images: torch.Tensor) -> torch.Tensor:
         """All patches of images as columns of a matrix (im2col).
 
         Args:
@@ -69,7 +69,7 @@ class ConvGeometry:
         """
         # Stride 0: the same images are expanded over all chips. Unfold them once.
         if images.dim() > 4 and images.shape[0] > 1 and images.stride(0) == 0:
-            return self.lines(images[:1]).expand(len(images), *(-1,) * (images.dim() - 3))
+            return self.im2col(images[:1]).expand(len(images), *(-1,) * (images.dim() - 3))
         *outer, batch, height, width, channels = images.shape
         if self._keeps_size((height, width)):
             planes = images.movedim(-1, -4).contiguous()
@@ -87,14 +87,14 @@ class ConvGeometry:
         strides = (*outer_strides, dh * row, dw * col, image, sh * row, sw * col)
         return padded.as_strided(shape, strides).flatten(-3).flatten(-4, -2)
 
-    def line_sums(self, images: torch.Tensor) -> torch.Tensor:
+    def patch_sums(self, images: torch.Tensor) -> torch.Tensor:
         """Sum of all patches of an image.
 
         Args:
             images: `(..., H, W, C)`.
 
         Returns:
-            `(..., C * kh * kw)`, `lines` summed over its last dimension, without making the patches.
+            `(..., C * kh * kw)`, `im2col` summed over its last dimension, without making the patches.
         """
         *outer, height, width, channels = images.shape
         rows, cols = self._meetings((height, width))

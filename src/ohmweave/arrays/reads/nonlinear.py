@@ -10,7 +10,7 @@ from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement, Tile
 from ohmweave.base import NormalStream
-from ohmweave.circuit import Wires, solve_nonlinear
+from ohmweave.circuit import NonlinearSolution, Wires, small_signal_currents, solve_nonlinear
 
 # Cells, over all inputs and chips, that are solved together: a bound on memory.
 CELLS_AT_ONCE = 2**20
@@ -20,12 +20,27 @@ class _ArrayLaw(NamedTuple):
     """The cells of one array of every chip, in shapes that broadcast against `(chips, batch, rows, cols)`.
 
     Attributes:
-        current: V to A.
-        relative_variance: variance of a read as a fraction of the squared current; None if reads are exact.
+        current: from conductances (S) and voltages (V) to currents (A).
+        g: S, conductances.
+        sigma: S, standard deviation of the conductances in one read; None if reads are exact.
     """
 
-    current: Callable[[torch.Tensor], torch.Tensor]
-    relative_variance: torch.Tensor | None
+    current: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    g: torch.Tensor
+    sigma: torch.Tensor | None
+
+    def at(self, v: torch.Tensor) -> torch.Tensor:
+        """Currents, A, at the cell voltages `v`, V."""
+        return self.current(self.g, v)
+
+    def slopes(self, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """At the cell voltages `v`, V: di/dv, S, and di/dg, V, each of the shape of `v`."""
+        with torch.enable_grad():
+            v = v.detach().clone().requires_grad_()
+            g = self.g.to(v).expand(v.shape).clone().requires_grad_()
+            # The law is elementwise, so the gradient of the sum is the derivative of each cell.
+            didv, didg = torch.autograd.grad([self.current(g, v).sum()], [v, g])
+        return didv, didg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +53,11 @@ class NonlinearRead:
         r_on: Ohm, in series with each cell.
         noise: of reads.
 
-    Valid for: series resistances that are small compared with the cells. Read noise is drawn as a fraction of the
-    current of each cell, which neglects that a series resistance damps the noise.
+    Read noise changes the conductance of each cell. At a fixed voltage, its current then changes by di/dg times the
+    noise; the circuit around it passes on what `small_signal_currents` gives, 1 / (1 + r di/dv) for one cell behind r.
+
+    Valid for: noise that is small compared with the conductances: it is added to first order, and neither moves the
+    mean current nor the operating point.
     """
 
     bank: CellBank
@@ -68,11 +86,8 @@ class NonlinearRead:
             v = v_line.new_zeros(chips, v_line[:, part].shape[1], self.bank.rows)
             v[..., tile.row : tile.row + tile.rows] = v_line[:, part]
             # The whole array is solved: cells outside the tile load the wires too.
-            i_cell = solve_nonlinear(law.current, v, self.bank.cols, self.wires, r_cell=self.r_on).i_cell
-            i_col = i_cell.sum(-2)
-            if law.relative_variance is not None:
-                sigma = (i_cell.square() * law.relative_variance).sum(-2).sqrt()
-                i_col += sigma * self.noise.like(sigma)
+            found = solve_nonlinear(law.at, v, self.bank.cols, self.wires, r_cell=self.r_on)
+            i_col = found.i_col if law.sigma is None else found.i_col + self._noise_of(law, law.sigma, found)
             i_tile[:, part] = i_col[..., tile.col : tile.col + tile.cols].to(i_tile.dtype)
         return i_tile
 
@@ -81,12 +96,18 @@ class NonlinearRead:
         bank = self.bank
         chips = torch.arange(bank.n_sets, device=bank.device)
         state = bank.state_of(bank.of_arrays(chips * bank.n_arrays + index)[:, None])
-        sigma = bank.cell.read_noise_sigma(state)
-        relative = None
-        if sigma is not None:
-            g = bank.cell.conductance(state)
-            relative = torch.where(g > 0, (sigma / g).square(), 0.0).double()
-        return _ArrayLaw(lambda v: bank.cell.current(state, v), relative)
+        assert bank.cell.conduction is not None  # a cell without one is ohmic
+        return _ArrayLaw(bank.cell.conduction.current, bank.cell.conductance(state), bank.cell.read_noise_sigma(state))
+
+    def _noise_of(self, law: _ArrayLaw, sigma: torch.Tensor, found: NonlinearSolution) -> torch.Tensor:
+        """Noise of the column currents of one read, A, at the operating points `found`."""
+        didv, didg = law.slopes(found.v_cell)
+        spread = didg * sigma
+        if self.wires.ideal:  # cells don't share a resistance: independent, so drawn once a column
+            spread = (spread / (1 + self.r_on * didv)).square().sum(-2).sqrt()
+            return spread * self.noise.like(spread)
+        source = spread * self.noise.like(spread)
+        return small_signal_currents(source, didv, self.wires, r_cell=self.r_on).sum(-2)
 
     def placement(self, row: RowVoltages, placement: Placement) -> torch.Tensor:
         """Read a placement, interval after interval.

@@ -78,7 +78,7 @@ def by_rows(images: torch.Tensor, geometry: ConvGeometry, read: Read) -> torch.T
     n_values = images.shape[:-4].numel() * images.shape[-1] * torch.Size((*geometry.kernel_size, *size)).numel()
 
     def read_part(part: torch.Tensor) -> torch.Tensor:
-        current: torch.Tensor = read(geometry.lines(part).mT).unflatten(-2, (-1, *size))
+        current: torch.Tensor = read(geometry.im2col(part).mT).unflatten(-2, (-1, *size))
         return current
 
     return by_parts(images, n_values, read_part)

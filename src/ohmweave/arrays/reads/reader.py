@@ -94,7 +94,13 @@ class Reader:
             g, variance = g.mT, None if variance is None else variance.mT
         # Columns have no DAC, and a variance by code is needed only with one: all else is plain volts.
         if variance is None or self._square_table is None or transposed:
-            row = RowVoltages(row.v)
+            if geometry is not None and row.v_per_number != 1.0:
+                # Codes instead of volts: the matrix is smaller than the images, so the volts of a code go there.
+                g = g * row.v_per_number
+                variance = None if variance is None else variance * row.v_per_number**2
+                row = RowVoltages(row.numbers)
+            else:
+                row = RowVoltages(row.v)
         if geometry is None:
             i_out = noisy_product(row, g, variance, noise=self.noise, square=self._square)
             return i_out if scale is None else i_out.mul_(1 / scale.s_per_w)

@@ -58,10 +58,12 @@ def linear_tiles(placement: Placement, g: torch.Tensor, variance: torch.Tensor |
     def make(
         tiles: Sequence[Tile], spans: Sequence[range], lsb_per_a: torch.Tensor, drive: float, analogue: bool
     ) -> TileCurrents:
+        # All constant factors are multiplied into the matrix once: reads then give lsb of the ADC directly.
         gain = lsb_per_a * drive
         matrix = (stacked(tiles, spans, g, 1, analogue, gain) * gain).flatten(0, 1)
         if variance is None:
             return _Linear(matrix, None)
+        # Variances take the squares of the factors, and no signs.
         return _Linear(matrix, (stacked(tiles, spans, variance, 2, analogue, gain) * gain.square()).flatten(0, 1))
 
     return make
@@ -132,6 +134,7 @@ class _Nonlinear:
         h = len(self._row_gain)
         rows = torch.arange(tile.row_line, tile.row_line + tile.rows, device=v.device)
         gain = v.new_tensor(self._row_gain)[rows % h]
+        # Row line r belongs to the input r // h.
         return v.index_select(1, rows // h - span.start).mT * gain
 
 

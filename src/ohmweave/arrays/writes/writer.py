@@ -79,11 +79,14 @@ class PassiveWriter:
             hit = one.polarity != 0
             v = amplitude(self._access, one, torch.zeros(cells.shape, dtype=torch.float64, device=bank.device))
             assert v is not None
+            # The sign of the voltage is the polarity: half-selected cells see it as well.
             v = (v * one.polarity.sign())[hit]
             for array, row, col, chosen in rounds(cells[hit], rows=bank.rows, cols=bank.cols):
                 at = bank.of_arrays(array)
+                # Read anew in each round: the pulses before have changed the circuit.
                 g = bank.conductance_of(at)
                 v_cell = passive_voltages(g, row, col, v[chosen], self._wiring.wires, self._access.scheme).flatten()
+                # Every cell of the array is switched by the voltage that it really sees, after wires and sneak paths.
                 bank.switch(at.flatten(), Pulse(v_cell.sign(), v=v_cell.abs().to(g.dtype)))
 
 

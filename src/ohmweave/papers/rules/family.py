@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import generator, has_numba
+from ohmweave.arrays.compilable import compiles
+from ohmweave.base import generator
 from ohmweave.mapping import Chip, DifferentialPair
 from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, MarginError, ThresholdError
 from ohmweave.optim import (
@@ -112,7 +113,7 @@ def _sign(start: Start, setting: Setting) -> Setup:
     net = torch.nn.Sequential(AlwaysOn(), first, comparators, AlwaysOn(), second)
     optimizer = SignPulse([first.weight, second.weight])
     epoch = None
-    if has_numba():
+    if compiles(start.chip.array):
         from ohmweave.optim.compiled_epochs import sign_epoch
 
         epoch = partial(sign_epoch, first, comparators, second, error, optimizer)
@@ -128,7 +129,7 @@ def _stellar(start: Start, setting: Setting) -> Setup:
     # Outputs of a random first layer are of order 1, a tenth of the source's: the target follows.
     error = ThresholdError(threshold=setting["threshold"] * setting["target"], target=setting["target"])
     net, epoch = relu_net(first, second), None
-    if has_numba():
+    if compiles(start.chip.array):
         from ohmweave.optim.compiled_epochs import stellar_epoch
 
         def epoch(x: torch.Tensor, labels: torch.Tensor) -> None:

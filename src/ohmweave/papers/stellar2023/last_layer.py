@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from ohmweave.arrays import Activity
-from ohmweave.base import generator, has_numba
+from ohmweave.arrays.compilable import compiles
+from ohmweave.base import generator
 from ohmweave.cells import Cell, stellar2023
 from ohmweave.cells.stellar2023 import LINEAR_STEP
 from ohmweave.cost import yao2020_periphery
@@ -16,7 +17,7 @@ from ohmweave.experiments import (
     JSON,
     Assumption,
     AtLeast,
-    AtMost,
+    Between,
     Claim,
     Context,
     Estimate,
@@ -27,6 +28,7 @@ from ohmweave.experiments import (
     Row,
     TableSpec,
     Task,
+    Within,
     mean_interval,
     mean_of,
     mean_rate_of,
@@ -36,6 +38,7 @@ from ohmweave.experiments import (
 from ohmweave.mapping import CentredPair, Chip
 from ohmweave.nn import ErrorLoss, Linear, OnChip, ThresholdError
 from ohmweave.optim import Stellar
+from ohmweave.papers.changes import NOT_JUDGED_NOW, TWO_SIDED
 from ohmweave.papers.energy import BIT_SERIAL, SampledBill, energy_table
 from ohmweave.papers.sharing import BestEpoch, tasks_by_seed
 from ohmweave.papers.stellar2023.frozen_layer import HIDDEN, TARGET, W_MAX, features_of, frozen_layer
@@ -57,6 +60,8 @@ _TABLES = {"smoke": ("level-1",), "full": ("level-1", "level-3", "level-5", "lev
 _EPOCHS = {"smoke": 2, "full": 5}
 _MNIST = Needs(data="mnist", scale="full")
 _LINEAR = {"device": "level-1"}
+_STEP_OF_SCAN = 1.8
+"""Pulses with threshold 4 over those with 5, of our own simulation of the public code."""
 
 
 def cells(name: str) -> Cell:
@@ -98,7 +103,7 @@ Epoch = Callable[[torch.Tensor, torch.Tensor], int]
 
 
 class StellarEpoch:
-    """Epochs of STELLAR on a layer, compiled where Numba is installed, and the bill of `N_BILLED` samples of each."""
+    """Epochs of STELLAR on a layer, compiled where that is possible, and the bill of `N_BILLED` samples of each."""
 
     def __init__(self, layer: Linear, threshold: float) -> None:
         self.layer = layer
@@ -110,7 +115,7 @@ class StellarEpoch:
         some = x[:N_BILLED]
         with self.bill.samples("training", len(some)):
             self.one_by_one(some, labels[:N_BILLED])
-        if has_numba():
+        if compiles(self.layer.matrix.chip.array):
             from ohmweave.optim.compiled_epochs import stellar_epoch
 
             stellar_epoch(self.layer, self.error, self.rule, x, labels)
@@ -222,9 +227,12 @@ CLAIMS = (
         paper=0.96,
         where="figure script of the public code: 0.96 and 0.97",
         estimate=_accuracy("stellar", "level-1"),
-        accept=AtLeast(0.96),
+        accept=Within(absolute=0.006),
         needs=_MNIST,
-        note="frozen layer trained by us; threshold 4 or 5 chosen on the validation set",
+        better="higher",
+        note="printed to a point, half a point either way, and starts of ours scatter by 0.2 points; 0.96 is the run "
+        "of 513,058 pulses; frozen layer trained by us; threshold 4 or 5 chosen on the validation set",
+        declared=TWO_SIDED,
     ),
     Claim(
         key="pulses",
@@ -233,19 +241,25 @@ CLAIMS = (
         paper=513_058,
         where="figure script of the public code: 513,058 and 934,157",
         estimate=mean_of("stellar.n_pulses", where=_LINEAR),
-        accept=AtMost(1e6),
+        accept=Between(513_058 / _STEP_OF_SCAN**0.5, 513_058 * _STEP_OF_SCAN**0.5),
         needs=_MNIST,
+        better="lower",
+        note="the threshold of the printed run is not known: within half a step of the scan of thresholds, 4 to 5, "
+        "which changes the pulses by 1.8 times",
+        declared=TWO_SIDED,
     ),
     Claim(
         key="times-fewer",
         quantity="pulses of back-propagation with verify over those of STELLAR",
         unit="times",
-        paper=29,
+        paper=53,
         where="figure script of the public code: 27,231,120 against 934,157 and 513,058: 29 and 53 times",
         estimate=_times_fewer,
-        accept=AtLeast(25),
+        accept=None,
         needs=_MNIST,
-        note="tolerance and learning rate of the baseline as its code has them; the noise figure in it is ours",
+        note="53 is that of the run of 513,058 pulses. The pulses of the baseline follow from the tolerance of its "
+        "write-verify, whose size is ours: it cannot be judged",
+        declared=NOT_JUDGED_NOW,
     ),
     Claim(
         key="noise",

@@ -1,6 +1,7 @@
 """Claims that the networks of the paper share: what they count, and how well they learn."""
 
-from ohmweave.experiments import Acceptance, Claim, Equal, Needs, Within, mean_rate_of, value_of
+from ohmweave.experiments import Claim, Equal, Needs, Within, mean_rate_of, value_of
+from ohmweave.papers.changes import TWO_SIDED, changed
 
 FULL = Needs(scale="full")
 MNIST = Needs(data="mnist", scale="full")
@@ -21,10 +22,8 @@ def counted(result: str, quantity: str, paper: int, where: str, *, needs: Needs 
     )
 
 
-def on_test(
-    key: str, quantity: str, paper: float, where: str, *, variant: str, accept: Acceptance, note: str = ""
-) -> Claim:
-    """Test accuracy of a variant, mean of the chips."""
+def on_test(key: str, quantity: str, paper: float, where: str, *, variant: str, tolerance: float, note: str) -> Claim:
+    """Test accuracy of a variant, mean of the chips, within `tolerance` of the paper's; `note` has its reason."""
     return Claim(
         key=key,
         quantity=quantity,
@@ -32,14 +31,16 @@ def on_test(
         paper=paper,
         where=where,
         estimate=mean_rate_of("n_correct", "n_test", where={"variant": variant}),
-        accept=accept,
+        accept=Within(absolute=tolerance),
         needs=MNIST,
+        better="higher",
         note=note,
+        declared=TWO_SIDED,
     )
 
 
-def in_batch(key: str, quantity: str, paper: float, where: str, *, variant: str) -> Claim:
-    """In-batch accuracy of a variant in the second epoch, within two points of the paper's curve."""
+def in_batch(key: str, quantity: str, paper: float, where: str, *, variant: str, tolerance: float, note: str) -> Claim:
+    """In-batch accuracy of a variant in the second epoch, within `tolerance` of the paper's curve."""
     return Claim(
         key=key,
         quantity=f"in-batch accuracy {quantity}, second epoch",
@@ -47,6 +48,9 @@ def in_batch(key: str, quantity: str, paper: float, where: str, *, variant: str)
         paper=paper,
         where=where,
         estimate=mean_rate_of("n_in_batch", "n_seen", where={"variant": variant}),
-        accept=Within(absolute=0.02),
+        accept=Within(absolute=tolerance),
         needs=MNIST,
+        better="higher",
+        note=note,
+        declared=changed("the tolerance was 2 points, more than the curve is uncertain by"),
     )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from ohmweave.experiments import Assumption, Between, Claim, Equal, Experiment, Needs, register, value_of
+from ohmweave.experiments import Assumption, Claim, Equal, Experiment, Needs, register, value_of
 from ohmweave.papers.energy import ENERGY_TABLE
 from ohmweave.papers.wang2019.assumptions import CELL
 from ohmweave.papers.wang2019.claims import FULL, counted, in_batch, on_test
@@ -11,6 +11,7 @@ from ohmweave.papers.wang2019.system import PAPER
 from ohmweave.papers.wang2019.tasks import CHIP, NO_STUCK, NOISE_FREE, run, tasks
 
 NAME = "wang2019/convlstm"
+_SCATTER = "digitised to 0.3 points from one run; runs of ours scatter by 0.5 points (added in squares)"
 
 CONVLSTM = register(
     Experiment(
@@ -34,11 +35,42 @@ CONVLSTM = register(
                 needs=Needs(data="mnist"),
             ),
             on_test(
-                "accuracy", "test accuracy of the chip", 0.9644, "text", variant="chip", accept=Between(0.957, 0.98)
+                "accuracy",
+                "test accuracy of the chip",
+                0.9644,
+                "text",
+                variant="chip",
+                tolerance=0.009,
+                note="1,010 sequences leave 0.6 points to chance, and chips of ours scatter by 0.6 points (standard "
+                "deviations, added in squares)",
             ),
-            in_batch("in-batch", "of the chip", 0.9597, 'text, "training accuracy"', variant="chip"),
-            in_batch("in-batch-noise", "with 10 uS and no stuck cells", 0.9548, "Fig. 4a, digitised", variant="noise"),
-            in_batch("in-batch-noise-free", "without noise", 0.9691, "Fig. 4a, digitised", variant="noise_free"),
+            in_batch(
+                "in-batch",
+                "of the chip",
+                0.9597,
+                'text, "training accuracy"',
+                variant="chip",
+                tolerance=0.006,
+                note=_SCATTER,
+            ),
+            in_batch(
+                "in-batch-noise",
+                "with 10 uS and no stuck cells",
+                0.9548,
+                "Fig. 4a, digitised",
+                variant="noise",
+                tolerance=0.006,
+                note=_SCATTER,
+            ),
+            in_batch(
+                "in-batch-noise-free",
+                "without noise",
+                0.9691,
+                "Fig. 4a, digitised",
+                variant="noise_free",
+                tolerance=0.006,
+                note=f"software; {_SCATTER}",
+            ),
         ),
         assumptions=(
             *CELL,

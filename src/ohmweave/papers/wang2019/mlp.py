@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from ohmweave.experiments import Assumption, Between, Claim, Estimate, Experiment, Row, Within, register, value_of
+from ohmweave.experiments import Assumption, Claim, Estimate, Experiment, Row, Within, register, value_of
 from ohmweave.papers.energy import ENERGY_TABLE
 from ohmweave.papers.wang2019.assumptions import CELL
 from ohmweave.papers.wang2019.claims import counted, on_test
@@ -37,7 +37,8 @@ MLP = register(
                 0.9171,
                 "Li et al. 2018",
                 variant="chip",
-                accept=Between(0.905, 0.94),
+                tolerance=0.019,
+                note="one chip was measured, and chips of ours scatter by 1.9 points (standard deviation)",
             ),
             Claim(
                 key="saved",
@@ -47,6 +48,7 @@ MLP = register(
                 where='Wang et al. 2019: "~75 %" fewer',
                 estimate=weights_saved,
                 accept=Within(absolute=0.005),
+                note="the figure is rounded; by counting weights, no cell takes part",
             ),
         ),
         assumptions=(

@@ -14,12 +14,13 @@ from ohmweave.experiments import (
     Row,
     Task,
     Within,
-    mean_rate_gap_of,
     mean_rate_of,
+    paired_rate_gap_of,
     rates,
     register,
     select,
 )
+from ohmweave.papers.changes import TWO_SIDED
 from ohmweave.papers.wang2019 import tasks as shared
 from ohmweave.papers.wang2019.assumptions import CELL
 from ohmweave.papers.wang2019.figures import ACCURACIES
@@ -51,8 +52,8 @@ def tasks(options: Options) -> list[Task]:
     return [*shared.tasks(NAME, "cnn", CELLS, options), *shared.tasks(NAME, "mlp", half_stuck, options)]
 
 
-cost_of_noise = mean_rate_gap_of("n_correct", "n_test", where={"variant": "noise-free"}, minus={"variant": "stuck 0"})
-"""Mean test accuracy without noise, less that with 10 uS; no stuck cells in either."""
+cost_of_noise = paired_rate_gap_of("n_correct", "n_test", where={"variant": "noise-free"}, minus={"variant": "stuck 0"})
+"""Mean test accuracy without noise, less that with 10 uS, chip by chip of the same seed; no stuck cells in either."""
 
 
 def stuck_sweep(rows: Sequence[Row]) -> "Figure | None":
@@ -92,8 +93,12 @@ NONIDEALITIES = register(
                 paper=0.04,
                 where="text: approximately 4 points",
                 estimate=cost_of_noise,
-                accept=Within(absolute=0.02),
+                accept=Within(absolute=0.013),
                 needs=MNIST,
+                better="lower",
+                note="one chip was measured, and chips of ours scatter by 1.2 points; the figure is rounded to a point "
+                "(standard deviations, added in squares)",
+                declared=TWO_SIDED,
             ),
             Claim(
                 key="half-stuck",
@@ -104,6 +109,8 @@ NONIDEALITIES = register(
                 estimate=mean_rate_of("n_correct", "n_test", where={"variant": "perceptron, stuck 0.5"}),
                 accept=AtLeast(0.6),
                 needs=MNIST,
+                better="higher",
+                one_sided="above 60 %",
             ),
         ),
         assumptions=(

@@ -120,7 +120,6 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
             net,
             work.batches(hybrid.BATCH, name="circuit"),
             n_steps=min(work.n_steps, N_TUNING),
-            lr=hybrid.fc_alone(work.data.name),
         )
     context.progress(0.9, "counting")
     return result | {"n_correct": system.count_correct(net, work.data.test)}
@@ -230,7 +229,7 @@ EXPERIMENT = register(
                 where=_OURS,
                 estimate=accuracy_gap(("dac", "serial"), ("dac", "parallel")),
                 accept=AtLeast(0.0),
-                note="expected beforehand: the errors of eight conversions, weighted by powers of two, add up to less",
+                note="expected, because the errors of eight conversions, weighted by powers of two, add up to less",
             ),
         ),
         assumptions=(

@@ -5,27 +5,26 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ohmweave.cost import GOPS_PER_W_V100, Macro, Part, isaac2016, ledger, yao2020_periphery
+from ohmweave.cost import GOPS_PER_W_V100, Macro, ledger, yao2020_periphery
 from ohmweave.experiments import (
     JSON,
     Assumption,
-    Claim,
     Context,
-    Estimate,
     Experiment,
     FigureSpec,
     Options,
     Row,
     TableSpec,
     Task,
-    Within,
     register,
     value_of,
 )
 from ohmweave.nn import calibrate
 from ohmweave.papers.energy import BIT_SERIAL, ENERGY_TABLE, billed
 from ohmweave.papers.yao2020 import plan, system
+from ohmweave.papers.yao2020.efficiency_claims import EFFICIENCY
 from ohmweave.papers.yao2020.figures import result_of
+from ohmweave.papers.yao2020.macro import DENSITY_V100, V_READ, bottom_up, heat, macro
 from ohmweave.plot import waterfall
 from ohmweave.report import behind, bill_records, bills_of
 
@@ -34,70 +33,9 @@ if TYPE_CHECKING:
 
 NAME = "yao2020/efficiency"
 
-READ_ENERGY = 371.89e-12  # J a one-bit read of the macro. Paper, Methods.
-T_READ = 50e-9  # s. Paper.
-AREA = 63_801.94e-12 / 0.9069  # m2: the printed area of a block and its printed share. Paper, Methods.
-N_ADC, N_CONVERSIONS, ADC_ENERGY = 32, 4, 2.55e-12  # a macro; a read and ADC; J. Paper.
-ADC_OVER_CELLS = 14.4  # energy of the converters over that of the cells. Paper.
-V_READ = 0.2  # V. Paper.
-LEVEL_MIDDLE = 11.25e-6  # S, middle of the eight levels from 2.5 to 20 uS. Paper.
-DENSITY_V100 = 37e15  # operations a second and m2: 37 GOPS/mm2. As GOPS_PER_W_V100.
 N_IMAGES = 100
 MACS = {"c1": 26 * 26 * 8 * 9, "c3": 7 * 7 * 12 * 72, "fc": 192 * 10}
 """Multiplications of an image: outputs x weights of an output."""
-
-
-def macro(*, heat_of_cells: float | None = None, ops_per_cell: float = 2.0) -> Macro:
-    """The 128 x 128 macro of the paper.
-
-    Args:
-        heat_of_cells: J of a one-bit read in the cells; None is the figure that the paper implies.
-        ops_per_cell: operations counted for a cell in a read: 2 in the paper, 1 for pairs of cells.
-    """
-    converters = Part(name="ADC", n_uses=N_ADC * N_CONVERSIONS, energy=ADC_ENERGY, source="paper: 32 x 4 x 2.55 pJ")
-    printed = converters.read_energy / ADC_OVER_CELLS
-    rest = READ_ENERGY - converters.read_energy - printed
-    return Macro(
-        rows=128,
-        cols=128,
-        input_bits=8,
-        t_read=T_READ,
-        area=AREA,
-        ops_per_cell=ops_per_cell,
-        parts=(
-            converters,
-            Part(
-                name="cells",
-                n_uses=1,
-                energy=printed if heat_of_cells is None else heat_of_cells,
-                source="paper: the ADCs take 14.4 times as much" if heat_of_cells is None else "V^2 g t",
-            ),
-            Part(
-                name="drivers, multiplexers, control, sample-and-hold",
-                n_uses=1,
-                energy=rest,
-                source="printed total of 371.89 pJ less the two above; its split is not printed",
-            ),
-        ),
-    )
-
-
-def bottom_up() -> Macro:
-    """The same macro with drivers and sample-and-hold priced by ISAAC, instead of the rest of the printed total."""
-    ours, isaac = macro(), {part.name: part for part in isaac2016().components}
-    parts = (
-        *ours.parts[:2],
-        Part(name="drivers", n_uses=128, energy=isaac["drivers"].energy, source=isaac["drivers"].source),
-        Part(
-            name="sample-and-hold", n_uses=128, energy=isaac["sample-and-hold"].energy, source=isaac["drivers"].source
-        ),
-    )
-    return Macro(rows=128, cols=128, input_bits=8, t_read=T_READ, area=AREA, parts=parts)
-
-
-def heat(g_mean: float, *, active: float = 1.0) -> float:
-    """Heat (J) of a one-bit read, V^2 g t, if all cells have `g_mean` (S) and the fraction `active` of rows is on."""
-    return 128 * 128 * active * V_READ**2 * g_mean * T_READ
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
@@ -151,24 +89,6 @@ def _figures(one: Macro) -> dict[str, JSON]:
         "throughput": one.throughput,
         "density": one.density,
     }
-
-
-def _claim(key: str, quantity: str, unit: str, paper: float, result: str, *, per_unit: float = 1.0) -> Claim:
-    """A claim within 0.5 %. Rows hold SI units; `per_unit` is the claim's unit in SI units."""
-
-    def estimate(rows: Sequence[Row]) -> Estimate | None:
-        found = value_of(result)(rows)
-        return None if found is None else Estimate(value=found.value / per_unit)
-
-    return Claim(
-        key=key,
-        quantity=quantity,
-        unit=unit,
-        paper=paper,
-        where="main text and Methods",
-        estimate=estimate,
-        accept=Within(absolute=0.005 * paper),
-    )
 
 
 def _breakdown(rows: Sequence[Row]) -> "Figure | None":
@@ -243,20 +163,15 @@ EXPERIMENT = register(
         name=NAME,
         title="Energy and area of the macro, from its parts, and of an image",
         paper=plan.PAPER,
-        summary="The 128 x 128 macro's efficiency, density and throughput from the printed parts; what those figures "
+        summary="The 128 x 128 macro's throughput and density from its printed size, clock and area; its efficiency, "
+        "which is an identity, because the rest of the energy is the printed total less the parts; what those figures "
         "imply; and the counted energy of the demonstrated network on its eight arrays.",
-        claims=(
-            _claim("efficiency", "energy efficiency of the macro", "GOPS/W", 11_014, "macro.efficiency", per_unit=1e9),
-            _claim("density", "performance density of the macro", "GOPS/mm2", 1_164, "macro.density", per_unit=1e15),
-            _claim("throughput", "throughput of the macro", "GOPS", 81.92, "macro.throughput", per_unit=1e9),
-            _claim("adc", "energy of the ADCs in a read", "J", 326.4e-12, "parts.ADC"),
-            _claim("cells", "energy of the cells in a read", "J", 22.67e-12, "parts.cells"),
-            _claim("v100", "efficiency over a Tesla V100's", "times", 110.0, "over_v100"),
-        ),
+        claims=EFFICIENCY,
         assumptions=(
             Assumption(
                 text="A read takes 371.89 pJ (printed). Of it the ADCs take 32 x 4 x 2.55 pJ and the cells 1/14.4 of "
-                "that (both printed); the rest, 22.8 pJ, is a difference, and its split is not printed.",
+                "that (both printed); the rest, 22.8 pJ, is the difference, so that the sum is the printed total by "
+                "construction; its split is not printed.",
                 source="paper, Methods",
             ),
             Assumption(

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ohmweave.experiments import Estimate, Row, mean_interval, rates
+from ohmweave.experiments import Estimate, Row, mean_interval, nested_interval, rates, select
+from ohmweave.experiments.estimators import Where, grouped_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,12 @@ def result_of(row: Row) -> dict[str, Any]:
 def error_rate(rows: Sequence[Row], correct: str, total: str) -> Estimate | None:
     """Mean over chips of 1 - correct / total, with its t interval; arguments are names of results."""
     return mean_interval([1 - rate for rate in rates(rows, correct, total)])
+
+
+def nested_error(rows: Sequence[Row], correct: str, total: str, where: Where = None) -> Estimate | None:
+    """Mean over networks of the mean over their chips of 1 - correct / total, with its interval over the networks."""
+    groups = grouped_by(select(rows, where), "network")
+    return nested_interval([[1 - rate for rate in rates(group, correct, total)] for group in groups])
 
 
 def _new(width: float = 6.4, height: float = 3.8) -> "Figure":

@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ohmweave.experiments import JSON, Claim, Context, Experiment, FigureSpec, NotWorseThan, Row, Task, rates, register
+from ohmweave.experiments import (
+    JSON,
+    Claim,
+    Context,
+    Experiment,
+    FigureSpec,
+    Options,
+    Row,
+    Task,
+    Within,
+    nested_rate_difference_of,
+    rates,
+    register,
+)
 from ohmweave.papers.yao2020 import figures, hybrid, plan, system
 from ohmweave.papers.yao2020.plan import NEEDS
 from ohmweave.plot import floor_plan
@@ -18,6 +31,11 @@ N_GROUPS = 3
 N_ROUNDS = 100  # of three batches. Paper.
 _BEFORE = {"test": (0.0479, 0.0660, 0.0620), "train": (0.0482, 0.0643, 0.0585)}
 _AFTER = {"test": (0.0341, 0.0486, 0.0386), "train": (0.0289, 0.0422, 0.0340)}
+
+
+def tasks(options: Options) -> list[Task]:
+    """One task for each software network: as many as `seeds`, with five chips each."""
+    return plan.tasks_by_network(NAME, options, options.seeds, chips=plan.chips_a_network(options))
 
 
 def run(task: Task, context: Context) -> Mapping[str, JSON]:
@@ -40,7 +58,6 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         net,
         work.batches(hybrid.BATCH, name="hybrid"),
         n_steps=n_rounds * N_GROUPS,
-        lr=hybrid.fc_alone(work.data.name),
         group=lambda n_done: n_done % N_GROUPS,
         progress=lambda fraction, text: context.progress(0.4 + 0.4 * fraction, text),
     )
@@ -54,18 +71,41 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     }
 
 
-def _claim(part: str, group: int) -> Claim:
-    before, after = _BEFORE[part][group], _AFTER[part][group]
+_DECLARED = "2026-11-26, after results were known: the claim had been on one side, and on the error alone"
+
+
+def _error(part: str, group: int, stage: str) -> Claim:
+    """The error itself, which starts from another software network than the paper's: shown, not judged."""
+    printed = {"before": _BEFORE, "after": _AFTER}[stage][part][group]
+    return Claim(
+        key=f"{part}-g{group + 1}-{stage}",
+        quantity=f"{part} error of group G{group + 1} {stage} tuning",
+        unit="1",
+        paper=printed,
+        where="Fig. 4" if part == "test" else "Extended Data Fig. 4a",
+        estimate=lambda rows: figures.nested_error(rows, f"{stage}.{part}_{group}", f"n_{part}"),
+        accept=None,
+        needs=NEEDS,
+        better="lower",
+        note="not judged: the paper's software network has 2.01 % of test error, ours less; the points won are judged",
+        declared=_DECLARED,
+    )
+
+
+def _won(part: str, group: int) -> Claim:
+    printed = round(_BEFORE[part][group] - _AFTER[part][group], 6)
     return Claim(
         key=f"{part}-g{group + 1}",
-        quantity=f"{part} error of group G{group + 1} after tuning",
+        quantity=f"{part} accuracy of group G{group + 1} won by tuning",
         unit="1",
-        paper=after,
+        paper=printed,
         where="Fig. 4" if part == "test" else "Extended Data Fig. 4a",
-        estimate=lambda rows: figures.error_rate(rows, f"after.{part}_{group}", f"n_{part}"),
-        accept=NotWorseThan(margin=0.0, higher_is_better=False),
+        estimate=nested_rate_difference_of(f"after.{part}_{group}", f"before.{part}_{group}", f"n_{part}"),
+        accept=Within(absolute=0.008),
         needs=NEEDS,
-        note=f"paper before tuning: {before:.2%}; ours in the figure",
+        better="higher",
+        note="tolerance: half of what the three groups of the paper differ by in this number (1.4 to 2.3 points)",
+        declared=_DECLARED,
     )
 
 
@@ -101,11 +141,12 @@ EXPERIMENT = register(
         summary="The convolver is written three times. In each of 100 rounds, three batches go through the three "
         "copies in parallel, and the shared last layer is updated after each batch in turn.",
         claims=(
-            *(_claim(part, group) for part in ("test", "train") for group in range(N_GROUPS)),
+            *(_won(part, group) for part in ("test", "train") for group in range(N_GROUPS)),
+            *(_error("test", group, stage) for group in range(N_GROUPS) for stage in ("before", "after")),
             plan.count_claim("cells", "cells taken by three convolvers and the last layer", 9_456, "n_cells_taken"),
         ),
-        assumptions=plan.ASSUMPTIONS,
-        tasks=lambda options: plan.tasks(NAME, options),
+        assumptions=(*plan.ASSUMPTIONS, hybrid.RATE),
+        tasks=tasks,
         run=run,
         devices=("cpu", "cuda"),
         figures=(

@@ -1,7 +1,7 @@
 """Shared by all experiments on the five-layer CNN: sizes by scale, data, software network, assumptions, claims."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -10,17 +10,15 @@ from ohmweave.data import Dataset, load
 from ohmweave.experiments import (
     JSON,
     Assumption,
-    AtLeast,
     Claim,
     Context,
     Equal,
-    Estimate,
     Needs,
     Options,
-    Row,
     Task,
-    mean_interval,
-    rates,
+    Within,
+    nested_mean_rate_of,
+    nested_rate_difference_of,
     value_of,
 )
 from ohmweave.papers.sharing import each_split, task_of_all_chips
@@ -57,6 +55,25 @@ ASSUMPTIONS = (
         source="paper, Methods",
     ),
 )
+
+
+def chips_a_network(options: Options) -> int:
+    """Chips on which each software network is written: 5, or 2 at the smoke scale."""
+    return 5 if options.scale == "full" else 2
+
+
+def tasks_by_network(name: str, options: Options, n_networks: int, **params: JSON) -> list[Task]:
+    """One task for each software network, whose training starts from the task's seed, from `options.seed` on.
+
+    `params` are added to the parameters, as `network` is, which names the network. There is no entry `seeds`, so that
+    more networks can be added to a results folder later.
+    """
+    return [
+        Task(
+            experiment=name, params={"data": options.data, "scale": options.scale, "network": seed, **params}, seed=seed
+        )
+        for seed in range(options.seed, options.seed + n_networks)
+    ]
 
 
 def tasks(name: str, options: Options, **params: JSON) -> list[Task]:
@@ -102,19 +119,32 @@ class Workload:
 def workload(task: Task, context: Context) -> Workload:
     """Load the data, and train the software network or take it from the results folder; both go to the run's device.
 
-    The network is trained on the CPU on any device, so that all devices start from the same weights.
+    The network is trained on the CPU on any device, so that all devices start from the same weights. `stop_at` in the
+    task's params is the accuracy on the validation images at which its training stops.
     """
-    name, full = str(task.params["data"]), task.params["scale"] == "full"
+    name = str(task.params["data"])
     context.progress(0.0, f"loading {name}")
-    data = load(name, data_dir=context.options.data_dir)
-    if not full:
+    return workload_on(load(name, data_dir=context.options.data_dir), task, context)
+
+
+def workload_on(data: Dataset, task: Task, context: Context) -> Workload:
+    """The same on other images than those that the task names.
+
+    Args:
+        data: images `(n, 1, 28, 28)` in ten classes.
+        task: its params have `chips`, the number of chips, or `seeds` instead.
+        context: of the task.
+    """
+    if task.params["scale"] != "full":
         data = each_split(data, lambda split: split.take(min(2_000, len(split))))
     # The embedded digits are fifty times fewer images than MNIST; more epochs recover a part of the accuracy.
     recipe = Recipe() if len(data.train) > 10_000 else Recipe(epochs=30)
-    net = trained(
-        data.train, recipe, data=data.name, seed=task.seed, artifact=context.artifact, progress=context.progress
-    )
-    n_chips = task.params["seeds"]
+    stop_at = task.params.get("stop_at")
+    if stop_at is not None:
+        assert isinstance(stop_at, float)
+        recipe = replace(recipe, stop_at=stop_at)
+    net = trained(data, recipe, seed=task.seed, artifact=context.artifact, progress=context.progress)
+    n_chips = task.params.get("chips", task.params.get("seeds"))
     assert isinstance(n_chips, int)
     device = context.options.device
     return Workload(
@@ -140,33 +170,53 @@ def count_claim(key: str, quantity: str, paper: int, result: str) -> Claim:
     )
 
 
-def recovery_claim(*, gain: float, error_left: float, where: Mapping[str, JSON] | None = None) -> Claim:
-    """A claim that tuning recovers at least as much accuracy as in the paper, by the better of two measures.
+def tuning_claims(
+    *,
+    before: float,
+    after: float,
+    tolerances: tuple[float | None, float | None, float | None],
+    where: Mapping[str, JSON] | None = None,
+    by: str = "network",
+    note: str = "",
+    declared: str = "",
+) -> tuple[Claim, Claim, Claim]:
+    """Claims on the test accuracy before tuning, after it, and on the difference, each on both sides.
 
-    The measures are the accuracy won and the error left. A network that lost less accuracy has less to win, and one
-    that lost more keeps a larger error, so reaching the paper in either one counts. Rows hold `before` and `after`:
-    right answers of `n_test` images, one number a chip.
+    Rows hold `before` and `after`: right answers of `n_test` images, one number a chip.
 
     Args:
-        gain: accuracy won by the paper's tuning.
-        error_left: the paper's error after tuning.
+        before: the paper's accuracy before tuning.
+        after: the paper's accuracy after tuning.
+        tolerances: of before, after and the difference; None: shown without a verdict.
         where: params of the rows.
+        by: param of a row that names its group for the nested interval.
+        note: printed beside each claim.
+        declared: date and reason of the claims, see `Claim`.
     """
-
-    def estimate(rows: Sequence[Row]) -> Estimate | None:
-        after, before = (rates(rows, key, "n_test", where) for key in ("after", "before"))
-        won = mean_interval([a - b - gain for a, b in zip(after, before, strict=True)])
-        left = mean_interval([a - (1 - error_left) for a in after])
-        return won if won and left and won.value > left.value else left
-
-    return Claim(
-        key="recovery",
-        quantity="recovery by tuning: more points won, or fewer left, than the paper's, by",
-        unit="1",
-        paper=None,
-        where=f"main text: {gain:.2%} won, {error_left:.2%} left",
-        estimate=estimate,
-        accept=AtLeast(0.0),
-        needs=NEEDS,
-        note="the better of the two measures; both follow from the accuracies before and after",
+    texts = (
+        ("before", "test accuracy before tuning", before, nested_mean_rate_of("before", "n_test", by=by, where=where)),
+        ("after", "test accuracy after tuning", after, nested_mean_rate_of("after", "n_test", by=by, where=where)),
+        (
+            "gain",
+            "test accuracy won by tuning",
+            round(after - before, 6),
+            nested_rate_difference_of("after", "before", "n_test", by=by, where=where),
+        ),
     )
+    first, second, third = (
+        Claim(
+            key=key,
+            quantity=quantity,
+            unit="1",
+            paper=paper,
+            where="main text",
+            estimate=estimate,
+            accept=None if tolerance is None else Within(absolute=tolerance),
+            needs=NEEDS,
+            better="higher",
+            note=note,
+            declared=declared,
+        )
+        for (key, quantity, paper, estimate), tolerance in zip(texts, tolerances, strict=True)
+    )
+    return first, second, third

@@ -16,20 +16,22 @@ from ohmweave.experiments import (
     Between,
     Claim,
     Context,
-    Equal,
     Experiment,
     FigureSpec,
     Options,
     Row,
     TableSpec,
     Task,
-    mean_rate_difference_of,
+    Within,
     mean_rate_of,
+    nested_mean_rate_of,
+    nested_rate_difference_of,
     register,
     value_of,
 )
 from ohmweave.mapping import FixedScaling
 from ohmweave.nn import OnChip, calibrate, deploy
+from ohmweave.papers.changes import OURS_NOW, TWO_SIDED
 from ohmweave.papers.energy import BIT_SERIAL, gpu_energy
 from ohmweave.papers.yao2020 import plan, system
 from ohmweave.papers.yao2020.efficiency import MACS
@@ -235,19 +237,23 @@ EXPERIMENT = register(
                 paper=3.0,
                 where="main text: roughly a factor of 3",
                 estimate=value_of("factor"),
-                accept=Between(2.7, 3.0),
+                accept=Within(absolute=0.3),
+                better="higher",
+                note='"roughly" is read as within a tenth; from the schedule alone, no cell takes part',
+                declared=TWO_SIDED,
             ),
             *(
                 Claim(
                     key=f"reads-{name.lower()}",
                     quantity=f"one-bit reads of {name} an image",
                     unit="reads",
-                    paper=paper,
-                    where="by counting positions, channels and bits",
+                    paper=None,
+                    where="ours, by counting positions, channels and bits of the printed layers; not printed",
                     estimate=value_of(f"reads.{name}"),
-                    accept=Equal(),
+                    accept=Between(n_reads, n_reads),
+                    declared=OURS_NOW,
                 )
-                for name, paper in (("C1", 5408), ("C3", 3136), ("FC", 96))
+                for name, n_reads in (("C1", 5408), ("C3", 3136), ("FC", 96))
             ),
             Claim(
                 key="averaged",
@@ -255,7 +261,7 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where="ours: the other use of the same cells",
-                estimate=mean_rate_of("n_correct.3", "n_test"),
+                estimate=nested_mean_rate_of("n_correct.3", "n_test", by="seed", chips_of_one=True),
                 accept=AtLeast(0.95),
                 needs=NEEDS,
             ),
@@ -265,7 +271,9 @@ EXPERIMENT = register(
                 unit="1",
                 paper=None,
                 where="ours",
-                estimate=mean_rate_difference_of("n_correct.3", "n_correct.1", "n_test"),
+                estimate=nested_rate_difference_of(
+                    "n_correct.3", "n_correct.1", "n_test", by="seed", chips_of_one=True
+                ),
                 accept=AtLeast(-0.002),
                 needs=NEEDS,
             ),

@@ -72,7 +72,7 @@ class ResNet(torch.nn.Module):
 
     def replicate(self, n_groups: int) -> "ResNet":
         """A copy with `n_groups` copies of the first convolution, of which this network has one."""
-        twin = ResNet(self.n_layers, n_groups)
+        twin = ResNet(self.n_layers, n_groups).to(self.linear.weight.device)
         state = self.state_dict()
         first = state.pop("first.0.weight")
         twin.load_state_dict(state | {f"first.{group}.weight": first for group in range(n_groups)})

@@ -1,7 +1,7 @@
 """Images and software network of the ResNet experiments: a checkpoint if one is found, else a network trained here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,8 +25,8 @@ class Subject:
     Attributes:
         net: the software network, in evaluation mode.
         n_layers: its number of layers.
-        train, validation, test: images, `(n, 3, 32, 32)`, normalised. The validation images are the last tenth of the
-            data set's training images; nothing is trained, tuned or calibrated on them here.
+        train, validation, test: images, `(n, 3, 32, 32)`, normalised. The validation images are those that the data set
+            keeps from its training images; nothing is trained, tuned or calibrated on them here.
         origin: file name of the checkpoint, or "trained here".
     """
 
@@ -37,6 +37,16 @@ class Subject:
     test: Split
     origin: str
 
+    def to(self, device: torch.device | str) -> "Subject":
+        """Network and images on `device`."""
+        return replace(
+            self,
+            net=self.net.to(device),
+            train=self.train.to(device),
+            validation=self.validation.to(device),
+            test=self.test.to(device),
+        )
+
 
 def subject(task: Task, context: Context, *, n_layers: int | None = None) -> Subject:
     """Data and network of a task; the smoke scale takes 500 test and 2,000 training images.
@@ -45,12 +55,10 @@ def subject(task: Task, context: Context, *, n_layers: int | None = None) -> Sub
     """
     name, full = str(task.params["data"]), task.params["scale"] == "full"
     data = load(name, data_dir=context.options.data_dir)
-    n_test, n_train = (len(data.test), len(data.train)) if full else (500, 2_000)
-    known = _first(data.train, n_train)
-    n_left = len(known) - len(known) // 10
-    train, validation, test = (
-        _prepared(data, part) for part in (known[:n_left], known[n_left:], _first(data.test, n_test))
-    )
+    # Of the smoke scale, the smaller numbers.
+    sizes = (len(data.train), len(data.validation), len(data.test)) if full else (1_800, 200, 500)
+    parts = zip((data.train, data.validation, data.test), sizes, strict=True)
+    train, validation, test = (_prepared(data, _first(part, n)) for part, n in parts)
     layers = n_layers or N_LAYERS[name]
     checkpoint = find_checkpoint(f"resnet{layers}-{name}.safetensors", context)
     if checkpoint is not None:

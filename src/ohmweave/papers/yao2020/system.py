@@ -62,7 +62,9 @@ def chips(
 
 
 def transfer(net: FiveLayerCNN, chip: Chip, training_images: torch.Tensor, write: Write = WRITE) -> Deployed:
-    """Quantise, write and calibrate: convolvers on arrays 1-2, 3-4, 5-6, the last layer on arrays 7-8 (paper).
+    """Quantise, write and calibrate: convolvers on arrays 0-1, 2-3, 4-5, the last layer on arrays 6-7.
+
+    The paper numbers the same arrays from 1 to 8.
 
     Args:
         net: the software network, on the device of `chip`.

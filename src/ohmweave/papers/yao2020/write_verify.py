@@ -24,6 +24,7 @@ from ohmweave.experiments import (
     rate_of,
     register,
 )
+from ohmweave.papers.changes import NOT_JUDGED_NOW
 from ohmweave.papers.yao2020 import plan, system
 from ohmweave.papers.yao2020.figures import result_of
 from ohmweave.programming import WriteVerify
@@ -152,7 +153,7 @@ EXPERIMENT = register(
                 quantity="cells that reach one of 32 levels within 500 pulses",
                 unit="1",
                 paper=None,
-                where="Fig. 1c: 1,024 cells, no overlap between levels",
+                where="ours; Fig. 1c shows 1,024 cells and prints no rate",
                 estimate=rate_of("n_converged", "n_cells", where={"test": "32 levels"}),
                 accept=AtLeast(0.99),
             ),
@@ -163,9 +164,11 @@ EXPERIMENT = register(
                 paper=0,
                 where="Fig. 1c",
                 estimate=_largest_overlap,
-                accept=Within(absolute=0.0),
-                note="among cells that converged; after the relaxation that the printed 108 nA imply, the tails of "
-                "neighbouring levels do overlap: see the figure",
+                accept=None,
+                note="among cells that converged. These are within 0.25 uS of levels that are 0.58 uS apart, so that "
+                "none can overlap, whatever the cells; after the relaxation that the printed 108 nA imply, the tails "
+                "of neighbouring levels do overlap: see the figure",
+                declared=NOT_JUDGED_NOW,
             ),
             Claim(
                 key="success-8",
@@ -174,7 +177,10 @@ EXPERIMENT = register(
                 paper=0.9999,
                 where="main text: yield",
                 estimate=rate_of("n_converged", "n_cells", where={"test": "8 levels"}),
-                accept=AtLeast(0.995),
+                accept=None,
+                note="the share of stuck cells is an input, taken from this printed yield, and a few thousand cells "
+                "cannot tell 99.99 % from 100 %",
+                declared=NOT_JUDGED_NOW,
             ),
             Claim(
                 key="error-8",
@@ -184,7 +190,9 @@ EXPERIMENT = register(
                 where="Methods: 108 nA at 0.2 V",
                 estimate=mean_of("relaxed_std", where={"test": "8 levels"}),
                 accept=Within(absolute=0.05e-6),
-                note="the relaxation is calibrated to this printed figure and nothing else",
+                better="lower",
+                note="the relaxation is calibrated to this printed figure and nothing else: a check of that. "
+                "Within a tenth, as far as the figure is the same for all levels",
             ),
         ),
         assumptions=plan.ASSUMPTIONS[:3],

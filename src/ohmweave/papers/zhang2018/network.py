@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import generator, has_numba
+from ohmweave.arrays.compilable import compiles
+from ohmweave.base import generator
 from ohmweave.cells import Cell
 from ohmweave.data import Split
 from ohmweave.experiments import Assumption
@@ -125,10 +126,11 @@ class SignPerceptron:
     def train_epoch(self, x: torch.Tensor, labels: torch.Tensor, *, compiled: bool | None = None) -> None:
         """One pass over binary inputs `(n, in)` with labels `(n,)`, sample by sample.
 
-        `compiled` says whether by the compiled loop; None takes it where Numba is installed.
+        `compiled` says whether by the compiled loop; None takes it where Numba is installed and
+        the chip can be trained by it: on the CPU, without converters, noise or an open bill.
         """
         if compiled is None:
-            compiled = has_numba()
+            compiled = compiles(self.chip.array)
         if compiled:
             from ohmweave.optim.compiled_epochs import sign_epoch
 

@@ -12,7 +12,6 @@ from ohmweave.experiments import (
     AtMost,
     Claim,
     Context,
-    Estimate,
     Estimator,
     Experiment,
     FigureSpec,
@@ -22,6 +21,7 @@ from ohmweave.experiments import (
     TableSpec,
     Task,
     mean_interval,
+    nested_rate_gap_of,
     rates,
     register,
 )
@@ -117,12 +117,8 @@ def _accuracies(rows: Sequence[Row], change: Mapping[str, float]) -> list[float]
 
 def _cost(change: Mapping[str, float]) -> Estimator:
     """Accuracy lost against the near-linear cell, seed by seed."""
-
-    def estimate(rows: Sequence[Row]) -> Estimate | None:
-        ideal, real = _accuracies(rows, {}), _accuracies(rows, change)
-        return mean_interval([a - b for a, b in zip(ideal, real, strict=False)])
-
-    return estimate
+    where = {**NEAR_LINEAR, **change}
+    return nested_rate_gap_of("n_correct", "n_total", where=NEAR_LINEAR, minus=where, by="seed")
 
 
 def _claim(key: str, quantity: str, change: Mapping[str, float], *, at_most: float = 0.01) -> Claim:

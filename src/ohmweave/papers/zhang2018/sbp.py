@@ -12,7 +12,7 @@ from ohmweave.data import Dataset, load
 from ohmweave.experiments import (
     Assumption,
     AtLeast,
-    AtMost,
+    Between,
     Claim,
     Context,
     Estimate,
@@ -29,8 +29,9 @@ from ohmweave.experiments import (
     rates,
     register,
 )
+from ohmweave.papers.changes import TWO_SIDED
 from ohmweave.papers.energy import SampledBill, energy_table
-from ohmweave.papers.sharing import tasks_by_seed
+from ohmweave.papers.sharing import n_epochs_to_best, tasks_by_seed
 from ohmweave.papers.zhang2018.network import (
     ASSUMPTIONS,
     G_MAX,
@@ -89,7 +90,8 @@ def run(task: Task, context: Context) -> Mapping[str, Any]:
     seen = data.validation.take(min(N_BILLED * len(history), len(data.validation)))
     with bill.samples("inference", len(seen)):
         perceptron.n_correct(binary(seen), seen.labels)
-    n_samples = len(data.train) * (1 + history.index(max(history)))
+    # The chip, its counters included, is in its state after the best epoch.
+    n_samples = len(data.train) * n_epochs_to_best(history)
     context.progress(0.8, "the same perceptron by back-propagation")
     sbp = {
         "n_correct": perceptron.n_correct(binary(data.test), data.test.labels),
@@ -176,9 +178,10 @@ CLAIMS = (
         paper=None,
         where='abstract: "comparable"',
         estimate=_behind(300),
-        accept=AtMost(0.01),
+        accept=Between(-0.01, 0.01),
         needs=_MNIST,
-        note='reconstructed: "comparable" is read as within 0.01',
+        note='reconstructed: "comparable" is read as within 0.01, either way',
+        declared=TWO_SIDED,
     ),
     Claim(
         key="behind-100",
@@ -187,9 +190,10 @@ CLAIMS = (
         paper=None,
         where='abstract: "comparable"',
         estimate=_behind(100),
-        accept=AtMost(0.02),
+        accept=Between(-0.02, 0.02),
         needs=_MNIST,
         note="reconstructed; with 100 binary neurons a gap remains, the bar of 0.02 is ours",
+        declared=TWO_SIDED,
     ),
 )
 
