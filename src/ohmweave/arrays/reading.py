@@ -14,7 +14,9 @@ from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.base import OutOfRangeError, ShapeError
 
 
-def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: ReadScale | None = None) -> torch.Tensor:
+def read_vectors(
+    array: Array, v: torch.Tensor, placement: Placement, scale: ReadScale | None = None, *, within: bool = False
+) -> torch.Tensor:
     """Read an array with every vector of a batch.
 
     Args:
@@ -22,6 +24,7 @@ def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: Rea
         v: `(*chips, batch, n_in)` V; numbers, if a `scale` is given.
         placement: of the matrix.
         scale: if given, `v` and the result are numbers; only for an array with homogeneous `ScaledReads`.
+        within: True if `v` is within the read voltage by construction; it is then neither clamped nor searched.
 
     Returns:
         `(*chips, batch, n_out)` A, or numbers.
@@ -31,13 +34,20 @@ def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: Rea
     """
     if scale is not None:
         return _scaled(array).read_scaled(_within_scale(v, array, placement, scale), placement, scale)
-    _warn_of_cut(v, array, placement)
-    i_out = array.read(_within(v, array), placement)
+    if not within:
+        _warn_of_cut(v, array, placement)
+    i_out = array.read(_within(v, array, within=within), placement)
     return _checked("read", i_out, (*v.shape[:-1], placement.n_out), array)
 
 
 def read_patches(
-    array: Array, v: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale | None = None
+    array: Array,
+    v: torch.Tensor,
+    geometry: ConvGeometry,
+    placement: Placement,
+    scale: ReadScale | None = None,
+    *,
+    within: bool = False,
 ) -> torch.Tensor:
     """Read an array with every patch of images.
 
@@ -47,6 +57,7 @@ def read_patches(
         geometry: of the patches; the padding is at 0 V.
         placement: of a matrix with C * kh * kw inputs, channel by channel.
         scale: if given, `v` and the result are numbers; only for an array with homogeneous `ScaledReads`.
+        within: as in `read_vectors`.
 
     Returns:
         `(*chips, batch, out H, out W, n_out)` A, or numbers.
@@ -64,22 +75,28 @@ def read_patches(
     ):
         raise ShapeError(f"`v` must be images (*chips, batch, H, W, C) as large as a patch of `geometry`, {geometry}")
     if isinstance(array, PatchReads):
-        _warn_of_cut(v, array, placement)
-        return array.read_patches(_within(v, array), geometry, placement)
-    return by_rows(v, geometry, lambda rows: read_vectors(array, rows, placement))
+        if not within:
+            _warn_of_cut(v, array, placement)
+        return array.read_patches(_within(v, array, within=within), geometry, placement)
+    return by_rows(v, geometry, lambda rows: read_vectors(array, rows, placement, within=within))
 
 
-def read_transposed(array: Array, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
+def read_transposed(
+    array: Array, v_col: torch.Tensor, placement: Placement, *, within: bool = False
+) -> torch.Tensor:
     """Read an array from its columns.
 
     Args:
         array: any array that can be read in this direction.
         v_col: `(*chips, batch, n_out)` V, within the read voltage.
         placement: of the matrix.
+        within: as in `read_vectors`.
 
     Returns:
         `(*chips, batch, n_in)` A.
     """
+    if within:
+        _accept(v_col, array)
     i_in = array.read_transposed(v_col, placement)
     return _checked("read_transposed", i_in, (*v_col.shape[:-1], placement.n_in), array)
 
@@ -135,7 +152,9 @@ def _within_scale(x: torch.Tensor, array: Array, placement: Placement, scale: Re
         return x
     x_max = array.v_read / scale.v_per_x
     _warn_of_cut(x, array, placement, limit=x_max)
-    return x.clamp(-x_max, x_max)
+    clamped = x.clamp(-x_max, x_max)
+    _accept(clamped, array)
+    return clamped
 
 
 def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: float | None = None) -> None:
@@ -164,10 +183,19 @@ def is_real(v: object) -> bool:
     return isinstance(v, torch.Tensor) and v.is_floating_point()
 
 
-def _within(v: torch.Tensor, array: Array) -> torch.Tensor:
+def _within(v: torch.Tensor, array: Array, *, within: bool) -> torch.Tensor:
     """Voltages clamped to the read voltage for arrays that refuse larger ones; a simulated DAC clamps them itself.
 
     Only inputs beyond the full scale of a `FixedScaling` are larger; calibrating its layer avoids this.
     """
-    converted = isinstance(array, SimulatedArray) and array.dac is not None
-    return v if converted or not is_real(v) else v.clamp(-array.v_read, array.v_read)
+    if not is_real(v) or (isinstance(array, SimulatedArray) and array.dac is not None):
+        return v
+    inside = v if within else v.clamp(-array.v_read, array.v_read)
+    _accept(inside, array)
+    return inside
+
+
+def _accept(v: torch.Tensor, array: Array) -> None:
+    """Spare a simulated array the search of `v` for voltages that cannot be there."""
+    if isinstance(array, SimulatedArray):
+        array.accept_voltages(v)

@@ -155,6 +155,14 @@ class SimulatedArray(
         wired = self.wires is not None or self.access is not None  # else readouts measure single cells
         return wired and (self.readout_by == "read" or isinstance(self.access, Passive))
 
+    def accept_voltages(self, v: torch.Tensor) -> None:
+        """Let the next read take `v`, which its maker has clamped or scaled to the read voltage, without a search.
+
+        Args:
+            v: the tensor that is read next; other tensors are searched for voltages beyond the read voltage.
+        """
+        self._requests.accept(v)
+
     @outside_inference_mode
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A; NaN stays NaN.
@@ -251,7 +259,7 @@ class SimulatedArray(
         if isinstance(cells, torch.Tensor) and cells.is_inference():
             cells = cells.clone()  # caches ask for torch's version of this tensor, which inference tensors have not
         counts = count_pulses(
-            cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct, max_train=self._max_train(pulse)
+            cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct, max_train=self._max_train
         )
         self.cell.check_pulse(pulse)
         self.books.settle()  # heat of the reads so far, with the conductances that they had

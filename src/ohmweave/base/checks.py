@@ -33,6 +33,8 @@ def shown(value: object) -> str:
 
 def finite_number(value: object) -> float | None:
     """`value` as a float; None unless it is a finite real number of at most `LARGEST`."""
+    if type(value) is float:  # the usual case first: reads and steps check numbers too
+        return value if -LARGEST <= value <= LARGEST else None
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     try:
@@ -94,6 +96,8 @@ def check_fraction(name: str, value: Any) -> float:
 
 def check_integer(name: str, value: Any, *, at_least: int, at_most: int = MOST) -> int:
     """`value` as an int. Raises `OutOfRangeError` unless it is an integer (of Python or NumPy) within the bounds."""
+    if type(value) is int and at_least <= value <= at_most:
+        return value
     if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < at_least:
         raise OutOfRangeError(f"`{name}` must be an integer >= {at_least}, but is {shown(value)}")
     if int(value) > at_most:

@@ -1,6 +1,7 @@
 """A signed weight matrix on a chip: written by pulses, read by voltages, measured by readout."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 
@@ -181,9 +182,14 @@ class Matrix(NotCopied):
             return None
         if isinstance(scaling, UniformScaling):
             v_per_x = scaling.v_per_x(array.v_read)
-            return ReadScale(v_per_x=v_per_x, a_per_y=v_per_x * self.g_per_w)
+            return _read_scale(v_per_x, v_per_x * self.g_per_w, free=False)
         # Each vector has its own factor: voltages can be recorded only if it is applied.
-        return None if array.metered else ReadScale(a_per_y=self.g_per_w, free=True)
+        return None if array.metered else _read_scale(1.0, self.g_per_w, free=True)
+
+    @property
+    def scaled_within(self) -> bool:
+        """True if the scaling never drives more than the read voltage, so that no read need look for larger ones."""
+        return type(self.scaling) is PerSampleScaling  # a subclass may convert otherwise
 
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T` by a read of the array.
@@ -198,7 +204,8 @@ class Matrix(NotCopied):
         if (scale := self.read_scale) is not None:
             return read_vectors(self.chip.array, x, self.placement, scale)
         v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
-        return read_vectors(self.chip.array, v_row, self.placement) / (v_per_x * self.g_per_w)
+        i_col = read_vectors(self.chip.array, v_row, self.placement, within=self.scaled_within)
+        return i_col / (v_per_x * self.g_per_w)
 
     def matmul_transposed(self, y: torch.Tensor) -> torch.Tensor:
         """`y @ weight` by a transposed read; each vector is scaled to the full read voltage.
@@ -215,7 +222,7 @@ class Matrix(NotCopied):
         self._check_placed()
         check_tensor("y", y, dtype=self.chip.array.dtype)
         v_col, v_per_y = PerSampleScaling().to_voltage(y, self.chip.array.v_read)
-        return read_transposed(self.chip.array, v_col, self.placement) / (v_per_y * self.g_per_w)
+        return read_transposed(self.chip.array, v_col, self.placement, within=True) / (v_per_y * self.g_per_w)
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Send programming pulses to cells of this matrix; learning rules change cells in this way only.
@@ -263,6 +270,12 @@ class Matrix(NotCopied):
         out, into = self.shape
         tiles = len(self.placement.tiles)
         return f"Matrix({self.name!r}, {out} x {into} (out x in), {self.mapping}, {tiles} tile{'s' * (tiles != 1)})"
+
+
+@lru_cache(maxsize=256)
+def _read_scale(v_per_x: float, a_per_y: float, *, free: bool) -> ReadScale:
+    """A scale, kept from read to read: making one checks its factors."""
+    return ReadScale(v_per_x=v_per_x, a_per_y=a_per_y, free=free)
 
 
 def _check_kinds(chip: Chip, mapping: WeightMapping, scaling: InputScaling | None) -> None:

@@ -1,7 +1,6 @@
 """Checks of the arguments of a read, before anything is read or counted."""
 
-from collections.abc import Sequence
-from weakref import WeakSet
+from weakref import ReferenceType, WeakSet, ref
 
 import torch
 
@@ -29,6 +28,7 @@ class ReadRequests:
         self._chip_shape, self._dtype, self._v_read = chip_shape, dtype, v_read
         self._n_arrays, self._rows, self._cols = n_arrays, rows, cols
         self._known: WeakSet[Placement] = WeakSet()
+        self._accepted: ReferenceType[torch.Tensor] | None = None
 
     def placement(self, placement: Placement) -> None:
         """Raise unless `placement` is on these arrays; its cells are compared with its tiles once."""
@@ -41,6 +41,14 @@ class ReadRequests:
         if not torch.equal(placement.cells.cpu(), cells_of(placement.tiles, rows=self._rows, cols=self._cols)):
             raise OutOfRangeError("`placement.cells` must be the cells of its tiles on this array, but are others")
         self._known.add(placement)
+
+    def accept(self, v: torch.Tensor) -> None:
+        """Do not look for voltages beyond the limit in the next read, if it is of `v` itself.
+
+        For callers that have just clamped or scaled `v` to the read voltage: looking again would cost a pass over the
+        inputs and, on an accelerator, a synchronization.
+        """
+        self._accepted = ref(v)
 
     def vectors(
         self, name: str, v: torch.Tensor, n: int, *, v_per_x: float = 1.0, limited: bool = True, unit: str = "V"
@@ -82,20 +90,22 @@ class ReadRequests:
         if limited:
             self._within(name, v, v_per_x, unit)
 
-    def _tensor(self, name: str, v: torch.Tensor, shape: Sequence[int | None]) -> None:
+    def _tensor(self, name: str, v: torch.Tensor, tail: tuple[int | None, ...]) -> None:
         if not isinstance(v, torch.Tensor) or v.dtype != self._dtype:
             what = str(v.dtype) if isinstance(v, torch.Tensor) else shown(v)
             raise OutOfRangeError(f"`{name}` must be a tensor of the array's dtype, {self._dtype}, but is {what}")
-        wanted = (*self._chip_shape, *shape)
-        if len(wanted) != v.dim() or any(want not in (None, have) for want, have in zip(wanted, v.shape, strict=True)):
-            words = ", ".join("any" if one is None else str(one) for one in wanted)
-            raise ShapeError(f"`{name}` must have the shape ({words}), but has {tuple(v.shape)}")
+        # The first dimensions are the chips, the last one the lines; those between have any length.
+        have, n = tuple(v.shape), len(self._chip_shape)
+        if len(have) != n + len(tail) or have[:n] != self._chip_shape or have[-1] != tail[-1]:
+            words = ", ".join("any" if one is None else str(one) for one in (*self._chip_shape, *tail))
+            raise ShapeError(f"`{name}` must have the shape ({words}), but has {have}")
 
     def _within(self, name: str, v: torch.Tensor, v_per_x: float, unit: str) -> None:
         """Raise beyond the read voltage; NaN is not refused here, it stays NaN."""
-        if not v.numel():
+        accepted, self._accepted = self._accepted, None  # for one read: the tensor may be changed in place afterwards
+        if (accepted is not None and accepted() is v) or not v.numel():
             return
-        low, high = torch.aminmax(v.detach())
+        low, high = torch.aminmax(v.detach() if v.requires_grad else v)
         largest = max(-float(low), float(high)) * v_per_x
         if largest > self._v_read * _ROUNDING:
             in_volts = "" if unit == "V" else f" ({largest / v_per_x:.4g} in numbers)"

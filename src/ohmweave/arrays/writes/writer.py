@@ -105,7 +105,7 @@ def count_pulses(
     *,
     n_cells: int,
     distinct: Callable[[torch.Tensor], bool] | None = None,
-    max_train: int = MOST,
+    max_train: Callable[[Pulse], int] | None = None,
 ) -> tuple[int, int]:
     """Check the arguments of `Array.pulse`, and count the pulses.
 
@@ -113,7 +113,7 @@ def count_pulses(
         cells: `(k,)` int64.
         pulse: each field `(k,)`.
         n_cells: number of addressable cells, of all chips.
-        max_train: largest number of pulses to one cell.
+        max_train: gives the largest number of pulses to one cell, for a pulse with `n`; None: the bound of integers.
         distinct: a faster test of whether no cell is listed twice, if the array has one; None: they are sorted.
 
     Returns:
@@ -150,7 +150,8 @@ def count_pulses(
     ):
         if x is not None:
             _check_size(name, x, pulse.polarity, limit)
-    return _count(pulse.polarity, pulse.n, max_train)
+    most = MOST if pulse.n is None or max_train is None else max_train(pulse)
+    return _count(pulse.polarity, pulse.n, most)
 
 
 def _check_size(name: str, x: torch.Tensor, polarity: torch.Tensor, limit: str) -> None:
