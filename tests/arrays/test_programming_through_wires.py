@@ -149,7 +149,15 @@ def test_nonlinear_cells_without_wires_are_sums():
 def test_nonlinear_cells_behind_wires_obey_kirchhoff():
     law = Cell(CELL, conduction=SinhConduction(v0=0.1))
     chip = Chip(
-        law, n_arrays=2, rows=4, cols=4, n_chips=2, dtype=torch.float64, wires=WIRES, access=Transistors(r_on=90.0)
+        law,
+        n_arrays=2,
+        rows=4,
+        cols=4,
+        n_chips=2,
+        v_read=0.3,
+        dtype=torch.float64,
+        wires=WIRES,
+        access=Transistors(r_on=90.0),
     )
     matrix = Matrix(chip, "w", (2, 6), mapping=DifferentialPair(lines="rows"))
     matrix.program(torch.randn(2, 2, 6, generator=generator(0, "w"), dtype=torch.float64), BlindWrite(g_step=STEP))

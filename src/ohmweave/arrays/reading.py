@@ -81,9 +81,7 @@ def read_patches(
     return by_rows(v, geometry, lambda rows: read_vectors(array, rows, placement, within=within))
 
 
-def read_transposed(
-    array: Array, v_col: torch.Tensor, placement: Placement, *, within: bool = False
-) -> torch.Tensor:
+def read_transposed(array: Array, v_col: torch.Tensor, placement: Placement, *, within: bool = False) -> torch.Tensor:
     """Read an array from its columns.
 
     Args:

@@ -147,13 +147,14 @@ def _tuple(arguments: tuple[Any, ...]) -> Convert:
 
 
 def _one_of_several(arguments: tuple[Any, ...]) -> Convert:
-    """None if that is permitted; else the first alternative of the value's kind (words, tuples), else the last."""
+    """None if that is permitted; else the alternative of the value's kind: words, tuples, objects, or a number."""
     optional = type(None) in arguments
     several = [(get_origin(one), _converter(one), one) for one in arguments if one is not type(None)]
     words = next((make for origin, make, _ in several if origin is Literal), None)
     tuples = next((make for origin, make, _ in several if origin is tuple), None)
-    others = [(make, one) for origin, make, one in several if origin not in (Literal, tuple)]
-    kinds = tuple(one for _, one in others if isinstance(one, type))
+    others = [(origin, make, one) for origin, make, one in several if origin not in (Literal, tuple)]
+    numbers = [make for origin, make, one in others if origin is Annotated or one in _PLAIN]
+    kinds = tuple(origin or one for origin, _, one in others if origin is not Annotated and one not in _PLAIN)
 
     def convert(name: str, value: Any) -> Any:
         if value is None and optional:
@@ -162,9 +163,9 @@ def _one_of_several(arguments: tuple[Any, ...]) -> Convert:
             return words(name, value)
         if tuples is not None and (isinstance(value, tuple | list) or not others):
             return tuples(name, value)
-        if len(others) > 1:
-            return _object(name, value, kind=kinds)
-        return others[0][0](name, value)
+        if numbers and not (kinds and isinstance(value, kinds)):
+            return numbers[0](name, value)
+        return _object(name, value, kind=kinds)
 
     return convert
 

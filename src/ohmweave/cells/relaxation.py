@@ -5,11 +5,6 @@ After the last pulse the conductance of a cell performs a random walk whose vari
     s^2(t) = \sigma_{fast}^2 (1 - e^{-t/\tau}) + \sigma_{slow}^2 log_{10}(1 + t/t_{slow}),
 
 a fast part that ends soon after the write and a slow part that grows by a fixed variance per decade of time. Waiting
-from typing import Annotated
-from ohmweave.cells.window import Siemens
-from ohmweave.base import check_fields
-from ohmweave.base import fraction
-from ohmweave.base import positive
 from age t to t + dt adds N(0, s^2(t + dt) - s^2(t)), so that two short waits have the distribution of one long wait.
 The form of the law is ours. Yao et al. 2020 state that relaxation after a write is Gaussian and independent of the
 conductance; retention studies of this stack report broadening with the logarithm of time.

@@ -26,7 +26,6 @@ from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
     ShapeError,
-    check_finite,
     check_integer,
     check_positive,
     check_seed,
@@ -36,6 +35,7 @@ from ohmweave.base import (
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
+from ohmweave.mapping.place_request import check_corners, check_gains, check_indices, check_size, tile_sizes
 
 
 class Scaled(Protocol):
@@ -161,13 +161,20 @@ class Chip(NotCopied):
             OutOfRangeError: the name is in use, a size is not a positive integer, an array does not exist, the number
                 of corners is not that of tiles, or one output has more column lines than an array has columns.
         """
-        shape, corners = check_size(shape), _corners(corners)
-        row_gain, col_gain = _gains("row_gain", row_gain), _gains("col_gain", col_gain)
-        order = _indices("arrays", range(self.array.n_arrays) if arrays is None else arrays)
+        shape, corners = check_size(shape), check_corners(corners)
+        row_gain, col_gain = check_gains("row_gain", row_gain), check_gains("col_gain", col_gain)
+        order = check_indices("arrays", range(self.array.n_arrays) if arrays is None else arrays)
         if tile_rows is not None:
             tile_rows = check_integer("tile_rows", tile_rows, at_least=1)
         self._check_request(name, shape, row_gain, col_gain, [*order, *(corner[0] for corner in corners or ())])
-        sizes = self._tile_sizes(shape[0] * len(row_gain), shape[1] * len(col_gain), row_gain, col_gain, tile_rows)
+        sizes = tile_sizes(
+            (self.array.rows, self.array.cols),
+            n_rows=shape[0] * len(row_gain),
+            n_cols=shape[1] * len(col_gain),
+            row_gain=row_gain,
+            col_gain=col_gain,
+            tile_rows=tile_rows,
+        )
         if corners is not None and len(corners) != len(sizes):
             raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
         trial = [space.copy() for space in self._free]  # copies: a matrix that does not fit must take no cells
@@ -213,22 +220,6 @@ class Chip(NotCopied):
         for index in arrays:
             if not 0 <= index < self.array.n_arrays:
                 raise OutOfRangeError(f"`arrays` must be from 0 to {self.array.n_arrays - 1}, but has {index!r}")
-
-    def _tile_sizes(
-        self, n_rows: int, n_cols: int, row_gain: Sequence[float], col_gain: Sequence[float], tile_rows: int | None
-    ) -> list[tuple[int, int, int, int]]:
-        """(first row line, first column line, rows, columns) of the tiles that cover all lines."""
-        # Without `tile_rows`, all row lines of an input are on one tile. All column lines of an output always are: an
-        # ADC subtracts them.
-        height = min(tile_rows or self.array.rows, self.array.rows)
-        if tile_rows is None and height > len(row_gain):
-            height -= height % len(row_gain)
-        width = self.array.cols - self.array.cols % len(col_gain)
-        return [
-            (row_line, col_line, min(height, n_rows - row_line), min(width, n_cols - col_line))
-            for row_line in range(0, n_rows, height)
-            for col_line in range(0, n_cols, width)
-        ]
 
     def remove(self, name: str) -> None:
         """Free the cells of the placement `name`. Their conductances do not change.
@@ -308,39 +299,6 @@ class Chip(NotCopied):
                 f"{type(self.array).__name__} has no `SavedState`"
             )
         return self.array
-
-
-def check_size(shape: tuple[int, int]) -> tuple[int, int]:
-    """`shape` as two integers >= 1, or `OutOfRangeError`."""
-    if not isinstance(shape, Sequence) or len(shape) != 2:
-        raise OutOfRangeError(f"`shape` must be two sizes, but is {shown(shape)}")
-    return check_integer("shape[0]", shape[0], at_least=1), check_integer("shape[1]", shape[1], at_least=1)
-
-
-def _gains(name: str, gains: Sequence[float]) -> tuple[float, ...]:
-    if not isinstance(gains, Sequence) or isinstance(gains, str) or not gains:
-        raise OutOfRangeError(f"`{name}` must be one or more factors, but is {shown(gains)}")
-    return tuple(check_finite(f"{name}[{index}]", gain, within=1e6) for index, gain in enumerate(gains))
-
-
-def _indices(name: str, given: Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
-        raise OutOfRangeError(f"`{name}` must be a sequence of integers, but is {shown(given)}")
-    return tuple(check_integer(f"{name}[{index}]", one, at_least=0) for index, one in enumerate(given))
-
-
-def _corners(corners: Sequence[Corner] | None) -> list[Corner] | None:
-    if corners is None:
-        return None
-    if not isinstance(corners, Sequence) or isinstance(corners, str | bytes):
-        raise OutOfRangeError(f"`corners` must be (array, row, column) for each tile, but is {shown(corners)}")
-    found = []
-    for index, corner in enumerate(corners):
-        place = _indices(f"corners[{index}]", corner)
-        if len(place) != 3:
-            raise OutOfRangeError(f"`corners[{index}]` must be (array, row, column), but is {shown(corner)}")
-        found.append((place[0], place[1], place[2]))
-    return found
 
 
 def _first_fit(free: list[FreeSpace], order: Sequence[int], rows: int, cols: int) -> Corner | None:

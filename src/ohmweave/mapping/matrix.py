@@ -16,8 +16,9 @@ from ohmweave.base import (
     shown,
 )
 from ohmweave.cells import Pulse
-from ohmweave.mapping.chip import Chip, check_size
+from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.history import Stamp
+from ohmweave.mapping.place_request import check_size
 from ohmweave.mapping.scaling import InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
 from ohmweave.mapping.weight_mapping import WeightMapping
 from ohmweave.programming import Write, WriteReport

@@ -20,8 +20,9 @@ from ohmweave.arrays import Array
 from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.nn import ArrayWeight
+from ohmweave.optim.hyperparameters import Checks
 from ohmweave.optim.proposer import Proposer
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, ExtraState, Move, check_on_chip
+from ohmweave.optim.rule import ArrayRule, DropsSteps, ExtraState, Move, check_on_chip
 
 
 class GateControlled(ArrayRule, DropsSteps, ExtraState):

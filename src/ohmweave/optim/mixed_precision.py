@@ -9,8 +9,9 @@ import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_positive
 from ohmweave.nn import ArrayWeight
+from ohmweave.optim.hyperparameters import Checks
 from ohmweave.optim.pulses import largest_train, polarity_of, send_pulses, step_in_weight
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move
+from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
 
 
 class MixedPrecision(ArrayRule, DropsSteps):

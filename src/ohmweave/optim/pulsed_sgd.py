@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.optim.hyperparameters import Checks, check_generator, one_of
 from ohmweave.optim.pulses import (
     draw_coincidences,
     largest_train,
@@ -15,7 +16,7 @@ from ohmweave.optim.pulses import (
     send_pulses,
     step_in_weight,
 )
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, check_generator, one_of
+from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
 
 
 def _check_length(name: str, value: Any) -> None:

@@ -10,8 +10,9 @@ from ohmweave.base import DataError, check_integer, check_positive
 from ohmweave.cells import RESET, SET
 from ohmweave.mapping import Matrix
 from ohmweave.nn import ArrayWeight
+from ohmweave.optim.hyperparameters import Checks, check_generator, check_write
 from ohmweave.optim.pulses import largest_train, polarity_of, round_stochastically, send_pulses, step_in_weight
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, ExtraState, Move, check_generator, check_write
+from ohmweave.optim.rule import ArrayRule, DropsSteps, ExtraState, Move
 from ohmweave.programming import Write
 
 _COUNT = partial(check_integer, at_least=1)
