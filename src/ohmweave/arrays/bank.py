@@ -24,6 +24,7 @@ from ohmweave.base import (
     unflatten_state,
 )
 from ohmweave.cells import Cell, Pulse
+from ohmweave.cells.saved_cells import check_saved_cells
 
 SPARSE = 1 / 8
 """Fraction of the cells above which all are recomputed, because that is cheaper than gathering the changed ones."""
@@ -219,12 +220,14 @@ class CellBank:
                 f"{sorted(state)}"
             )
         for name, leaf in own.items():
-            check_tensor(f"cells.{name}", state[name], dtype=leaf.dtype)
+            # Ages were float32 in earlier versions; float64 holds them exactly.
+            older = name.endswith(".age") and check_tensor(f"cells.{name}", state[name]).dtype == torch.float32
+            check_tensor(f"cells.{name}", state[name], dtype=torch.float32 if older else leaf.dtype)
             if state[name].shape != leaf.shape:
                 raise ShapeError(
                     f"`cells.{name}` must have the shape {tuple(leaf.shape)}, but has {tuple(state[name].shape)}"
                 )
-        self.cell.check_state(unflatten_state(self.state, state))
+        check_saved_cells(state, self.cell.conductance(unflatten_state(self.state, state)))
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Load a `state_dict` that `check_state_dict` accepts."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -29,7 +30,7 @@ from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.reads.requests import ReadRequests
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
 from ohmweave.arrays.writes.access import Access, Passive
-from ohmweave.arrays.writes.writer import MAX_SINGLE, check_addresses, count_pulses, writer_for
+from ohmweave.arrays.writes.writer import check_addresses, count_pulses, max_train, writer_for
 from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
@@ -38,9 +39,7 @@ from ohmweave.base import (
     check_seed,
     keep_freed_buffers,
     outside_inference_mode,
-    shown,
 )
-from ohmweave.base.checks import MOST
 from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.circuit import Wires
 
@@ -95,13 +94,7 @@ class SimulatedArray(
         cell = Cell.of(cell)
         check_parts(cell, wires, dac, adc, access, readout, v_read, dtype)
         keep_freed_buffers()
-        bank = CellBank(
-            cell,
-            **sizes._asdict(),
-            seed=seed,
-            device=check_device(device),
-            dtype=dtype,
-        )
+        bank = CellBank(cell, **sizes._asdict(), seed=seed, device=check_device(device), dtype=dtype)
         super().__init__(bank)
         self.v_read, self.dac, self.adc = v_read, dac, adc
         self.wires, self.access, self.readout_by = wires, access, readout
@@ -122,14 +115,7 @@ class SimulatedArray(
         self._columns = None if self.adc is None else ColumnConverters(self.adc, bank, v_read=self.v_read, seed=seed)
         self._reader = Reader(bank, dac=self.dac, columns=self._columns, wiring=wiring, seed=seed)
         self._writer = writer_for(bank, wiring)
-        self._requests = ReadRequests(
-            chip_shape=self.chip_shape,
-            n_arrays=self.n_arrays,
-            rows=self.rows,
-            cols=self.cols,
-            dtype=self.dtype,
-            v_read=self.v_read,
-        )
+        self._requests = ReadRequests(bank, v_read=self.v_read)
 
     def __repr__(self) -> str:
         """Sizes, kind of cell, and the other parts."""
@@ -156,11 +142,7 @@ class SimulatedArray(
         return wired and (self.readout_by == "read" or isinstance(self.access, Passive))
 
     def accept_voltages(self, v: torch.Tensor) -> None:
-        """Let the next read take `v`, which its maker has clamped or scaled to the read voltage, without a search.
-
-        Args:
-            v: the tensor that is read next; other tensors are searched for voltages beyond the read voltage.
-        """
+        """Let the next read take `v`, clamped or scaled to the read voltage by its maker, without a search."""
         self._requests.accept(v)
 
     @outside_inference_mode
@@ -191,7 +173,7 @@ class SimulatedArray(
     @outside_inference_mode
     def read_scaled(self, x: torch.Tensor, placement: Placement, scale: ReadScale) -> torch.Tensor:
         """`(*chips, batch, n_in)` numbers to `(*chips, batch, n_out)` numbers; see `ScaledReads`."""
-        self._check_scaled(placement, scale)
+        self._requests.scaled(placement, scale, homogeneous=self.homogeneous)
         self._requests.vectors("x", x, placement.n_in, v_per_x=scale.v_per_x, limited=not scale.free, unit="")
         y = self._reader.read(RowVoltages(x), placement, scale=scale)
         self.books.read(placement, Drive.of_vectors(x, v_per_x=scale.v_per_x))
@@ -202,18 +184,11 @@ class SimulatedArray(
         self, x: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale
     ) -> torch.Tensor:
         """`(*chips, batch, H, W, C)` numbers to `(*chips, batch, out H, out W, n_out)` numbers; see `ScaledReads`."""
-        self._check_scaled(placement, scale)
+        self._requests.scaled(placement, scale, homogeneous=self.homogeneous)
         self._requests.images("x", x, geometry, placement.n_in, v_per_x=scale.v_per_x, limited=not scale.free, unit="")
         y = self._reader.read(RowVoltages(x), placement, geometry=geometry, scale=scale)
         self.books.read(placement, Drive.of_patches(x, geometry, v_per_x=scale.v_per_x))
         return y
-
-    def _check_scaled(self, placement: Placement, scale: ReadScale) -> None:
-        self._requests.placement(placement)
-        if not isinstance(scale, ReadScale):
-            raise TypeError(f"`scale` must be a ReadScale, but is {shown(scale)}")
-        if not self.homogeneous:
-            raise OutOfRangeError("an array with converters or non-linear cells must be read in volts, not by a scale")
 
     @outside_inference_mode
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
@@ -258,18 +233,12 @@ class SimulatedArray(
         """
         if isinstance(cells, torch.Tensor) and cells.is_inference():
             cells = cells.clone()  # caches ask for torch's version of this tensor, which inference tensors have not
-        counts = count_pulses(
-            cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct, max_train=self._max_train
-        )
+        most = partial(max_train, self.cell, self.access)
+        counts = count_pulses(cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct, max_train=most)
         self.cell.check_pulse(pulse)
         self.books.settle()  # heat of the reads so far, with the conductances that they had
         self._writer.pulse(cells, pulse)
         self.books.pulse(cells, pulse, counts=counts)
-
-    def _max_train(self, pulse: Pulse) -> int:
-        """Largest number of pulses to one cell in a call: fewer where they are sent one by one."""
-        one_by_one = pulse.v is not None or (self.access is not None and self.access.v_set is not None)
-        return MAX_SINGLE if one_by_one or not self.cell.sums_trains else MOST
 
     @outside_inference_mode
     def wait(self, duration: float) -> None:

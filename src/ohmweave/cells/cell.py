@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_non_negative, flatten_state
+from ohmweave.base import OutOfRangeError, check_non_negative
 from ohmweave.cells.laws import (
     ConductionLaw,
     DirectPulses,
@@ -30,7 +30,7 @@ from ohmweave.cells.laws import (
 )
 from ohmweave.cells.pulse import Pulse, pulse_count
 from ohmweave.cells.read_noise import ReadNoise
-from ohmweave.cells.window import HIGHEST, keep_in_window
+from ohmweave.cells.window import keep_in_window
 
 _KINDS: dict[str, type] = {
     "spread": SpreadLaw,
@@ -163,17 +163,6 @@ class Cell:
         return self.switching.disturbs_listed_cells
 
     @property
-    def sums_trains(self) -> bool:
-        """True if a train of pulses without `v` is one change: its length then costs nothing.
-
-        If steps depend on the conductance, a scaled sum is not the sum of scaled steps. A `Spread` may permit this
-        approximation for factors near 1.
-        """
-        law = self.switching
-        scales = self.spread is None or self.spread.scales_sums
-        return scales and isinstance(law, SummedTrains) and law.sums_trains
-
-    @property
     def processes(self) -> tuple[RetentionLaw[Any], ...]:
         """`retention`, always as a tuple."""
         return self.retention  # type: ignore[return-value]
@@ -275,23 +264,6 @@ class Cell:
         g = (state.switching.g + dg).clamp_min(0)
         return state._replace(switching=state.switching._replace(g=g))
 
-    def check_state(self, state: CellState) -> None:
-        """Raise `OutOfRangeError` unless `state` can be that of cells: a saved one may be damaged.
-
-        All numbers must be finite, and conductances, factors of steps and ages must not be negative.
-        """
-        leaves = flatten_state(state)
-        checked = leaves | {"conductance": self.conductance(state)}
-        for name, leaf in checked.items():
-            if leaf.is_floating_point() and not bool(leaf.isfinite().all()):
-                raise OutOfRangeError(f"`cells.{name}` must be finite, but has entries that are NaN or infinite")
-            signed = name not in ("switching.g", "conductance", "factor") and not name.endswith((".age", ".g_stuck"))
-            if not signed and bool((leaf < 0).any()):
-                raise OutOfRangeError(f"`cells.{name}` must be >= 0, but is down to {float(leaf.min()):g}")
-        if bool((checked["conductance"] > HIGHEST).any()):
-            highest = float(checked["conductance"].max())
-            raise OutOfRangeError(f"conductances of cells must be at most {HIGHEST:g} S, but are up to {highest:g} S")
-
     def check_pulse(self, pulse: Pulse) -> None:
         """Raise `OutOfRangeError` if `pulse` has a voltage, gate voltage or width that this cell ignores."""
         if pulse.v is not None and not self.feels_voltage:
@@ -308,7 +280,7 @@ class Cell:
         if scale is None and isinstance(law, DirectPulses):
             return law.pulse(state.switching, pulse, generator=generator)
         # The factor of a voltage can be far from 1, and then a scaled sum is not the sum of scaled steps.
-        if pulse.v is None and isinstance(law, SummedTrains) and self.sums_trains:
+        if pulse.v is None and isinstance(law, SummedTrains) and sums_trains(self):
             dg = law.train(state.switching, pulse, generator=generator)
             return state.switching._replace(g=_kept(law, state.switching.g, dg, scale))
         return self._one_by_one(state.switching, pulse, scale, generator)
@@ -335,6 +307,17 @@ class Cell:
             kept = _kept(law, state.g, law.step(state, one, generator=generator), scale)
             state = law.after_pulse(state, kept if disturbs else torch.where(chosen, kept, state.g), one, chosen)
         return state
+
+
+def sums_trains(cell: Cell) -> bool:
+    """True if a train of pulses without `v` is one change of the cells: its length then costs nothing.
+
+    If steps depend on the conductance, a scaled sum is not the sum of scaled steps. A `Spread` may permit this
+    approximation for factors near 1.
+    """
+    law = cell.switching
+    scales = cell.spread is None or cell.spread.scales_sums
+    return scales and isinstance(law, SummedTrains) and law.sums_trains
 
 
 def _kept(law: SwitchingLaw[Any], g: torch.Tensor, step: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:

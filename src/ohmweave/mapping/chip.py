@@ -56,8 +56,7 @@ class Chip(NotCopied):
         n_arrays, rows, cols: number of arrays on the chip, and the size of each, in cells.
         n_chips: None for one chip; n for n chips that differ by fabrication and noise and are simulated together.
         seed: of all random numbers of the chips.
-        array: an `Array` to use instead of a simulated one, such as the driver of a real board. No other argument
-            except `seed` may then be given.
+        array: an `Array`, such as the driver of a real board; then no other argument except `seed` may be given.
         v_read, dac, adc, wires, access, readout, device, dtype: as in `SimulatedArray`.
 
     Raises:

@@ -91,6 +91,7 @@ def load(net: torch.nn.Module, path: str | Path, *, rule: Rules = None, ignore_r
     if found := differences(about["fingerprint"], fingerprint(net, optimizers), ignore_extra_placements=ignore_rule):
         raise DataError(f"{path} was saved from another network, chip or rule: " + "; ".join(found))
     before, rules_before = _state(net, optimizers)
+    tensors = _with_double_ages(tensors, before)
     _check_tensors(tensors, before, about["rules"], optimizers, path)
     try:
         _assign(net, optimizers, tensors, about["rules"])
@@ -194,6 +195,16 @@ def _digest(tensors: Tensors) -> str:
 
 def _without_rules(saved: dict[str, Any]) -> dict[str, Any]:
     return saved | {"rules": []}
+
+
+def _with_double_ages(tensors: Tensors, like: Tensors) -> Tensors:
+    """`tensors` with the ages of cells in float64; earlier versions kept them in float32."""
+    return {
+        name: leaf.double()
+        if name.endswith(".age") and leaf.dtype == torch.float32 and name in like and like[name].dtype == torch.float64
+        else leaf
+        for name, leaf in tensors.items()
+    }
 
 
 def _check_tensors(

@@ -4,6 +4,8 @@ from weakref import ReferenceType, WeakSet, ref
 
 import torch
 
+from ohmweave.arrays.bank import CellBank
+from ohmweave.arrays.capabilities import ReadScale
 from ohmweave.arrays.placement import Placement, cells_of
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.base import OutOfRangeError, ShapeError, shown
@@ -13,20 +15,16 @@ _ROUNDING = 1 + 1e-5
 
 
 class ReadRequests:
-    """Checks of reads of arrays of one size.
+    """Checks of reads of the arrays of a bank.
 
     Args:
-        chip_shape: () for one chip, (n,) for n chips.
-        n_arrays, rows, cols: of a chip.
-        dtype: of reads.
+        bank: the cells of the arrays.
         v_read: V, largest read voltage.
     """
 
-    def __init__(
-        self, *, chip_shape: tuple[int, ...], n_arrays: int, rows: int, cols: int, dtype: torch.dtype, v_read: float
-    ) -> None:
-        self._chip_shape, self._dtype, self._v_read = chip_shape, dtype, v_read
-        self._n_arrays, self._rows, self._cols = n_arrays, rows, cols
+    def __init__(self, bank: CellBank, *, v_read: float) -> None:
+        self._chip_shape, self._dtype, self._v_read = bank.chip_shape, bank.dtype, v_read
+        self._n_arrays, self._rows, self._cols = bank.n_arrays, bank.rows, bank.cols
         self._known: WeakSet[Placement] = WeakSet()
         self._accepted: ReferenceType[torch.Tensor] | None = None
 
@@ -49,6 +47,14 @@ class ReadRequests:
         inputs and, on an accelerator, a synchronization.
         """
         self._accepted = ref(v)
+
+    def scaled(self, placement: Placement, scale: ReadScale, *, homogeneous: bool) -> None:
+        """Raise unless numbers can be read from `placement` with `scale`."""
+        self.placement(placement)
+        if not isinstance(scale, ReadScale):
+            raise TypeError(f"`scale` must be a ReadScale, but is {shown(scale)}")
+        if not homogeneous:
+            raise OutOfRangeError("an array with converters or non-linear cells must be read in volts, not by a scale")
 
     def vectors(
         self, name: str, v: torch.Tensor, n: int, *, v_per_x: float = 1.0, limited: bool = True, unit: str = "V"

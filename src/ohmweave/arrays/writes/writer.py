@@ -6,11 +6,12 @@ from typing import Protocol
 import torch
 
 from ohmweave.arrays.bank import CellBank
-from ohmweave.arrays.writes.access import Passive, amplitude, one_at_a_time, passive_voltages, rounds
+from ohmweave.arrays.writes.access import Access, Passive, amplitude, one_at_a_time, passive_voltages, rounds
 from ohmweave.arrays.writes.wiring import Wiring
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, shown
 from ohmweave.base.checks import MOST
-from ohmweave.cells import Pulse
+from ohmweave.cells import Cell, Pulse
+from ohmweave.cells.cell import sums_trains
 
 MAX_SINGLE = 2**16
 """Largest number of pulses that one call sends to a cell one by one: longer trains take several calls."""
@@ -88,6 +89,12 @@ class PassiveWriter:
                 v_cell = passive_voltages(g, row, col, v[chosen], self._wiring.wires, self._access.scheme).flatten()
                 # Every cell of the array is switched by the voltage that it really sees, after wires and sneak paths.
                 bank.switch(at.flatten(), Pulse(v_cell.sign(), v=v_cell.abs().to(g.dtype)))
+
+
+def max_train(cell: Cell, access: Access | None, pulse: Pulse) -> int:
+    """Largest number of pulses to one cell in a call: fewer where they are sent one by one."""
+    one_by_one = pulse.v is not None or (access is not None and access.v_set is not None)
+    return MAX_SINGLE if one_by_one or not sums_trains(cell) else MOST
 
 
 def writer_for(bank: CellBank, wiring: Wiring | None) -> Writer:
