@@ -48,6 +48,7 @@ def row(*arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_rows_are_equal_or_say_what_differs() -> None:
     first = row("1")
     assert row("1") == first
