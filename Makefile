@@ -12,7 +12,7 @@ JOBS ?= auto
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint mutants docs format clean
+.PHONY: help setup demo test check lint mutants fuzz docs format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,11 @@ MUTANTS ?= 100
 
 mutants: $(READY) ## plant faults in the sources, one at a time: the tests should fail for each (MODULES, MUTANTS)
 	$(BIN)/python tests/mutants.py --n $(MUTANTS) --modules $(MODULES)
+
+N ?= 10000
+
+fuzz: $(READY) ## call everything public with wrong arguments, and load crafted files (N inputs)
+	$(BIN)/python -m tests.fuzz $(N)
 
 docs: $(READY) ## the documentation's checks: links, commands, examples, docstrings
 	$(BIN)/python -m pytest tests/docs

@@ -143,7 +143,7 @@ def test_states_of_other_arrays_are_refused_and_change_nothing() -> None:
     before = array.state_dict()
     noisy = SimulatedArray(Cell(CELL, read_noise=ReadNoise(floor=1e-7)), rows=2, cols=3).state_dict()
     wrong = {
-        "lacks converters": (noisy, "with an ADC"),
+        "lacks converters": (noisy, "must have the converters'"),
         "lacks a stream": ({k: v for k, v in before.items() if k != "random.reads"}, "random streams in `state`"),
         "lacks counts": ({k: v for k, v in before.items() if k != "books.counts"}, "totals of the books in `state`"),
         "has more": (before | {"motor.angle": torch.zeros(1)}, "also has .'motor'."),

@@ -26,7 +26,7 @@ def law_factor(v: float, nominal: float) -> float:
 
 
 def array_of(**parts: object) -> SimulatedArray:
-    array = SimulatedArray(LAW, n_arrays=2, rows=4, cols=3, n_chips=2, dtype=torch.float64, **parts)  # type: ignore[arg-type]
+    array = SimulatedArray(LAW, n_arrays=2, rows=4, cols=3, n_chips=2, v_read=2.0, dtype=torch.float64, **parts)  # type: ignore[arg-type]
     chance = generator(1, "start")
     array.bank.state = array.cell.shift_conductance(
         array.bank.state, torch.rand(48, generator=chance, dtype=torch.float64) * 5e-4 + 1e-4
@@ -137,7 +137,7 @@ def test_nonlinear_cells_without_wires_are_sums():
     law = Cell(CELL, conduction=SinhConduction(v0=0.1))
     assert not replace(law, read_noise=ReadNoise(fraction=0.1)).is_ohmic
     assert Cell(CELL).is_ohmic
-    chip = Chip(law, rows=6, cols=4, dtype=torch.float64)
+    chip = Chip(law, rows=6, cols=4, v_read=1.0, dtype=torch.float64)
     matrix = Matrix(chip, "w", (2, 6), mapping=DifferentialPair())
     matrix.program(torch.randn(2, 6, generator=generator(0, "w"), dtype=torch.float64), BlindWrite(g_step=STEP))
     v = torch.randn(5, 6, generator=generator(0, "v"), dtype=torch.float64) * 0.2
@@ -149,7 +149,15 @@ def test_nonlinear_cells_without_wires_are_sums():
 def test_nonlinear_cells_behind_wires_obey_kirchhoff():
     law = Cell(CELL, conduction=SinhConduction(v0=0.1))
     chip = Chip(
-        law, n_arrays=2, rows=4, cols=4, n_chips=2, dtype=torch.float64, wires=WIRES, access=Transistors(r_on=90.0)
+        law,
+        n_arrays=2,
+        rows=4,
+        cols=4,
+        n_chips=2,
+        v_read=0.3,
+        dtype=torch.float64,
+        wires=WIRES,
+        access=Transistors(r_on=90.0),
     )
     matrix = Matrix(chip, "w", (2, 6), mapping=DifferentialPair(lines="rows"))
     matrix.program(torch.randn(2, 2, 6, generator=generator(0, "w"), dtype=torch.float64), BlindWrite(g_step=STEP))
@@ -217,7 +225,7 @@ def test_compensation_knows_what_the_other_cells_really_are():
     """They were measured behind their paths; the written ones will be verified behind theirs."""
     wires, access = Wires(r_row=50.0, r_col=50.0), Transistors(r_on=500.0)
     law = LinearStep(g_min=1e-6, g_max=1e-3, levels=500)
-    array = SimulatedArray(law, rows=6, cols=5, dtype=torch.float64, wires=wires, access=access)
+    array = SimulatedArray(law, rows=6, cols=5, v_read=2.0, dtype=torch.float64, wires=wires, access=access)
     array.pulse(torch.arange(30), Pulse(torch.ones(30), n=torch.arange(30) * 10))
     asked = []
     cells = torch.arange(5, 15).view(2, 5)

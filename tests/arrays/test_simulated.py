@@ -272,7 +272,7 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
 
 def test_bad_calls() -> None:
     array = bank()
-    with pytest.raises(ShapeError, match=r"`v_row` must have the shape \(..., any, 2\)"):
+    with pytest.raises(ShapeError, match=r"`v_row` must have the shape \(any, 2\)"):
         array.read(torch.zeros(4, 3, dtype=torch.float64), PLACED)
     with pytest.raises(ShapeError, match="`v_col` must have the shape"):
         array.read_transposed(torch.zeros(4, 3, dtype=torch.float64), PLACED)

@@ -59,7 +59,7 @@ def read_by_nodes(chip: Chip, matrix: Matrix, v: torch.Tensor, r_on: float = 0.0
 )
 def test_a_read_is_that_of_the_whole_circuit(mapping):
     chip, matrix = written(mapping, wires=WIRES, access=Transistors(r_on=300.0))
-    v = torch.randn(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.1
+    v = torch.randn(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.05
     i_col = chip.array.read(v, matrix.placement)
     assert_close(i_col, read_by_nodes(chip, matrix, v, r_on=300.0), rtol=1e-9, scale=float(i_col.abs().max()))
 
@@ -81,8 +81,8 @@ def test_a_pulse_anywhere_on_the_array_changes_the_next_read():
 
 def test_transposed_read_is_reciprocal():
     chip, matrix = written(DifferentialPair(), wires=WIRES)
-    v_row = torch.eye(14, dtype=torch.float64).expand(2, -1, -1)
-    v_col = torch.eye(5, dtype=torch.float64).expand(2, -1, -1)
+    v_row = 0.2 * torch.eye(14, dtype=torch.float64).expand(2, -1, -1)
+    v_col = 0.2 * torch.eye(5, dtype=torch.float64).expand(2, -1, -1)
     forward = chip.array.read(v_row, matrix.placement)
     assert_close(chip.array.read_transposed(v_col, matrix.placement), forward.mT, rtol=1e-12)
 
@@ -103,7 +103,7 @@ def test_cells_are_measured_alone_behind_their_own_path():
 
 def test_both_ends_driven_shorten_the_path():
     wires = Wires(r_row=20.0, r_col=35.0, r_driver=80.0, driven_from="both")
-    array = SimulatedArray(LAW, rows=3, cols=4, wires=wires, dtype=torch.float64)
+    array = SimulatedArray(LAW, rows=3, cols=4, v_read=2.0, wires=wires, dtype=torch.float64)
     array.pulse(torch.tensor([6]), Pulse(torch.tensor([1]), n=torch.tensor([500])))
     g = array.cell.conductance(array.bank.state)[6]
     r_path = 1 / (1 / (80 + 3 * 20) + 1 / (80 + 2 * 20)) + 2 * 35
@@ -112,7 +112,7 @@ def test_both_ends_driven_shorten_the_path():
 
 def test_fast_readout_is_what_reads_see():
     chip, matrix = written(DifferentialPair(), wires=WIRES, readout="read")
-    v = torch.randn(2, 6, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.1
+    v = torch.randn(2, 6, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.05
     seen = v @ matrix.readout().mT * matrix.g_per_w
     assert_close(seen, chip.array.read(v, matrix.placement), rtol=1e-12, scale=float(seen.abs().max()))
 
@@ -145,7 +145,7 @@ def test_noise_behind_wires_is_weakened_as_a_change_of_the_cell_is():
 
 def test_ideal_wires_change_nothing():
     plain, same = (written(DifferentialPair(), **parts) for parts in ({}, {"wires": Wires(r_row=0.0, r_col=0.0)}))
-    v = torch.randn(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.1
+    v = torch.randn(2, 3, 14, generator=generator(0, "v"), dtype=torch.float64) * 0.05
     currents = [chip.array.read(v, matrix.placement) for chip, matrix in (plain, same)]
     assert_close(currents[1], currents[0], rtol=1e-12)
     cells = plain[1].cells

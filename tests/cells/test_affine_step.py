@@ -140,5 +140,5 @@ def test_a_cell_without_a_pulse_stays_whatever_the_noise():
 )
 def test_wrong_arguments_are_named(wrong, named):
     right = {**WINDOW, "set_step": (1e-8, 1e-8), "reset_step": (-1e-8, -1e-8)}
-    with pytest.raises(OutOfRangeError, match=f"`{named}`"):
+    with pytest.raises(OutOfRangeError, match=f"`{named}"):
         AffineStep(**(right | wrong))

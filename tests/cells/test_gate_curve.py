@@ -52,7 +52,7 @@ def test_dtype_is_the_voltage_s():
         ({"v_gate": (1.0, 1.0), "g": (1e-6, 2e-6)}, "`v_gate`"),
         ({"v_gate": (1.0, 2.0), "g": (1e-6,)}, "`g`"),
         ({"v_gate": (1.0, 2.0), "g": (2e-6, 1e-6)}, "`g`"),
-        ({"v_gate": (1.0, 2.0), "g": (-1e-6, 1e-6)}, "`g`"),
+        ({"v_gate": (1.0, 2.0), "g": (-1e-6, 1e-6)}, r"`g\[0\]`"),
     ],
 )
 def test_bad_tables_are_refused(changes, name):

@@ -113,3 +113,15 @@ def test_two_populations_are_two_processes() -> None:
 def test_bad_arguments(changes: dict[str, float], message: str) -> None:
     with pytest.raises(OutOfRangeError, match=message):
         Relaxation(**changes)
+
+
+def test_short_waits_add_up_at_large_ages() -> None:
+    """In float32, 0.1 s added to 1e8 s left the age as it was."""
+    cell = Cell(LinearStep(g_min=2e-6, g_max=20e-6), retention=Relaxation(sigma_slow=1e-7))
+    chance = generator(0, "waits")
+    state = cell.relax(cell.init_state((4,), generator=chance), 1e8, generator=chance)
+    start = state.retention[0].age.clone()
+    for _ in range(2_000):
+        state = cell.relax(state, 0.1, generator=chance)
+    assert state.switching.g.dtype == torch.float32
+    assert_close(state.retention[0].age - start, torch.full((4,), 200.0), rtol=1e-4)

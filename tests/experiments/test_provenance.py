@@ -45,5 +45,5 @@ def test_a_package_inside_another_checkout_or_none_has_no_commit(tmp_path: Path)
 
 
 def test_versions_name_what_computed() -> None:
-    assert set(versions()) == {"ohmweave", "torch", "python"}
+    assert set(versions()) == {"ohmweave", "torch", "python", "threads", "numba", "cpu"}
     assert all(versions().values())

@@ -37,7 +37,7 @@ def test_each_task_leaves_a_row_with_what_computed_it(tmp_path: Path) -> None:
     assert (summary.n_tasks, summary.n_before, summary.path) == (3, 0, rows_file(tmp_path))
     assert [one.seed for one in rows] == [0, 1, 2]
     assert rows[1].result == {"n_heads": [51, 61], "n_tosses": 100, "g": 1e-6 / 3}
-    assert set(rows[0].versions) == {"ohmweave", "torch", "python"}
+    assert set(rows[0].versions) == {"ohmweave", "torch", "python", "threads", "numba", "cpu"}
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:

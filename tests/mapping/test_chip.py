@@ -179,10 +179,13 @@ def test_precision_and_read_voltage_reach_the_array() -> None:
         (lambda: chip(n_chips=0), "`n_chips` must be an integer >= 1"),
         (lambda: chip(rows=0), "`rows` must be an integer >= 1"),
         (lambda: chip().place("a", (2, 2), arrays=(3,)), "`arrays` must be from 0 to 2, but has 3"),
-        (lambda: chip().place("a", (2, 2), corners=[(-1, 0, 0)]), "`arrays` must be from 0 to 2, but has -1"),
+        (
+            lambda: chip().place("a", (2, 2), corners=[(-1, 0, 0)]),
+            r"`corners\[0\]\[0\]` must be an integer >= 0, but is -1",
+        ),
         (lambda: chip().place("a", (7, 2), corners=[(0, 0, 0)]), "`corners` must be 2, one for each tile, but are 1"),
         (lambda: chip().place("a", (7, 2), tile_rows=0), "`tile_rows` must be an integer >= 1"),
-        (lambda: chip().place("a", (0, 2)), "`shape` must be an integer >= 1"),
+        (lambda: chip().place("a", (0, 2)), r"`shape\[0\]` must be an integer >= 1"),
         (lambda: chip(cols=3).place("a", (2, 2), col_gain=(1.0, -1.0, 1.0, -1.0)), "`col_gain` must have at most 3"),
     ],
 )

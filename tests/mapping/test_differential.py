@@ -173,10 +173,10 @@ def test_window() -> None:
     ("changes", "message"),
     [
         ({"levels": 4}, "`levels` must be an odd number >= 3, but is 4"),
-        ({"levels": 1}, "`levels` must be an odd number >= 3"),
+        ({"levels": 1}, "`levels` must be an integer >= 3"),
         ({"lines": "diagonals"}, "`lines` must be 'columns' or 'rows'"),
-        ({"copies": (0, 1)}, "`copies` must be an integer >= 1"),
-        ({"clip": "best"}, "`clip` must be 'max', 'mse' or a weight > 0"),
+        ({"copies": (0, 1)}, r"`copies\[0\]` must be an integer >= 1"),
+        ({"clip": "best"}, "`clip` must be 'max' or 'mse'"),
         ({"clip": "mse"}, "`clip` can be 'mse' only with `levels`"),
         ({"clip": -1.0}, "`clip` must be > 0"),
         ({"g_unit": 0.0}, "`g_unit` must be > 0 S"),

@@ -55,7 +55,7 @@ def test_corners_are_taken_and_given_back():
         chip.place("b", (2, 2), corners=[(0, 2, 2)])
     with pytest.raises(ChipFullError, match=r"not at \(0, 3, 0\)"):
         chip.place("b", (2, 2), corners=[(0, 3, 0)])
-    with pytest.raises(ChipFullError, match=r"not at"):
+    with pytest.raises(OutOfRangeError, match=r"`corners\[0\]\[1\]` must be an integer >= 0"):
         chip.place("b", (2, 2), corners=[(0, -1, 0)])
     assert chip.n_taken == 4
     chip.remove("a")

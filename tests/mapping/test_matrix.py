@@ -9,7 +9,7 @@ from ohmweave.arrays import DAC
 from ohmweave.base import ChipFullError, OutOfRangeError, ShapeError, generator
 from ohmweave.cells import Cell, LinearStep, ReadNoise, StuckCells
 from ohmweave.cost import ledger
-from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix, PerSampleScaling
+from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, InputScaling, Matrix, PerSampleScaling
 from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
@@ -69,7 +69,7 @@ def test_reads_that_cannot_tell_the_scale_are_not_scaled() -> None:
     assert_close(results[0], results[1], rtol=1e-9, scale=1.0)
 
 
-class _Counted:
+class _Counted(InputScaling):
     """Says nothing about being proportional, so it is asked."""
 
     n_calls = 0

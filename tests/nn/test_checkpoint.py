@@ -11,7 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import ohmweave as ow
-from ohmweave.base import DataError, generator
+from ohmweave.base import DataError, OhmweaveError, generator
+from ohmweave.nn.checkpoint import _with_double_ages
 from ohmweave.nn.fingerprint import differences
 from ohmweave.nn.packed import pack, unpack
 from tests.helpers import assert_close
@@ -237,7 +238,10 @@ CRAFTED: dict[str, tuple[Any, str]] = {
     "a scale of A": (changed("rule0.rule.fast_g_per_w", lambda x: -x), "fast_g_per_w"),
     "a rule's structure": (lambda _, about: about["rules"].__setitem__(0, [1]), "rules"),
     "another rule's structure": (lambda _, about: about["rules"].__setitem__(0, {"dict": []}), "rule"),
-    "Adam's groups": (lambda _, about: about["rules"].__setitem__(1, {"dict": []}), "`rule` must take the state"),
+    "Adam's groups": (
+        lambda _, about: about["rules"].__setitem__(1, {"dict": []}),
+        "must be the state of an optimizer",
+    ),
 }
 
 
@@ -367,3 +371,32 @@ def test_a_flipped_bit_in_a_tensor_is_found(tmp_path: Path) -> None:
         ow.load(net, path)
     after = chip.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_float32_ages_of_earlier_versions_are_converted() -> None:
+    def network(seed: int) -> ow.nn.Deployed:
+        relaxing = ow.cells.Cell(
+            ow.cells.LinearStep(g_min=2e-6, g_max=20e-6), retention=ow.cells.Relaxation(sigma_slow=1e-7)
+        )
+        chip = ow.Chip(relaxing, rows=8, cols=8, seed=seed)
+        torch.manual_seed(seed)
+        net = ow.deploy(torch.nn.Linear(3, 2), chip, write=ow.WriteVerify(tolerance=1e-6))
+        chip.wait(1024.5)  # float32 holds it exactly
+        return net
+
+    net, other = network(1), network(2)
+    state = net.chip.state_dict()
+    (age,) = (name for name in state if name.endswith(".age"))
+    old = state | {age: state[age].float()}
+    other.chip.load_state_dict(old)
+    loaded = other.chip.state_dict()
+    assert loaded[age].dtype == torch.float64
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+    with pytest.raises(OhmweaveError, match="age"):
+        other.chip.load_state_dict(state | {age: state[age].half()})
+
+    tensors = {f"chip0.{name}": leaf for name, leaf in state.items()}
+    old = {name: leaf.float() if name.endswith(".age") else leaf for name, leaf in tensors.items()}
+    wide = _with_double_ages(old, tensors)
+    assert wide.keys() == tensors.keys()
+    assert all(torch.equal(wide[name], leaf) and wide[name].dtype == leaf.dtype for name, leaf in tensors.items())

@@ -198,7 +198,7 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize("bad", [-1e-6, float("nan"), float("inf")])
 def test_bad_targets(bad: float) -> None:
     bank = array(LINEAR, 3)
-    with pytest.raises(OutOfRangeError, match="`g_target` must be finite and >= 0 S"):
+    with pytest.raises(OutOfRangeError, match="`g_target` must be finite, >= 0 S and < 1 S"):
         WriteVerify(tolerance=1e-6)(bank, torch.arange(3), torch.tensor([5e-6, bad, 5e-6]))
     with pytest.raises(ShapeError, match=r"`g_target` must have the shape of `cells`, \(3,\)"):
         WriteVerify(tolerance=1e-6)(bank, torch.arange(3), torch.tensor([5e-6, 5e-6]))

@@ -1,13 +1,17 @@
 """Which parts of a simulated array fit together, and the wiring that follows from them."""
 
+from typing import NamedTuple
+
 import torch
 
 from ohmweave.arrays.bank import CellBank
+from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.writes.access import Access, Passive, Transistors
 from ohmweave.arrays.writes.wiring import Wiring
-from ohmweave.base import OutOfRangeError, check_integer, check_positive
-from ohmweave.cells import Cell
+from ohmweave.base import OutOfRangeError, check_integer, shown
+from ohmweave.base.checks import MOST
+from ohmweave.cells import Cell, SinhConduction
 from ohmweave.circuit import Wires
 
 
@@ -18,17 +22,64 @@ def wiring_of(bank: CellBank, wires: Wires | None, access: Access | None) -> Wir
     return Wiring(bank, wires or Wires(r_row=0.0, r_col=0.0), access or Transistors())
 
 
-def check_sizes(n_arrays: int, rows: int, cols: int, n_chips: int | None, v_read: float) -> None:
-    """Raise `OutOfRangeError` unless all sizes are integers >= 1 and `v_read` is > 0 V."""
-    for name, size in (("n_arrays", n_arrays), ("rows", rows), ("cols", cols)):
-        check_integer(name, size, at_least=1)
-    if n_chips is not None:
-        check_integer("n_chips", n_chips, at_least=1)
-    check_positive("v_read", v_read, "V")
+class Sizes(NamedTuple):
+    """Attributes: n_chips (None for one), n_arrays, rows, cols."""
+
+    n_chips: int | None
+    n_arrays: int
+    rows: int
+    cols: int
+
+
+def check_sizes(n_arrays: int, rows: int, cols: int, n_chips: int | None) -> Sizes:
+    """The sizes as Python's integers.
+
+    Raises:
+        OutOfRangeError: one is not an integer >= 1, or there are more cells than their addresses can number.
+    """
+    sizes = Sizes(
+        None if n_chips is None else check_integer("n_chips", n_chips, at_least=1),
+        check_integer("n_arrays", n_arrays, at_least=1),
+        check_integer("rows", rows, at_least=1),
+        check_integer("cols", cols, at_least=1),
+    )
+    n_cells = (sizes.n_chips or 1) * sizes.n_arrays * sizes.rows * sizes.cols
+    if n_cells > MOST:
+        raise OutOfRangeError(f"`n_arrays`, `rows`, `cols` and `n_chips` must make <= {MOST:,} cells, not {n_cells:,}")
+    return sizes
+
+
+def check_device(device: torch.device | str) -> torch.device:
+    """`device` as torch's. Raises `OutOfRangeError` if torch does not know it."""
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError, ValueError):
+        raise OutOfRangeError(f"`device` must be one of torch's, such as 'cpu', but is {shown(device)}") from None
+
+
+def _check_kinds(wires: object, dac: object, adc: object, access: object) -> None:
+    """Raise `TypeError` where a part is of another kind."""
+    kinds: dict[str, tuple[object, tuple[type, ...]]] = {
+        "wires": (wires, (Wires,)),
+        "dac": (dac, (DAC,)),
+        "adc": (adc, (ADC,)),
+        "access": (access, (Transistors, Passive)),
+    }
+    for name, (part, kind) in kinds.items():
+        if part is not None and not isinstance(part, kind):
+            wanted = " or ".join(one.__name__ for one in kind)
+            raise TypeError(f"`{name}` must be {wanted} or None, but is {shown(part)}")
 
 
 def check_parts(
-    cell: Cell, dac: DAC | None, access: Access | None, readout: str, v_read: float, dtype: torch.dtype
+    cell: Cell,
+    wires: Wires | None,
+    dac: DAC | None,
+    adc: ADC | None,
+    access: Access | None,
+    readout: str,
+    v_read: float,
+    dtype: torch.dtype,
 ) -> None:
     """Raise `OutOfRangeError` where a part of the array is out of range or does not fit the others."""
     if dtype not in (torch.float32, torch.float64):
@@ -36,13 +87,19 @@ def check_parts(
             f"`dtype` must be torch.float32 or torch.float64, but is {dtype}: conductances differ by less than shorter "
             "types resolve. Keep the chip in float32 and convert its inputs and outputs"
         )
+    _check_kinds(wires, dac, adc, access)
+    if isinstance(cell.conduction, SinhConduction) and v_read > 80 * cell.conduction.v0:
+        raise OutOfRangeError(
+            f"`v_read` must be at most 80 v0 = {80 * cell.conduction.v0:g} V for these cells, or currents overflow, "
+            f"but is {v_read!r} V"
+        )
     if dac is not None and dac.v_max < v_read * (1 - 1e-9):
         raise OutOfRangeError(
             f"`v_max` of the DAC must be >= v_read = {v_read!r} V, or inputs would be cut, but is {dac.v_max!r} V: "
             "lower `v_read` or raise `v_max`"
         )
-    if readout not in ("cell", "read"):
-        raise OutOfRangeError(f"`readout` must be 'cell' or 'read', but is {readout!r}")
+    if not isinstance(readout, str) or readout not in ("cell", "read"):
+        raise OutOfRangeError(f"`readout` must be 'cell' or 'read', but is {shown(readout)}")
     if isinstance(access, Passive):
         if readout == "cell":
             raise OutOfRangeError("`readout` must be 'read' for a passive array: no cell can be measured alone")

@@ -15,7 +15,8 @@ import torch
 from ohmweave.arrays.placement import Placement
 from ohmweave.base import (
     OutOfRangeError,
-    check_shape,
+    ShapeError,
+    check_tensor,
     flatten_state,
     generator,
     map_state,
@@ -23,6 +24,7 @@ from ohmweave.base import (
     unflatten_state,
 )
 from ohmweave.cells import Cell, Pulse
+from ohmweave.cells.saved_cells import check_saved_cells
 
 SPARSE = 1 / 8
 """Fraction of the cells above which all are recomputed, because that is cheaper than gathering the changed ones."""
@@ -218,7 +220,14 @@ class CellBank:
                 f"{sorted(state)}"
             )
         for name, leaf in own.items():
-            check_shape(f"cells.{name}", state[name], tuple(leaf.shape))
+            # Ages were float32 in earlier versions; float64 holds them exactly.
+            older = name.endswith(".age") and check_tensor(f"cells.{name}", state[name]).dtype == torch.float32
+            check_tensor(f"cells.{name}", state[name], dtype=torch.float32 if older else leaf.dtype)
+            if state[name].shape != leaf.shape:
+                raise ShapeError(
+                    f"`cells.{name}` must have the shape {tuple(leaf.shape)}, but has {tuple(state[name].shape)}"
+                )
+        check_saved_cells(state, self.cell.conductance(unflatten_state(self.state, state)))
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Load a `state_dict` that `check_state_dict` accepts."""

@@ -8,12 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
 from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
+from ohmweave.base import check_fields, positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +25,20 @@ class ReadScale:
     Attributes:
         v_per_x: V for an input of 1.
         a_per_y: A for an output of 1.
+        free: True if the voltages are scaled vector by vector to the read voltage, which cancels; then `v_per_x` is not
+            that of the drivers, and no limit is checked.
+
+    Raises:
+        OutOfRangeError: a factor is not > 0.
     """
 
-    v_per_x: float = 1.0
-    a_per_y: float = 1.0
+    v_per_x: Annotated[float, positive("V")] = 1.0
+    a_per_y: Annotated[float, positive("A")] = 1.0
+    free: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the factors."""
+        check_fields(self)
 
     @property
     def s_per_w(self) -> float:

@@ -14,11 +14,14 @@ then holds outputs of one group only, so that the tiles of different groups can 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import torch
 
-from ohmweave.base import ShapeError
+from ohmweave.base import ShapeError, check_fields, check_integer, check_tensor, finite, integer, shown
+
+Gain: TypeAlias = Annotated[float, finite(within=1e6)]
+"""The factor of a line, as a field."""
 
 Corner: TypeAlias = tuple[int, int, int]
 """Where a tile begins: (array, row, column), each from 0."""
@@ -35,13 +38,17 @@ class Tile:
         row_line, col_line: first row line and first column line of the matrix on this tile.
     """
 
-    array: int
-    row: int
-    col: int
-    rows: int
-    cols: int
-    row_line: int
-    col_line: int
+    array: Annotated[int, integer(at_least=0)]
+    row: Annotated[int, integer(at_least=0)]
+    col: Annotated[int, integer(at_least=0)]
+    rows: Annotated[int, integer(at_least=1)]
+    cols: Annotated[int, integer(at_least=1)]
+    row_line: Annotated[int, integer(at_least=0)]
+    col_line: Annotated[int, integer(at_least=0)]
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
@@ -65,9 +72,9 @@ class Placement:
 
     tiles: tuple[Tile, ...]
     cells: torch.Tensor
-    row_gain: tuple[float, ...] = (1.0,)
-    col_gain: tuple[float, ...] = (1.0,)
-    groups: int = 1
+    row_gain: tuple[Gain, ...] = (1.0,)
+    col_gain: tuple[Gain, ...] = (1.0,)
+    groups: Annotated[int, integer(at_least=1)] = 1
     n_in: int = field(init=False)
     n_out: int = field(init=False)
     parts: tuple["Placement", ...] = field(init=False, default=())
@@ -81,13 +88,20 @@ class Placement:
         )
 
     def __post_init__(self) -> None:
-        """Derive the numbers of inputs and outputs, and the parts."""
+        """Check the fields, and derive the numbers of inputs and outputs, and the parts."""
+        check_fields(self)
+        check_tensor("cells", self.cells, dtype=torch.int64)
+        for name in ("row_gain", "col_gain"):
+            if not getattr(self, name):
+                raise ShapeError(f"`{name}` must have at least one entry, but is empty")
         lines = tuple(self.cells.shape)
-        if len(lines) != 2 or lines[0] % len(self.row_gain) or lines[1] % len(self.col_gain):
+        if len(lines) != 2 or not self.cells.numel() or lines[0] % len(self.row_gain) or lines[1] % len(self.col_gain):
             raise ShapeError(
                 f"`cells` must have the shape (n_in * {len(self.row_gain)}, n_out * {len(self.col_gain)}), "
                 f"but has {lines}"
             )
+        if not self.tiles:
+            raise ShapeError("`tiles` must have at least one entry, but is empty")
         object.__setattr__(self, "n_in", lines[0] // len(self.row_gain))
         object.__setattr__(self, "n_out", lines[1] // len(self.col_gain))
         if self.groups > 1:
@@ -168,9 +182,18 @@ def cells_of(tiles: Sequence[Tile], *, rows: int, cols: int) -> torch.Tensor:
     Raises:
         ShapeError: a crossing is not covered, or is covered twice.
     """
-    # -1 marks crossings that no tile covers: cells are numbered from 0.
+    for name, size in (("rows", rows), ("cols", cols)):
+        check_integer(name, size, at_least=1)
+    if not tiles or not all(isinstance(tile, Tile) for tile in tiles):
+        raise ShapeError(f"`tiles` must be one or more tiles, but are {shown(tiles)}")
+    for tile in tiles:
+        if tile.row + tile.rows > rows or tile.col + tile.cols > cols:
+            raise ShapeError(f"`tiles` must be on arrays of {rows} x {cols} cells, but one is {tile}")
     n_rows = max(tile.row_line + tile.rows for tile in tiles)
     n_cols = max(tile.col_line + tile.cols for tile in tiles)
+    if n_rows * n_cols > sum(tile.rows * tile.cols for tile in tiles):
+        raise ShapeError("`tiles` must cover every crossing of the matrix, but leave some out")
+    # -1 marks crossings that no tile covers: cells are numbered from 0.
     cells = torch.full((n_rows, n_cols), -1, dtype=torch.int64, device="cpu")
     for tile in tiles:
         at_row = torch.arange(tile.row, tile.row + tile.rows, device="cpu")

@@ -14,7 +14,9 @@ from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.base import OutOfRangeError, ShapeError
 
 
-def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: ReadScale | None = None) -> torch.Tensor:
+def read_vectors(
+    array: Array, v: torch.Tensor, placement: Placement, scale: ReadScale | None = None, *, within: bool = False
+) -> torch.Tensor:
     """Read an array with every vector of a batch.
 
     Args:
@@ -22,6 +24,7 @@ def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: Rea
         v: `(*chips, batch, n_in)` V; numbers, if a `scale` is given.
         placement: of the matrix.
         scale: if given, `v` and the result are numbers; only for an array with homogeneous `ScaledReads`.
+        within: True if `v` is within the read voltage by construction; it is then neither clamped nor searched.
 
     Returns:
         `(*chips, batch, n_out)` A, or numbers.
@@ -30,14 +33,21 @@ def read_vectors(array: Array, v: torch.Tensor, placement: Placement, scale: Rea
         OutOfRangeError: a scale is given, but the array takes volts only.
     """
     if scale is not None:
-        return _scaled(array).read_scaled(v, placement, scale)
-    _warn_of_cut(v, array, placement)
-    i_out = array.read(_within(v, array), placement)
+        return _scaled(array).read_scaled(_within_scale(v, array, placement, scale), placement, scale)
+    if not within:
+        _warn_of_cut(v, array, placement)
+    i_out = array.read(_within(v, array, within=within), placement)
     return _checked("read", i_out, (*v.shape[:-1], placement.n_out), array)
 
 
 def read_patches(
-    array: Array, v: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale | None = None
+    array: Array,
+    v: torch.Tensor,
+    geometry: ConvGeometry,
+    placement: Placement,
+    scale: ReadScale | None = None,
+    *,
+    within: bool = False,
 ) -> torch.Tensor:
     """Read an array with every patch of images.
 
@@ -48,6 +58,7 @@ def read_patches(
         placement: of a matrix with C / groups * kh * kw inputs, channel by channel. Group k of its outputs is read with
             the k-th part of the channels.
         scale: if given, `v` and the result are numbers; only for an array with homogeneous `ScaledReads`.
+        within: as in `read_vectors`.
 
     Returns:
         `(*chips, batch, out H, out W, n_out)` A, or numbers.
@@ -56,28 +67,42 @@ def read_patches(
         OutOfRangeError: a scale is given, but the array takes volts only.
     """
     if scale is not None:
-        return _scaled(array).read_patches_scaled(v, geometry, placement, scale)
+        return _scaled(array).read_patches_scaled(_within_scale(v, array, placement, scale), geometry, placement, scale)
+    if (
+        not isinstance(geometry, ConvGeometry)
+        or not is_real(v)
+        or v.dim() < 4
+        or min(geometry.out_size(v.shape[-3:-1])) < 1
+    ):
+        raise ShapeError(f"`v` must be images (*chips, batch, H, W, C) as large as a patch of `geometry`, {geometry}")
     if isinstance(array, PatchReads):
-        _warn_of_cut(v, array, placement)
-        return array.read_patches(v, geometry, placement)
+        if not within:
+            _warn_of_cut(v, array, placement)
+        return array.read_patches(_within(v, array, within=within), geometry, placement)
     if placement.parts:
         channels = v.chunk(placement.groups, dim=-1)
-        found = [read_patches(array, own, geometry, part) for own, part in zip(channels, placement.parts, strict=True)]
+        found = [
+            read_patches(array, own, geometry, part, within=within)
+            for own, part in zip(channels, placement.parts, strict=True)
+        ]
         return torch.cat(found, dim=-1)
-    return by_rows(v, geometry, lambda rows: read_vectors(array, rows, placement))
+    return by_rows(v, geometry, lambda rows: read_vectors(array, rows, placement, within=within))
 
 
-def read_transposed(array: Array, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
+def read_transposed(array: Array, v_col: torch.Tensor, placement: Placement, *, within: bool = False) -> torch.Tensor:
     """Read an array from its columns.
 
     Args:
         array: any array that can be read in this direction.
         v_col: `(*chips, batch, n_out)` V, within the read voltage.
         placement: of the matrix.
+        within: as in `read_vectors`.
 
     Returns:
         `(*chips, batch, n_in)` A.
     """
+    if within:
+        _accept(v_col, array)
     i_in = array.read_transposed(v_col, placement)
     return _checked("read_transposed", i_in, (*v_col.shape[:-1], placement.n_in), array)
 
@@ -127,19 +152,27 @@ MANY_CUT = 0.05
 _LOOKED_AT: WeakSet[Placement] = WeakSet()
 
 
-def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement) -> None:
+def _within_scale(x: torch.Tensor, array: Array, placement: Placement, scale: ReadScale) -> torch.Tensor:
+    """Numbers clamped to the read voltage, as drivers do; as they are where each vector is scaled to it."""
+    if scale.free or not is_real(x):
+        return x
+    x_max = array.v_read / scale.v_per_x
+    _warn_of_cut(x, array, placement, limit=x_max)
+    clamped = x.clamp(-x_max, x_max)
+    _accept(clamped, array)
+    return clamped
+
+
+def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: float | None = None) -> None:
     """Warn if the drivers cut many of the voltages `v`, any shape, V, of the first read of a placement.
 
     The first read shows a layer that was not calibrated; looking at every read would cost a pass over the inputs.
     """
-    if placement in _LOOKED_AT or not v.numel():
+    if placement in _LOOKED_AT or not is_real(v) or not v.numel():
         return
     _LOOKED_AT.add(placement)
-    limit = array.v_read
-    if isinstance(array, SimulatedArray):
-        if array.dac is None:  # simulated drivers without a converter apply any voltage
-            return
-        limit = array.dac.v_max
+    if limit is None:
+        limit = array.dac.v_max if isinstance(array, SimulatedArray) and array.dac is not None else array.v_read
     beyond = v.abs() > limit * (1 + 1e-6)
     share = float(beyond.double().mean())
     if share > MANY_CUT:
@@ -151,9 +184,24 @@ def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement) -> None:
         )
 
 
-def _within(v: torch.Tensor, array: Array) -> torch.Tensor:
-    """Voltages clamped to the read voltage for arrays that would refuse larger ones; simulated drivers clamp their own.
+def is_real(v: object) -> bool:
+    """True for a floating point tensor; the array refuses others."""
+    return isinstance(v, torch.Tensor) and v.is_floating_point()
+
+
+def _within(v: torch.Tensor, array: Array, *, within: bool) -> torch.Tensor:
+    """Voltages clamped to the read voltage for arrays that refuse larger ones; a simulated DAC clamps them itself.
 
     Only inputs beyond the full scale of a `FixedScaling` are larger; calibrating its layer avoids this.
     """
-    return v if isinstance(array, ScaledReads) else v.clamp(-array.v_read, array.v_read)
+    if not is_real(v) or (isinstance(array, SimulatedArray) and array.dac is not None):
+        return v
+    inside = v if within else v.clamp(-array.v_read, array.v_read)
+    _accept(inside, array)
+    return inside
+
+
+def _accept(v: torch.Tensor, array: Array) -> None:
+    """Spare a simulated array the search of `v` for voltages that cannot be there."""
+    if isinstance(array, SimulatedArray):
+        array.accept_voltages(v)

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 
 from ohmweave.arrays.books.books import Books
-from ohmweave.base import NormalStream, OutOfRangeError
+from ohmweave.base import NormalStream, OutOfRangeError, ShapeError, check_shape, check_tensor, shown
 
 
 class Part(Protocol):
@@ -40,11 +40,20 @@ class Streams:
         check_names("random streams", state, self._streams)
         for name, stream in self._streams.items():
             own = stream.get_state()
+            check_tensor(f"random.{name}", state[name])
             if (own.shape, own.dtype) != (state[name].shape, state[name].dtype):
                 raise OutOfRangeError(
                     f"`state` must be from the same kind of device, but its random stream {name!r} is "
                     f"{tuple(state[name].shape)} {state[name].dtype}, not {tuple(own.shape)} {own.dtype}"
                 )
+
+            if isinstance(stream, torch.Generator):
+                try:  # only torch knows which bytes are a state
+                    torch.Generator(stream.device).set_state(state[name].cpu())
+                except RuntimeError as error:
+                    raise OutOfRangeError(
+                        f"`state` must have states of streams, but that of {name!r}: {error}"
+                    ) from None
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Continue the streams from these states."""
@@ -67,6 +76,17 @@ class BookTotals:
     def check_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Raise `OutOfRangeError` unless all totals are there."""
         check_names("totals of the books", state, self._NAMES)
+        shapes: dict[str, tuple[int | None, ...]] = {"counts": (4,), "duration": (), "by_width": (None, 3)}
+        for name, shape in shapes.items():
+            leaf = check_tensor(f"books.{name}", state[name], dtype=torch.int64 if name == "counts" else torch.float64)
+            if leaf.dim() != len(shape):
+                raise ShapeError(f"`books.{name}` must have {len(shape)} dimensions, but has {tuple(leaf.shape)}")
+            check_shape(f"books.{name}", leaf, shape)
+        sign, width, number = state["by_width"].unbind(-1)
+        right = (sign.abs() == 1) & (width > 0) & width.isfinite() & (number >= 0) & (number.trunc() == number)
+        whole = [state["counts"] >= 0, (state["duration"] >= 0) & state["duration"].isfinite(), right]
+        if not all(bool(one.all()) for one in whole) or not bool((number < 2**53).all()):
+            raise OutOfRangeError("the totals of the books in `state` must be counts and durations >= 0, but are not")
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Replace the totals by these."""
@@ -85,6 +105,12 @@ def distribute(parts: Mapping[str, Part], state: Mapping[str, torch.Tensor]) -> 
         OutOfRangeError: a name is missing, or belongs to another kind of array.
         ShapeError: a tensor has another shape.
     """
+    if not isinstance(state, Mapping):
+        raise OutOfRangeError(f"`state` must be tensors by name, but is {shown(state)}")
+    for name, leaf in state.items():
+        if not isinstance(name, str):
+            raise OutOfRangeError(f"`state` must be tensors by name, but has {shown(name)}")
+        check_tensor(f"state[{name!r}]", leaf)
     if unknown := sorted({name.split(".")[0] for name in state} - set(parts)):
         raise OutOfRangeError(f"`state` must be that of an array with {sorted(parts)}, but also has {unknown}")
     by_part = {

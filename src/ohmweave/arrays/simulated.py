@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Literal
 
 import torch
 
-from ohmweave.arrays.array_parts import check_parts, check_sizes, wiring_of
+from ohmweave.arrays.array_parts import check_device, check_parts, check_sizes, wiring_of
 from ohmweave.arrays.bank import BankArray, CellBank
 from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.drive import Drive
@@ -27,15 +28,16 @@ from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.reader import Reader
+from ohmweave.arrays.reads.requests import ReadRequests
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
 from ohmweave.arrays.writes.access import Access, Passive
-from ohmweave.arrays.writes.writer import check_addresses, count_pulses, writer_for
+from ohmweave.arrays.writes.writer import check_addresses, count_pulses, max_train, writer_for
 from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
     check_non_negative,
+    check_positive,
     check_seed,
-    check_shape,
     keep_freed_buffers,
     outside_inference_mode,
 )
@@ -88,21 +90,12 @@ class SimulatedArray(
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        check_seed(seed)
-        check_sizes(n_arrays, rows, cols, n_chips, v_read)
+        seed, v_read = check_seed(seed), check_positive("v_read", v_read, "V", at_least=1e-6, at_most=1e3)
+        sizes = check_sizes(n_arrays, rows, cols, n_chips)
         cell = Cell.of(cell)
-        check_parts(cell, dac, access, readout, v_read, dtype)
+        check_parts(cell, wires, dac, adc, access, readout, v_read, dtype)
         keep_freed_buffers()
-        bank = CellBank(
-            cell,
-            n_chips=n_chips,
-            n_arrays=n_arrays,
-            rows=rows,
-            cols=cols,
-            seed=seed,
-            device=torch.device(device),
-            dtype=dtype,
-        )
+        bank = CellBank(cell, **sizes._asdict(), seed=seed, device=check_device(device), dtype=dtype)
         super().__init__(bank)
         self.v_read, self.dac, self.adc = v_read, dac, adc
         self.wires, self.access, self.readout_by = wires, access, readout
@@ -123,6 +116,7 @@ class SimulatedArray(
         self._columns = None if self.adc is None else ColumnConverters(self.adc, bank, v_read=self.v_read, seed=seed)
         self._reader = Reader(bank, dac=self.dac, columns=self._columns, wiring=wiring, seed=seed)
         self._writer = writer_for(bank, wiring)
+        self._requests = ReadRequests(bank, v_read=self.v_read)
 
     def __repr__(self) -> str:
         """Sizes, kind of cell, and the other parts."""
@@ -148,10 +142,20 @@ class SimulatedArray(
         wired = self.wires is not None or self.access is not None  # else readouts measure single cells
         return wired and (self.readout_by == "read" or isinstance(self.access, Passive))
 
+    def accept_voltages(self, v: torch.Tensor) -> None:
+        """Let the next read take `v`, clamped or scaled to the read voltage by its maker, without a search."""
+        self._requests.accept(v)
+
     @outside_inference_mode
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A."""
-        check_shape("v_row", v_row, (*self.chip_shape, None, placement.n_in))
+        """`(*chips, batch, n_in)` V to `(*chips, batch, n_out)` A; NaN stays NaN.
+
+        Raises:
+            OutOfRangeError: a voltage is beyond the read voltage and there is no DAC to clamp it.
+            ShapeError: `v_row` has another shape.
+        """
+        self._requests.placement(placement)
+        self._requests.vectors("v_row", v_row, placement.n_in, limited=self.dac is None)
         row = RowVoltages.of(v_row, self.dac)
         i_out = self._reader.read(row, placement)
         self.books.read(placement, Drive.of_vectors(row.numbers, v_per_x=row.v_per_number))
@@ -160,6 +164,8 @@ class SimulatedArray(
     @outside_inference_mode
     def read_patches(self, v: torch.Tensor, geometry: ConvGeometry, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, H, W, C)` V to `(*chips, batch, out H, out W, n_out)` A; see `PatchReads`."""
+        self._requests.placement(placement)
+        self._requests.images("v", v, geometry, placement.n_in, limited=self.dac is None)
         row = RowVoltages.of(v, self.dac)
         i_out = self._reader.read(row, placement, geometry=geometry)
         count_patches(self.books, placement, row.numbers, geometry, v_per_x=row.v_per_number)
@@ -168,8 +174,8 @@ class SimulatedArray(
     @outside_inference_mode
     def read_scaled(self, x: torch.Tensor, placement: Placement, scale: ReadScale) -> torch.Tensor:
         """`(*chips, batch, n_in)` numbers to `(*chips, batch, n_out)` numbers; see `ScaledReads`."""
-        check_shape("x", x, (*self.chip_shape, None, placement.n_in))
-        self._check_homogeneous()
+        self._requests.scaled(placement, scale, homogeneous=self.homogeneous)
+        self._requests.vectors("x", x, placement.n_in, v_per_x=scale.v_per_x, limited=not scale.free, unit="")
         y = self._reader.read(RowVoltages(x), placement, scale=scale)
         self.books.read(placement, Drive.of_vectors(x, v_per_x=scale.v_per_x))
         return y
@@ -179,23 +185,22 @@ class SimulatedArray(
         self, x: torch.Tensor, geometry: ConvGeometry, placement: Placement, scale: ReadScale
     ) -> torch.Tensor:
         """`(*chips, batch, H, W, C)` numbers to `(*chips, batch, out H, out W, n_out)` numbers; see `ScaledReads`."""
-        self._check_homogeneous()
+        self._requests.scaled(placement, scale, homogeneous=self.homogeneous)
+        self._requests.images("x", x, geometry, placement.n_in, v_per_x=scale.v_per_x, limited=not scale.free, unit="")
         y = self._reader.read(RowVoltages(x), placement, geometry=geometry, scale=scale)
         count_patches(self.books, placement, x, geometry, v_per_x=scale.v_per_x)
         return y
-
-    def _check_homogeneous(self) -> None:
-        if not self.homogeneous:
-            raise OutOfRangeError("an array with converters or non-linear cells must be read in volts, not by a scale")
 
     @outside_inference_mode
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A; a circuit of linear cells is reciprocal.
 
         Raises:
-            OutOfRangeError: the columns have converters, which rows have not, or the cells are not linear.
+            OutOfRangeError: a voltage is beyond the read voltage, the columns have converters, which rows have not, or
+                the cells are not linear.
         """
-        check_shape("v_col", v_col, (*self.chip_shape, None, placement.n_out))
+        self._requests.placement(placement)
+        self._requests.vectors("v_col", v_col, placement.n_out)
         if not self._reader.linear:
             raise OutOfRangeError("`read_transposed` needs an array of linear cells without an ADC at its columns")
         i_in = self._reader.read(RowVoltages(v_col), placement, transposed=True)
@@ -229,7 +234,8 @@ class SimulatedArray(
         """
         if isinstance(cells, torch.Tensor) and cells.is_inference():
             cells = cells.clone()  # caches ask for torch's version of this tensor, which inference tensors have not
-        counts = count_pulses(cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct)
+        most = partial(max_train, self.cell, self.access)
+        counts = count_pulses(cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct, max_train=most)
         self.cell.check_pulse(pulse)
         self.books.settle()  # heat of the reads so far, with the conductances that they had
         self._writer.pulse(cells, pulse)
@@ -242,9 +248,9 @@ class SimulatedArray(
         Raises:
             OutOfRangeError: `duration` is negative.
         """
-        check_non_negative("duration", duration, "s")
+        duration = check_non_negative("duration", duration, "s")
         self.books.settle()
-        self._bank.relax(float(duration))
+        self._bank.relax(duration)
         self.books.wait(duration)
 
     def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:

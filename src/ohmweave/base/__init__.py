@@ -2,12 +2,15 @@
 
 from ohmweave.base.allocator import keep_freed_buffers
 from ohmweave.base.checks import (
+    check_finite,
     check_fraction,
     check_integer,
     check_non_negative,
     check_positive,
     check_seed,
     check_shape,
+    check_tensor,
+    shown,
 )
 from ohmweave.base.copies import NotCopied
 from ohmweave.base.errors import (
@@ -25,6 +28,7 @@ from ohmweave.base.errors import (
     WeightOnChipError,
 )
 from ohmweave.base.extras import has_numba, worth_compiling
+from ohmweave.base.fields import check_fields, finite, integer, non_negative, positive, zero_to_one
 from ohmweave.base.inference import outside_inference_mode
 from ohmweave.base.normals import NormalStream
 from ohmweave.base.plugins import load_plugins
@@ -47,21 +51,30 @@ __all__ = [
     "ShapeError",
     "UnplaceableLayerError",
     "WeightOnChipError",
+    "check_fields",
+    "check_finite",
     "check_fraction",
     "check_integer",
     "check_non_negative",
     "check_positive",
     "check_seed",
     "check_shape",
+    "check_tensor",
+    "finite",
     "flatten_state",
     "generator",
     "has_numba",
+    "integer",
     "keep_freed_buffers",
     "load_plugins",
     "map_state",
+    "non_negative",
     "outside_inference_mode",
+    "positive",
     "short_repr",
+    "shown",
     "stream_seed",
     "unflatten_state",
     "worth_compiling",
+    "zero_to_one",
 ]

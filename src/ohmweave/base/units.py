@@ -7,12 +7,15 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ohmweave.base.checks import shown
 from ohmweave.base.errors import OutOfRangeError
 
 if TYPE_CHECKING:
     import pint
 
 _QUANTITY = re.compile(r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>\D.*)?")
+_LONGEST = 100
+"""Number of characters of a quantity."""
 _POWER_WITHOUT_SIGN = re.compile(r"(?<=[^\W\d_])(\d)\b")
 _PREFIXES = {
     -8: "y", -7: "z", -6: "a", -5: "f", -4: "p", -3: "n", -2: "µ", -1: "m",
@@ -49,7 +52,8 @@ def parse_quantity(text: str, unit: str, name: str) -> float:
     Raises:
         OutOfRangeError: no number, no unit, an unknown unit, a unit of another dimension, or a value too large.
     """
-    match = _QUANTITY.fullmatch(str(text).strip())
+    # No quantity is longer; pint would take seconds for a long word.
+    match = None if len(str(text)) > _LONGEST else _QUANTITY.fullmatch(str(text).strip())
     if match is None:
         raise _refused(name, unit, text)
     number, given = match["number"], (match["unit"] or "").strip()
@@ -73,7 +77,7 @@ def _pint_error() -> type[Exception]:
 
 def _refused(name: str, unit: str, text: str, why: str = "") -> OutOfRangeError:
     wanted = f"a quantity in {unit}, or in a unit that converts to it" if unit else "a dimensionless number"
-    return OutOfRangeError(f"`{name}` must be {wanted}, but is {text!r}" + (f" {why}" if why else ""))
+    return OutOfRangeError(f"`{name}` must be {wanted}, but is {shown(text)}" + (f" {why}" if why else ""))
 
 
 def format_quantity(value: float, unit: str, *, digits: int = 3) -> str:

@@ -16,15 +16,22 @@ A train of n pulses iterates an affine map, so without bounds its outcome is exa
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp
+from math import expm1
 from typing import Literal
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_fraction, check_integer, check_non_negative, check_positive
+from ohmweave.base import (
+    OutOfRangeError,
+    check_fields,
+    check_fraction,
+    check_integer,
+    check_non_negative,
+    check_positive,
+)
 from ohmweave.cells.laws import ConductanceState, SummedTrains, SwitchingLaw
 from ohmweave.cells.pulse import Pulse, pulse_count
-from ohmweave.cells.window import check_window
+from ohmweave.cells.window import Bound, Siemens, Step, check_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,27 +52,23 @@ class AffineStep(SwitchingLaw[ConductanceState], SummedTrains):
         OutOfRangeError: a step has the wrong sign or is larger than the window.
     """
 
-    g_min: float
-    g_max: float
-    set_step: tuple[float, float]
-    reset_step: tuple[float, float]
-    sigma: float = 0.0
+    g_min: Bound
+    g_max: Bound
+    set_step: tuple[Step, Step]
+    reset_step: tuple[Step, Step]
+    sigma: Siemens = 0.0
     trains: Literal["exact", "aggregate"] = "exact"
-    g_fresh: float | None = None
+    g_fresh: Siemens | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        check_fields(self)
         check_window(self.g_min, self.g_max)
-        check_non_negative("sigma", self.sigma, "S")
         window = self.g_max - self.g_min
         if not all(0 <= step <= window for step in self.set_step):
             raise OutOfRangeError(f"`set_step` must be from 0 to the window's {window:.4g} S, but is {self.set_step}")
         if not all(-window <= step <= 0 for step in self.reset_step):
             raise OutOfRangeError(f"`reset_step` must be from -{window:.4g} S to 0, but is {self.reset_step}")
-        if self.trains not in ("exact", "aggregate"):
-            raise OutOfRangeError(f"`trains` must be 'exact' or 'aggregate', but is {self.trains!r}")
-        if self.g_fresh is not None:
-            check_non_negative("g_fresh", self.g_fresh, "S")
 
     @property
     def sums_trains(self) -> bool:
@@ -143,7 +146,8 @@ def linear_steps(
         down: RESET step in nominal steps.
     """
     step = _nominal_step(g_min, g_max, levels)
-    check_non_negative("c2c", c2c)
+    for name, size in (("c2c", c2c), ("up", up), ("down", down)):
+        check_non_negative(name, size)
     return AffineStep(
         g_min=g_min, g_max=g_max, set_step=(up * step,) * 2, reset_step=(-down * step,) * 2, sigma=c2c * step
     )
@@ -197,6 +201,7 @@ def exponential_steps(
     Source: MLP+NeuroSim V3.0 (Chen, Peng and Yu, IEEE TCAD 37, 3067 (2018)), whose "non-linearity" label is a
         function of A alone; its c2c is a fraction of the window as here.
     """
+    check_window(g_min, g_max)
     for name, n in (("n_set", n_set), ("n_reset", n_reset)):
         check_integer(name, n, at_least=1)
     for name, shape in (("shape_set", shape_set), ("shape_reset", shape_reset)):
@@ -208,9 +213,10 @@ def exponential_steps(
         """Mean step at the start and at the end of the window."""
         # A pulse closes the fraction `closed` of the distance to the asymptote, which is `reach` from the start and
         # `reach - window` from the end.
-        closed = 1 - exp(-1 / (shape * n))
-        reach = window / (1 - exp(-1 / shape))
-        return reach * closed, (reach - window) * closed
+        closed = -expm1(-1 / (shape * n))
+        reach = window / -expm1(-1 / shape)
+        # For a large shape both are equal up to rounding, and the step must not change its sign.
+        return min(reach * closed, window), min(max((reach - window) * closed, 0.0), window)
 
     up, down = first_and_last(n_set, shape_set), first_and_last(n_reset, shape_reset)
     # RESET starts at g_max, so its first step belongs to g_max and its last to g_min, both negative.

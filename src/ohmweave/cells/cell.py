@@ -180,7 +180,7 @@ class Cell:
         Args:
             shape: of the cells.
             generator: of the random properties of the cells; on `device`.
-            dtype: of conductances, factors and ages.
+            dtype: of conductances and factors; ages have the type of their process, as a rule float64.
             device: of the tensors; None: that of the generator.
         """
         # The order of the draws is fixed: same seed, same cells.
@@ -244,6 +244,7 @@ class Cell:
 
     def relax(self, state: CellState, duration: float, *, generator: torch.Generator) -> CellState:
         """The state after `duration` s without pulses."""
+        duration = check_non_negative("duration", duration, "s")
         if not self.retention:
             return state
         g: torch.Tensor = state.switching.g
@@ -278,10 +279,8 @@ class Cell:
         # Without a factor for each cell the law may compute the state after the pulse itself, without single steps.
         if scale is None and isinstance(law, DirectPulses):
             return law.pulse(state.switching, pulse, generator=generator)
-        # If steps depend on the conductance, a scaled sum is not the sum of scaled steps. A `Spread` may permit this
-        # approximation for factors near 1; the factor of a voltage can be far from 1.
-        sums_allowed = pulse.v is None and (self.spread is None or self.spread.scales_sums)
-        if sums_allowed and isinstance(law, SummedTrains) and law.sums_trains:
+        # The factor of a voltage can be far from 1, and then a scaled sum is not the sum of scaled steps.
+        if pulse.v is None and isinstance(law, SummedTrains) and sums_trains(self):
             dg = law.train(state.switching, pulse, generator=generator)
             return state.switching._replace(g=_kept(law, state.switching.g, dg, scale))
         return self._one_by_one(state.switching, pulse, scale, generator)
@@ -308,6 +307,17 @@ class Cell:
             kept = _kept(law, state.g, law.step(state, one, generator=generator), scale)
             state = law.after_pulse(state, kept if disturbs else torch.where(chosen, kept, state.g), one, chosen)
         return state
+
+
+def sums_trains(cell: Cell) -> bool:
+    """True if a train of pulses without `v` is one change of the cells: its length then costs nothing.
+
+    If steps depend on the conductance, a scaled sum is not the sum of scaled steps. A `Spread` may permit this
+    approximation for factors near 1.
+    """
+    law = cell.switching
+    scales = cell.spread is None or cell.spread.scales_sums
+    return scales and isinstance(law, SummedTrains) and law.sums_trains
 
 
 def _kept(law: SwitchingLaw[Any], g: torch.Tensor, step: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:

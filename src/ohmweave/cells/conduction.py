@@ -4,11 +4,13 @@ No source: the usual form for conduction by hopping.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
-from ohmweave.base import check_positive
+from ohmweave.base import check_fields, positive
 from ohmweave.cells.laws import ConductionLaw
+from ohmweave.cells.window import VOLTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +24,11 @@ class SinhConduction(ConductionLaw):
         OutOfRangeError: `v0` is not positive.
     """
 
-    v0: float
+    v0: Annotated[float, positive("V", at_least=1e-3, at_most=VOLTS)]
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_positive("v0", self.v0, "V")
+        check_fields(self)
 
     def current(self, g: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """The current at `v` V, A, of cells of low-voltage conductance `g`, S; shapes broadcast."""

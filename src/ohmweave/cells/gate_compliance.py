@@ -18,14 +18,15 @@ their programming noise.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
+from ohmweave.base import OutOfRangeError, check_fields, non_negative, positive
 from ohmweave.cells.gate_curve import GateCurve
 from ohmweave.cells.laws import DirectPulses, SwitchingLaw
 from ohmweave.cells.pulse import Pulse, pulse_count
+from ohmweave.cells.window import HIGHEST, VOLTS, Siemens
 
 
 class GateComplianceState(NamedTuple):
@@ -61,22 +62,23 @@ class GateCompliance(SwitchingLaw[GateComplianceState], DirectPulses):
     bounded: ClassVar[bool] = False
 
     gate: GateCurve
-    v_gate: float
-    v_gate_max: float
-    noise: float = 0.0
+    v_gate: Annotated[float, non_negative("V", at_most=VOLTS)]
+    v_gate_max: Annotated[float, positive("V", at_most=VOLTS)]
+    noise: Siemens = 0.0
     noise_on: Literal["all", "written"] = "written"
-    d2d: float = 0.0
-    g_reset: float = 0.0
+    d2d: Siemens = 0.0
+    g_reset: Siemens = 0.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_positive("v_gate_max", self.v_gate_max, "V")
-        if not 0 <= self.v_gate <= self.v_gate_max:
+        check_fields(self)
+        if not self.v_gate <= self.v_gate_max:
             raise OutOfRangeError(f"`v_gate` must be from 0 to {self.v_gate_max!r} V, but is {self.v_gate!r}")
-        for name in ("noise", "d2d", "g_reset"):
-            check_non_negative(name, getattr(self, name), "S")
-        if self.noise_on not in ("all", "written"):
-            raise OutOfRangeError(f"`noise_on` must be 'all' or 'written', but is {self.noise_on!r}")
+        if not self.g_reset < self.g_max <= HIGHEST:
+            raise OutOfRangeError(
+                f"`gate` must give more than g_reset = {self.g_reset!r} S and at most {HIGHEST:g} S at v_gate_max, but "
+                f"gives {self.g_max!r} S"
+            )
 
     @property
     def g_min(self) -> float:

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_positive
+from ohmweave.base import OutOfRangeError, check_fields, finite, positive
+from ohmweave.cells.window import HIGHEST, VOLTS, Siemens
 
 
+@runtime_checkable
 class GateCurve(Protocol):
     """Conductance after RESET and SET at a gate voltage; non-decreasing."""
 
@@ -29,12 +31,12 @@ class LinearGate:
         OutOfRangeError: `slope` is not > 0.
     """
 
-    slope: float
-    offset: float = 0.0
+    slope: Annotated[float, positive("S/V", at_most=HIGHEST)]
+    offset: Annotated[float, finite("S", within=HIGHEST)] = 0.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_positive("slope", self.slope, "S/V")
+        check_fields(self)
 
     def conductance(self, v_gate: torch.Tensor) -> torch.Tensor:
         """The conductance, S, elementwise for `v_gate`, V, of any shape."""
@@ -53,16 +55,17 @@ class TabulatedGate:
         OutOfRangeError: the table is not of this form.
     """
 
-    v_gate: tuple[float, ...]
-    g: tuple[float, ...]
+    v_gate: tuple[Annotated[float, finite("V", within=VOLTS)], ...]
+    g: tuple[Siemens, ...]
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        check_fields(self)
         if len(self.v_gate) < 2 or any(high <= low for low, high in pairwise(self.v_gate)):
             raise OutOfRangeError(f"`v_gate` must be two or more rising voltages, but is {self.v_gate}")
         if len(self.g) != len(self.v_gate):
             raise OutOfRangeError(f"`g` must have {len(self.v_gate)} entries as `v_gate`, but has {len(self.g)}")
-        if self.g[0] < 0 or any(high < low for low, high in pairwise(self.g)):
+        if any(high < low for low, high in pairwise(self.g)):
             raise OutOfRangeError(f"`g` must be >= 0 S and never fall, but is {self.g}")
 
     def conductance(self, v_gate: torch.Tensor) -> torch.Tensor:

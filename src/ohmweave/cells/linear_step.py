@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
-from ohmweave.base import check_integer
+from ohmweave.base import check_fields, integer
 from ohmweave.cells.laws import ConductanceState, SummedTrains, SwitchingLaw
 from ohmweave.cells.pulse import Pulse
-from ohmweave.cells.window import check_window
+from ohmweave.cells.window import Bound, check_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +26,14 @@ class LinearStep(SwitchingLaw[ConductanceState], SummedTrains):
         OutOfRangeError: the window is empty or there are fewer than two levels.
     """
 
-    g_min: float
-    g_max: float
-    levels: int = 2**16
+    g_min: Bound
+    g_max: Bound
+    levels: Annotated[int, integer(at_least=2)] = 2**16
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        check_fields(self)
         check_window(self.g_min, self.g_max)
-        check_integer("levels", self.levels, at_least=2)
 
     @property
     def g_step(self) -> float:

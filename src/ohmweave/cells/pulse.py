@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import torch
 
+from ohmweave.base import ShapeError
+
 SET = 1
 RESET = -1
 
@@ -28,5 +30,10 @@ class Pulse(NamedTuple):
 
 def pulse_count(pulse: Pulse) -> torch.Tensor:
     """The number of pulses of each cell, int64, in the shape of the cells: `n`, but 0 where the polarity is 0."""
+    if pulse.n is not None and pulse.n.shape != pulse.polarity.shape:
+        raise ShapeError(
+            f"`pulse.n` must have the shape of `pulse.polarity`, {tuple(pulse.polarity.shape)}, but has "
+            f"{tuple(pulse.n.shape)}"
+        )
     selected = pulse.polarity != 0
     return selected.long() if pulse.n is None else torch.where(selected, pulse.n.long(), 0)

@@ -11,14 +11,14 @@ tabulated value over sqrt(2).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from typing import Annotated
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_positive
+from ohmweave.base import OutOfRangeError, check_fields, positive
 from ohmweave.cells.laws import ConductanceState, SwitchingLaw
 from ohmweave.cells.pulse import Pulse
-from ohmweave.cells.window import check_range, check_window
+from ohmweave.cells.window import Bound, Siemens, Step, check_range, check_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,31 +38,25 @@ class PulseTable(SwitchingLaw[ConductanceState]):
             not a range.
     """
 
-    g_min: float
-    g_max: float
-    set_mean: tuple[float, ...]
-    set_spread: tuple[float, ...]
-    reset_mean: tuple[float, ...]
-    reset_spread: tuple[float, ...]
-    z_max: float = 1.0
-    g_fresh: tuple[float, float] | None = None
+    g_min: Bound
+    g_max: Bound
+    set_mean: tuple[Step, ...]
+    set_spread: tuple[Siemens, ...]
+    reset_mean: tuple[Step, ...]
+    reset_spread: tuple[Siemens, ...]
+    z_max: Annotated[float, positive(at_most=1e3)] = 1.0
+    g_fresh: tuple[Siemens, Siemens] | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        check_fields(self)
         check_window(self.g_min, self.g_max)
-        check_positive("z_max", self.z_max)
         if not self.set_mean:
             raise OutOfRangeError("`set_mean` must have at least one bin, but has none")
         for name in ("set_spread", "reset_mean", "reset_spread"):
             length = len(getattr(self, name))
             if length != len(self.set_mean):
                 raise OutOfRangeError(f"`{name}` must have {len(self.set_mean)} bins as `set_mean`, but has {length}")
-        for name in ("set_spread", "reset_spread"):
-            if min(getattr(self, name)) < 0:
-                raise OutOfRangeError(f"`{name}` must be >= 0 S in every bin, but is {getattr(self, name)}")
-        for name in ("set_mean", "reset_mean", "set_spread", "reset_spread"):
-            if not all(isfinite(entry) for entry in getattr(self, name)):
-                raise OutOfRangeError(f"`{name}` must be finite in every bin, but is {getattr(self, name)}")
         if self.g_fresh is not None:
             check_range("g_fresh", self.g_fresh)
 

@@ -1,10 +1,11 @@
 """Read noise: each read adds a new Gaussian error to the conductance."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
-from ohmweave.base import check_non_negative
+from ohmweave.base import check_fields, non_negative
 from ohmweave.cells.laws import ReadNoiseLaw
 
 
@@ -22,13 +23,12 @@ class ReadNoise(ReadNoiseLaw):
     No source: the usual form.
     """
 
-    fraction: float = 0.0
-    floor: float = 0.0
+    fraction: Annotated[float, non_negative(at_most=1e3)] = 0.0
+    floor: Annotated[float, non_negative("S")] = 0.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_non_negative("fraction", self.fraction)
-        check_non_negative("floor", self.floor, "S")
+        check_fields(self)
 
     def sigma(self, g: torch.Tensor) -> torch.Tensor:
         """Standard deviation, S, for cells of conductance `g`, S, any shape."""

@@ -13,12 +13,13 @@ conductance; retention studies of this stack report broadening with the logarith
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 
-from ohmweave.base import check_fraction, check_non_negative, check_positive, short_repr
+from ohmweave.base import check_fields, positive, short_repr, zero_to_one
 from ohmweave.cells.laws import RetentionLaw
+from ohmweave.cells.window import Siemens
 
 
 class RelaxationState(NamedTuple):
@@ -32,7 +33,7 @@ class RelaxationState(NamedTuple):
 class Relaxation(RetentionLaw[RelaxationState]):
     """A population of cells that relax with time. Use two of them for two populations, such as tail cells.
 
-    Ages have the dtype of the conductances: in float32, waits shorter than 1e-7 of the age of a cell have no effect.
+    Ages are in float64: in float32, waits shorter than 1e-7 of the age of a cell would have no effect.
 
     Args:
         sigma_fast: S, final standard deviation of the fast part.
@@ -45,19 +46,15 @@ class Relaxation(RetentionLaw[RelaxationState]):
         OutOfRangeError: an argument is out of range.
     """
 
-    sigma_fast: float = 0.0
-    tau: float = 0.1
-    sigma_slow: float = 0.0
-    t_slow: float = 60.0
-    fraction: float = 1.0
+    sigma_fast: Siemens = 0.0
+    tau: Annotated[float, positive("s")] = 0.1
+    sigma_slow: Siemens = 0.0
+    t_slow: Annotated[float, positive("s")] = 60.0
+    fraction: Annotated[float, zero_to_one()] = 1.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_non_negative("sigma_fast", self.sigma_fast, "S")
-        check_positive("tau", self.tau, "s")
-        check_non_negative("sigma_slow", self.sigma_slow, "S")
-        check_positive("t_slow", self.t_slow, "s")
-        check_fraction("fraction", self.fraction)
+        check_fields(self)
 
     def __repr__(self) -> str:
         """The arguments that differ from their defaults."""
@@ -81,7 +78,7 @@ class Relaxation(RetentionLaw[RelaxationState]):
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> RelaxationState:
         """Fresh cells have the age zero."""
-        age = torch.zeros(tuple(shape), dtype=dtype, device=device)
+        age = torch.zeros(tuple(shape), dtype=torch.float64, device=device)
         # float32 for every dtype of the cells, so that which cells relax does not depend on the dtype.
         uniform = torch.rand(tuple(shape), generator=generator, dtype=torch.float32, device=device)
         return RelaxationState(age, uniform < self.fraction)
@@ -96,7 +93,7 @@ class Relaxation(RetentionLaw[RelaxationState]):
         """The increment of the walk between the ages before and after."""
         later = state.age + duration
         growth = self.variance(later).sub_(self.variance(state.age))  # independent increments: variances subtract
-        sigma = growth.clamp_min_(0).sqrt_()
+        sigma = growth.clamp_min_(0).sqrt_().to(g.dtype)
         # The variate is drawn for all cells, so that the random stream does not depend on which cells relax.
         if self.fraction < 1:
             sigma = sigma.masked_fill_(~state.relaxes, 0.0)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_non_negative
+from ohmweave.base import check_fields, non_negative
 from ohmweave.cells.laws import SpreadLaw
 
 
@@ -28,14 +28,12 @@ class Spread(SpreadLaw):
     No source: the usual form; papers that give a number give the standard deviation of the step only.
     """
 
-    d2d: float
+    d2d: Annotated[float, non_negative(at_most=1e3)]
     trains: Literal["exact", "aggregate"] = "exact"
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_non_negative("d2d", self.d2d)
-        if self.trains not in ("exact", "aggregate"):
-            raise OutOfRangeError(f"`trains` must be 'exact' or 'aggregate', but is {self.trains!r}")
+        check_fields(self)
 
     @property
     def scales_sums(self) -> bool:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 
-from ohmweave.base import check_fraction, check_non_negative
+from ohmweave.base import check_fields, zero_to_one
 from ohmweave.cells.laws import FaultLaw
-from ohmweave.cells.window import check_range
+from ohmweave.cells.window import Siemens, check_range
 
 
 class StuckState(NamedTuple):
@@ -30,16 +30,14 @@ class StuckCells(FaultLaw[StuckState]):
         OutOfRangeError: an argument is out of range.
     """
 
-    fraction: float
-    g_stuck: float | tuple[float, float]
+    fraction: Annotated[float, zero_to_one()]
+    g_stuck: Siemens | tuple[Siemens, Siemens]
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_fraction("fraction", self.fraction)
+        check_fields(self)
         if isinstance(self.g_stuck, tuple):
             check_range("g_stuck", self.g_stuck)
-        else:
-            check_non_negative("g_stuck", self.g_stuck, "S")
 
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device

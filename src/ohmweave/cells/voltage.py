@@ -10,11 +10,13 @@ No source: the usual form for field-driven motion of ions.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
-from ohmweave.base import check_non_negative, check_positive
+from ohmweave.base import check_fields, non_negative, positive
 from ohmweave.cells.laws import VoltageLaw
+from ohmweave.cells.window import VOLTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,21 +32,20 @@ class VoltageDependence(VoltageLaw):
         OutOfRangeError: an argument is out of range.
     """
 
-    v_set: float
-    v_reset: float
-    v0: float
-    v_threshold: float = 0.0
+    v_set: Annotated[float, positive("V", at_least=1e-3, at_most=VOLTS)]
+    v_reset: Annotated[float, positive("V", at_least=1e-3, at_most=VOLTS)]
+    v0: Annotated[float, positive("V", at_least=1e-3, at_most=VOLTS)]
+    v_threshold: Annotated[float, non_negative("V", at_most=VOLTS)] = 0.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        for name in ("v_set", "v_reset", "v0"):
-            check_positive(name, getattr(self, name), "V")
-        check_non_negative("v_threshold", self.v_threshold, "V")
+        check_fields(self)
 
     def factor(self, polarity: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """u(v), dimensionless, in the shape of `v`, V."""
         nominal = torch.where(polarity > 0, v.new_tensor(self.v_set), v.new_tensor(self.v_reset))
         # sinh(a) / sinh(b) = e^(a - b) (1 - e^-2a) / (1 - e^-2b): each sinh alone may overflow.
-        grown = (v - nominal) / self.v0
+        # A step e^60 times the nominal one crosses any window; above e^88 it would be infinite in single precision.
+        grown = ((v - nominal) / self.v0).clamp_max(60)
         scale = torch.exp(grown) * torch.expm1(-2 * v / self.v0) / torch.expm1(-2 * nominal / self.v0)
         return torch.where(v > self.v_threshold, scale, 0.0)

@@ -1,8 +1,22 @@
 """The conductance window [g_min, g_max]: checks, and clamping of steps."""
 
+from typing import Annotated, TypeAlias
+
 import torch
 
-from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
+from ohmweave.base import OutOfRangeError, check_non_negative, check_positive, finite, non_negative, positive
+
+HIGHEST = 1.0
+"""S, far above any memristor; usually a number in uS."""
+VOLTS = 1e3
+"""V, far above any voltage at a memristor."""
+
+Siemens: TypeAlias = Annotated[float, non_negative("S", at_most=HIGHEST)]
+"""A conductance, or the size of a change of conductance, as a field: from 0 to 1 S."""
+Bound: TypeAlias = Annotated[float, positive("S")]
+"""An end of the conductance window as a field; `check_window` compares both."""
+Step: TypeAlias = Annotated[float, finite("S", within=HIGHEST)]
+"""A change of conductance as a field: from -1 to 1 S."""
 
 
 def check_window(g_min: float, g_max: float) -> None:

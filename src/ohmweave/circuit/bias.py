@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer
-from ohmweave.circuit.wires import Wires
+from ohmweave.base import OutOfRangeError, check_fields, check_finite, check_integer, shown
+from ohmweave.circuit.wires import Wires, check_wires
 
 Scheme = Literal["half", "third", "floating"]
 
@@ -36,6 +36,12 @@ class LineEnd:
     r: torch.Tensor | float = 0.0
 
     def __post_init__(self) -> None:
+        for name, value in (("v", self.v), ("r", self.r)):
+            if isinstance(value, torch.Tensor):
+                if value.is_complex():
+                    raise OutOfRangeError(f"`{name}` of a line's end must be real, but has the dtype {value.dtype}")
+            elif not (name == "r" and value == inf):
+                check_finite(name, value)
         if not bool(torch.isfinite(_tensor(self.v)).all()):
             raise OutOfRangeError("`v` of a line's end must be finite, in V; a floating end has an infinite `r`")
         if not bool((_tensor(self.r) >= 0).all()):
@@ -61,6 +67,10 @@ class Bias:
     top: LineEnd = FLOATING
     bottom: LineEnd = FLOATING
 
+    def __post_init__(self) -> None:
+        """Check the types."""
+        check_fields(self)
+
 
 def read_bias(v_row: torch.Tensor, wires: Wires, *, v_col: torch.Tensor | float = 0.0) -> Bias:
     """The bias of a read: rows driven as `wires` says, columns sensed at the bottom.
@@ -70,6 +80,7 @@ def read_bias(v_row: torch.Tensor, wires: Wires, *, v_col: torch.Tensor | float 
         wires: resistances around the cells.
         v_col: V behind the sense resistance; a number, or `(*chips, cols)`.
     """
+    check_wires(wires)
     return _bias(LineEnd(v=v_row, r=wires.r_driver), LineEnd(v=v_col, r=wires.r_sense), wires)
 
 
@@ -98,8 +109,12 @@ def select_bias(
     Raises:
         OutOfRangeError: a selected line does not exist, or the scheme is unknown.
     """
-    if scheme not in UNSELECTED:
-        raise OutOfRangeError(f"`scheme` must be one of {', '.join(UNSELECTED)}, but is {scheme!r}")
+    if not isinstance(scheme, str) or scheme not in UNSELECTED:
+        raise OutOfRangeError(f"`scheme` must be one of {', '.join(UNSELECTED)}, but is {shown(scheme)}")
+    v = check_finite("v", v, "V")
+    check_wires(wires)
+    for name, n in (("rows", rows), ("cols", cols)):
+        check_integer(name, n, at_least=1, at_most=2**20)
     row_share, col_share = UNSELECTED[scheme]
     floating = scheme == "floating"
     return _bias(
@@ -116,7 +131,7 @@ def _bias(rows: LineEnd, cols: LineEnd, wires: Wires) -> Bias:
 def _select(
     name: str, chosen: int | Sequence[int], lines: int, v: float, v_others: float, r: float, floating: bool
 ) -> LineEnd:
-    indices = [chosen] if isinstance(chosen, int) else list(chosen)
+    indices = list(chosen) if isinstance(chosen, Sequence) and not isinstance(chosen, str) else [chosen]
     for index in indices:
         check_integer(name, index, at_least=0)
         if index >= lines:

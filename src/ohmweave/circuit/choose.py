@@ -5,10 +5,10 @@ from typing import Literal
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive
+from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
 from ohmweave.circuit.conjugate_gradients import solve_currents
 from ohmweave.circuit.elimination import effective_conductance
-from ohmweave.circuit.wires import Wires, check_conductances, check_inputs
+from ohmweave.circuit.wires import Wires, check_conductances, check_inputs, check_tolerance, check_wires
 
 Method = Literal["elimination", "cg"]
 
@@ -40,6 +40,11 @@ def estimated_iterations(rows: int, cols: int, wires: Wires, *, g_mean: float, t
     Source: the error bound of conjugate gradients, ((root - 1) / (root + 1))^n with root^2 the condition number; the
     eigenvalue of a ladder is ours.
     """
+    check_wires(wires)
+    for name, n in (("rows", rows), ("cols", cols)):
+        check_integer(name, n, at_least=1, at_most=2**20)
+    check_non_negative("g_mean", g_mean, "S")
+    check_tolerance(tolerance)
     row, col = wires.row_line(cols), wires.col_line(rows)
     # Largest eigenvalue of a ladder open at the far end: (2 length / pi)^2 segments. Held at both ends: a quarter.
     ladders = ((2 * line.length / math.pi) ** 2 * line.r_segment / (4 if line.two_ended else 1) for line in (row, col))
@@ -78,9 +83,10 @@ def choose_method(
         OutOfRangeError: a count is < 1, or `g_mean` or `tolerance` is out of range.
     """
     for name, count in (("rows", rows), ("cols", cols), ("n_inputs", n_inputs), ("n_chips", n_chips)):
-        check_integer(name, count, at_least=1)
+        check_integer(name, count, at_least=1, at_most=2**20)
     check_non_negative("g_mean", g_mean, "S")
-    check_positive("tolerance", tolerance)
+    check_tolerance(tolerance)
+    check_wires(wires)
     lines, side = max(rows, cols), min(rows, cols)
     batches = math.ceil(n_chips * side**2 / _ELIMINATION_BATCH)
     elimination = lines * (_ELIMINATION_CALLS * batches + _ELIMINATION_CUBE * side**3 * n_chips)

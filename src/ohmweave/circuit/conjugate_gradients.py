@@ -24,9 +24,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch.nn.functional import pad
 
-from ohmweave.base import ConvergenceError, ShapeError, check_integer, check_positive
+from ohmweave.base import ConvergenceError, ShapeError, check_integer
 from ohmweave.circuit.ladder import padded_length, voltage_drop
-from ohmweave.circuit.wires import Wires, check_inputs, series_conductance
+from ohmweave.circuit.wires import Wires, check_inputs, check_tolerance, check_wires, series_conductance
 
 Operator = Callable[[torch.Tensor], torch.Tensor]
 
@@ -185,9 +185,9 @@ def _problem(
         ) from error
     inputs = shape[len(chips) :].numel()
     return _Problem(
-        g_series.expand(*chips, rows, cols).reshape(-1, rows, cols),
-        v_row.expand(*shape, rows).reshape(-1, inputs, rows),
-        v_col.reshape(-1, inputs, cols),
+        g_series.expand(*chips, rows, cols).reshape(chips.numel(), rows, cols),
+        v_row.expand(*shape, rows).reshape(chips.numel(), inputs, rows),
+        v_col.reshape(chips.numel(), inputs, cols),
         shape,
     )
 
@@ -203,7 +203,8 @@ def _solve_groups(
 
     `keep` is applied to each group, so that cell currents of all inputs need not be in memory together.
     """
-    check_positive("tolerance", tolerance)
+    check_tolerance(tolerance)
+    check_wires(wires)
     check_integer("max_iterations", max_iterations, at_least=1)
     rows, cols = problem.g.shape[-2:]
     drop = _ordered_drop(wires, rows, cols, problem.g)

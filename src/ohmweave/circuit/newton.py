@@ -19,12 +19,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ohmweave.base import ConvergenceError, OutOfRangeError, check_integer, check_non_negative, check_positive
+from ohmweave.base import (
+    ConvergenceError,
+    OutOfRangeError,
+    ShapeError,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    shown,
+)
 from ohmweave.circuit.bias import Bias
 from ohmweave.circuit.conjugate_gradients import conjugate_gradients, wire_drop
 from ohmweave.circuit.nodal import FloatArray, Network
 from ohmweave.circuit.solution import CircuitSolution, describe
-from ohmweave.circuit.wires import Wires, check_inputs
+from ohmweave.circuit.wires import OHMS, Wires, check_conductances, check_inputs, check_tolerance, check_wires
 
 Law = Callable[[torch.Tensor], torch.Tensor]
 """An elementwise function of cell voltages `(..., rows, cols)`, V: currents, A, or their derivative, S."""
@@ -59,7 +67,8 @@ def sinh_law(g: torch.Tensor, v0: float) -> tuple[Law, Law]:
     Raises:
         OutOfRangeError: `v0` is not > 0.
     """
-    check_positive("v0", v0, "V")
+    check_positive("v0", v0, "V", at_least=1e-3)
+    check_conductances(g)
     return (lambda v: g * v0 * torch.sinh(v / v0)), (lambda v: g * torch.cosh(v / v0))
 
 
@@ -98,13 +107,21 @@ def solve_nonlinear(
 
     Valid for: monotonic laws. Cost: as `solve_currents` for each Newton step.
     """
+    for name, law in (("current", current), ("didv", didv)):
+        if not callable(law) and not (name == "didv" and law is None):
+            raise TypeError(f"`{name}` must be a function of voltages, but is {shown(law)}")
     check_inputs(v_row, v_row.shape[-1] if v_row.ndim else 1)
-    check_non_negative("r_cell", r_cell, "Ohm")
-    check_integer("cols", cols, at_least=1)
-    check_positive("tolerance", tolerance)
+    check_non_negative("r_cell", r_cell, "Ohm", at_most=OHMS)
+    check_integer("cols", cols, at_least=1, at_most=2**20)
+    check_integer("max_iterations", max_iterations, at_least=1)
+    check_tolerance(tolerance)
+    check_wires(wires)
     v_row = v_row.detach().to(torch.float64)
     # Without cell currents no wire drops any voltage: each cell sees row minus column.
     v_open = v_row[..., :, None] - (v_row.new_zeros(cols) if v_col is None else v_col.detach().to(v_row))[..., None, :]
+    if not v_open.numel():
+        return NonlinearSolution(v_open.sum(-2), v_open, v_open.clone(), 0.0, 0)
+    _check_law(current, v_open)
     wire = wire_drop(wires, v_row.shape[-1], cols, v_open)
     slope = didv or _autograd_slope(current)
 
@@ -192,7 +209,15 @@ def solve_nonlinear_nodes(
         ConvergenceError: no operating point was found; the message gives the residual.
         OutOfRangeError: as `solve_nodes`, or the law's derivative is negative.
     """
-    check_positive("tolerance", tolerance)
+    if not isinstance(shape, tuple | list) or len(shape) < 2:
+        raise OutOfRangeError(f"`shape` must be (*chips, rows, cols), but is {shown(shape)}")
+    shape = tuple(check_integer(f"shape[{index}]", size, at_least=1) for index, size in enumerate(shape))
+    for name, law in (("current", current), ("didv", didv)):
+        if not callable(law) and not (name == "didv" and law is None):
+            raise TypeError(f"`{name}` must be a function of voltages, but is {shown(law)}")
+    _check_law(current, torch.zeros(shape, dtype=torch.float64, device="cpu"))
+    check_tolerance(tolerance)
+    check_wires(wires)
     check_integer("max_iterations", max_iterations, at_least=1)
     like = torch.zeros(shape, dtype=torch.float64, device="cpu")
     rows, cols = shape[-2:]
@@ -223,6 +248,17 @@ def solve_nonlinear_nodes(
             target = network.solve(g, i_cell - g * network.v_cell(x))
             x, error, i_cell = _shorten(error_at, x, target - x, error)
     raise _no_operating_point(max_iterations, error / float(np.abs(i_cell).max()), tolerance)
+
+
+def _check_law(current: Law, v_cell: torch.Tensor) -> None:
+    """Raise `ShapeError` unless `current` takes voltages like `v_cell`, and returns currents of the same shape."""
+    try:
+        i_cell = current(torch.zeros_like(v_cell))
+    except RuntimeError as error:
+        raise ShapeError(f"`current` must take voltages of the shape {tuple(v_cell.shape)}, but: {error}") from error
+    if not isinstance(i_cell, torch.Tensor) or i_cell.shape != v_cell.shape:
+        what = tuple(i_cell.shape) if isinstance(i_cell, torch.Tensor) else shown(i_cell)
+        raise ShapeError(f"`current` must return the shape of the voltages, {tuple(v_cell.shape)}, but returns {what}")
 
 
 def _newton_direction(drop: Law, g: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:

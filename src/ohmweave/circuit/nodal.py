@@ -53,6 +53,8 @@ class Network:
 
     def __init__(self, shape: tuple[int, int, int], bias: Bias, wires: Wires) -> None:
         chips, rows, cols = shape
+        if min(shape) < 1:
+            raise ShapeError(f"`shape` must have at least one chip, row and column, but is {shape}")
         row_nodes = np.arange(chips * rows * (cols if wires.r_row > 0 else 1)).reshape(chips, rows, -1)
         col_nodes = np.arange(chips * cols * (rows if wires.r_col > 0 else 1)).reshape(chips, -1, cols) + row_nodes.size
         self.size = row_nodes.size + col_nodes.size

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
-from ohmweave.base import ShapeError, check_non_negative, check_positive
-from ohmweave.circuit.wires import Wires, check_inputs, series_conductance
+from ohmweave.base import OutOfRangeError, ShapeError, check_non_negative, check_positive, check_tensor, shown
+from ohmweave.circuit.wires import Wires, check_inputs, check_wires, series_conductance
 
 
 def to_spice(
@@ -41,13 +41,16 @@ def to_spice(
     """
     series_conductance(g, r_cell)
     check_non_negative("r_cell", r_cell, "Ohm")
-    if g.ndim != 2 or v_row.ndim != 1:
+    if g.ndim != 2 or check_tensor("v_row", v_row).ndim != 1:
         raise ShapeError(
             f"a netlist holds one crossbar (rows, cols) and one input (rows,), but `g` has the shape {tuple(g.shape)} "
             f"and `v_row` {tuple(v_row.shape)}"
         )
     rows, cols = g.shape
     check_inputs(v_row, rows)
+    check_wires(wires)
+    if not isinstance(title, str):
+        raise OutOfRangeError(f"`title` must be text, but is {shown(title)}")
     if sinh_v0 is not None:
         check_positive("sinh_v0", sinh_v0, "V")
     lines = [

@@ -1,12 +1,27 @@
 """The resistances around the cells: wires, drivers and sense circuits."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 
-from ohmweave.base import OutOfRangeError, ShapeError, check_non_negative
+from ohmweave.base import (
+    OutOfRangeError,
+    ShapeError,
+    check_fields,
+    check_non_negative,
+    check_positive,
+    check_tensor,
+    non_negative,
+    shown,
+)
 from ohmweave.circuit.ladder import Line
+
+OHMS = 1e12
+"""Ohm, above which nothing is a conductor."""
+
+Ohms: TypeAlias = Annotated[float, non_negative("Ohm", at_most=OHMS)]
+"""A resistance as a field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +42,14 @@ class Wires:
         OutOfRangeError: a resistance is negative or not finite, or `driven_from` is neither word.
     """
 
-    r_row: float
-    r_col: float
-    r_driver: float = 0.0
-    r_sense: float = 0.0
+    r_row: Ohms
+    r_col: Ohms
+    r_driver: Ohms = 0.0
+    r_sense: Ohms = 0.0
     driven_from: Literal["left", "both"] = "left"
 
     def __post_init__(self) -> None:
-        check_non_negative("r_row", self.r_row, "Ohm")
-        check_non_negative("r_col", self.r_col, "Ohm")
-        check_non_negative("r_driver", self.r_driver, "Ohm")
-        check_non_negative("r_sense", self.r_sense, "Ohm")
-        if self.driven_from not in ("left", "both"):
-            raise OutOfRangeError(f'`driven_from` must be "left" or "both", but is {self.driven_from!r}')
+        check_fields(self)
 
     def __repr__(self) -> str:
         """All resistances that are not zero."""
@@ -65,8 +75,20 @@ class Wires:
         return Line(length=rows, r_segment=self.r_col, r_near=self.r_sense)
 
 
+def check_wires(wires: Wires) -> None:
+    """Raise `TypeError` unless `wires` are `Wires`."""
+    if not isinstance(wires, Wires):
+        raise TypeError(f"`wires` must be Wires, but is {shown(wires)}")
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raise `OutOfRangeError` unless `tolerance`, a relative residual, is from 1e-16 to below 1."""
+    check_positive("tolerance", tolerance, at_least=1e-16, at_most=0.999)
+
+
 def check_conductances(g: torch.Tensor) -> None:
     """Raise unless `g` is a floating point `(*chips, rows, cols)` with finite entries >= 0 S and at least one cell."""
+    check_tensor("g", g)
     if not g.is_floating_point():
         raise OutOfRangeError(f"`g` must be a floating point tensor, but has the dtype {g.dtype}")
     if g.ndim < 2 or g.shape[-1] == 0 or g.shape[-2] == 0:
@@ -98,17 +120,19 @@ def series_conductance(g: torch.Tensor, r_cell: torch.Tensor | float) -> torch.T
     """
     check_conductances(g)
     if isinstance(r_cell, torch.Tensor):
-        if not bool((torch.isfinite(r_cell) & (r_cell >= 0)).all()):
+        if r_cell.is_complex() or not bool(((r_cell >= 0) & (r_cell <= OHMS)).all()):
             raise OutOfRangeError("`r_cell` must be finite and >= 0 Ohm everywhere")
         r_cell = r_cell.to(g.device, torch.float64)
     else:
-        check_non_negative("r_cell", r_cell, "Ohm")
+        check_non_negative("r_cell", r_cell, "Ohm", at_most=OHMS)
     g = g.to(torch.float64)
     return g if isinstance(r_cell, float) and r_cell == 0 else g / (1 + g * r_cell)
 
 
 def check_inputs(v_row: torch.Tensor, rows: int) -> None:
     """Raise unless `v_row` is `(..., rows)` with finite voltages."""
+    if not check_tensor("v_row", v_row).is_floating_point():
+        raise OutOfRangeError(f"`v_row` must be a floating point tensor, but has the dtype {v_row.dtype}")
     if v_row.ndim < 1 or v_row.shape[-1] != rows:
         raise ShapeError(f"`v_row` must have the shape (..., {rows}), one voltage a row, but has {tuple(v_row.shape)}")
     if not bool(torch.isfinite(v_row.detach()).all()):

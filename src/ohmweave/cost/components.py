@@ -3,9 +3,17 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 from ohmweave.arrays import Usage
-from ohmweave.base import OutOfRangeError, check_fraction, check_non_negative, check_positive
+from ohmweave.base import (
+    OutOfRangeError,
+    check_fields,
+    check_integer,
+    non_negative,
+    positive,
+    zero_to_one,
+)
 
 
 class EnergyBasis(StrEnum):
@@ -74,22 +82,17 @@ class Component:
     """
 
     name: str
-    energy: float
+    energy: Annotated[float, non_negative("J")]
     energy_basis: EnergyBasis
     source: str
-    area: float = 0.0
+    area: Annotated[float, non_negative("m2")] = 0.0
     area_basis: AreaBasis = AreaBasis.ARRAY
-    node: float | None = None
-    uncertainty: float | None = None
+    node: Annotated[float, positive("m")] | None = None
+    uncertainty: Annotated[float, zero_to_one()] | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_non_negative("energy", self.energy, "J")
-        check_non_negative("area", self.area, "m2")
-        if self.node is not None:
-            check_positive("node", self.node, "m")
-        if self.uncertainty is not None:
-            check_fraction("uncertainty", self.uncertainty)
+        check_fields(self)
         if not self.source:
             raise OutOfRangeError(f"`source` of {self.name!r} must say where the numbers come from, but is empty")
 
@@ -114,23 +117,23 @@ class ComponentCosts:
 
     name: str
     components: tuple[Component, ...]
-    t_read: float
-    t_set: float
-    t_reset: float
+    t_read: Annotated[float, positive("s")]
+    t_set: Annotated[float, positive("s")]
+    t_reset: Annotated[float, positive("s")]
     source: str
-    cell_area: float = 0.0
+    cell_area: Annotated[float, non_negative("m2")] = 0.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        for name in ("t_read", "t_set", "t_reset"):
-            check_positive(name, getattr(self, name), "s")
-        check_non_negative("cell_area", self.cell_area, "m2")
+        check_fields(self)
         names = [component.name for component in self.components]
         if len(set(names)) < len(names):
             raise OutOfRangeError(f"`components` must have different names, but are {names}")
 
     def array_area(self, rows: int, cols: int) -> dict[str, float]:
         """Area of one array of `rows` x `cols`, m2, by component; components without a known area are left out."""
+        for name, n in (("rows", rows), ("cols", cols)):
+            check_integer(name, n, at_least=1)
         area = {"cells": self.cell_area * rows * cols}
         area |= {part.name: part.area * part.area_basis.number(rows, cols) for part in self.components}
         return {name: value for name, value in area.items() if value > 0}

@@ -1,8 +1,17 @@
 """A macro at its peak: one array with its periphery, all cells in use, reads one after another without a pause."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive
+from ohmweave.base import (
+    OutOfRangeError,
+    check_fields,
+    check_non_negative,
+    check_positive,
+    integer,
+    non_negative,
+    positive,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,15 +20,22 @@ class Part:
 
     Attributes:
         name: of the circuit.
-        n_uses: number of uses in one read of the whole array.
+        n_uses: number of uses in one read of the whole array, >= 0.
         energy: J, >= 0, for one use.
         source: reference of the numbers.
+
+    Raises:
+        OutOfRangeError: a number is out of range.
     """
 
     name: str
-    n_uses: int
-    energy: float
+    n_uses: Annotated[int, integer(at_least=0)]
+    energy: Annotated[float, non_negative("J")]
     source: str
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     @property
     def read_energy(self) -> float:
@@ -44,24 +60,21 @@ class Macro:
         OutOfRangeError: a number is out of range, or there are no `parts`.
     """
 
-    rows: int
-    cols: int
-    input_bits: int
-    t_read: float
-    area: float
+    rows: Annotated[int, integer(at_least=1)]
+    cols: Annotated[int, integer(at_least=1)]
+    input_bits: Annotated[int, integer(at_least=1)]
+    t_read: Annotated[float, positive("s")]
+    area: Annotated[float, positive("m2")]
     parts: tuple[Part, ...]
-    ops_per_cell: float = 2.0
+    ops_per_cell: Annotated[float, positive()] = 2.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        for name in ("rows", "cols", "input_bits"):
-            check_integer(name, getattr(self, name), at_least=1)
-        for name, unit in (("t_read", "s"), ("area", "m2"), ("ops_per_cell", "")):
-            check_positive(name, getattr(self, name), unit)
+        check_fields(self)
         if not self.parts:
             raise OutOfRangeError("`parts` must not be empty")
-        for part in self.parts:
-            check_non_negative(part.name, part.energy, "J")
+        if not self.read_energy > 0:
+            raise OutOfRangeError("`parts` must need some energy for a read, but their sum is 0 J")
 
     @property
     def read_energy(self) -> float:
@@ -95,4 +108,6 @@ class Macro:
             heat: J, of all cells in one read.
             v_read: V, read voltage.
         """
+        check_non_negative("heat", heat, "J")
+        check_positive("v_read", v_read, "V")
         return heat / (self.rows * self.cols * v_read**2 * self.t_read)

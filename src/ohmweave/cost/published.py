@@ -4,6 +4,7 @@ The circuits are constants, in the units of the sources where these are printed 
 the functions put them together into price lists.
 """
 
+from ohmweave.base import check_non_negative
 from ohmweave.cells.yao2020 import T_PULSE
 from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
 
@@ -190,4 +191,4 @@ def comparators() -> ComponentCosts:
 
 def sram_energy(n_bits: float) -> float:
     """J to move `n_bits` through an 8 kB SRAM: 10 pJ for 64 bits. Source: M. Horowitz, ISSCC 2014, 45 nm."""
-    return n_bits * 10e-12 / 64
+    return check_non_negative("n_bits", n_bits) * 10e-12 / 64

@@ -7,8 +7,12 @@ a duration and starts after the jobs that it needs.
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.base import OutOfRangeError, check_fields, check_integer, integer, positive, shown
+
+MOST_JOBS = 2**18
+"""Number of jobs or replicas that are planned within a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +29,13 @@ class Job:
 
     name: str
     machine: str
-    duration: float
-    image: int = 0
-    needs: tuple[int, ...] = ()
+    duration: Annotated[float, positive("s")]
+    image: Annotated[int, integer(at_least=0)] = 0
+    needs: tuple[Annotated[int, integer(at_least=0)], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +82,8 @@ class Schedule:
     def throughput(self) -> float:
         """Images in 1 s once the pipeline is full, 1/s: between the ends of the first and the last image."""
         ends = sorted(self._span(image)[1] for image in {job.image for job in self.jobs})
-        return 1 / self.makespan if len(ends) == 1 else (len(ends) - 1) / (ends[-1] - ends[0])
+        span = ends[-1] - ends[0]
+        return 1 / self.makespan if span <= 0 else (len(ends) - 1) / span
 
     @property
     def utilisation(self) -> dict[str, float]:
@@ -94,6 +103,8 @@ def schedule(jobs: Sequence[Job]) -> Schedule:
     Raises:
         OutOfRangeError: a duration is not > 0, `needs` is not an index of a job, or jobs need each other in a circle.
     """
+    if isinstance(jobs, str) or not jobs or not all(isinstance(job, Job) for job in jobs):
+        raise OutOfRangeError(f"`jobs` must be one or more jobs, but are {shown(jobs)}")
     return _Workshop(jobs).run()
 
 
@@ -109,7 +120,6 @@ class _Workshop:
         self.waits_for = [len(set(job.needs)) for job in jobs]
         self.followers: list[list[int]] = [[] for _ in jobs]
         for index, job in enumerate(jobs):
-            check_positive("duration", job.duration, "s")
             for need in set(job.needs):
                 if not 0 <= need < len(jobs):
                     raise OutOfRangeError(f"`needs` must be positions from 0 to {len(jobs) - 1}, but has {need}")
@@ -156,8 +166,21 @@ class Stage:
     """
 
     name: str
-    duration: float
-    cells: int
+    duration: Annotated[float, positive("s")]
+    cells: Annotated[int, integer(at_least=1)]
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
+
+
+def check_stages(stages: Sequence[Stage]) -> None:
+    """Raise `OutOfRangeError` unless `stages` are one or more stages with different names."""
+    if isinstance(stages, str) or not stages or not all(isinstance(stage, Stage) for stage in stages):
+        raise OutOfRangeError(f"`stages` must be one or more stages, but are {shown(stages)}")
+    names = [stage.name for stage in stages]
+    if len(set(names)) < len(names):
+        raise OutOfRangeError(f"`stages` must have different names, but are {names}")
 
 
 def balance(stages: Sequence[Stage], *, n_cells: int) -> dict[str, int]:
@@ -176,16 +199,26 @@ def balance(stages: Sequence[Stage], *, n_cells: int) -> dict[str, int]:
     Raises:
         OutOfRangeError: the chip has too few cells for one replica of each stage.
     """
+    check_integer("n_cells", n_cells, at_least=1)
+    check_stages(stages)
+    smallest = min(stage.cells for stage in stages)
+    if n_cells // smallest > MOST_JOBS:
+        raise OutOfRangeError(
+            f"`n_cells` must be <= {MOST_JOBS * smallest:,} for stages this small, but is {n_cells:,}"
+        )
     left = n_cells - sum(stage.cells for stage in stages)
     if left < 0:
         raise OutOfRangeError(f"`n_cells` must be >= {n_cells - left}, one replica of each stage, but is {n_cells}")
     replicas = {stage.name: 1 for stage in stages}
+    slowest = [(-stage.duration, index) for index, stage in enumerate(stages)]
+    heapq.heapify(slowest)
     while True:
-        slowest = max(stages, key=lambda stage: stage.duration / replicas[stage.name])
-        if slowest.cells > left:
+        stage = stages[slowest[0][1]]
+        if stage.cells > left:
             return replicas
-        replicas[slowest.name] += 1
-        left -= slowest.cells
+        replicas[stage.name] += 1
+        left -= stage.cells
+        heapq.heapreplace(slowest, (-stage.duration / replicas[stage.name], slowest[0][1]))
 
 
 def pipeline(stages: Sequence[Stage], replicas: Mapping[str, int], *, n_images: int) -> list[Job]:
@@ -203,12 +236,19 @@ def pipeline(stages: Sequence[Stage], replicas: Mapping[str, int], *, n_images: 
         OutOfRangeError: `n_images` or a number of replicas is not >= 1.
     """
     check_integer("n_images", n_images, at_least=1)
+    check_stages(stages)
+    if not isinstance(replicas, Mapping):
+        raise OutOfRangeError(f"`replicas` must be numbers by the name of a stage, but is {shown(replicas)}")
+    if unknown := replicas.keys() - {stage.name for stage in stages}:
+        raise OutOfRangeError(f"`replicas` must be of the stages {[one.name for one in stages]}, but has {unknown}")
+    n_jobs = n_images * sum(check_integer("replicas", replicas.get(one.name, 1), at_least=1) for one in stages)
+    if n_jobs > MOST_JOBS:
+        raise OutOfRangeError(f"`n_images` and `replicas` must make at most {MOST_JOBS:,} jobs, but make {n_jobs:,}")
     jobs: list[Job] = []
     for image in range(n_images):
         before: tuple[int, ...] = ()
         for stage in stages:
-            n = replicas.get(stage.name, 1)
-            check_integer("replicas", n, at_least=1)
+            n = int(replicas.get(stage.name, 1))
             shares = [
                 Job(
                     name=stage.name,

@@ -56,9 +56,9 @@ def run_distributed(
                 futures = _submit(client, experiment, list(todo.values()), options, files)
                 progress(n_before / len(tasks), f"{len(todo)} tasks on {scheduler or 'this machine'}")
                 for n_done, future in enumerate(_as_completed(futures), start=n_before + 1):
-                    task_id, result, seconds, started = future.result()
+                    task_id, result, seconds, started, by = future.result()
                     task = todo[task_id]
-                    rows.append(row_of(task, result, versions(), commit()), seconds=seconds, started=started)
+                    rows.append(row_of(task, result, by, commit()), seconds=seconds, started=started)
                     progress(n_done / len(tasks), describe(task))
         progress(1.0, "done")
         path = rows.folder / ROWS
@@ -78,14 +78,14 @@ def _submit(
 
 def _work(
     function: bytes, files: Sequence[Path], task: Task, options: Options
-) -> tuple[str, Mapping[str, JSON], float, str]:
-    """Do one task, in a worker. Returns its id, its result, its duration in s, and when it started."""
+) -> tuple[str, Mapping[str, JSON], float, str, dict[str, str]]:
+    """Do one task, in a worker. Returns its id, its result, its duration in s, when it started, and the versions."""
     for path in files:
         import_experiments(path)
     run = _unpickled(function)
     started, start = now(), time.monotonic()
     result = run(task, Context(options=options))
-    return task.id, result, time.monotonic() - start, started
+    return task.id, result, time.monotonic() - start, started, versions()
 
 
 def _pickled(function: Any) -> bytes:

@@ -6,10 +6,13 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from ohmweave.experiments.computing import computing
+
 
 def versions() -> dict[str, str]:
-    """Versions of ohmweave, torch and Python; "unknown" for a package that is not installed."""
-    return {"ohmweave": _version("ohmweave"), "torch": _version("torch"), "python": platform.python_version()}
+    """Versions of ohmweave, torch and Python ("unknown" for a package that is not installed), and `computing()`."""
+    named = {"ohmweave": _version("ohmweave"), "torch": _version("torch"), "python": platform.python_version()}
+    return named | computing()
 
 
 def _version(package: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.append_only import append_line, drop_torn_line, exclusive, whole_lines
+from ohmweave.experiments.computing import mixed
 from ohmweave.experiments.origin import is_current
 from ohmweave.experiments.stored_row import NotARowError, RowWarning, parse_row
 from ohmweave.experiments.tasks import Row
@@ -118,6 +119,8 @@ class RowWriter:
 def open_rows(out: Path, experiment: str, *, refresh: bool = False) -> Iterator[RowWriter]:
     """The writer for `<out>/<experiment>`. Incomplete lines of a killed run are removed first.
 
+    Warns if rows are there that were computed with other threads, Numba or processor (see `computing`).
+
     Args:
         out: results folder.
         experiment: name of the experiment.
@@ -133,4 +136,6 @@ def open_rows(out: Path, experiment: str, *, refresh: bool = False) -> Iterator[
         drop_torn_line(folder / LOG)
         rows = read_rows(folder / ROWS)
         done = {row.id for row in rows if not refresh or is_current(row)}
+        if why := mixed([row.versions for row in rows]):
+            warnings.warn(f"{folder / ROWS}: {why}", stacklevel=3)
         yield RowWriter(folder=folder, done=done, before=rows)

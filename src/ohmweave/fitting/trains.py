@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ohmweave.base import DataError, ShapeError
+from ohmweave.base import DataError, OutOfRangeError, ShapeError, shown
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -62,6 +62,7 @@ class PulseTrains:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        self._check_kinds()
         for name in ("pulse", "polarity", "g"):
             if getattr(self, name).shape != self.cell.shape:
                 shapes = f"{self.cell.shape}, but has {getattr(self, name).shape}"
@@ -70,9 +71,22 @@ class PulseTrains:
             raise DataError("`polarity` must be -1, 0 or 1 everywhere")
         if not np.isfinite(self.g).all():
             raise DataError("`g` must be finite everywhere")
+        if len(self.cell) and not (self.cell.min() >= 0 and self.cell.max() < len(self.names)):
+            raise DataError(f"`cell` must be indices of the {len(self.names)} `names`, but is not everywhere")
+        if not isinstance(self.conditions, Mapping):
+            raise DataError(f"`conditions` must be numbers by name, but is {shown(self.conditions)}")
         same = np.diff(self.cell) == 0
         if (np.diff(self.cell) < 0).any() or (np.diff(self.pulse)[same] <= 0).any():
             raise DataError("readings must come cell after cell, and `pulse` must rise within each")
+
+    def _check_kinds(self) -> None:
+        """Raise where a field is of another kind."""
+        for name in ("cell", "pulse", "polarity", "g"):
+            value = getattr(self, name)
+            if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim != 1:
+                raise ShapeError(f"`{name}` must be an array (readings,) of numbers, but is {shown(value)}")
+        if not isinstance(self.names, tuple | list) or not all(isinstance(name, str) for name in self.names):
+            raise DataError(f"`names` must be texts, but is {shown(self.names)}")
 
     def __repr__(self) -> str:
         """Numbers of cells and readings, and the range of conductances."""
@@ -114,7 +128,10 @@ def trains_of(g: torch.Tensor | Floats, polarity: torch.Tensor | Ints) -> PulseT
     Raises:
         ShapeError: `g` does not hold one reading more than there are pulses.
     """
-    readings, sent = _array(g), np.concatenate([[0], _array(polarity)]).astype(np.int64)
+    readings, given = _array("g", g), _array("polarity", polarity)
+    if given.ndim != 1 or not np.isin(given, (-1, 0, 1)).all():
+        raise DataError("`polarity` must have the shape (n_pulses,) with -1, 0 or 1 everywhere")
+    sent = np.concatenate([[0], given]).astype(np.int64)
     if readings.ndim != 2 or len(readings) != len(sent):
         raise ShapeError(f"`g` must have the shape ({len(sent)}, cells), but has {readings.shape}")
     n, cells = readings.shape
@@ -127,6 +144,13 @@ def trains_of(g: torch.Tensor | Floats, polarity: torch.Tensor | Ints) -> PulseT
     )
 
 
-def _array(values: torch.Tensor | Floats | Ints) -> Floats:
+def _array(name: str, values: torch.Tensor | Floats | Ints) -> Floats:
     """As float64; a tensor may be on any device."""
-    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, dtype=np.float64)
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu().resolve_conj().numpy()
+    if not isinstance(values, np.ndarray | list | tuple) or np.iscomplexobj(values):
+        raise OutOfRangeError(f"`{name}` must be real numbers, but is {shown(values)}")
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise OutOfRangeError(f"`{name}` must be real numbers, but is {shown(values)}") from None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ohmweave.base import DataError
+from ohmweave.base import DataError, check_positive
 from ohmweave.cells.window import check_window
 from ohmweave.fitting.families import Family, table
 from ohmweave.fitting.likelihood import RESOLUTION, Sample
@@ -77,7 +77,8 @@ def usable(trains: PulseTrains, *, g_min: float | None, g_max: float | None, stu
     if not responds.any():
         raise DataError("`trains` must hold a cell that responds to pulses, but no conductance changes")
     g = trains.g[responds[trains.cell]]
-    low, high = float(g.min() if g_min is None else g_min), float(g.max() if g_max is None else g_max)
+    low = float(g.min()) if g_min is None else check_positive("g_min", g_min, "S")
+    high = float(g.max()) if g_max is None else check_positive("g_max", g_max, "S")
     check_window(low, high)
 
     of_working = responds[steps.cell]

@@ -7,12 +7,12 @@ one cell is at the lowest level, where a RESET has no effect.)
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
 from ohmweave.arrays import Array, Placement
-from ohmweave.base import check_positive, short_repr
+from ohmweave.base import check_fields, non_negative, positive, short_repr
 from ohmweave.mapping.differential import DifferentialPair
 
 
@@ -33,14 +33,14 @@ class CentredPair:
         alone carries the weight.
     """
 
-    w_max: float = 1.0
-    g_low: float | None = None
-    g_high: float | None = None
+    w_max: Annotated[float, positive()] = 1.0
+    g_low: Annotated[float, non_negative("S")] | None = None
+    g_high: Annotated[float, positive("S")] | None = None
     lines: Literal["columns", "rows"] = "columns"
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_positive("w_max", self.w_max)
+        check_fields(self)
         self._pair()
 
     def __repr__(self) -> str:

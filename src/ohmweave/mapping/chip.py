@@ -20,10 +20,21 @@ from ohmweave.arrays import (
     Wires,
     cells_of,
 )
-from ohmweave.base import ChipFullError, NotCopied, OutOfRangeError, check_integer, check_seed
+from ohmweave.base import (
+    ChipFullError,
+    NotCopied,
+    OutOfRangeError,
+    ShapeError,
+    check_integer,
+    check_positive,
+    check_seed,
+    check_tensor,
+    shown,
+)
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
+from ohmweave.mapping.place_request import check_corners, check_gains, check_indices, check_size
 from ohmweave.mapping.tiling import take_tile, tile_sizes
 
 
@@ -45,8 +56,7 @@ class Chip(NotCopied):
         n_arrays, rows, cols: number of arrays on the chip, and the size of each, in cells.
         n_chips: None for one chip; n for n chips that differ by fabrication and noise and are simulated together.
         seed: of all random numbers of the chips.
-        array: an `Array` to use instead of a simulated one, such as the driver of a real board. No other argument
-            except `seed` may then be given.
+        array: an `Array`, such as the driver of a real board; then no other argument except `seed` may be given.
         v_read, dac, adc, wires, access, readout, device, dtype: as in `SimulatedArray`.
 
     Raises:
@@ -76,7 +86,7 @@ class Chip(NotCopied):
     ) -> None:
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
-        check_seed(seed)
+        seed = check_seed(seed)
         options: dict[str, Any] = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips}
         options |= {"v_read": v_read, "dac": dac, "adc": adc, "wires": wires, "access": access}
         options |= {"readout": readout, "device": device, "dtype": dtype}
@@ -152,13 +162,16 @@ class Chip(NotCopied):
             OutOfRangeError: the name is in use, a size is not a positive integer, an array does not exist, the number
                 of corners is not that of tiles, or one output has more column lines than an array has columns.
         """
-        order = list(range(self.array.n_arrays) if arrays is None else arrays)
-        self._check_request(name, shape, col_gain, tile_rows, [*order, *(corner[0] for corner in corners or ())])
-        check_integer("groups", groups, at_least=1)
-        lines = shape[0] * len(row_gain), shape[1] * len(col_gain)
+        shape, corners = check_size(shape), check_corners(corners)
+        row_gain, col_gain = check_gains("row_gain", row_gain), check_gains("col_gain", col_gain)
+        order = check_indices("arrays", range(self.array.n_arrays) if arrays is None else arrays)
+        groups = check_integer("groups", groups, at_least=1)
+        if tile_rows is not None:
+            tile_rows = check_integer("tile_rows", tile_rows, at_least=1)
+        self._check_request(name, shape, row_gain, col_gain, [*order, *(corner[0] for corner in corners or ())])
         sizes = tile_sizes(
             (self.array.rows, self.array.cols),
-            lines,
+            (shape[0] * len(row_gain), shape[1] * len(col_gain)),
             (len(row_gain), len(col_gain)),
             tile_rows=tile_rows,
             groups=groups,
@@ -192,15 +205,19 @@ class Chip(NotCopied):
         self,
         name: str,
         shape: tuple[int, int],
+        row_gain: Sequence[float],
         col_gain: Sequence[float],
-        tile_rows: int | None,
         arrays: Sequence[int],
     ) -> None:
+        if not isinstance(name, str):
+            raise OutOfRangeError(f"`name` must be text, but is {shown(name)}")
         if name in self.placed:
-            raise OutOfRangeError(f"`name` must be new on this chip, but {name!r} is placed already")
-        for argument, n in (("shape", shape[0]), ("shape", shape[1]), ("tile_rows", tile_rows)):
-            if n is not None:
-                check_integer(argument, n, at_least=1)
+            raise OutOfRangeError(f"`name` must be new on this chip, but {shown(name)} is placed already")
+        cells = shape[0] * len(row_gain) * shape[1] * len(col_gain)
+        if cells > self.n_cells:  # before tiles are listed one by one
+            raise ChipFullError(
+                f"no room for {shown(name)}: its {cells:,} cells are more than the {self.n_cells:,} of the chip"
+            )
         if len(col_gain) > self.array.cols:
             raise OutOfRangeError(f"`col_gain` must have at most {self.array.cols} lines, but has {len(col_gain)}")
         for index in arrays:
@@ -216,8 +233,10 @@ class Chip(NotCopied):
         Raises:
             OutOfRangeError: no matrix of this name is placed.
         """
-        if name not in self.placed:
-            raise OutOfRangeError(f"`name` must be placed on this chip, one of {sorted(self.placed)}, but is {name!r}")
+        if not isinstance(name, str) or name not in self.placed:
+            raise OutOfRangeError(
+                f"`name` must be placed on this chip, one of {sorted(self.placed)}, but is {shown(name)}"
+            )
         placement = self.placed.pop(name)
         for tile in placement.tiles:
             self._free[tile.array].give_back(tile.row, tile.col, tile.rows, tile.cols)
@@ -256,11 +275,19 @@ class Chip(NotCopied):
             TypeError, OutOfRangeError, ShapeError: as `state_dict` and `SavedState.load_state_dict`; nothing has
                 changed then.
         """
+        if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+            raise OutOfRangeError(f"`state` must be tensors by name, but is {shown(state)}")
+        for name in state:
+            if name.startswith(_SCALE):
+                scale = check_tensor(name, state[name])
+                if scale.numel() != 1 or scale.is_complex():
+                    raise ShapeError(f"`{name}` must be one number, but has the shape {tuple(scale.shape)}")
+                check_positive(name, scale.item())
         of_array = {name: leaf for name, leaf in state.items() if not name.startswith(_SCALE)}
         self._saved("load_state_dict").load_state_dict(of_array)
         for name, matrix in self._matrices().items():
-            if (scale := state.get(_SCALE + name)) is not None:
-                matrix.g_per_w = float(scale)
+            if _SCALE + name in state:
+                matrix.g_per_w = float(state[_SCALE + name])
         self.history.all_changed()
 
     def _matrices(self) -> dict[str, Scaled]:

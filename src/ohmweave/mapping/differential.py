@@ -9,13 +9,35 @@ so one cell of each pair is at the lowest level. With `levels` the conductances 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 
 from ohmweave.arrays import Array, Placement
-from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive, short_repr
+from ohmweave.base import (
+    OutOfRangeError,
+    check_fields,
+    integer,
+    non_negative,
+    positive,
+    short_repr,
+)
 from ohmweave.mapping.clip import Clip
+
+Copies: TypeAlias = Annotated[int, integer(at_least=1, at_most=2**12)]
+
+
+def check_ends(g_low: float | None, g_high: float | None) -> None:
+    """Raise `OutOfRangeError` if both ends of a window, S, are given and `g_low` is not below `g_high`, or one is 1 S.
+
+    `window` compares a single one with the array's own.
+    """
+    if g_low is not None and g_high is not None and not g_low < g_high:
+        raise OutOfRangeError(f"`g_high` must be > g_low = {g_low!r} S, but is {g_high!r}")
+    if g_high is not None and g_high >= 1:
+        raise OutOfRangeError(
+            f"`g_high` must be < 1 S, but is {g_high!r} S: did you mean {g_high:g} uS, {g_high:g}e-6?"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,45 +61,28 @@ class DifferentialPair:
         OutOfRangeError: an argument is out of range, or `clip` does not go together with `levels` or `g_unit`.
     """
 
-    levels: int | None = None
-    g_low: float | None = None
-    g_high: float | None = None
+    levels: Annotated[int, integer(at_least=3, at_most=2**24)] | None = None
+    g_low: Annotated[float, non_negative("S")] | None = None
+    g_high: Annotated[float, positive("S")] | None = None
     lines: Literal["columns", "rows"] = "columns"
-    copies: tuple[int, int] = (1, 1)
-    clip: Literal["max", "mse"] | float | Clip = "max"
-    g_unit: float | None = None
+    copies: tuple[Copies, Copies] = (1, 1)
+    clip: Literal["max", "mse"] | Annotated[float, positive()] | Clip = "max"
+    g_unit: Annotated[float, positive("S")] | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        self._check_window()
-        if self.levels is not None and (self.levels < 3 or self.levels % 2 == 0):
+        check_fields(self)
+        check_ends(self.g_low, self.g_high)
+        if self.levels is not None and self.levels % 2 == 0:
             raise OutOfRangeError(f"`levels` must be an odd number >= 3, but is {self.levels!r}")
-        if self.lines not in ("columns", "rows"):
-            raise OutOfRangeError(f"`lines` must be 'columns' or 'rows', but is {self.lines!r}")
-        for n in self.copies:
-            check_integer("copies", n, at_least=1)
-        if isinstance(self.clip, str):
-            if self.clip not in ("max", "mse"):
-                raise OutOfRangeError(f"`clip` must be 'max', 'mse' or a weight > 0, but is {self.clip!r}")
-            if self.clip == "mse" and self.levels is None:
-                raise OutOfRangeError("`clip` can be 'mse' only with `levels`, but `levels` is None")
-        elif not isinstance(self.clip, Clip):
-            check_positive("clip", self.clip)
-        if self.g_unit is not None:
-            check_positive("g_unit", self.g_unit, "S")
-            if self.clip != "max":
-                raise OutOfRangeError(f"`clip` must be left at 'max' where `g_unit` is given, but is {self.clip!r}")
+        if self.clip == "mse" and self.levels is None:
+            raise OutOfRangeError("`clip` can be 'mse' only with `levels`, but `levels` is None")
+        if self.g_unit is not None and self.clip != "max":
+            raise OutOfRangeError(f"`clip` must be left at 'max' where `g_unit` is given, but is {self.clip!r}")
 
     def __repr__(self) -> str:
         """The arguments that differ from their defaults."""
         return short_repr(self)
-
-    def _check_window(self) -> None:
-        """Check that the ends are finite; their order is checked in `window`, where those of the array are known."""
-        if self.g_low is not None:
-            check_non_negative("g_low", self.g_low, "S")
-        if self.g_high is not None:
-            check_positive("g_high", self.g_high, "S")
 
     @property
     def row_gain(self) -> tuple[float, ...]:

@@ -1,14 +1,24 @@
 """A signed weight matrix on a chip: written by pulses, read by voltages, measured by readout."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 
 from ohmweave.arrays import Corner, ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
-from ohmweave.base import NotCopied, OutOfRangeError, ShapeError, check_shape, outside_inference_mode
+from ohmweave.base import (
+    NotCopied,
+    OutOfRangeError,
+    ShapeError,
+    check_shape,
+    check_tensor,
+    outside_inference_mode,
+    shown,
+)
 from ohmweave.cells import Pulse
 from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.history import Stamp
+from ohmweave.mapping.place_request import check_size
 from ohmweave.mapping.scaling import InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
 from ohmweave.mapping.weight_mapping import WeightMapping
 from ohmweave.programming import Write, WriteReport
@@ -49,6 +59,8 @@ class Matrix(NotCopied):
         arrays: Sequence[int] | None = None,
         corners: Sequence[Corner] | None = None,
     ) -> None:
+        _check_kinds(chip, mapping, scaling)
+        shape = check_size(shape)
         self.chip, self.name, self.shape, self.mapping = chip, name, shape, mapping
         self.scaling = scaling if scaling is not None else PerSampleScaling()
         self.placement = chip.place(
@@ -90,6 +102,8 @@ class Matrix(NotCopied):
         self.mapping.to_conductance(weight, self.placement, g_per_w=self.mapping.g_per_w(weight, array), array=array)
 
     def _check_weight(self, weight: torch.Tensor) -> None:
+        if not check_tensor("weight", weight).is_floating_point():
+            raise OutOfRangeError(f"`weight` of {self.name!r} must be floating point numbers, but is {weight.dtype}")
         check_shape("weight", weight, self.shape)
         if weight.dim() > 2 and tuple(weight.shape[:-2]) != self.chip.chip_shape:
             raise ShapeError(
@@ -121,6 +135,7 @@ class Matrix(NotCopied):
         """
         self._check_placed()
         self._check_weight(weight)
+        _check_write(write)
         array, weight = self.chip.array, weight.detach().to(self.cells.device)
         g_per_w = self.mapping.g_per_w(weight, array)
         target = self.mapping.to_conductance(weight, self.placement, g_per_w=g_per_w, array=array)
@@ -171,9 +186,14 @@ class Matrix(NotCopied):
             return None
         if isinstance(scaling, UniformScaling):
             v_per_x = scaling.v_per_x(array.v_read)
-            return ReadScale(v_per_x=v_per_x, a_per_y=v_per_x * self.g_per_w)
+            return _read_scale(v_per_x, v_per_x * self.g_per_w, free=False)
         # Each vector has its own factor: voltages can be recorded only if it is applied.
-        return None if array.metered else ReadScale(a_per_y=self.g_per_w)
+        return None if array.metered else _read_scale(1.0, self.g_per_w, free=True)
+
+    @property
+    def scaled_within(self) -> bool:
+        """True if the scaling never drives more than the read voltage, so that no read need look for larger ones."""
+        return type(self.scaling) is PerSampleScaling  # a subclass may convert otherwise
 
     def matmul(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T` by a read of the array.
@@ -184,10 +204,12 @@ class Matrix(NotCopied):
         Returns:
             `(*chips, batch, out)`.
         """
+        check_tensor("x", x, dtype=self.chip.array.dtype)
         if (scale := self.read_scale) is not None:
             return read_vectors(self.chip.array, x, self.placement, scale)
         v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
-        return read_vectors(self.chip.array, v_row, self.placement) / (v_per_x * self.g_per_w)
+        i_col = read_vectors(self.chip.array, v_row, self.placement, within=self.scaled_within)
+        return i_col / (v_per_x * self.g_per_w)
 
     def matmul_transposed(self, y: torch.Tensor) -> torch.Tensor:
         """`y @ weight` by a transposed read; each vector is scaled to the full read voltage.
@@ -202,8 +224,9 @@ class Matrix(NotCopied):
             OutOfRangeError: the array cannot be read from its columns.
         """
         self._check_placed()
+        check_tensor("y", y, dtype=self.chip.array.dtype)
         v_col, v_per_y = PerSampleScaling().to_voltage(y, self.chip.array.v_read)
-        return read_transposed(self.chip.array, v_col, self.placement) / (v_per_y * self.g_per_w)
+        return read_transposed(self.chip.array, v_col, self.placement, within=True) / (v_per_y * self.g_per_w)
 
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Send programming pulses to cells of this matrix; learning rules change cells in this way only.
@@ -231,6 +254,13 @@ class Matrix(NotCopied):
             The report, with tensors of the shape (cells written,).
         """
         self._check_placed()
+        whole = (*self.chip.chip_shape, *self.shape)
+        for given, tensor, dtype in (("dg", dg, self.chip.array.dtype), ("selected", selected, torch.bool)):
+            if tuple(check_tensor(given, tensor, dtype=dtype).shape) != whole:
+                raise ShapeError(f"`{given}` must have the shape {whole}, but has {tuple(tensor.shape)}")
+        if not bool(dg.isfinite().all()):
+            raise OutOfRangeError("`dg` must be finite, in S, but has entries that are NaN or infinite")
+        _check_write(write)
         low, high = self.mapping.window(self.chip.array)
         lines = self.mapping.split(dg, self.placement)
         # Split like `dg`: nonzero for exactly the cells of selected weights, copies included.
@@ -244,3 +274,24 @@ class Matrix(NotCopied):
         out, into = self.shape
         tiles = len(self.placement.tiles)
         return f"Matrix({self.name!r}, {out} x {into} (out x in), {self.mapping}, {tiles} tile{'s' * (tiles != 1)})"
+
+
+@lru_cache(maxsize=256)
+def _read_scale(v_per_x: float, a_per_y: float, *, free: bool) -> ReadScale:
+    """A scale, kept from read to read: making one checks its factors."""
+    return ReadScale(v_per_x=v_per_x, a_per_y=a_per_y, free=free)
+
+
+def _check_kinds(chip: Chip, mapping: WeightMapping, scaling: InputScaling | None) -> None:
+    """Raise `TypeError` where an argument of a matrix is of another kind."""
+    if not isinstance(chip, Chip):
+        raise TypeError(f"`chip` must be a Chip, but is {shown(chip)}")
+    if not isinstance(mapping, WeightMapping):
+        raise TypeError(f"`mapping` must be a WeightMapping such as DifferentialPair(), but is {shown(mapping)}")
+    if scaling is not None and not isinstance(scaling, InputScaling):
+        raise TypeError(f"`scaling` must be an InputScaling or None, but is {shown(scaling)}")
+
+
+def _check_write(write: Write) -> None:
+    if not callable(write):
+        raise TypeError(f"`write` must be a write scheme such as WriteVerify(...), but is {shown(write)}")

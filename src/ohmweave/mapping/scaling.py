@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_fraction, check_positive
+from ohmweave.base import OutOfRangeError, check_fraction, check_positive, check_tensor
 
 
 class InputScaling(ABC):
@@ -66,7 +66,7 @@ class PerSampleScaling(ProportionalScaling):
 class FixedScaling(UniformScaling):
     """One factor for all inputs of a layer: `x_max` is driven at the full read voltage; drivers clip larger inputs.
 
-    A DAC clips at its full scale, a real array at its read voltage. A simulated array without a DAC clips nothing.
+    A DAC clips at its full scale, an array without one at its read voltage.
 
     Args:
         x_max: the number at full scale, > 0; given, or found by `calibrate`.
@@ -76,8 +76,7 @@ class FixedScaling(UniformScaling):
     """
 
     def __init__(self, x_max: float = 1.0) -> None:
-        check_positive("x_max", x_max)
-        self.x_max = x_max
+        self.x_max = check_positive("x_max", x_max)
 
     def calibrate(self, x: torch.Tensor, quantile: float = 1.0) -> None:
         """Set `x_max` to a quantile of the magnitudes of training data.
@@ -91,13 +90,17 @@ class FixedScaling(UniformScaling):
             OutOfRangeError: `quantile` is not a fraction, or `x` is empty or has numbers that are NaN or infinite.
         """
         check_fraction("quantile", quantile)
+        if not check_tensor("x", x).is_floating_point():
+            raise OutOfRangeError(f"`x` must be a floating point tensor, but has the dtype {x.dtype}")
         flat = x.detach().abs().flatten()
         check_positive("x.numel()", flat.numel())
         n_bad = int((~flat.isfinite()).sum())
         if n_bad:
             raise OutOfRangeError(f"`x` must be finite, but {n_bad} of {flat.numel()} numbers are NaN or infinite")
         rank = round(quantile * (flat.numel() - 1))
-        self.x_max = float(flat.kthvalue(rank + 1).values) or self.x_max  # kthvalue counts from 1
+        largest = float(flat.kthvalue(rank + 1).values)  # kthvalue counts from 1
+        if largest:
+            self.x_max = check_positive("x", largest)
 
     def v_per_x(self, v_read: float) -> float:
         """V per unit, of all numbers."""

@@ -1,12 +1,13 @@
 """The protocol of weight mappings: from weights to conductances and back."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
 from ohmweave.arrays import Array, Placement
 
 
+@runtime_checkable
 class WeightMapping(Protocol):
     """A mapping between weights and target conductances.
 

@@ -78,7 +78,8 @@ def _read(x: torch.Tensor, matrix: Matrix, geometry: ConvGeometry) -> torch.Tens
     v, v_per_x = matrix.scaling.to_voltage(x.flatten(-3), array.v_read)
     a_per_y = v_per_x * matrix.g_per_w
     per_image = a_per_y[..., None, None] if isinstance(a_per_y, torch.Tensor) else a_per_y
-    return _divided(read_patches(array, v.view(x.shape), geometry, place), per_image)
+    current = read_patches(array, v.view(x.shape), geometry, place, within=matrix.scaled_within)
+    return _divided(current, per_image)
 
 
 def _divided(current: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:

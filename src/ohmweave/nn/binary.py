@@ -50,9 +50,8 @@ class BinaryStep(torch.nn.Module):
 
     def __init__(self, threshold: float = 0.1, half_width: float = 1.0) -> None:
         super().__init__()
-        check_non_negative("threshold", threshold)
-        check_positive("half_width", half_width)
-        self.threshold, self.half_width = threshold, half_width
+        self.threshold = check_non_negative("threshold", threshold)
+        self.half_width = check_positive("half_width", half_width)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """`(..., n)` to 0 or 1, in the same shape and dtype."""
@@ -111,8 +110,7 @@ class MarginError:
     """
 
     def __init__(self, margin: float = 1.0) -> None:
-        check_non_negative("margin", margin)
-        self.margin = margin
+        self.margin = check_non_negative("margin", margin)
 
     def __call__(self, z: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
         """Outputs and one-hot targets, both `(*chips, batch, n)`, to -1, 0 or +1 in the shape and dtype of `z`."""
@@ -136,9 +134,7 @@ class ThresholdError:
     """
 
     def __init__(self, threshold: float = 5.0, target: float = 10.0) -> None:
-        check_non_negative("threshold", threshold)
-        check_positive("target", target)
-        self.threshold, self.target = threshold, target
+        self.threshold, self.target = check_non_negative("threshold", threshold), check_positive("target", target)
 
     def __call__(self, z: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
         """Outputs and one-hot targets, both `(*chips, batch, n)`, to -1, 0 or +1 in the shape and dtype of `z`."""

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from ohmweave.arrays import RangedConverters
-from ohmweave.base import OutOfRangeError
+from ohmweave.base import OutOfRangeError, check_fraction
 from ohmweave.mapping import FixedScaling
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.deployed import Deployed
@@ -22,7 +22,13 @@ def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forwar
         x: `(batch, ...)`, inputs from the training set, never from the test set.
         quantile: of the magnitudes of a layer's inputs, > 0; 1 is the largest.
         forward: further arguments of the model's forward pass.
+
+    Raises:
+        OutOfRangeError: `quantile` is no fraction, or an input of a layer is NaN or infinite; no scale has changed.
     """
+    check_fraction("quantile", quantile)
+    fixed = [one for name in net.on_chip if isinstance(one := net.matrix(name).scaling, FixedScaling)]
+    before = [one.x_max for one in fixed]
     reached: dict[torch.nn.Module, float] = {}
 
     def set_scale(layer: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -38,6 +44,10 @@ def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forwar
     try:
         with torch.no_grad():
             net(x, **forward)
+    except BaseException:
+        for one, x_max in zip(fixed, before, strict=True):
+            one.x_max = x_max
+        raise
     finally:
         for handle in handles:
             handle.remove()

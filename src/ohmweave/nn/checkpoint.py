@@ -16,10 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ohmweave.arrays import SavedState
-from ohmweave.base import DataError
+from ohmweave.base import DataError, NotCopied, OutOfRangeError, ShapeError
 from ohmweave.base.files import atomic_write
 from ohmweave.mapping import Chip, FixedScaling, Matrix
 from ohmweave.nn.fingerprint import chips_of, differences, fingerprint, weights_of
+from ohmweave.nn.optimizer_state import check_optimizer_state
 from ohmweave.nn.packed import pack, unpack
 from ohmweave.nn.weight import ArrayWeight
 
@@ -90,7 +91,8 @@ def load(net: torch.nn.Module, path: str | Path, *, rule: Rules = None, ignore_r
     if found := differences(about["fingerprint"], fingerprint(net, optimizers), ignore_extra_placements=ignore_rule):
         raise DataError(f"{path} was saved from another network, chip or rule: " + "; ".join(found))
     before, rules_before = _state(net, optimizers)
-    _check_tensors(tensors, before, about["rules"], path)
+    tensors = _with_double_ages(tensors, before)
+    _check_tensors(tensors, before, about["rules"], optimizers, path)
     try:
         _assign(net, optimizers, tensors, about["rules"])
     except BaseException:
@@ -195,7 +197,23 @@ def _without_rules(saved: dict[str, Any]) -> dict[str, Any]:
     return saved | {"rules": []}
 
 
-def _check_tensors(tensors: Tensors, like: Tensors, rules: Sequence[Any], path: str | Path) -> None:
+def _with_double_ages(tensors: Tensors, like: Tensors) -> Tensors:
+    """`tensors` with the ages of cells in float64; earlier versions kept them in float32."""
+    return {
+        name: leaf.double()
+        if name.endswith(".age") and leaf.dtype == torch.float32 and name in like and like[name].dtype == torch.float64
+        else leaf
+        for name, leaf in tensors.items()
+    }
+
+
+def _check_tensors(
+    tensors: Tensors,
+    like: Tensors,
+    rules: Sequence[Any],
+    optimizers: Sequence[torch.optim.Optimizer],
+    path: str | Path,
+) -> None:
     """Raise `DataError` unless `tensors` has the names, shapes and types of `like`, all numbers finite.
 
     A rule may make tensors in its first step only, so each rule checks its own state.
@@ -218,7 +236,10 @@ def _check_tensors(tensors: Tensors, like: Tensors, rules: Sequence[Any], path: 
         if name.startswith("scale.") and not bool((leaf > 0).all()):
             raise DataError(f"{path}: {name!r} must be > 0, but is {leaf.tolist()}")
     for index, structure in enumerate(rules):
-        unpack(structure, _part(tensors, f"rule{index}."), where=f"{path}: rules[{index}]")
+        where = f"{path}: rules[{index}]"
+        state = unpack(structure, _part(tensors, f"rule{index}."), where=where)
+        if not isinstance(optimizers[index], NotCopied):  # rules of this package check their own state
+            check_optimizer_state(optimizers[index], state, where=where)
 
 
 def _part(tensors: Tensors, prefix: str) -> Tensors:
@@ -232,10 +253,13 @@ def _assign(
     for index, (rule, structure) in enumerate(zip(rules, structures, strict=True)):
         try:
             rule.load_state_dict(unpack(structure, _part(tensors, f"rule{index}."), where=f"rules[{index}]"))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise DataError(f"`rule` must take the state that the file holds, but: {error}") from error
     for index, chip in enumerate(chips_of(net)):
-        chip.load_state_dict(_part(tensors, f"chip{index}."))
+        try:
+            chip.load_state_dict(_part(tensors, f"chip{index}."))
+        except (OutOfRangeError, ShapeError) as error:
+            raise DataError(f"the file must hold the state of a chip, but: {error}") from error
     with torch.no_grad():
         for name, leaf in _digital(net).items():
             leaf.copy_(tensors[f"digital.{name}"])

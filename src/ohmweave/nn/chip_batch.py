@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
-from ohmweave.base import ShapeError
+from ohmweave.base import ShapeError, shown
 
 _in_software: list[int | None] = []
 """The chip that each open `in_software` block keeps, one inside the other."""
@@ -19,6 +19,8 @@ _passes: list[set[Any]] = []
 
 def merge_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     """`(*chips, batch, ...)` to `(chips * batch, ...)`; `chips` is () or (n,)."""
+    if chips and (len(chips) > 1 or not isinstance(x, torch.Tensor) or x.dim() < 2 or x.shape[:1] != tuple(chips)):
+        raise ShapeError(f"`x` must have the shape (*chips, batch, ...) of {chips} chips, but is {_shape(x)}")
     return x.flatten(0, len(chips))
 
 
@@ -26,14 +28,18 @@ def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     """`(chips * batch, ...)` to `(*chips, batch, ...)`; `chips` is () or (n,)."""
     if not chips:
         return x
-    n, rest = divmod(x.shape[0], chips[0])  # not -1, which has no value for an empty batch
-    if rest:
+    whole = isinstance(x, torch.Tensor) and x.dim() > 0 and len(chips) == 1 and 1 <= chips[0] <= 2**31
+    if not whole or x.shape[0] % chips[0]:
         raise ShapeError(
-            f"a layer on {chips[0]} chips must have (chips * batch) as the first dimension of its input, but "
-            f"{tuple(x.shape)} cannot be divided by them: keep the batch first"
+            f"`x` must have the shape (chips * batch, ...) of {chips} chips, but is {_shape(x)}: keep the batch first"
         )
+    n = x.shape[0] // chips[0]  # not -1, which has no value for an empty batch
     per_chip: torch.Tensor = x.unflatten(0, (*chips, n))
     return per_chip
+
+
+def _shape(x: object) -> str:
+    return str(tuple(x.shape)) if isinstance(x, torch.Tensor) else shown(x)
 
 
 def add_bias(y: torch.Tensor, bias: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:

@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 
+from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_shape, check_tensor, shown
 from ohmweave.mapping import Chip
 from ohmweave.nn.convolution import Convolution, PaddingMode, conv_shape, paddings, placed_like
 from ohmweave.nn.layer_registry import ToChip, register_layer
@@ -12,9 +13,15 @@ from ohmweave.nn.on_chip import OnChip
 Pair = int | tuple[int, int]
 
 
-def pair_of(value: Pair) -> tuple[int, int]:
+def pair_of(value: Pair, name: str = "kernel_size", *, at_least: int = 1) -> tuple[int, int]:
     """(vertical, horizontal), from one number for both or from a pair."""
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+    pair = value if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2:
+        raise OutOfRangeError(f"`{name}` must be one number or a pair, but is {shown(value)}")
+    return (
+        check_integer(name, pair[0], at_least=at_least, at_most=2**15),
+        check_integer(name, pair[1], at_least=at_least, at_most=2**15),
+    )
 
 
 def sides(
@@ -40,7 +47,12 @@ def patches(
     The channel is the slowest index of a patch, as in a convolution's flattened weight, so the kernel of one channel is
     on neighbouring rows of an array.
     """
-    (kh, kw), (sh, sw), (dh, dw) = kernel_size, stride, dilation
+    check_shape("x", check_tensor("x", x), (None, None, None, None))
+    (kh, kw), (sh, sw), (dh, dw) = (
+        pair_of(pair, name) for name, pair in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation))
+    )
+    if x.dim() != 4 or x.shape[2] <= dh * (kh - 1) or x.shape[3] <= dw * (kw - 1):
+        raise ShapeError(f"`x` must be images (n, channels, H, W) as large as a patch, but has {tuple(x.shape)}")
     taps = x.unfold(2, dh * (kh - 1) + 1, sh).unfold(3, dw * (kw - 1) + 1, sw)[..., ::dh, ::dw]
     return taps.permute(0, 2, 3, 1, 4, 5).flatten(3)
 

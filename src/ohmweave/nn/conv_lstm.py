@@ -61,8 +61,8 @@ class ConvLSTMCell(ChipLayer):
         backward: Backward = "readout",
     ) -> None:
         transposed = is_transposed(backward)
-        check_integer("in_channels", in_channels, at_least=1)
-        check_integer("hidden_channels", hidden_channels, at_least=1)
+        in_channels = check_integer("in_channels", in_channels, at_least=1)
+        hidden_channels = check_integer("hidden_channels", hidden_channels, at_least=1)
         kh, kw = kernel = pair_of(kernel_size)
         rh, rw = hidden_kernel = kernel if hidden_kernel_size is None else pair_of(hidden_kernel_size)
         zeros = sides(padding, kernel)

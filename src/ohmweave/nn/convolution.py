@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ohmweave.arrays import ConvGeometry
-from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_shape
+from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_shape, shown
 from ohmweave.mapping import Chip
 from ohmweave.nn.array_convolution import array_convolution
 from ohmweave.nn.chip_batch import with_batch
@@ -33,12 +33,10 @@ def sizes_of(name: str, value: int | tuple[int, ...], n_dims: int, *, at_least: 
     Raises:
         OutOfRangeError: a size is no integer of at least `at_least`, or there are too few or too many of them.
     """
-    sizes = (value,) * n_dims if isinstance(value, int) else tuple(value)
+    sizes = tuple(value) if isinstance(value, tuple | list) else (value,) * n_dims
     if len(sizes) != n_dims:
-        raise OutOfRangeError(f"`{name}` must be a number or {n_dims} numbers, but is {value!r}")
-    for size in sizes:
-        check_integer(name, size, at_least=at_least)
-    return sizes
+        raise OutOfRangeError(f"`{name}` must be a number or {n_dims} numbers, but is {shown(value)}")
+    return tuple(check_integer(name, size, at_least=at_least, at_most=2**15) for size in sizes)
 
 
 def paddings(
@@ -94,9 +92,9 @@ class ConvShape:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        check_integer("groups", self.groups, at_least=1)
+        for name in ("groups", "in_channels", "out_channels"):
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), at_least=1))
         for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
-            check_integer(name, channels, at_least=1)
             if channels % self.groups:
                 raise OutOfRangeError(f"`groups` must divide `{name}`, {channels}, but is {self.groups}")
         if self.padding_mode not in _MODES:

@@ -1,11 +1,11 @@
 """`deploy`: put the layers of a torch model on a chip; layers that cannot be placed are refused by name."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 
-from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError
+from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError, shown
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.nn.as_known import AsKnown
 from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
@@ -78,7 +78,8 @@ def deploy(
 
     After an error nothing is placed. Before any error but the last two no pulse is sent.
     """
-    default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
+    _check_arguments(model, chip, layers, digital, name)
+    default = OnChip(mapping=DifferentialPair() if mapping is None else mapping, scaling=scaling, write=write)
     parts = sort_layers(model, layers=layers or {}, digital=digital, as_known=as_known or {}, default=default)
     parts.check()
     with outside_inference_mode(), outside_autocast(chip.array.device.type):
@@ -86,10 +87,28 @@ def deploy(
     return Deployed(twin, chip, reports, [layer.name for layer in parts.layers], parts.digital)
 
 
+def _check_arguments(model: object, chip: object, layers: object, digital: object, name: object) -> None:
+    """Raise `TypeError` where an argument of `deploy` is of another kind."""
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"`model` must be a torch.nn.Module, but is {shown(model)}")
+    if not isinstance(chip, Chip):
+        raise TypeError(f"`chip` must be a Chip, but is {shown(chip)}")
+    if layers is not None and not (
+        isinstance(layers, Mapping) and all(isinstance(one, OnChip) for one in layers.values())
+    ):
+        raise TypeError(f"`layers` must be OnChip by the name of a layer, but is {shown(layers)}")
+    if not isinstance(digital, str | Collection):
+        raise TypeError(f"`digital` must be names of layers, but is {shown(digital)}")
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"`name` must be text or None, but is {shown(name)}")
+
+
 def _on_chip(
     model: torch.nn.Module, chip: Chip, plan: Sequence[Layer], prefix: str
 ) -> tuple[torch.nn.Module, dict[str, WriteReport]]:
     """A copy of `model` with its layers on the chip, and the reports of their writes; all or nothing."""
+    for layer in plan:  # before cells are placed and read
+        _check_alone(layer)
     twin = copy.deepcopy(model)
     hand_over_gradient_hooks(model, twin)
     shells = _place_all(plan, chip, prefix)
@@ -122,15 +141,22 @@ def _place_all(plan: Sequence[Layer], chip: Chip, prefix: str) -> list[ChipLayer
     return shells
 
 
+def _check_alone(layer: Layer) -> None:
+    """Raise `OutOfRangeError` if a weight or bias is NaN or infinite, or a layer has no scale."""
+    mapping = layer.how.mapping
+    if layer.how.write is None and mapping is not None and mapping.g_unit is None:
+        raise OutOfRangeError(f"`write` must be given, or the mapping of {layer.name!r} have `g_unit`, but is None")
+    parts = {"weight": layer.entry.weight(layer.module), "bias": layer.entry.bias(layer.module)}
+    for what, part in parts.items():
+        n_bad = 0 if part is None else int((~torch.isfinite(part.detach())).sum())
+        if n_bad:
+            raise OutOfRangeError(f"`{what}` of {layer.name!r} must be finite, but {n_bad} entries are NaN or infinite")
+
+
 def _check(layer: Layer, shell: ChipLayer) -> None:
     """Raise before any pulse if the layer cannot be written."""
     weight = layer.entry.weight(layer.module).detach()
     shell.matrix.check(weight.reshape(shell.matrix.shape))
-    bias = layer.entry.bias(layer.module)
-    if bias is not None and not bool(torch.isfinite(bias).all()):
-        raise OutOfRangeError(f"the bias of {layer.name!r} must be finite, but has entries that are NaN or infinite")
-    if layer.how.write is None and shell.matrix.mapping.g_unit is None:
-        raise OutOfRangeError(f"`write` must be given, or the mapping of {layer.name!r} have `g_unit`, but is None")
 
 
 def _write_all(plan: Sequence[Layer], shells: Sequence[ChipLayer], chip: Chip) -> dict[str, WriteReport]:

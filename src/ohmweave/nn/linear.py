@@ -42,8 +42,8 @@ class Linear(ChipLayer):
         on_chip: OnChip | None = None,
         backward: Backward = "readout",
     ) -> None:
-        check_integer("in_features", in_features, at_least=1)
-        check_integer("out_features", out_features, at_least=1)
+        in_features = check_integer("in_features", in_features, at_least=1)
+        out_features = check_integer("out_features", out_features, at_least=1)
         transposed = is_transposed(backward)
         super().__init__((on_chip or OnChip()).matrix(chip, name, (out_features, in_features)), bias=bias)
         self.in_features, self.out_features, self.backward = in_features, out_features, backward

@@ -58,9 +58,9 @@ class LSTMCell(ChipLayer):
         on_chip: OnChip | None = None,
         backward: Backward = "readout",
     ) -> None:
-        check_integer("input_size", input_size, at_least=1)
-        check_integer("hidden_size", hidden_size, at_least=1)
         transposed = is_transposed(backward)
+        input_size = check_integer("input_size", input_size, at_least=1)
+        hidden_size = check_integer("hidden_size", hidden_size, at_least=1)
         shape = (4 * hidden_size, input_size + hidden_size)
         super().__init__((on_chip or OnChip()).matrix(chip, name, shape), bias=bias)
         self.input_size, self.hidden_size, self._transposed = input_size, hidden_size, transposed

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
-from ohmweave.base import OutOfRangeError, check_integer
+from ohmweave.base import OutOfRangeError, check_integer, shown
 from ohmweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, WeightMapping
 from ohmweave.programming import Write
 
@@ -34,6 +34,12 @@ class OnChip:
 
     def __post_init__(self) -> None:
         """Check the arguments by themselves. `Chip.place` checks if they fit the chip."""
+        if self.mapping is not None and not isinstance(self.mapping, WeightMapping):
+            raise TypeError(
+                f"`mapping` must be a WeightMapping such as DifferentialPair(), but is {shown(self.mapping)}"
+            )
+        if self.write is not None and not callable(self.write):
+            raise TypeError(f"`write` must be a write scheme such as WriteVerify(...), but is {shown(self.write)}")
         if self.tile_rows is not None:
             check_integer("tile_rows", self.tile_rows, at_least=1)
         if not (self.scaling is None or isinstance(self.scaling, InputScaling) or callable(self.scaling)):

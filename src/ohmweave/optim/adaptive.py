@@ -9,7 +9,8 @@ import torch
 from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
 from ohmweave.nn import ArrayWeight
 from ohmweave.optim.found_rate import first_state, found_rate
-from ohmweave.optim.rule import Checks, Move, check_write
+from ohmweave.optim.hyperparameters import Checks, check_write
+from ohmweave.optim.rule import Move
 from ohmweave.optim.thresholded import LargeSteps
 from ohmweave.programming import Write
 

@@ -9,8 +9,10 @@ get RESET and then SET at the new voltage, because SET through a transistor can 
 voltage rises get SET only, the others no pulse. Stuck cells are not detected; cells at a bound get pulses again.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 
@@ -18,6 +20,7 @@ from ohmweave.arrays import Array
 from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.nn import ArrayWeight
+from ohmweave.optim.hyperparameters import Checks
 from ohmweave.optim.proposer import Proposer
 from ohmweave.optim.rule import ArrayRule, DropsSteps, ExtraState, Move, check_on_chip
 
@@ -64,9 +67,11 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
         initialise: bool = True,
         **options: Any,
     ) -> None:
-        check_positive("r_vg", r_vg, "V/S")
-        for name, v in (("v_min", v_min), ("v_start", v_start), ("v_max", v_max)):
-            check_non_negative(name, v, "V")
+        r_vg = check_positive("r_vg", r_vg, "V/S", at_most=1e9)
+        v_min, v_start, v_max = (
+            check_non_negative(name, v, "V", at_most=1e3)
+            for name, v in (("v_min", v_min), ("v_start", v_start), ("v_max", v_max))
+        )
         if not v_min <= v_start <= v_max:
             raise OutOfRangeError(
                 f"`v_start` must be from v_min = {v_min!r} to v_max = {v_max!r} V, but is {v_start!r}"
@@ -80,6 +85,8 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
         self._share_voltages([bank.cells.new_full(bank.cells.shape, v_start, dtype=bank.dtype) for bank in self._banks])
         if initialise:
             self.initialise()
+
+    checks: ClassVar[Checks] = {"lr": partial(check_non_negative, at_most=1e6)}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As in torch while the rule is made; afterwards the cells of an array are fixed, and it raises."""
@@ -103,6 +110,8 @@ class GateControlled(ArrayRule, DropsSteps, ExtraState):
             if moving.isdisjoint(bank.weights):
                 continue
             dw = _join([self.proposer.change(weight) for weight in bank.weights])
+            if not math.isfinite(float(dw.abs().sum())):
+                raise OutOfRangeError("the proposed step must be finite, but is not: lower `lr`; no pulse was sent")
             # The controller takes the law as a straight line with `r_vg` volts for each siemens.
             dv = bank.moves(dw).mul_(self.r_vg)
             # The gate voltages are the state of the rule; no cell is read.

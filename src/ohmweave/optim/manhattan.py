@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any, ClassVar
 
 from ohmweave.base import check_fraction, check_positive
+from ohmweave.optim.hyperparameters import Checks, check_write
 from ohmweave.optim.pulses import send_pulses
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, check_write
+from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
 from ohmweave.programming import Write
 
 
@@ -36,7 +37,7 @@ class Manhattan(ArrayRule, DropsSteps):
     """
 
     checks: ClassVar[Checks] = {
-        "g_step": partial(check_positive, unit="S"),
+        "g_step": partial(check_positive, unit="S", at_most=1.0),
         "write": _check_write,
         "dead": check_fraction,
     }

@@ -1,15 +1,17 @@
 """Gradient descent with a digital accumulator, from which whole pulses are sent."""
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
 
-from ohmweave.base import check_integer, check_positive
+from ohmweave.base import OutOfRangeError, check_integer, check_positive
 from ohmweave.nn import ArrayWeight
+from ohmweave.optim.hyperparameters import Checks
 from ohmweave.optim.pulses import largest_train, polarity_of, send_pulses, step_in_weight
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move
+from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
 
 
 class MixedPrecision(ArrayRule, DropsSteps):
@@ -36,8 +38,8 @@ class MixedPrecision(ArrayRule, DropsSteps):
 
     checks: ClassVar[Checks] = {
         "lr": check_positive,
-        "g_step": partial(check_positive, unit="S"),
-        "max_pulses": partial(check_integer, at_least=1),
+        "g_step": partial(check_positive, unit="S", at_most=1.0),
+        "max_pulses": partial(check_integer, at_least=1, at_most=2**16),
     }
 
     def __init__(self, params: Iterable[Any], *, lr: float, g_step: float, max_pulses: int = 31) -> None:
@@ -50,7 +52,13 @@ class MixedPrecision(ArrayRule, DropsSteps):
         for weight, grad, group in moves:
             # chi / epsilon of the source: the accumulator counts pulses.
             memory: torch.Tensor = self.state[weight]["accumulated"]
-            memory.add_(grad, alpha=-group["lr"] / step_in_weight(weight.matrix, group["g_step"]))
+            added = torch.add(memory, grad, alpha=-group["lr"] / step_in_weight(weight.matrix, group["g_step"]))
+            if not math.isfinite(float(added.sum())):
+                raise OutOfRangeError(
+                    f"`lr` times the gradient of {weight.matrix.name!r} must be finite in pulses, but is not: nothing "
+                    "was accumulated"
+                )
+            memory.copy_(added)
             n = memory.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
             memory.sub_(n)
             sent.append(send_pulses(weight.matrix, n, only=only))

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import DataError
+from ohmweave.base import DataError, OutOfRangeError, shown
 from ohmweave.nn import ArrayWeight
 from ohmweave.optim.rule import Move
 from ohmweave.optim.saved_state import check_groups
@@ -33,7 +33,10 @@ class Proposer:
             copies = [torch.nn.Parameter(weight.detach().clone()) for weight in weights]
             self._copies.update(zip(weights, copies, strict=True))
             mine.append({name: value for name, value in group.items() if name != "param_names"} | {"params": copies})
-        self.optimizer = optimizer(mine, **options)
+        try:
+            self.optimizer = optimizer(mine, **options)
+        except (TypeError, ValueError) as error:
+            raise OutOfRangeError(f"`options` must be hyperparameters of {shown(optimizer)}, but: {error}") from error
         self.defaults = dict(self.optimizer.defaults)
         """Hyperparameters of the optimizer."""
         self._before: dict[ArrayWeight, torch.Tensor] = {}

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.optim.hyperparameters import Checks, check_generator, one_of
 from ohmweave.optim.pulses import (
     draw_coincidences,
     largest_train,
@@ -15,7 +16,7 @@ from ohmweave.optim.pulses import (
     send_pulses,
     step_in_weight,
 )
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, one_of
+from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
 
 
 def _check_length(name: str, value: Any) -> None:
@@ -52,7 +53,7 @@ class PulsedSGD(ArrayRule, DropsSteps):
 
     checks: ClassVar[Checks] = {
         "lr": check_positive,
-        "g_step": partial(check_positive, unit="S"),
+        "g_step": partial(check_positive, unit="S", at_most=1.0),
         "max_pulses": _check_length,
         "draw": one_of("rounded", "coincidences"),
     }
@@ -67,6 +68,7 @@ class PulsedSGD(ArrayRule, DropsSteps):
         max_pulses: int = 31,
         draw: Literal["rounded", "coincidences"] = "rounded",
     ) -> None:
+        check_generator(generator)
         defaults = {"lr": lr, "g_step": g_step, "max_pulses": max_pulses, "draw": draw}
         super().__init__(params, defaults, generator=generator)
 

@@ -7,7 +7,7 @@ import torch
 from ohmweave.base import OutOfRangeError
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.mapping import Matrix
-from ohmweave.optim.rule import one_of
+from ohmweave.optim.hyperparameters import one_of
 
 check_cycle = one_of("alternate", "both")
 """The check of the hyperparameter `cycle`."""

@@ -8,27 +8,16 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 
-from ohmweave.base import NotCopied, OutOfRangeError
+from ohmweave.base import DataError, NotCopied, OutOfRangeError, shown
 from ohmweave.nn import ArrayWeight
+from ohmweave.optim.hyperparameters import Checks, check_generator, check_hyperparameters
 from ohmweave.optim.saved_state import check_groups, check_own, check_weights
 
 PATIENCE = 20
 """Number of steps with a gradient but without a pulse after which a rule warns."""
 
-Check = Callable[[str, Any], None]
-"""Function of the name and value of a hyperparameter that raises an error with the name if it is out of range."""
-
-Checks = Mapping[str, Check]
-"""The check of each hyperparameter, by name."""
-
 WeightState = Callable[[Sequence[ArrayWeight]], Sequence[dict[str, torch.Tensor]]]
 """Makes the first state of each new weight. If it raises, it leaves nothing behind."""
-
-_TORCH_KEYS = {"params", "param_names", "initial_lr", "max_lr", "min_lr", "swa_lr", "name"}
-"""Keys of a parameter group that are not hyperparameters of the rule, but of torch or its schedulers."""
-
-
-_RATES = ("lr", "fast_lr")
 
 
 class Move(NamedTuple):
@@ -105,6 +94,8 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         generator: torch.Generator | None = None,
         first_state: WeightState | None = None,
     ) -> None:
+        if generator is not None:
+            check_generator(generator)
         self._generator, self._first_state = generator, first_state
         self._started = False
         # The names are kept here, because torch adds keys to `defaults` when it loads a state.
@@ -220,10 +211,16 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
             DataError: the state is of another rule or of other weights, or a part is missing or has another shape.
                 Nothing is changed then.
         """
+        if not isinstance(state_dict, Mapping):
+            raise DataError(f"`state_dict` must be a dictionary, but is {shown(state_dict)}")
         own, like = state_dict.get("rule"), self._own_state()
         check_own(own, like)
         assert isinstance(own, Mapping)
         check_groups(state_dict, self.param_groups, needed=set(self._names) - set(self.unsaved))
+        for group in state_dict["param_groups"]:
+            self._check_saved_group(group)
+        if self._generator is not None:
+            _check_stream(own["generator"], self._generator)
         check_weights(state_dict, [self.state.get(weight, {}) for weight in self.weights])
         if isinstance(self, ExtraState):
             self.check_extra(own)
@@ -240,6 +237,16 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
             self._generator.set_state(own["generator"].cpu().clone())
         if isinstance(self, ExtraState):
             self.load_extra(own)
+
+    def _check_saved_group(self, group: Mapping[str, Any]) -> None:
+        """Raise `DataError` if a saved hyperparameter is unknown or out of range."""
+        given = {name: self.defaults[name] for name in self._names} | dict(group)
+        try:
+            check_hyperparameters(given, {name: self.defaults[name] for name in self._names}, self.checks, paused=True)
+        except (OutOfRangeError, TypeError) as error:
+            raise DataError(
+                f"`state_dict['param_groups']` must hold hyperparameters of this rule, but {error}"
+            ) from None
 
     def _own_state(self) -> dict[str, Any]:
         own: dict[str, Any] = {
@@ -263,21 +270,12 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         return f"{type(self).__name__}({'; '.join(lines)}; n_steps={self.n_steps})"
 
 
-def one_of(*allowed: str) -> Check:
-    """A check that a value is one of the words `allowed`."""
-
-    def check(name: str, value: Any) -> None:
-        if value not in allowed:
-            words = " or ".join(map(repr, allowed))
-            raise OutOfRangeError(f"`{name}` must be {words}, but is {value!r}")
-
-    return check
-
-
-def check_write(name: str, value: Any) -> None:
-    """Raise `OutOfRangeError` unless `value` can be called as a write scheme is."""
-    if not callable(value):
-        raise OutOfRangeError(f"`{name}` must be a write scheme such as `WriteVerify(...)`, but is {value!r}")
+def _check_stream(state: torch.Tensor, like: torch.Generator) -> None:
+    """Raise `DataError` unless `state` is that of a generator; only torch knows which bytes are."""
+    try:
+        torch.Generator(like.device).set_state(state.cpu().clone())
+    except (RuntimeError, TypeError) as error:
+        raise DataError(f"`state_dict['rule']['generator']` must be the state of a generator, but: {error}") from None
 
 
 def check_on_chip(params: Sequence[Any]) -> None:
@@ -291,27 +289,6 @@ def check_on_chip(params: Sequence[Any]) -> None:
             )
     if len({id(parameter) for parameter in params}) < len(params):
         raise OutOfRangeError("`params` must list each weight once, but has one several times")
-
-
-def check_hyperparameters(
-    group: Mapping[str, Any], defaults: Mapping[str, Any], checks: Checks, *, paused: bool = False
-) -> None:
-    """Raise `OutOfRangeError` if a hyperparameter of a group is unknown or out of range.
-
-    Args:
-        group: of parameters.
-        defaults: value of each hyperparameter that the group does not have.
-        checks: of the hyperparameters, by name.
-        paused: True accepts a learning rate of 0, at which schedulers start and end.
-    """
-    if unknown := group.keys() - defaults.keys() - _TORCH_KEYS:
-        raise OutOfRangeError(
-            f"a group of `params` must have hyperparameters of {sorted(defaults)}, but has {sorted(unknown)}"
-        )
-    values = {**defaults, **group}
-    for name, check in checks.items():
-        if not (paused and name in _RATES and values[name] == 0):
-            check(name, values[name])
 
 
 def _check_device(generator: torch.Generator, weights: Sequence[ArrayWeight]) -> None:

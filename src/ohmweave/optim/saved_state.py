@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import DataError
+from ohmweave.base import DataError, shown
 
 
 def check_own(own: Any, like: Mapping[str, Any]) -> None:
@@ -34,8 +34,12 @@ def check_groups(state_dict: Mapping[str, Any], groups: Sequence[Mapping[str, An
     """Raise `DataError` unless the saved groups have the sizes of `groups` and the hyperparameters `needed`."""
     saved = state_dict.get("param_groups")
     sizes = [len(group["params"]) for group in groups]
-    if not isinstance(saved, list) or [len(group["params"]) for group in saved] != sizes:
-        raise DataError(f"`state_dict['param_groups']` must be groups of {sizes} weights, but is {saved!r}")
+    if (
+        not isinstance(saved, list)
+        or not all(isinstance(one, Mapping) and isinstance(one.get("params"), list | tuple) for one in saved)
+        or [len(group["params"]) for group in saved] != sizes
+    ):
+        raise DataError(f"`state_dict['param_groups']` must be groups of {sizes} weights, but is {shown(saved)}")
     if [i for group in saved for i in group["params"]] != list(range(sum(sizes))):
         raise DataError("`state_dict['param_groups']` must number the weights in order, but does not")
     for group in saved:
@@ -53,6 +57,8 @@ def check_weights(state_dict: Mapping[str, Any], like: Sequence[Mapping[str, tor
             f"{sorted(saved, key=str) if isinstance(saved, Mapping) else saved!r}"
         )
     for i, part in saved.items():
+        if not isinstance(part, Mapping):
+            raise DataError(f"`state_dict['state'][{i}]` must be tensors by name, but is {shown(part)}")
         if part.keys() != like[i].keys():
             raise DataError(f"`state_dict['state'][{i}]` must have {sorted(like[i])}, but has {sorted(part)}")
         for name, wanted in like[i].items():

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
+from ohmweave.optim.hyperparameters import Checks
 from ohmweave.optim.pulses import check_cycle, polarity_of, send_pulses
-from ohmweave.optim.rule import ArrayRule, Checks, Move
+from ohmweave.optim.rule import ArrayRule, Move
 
 
 class SignPulse(ArrayRule):

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 
 from ohmweave.base import check_non_negative, check_positive
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, Move, check_write
+from ohmweave.optim.hyperparameters import Checks, check_write
+from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
 from ohmweave.programming import Write
 
 MOST = 0.1

@@ -10,8 +10,9 @@ from ohmweave.base import DataError, check_integer, check_positive
 from ohmweave.cells import RESET, SET
 from ohmweave.mapping import Matrix
 from ohmweave.nn import ArrayWeight
+from ohmweave.optim.hyperparameters import Checks, check_generator, check_write
 from ohmweave.optim.pulses import largest_train, polarity_of, round_stochastically, send_pulses, step_in_weight
-from ohmweave.optim.rule import ArrayRule, Checks, DropsSteps, ExtraState, Move
+from ohmweave.optim.rule import ArrayRule, DropsSteps, ExtraState, Move
 from ohmweave.programming import Write
 
 _COUNT = partial(check_integer, at_least=1)
@@ -59,10 +60,10 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
     checks: ClassVar[Checks] = {
         "fast_lr": check_positive,
         "lr": check_positive,
-        "g_step": partial(check_positive, unit="S"),
+        "g_step": partial(check_positive, unit="S", at_most=1.0),
         "every": _COUNT,
         "columns": _COUNT,
-        "max_pulses": _COUNT,
+        "max_pulses": partial(check_integer, at_least=1, at_most=2**16),
     }
 
     def __init__(
@@ -79,7 +80,10 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         n_zeroing: int = 0,
         max_pulses: int = 31,
     ) -> None:
-        check_integer("n_zeroing", n_zeroing, at_least=0)
+        check_integer("n_zeroing", n_zeroing, at_least=0, at_most=10_000)
+        check_generator(generator)
+        if write is not None:
+            check_write("write", write)
         self._write, self._n_zeroing = write, n_zeroing
         self._fast: dict[ArrayWeight, Matrix] = {}
         defaults = {

@@ -1,11 +1,13 @@
 """Blind write: one read, then one train of pulses whose number follows from the nominal step; no verify."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 
 from ohmweave.arrays import Array, read_cells
-from ohmweave.base import check_non_negative, check_positive
+from ohmweave.base import OutOfRangeError, check_fields, non_negative, positive
+from ohmweave.base.checks import MOST
 from ohmweave.cells import Pulse
 from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
@@ -30,13 +32,12 @@ class BlindWrite(Settling):
     Source: ours.
     """
 
-    g_step: float
-    t_settle: float = 0.0
+    g_step: Annotated[float, positive("S")]
+    t_settle: Annotated[float, non_negative("s")] = 0.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_positive("g_step", self.g_step, "S")
-        check_non_negative("t_settle", self.t_settle, "s")
+        check_fields(self)
 
     @property
     def settling_time(self) -> float:
@@ -65,6 +66,7 @@ class BlindWrite(Settling):
         """
         check_targets(cells, g_target)
         check_below_window("g_step", self.g_step, array)
+        check_train(self.g_step, array, g_target)
         at, target = cells.reshape(-1), g_target.reshape(-1)
         n_read = torch.zeros((), dtype=torch.int64, device=at.device)
         steps = torch.zeros(at.shape, dtype=torch.int64, device=at.device)
@@ -90,3 +92,13 @@ class BlindWrite(Settling):
             error = read_cells(array, at) - target
             n_read += 1
         return report()
+
+
+def check_train(g_step: float, array: Array, g_target: torch.Tensor) -> None:
+    """Raise `OutOfRangeError` if a train to `g_target`, S, in steps of `g_step`, S, may be too long to be counted."""
+    highest = max(float(g_target.max()), array.g_max) if g_target.numel() else array.g_max
+    if highest / g_step > MOST:
+        raise OutOfRangeError(
+            f"`g_step` must be larger than {highest / MOST:.3g} S, or trains would be longer than {MOST:,} pulses, but "
+            f"is {g_step:g} S"
+        )

@@ -1,15 +1,26 @@
 """Writes compensated for wire resistance: targets are changed so that reads give the specified conductances."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 
 from ohmweave.arrays import Array, Transistors, Wires, read_cells
 from ohmweave.arrays.writes.access import Access, path_resistance
-from ohmweave.base import OutOfRangeError, check_integer, check_shape
+from ohmweave.base import (
+    OutOfRangeError,
+    ShapeError,
+    check_fields,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    check_tensor,
+    integer,
+)
 from ohmweave.circuit import effective_conductance
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.write import Settling, Write, defer_settling
+from ohmweave.programming.write_verify import check_targets
 
 
 def compensate(
@@ -45,8 +56,12 @@ def compensate(
 
     No source: fixed-point iteration.
     """
-    check_integer("iterations", iterations, at_least=1)
-    if not 0 <= g_min < g_max:
+    check_integer("iterations", iterations, at_least=1, at_most=10_000)
+    g_min, g_max = check_non_negative("g_min", g_min, "S"), check_positive("g_max", g_max, "S")
+    check_tensor("g_wanted", g_wanted)
+    if chosen is not None and check_tensor("chosen", chosen, dtype=torch.bool).shape != g_wanted.shape:
+        raise ShapeError(f"`chosen` must have the shape of `g_wanted`, {tuple(g_wanted.shape)}")
+    if not g_min < g_max:
         raise OutOfRangeError(f"`g_max` must be > g_min = {g_min!r} S, but is {g_max!r}")
     wanted = g_wanted.double()
     g = wanted
@@ -76,7 +91,11 @@ class CompensatedWrite(Settling):
     write: Write
     wires: Wires
     access: Access = Transistors()  # noqa: RUF009 - frozen
-    iterations: int = 10
+    iterations: Annotated[int, integer(at_least=1, at_most=10_000)] = 10
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     @property
     def settling_time(self) -> float:
@@ -102,7 +121,9 @@ class CompensatedWrite(Settling):
             ShapeError: `g_target` does not have the shape of `cells`.
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
-        check_shape("g_target", g_target, tuple(cells.shape))
+        check_targets(cells, g_target)
+        if not cells.numel():
+            return self.write(array, cells, g_target)
         size = array.rows * array.cols
         index, at = torch.unique(cells // size, return_inverse=True)
         everywhere = index[:, None] * size + torch.arange(size, device=cells.device)

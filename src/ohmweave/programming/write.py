@@ -1,7 +1,7 @@
 """The protocol of write schemes, and the capability of schemes that wait after the last pulse."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -9,6 +9,7 @@ from ohmweave.arrays import Array
 from ohmweave.programming.report import WriteReport
 
 
+@runtime_checkable
 class Write(Protocol):
     """A write scheme, which brings cells to target conductances by pulses and reads."""
 

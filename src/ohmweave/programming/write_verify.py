@@ -1,11 +1,20 @@
 """Write-verify: pulses and reads in turn until every cell is within its tolerance or the pulses are used up."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 
 from ohmweave.arrays import Array, read_cells
-from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_non_negative, check_positive
+from ohmweave.base import (
+    OutOfRangeError,
+    ShapeError,
+    check_fields,
+    check_tensor,
+    integer,
+    non_negative,
+    positive,
+)
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
@@ -32,15 +41,13 @@ class WriteVerify(Settling):
     Source: Yao et al., Nature 577, 641 (2020): identical SET or RESET pulses, a read after each, at most 500.
     """
 
-    tolerance: float
-    max_pulses: int = 500
-    t_settle: float = 0.0
+    tolerance: Annotated[float, positive("S")]
+    max_pulses: Annotated[int, integer(at_least=1, at_most=10**6)] = 500
+    t_settle: Annotated[float, non_negative("s")] = 0.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_positive("tolerance", self.tolerance, "S")
-        check_integer("max_pulses", self.max_pulses, at_least=1)
-        check_non_negative("t_settle", self.t_settle, "s")
+        check_fields(self)
 
     @property
     def settling_time(self) -> float:
@@ -129,9 +136,14 @@ def check_targets(cells: torch.Tensor, g_target: torch.Tensor) -> None:
         ShapeError: the shapes differ.
         OutOfRangeError: a target is negative, infinite or NaN.
     """
+    check_tensor("cells", cells, dtype=torch.int64)
+    if not check_tensor("g_target", g_target).is_floating_point():
+        raise OutOfRangeError(f"`g_target` must be a floating point tensor, but has the dtype {g_target.dtype}")
     if cells.shape != g_target.shape:
         raise ShapeError(
             f"`g_target` must have the shape of `cells`, {tuple(cells.shape)}, but has {tuple(g_target.shape)}"
         )
-    if not bool((g_target >= 0).all()) or not bool(torch.isfinite(g_target).all()):
-        raise OutOfRangeError("`g_target` must be finite and >= 0 S everywhere, but is not")
+    if not bool(((g_target >= 0) & (g_target < 1)).all()):  # false for NaN; 1 S is far above any memristor
+        largest = float(g_target.abs().max())
+        meant = f": did you mean {largest:g} uS, {largest:g}e-6?" if 1 <= largest < torch.inf else ""
+        raise OutOfRangeError(f"`g_target` must be finite, >= 0 S and < 1 S everywhere, but is not{meant}")

@@ -1,11 +1,22 @@
 """The converter at the columns: from currents to codes, with offset, gain error, non-linearity and noise."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import torch
 
-from ohmweave.base import NormalStream, OutOfRangeError, check_integer, check_non_negative, check_positive
+from ohmweave.base import (
+    NormalStream,
+    OutOfRangeError,
+    check_fields,
+    check_integer,
+    integer,
+    non_negative,
+    positive,
+)
+
+Lsb: TypeAlias = Annotated[float, non_negative(at_most=1e6)]
+"""A standard deviation in units of the lsb, as a field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +30,8 @@ class ADC:
     clamped to the lowest and highest code.
 
     Attributes:
-        bits: resolution. Unsigned: codes 0 to 2^bits - 1 for 0 to `i_max`. Signed: codes from -(2^(bits-1) - 1) to
-            2^(bits-1) - 1 for -i_max to i_max.
+        bits: resolution, 1 to 52. Unsigned: codes 0 to 2^bits - 1 for 0 to `i_max`. Signed: codes from
+            -(2^(bits-1) - 1) to 2^(bits-1) - 1 for -i_max to i_max.
         i_max: A, full scale. None: the current of a tile whose cells are all at `g_max` and at the read voltage, until
             the range is calibrated on data.
         signed: True if currents of both signs can be converted.
@@ -39,26 +50,20 @@ class ADC:
         OutOfRangeError: an argument is out of range.
     """
 
-    bits: int
-    i_max: float | None = None
+    bits: Annotated[int, integer(at_least=1, at_most=52)]
+    i_max: Annotated[float, positive("A")] | None = None
     signed: bool = False
-    columns_per_adc: int = 1
-    offset: float = 0.0
-    gain: float = 0.0
-    inl: float = 0.0
-    noise: float = 0.0
+    columns_per_adc: Annotated[int, integer(at_least=1)] = 1
+    offset: Lsb = 0.0
+    gain: Annotated[float, non_negative(at_most=1.0)] = 0.0
+    inl: Lsb = 0.0
+    noise: Lsb = 0.0
     subtract: Literal["digital", "analogue"] = "digital"
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        check_fields(self)
         check_integer("bits", self.bits, at_least=2 if self.signed else 1)
-        if self.i_max is not None:
-            check_positive("i_max", self.i_max, "A")
-        check_integer("columns_per_adc", self.columns_per_adc, at_least=1)
-        for name in ("offset", "gain", "inl", "noise"):
-            check_non_negative(name, getattr(self, name))
-        if self.subtract not in ("digital", "analogue"):
-            raise OutOfRangeError(f"`subtract` must be 'digital' or 'analogue', but is {self.subtract!r}")
         if self.subtract == "analogue" and not self.signed:
             raise OutOfRangeError("`signed` must be true where differences are converted, but is False")
 

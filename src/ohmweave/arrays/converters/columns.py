@@ -8,7 +8,7 @@ import torch
 from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.converters.adc import ADC, AdcFaults, draw_faults
 from ohmweave.arrays.placement import Corner, Placement
-from ohmweave.base import OutOfRangeError, check_positive, check_shape, generator
+from ohmweave.base import OutOfRangeError, ShapeError, check_positive, check_tensor, generator
 
 
 class ColumnConverters:
@@ -83,10 +83,23 @@ class ColumnConverters:
             OutOfRangeError: a name is missing.
             ShapeError: a tensor has another shape.
         """
-        if missing := {*AdcFaults._fields, "ranges"} - set(state):
-            raise OutOfRangeError(f"`state` must be that of an array with an ADC, but lacks {sorted(missing)}")
+        if set(state) != {*AdcFaults._fields, "ranges"}:
+            wanted = [*AdcFaults._fields, "ranges"]
+            raise OutOfRangeError(f"`state` must have the converters' {wanted}, but has {sorted(state)}")
         for name, leaf in self.faults._asdict().items():
-            check_shape(f"converters.{name}", state[name], tuple(leaf.shape))
+            check_tensor(f"converters.{name}", state[name], dtype=leaf.dtype)
+            if state[name].shape != leaf.shape or not bool(state[name].isfinite().all()):
+                raise ShapeError(
+                    f"`converters.{name}` must be finite, of the shape {tuple(leaf.shape)}, but is not "
+                    f"({tuple(state[name].shape)})"
+                )
+        ranges = check_tensor("converters.ranges", state["ranges"], dtype=torch.float64)
+        if ranges.dim() != 2 or ranges.shape[-1] != 4:
+            raise ShapeError(f"`converters.ranges` must have the shape (placements, 4), but has {tuple(ranges.shape)}")
+        where, i_max = ranges[:, :3], ranges[:, 3]
+        right = (where >= 0) & (where.trunc() == where) & (where < 2**31)
+        if not bool(right.all()) or not bool(((i_max > 0) & i_max.isfinite()).all()):
+            raise OutOfRangeError("`converters.ranges` must be places and full scales > 0 A, but are not")
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Load a `state_dict` that `check_state_dict` accepts."""

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.base import OutOfRangeError, check_fields, check_integer, integer, positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,8 @@ class DAC:
     """Digital-to-analogue converter of the row drivers.
 
     Attributes:
-        bits: resolution. Unsigned: codes 0 to 2^bits - 1 for 0 to `v_max`. Signed: codes from -(2^(bits-1) - 1) to
+        bits: resolution, 1 to 52, and to 16 if bit-serial. Unsigned: codes 0 to 2^bits - 1 for 0 to `v_max`. Signed:
+            codes from -(2^(bits-1) - 1) to
             2^(bits-1) - 1 for -v_max to v_max, so that zero is a code.
         v_max: V, full scale; at least the read voltage of the array. Larger voltages are clamped, as by a real driver.
         signed: True if negative voltages can be driven.
@@ -24,15 +26,16 @@ class DAC:
         OutOfRangeError: an argument is out of range.
     """
 
-    bits: int
-    v_max: float
+    bits: Annotated[int, integer(at_least=1, at_most=52)]
+    v_max: Annotated[float, positive("V", at_least=1e-6, at_most=1e3)]
     signed: bool = False
     bit_serial: bool = False
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_integer("bits", self.bits, at_least=2 if self.signed else 1)
-        check_positive("v_max", self.v_max, "V")
+        check_fields(self)
+        most = 16 if self.bit_serial else 52  # bit by bit, there are tables with an entry for each code
+        check_integer("bits", self.bits, at_least=2 if self.signed else 1, at_most=most)
 
     def __repr__(self) -> str:
         """Resolution, full scale, sign and bit-serial mode."""

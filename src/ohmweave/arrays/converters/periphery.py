@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.dac import DAC
+from ohmweave.base import check_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +13,10 @@ class Periphery:
 
     dac: DAC
     adc: ADC
+
+    def __post_init__(self) -> None:
+        """Check the types."""
+        check_fields(self)
 
 
 def yao2020_macro() -> Periphery:

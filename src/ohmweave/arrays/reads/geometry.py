@@ -12,8 +12,14 @@ Tap by tap is cheaper if there are fewer outputs than channels.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 import torch
+
+from ohmweave.base import check_fields, integer
+
+Pixels: TypeAlias = Annotated[int, integer(at_least=1, at_most=2**15)]
+Margin: TypeAlias = Annotated[int, integer(at_least=0, at_most=2**15)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +31,19 @@ class ConvGeometry:
         stride: distance of neighbouring patches, pixels.
         dilation: distance of neighbouring taps, pixels.
         padding: zeros to add (left, right, top, bottom), in the order of `torch.nn.functional.pad`.
+
+    Raises:
+        OutOfRangeError: a number of pixels is not whole or out of range.
     """
 
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    kernel_size: tuple[Pixels, Pixels]
+    stride: tuple[Pixels, Pixels] = (1, 1)
+    dilation: tuple[Pixels, Pixels] = (1, 1)
+    padding: tuple[Margin, Margin, Margin, Margin] = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     @property
     def reach(self) -> tuple[int, int]:

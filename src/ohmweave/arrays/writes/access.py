@@ -5,14 +5,18 @@ A pulse is sent to one cell of an array at a time. The cell's law receives the v
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_non_negative, check_positive
+from ohmweave.base import OutOfRangeError, check_fields, non_negative, positive
 from ohmweave.cells import Pulse
 from ohmweave.circuit import Bias, LineEnd, Wires, cell_voltages, solve_cells
 from ohmweave.circuit.bias import UNSELECTED, Scheme
+from ohmweave.circuit.wires import OHMS
+
+Amplitude: TypeAlias = Annotated[float, positive("V", at_most=1e3)]
+"""An amplitude at the drivers, as a field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +32,13 @@ class Transistors:
         OutOfRangeError: `r_on` is negative, an amplitude is not > 0, or only one of them is given.
     """
 
-    r_on: float = 0.0
-    v_set: float | None = None
-    v_reset: float | None = None
+    r_on: Annotated[float, non_negative("Ohm", at_most=OHMS)] = 0.0
+    v_set: Amplitude | None = None
+    v_reset: Amplitude | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_non_negative("r_on", self.r_on, "Ohm")
+        check_fields(self)
         _check_amplitudes(self.v_set, self.v_reset)
 
     def __repr__(self) -> str:
@@ -59,16 +63,13 @@ class Passive:
         OutOfRangeError: an amplitude is not > 0, or `scheme` is unknown.
     """
 
-    v_set: float
-    v_reset: float
+    v_set: Amplitude
+    v_reset: Amplitude
     scheme: Scheme = "half"
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        for name, v in (("v_set", self.v_set), ("v_reset", self.v_reset)):
-            check_positive(name, v, "V")
-        if self.scheme not in UNSELECTED:
-            raise OutOfRangeError(f"`scheme` must be 'half', 'third' or 'floating', but is {self.scheme!r}")
+        check_fields(self)
 
     @property
     def r_on(self) -> float:
@@ -84,9 +85,6 @@ def _check_amplitudes(v_set: float | None, v_reset: float | None) -> None:
         raise OutOfRangeError(
             f"`v_set` and `v_reset` must both be given or both be None, but are {v_set!r}, {v_reset!r}"
         )
-    for name, v in (("v_set", v_set), ("v_reset", v_reset)):
-        if v is not None:
-            check_positive(name, v, "V")
 
 
 def amplitude(access: Access, pulse: Pulse, like: torch.Tensor) -> torch.Tensor | None:

@@ -1,0 +1,76 @@
+"""Long runs: `python -m tests.fuzz 100000`."""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from tests.fuzz.cases import CASES
+from tests.fuzz.crafted import run_checkpoints, run_texts
+from tests.fuzz.runner import Tally, run
+from tests.fuzz.texts import cell_files, measurements, use_cell, use_measurement
+
+
+def _calls(options: argparse.Namespace, folder: Path) -> Tally:
+    del folder
+    cases = {name: case for name, case in CASES.items() if options.only in name}
+    return run(cases, n=options.n, seed=options.seed)
+
+
+def _checkpoints(options: argparse.Namespace, folder: Path) -> Tally:
+    return run_checkpoints(folder, n=max(1, options.n // 10), seed=options.seed)
+
+
+def _cells(options: argparse.Namespace, folder: Path) -> Tally:
+    n = max(1, options.n // 10)
+    return run_texts("cell file", cell_files(), folder / "cell.json", use_cell, n=n, seed=options.seed)
+
+
+def _measurements(options: argparse.Namespace, folder: Path) -> Tally:
+    n = max(1, options.n // 10)
+    return run_texts("measurement", measurements(), folder / "m.csv", use_measurement, n=n, seed=options.seed)
+
+
+FUZZERS: dict[str, Callable[[argparse.Namespace, Path], Tally]] = {
+    "calls": _calls,
+    "checkpoints": _checkpoints,
+    "cell files": _cells,
+    "measurements": _measurements,
+}
+"""The fuzzers; of files there are a tenth of the inputs."""
+
+
+def main() -> int:
+    """Fuzz calls and files, then print counts by kind and the failures. 1 if there is any."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("n", type=int, nargs="?", default=2000, help="inputs")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--what", choices=[*FUZZERS, "all"], default="all")
+    parser.add_argument("--types", action="store_true", help="list refusals of wrong types without a name as well")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30, hard))  # what allocates more is a failure, not a swap
+    bad = 0
+    for name, fuzzer in FUZZERS.items():
+        if options.what not in (name, "all"):
+            continue
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tally = fuzzer(options, Path(folder))
+        sys.stdout.write(f"{name}: {sum(tally.counts.values()):,} inputs in {time.monotonic() - start:.0f} s\n")
+        sys.stdout.write(tally.report(types=options.types) + "\n")
+        bad += tally.bad
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

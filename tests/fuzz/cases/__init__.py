@@ -1,0 +1,135 @@
+"""Valid calls of everything public, by name: "package.name", or "package.name:variant", or "package.Class.method"."""
+
+from tests.fuzz.cases.array_calls import ARRAY_CALLS
+from tests.fuzz.cases.arrays import ARRAYS
+from tests.fuzz.cases.cells import CELLS
+from tests.fuzz.cases.circuit import CIRCUIT
+from tests.fuzz.cases.cost import COST
+from tests.fuzz.cases.mapping import MAPPING
+from tests.fuzz.cases.networks import NETWORKS
+from tests.fuzz.cases.rules import RULES
+from tests.fuzz.runner import Case
+
+CASES: dict[str, Case] = {**CELLS, **ARRAYS, **ARRAY_CALLS, **CIRCUIT, **MAPPING, **NETWORKS, **RULES, **COST}
+
+PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting")
+
+NOT_CALLED = {
+    # Interfaces, which other code implements.
+    **dict.fromkeys(
+        [
+            "ConductionLaw",
+            "DirectPulses",
+            "FaultLaw",
+            "GateCurve",
+            "ReadNoiseLaw",
+            "RetentionLaw",
+            "SpreadLaw",
+            "SummedTrains",
+            "SwitchingLaw",
+            "VoltageLaw",
+            "Access",
+            "Array",
+            "CompiledCells",
+            "CoupledCells",
+            "PatchReads",
+            "RangedConverters",
+            "SavedState",
+            "ScaledReads",
+            "Law",
+            "Settling",
+            "Write",
+            "Corner",
+            "InputScaling",
+            "ProportionalScaling",
+            "UniformScaling",
+            "WeightMapping",
+            "ArrayRule",
+            "DropsSteps",
+            "ExtraState",
+            "WriteInterrupted",
+            "WriteStoppedError",
+            "DeployInterrupted",
+        ],
+        "an interface, a type or an error",
+    ),
+    # Results, which are returned and not made by users.
+    **dict.fromkeys(
+        [
+            "CellState",
+            "ConductanceState",
+            "Activity",
+            "Usage",
+            "CellSolution",
+            "CircuitPower",
+            "CircuitSolution",
+            "NonlinearSolution",
+            "WriteReport",
+            "Deployed",
+            "Move",
+            "Bill",
+            "BillItem",
+            "Schedule",
+            "Fit",
+            "FittedLaw",
+            "Interval",
+            "ArrayWeight",
+            "Pulse",
+        ],
+        "a result, or a plain record that is checked where it is used",
+    ),
+    # Constants and functions without arguments.
+    **dict.fromkeys(
+        [
+            "RESET",
+            "SET",
+            "FLOATING",
+            "UNASSIGNED",
+            "ADC_ENERGY_YAO",
+            "COMPARATOR_ENERGY",
+            "GOPS_PER_W_V100",
+            "RESET_ENERGY_YAO",
+            "SET_ENERGY_YAO",
+            "LAWS",
+            "AreaBasis",
+            "EnergyBasis",
+            "AlwaysOn",
+            "PerSampleScaling",
+            "published",
+            "yao2020_macro",
+            "comparators",
+            "isaac2016",
+            "wang2019_estimate",
+            "yao2020_periphery",
+        ],
+        "a constant, or takes no arguments",
+    ),
+    # Functions whose arguments are objects of these packages and nothing else.
+    **dict.fromkeys(
+        [
+            "reported",
+            "warn_if_many_failed",
+            "defer_settling",
+            "ToChip",
+            "register_layer",
+            "to_chip",
+            "matrix_of",
+            "ErrorLoss",
+            "ConvLSTM",
+            "batch_norm_pairs",
+            "array_convolution",
+            "array_product",
+            "NoiseAware",
+            "ChipLayer",
+            "fold_batch_norm",
+            "measured",
+            "per_channel_scale",
+            "recalibrate_batch_norm",
+            "aggregate",
+        ],
+        "takes objects only, which have cases of their own",
+    ),
+    # Files have fuzzers of their own.
+    **dict.fromkeys(["load", "save", "read_trains"], "see `test_files`"),
+}
+"""Public names without a case, and why."""

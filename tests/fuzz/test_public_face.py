@@ -1,0 +1,73 @@
+"""The fuzzers, bounded to some seconds each. `make fuzz N=100000` runs long."""
+
+import importlib
+import warnings
+from pathlib import Path
+
+import torch
+
+from tests.fuzz.cases import CASES, NOT_CALLED, PACKAGES
+from tests.fuzz.crafted import run_checkpoints, run_texts
+from tests.fuzz.judge import Kind
+from tests.fuzz.runner import Call, outcome_of, run
+from tests.fuzz.texts import cell_files, measurements, use_cell, use_measurement
+
+SECONDS = 8.0
+
+
+def test_every_public_name_has_a_case_or_a_reason() -> None:
+    covered = {name.split(":")[0].split(".")[1] for name in CASES} | set(NOT_CALLED)
+    public = {name for package in PACKAGES for name in importlib.import_module(f"ohmweave.{package}").__all__}
+    assert public - covered == set()
+
+
+def test_the_valid_calls_are_accepted() -> None:
+    """Else the fuzzer would test nothing but refusals."""
+    with torch.random.fork_rng():
+        failing = {name: found for name in sorted(CASES) if (found := _valid(name)) != Kind.OK}
+    assert failing == {}
+
+
+def _valid(name: str) -> Kind:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        call = CASES[name]()
+        return outcome_of(call, dict(call.arguments), {}).kind
+
+
+def test_the_public_face_refuses_by_name_or_is_sound() -> None:
+    with torch.random.fork_rng():
+        tally = run(CASES, n=3000, seed=7, seconds=SECONDS)
+    assert sum(tally.counts.values()) > 100
+    assert tally.bad == 0, tally.report()
+
+
+def test_the_judge_sees_what_it_is_for() -> None:
+    """A call of each kind of failure is not taken for a good one."""
+    state = torch.zeros(3)
+
+    def half(x: float) -> None:
+        state.add_(1)
+        raise ValueError("`x` must be better")
+
+    def foreign(x: float) -> float:
+        return [1.0][int(x)]
+
+    for function, kind in ((half, Kind.HALF), (foreign, Kind.FOREIGN), (lambda x: float("nan") * x, Kind.NONSENSE)):
+        call = Call(function=function, arguments={"x": 5.0}, watched=(state,))
+        assert outcome_of(call, {"x": 5.0}, {}).kind == kind
+
+
+def test_crafted_checkpoints_are_refused_or_what_was_saved(tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        tally = run_checkpoints(tmp_path, n=100, seed=3)
+    assert tally.bad == 0, tally.report()
+
+
+def test_mutated_cell_files_and_measurements(tmp_path: Path) -> None:
+    cells = run_texts("cell file", cell_files(), tmp_path / "cell.json", use_cell, n=300, seed=3)
+    assert cells.bad == 0, cells.report()
+    trains = run_texts("measurements", measurements(), tmp_path / "m.csv", use_measurement, n=200, seed=3)
+    assert trains.bad == 0, trains.report()
+    assert trains.counts[Kind.OK] > 0
+    assert cells.counts[Kind.OK] > 0
