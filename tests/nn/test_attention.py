@@ -143,8 +143,14 @@ def test_a_mask_of_another_shape_is_refused() -> None:
 
 
 def test_the_printout_says_which_products_are_digital() -> None:
-    text = repr(on_ideal_chips(SelfAttention(), None))
-    assert "attn: MultiheadAttention(8, num_heads=2), products of queries, keys and values are digital" in text
+    lines = repr(on_ideal_chips(SelfAttention(), None)).splitlines()
+    (attention,) = [line.split() for line in lines if line.split()[:1] == ["attn"]]
+    assert attention == [
+        "attn",
+        "MultiheadAttention",
+        "digital",
+        *["products", "of", "queries,", "keys", "and", "values"],
+    ]
 
 
 def encoder(**how: Any) -> nn.Module:
@@ -211,3 +217,9 @@ def test_a_layer_whose_input_does_not_begin_with_the_chips_is_refused(tokens: bo
         net(x)
     with pytest.raises(ShapeError, match=r"first dimension of its input.*keep the batch first"):
         net(x[:, :5])
+
+
+def test_one_matrix_of_an_attention_can_stay_digital() -> None:
+    net = on_ideal_chips(SelfAttention(), None, digital=["attn.in_proj"])
+    assert net.on_chip == ("attn.out_proj",)
+    assert "attn.in_proj" in net.digital

@@ -31,7 +31,8 @@ def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     whole = isinstance(x, torch.Tensor) and x.dim() > 0 and len(chips) == 1 and 1 <= chips[0] <= 2**31
     if not whole or x.shape[0] % chips[0]:
         raise ShapeError(
-            f"`x` must have the shape (chips * batch, ...) of {chips} chips, but is {_shape(x)}: keep the batch first"
+            f"a layer on {shown(chips)} chips must have (chips * batch) as the first dimension of its input, but `x` "
+            f"is {_shape(x)}: keep the batch first"
         )
     n = x.shape[0] // chips[0]  # not -1, which has no value for an empty batch
     per_chip: torch.Tensor = x.unflatten(0, (*chips, n))

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import OutOfRangeError, ShapeError, WeightOnChipError, check_shape
+from ohmweave.base import OutOfRangeError, WeightOnChipError, check_shape
 from ohmweave.mapping import Matrix
 from ohmweave.nn.chip_batch import add_bias, is_in_software, of_kept_chip, record_call
 from ohmweave.nn.modes import outside_inference_mode
@@ -118,11 +118,6 @@ class ChipLayer(torch.nn.Module):
             raise OutOfRangeError(
                 f"the input of {type(self).__name__} {self.matrix.name!r} must have the dtype of its chip, {dtype}, "
                 f"but has {arg.dtype}: convert it with `x.to({dtype})`, or make the chip with another `dtype`"
-            )
-        elif isinstance(arg, torch.Tensor) and (arg.dim() == 0 or arg.shape[0] % (self.matrix.chip.array.n_chips or 1)):
-            raise ShapeError(
-                f"the input of {type(self).__name__} {self.matrix.name!r} must have the shape (chips * batch, ...) of "
-                f"{self.matrix.chip.array.n_chips or 1} chips, but has {tuple(arg.shape)}"
             )
         elif isinstance(arg, Mixed):
             raise WeightOnChipError(f"the input of {self.matrix.name!r} was computed with a weight past the array")

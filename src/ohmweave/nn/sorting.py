@@ -132,7 +132,8 @@ def sort_layers(
         OutOfRangeError: an argument names what the model does not have.
     """
     known = as_known_layers(model, as_known)
-    modules, parameters = _named(known, (digital,) if isinstance(digital, str) else digital)
+    inside = {name for name, _ in take_apart(known).model.named_modules() if name}
+    modules, parameters = _named(known, inside, (digital,) if isinstance(digital, str) else digital)
     apart = take_apart(known, modules)
     _check_names("layers", layers, {name for name, _ in apart.model.named_modules() if name})
     found = list(_sorted(apart, modules, parameters, layers))
@@ -157,19 +158,22 @@ def _check_names(argument: str, given: Collection[str], names: Collection[str]) 
             raise OutOfRangeError(f"`{argument}` must name layers of the model, {sorted(names)}, but has {name!r}")
 
 
-def _named(model: torch.nn.Module, digital: Sequence[str]) -> tuple[list[str], set[str]]:
+def _named(model: torch.nn.Module, inside: Collection[str], digital: Sequence[str]) -> tuple[list[str], set[str]]:
     """Modules and parameters that `digital` names, also by patterns such as "*.gamma".
+
+    A matrix of a layer of several matrices is a module here: `inside` has the names of all modules once such layers are
+    taken apart.
 
     Raises:
         OutOfRangeError: a name is of neither, or of a parameter of a layer that goes on the chip as a whole.
     """
-    names = {name: module for name, module in model.named_modules() if name}
+    names = {name for name, _ in model.named_modules() if name} | set(inside)
     raw = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     modules: list[str] = []
     parameters: set[str] = set()
     for pattern in digital:
         of_modules = [name for name in names if name == pattern or fnmatch.fnmatchcase(name, pattern)]
-        of_parameters = [name for name in raw if name == pattern or fnmatch.fnmatchcase(name, pattern)]
+        of_parameters = [name for name in raw - names if name == pattern or fnmatch.fnmatchcase(name, pattern)]
         if not of_modules and not of_parameters:
             raise OutOfRangeError(
                 f"`digital` must name layers of the model, {sorted(names)}, or parameters of modules that are no "

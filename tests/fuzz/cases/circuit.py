@@ -63,8 +63,8 @@ CIRCUIT: dict[str, Case] = {
     "circuit.effective_conductance": _case(
         circuit.effective_conductance, lambda: {"g": g(), "wires": WIRES, "r_cell": 1e3}, negative=False
     ),
-    "circuit.estimated_steps": _case(
-        circuit.estimated_steps,
+    "circuit.estimated_iterations": _case(
+        circuit.estimated_iterations,
         lambda: {"rows": 8, "cols": 8, "wires": WIRES, "g_mean": 1e-5, "tolerance": 1e-8},
         negative=False,
     ),

@@ -30,6 +30,7 @@ def run(monkeypatch, rule, cell, samples):
     return Row(id=task.id, experiment=task.experiment, params=params, seed=0, result=result)
 
 
+@pytest.mark.filterwarnings("ignore:ThresholdedWriteVerify wrote")  # its threshold here is a small share of the window
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_sends_pulses_and_its_bill_adds_up(rule, monkeypatch):
     cell = (RULES[rule].cells or ("linear",))[0]
