@@ -24,16 +24,23 @@ def merge_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     return x.flatten(0, len(chips))
 
 
-def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
-    """`(chips * batch, ...)` to `(*chips, batch, ...)`; `chips` is () or (n,)."""
+def check_chips_first(x: torch.Tensor, chips: tuple[int, ...]) -> None:
+    """Raise `ShapeError` unless `x` can be `(chips * batch, ...)`; `chips` is () or (n,)."""
     if not chips:
-        return x
+        return
     whole = isinstance(x, torch.Tensor) and x.dim() > 0 and len(chips) == 1 and 1 <= chips[0] <= 2**31
     if not whole or x.shape[0] % chips[0]:
         raise ShapeError(
             f"a layer on {shown(chips)} chips must have (chips * batch) as the first dimension of its input, but `x` "
             f"is {_shape(x)}: keep the batch first"
         )
+
+
+def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
+    """`(chips * batch, ...)` to `(*chips, batch, ...)`; `chips` is () or (n,)."""
+    if not chips:
+        return x
+    check_chips_first(x, chips)
     n = x.shape[0] // chips[0]  # not -1, which has no value for an empty batch
     per_chip: torch.Tensor = x.unflatten(0, (*chips, n))
     return per_chip

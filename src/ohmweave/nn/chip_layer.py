@@ -7,7 +7,7 @@ import torch
 
 from ohmweave.base import OutOfRangeError, WeightOnChipError, check_shape
 from ohmweave.mapping import Matrix
-from ohmweave.nn.chip_batch import add_bias, is_in_software, of_kept_chip, record_call
+from ohmweave.nn.chip_batch import add_bias, check_chips_first, is_in_software, of_kept_chip, record_call
 from ohmweave.nn.modes import outside_inference_mode
 from ohmweave.nn.weight import ArrayWeight, Mixed
 from ohmweave.programming import Write, WriteReport
@@ -119,7 +119,9 @@ class ChipLayer(torch.nn.Module):
                 f"the input of {type(self).__name__} {self.matrix.name!r} must have the dtype of its chip, {dtype}, "
                 f"but has {arg.dtype}: convert it with `x.to({dtype})`, or make the chip with another `dtype`"
             )
-        elif isinstance(arg, Mixed):
+        elif isinstance(arg, torch.Tensor) and not is_in_software():
+            check_chips_first(arg, self.matrix.chip.chip_shape)  # before a stale weight is read out
+        if isinstance(arg, Mixed):
             raise WeightOnChipError(f"the input of {self.matrix.name!r} was computed with a weight past the array")
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]

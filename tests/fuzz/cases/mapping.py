@@ -7,7 +7,7 @@ import torch
 
 from ohmweave import cells, mapping, programming
 from ohmweave.arrays import ADC, DAC, Wires, yao2020_macro
-from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling, Matrix
+from ohmweave.mapping import CentredPair, Chip, DeviationClip, DifferentialPair, FixedScaling, Matrix, QuantileClip
 from ohmweave.programming import BlindWrite, CompensatedWrite, WriteVerify
 from tests.fuzz.cases.arrays import CELL, array
 from tests.fuzz.runner import Call, Case
@@ -135,6 +135,12 @@ MAPPING: dict[str, Case] = {
     ),
     "mapping.DifferentialPair:clip": lambda: Call(
         function=DifferentialPair, arguments={"levels": 15, **PULSED, "copies": (2, 1), "clip": 0.8}, use=mapped
+    ),
+    "mapping.QuantileClip": lambda: Call(
+        function=QuantileClip, arguments={"fraction": 0.9}, use=lambda clip: clip.w_max(torch.rand(3, 4) + 0.1)
+    ),
+    "mapping.DeviationClip": lambda: Call(
+        function=DeviationClip, arguments={"n": 2.0}, use=lambda clip: clip.w_max(torch.rand(3, 4) + 0.1)
     ),
     "mapping.DifferentialPair:unit": lambda: Call(
         function=DifferentialPair, arguments={"levels": 15, **PULSED, "g_unit": 1e-5}, use=mapped

