@@ -50,7 +50,7 @@ def stage_accuracies(rows: Sequence[Row], paper: Mapping[str, float]) -> "Figure
         axes.plot(at + spread, 100 * np.array(values), ".", color=_OURS, label="ours, a chip" if at == 3 else None)
         axes.plot(at, 100 * paper[stage], "x", color=_PAPER, markersize=9, label="paper" if at == 0 else None)
     lowest = 100 * min(min(min(values) for values in found.values()), min(paper.values()))
-    axes.set_ylim(max(0.0, lowest - 2), 101)
+    axes.set_ylim(max(0.0, lowest - 2), 100)
     axes.set_xticks(range(len(found)), ["software", "15 levels", "transferred", "hybrid"])
     axes.set_ylabel("test accuracy (%)")
     axes.legend(frameon=False, loc="upper right")
