@@ -30,6 +30,11 @@ class ChipArguments:
     """
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], n_chips: int) -> None:
+        if len(args) == 1 and not kwargs and type(args[0]) is torch.Tensor and args[0].dim() > 0:
+            # The usual call, without the walks through a nest, which take longer than the merging.
+            self.x = args[0].expand(n_chips, *args[0].shape).flatten(0, 1)
+            self._nest: Any = (self.x,), {}
+            return
         tensors = (leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.dim() > 0)
         first = next(tensors, None)
         if first is None:
