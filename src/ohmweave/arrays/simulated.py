@@ -165,7 +165,7 @@ class SimulatedArray(
     def read_patches(self, v: torch.Tensor, geometry: ConvGeometry, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, H, W, C)` V to `(*chips, batch, out H, out W, n_out)` A; see `PatchReads`."""
         self._requests.placement(placement)
-        self._requests.images("v", v, geometry, placement.n_in, groups=placement.groups, limited=self.dac is None)
+        self._requests.images("v", v, geometry, placement, limited=self.dac is None)
         row = RowVoltages.of(v, self.dac)
         i_out = self._reader.read(row, placement, geometry=geometry)
         count_patches(self.books, placement, row.numbers, geometry, v_per_x=row.v_per_number)
@@ -186,16 +186,7 @@ class SimulatedArray(
     ) -> torch.Tensor:
         """`(*chips, batch, H, W, C)` numbers to `(*chips, batch, out H, out W, n_out)` numbers; see `ScaledReads`."""
         self._requests.scaled(placement, scale, homogeneous=self.homogeneous)
-        self._requests.images(
-            "x",
-            x,
-            geometry,
-            placement.n_in,
-            groups=placement.groups,
-            v_per_x=scale.v_per_x,
-            limited=not scale.free,
-            unit="",
-        )
+        self._requests.images("x", x, geometry, placement, v_per_x=scale.v_per_x, limited=not scale.free, unit="")
         y = self._reader.read(RowVoltages(x), placement, geometry=geometry, scale=scale)
         count_patches(self.books, placement, x, geometry, v_per_x=scale.v_per_x)
         return y

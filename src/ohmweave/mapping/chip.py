@@ -34,7 +34,14 @@ from ohmweave.base import (
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
-from ohmweave.mapping.place_request import check_corners, check_gains, check_indices, check_size
+from ohmweave.mapping.place_request import (
+    check_below,
+    check_corners,
+    check_gains,
+    check_indices,
+    check_new_name,
+    check_size,
+)
 from ohmweave.mapping.tiling import take_tile, tile_sizes
 
 
@@ -209,10 +216,7 @@ class Chip(NotCopied):
         col_gain: Sequence[float],
         arrays: Sequence[int],
     ) -> None:
-        if not isinstance(name, str):
-            raise OutOfRangeError(f"`name` must be text, but is {shown(name)}")
-        if name in self.placed:
-            raise OutOfRangeError(f"`name` must be new on this chip, but {shown(name)} is placed already")
+        check_new_name(name, self.placed)
         cells = shape[0] * len(row_gain) * shape[1] * len(col_gain)
         if cells > self.n_cells:  # before tiles are listed one by one
             raise ChipFullError(
@@ -220,9 +224,7 @@ class Chip(NotCopied):
             )
         if len(col_gain) > self.array.cols:
             raise OutOfRangeError(f"`col_gain` must have at most {self.array.cols} lines, but has {len(col_gain)}")
-        for index in arrays:
-            if not 0 <= index < self.array.n_arrays:
-                raise OutOfRangeError(f"`arrays` must be from 0 to {self.array.n_arrays - 1}, but has {index!r}")
+        check_below("arrays", arrays, self.array.n_arrays)
 
     def remove(self, name: str) -> None:
         """Free the cells of the placement `name`. Their conductances do not change.

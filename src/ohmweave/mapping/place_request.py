@@ -1,6 +1,6 @@
 """The arguments of a placement on a chip: checks."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from ohmweave.arrays import Corner
 from ohmweave.base import OutOfRangeError, check_finite, check_integer, shown
@@ -40,3 +40,18 @@ def check_corners(corners: Sequence[Corner] | None) -> list[Corner] | None:
             raise OutOfRangeError(f"`corners[{index}]` must be (array, row, column), but is {shown(corner)}")
         found.append((place[0], place[1], place[2]))
     return found
+
+
+def check_new_name(name: str, placed: Container[str]) -> None:
+    """Raise `OutOfRangeError` unless `name` is text that is not in `placed`."""
+    if not isinstance(name, str):
+        raise OutOfRangeError(f"`name` must be text, but is {shown(name)}")
+    if name in placed:
+        raise OutOfRangeError(f"`name` must be new on this chip, but {shown(name)} is placed already")
+
+
+def check_below(name: str, indices: Sequence[int], n: int) -> None:
+    """Raise `OutOfRangeError` unless all `indices` are from 0 to `n` - 1."""
+    for index in indices:
+        if not 0 <= index < n:
+            raise OutOfRangeError(f"`{name}` must be from 0 to {n - 1}, but has {index!r}")

@@ -78,20 +78,21 @@ class ReadRequests:
         name: str,
         v: torch.Tensor,
         geometry: ConvGeometry,
-        n: int,
+        placement: Placement,
         *,
-        groups: int = 1,
         v_per_x: float = 1.0,
         limited: bool = True,
         unit: str = "V",
     ) -> None:
-        """Raise unless `v` is `(*chips, batch, H, W, C)`, within the read voltage, `n` values a patch and group."""
+        """Raise unless `v` is `(*chips, batch, H, W, C)` with patches for `placement`, within the read voltage."""
         if not isinstance(geometry, ConvGeometry):
             raise TypeError(f"`geometry` must be a ConvGeometry, but is {shown(geometry)}")
         taps = geometry.kernel_size[0] * geometry.kernel_size[1]
-        if n % taps:
-            raise ShapeError(f"`geometry` must have patches of {n} values, but has {taps} for each channel")
-        self._tensor(name, v, (None, None, None, n // taps * groups))
+        if placement.n_in % taps:
+            raise ShapeError(
+                f"`geometry` must have patches of {placement.n_in} values, but has {taps} for each channel"
+            )
+        self._tensor(name, v, (None, None, None, placement.n_in // taps * placement.groups))
         if min(geometry.out_size(v.shape[-3:-1])) < 1:
             raise ShapeError(f"`{name}` must have images as large as a patch, but has {tuple(v.shape[-3:-1])} pixels")
         if limited:
