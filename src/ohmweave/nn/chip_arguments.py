@@ -61,7 +61,8 @@ class ChipArguments:
         """What of the arguments may decide how the model computes: names, types, and values that are no tensors."""
         args, kwargs = self._nest
         leaves = tuple(_kind(leaf) for leaf in tree_leaves(self._nest))
-        return (self.x.dim(), self.x.dtype, len(args), tuple(kwargs), leaves)
+        # The sizes but the batch: a model may compute something else with longer sequences or larger images.
+        return (self.x.dim(), tuple(self.x.shape[1:]), self.x.dtype, len(args), tuple(kwargs), leaves)
 
 
 def without_shared(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
