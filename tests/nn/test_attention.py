@@ -223,3 +223,9 @@ def test_one_matrix_of_an_attention_can_stay_digital() -> None:
     net = on_ideal_chips(SelfAttention(), None, digital=["attn.in_proj"])
     assert net.on_chip == ("attn.out_proj",)
     assert "attn.in_proj" in net.digital
+
+
+def test_keys_of_another_time_are_not_cut_into_chips() -> None:
+    net = on_ideal_chips(nn.MultiheadAttention(8, 2, dtype=F64), 3)
+    with pytest.raises((ShapeError, ChipsMixedError)):
+        net(normal(4, 3, 8), normal(6, 3, 8), normal(6, 3, 8))

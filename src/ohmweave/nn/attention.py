@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from ohmweave.base import ShapeError
 from ohmweave.nn.attention_mask import added_mask
 from ohmweave.nn.chip_time import Layout
 from ohmweave.nn.composite import SequenceLayer, ToLayers, linear_of, register_composite
@@ -104,6 +105,12 @@ class MultiheadAttention(SequenceLayer):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As `forward`, of `(chips * time, batch, features)`; a mask may be of one chip or of all chips' time steps."""
         n = None if self.batch_first and query.dim() == 3 else n_chips
+        if n is not None and key.shape[0] != query.shape[0]:
+            # A key that is given from outside does not have the chips: its time would be cut into chips.
+            raise ShapeError(
+                f"`key` must have the time of `query`, {query.shape[0]} with the chips, on several chips, but has "
+                f"{key.shape[0]}: make the layer with `batch_first=True`"
+            )
         masks = (attn_mask, key_padding_mask)
         return self._attend(n, (query, key, value), masks, need_weights, average_attn_weights)
 
