@@ -274,6 +274,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        data="digits",
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

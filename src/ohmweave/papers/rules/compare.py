@@ -252,6 +252,7 @@ register(
         ),
         tasks=tasks,
         run=run,
+        seeds=3,
         figures=(
             FigureSpec(
                 name="rules",

@@ -281,6 +281,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=5,
         figures=(
             FigureSpec(
                 name="curves",

@@ -92,6 +92,7 @@ EXPERIMENT = register(
         assumptions=plan.ASSUMPTIONS,
         tasks=tasks,
         run=run,
+        seeds=3,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

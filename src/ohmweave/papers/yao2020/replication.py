@@ -288,6 +288,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=10,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

@@ -169,6 +169,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=10,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

@@ -198,6 +198,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=3,
         devices=("cpu", "cuda"),
         tables=(
             TableSpec(

@@ -204,6 +204,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=5,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

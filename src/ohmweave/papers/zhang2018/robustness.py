@@ -195,6 +195,7 @@ register(
         ),
         tasks=tasks,
         run=run,
+        seeds=3,
         figures=(
             FigureSpec(
                 name="faults",
