@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ohmweave import (
         arrays,
+        bench,
         cells,
         circuit,
         cost,
@@ -38,6 +39,7 @@ __all__ = [
     "WriteVerify",
     "__version__",
     "arrays",
+    "bench",
     "cells",
     "circuit",
     "cost",
