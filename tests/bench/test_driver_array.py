@@ -100,9 +100,9 @@ class Half(Driver):
 
 
 def test_half_a_driver_is_refused_by_the_names_of_what_is_missing() -> None:
-    with pytest.raises(TypeError, match="`Half` must define `pulse`, `sense` to be a driver"):
+    with pytest.raises(TypeError, match=r"`Half` must define `pulse`, `sense` to be a driver"):
         Half()
-    with pytest.raises(TypeError, match="`driver` must be a Driver, but is a SimulatedArray"):
+    with pytest.raises(TypeError, match=r"`driver` must be a Driver, but is a SimulatedArray"):
         DriverArray(cells())  # type: ignore[arg-type]
 
 
@@ -195,7 +195,7 @@ def test_a_stopped_train_says_what_was_sent(error: BaseException, raised: type[E
     assert isinstance(board, Faulty)
     array, at = array_of(board), torch.tensor([0, 8, 36])
     board.method, board.after, board.error = "pulse", 4, error
-    with pytest.raises(raised, match="`sent`") as caught:
+    with pytest.raises(raised, match=r"`sent`") as caught:
         array.pulse(at, Pulse(torch.tensor([1, -1, 1]), n=torch.tensor([3, 2, 2])))
     assert caught.value.sent.tolist() == [3, 1, 0]  # type: ignore[attr-defined]
     assert (array.books.activity.n_set, array.books.activity.n_reset) == (3, 1)
@@ -230,11 +230,11 @@ def test_open_lines_and_meters_at_their_end_are_nan_with_a_warning() -> None:
     array = array_of(board)
     board.crosspoints.open_cols[0, 4] = True
     at = torch.tensor([3, 4, 5])
-    with pytest.warns(UnmeasuredWarning, match="1 currents could not be measured.*array 0, column 4"):
+    with pytest.warns(UnmeasuredWarning, match=r"1 currents could not be measured.*array 0, column 4"):
         g = array.readout(at)
     assert g.isnan().tolist() == [False, True, False]
     array.pulse(torch.tensor([3]), Pulse(torch.ones(1), n=torch.tensor([200])))  # to the end of the window
-    with pytest.warns(UnmeasuredWarning, match="2 currents could not be measured.*array 0, column 3"):
+    with pytest.warns(UnmeasuredWarning, match=r"2 currents could not be measured.*array 0, column 3"):
         g = array.readout(at)
     assert g.isnan().tolist() == [True, True, False]
 
@@ -250,12 +250,12 @@ def test_requests_beyond_the_data_sheet_are_refused_before_anything_is_driven() 
         with pytest.raises(OutOfRangeError, match=r"`v_row` must be within the read voltage"):
             array.read(bad, place)
     double = Placement(tiles=place.tiles, cells=place.cells, row_gain=(2.0, 1.0), col_gain=(1.0, 1.0, 1.0))
-    with pytest.raises(OutOfRangeError, match="with the gains of the placement is 0.3 V"):
+    with pytest.raises(OutOfRangeError, match=r"with the gains of the placement is 0.3 V"):
         array.read(v * 1.5, double)
     with pytest.raises(OutOfRangeError, match=r"`pulse.v_gate` must be None for a board without gates"):
         array.pulse(torch.tensor([0]), Pulse(torch.ones(1), v_gate=torch.ones(1)))
     for usable in (torch.ones(1, 5, 7, dtype=torch.bool), torch.ones(2, 5, 7)):
-        with pytest.raises((ShapeError, OutOfRangeError), match="`usable` must have"):
+        with pytest.raises((ShapeError, OutOfRangeError), match=r"`usable` must have"):
             array_of(stub(), usable=usable)
 
 
@@ -310,7 +310,7 @@ def test_gates_on_the_data_sheet_need_a_gated_driver() -> None:
             own = {name: getattr(sheet, name) for name in sheet.__slots__}
             return Board(**own | {"v_gate_read": 3.0, "v_gate_set": 1.5, "v_gate_reset": 4.0})
 
-    with pytest.raises(TypeError, match="must inherit from Gated too"):
+    with pytest.raises(TypeError, match=r"must inherit from Gated too"):
         array_of(stub(kind=Borrowed))
 
 
@@ -347,5 +347,5 @@ def test_waiting_takes_its_time() -> None:
     array.wait(2.5)
     assert waited == [2.5]
     assert array.books.activity.duration == 2.5
-    with pytest.raises(OutOfRangeError, match="`duration` must be >= 0"):
+    with pytest.raises(OutOfRangeError, match=r"`duration` must be >= 0"):
         array.wait(-1.0)

@@ -11,11 +11,15 @@ from ohmweave.bench.driver import (
     Thermometer,
 )
 from ohmweave.bench.driver_array import DriverArray, PulsesInterrupted, PulsesStoppedError
+from ohmweave.bench.limited import AbortedError, Limited
+from ohmweave.bench.limits import LimitError, Limits
 from ohmweave.bench.operator import UnmeasuredWarning
 from ohmweave.bench.station import NominalPulse, OnBench, Station, station_of
 from ohmweave.bench.stub import Crosspoints, StubBoard
+from ohmweave.bench.wrapper import Wrapper
 
 __all__ = [
+    "AbortedError",
     "BatchSense",
     "Board",
     "Compliance",
@@ -25,6 +29,9 @@ __all__ = [
     "DriverArray",
     "DriverError",
     "Gated",
+    "LimitError",
+    "Limited",
+    "Limits",
     "NominalPulse",
     "OnBench",
     "PulsesInterrupted",
@@ -33,5 +40,6 @@ __all__ = [
     "StubBoard",
     "Thermometer",
     "UnmeasuredWarning",
+    "Wrapper",
     "station_of",
 ]

@@ -6,7 +6,6 @@ from itertools import groupby
 
 import numpy as np
 import torch
-
 from numpy.typing import NDArray
 
 from ohmweave.arrays import Books, Placement, count_pulses

@@ -126,38 +126,38 @@ class Limits:
             pulse: fields `(k,)`.
             nominal: pulses without amplitude or width; must be given if these are limited.
         """
-        for name, field, values in (
-            ("v_max", pulse.v, None if nominal is None else (nominal.v_set, nominal.v_reset)),
-            ("t_max", pulse.width, None if nominal is None else (nominal.t_set, nominal.t_reset)),
-            ("v_gate_max", pulse.v_gate, None),
-        ):
-            low, high = self.t_min if name == "t_max" else None, {
-                "v_max": self.v_max,
-                "t_max": self.t_max,
-                "v_gate_max": self.v_gate_max,
-            }[name]
-            if low is None and high is None:
-                continue
-            x = field
-            if x is None and values is not None:
-                x = torch.where(pulse.polarity > 0, *(cells.new_tensor(one, dtype=torch.float64) for one in values))
-            if x is not None:
-                _check_field(name, x, low, high, cells, pulse)
+        sent = pulse.polarity != 0 if pulse.n is None else (pulse.polarity != 0) & (pulse.n != 0)
+        if self.v_max is not None:
+            v = pulse.v if pulse.v is not None or nominal is None else _nominal(pulse, nominal.v_set, nominal.v_reset)
+            _check_field("v_max", v, None, self.v_max, cells, sent)
+        if self.t_min is not None or self.t_max is not None:
+            t = pulse.width
+            if t is None and nominal is not None:
+                t = _nominal(pulse, nominal.t_set, nominal.t_reset)
+            _check_field("t_max", t, self.t_min, self.t_max, cells, sent)
+        if self.v_gate_max is not None:
+            _check_field("v_gate_max", pulse.v_gate, None, self.v_gate_max, cells, sent)
+
+
+def _nominal(pulse: Pulse, of_set: float, of_reset: float) -> torch.Tensor:
+    """`(k,)` float64: the nominal value of each pulse, by its polarity."""
+    both = torch.tensor([of_set, of_reset], dtype=torch.float64, device=pulse.polarity.device)
+    return torch.where(pulse.polarity > 0, both[0], both[1])
 
 
 def _check_field(
-    name: str, x: torch.Tensor, low: float | None, high: float | None, cells: torch.Tensor, pulse: Pulse
+    name: str, x: torch.Tensor | None, low: float | None, high: float | None, cells: torch.Tensor, sent: torch.Tensor
 ) -> None:
-    """Raise `LimitError` for the first cell that is pulsed with a value of `x`, `(k,)`, outside its limits."""
-    # Compared in double precision: in single precision a limit would be rounded, up or down.
-    size = x.abs().double()
-    passes = torch.ones_like(size, dtype=torch.bool)
+    """Raise `LimitError` for the first cell that is `sent` a pulse with a value of `x`, `(k,)`, outside the limits."""
+    if x is None:
+        return
+    size = x.abs()
+    passes = torch.ones_like(sent)
     if high is not None:
         passes &= size <= _in_dtype(high, x)
     if low is not None:
         passes &= size >= _in_dtype(low, x)
-    pulsed = pulse.polarity != 0 if pulse.n is None else (pulse.polarity != 0) & (pulse.n != 0)
-    wrong = pulsed & ~passes  # NaN is wrong as well
+    wrong = sent & ~passes  # NaN is wrong as well
     if not bool(wrong.any()):
         return
     index = int(wrong.nonzero()[0, 0])
@@ -173,6 +173,6 @@ def _check_field(
     )
 
 
-def _in_dtype(limit: float, x: torch.Tensor) -> float:
-    """A limit as it reads in the dtype of `x`: 1.2 V in single precision is at a limit of 1.2 V."""
-    return float(torch.tensor(limit, dtype=x.dtype, device="cpu")) if x.is_floating_point() else limit
+def _in_dtype(limit: float, x: torch.Tensor) -> torch.Tensor:
+    """A limit rounded as `x` is: 1.2 V in single precision is at a limit of 1.2 V."""
+    return torch.tensor(limit, dtype=x.dtype if x.is_floating_point() else torch.float64, device=x.device)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ohmweave.arrays import Tile
 from ohmweave.base import OutOfRangeError
-from ohmweave.bench.driver import BatchSense, Driver, DriverError, DrivenColumns, Gated
+from ohmweave.bench.driver import BatchSense, DrivenColumns, Driver, DriverError, Gated
 
 Volts = NDArray[np.float64]
 

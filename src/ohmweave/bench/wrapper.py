@@ -136,4 +136,3 @@ def patches_of(array: Array, v: torch.Tensor, geometry: ConvGeometry, placement:
         parts = zip(channels, placement.parts, strict=True)
         return torch.cat([patches_of(array, own, geometry, part) for own, part in parts], dim=-1)
     return by_rows(v, geometry, lambda rows: array.read(rows, placement))
-
