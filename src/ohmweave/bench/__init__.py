@@ -11,9 +11,14 @@ from ohmweave.bench.driver import (
     Thermometer,
 )
 from ohmweave.bench.driver_array import DriverArray, PulsesInterrupted, PulsesStoppedError
+from ohmweave.bench.events import Event, Failure, Kind, read_events
 from ohmweave.bench.limited import AbortedError, Limited
 from ohmweave.bench.limits import LimitError, Limits
+from ohmweave.bench.log_header import LogHeader, read_header
+from ohmweave.bench.log_views import activity, save_pulse_trains, wear
 from ohmweave.bench.operator import UnmeasuredWarning
+from ohmweave.bench.recorded import Recorded
+from ohmweave.bench.replayed import Replayed, ReplayedFailure, ReplayError
 from ohmweave.bench.station import NominalPulse, OnBench, Station, station_of
 from ohmweave.bench.stub import Crosspoints, StubBoard
 from ohmweave.bench.wrapper import Wrapper
@@ -28,18 +33,31 @@ __all__ = [
     "Driver",
     "DriverArray",
     "DriverError",
+    "Event",
+    "Failure",
     "Gated",
+    "Kind",
     "LimitError",
     "Limited",
     "Limits",
+    "LogHeader",
     "NominalPulse",
     "OnBench",
     "PulsesInterrupted",
     "PulsesStoppedError",
+    "Recorded",
+    "ReplayError",
+    "Replayed",
+    "ReplayedFailure",
     "Station",
     "StubBoard",
     "Thermometer",
     "UnmeasuredWarning",
     "Wrapper",
+    "activity",
+    "read_events",
+    "read_header",
+    "save_pulse_trains",
     "station_of",
+    "wear",
 ]
