@@ -1,6 +1,7 @@
 """The bench: drivers of real boards as arrays, limits, logs, replays and a conformance check."""
 
 from ohmweave.bench.board import Board
+from ohmweave.bench.check import Conformance, Finding, check_array, inspect_array
 from ohmweave.bench.driver import (
     BatchSense,
     Compliance,
@@ -28,6 +29,7 @@ __all__ = [
     "BatchSense",
     "Board",
     "Compliance",
+    "Conformance",
     "Crosspoints",
     "DrivenColumns",
     "Driver",
@@ -35,6 +37,7 @@ __all__ = [
     "DriverError",
     "Event",
     "Failure",
+    "Finding",
     "Gated",
     "Kind",
     "LimitError",
@@ -55,6 +58,8 @@ __all__ = [
     "UnmeasuredWarning",
     "Wrapper",
     "activity",
+    "check_array",
+    "inspect_array",
     "read_events",
     "read_header",
     "save_pulse_trains",

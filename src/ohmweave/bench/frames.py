@@ -6,6 +6,7 @@ numbers, all little-endian. msgpack is the extra `ohmweave[bench]`.
 
 import struct
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ _DTYPES: dict[torch.dtype, tuple[int, Any]] = {
     torch.bool: (6, np.dtype("?")),
 }
 _CODES = {code: dtype for dtype, (code, _) in _DTYPES.items()}
+_ARRAYS = {kind.newbyteorder("="): code for code, kind in _DTYPES.values()}
 MAX_DIMS = 8
 MAX_DEPTH = 8
 
@@ -46,26 +48,36 @@ def packed(message: Any) -> bytes:
     """A message as bytes.
 
     Args:
-        message: None, bool, int of 64 bits, float, str, bytes, tensors, and lists and dictionaries of these.
+        message: None, bool, int of 64 bits, float, str, bytes, tensors or
+            arrays, and lists and dictionaries of these.
 
     Raises:
         TypeError: it holds something else, or a tensor of another dtype.
     """
-    found: bytes = _msgpack().packb(message, default=_extension, use_bin_type=True)
+    packer, _ = _tools()
+    found: bytes = packer.pack(message)
     return found
 
 
+@cache
+def _tools() -> tuple[Any, Any]:
+    """A packer, which is kept from message to message, and the type of extensions."""
+    msgpack = _msgpack()
+    return msgpack.Packer(default=_extension, use_bin_type=True), msgpack.ExtType
+
+
 def _extension(value: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    elif not isinstance(value, np.ndarray):
         raise TypeError(f"a message must hold numbers, text, lists and tensors, but holds a {type(value).__name__}")
-    known = _DTYPES.get(value.dtype)
-    if known is None or value.dim() > MAX_DIMS:
+    known = _ARRAYS.get(value.dtype)
+    if known is None or value.ndim > MAX_DIMS:
         raise TypeError(f"a tensor of a message must be one of {sorted(map(str, _DTYPES))}, but is {value.dtype}")
-    numbers = value.detach().cpu().contiguous().numpy()
     if sys.byteorder == "big":
-        numbers = numbers.astype(known[1])
-    sizes = struct.pack(f"<B{value.dim()}I", value.dim(), *value.shape)
-    return _msgpack().ExtType(known[0], sizes + numbers.tobytes())
+        value = value.astype(_DTYPES[_CODES[known]][1])
+    sizes = struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)
+    return _tools()[1](known, sizes + value.tobytes())
 
 
 def unpacked(data: bytes) -> Any:

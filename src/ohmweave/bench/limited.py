@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ohmweave.arrays import Array, Books, ConvGeometry, Placement, count_pulses
 from ohmweave.arrays.books.patch_counts import count_patches
@@ -70,6 +72,7 @@ class Limited(Wrapper):
         self.limits, self.dry_run, self._clock = limits, dry_run, clock
         station = self.station
         self._nominal = nominal or station.nominal
+        self._nominal_passes = limits.passes(self._nominal)
         self._temperature = station.temperature
         self._check_instruments()
         if limits.i_max is not None and station.limit_current is not None and not dry_run:
@@ -78,6 +81,8 @@ class Limited(Wrapper):
             sent = torch.zeros(self.n_cells, dtype=torch.int64, device=self.device)
         self._totals = PulseTotals(limits, sent, n_cells=self.n_cells)
         self._forbidden = self._table_of_forbidden()
+        self._allowed: tuple[torch.Tensor, int] | None = None
+        """Cells that are not forbidden, and torch's version of their tensor."""
         self._checked: tuple[float, float] | None = None
         """The time and the temperature, K, of the last measurement."""
         self._aborted: str | None = None
@@ -103,7 +108,7 @@ class Limited(Wrapper):
                 "`bench.Thermometer`"
             )
 
-    def _table_of_forbidden(self) -> torch.Tensor | None:
+    def _table_of_forbidden(self) -> NDArray[np.bool_] | None:
         """`(n_cells,)` bool; None if no cell is forbidden."""
         forbidden = self.limits.forbidden
         if not forbidden:
@@ -112,7 +117,7 @@ class Limited(Wrapper):
             raise OutOfRangeError(
                 f"`limits.forbidden` must be cells from 0 to {self.n_cells - 1}, but one is {max(forbidden)}"
             )
-        table = torch.zeros(self.n_cells, dtype=torch.bool, device=self.device)
+        table = np.zeros(self.n_cells, dtype=bool)
         table[list(forbidden)] = True
         return table
 
@@ -225,7 +230,8 @@ class Limited(Wrapper):
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
         """As the array inside, for cells that are not forbidden."""
         with self._guarded():
-            self.limits.check_cells(cells, self._forbidden)
+            if isinstance(cells, torch.Tensor):
+                self._check_cells(cells)
             if self._own_books is None:
                 return self.array.readout(cells)
             g = torch.full(cells.shape, self.g_min, dtype=self.dtype, device=self.device)
@@ -239,14 +245,18 @@ class Limited(Wrapper):
             LimitError: a cell, amplitude, width, gate voltage or number of pulses is over a limit; nothing was sent.
         """
         with self._guarded():
-            # Shapes and numbers first: a limit is compared with numbers. The array inside looks for cells listed twice.
-            counts = count_pulses(cells, pulse, n_cells=self.n_cells, distinct=_assumed)
-            self.limits.check_cells(cells, self._forbidden)
-            self.limits.check_pulse(cells, pulse, self._nominal)
-            n = pulse_count(pulse)
-            self._totals.take(cells, n, sum(counts))
+            usual = self._own_books is None and _is_usual(cells, pulse, self.n_cells)
+            if usual:
+                n = pulse.polarity.abs()
+            else:  # in a dry run nothing else looks for cells that are listed twice
+                count_pulses(cells, pulse, n_cells=self.n_cells, distinct=None if self._own_books else _assumed)
+                n = pulse_count(pulse)
+            self._check_cells(cells)
+            if not (usual and self._nominal_passes):
+                self.limits.check_pulse(cells, pulse, self._nominal)
+            self._totals.take(cells, n, at_most=1 if usual else None)
             if self._own_books is not None:
-                self._own_books.pulse(cells, pulse, counts=counts)
+                self._own_books.pulse(cells, pulse)
                 return
             try:
                 self.array.pulse(cells, pulse)
@@ -262,6 +272,14 @@ class Limited(Wrapper):
                 self._totals.give_back(cells, missing)
                 raise
 
+    def _check_cells(self, cells: torch.Tensor) -> None:
+        """Raise `LimitError` if one of `cells` is forbidden; cells that were just pulsed are known not to be."""
+        known = self._allowed
+        if self._forbidden is None or (known is not None and known[0] is cells and known[1] == cells._version):
+            return
+        self.limits.check_cells(cells, self._forbidden)
+        self._allowed = None if cells.is_inference() else (cells, cells._version)
+
     def wait(self, duration: float) -> None:
         """As the array inside; a dry run waits for no time."""
         with self._guarded():
@@ -273,6 +291,19 @@ class Limited(Wrapper):
     def _check_placement(self, placement: Placement) -> None:
         if self._forbidden is not None:
             self.limits.check_cells(self.array.cells(placement), self._forbidden)
+
+
+def _is_usual(cells: torch.Tensor, pulse: Pulse, n_cells: int) -> bool:
+    """True for one pulse or none on each of some addresses, the usual request, which needs no further look."""
+    if not isinstance(cells, torch.Tensor) or not isinstance(pulse, Pulse) or pulse[1:] != (None, None, None, None):
+        return False
+    polarity = pulse.polarity
+    if not isinstance(polarity, torch.Tensor) or polarity.shape != cells.shape or cells.dim() != 1 or not len(cells):
+        return False
+    if (polarity.dtype, cells.dtype) != (torch.int64, torch.int64):
+        return False
+    (first, last), (low, high) = torch.aminmax(cells), torch.aminmax(polarity)
+    return int(first) >= 0 and int(last) < n_cells and int(low) >= -1 and int(high) <= 1
 
 
 def _assumed(cells: torch.Tensor) -> bool:

@@ -25,6 +25,7 @@ from ohmweave.bench.frames import FrameError, packed, unpacked
 MAGIC = b"ohmweave log 1\n"
 _HEAD = struct.Struct("<II")
 MAX_RECORD = 2**31
+_WAITING = 2**16
 _BINARY = os.O_BINARY if sys.platform == "win32" else 0
 
 
@@ -36,6 +37,7 @@ class LogFile:
         sync_every: s, longest time between two synchronizations with the disk.
 
     Attributes:
+        path: of the file.
         first: the first record of a file that is continued; None for a new one.
 
     Raises:
@@ -56,7 +58,8 @@ class LogFile:
         except BaseException:
             self._close()
             raise
-        self._synced = time.monotonic()
+        self._synced = self._written = time.monotonic()
+        self._waiting = bytearray()
 
     def _repaired(self) -> Any:
         """The first record of the file, if it has one; an incomplete record at its end is cut off."""
@@ -73,8 +76,13 @@ class LogFile:
             self._write(MAGIC)
         return first
 
-    def append(self, record: Any) -> None:
-        """Append one record; it is in the hands of the operating system on return.
+    def append(self, record: Any, *, at_once: bool = True) -> None:
+        """Append one record.
+
+        Args:
+            record: a message.
+            at_once: True: it, and all before it, are in the hands of the operating system on return. False: it may stay
+                in memory until the next call, for at most 64 KiB and 1 s.
 
         Raises:
             DataError: the log is closed, or the record is too large.
@@ -84,13 +92,23 @@ class LogFile:
         payload = packed(record)
         if len(payload) > MAX_RECORD:
             raise DataError(f"a record of a log must have at most {MAX_RECORD:,} bytes, but has {len(payload):,}")
-        self._write(b"".join((_HEAD.pack(len(payload), zlib.crc32(payload)), payload)))
+        self._waiting += _HEAD.pack(len(payload), zlib.crc32(payload))
+        self._waiting += payload
         now = time.monotonic()
+        if at_once or len(self._waiting) > _WAITING or now - self._written > 1.0:
+            self.flush()
+            self._written = now
         if now - self._synced >= self._sync_every:
             self.sync()
             self._synced = now
 
-    def _write(self, data: bytes) -> None:
+    def flush(self) -> None:
+        """Hand all records to the operating system."""
+        if self._waiting:
+            self._write(self._waiting)
+            self._waiting = bytearray()
+
+    def _write(self, data: bytes | bytearray) -> None:
         with named_errors(self.path):
             written = os.write(self._handle, data)
             while written < len(data):  # a disk that is nearly full
@@ -98,6 +116,7 @@ class LogFile:
 
     def sync(self) -> None:
         """Wait until all records are on the disk."""
+        self.flush()
         with named_errors(self.path):
             os.fsync(self._handle)
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 
 from ohmweave.arrays import Array, ConvGeometry, Placement
@@ -24,7 +25,8 @@ from ohmweave.cells import Pulse
 class Recorded(Wrapper):
     """Passes all calls on to an array, and writes each with its time and outcome to a log.
 
-    Pulses and waits are written before they are sent, reads after they returned. The log is append-only: an existing
+    Pulses and waits are written before they are sent, reads after they returned; a killed process may lose the reads
+    since its last pulse, but no pulse. The log is append-only: an existing
     one of the same array is continued. `read_events` reads it, `Replayed` answers from it.
 
     Args:
@@ -117,7 +119,12 @@ class Recorded(Wrapper):
         request = _pulse_record(pulse) if isinstance(cells, torch.Tensor) and cells.dtype == torch.int64 else None
         if request is not None:
             self._file.append([Kind.PULSE, self._clock(), self._address(cells), *request])
-        self._sent(lambda: self.array.pulse(cells, pulse), logged=request is not None)
+        try:
+            self.array.pulse(cells, pulse)
+        except BaseException as error:
+            if request is not None:
+                self._fail(error)
+            raise
 
     def wait(self, duration: float) -> None:
         """As the array inside; in the log before it begins."""
@@ -125,7 +132,12 @@ class Recorded(Wrapper):
         logged = isinstance(duration, int | float)
         if logged:
             self._file.append([Kind.WAIT, self._clock(), float(duration)])
-        self._sent(lambda: self.array.wait(duration), logged=logged)
+        try:
+            self.array.wait(duration)
+        except BaseException as error:
+            if logged:
+                self._fail(error)
+            raise
 
     def _asked(self, call: Callable[[], torch.Tensor], kind: Kind, request: Callable[[], list[Any]]) -> torch.Tensor:
         """Make a call that returns numbers, and write it with them, or with its error."""
@@ -136,19 +148,11 @@ class Recorded(Wrapper):
             self._fail(error, lambda: self._file.append([kind, self._clock(), *request(), None]))
             raise
         fields = request()  # before the clock: it may write a record of its own
-        self._file.append([kind, self._clock(), *fields, found.detach()])
+        # Reads change nothing, so they may wait in memory for the next pulse.
+        self._file.append([kind, self._clock(), *fields, found], at_once=False)
         return found
 
-    def _sent(self, call: Callable[[], None], *, logged: bool) -> None:
-        """Make a call that is in the log already; an error gets a record of its own."""
-        try:
-            call()
-        except BaseException as error:
-            if logged:
-                self._fail(error, lambda: None)
-            raise
-
-    def _fail(self, error: BaseException, write_request: Callable[[], None]) -> None:
+    def _fail(self, error: BaseException, write_request: Callable[[], None] = lambda: None) -> None:
         """Write a request and its error; a request that no log can hold (its types are wrong) is left out."""
         try:
             write_request()
@@ -174,16 +178,15 @@ class Recorded(Wrapper):
             self._numbers[placement] = known
         return known
 
-    def _address(self, cells: torch.Tensor) -> torch.Tensor | None:
+    def _address(self, cells: torch.Tensor) -> Any:
         """Cells for a record: None if they are those of the record before, as when cells are pulsed and then read."""
         last = self._last
         if last is not None and last[0] is cells and last[1] == cells._version:
             return None
-        kept = cells.detach().to("cpu")
-        if kept.dtype == torch.int64 and self.n_cells < 2**31:
-            small = kept.to(torch.int32)
-            kept = small if torch.equal(small.to(torch.int64), kept) else kept  # no address: kept as it is
-        self._last = (cells, cells._version) if not cells.is_inference() else None
+        kept = cells.detach().cpu().numpy()
+        if kept.dtype == np.int64 and self.n_cells < 2**31:  # what is no address is cut too: the array refuses it
+            kept = kept.astype(np.int32)
+        self._last = None if cells.is_inference() else (cells, cells._version)
         return kept
 
 
@@ -198,9 +201,7 @@ def _pulse_record(pulse: Pulse) -> list[Any] | None:
         one is None or isinstance(one, torch.Tensor) for one in fields
     ):
         return None
-    polarity = pulse.polarity.detach()
-    small = polarity.to(torch.int8)
-    if not torch.equal(small.to(polarity.dtype), polarity):  # no polarity: kept as it is
-        small = polarity
-    n = None if pulse.n is None else pulse.n.detach()
-    return [small, n, *(None if one is None else one.detach() for one in fields[1:])]
+    polarity = pulse.polarity.detach().cpu().numpy()
+    if polarity.dtype.kind != "f" or np.isin(polarity, (-1, 0, 1)).all():  # NaN is kept as it is; the array refuses it
+        polarity = polarity.astype(np.int8)
+    return [polarity, *(None if one is None else one.detach() for one in fields)]
