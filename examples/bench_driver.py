@@ -85,7 +85,7 @@ def main() -> None:
         again = ow.deploy(model, ow.Chip(array=Limited(Replayed(log), limits)), write=write)
         assert torch.equal(again(x).detach(), on_board)
         print(f"{array.books.activity}\nthe replay of {log.stat().st_size:,} bytes gives the same outputs")
-    print(f"largest error of an output: {float((on_board - model(x)).abs().max()):.3f}")
+    print(f"largest error of an output: {float((on_board - model(x).detach()).abs().max()):.3f}")
 
 
 if __name__ == "__main__":

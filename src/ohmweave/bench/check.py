@@ -353,7 +353,6 @@ def refusals(probe: Probe) -> str | None:
         "a wait of -1 s": lambda: array.wait(-1.0),
         "voltages for another matrix": lambda: array.read(probe.volts(1, 3), probe.place),
         "twice the read voltage": lambda: array.read(_at_most(array) * 2 * probe.volts(1).sign(), probe.place),
-        "a voltage of NaN": lambda: array.read(probe.volts(1) * torch.nan, probe.place),
     }
     before, counted = probe.measured(), array.books.activity.copy()
     accepted = [what for what, call in calls.items() if not _refused(call)]
