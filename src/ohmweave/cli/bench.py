@@ -69,9 +69,7 @@ def replay(
     log: Annotated[Path, typer.Argument(metavar="LOG", help="A log of `bench.Recorded`.", show_default=False)],
     trains: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.csv", help="Write pulse trains for `ohmweave fit` to this file.", show_default=False
-        ),
+        typer.Option(metavar="FILE.csv", help="Write pulse trains for `ohmweave fit` here.", show_default=False),
     ] = None,
 ) -> None:
     """Make all calls of a log again, without the board: what was done, how often, and to which cells."""

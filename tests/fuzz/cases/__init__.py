@@ -2,6 +2,7 @@
 
 from tests.fuzz.cases.array_calls import ARRAY_CALLS
 from tests.fuzz.cases.arrays import ARRAYS
+from tests.fuzz.cases.bench import BENCH, NOT_FUZZED
 from tests.fuzz.cases.cells import CELLS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
@@ -10,11 +11,12 @@ from tests.fuzz.cases.networks import NETWORKS
 from tests.fuzz.cases.rules import RULES
 from tests.fuzz.runner import Case
 
-CASES: dict[str, Case] = {**CELLS, **ARRAYS, **ARRAY_CALLS, **CIRCUIT, **MAPPING, **NETWORKS, **RULES, **COST}
+CASES: dict[str, Case] = {**CELLS, **ARRAYS, **ARRAY_CALLS, **CIRCUIT, **MAPPING, **NETWORKS, **RULES, **COST, **BENCH}
 
-PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting")
+PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting", "bench")
 
 NOT_CALLED = {
+    **NOT_FUZZED,
     # Newer than the fuzzer. Their own tests check what they refuse; cases are still to be written.
     **dict.fromkeys(
         [
