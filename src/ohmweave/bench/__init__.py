@@ -19,9 +19,12 @@ from ohmweave.bench.log_header import LogHeader, read_header
 from ohmweave.bench.log_views import activity, save_pulse_trains, wear
 from ohmweave.bench.operator import UnmeasuredWarning
 from ohmweave.bench.recorded import Recorded
+from ohmweave.bench.remote_array import RemoteArray, RemoteFailure
+from ohmweave.bench.remote_server import RemoteServer
 from ohmweave.bench.replayed import Replayed, ReplayedFailure, ReplayError
 from ohmweave.bench.station import NominalPulse, OnBench, Station, station_of
 from ohmweave.bench.stub import Crosspoints, StubBoard
+from ohmweave.bench.wire import RemoteError
 from ohmweave.bench.wrapper import Wrapper
 
 __all__ = [
@@ -49,6 +52,10 @@ __all__ = [
     "PulsesInterrupted",
     "PulsesStoppedError",
     "Recorded",
+    "RemoteArray",
+    "RemoteError",
+    "RemoteFailure",
+    "RemoteServer",
     "ReplayError",
     "Replayed",
     "ReplayedFailure",

@@ -225,13 +225,11 @@ def finite(probe: Probe) -> str | None:
 
 def polarity(probe: Probe) -> str | None:
     """SET raises conductances and RESET lowers them."""
-    n = probe.n_pulses
-    start = probe.measured()
-    probe.train(1, n)
-    high = probe.measured()
-    probe.train(-1, n)
-    low = probe.measured()
-    up, down = float((high - start).mean()), float((low - high).mean())
+    n, found = probe.n_pulses, []
+    for sign in (-1, 1, -1):  # fresh cells may be above the window, where a SET lowers them too
+        probe.train(sign, n)
+        found.append(probe.measured())
+    up, down = float((found[1] - found[0]).mean()), float((found[2] - found[1]).mean())
     still = 3 * probe.sigma / probe.cells.numel() ** 0.5
     if down > still or up < -still:
         return (

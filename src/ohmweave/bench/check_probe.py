@@ -77,7 +77,7 @@ class Probe:
         """A, that a read may differ from the product with the readouts."""
         v_read = self.array.v_read
         pairs = self.measured().abs().sum(-2).unflatten(-1, (2, 2)).sum(-1)  # whatever their sign
-        return (self.tolerance * float(pairs.max()) + 8 * self.sigma * REPEATS**0.5 * 2) * v_read
+        return float((self.tolerance * float(pairs.max()) + 8 * self.sigma * REPEATS**0.5 * 2) * v_read)
 
     def volts(self, n: int, n_lines: int | None = None) -> torch.Tensor:
         """`(*chips, n, n_lines)` V within the read voltage, > 0 and all different; two lines without a number."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -130,7 +131,7 @@ class DriverArray(OnBench):
                 driven = lines[:, tile.row_line : tile.row_line + tile.rows]
                 line = np.arange(tile.col_line, tile.col_line + tile.cols)
                 sensed = self._operator.read_tile(tile, driven) * c[line % len(c)]
-                np.add.at(i_out, (slice(None), line // len(c)), sensed)
+                np.add.at(i_out.T, line // len(c), sensed.T)
         self.books.read(placement, v_row)
         return torch.from_numpy(i_out).to(self.dtype)
 
@@ -151,7 +152,7 @@ class DriverArray(OnBench):
                 driven = lines[:, tile.col_line : tile.col_line + tile.cols]
                 line = np.arange(tile.row_line, tile.row_line + tile.rows)
                 sensed = self._operator.read_tile_from_columns(tile, driven) * h[line % len(h)]
-                np.add.at(i_in, (slice(None), line // len(h)), sensed)
+                np.add.at(i_in.T, line // len(h), sensed.T)
         self.books.read(placement, v_col, transposed=True)
         return torch.from_numpy(i_in).to(self.dtype)
 
@@ -207,9 +208,9 @@ class DriverArray(OnBench):
         """Send the pulses, and count each in `sent`, `(k,)`, when it has been sent."""
         board, k = self.board, len(cells)
         polarity = [int(sign) for sign in pulse.polarity.tolist()]
-        n, v, width, v_gate = (
-            [None] * k if field is None else field.tolist() for field in (pulse.n, pulse.v, pulse.width, pulse.v_gate)
-        )
+        fields = (pulse.n, pulse.v, pulse.width, pulse.v_gate)
+        lists: list[list[Any]] = [[None] * k if field is None else field.tolist() for field in fields]
+        n, v, width, v_gate = lists
         for index, (array, row, col) in enumerate(self._places(cells)):
             sign = polarity[index]
             many = 0 if sign == 0 else 1 if n[index] is None else int(n[index])

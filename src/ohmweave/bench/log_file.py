@@ -26,7 +26,10 @@ MAGIC = b"ohmweave log 1\n"
 _HEAD = struct.Struct("<II")
 MAX_RECORD = 2**31
 _WAITING = 2**16
-_BINARY = os.O_BINARY if sys.platform == "win32" else 0
+if sys.platform == "win32":
+    _BINARY = os.O_BINARY
+else:
+    _BINARY = 0
 
 
 class LogFile:

@@ -90,8 +90,10 @@ class Operator:
         """S, `(len(cols),)`: measured conductances of cells of one row, at the read voltage."""
         v = np.full((1, 1), self.board.v_read)
         if self.board.reads == "parallel":
-            return self._read(array, [row], cols, v)[0] / self.board.v_read
-        return np.array([self._read(array, [row], [col], v)[0, 0] for col in cols]) / self.board.v_read
+            currents: Volts = self._read(array, [row], cols, v)[0]
+            return currents / self.board.v_read
+        currents = np.array([self._read(array, [row], [col], v)[0, 0] for col in cols], dtype=np.float64)
+        return currents / self.board.v_read
 
     def read_tile_from_columns(self, tile: Tile, v: Volts) -> Volts:
         """As `read_tile`, from `(n, columns)` V to `(n, rows)` A.
@@ -160,7 +162,7 @@ class Operator:
         if not lost.any():
             return currents
         for line in np.flatnonzero(lost.any(axis=0)):
-            self._lost += [f"array {array}, {kind} {lines[line]}"] * int(lost[:, line].sum())
+            self._lost += [f"array {array}, {kind} {lines[int(line)]}"] * int(lost[:, line].sum())
         return np.where(lost, np.nan, currents)
 
 

@@ -14,8 +14,8 @@ import torch
 from ohmweave.arrays import Array, ConvGeometry, Placement
 from ohmweave.base import DataError, check_positive
 from ohmweave.bench.driver import Driver
-from ohmweave.bench.driver_array import PulsesInterrupted, PulsesStoppedError
 from ohmweave.bench.events import Kind, geometry_record, placement_record
+from ohmweave.bench.failures import failure_of
 from ohmweave.bench.log_file import LogFile
 from ohmweave.bench.log_header import LogHeader
 from ohmweave.bench.wrapper import Wrapper
@@ -158,8 +158,7 @@ class Recorded(Wrapper):
             write_request()
         except (TypeError, AttributeError):
             return
-        sent = error.sent if isinstance(error, PulsesStoppedError | PulsesInterrupted) else None
-        self._file.append([Kind.FAILURE, self._clock(), type(error).__name__, str(error), sent])
+        self._file.append([Kind.FAILURE, self._clock(), *failure_of(error)])
 
     def _note_temperature(self) -> None:
         measure, now = self._temperature, self._clock()

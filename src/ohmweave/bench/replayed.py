@@ -4,20 +4,18 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 
-from ohmweave.arrays import Books, ConvGeometry, CoupledCells, PatchReads, Placement, RangedConverters
+from ohmweave.arrays import ConvGeometry, Placement, RangedConverters
 from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
-from ohmweave.base import NotCopied, OhmweaveError, OutOfRangeError, ShapeError
-from ohmweave.bench.driver_array import PulsesInterrupted, PulsesStoppedError
-from ohmweave.bench.events import Event, Failure, Kind, read_events
-from ohmweave.bench.limited import AbortedError
-from ohmweave.bench.limits import LimitError
+from ohmweave.base import OhmweaveError, OutOfRangeError
+from ohmweave.bench.events import Event, Kind, read_events
+from ohmweave.bench.failures import raise_again
+from ohmweave.bench.header_array import HeaderArray
 from ohmweave.bench.log_header import read_header
-from ohmweave.bench.station import OnBench, Station
+from ohmweave.bench.station import Station
 from ohmweave.cells import Pulse
 
 
@@ -29,7 +27,7 @@ class ReplayedFailure(OhmweaveError):
     """The recorded call raised an error of a class that is not ohmweave's; the message has its name and text."""
 
 
-class Replayed(OnBench, PatchReads, RangedConverters, CoupledCells, NotCopied):
+class Replayed(HeaderArray, RangedConverters):
     """The array of a log. Each call must be the next one in the log, and gets its answer, or its error.
 
     The same program with the same seed makes the same calls, so it runs as it did on the board, bit for bit. The
@@ -48,22 +46,7 @@ class Replayed(OnBench, PatchReads, RangedConverters, CoupledCells, NotCopied):
 
     def __init__(self, path: str | PathLike[str], *, skip: int = 0) -> None:
         self.path = Path(path)
-        header = read_header(self.path)
-        self.n_chips = header.n_chips
-        self.chip_shape: tuple[int, ...] = () if header.n_chips is None else (header.n_chips,)
-        self.n_arrays, self.rows, self.cols = header.n_arrays, header.rows, header.cols
-        self.g_min, self.g_max, self.v_read = header.g_min, header.g_max, header.v_read
-        self.device, self.dtype = torch.device("cpu"), header.dtype
-        self.usable = header.usable
-        self._nominal, self._cells_per_chip = header.nominal, header.n_arrays * header.rows * header.cols
-        self.books = Books(
-            n_cells=self._cells_per_chip,
-            v_read=self.v_read,
-            n_chips=self.n_chips,
-            dac=header.dac,
-            adc=header.adc,
-        )
-        self._coupled = header.coupled
+        super().__init__(read_header(self.path))
         self._temperature: float | None = None
         self._events: Iterator[Event] = read_events(self.path)
         self._next: Event | None = None
@@ -80,12 +63,7 @@ class Replayed(OnBench, PatchReads, RangedConverters, CoupledCells, NotCopied):
     @property
     def station(self) -> Station:
         """The nominal pulses and the temperatures that were recorded."""
-        return Station(ground=_nothing, temperature=self._recorded_temperature, nominal=self._nominal)
-
-    @property
-    def pulses_couple(self) -> bool:
-        """As the array that was recorded."""
-        return self._coupled
+        return Station(ground=_nothing, temperature=self._recorded_temperature, nominal=self.nominal)
 
     @property
     def finished(self) -> bool:
@@ -95,11 +73,6 @@ class Replayed(OnBench, PatchReads, RangedConverters, CoupledCells, NotCopied):
         except ReplayError:
             return True
         return False
-
-    def cells(self, placement: Placement) -> torch.Tensor:
-        """`(*chips, row lines, column lines)` int64."""
-        first = torch.arange(self.n_chips or 1, device=self.device).view(*self.chip_shape, 1, 1)
-        return placement.cells + first * self._cells_per_chip
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """The recorded currents, A."""
@@ -132,13 +105,13 @@ class Replayed(OnBench, PatchReads, RangedConverters, CoupledCells, NotCopied):
             sent = None if event.failure is None else event.failure.sent
             self.books.pulse(cells, pulse if sent is None else pulse._replace(n=sent))
         if event.failure is not None:
-            _raise(event.failure)
+            raise_again(event.failure, ReplayedFailure, "recorded")
 
     def wait(self, duration: float) -> None:
         """Nothing, if this wait was made then."""
         event = self._taken(Kind.WAIT, duration=float(duration))
         if event.failure is not None:
-            _raise(event.failure)
+            raise_again(event.failure, ReplayedFailure, "recorded")
         self.books.wait(duration)
 
     def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:
@@ -163,7 +136,7 @@ class Replayed(OnBench, PatchReads, RangedConverters, CoupledCells, NotCopied):
         """The result of the next event, if it is this call."""
         event = self._taken(kind, **asked)
         if event.failure is not None:
-            _raise(event.failure)
+            raise_again(event.failure, ReplayedFailure, "recorded")
         assert event.result is not None
         return event.result
 
@@ -228,20 +201,3 @@ def _same_numbers(then: torch.Tensor | None, now: object) -> bool:
         return then is now
     one = now.detach().to(then.device)
     return one.shape == then.shape and bool(((one == then) | ((one != one) & (then != then))).all())  # NaN as NaN
-
-
-def _raise(failure: Failure) -> NoReturn:
-    """Raise the recorded error."""
-    kind, text, sent = failure
-    if kind == "PulsesStoppedError" and sent is not None:
-        raise PulsesStoppedError(text, sent)
-    if kind == "PulsesInterrupted" and sent is not None:
-        raise PulsesInterrupted(text, sent)
-    if kind == "KeyboardInterrupt":
-        raise KeyboardInterrupt(text)
-    if kind == "LimitError":
-        raise LimitError(text, limit="as recorded", value=float("nan"))
-    for known in (OutOfRangeError, ShapeError, AbortedError):
-        if kind == known.__name__:
-            raise known(text)
-    raise ReplayedFailure(f"the recorded call raised {kind}: {text}")
