@@ -43,6 +43,10 @@ MADE: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
         optim.ThresholdedWriteVerify,
         lambda: {"lr": 1e-6, "threshold": 5e-7, "write": WRITE},
     ),
+    "AdaptiveWriteVerify": (
+        optim.AdaptiveWriteVerify,
+        lambda: {"lr": 1.0, "share": 0.5, "threshold": 5e-7, "write": WRITE},
+    ),
     "TikiTakaV2": (
         optim.TikiTakaV2,
         lambda: {
