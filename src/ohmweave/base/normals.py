@@ -68,7 +68,7 @@ class NormalStream:
     def add_(self, out: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
         """Add a new number from N(0, variance) to each value of `out`, and return it.
 
-        With Numba (`ohmweave[fast]`) and on a CPU this is one pass, at least twice as fast; the numbers are the same.
+        With Numba (`ohmweave[fast]`) and on a CPU this is one pass, at least twice as fast; the bits are the same.
 
         Args:
             out: any shape, contiguous, of a floating dtype, on the stream's device.
@@ -76,20 +76,28 @@ class NormalStream:
         """
         if self._torch is not None:
             return out.addcmul_(variance.sqrt_(), self.like(out))
-        compiled = worth_compiling(out.numel()) and not (out.requires_grad or variance.requires_grad)
+        plain = not (out.requires_grad or variance.requires_grad)
+        compiled = plain and worth_compiling(out.numel())
         for part, spread in zip(_parts(out), _parts(variance), strict=True):
             if compiled:
                 self._add_compiled(part.numpy(), spread.numpy(), _cell_means(out.dtype).numpy())
             else:
-                part.addcmul_(spread.sqrt_(), self.like(part))
+                # As the compiled loop rounds: torch's root is not always the nearest number, and an operation that
+                # multiplies and adds may round once.
+                if plain:
+                    np.sqrt(spread.numpy(), out=spread.numpy())
+                else:
+                    spread.sqrt_()
+                part.add_(spread.mul_(self.like(part)))
         return out
 
     def _add_compiled(self, out: NDArray[Any], variance: NDArray[Any], cell_means: NDArray[Any]) -> None:
         from ohmweave.base.compiled_normals import add_normals
 
         cells = self._cells(len(out))
+        number = out.dtype.type
         for i in add_normals(out, variance, cells, cell_means).tolist():
-            out[i] += variance[i] ** 0.5 * self._outermost(cells[i])
+            out[i] += np.sqrt(variance[i]) * number(self._outermost(cells[i]))
 
     def _cells(self, n: int) -> NDArray[np.uint16]:
         """`n` random interval numbers, four from each 64-bit word."""

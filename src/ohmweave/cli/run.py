@@ -57,6 +57,9 @@ Table = Annotated[
         help="Write all claims as one Markdown table, with commit, versions and machine hours.",
     ),
 ]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Threads of torch in each task; rows of other numbers differ in their last digits.")
+]
 Refresh = Annotated[
     bool, typer.Option("--refresh", help="Run tasks again whose rows another version or commit computed.")
 ]
@@ -73,6 +76,7 @@ def run(
     out: Annotated[Path | None, typer.Option(show_default="results/DATA-SCALE", help="Results folder.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; all random numbers derive from it.")] = 0,
     device: Annotated[str, typer.Option(help="Device of torch to run on: cpu, cuda, cuda:1, ...")] = "cpu",
+    threads: Threads = 1,
     workers: Workers = None,
     scheduler: Scheduler = None,
     refresh: Refresh = False,
@@ -88,7 +92,14 @@ def run(
     _check_device(device, chosen.values())
     folder = out if out is not None else Path("results") / f"{data.value}-{scale.value}"
     options = Options(
-        data=data.value, data_dir=data_dir, scale=scale.value, seeds=seeds, out=folder, device=device, seed=seed
+        data=data.value,
+        data_dir=data_dir,
+        scale=scale.value,
+        seeds=seeds,
+        out=folder,
+        device=device,
+        seed=seed,
+        threads=threads,
     )
     if every:
         print_expected(list(chosen.values()), options, n_workers=workers or 1)
