@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from tests.fuzz.cases import CASES
+from tests.fuzz.commands import run_commands
 from tests.fuzz.crafted import run_checkpoints, run_texts
 from tests.fuzz.runner import Tally, run
 from tests.fuzz.texts import cell_files, measurements, use_cell, use_measurement
@@ -37,11 +38,16 @@ def _measurements(options: argparse.Namespace, folder: Path) -> Tally:
     return run_texts("measurement", measurements(), folder / "m.csv", use_measurement, n=n, seed=options.seed)
 
 
+def _commands(options: argparse.Namespace, folder: Path) -> Tally:
+    return run_commands(folder, n=max(1, options.n // 10), seed=options.seed)
+
+
 FUZZERS: dict[str, Callable[[argparse.Namespace, Path], Tally]] = {
     "calls": _calls,
     "checkpoints": _checkpoints,
     "cell files": _cells,
     "measurements": _measurements,
+    "commands": _commands,
 }
 """The fuzzers; of files there are a tenth of the inputs."""
 
