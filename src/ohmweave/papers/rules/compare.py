@@ -252,7 +252,6 @@ register(
         ),
         tasks=tasks,
         run=run,
-        seeds=3,
         figures=(
             FigureSpec(
                 name="rules",
