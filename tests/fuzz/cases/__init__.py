@@ -3,6 +3,7 @@
 from tests.fuzz.cases.array_calls import ARRAY_CALLS
 from tests.fuzz.cases.arrays import ARRAYS
 from tests.fuzz.cases.cells import CELLS
+from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
 from tests.fuzz.cases.layers import LAYERS
@@ -11,7 +12,18 @@ from tests.fuzz.cases.networks import NETWORKS
 from tests.fuzz.cases.rules import RULES
 from tests.fuzz.runner import Case
 
-CASES: dict[str, Case] = {**CELLS, **ARRAYS, **ARRAY_CALLS, **CIRCUIT, **MAPPING, **NETWORKS, **LAYERS, **RULES, **COST}
+CASES: dict[str, Case] = {
+    **CELLS,
+    **ARRAYS,
+    **ARRAY_CALLS,
+    **CIRCUIT,
+    **MAPPING,
+    **NETWORKS,
+    **LAYERS,
+    **RULES,
+    **COST,
+    **CHIP_COSTS,
+}
 
 PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting")
 
@@ -96,6 +108,8 @@ NOT_CALLED = {
             "SET_ENERGY_YAO",
             "LAWS",
             "AreaBasis",
+            "ADCDesign",
+            "ConverterPrice",
             "EnergyBasis",
             "AlwaysOn",
             "PerSampleScaling",
