@@ -21,7 +21,7 @@ from tests.fuzz.texts import cell_files, measurements, use_cell, use_measurement
 def _calls(options: argparse.Namespace, folder: Path) -> Tally:
     del folder
     cases = {name: case for name, case in CASES.items() if options.only in name}
-    return run(cases, n=options.n, seed=options.seed)
+    return run(cases, n=options.n, seed=options.seed, seconds=options.seconds)
 
 
 def _checkpoints(options: argparse.Namespace, folder: Path) -> Tally:
@@ -57,6 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("n", type=int, nargs="?", default=2000, help="inputs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, help="of the calls, after which they end with fewer inputs")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--what", choices=[*FUZZERS, "all"], default="all")
     parser.add_argument("--types", action="store_true", help="list refusals of wrong types without a name as well")
