@@ -36,13 +36,21 @@ class Apart(NamedTuple):
         cut: for each leaf of the output, the dimension that is the merged batch, 0 or 1; None for a tensor that does
             not depend on the input, such as a buffer. None if the model could not be run.
         one_by_one: recurrent layers that must be run in `chip_by_chip`.
+        reading: of the shapes of further tensors, as in `ChipArguments`.
     """
 
     cut: Cut | None = None
     one_by_one: tuple[torch.nn.Module, ...] = ()
+    reading: int = 0
 
 
-def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> Apart:
+def check_apart(
+    model: torch.nn.Module,
+    x: torch.Tensor,
+    n_chips: int,
+    forward: Forward,
+    one_by_one: tuple[torch.nn.Module, ...] = (),
+) -> Apart:
     """Raise if numbers of one chip reach the outputs of another, although recurrent layers are run chip by chip.
 
     Args:
@@ -50,11 +58,11 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
         x: `(chips * batch, ...)`, an input.
         n_chips: number of chips.
         forward: function of such an input that returns the model's output.
+        one_by_one: recurrent layers to begin with; others are found.
 
     Raises:
         ChipsMixedError: as `_check`.
     """
-    one_by_one: tuple[torch.nn.Module, ...] = ()
     refused = ""
     while True:
         try:
@@ -67,7 +75,7 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
                 raise ChipsMixedError(str(mixed)) from None
             one_by_one, refused = (*one_by_one, mixed.module), str(mixed)
             continue
-        if cut is None and one_by_one:  # a state that has the chips now was given to a layer that is not run so
+        if cut is None and refused:  # a state that has the chips now was given to a layer that is not run so
             raise ChipsMixedError(refused)
         return Apart(cut, one_by_one)
 
@@ -166,15 +174,6 @@ def _with_batch(
     except Exception:  # noqa: BLE001 - another argument fixes the number of samples
         grown = alike
     return tuple(new or (like and more) for new, like, more in zip(changed, alike, grown, strict=True))
-
-
-def state_of(model: torch.nn.Module) -> tuple[Any, ...]:
-    """What decides how a model computes, as far as it is cheap to compare: modules, training flags and other flags."""
-    state: list[Any] = []
-    for module in model.modules():
-        state.append(module)
-        state += [value for value in module.__dict__.values() if value is True or value is False]
-    return tuple(state)
 
 
 def _poisons(x: torch.Tensor, n_chips: int) -> list[tuple[int | None, torch.Tensor]]:
