@@ -7,7 +7,7 @@ import torch
 from ohmweave.base import ChipsMixedError, ShapeError
 from ohmweave.nn.chip_arguments import N_READINGS, ChipArguments
 from ohmweave.nn.chip_recurrent import is_sequence_first
-from ohmweave.nn.chips_alone import Compared, compare_with_each_chip
+from ohmweave.nn.chips_alone import compare_with_each_chip
 from ohmweave.nn.chips_apart import Apart, check_apart
 from ohmweave.nn.composite import SequenceLayer
 from ohmweave.nn.model_state import state_of
@@ -23,7 +23,7 @@ class ApartChecks:
     def __init__(self, n_chips: int) -> None:
         self._n_chips = n_chips
         self._known: dict[Any, Apart] = {}
-        self._compared: set[tuple[Any, int]] = set()
+        self._sizes: set[tuple[Any, int]] = set()
         self._counted: set[tuple[torch.nn.Module, str]] = set()
 
     def arguments(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ChipArguments:
@@ -48,7 +48,7 @@ class ApartChecks:
         key = (state_of(model, self._counted), arguments.kinds)
         size = arguments.x.shape[0]
         apart = self._known.get(key)
-        if apart is not None and (key, size) in self._compared:
+        if apart is not None and (key, size) in self._sizes:
             return apart
         before = len(self._counted)
         if apart is None:
@@ -59,7 +59,7 @@ class ApartChecks:
         if len(self._counted) > before:
             key = (state_of(model, self._counted), arguments.kinds)
         self._known[key] = apart
-        self._compared.add((key, size))
+        self._sizes.add((key, size))
         return apart
 
     def _first(self, model: torch.nn.Module, arguments: ChipArguments) -> Apart:
@@ -91,14 +91,25 @@ class ApartChecks:
             return model(*args, **kwargs)
 
         x = arguments.x.detach()
+        begin = tuple(one for one in model.modules() if is_sequence_first(one)) if arguments.has_more else ()
         apart = check_apart(model, x, self._n_chips, run)
-        if apart.cut is None and arguments.has_more:
+        if apart.cut is None and begin:
             # A recurrent state with the chips before the layers runs only where the input is cut into chips as well.
-            begin = tuple(one for one in model.modules() if is_sequence_first(one))
-            apart = check_apart(model, x, self._n_chips, run, begin) if begin else apart
+            apart = check_apart(model, x, self._n_chips, run, begin)
         if apart.cut is None or (self._n_chips == 1 and not arguments.has_more):
             return apart
-        compared: Compared = compare_with_each_chip(model, arguments, apart.one_by_one)
+        try:
+            return self._compared(model, arguments, apart)
+        except ChipsMixedError:
+            # Keys that are a further tensor do not show that the input is cut into chips before the time.
+            apart = check_apart(model, x, self._n_chips, run, begin) if begin else Apart()
+            if apart.cut is None:
+                raise
+        return self._compared(model, arguments, apart)
+
+    def _compared(self, model: torch.nn.Module, arguments: ChipArguments, apart: Apart) -> Apart:
+        """`apart`, with the dimensions that the comparison of each chip with that chip alone finds."""
+        compared = compare_with_each_chip(model, arguments, apart.one_by_one)
         self._counted |= compared.counted
         own_cut = self._n_chips > 1 and compared.cut is not None
         return apart._replace(cut=compared.cut) if own_cut else apart

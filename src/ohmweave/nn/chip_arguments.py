@@ -1,7 +1,7 @@
 """Arguments and outputs of a model on several chips: where the chips are merged into the batch, and split again."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -90,26 +90,37 @@ class ChipArguments:
         return ChipArguments(args, kwargs, self.n_chips, reading, recurrent=self._recurrent)
 
     def with_input(self, x: torch.Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """(args, kwargs) with another input `(chips * batch, ...)`."""
-        args, kwargs = tree_map(lambda leaf: x if leaf is self.x else leaf, self._nest)
-        return args, kwargs
+        """Copies of (args, kwargs) with another input `(chips * batch, ...)`: a model may change them in place."""
+        return self._copied(lambda leaf: x if leaf is self.x else leaf)
 
     def alone(self, x: torch.Tensor, chip: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """(args, kwargs) of one chip alone.
+        """Copies of (args, kwargs) of one chip alone.
 
         Args:
             x: `(chips * batch, ...)`, the input of all chips.
             chip: from 0.
         """
 
-        def part(leaf: Any) -> Any:
-            dim = self._merged.get(id(leaf)) if isinstance(leaf, torch.Tensor) else None
+        def part(leaf: torch.Tensor) -> torch.Tensor:
+            dim = self._merged.get(id(leaf))
             if dim is None:
                 return leaf
             whole = x if leaf is self.x else leaf
             return whole.unflatten(dim, (self.n_chips, whole.shape[dim] // self.n_chips)).select(dim, chip)
 
-        args, kwargs = tree_map(part, self._nest)
+        return self._copied(part)
+
+    def _copied(self, change: Callable[[torch.Tensor], torch.Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        copies: dict[int, torch.Tensor] = {}  # by tensor: attention asks if its query is its key
+
+        def copied(leaf: Any) -> Any:
+            if not isinstance(leaf, torch.Tensor):
+                return leaf
+            if id(leaf) not in copies:
+                copies[id(leaf)] = change(leaf).detach().clone()
+            return copies[id(leaf)]
+
+        args, kwargs = tree_map(copied, self._nest)
         return args, kwargs
 
     @property

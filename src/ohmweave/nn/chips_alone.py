@@ -67,9 +67,7 @@ def compare_with_each_chip(
 
 
 class _Comparison:
-    def __init__(
-        self, model: torch.nn.Module, arguments: ChipArguments, one_by_one: Sequence[torch.nn.Module]
-    ) -> None:
+    def __init__(self, model: torch.nn.Module, arguments: ChipArguments, one_by_one: Sequence[torch.nn.Module]) -> None:
         self._model, self._arguments, self._one_by_one = model, arguments, one_by_one
         self._n = arguments.n_chips
         self._counted: frozenset[tuple[torch.nn.Module, str]] = frozenset()

@@ -295,12 +295,15 @@ def _first_to_mix(
     """The first module with NaN in the outputs of the kept chip, but not in its inputs; the model if there is none."""
     found: list[tuple[str, torch.nn.Module]] = []
 
+    def own(part: torch.Tensor) -> torch.Tensor | None:
+        """The part of the kept chip; all of a tensor without chips, such as a state that went through all of them."""
+        if _has_chips(part, n_chips):
+            return _of(part, kept, n_chips)
+        return None if _has_batch(part, inputs, 1) else part
+
     def is_dirty(value: Any) -> bool:
-        return any(
-            bool(_of(part, kept, n_chips).isnan().any())
-            for part in tree_leaves(value)
-            if isinstance(part, torch.Tensor) and part.is_floating_point() and _has_chips(part, n_chips)
-        )
+        parts = (own(one) for one in tree_leaves(value) if isinstance(one, torch.Tensor) and one.is_floating_point())
+        return any(part is not None and bool(part.isnan().any()) for part in parts)
 
     def hook_of(name: str) -> Callable[..., None]:
         def hook(module: torch.nn.Module, args: Any, output: Any) -> None:

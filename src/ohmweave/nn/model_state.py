@@ -53,7 +53,12 @@ def state_of(model: torch.nn.Module, counted: Counted = ()) -> tuple[Any, ...]:
                 if found is not _NOTHING:
                     state.append(_coarse(found) if counted and (module, name) in counted else found)
         for buffer in module._buffers.values():
-            if buffer is not None and buffer.dim() == 0 and not buffer.is_floating_point() and buffer.device.type == "cpu":
+            if (
+                buffer is not None
+                and buffer.dim() == 0
+                and not buffer.is_floating_point()
+                and buffer.device.type == "cpu"
+            ):
                 state.append(_coarse(int(buffer)) if buffer.dtype != torch.bool else bool(buffer))
     return tuple(state)
 

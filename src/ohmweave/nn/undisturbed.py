@@ -34,13 +34,13 @@ def undisturbed(
         watches: hooks for each module.
 
     Yields:
-        A set that is empty until the block ends. Then it has the attributes with numbers or text that were changed in
-        the block: the module and the name.
+        A set that is empty until the block ends. Then it has the attributes with numbers, text or containers that were
+        changed in the block: the module and the name.
     """
     modules = list(model.modules())
     attributes = [dict(module.__dict__) for module in modules]
     values = [value for state in attributes for value in state.values()]
-    contents = [(value, value.copy()) for value in values if type(value) in _CONTAINERS]
+    contents = {id(value): (value, value.copy()) for value in values if type(value) in _CONTAINERS}
     generators = [(value, value.get_state()) for value in values if isinstance(value, torch.Generator)]
     others = [(value, copy.deepcopy(_state_of(value))) for value in values if _state_of(value) is not None]
     tensors = [value for value in values if type(value) is torch.Tensor and not value.requires_grad]
@@ -60,10 +60,10 @@ def undisturbed(
         random.setstate(of_python)
         np.random.set_state(of_numpy)  # noqa: NPY002
         for module, state in zip(modules, attributes, strict=True):
-            changed.update((module, name) for name in _changed(state, module.__dict__))
+            changed.update((module, name) for name in _changed(state, module.__dict__, contents))
             module.__dict__.clear()
             module.__dict__.update(state)
-        for value, content in contents:
+        for value, content in contents.values():
             value.clear()
             value.extend(content) if isinstance(value, list | deque) else value.update(content)
         for one, state_before in generators:
@@ -76,10 +76,23 @@ def undisturbed(
                     tensor.copy_(content)
 
 
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+def _changed(before: dict[str, Any], after: dict[str, Any], contents: dict[int, Any]) -> Iterator[str]:
+    """Names of attributes with another value, or with a container of other elements."""
     for name, value in after.items():
-        if type(value) in _PLAIN and value is not (old := before.get(name)) and value != old:
+        old = before.get(name)
+        if value is old:
+            if id(value) in contents and not _same_elements(value, contents[id(value)][1]):
+                yield name
+        elif type(value) in _CONTAINERS or (type(value) in _PLAIN and value != old):
             yield name
+
+
+def _same_elements(value: Any, content: Any) -> bool:
+    def elements(container: Any) -> list[Any]:
+        return [*container.keys(), *container.values()] if isinstance(container, dict) else list(container)
+
+    mine, old = elements(value), elements(content)
+    return len(mine) == len(old) and all(one is other for one, other in zip(mine, old, strict=True))
 
 
 def _state_of(generator: Any) -> Any:
