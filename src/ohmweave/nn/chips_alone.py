@@ -86,7 +86,7 @@ class _Comparison:
         for chip in range(self._n):
             try:
                 alone = self._alone(inputs, chip)
-            except Exception as error:  # noqa: BLE001 - of any kind: a chip alone gives no numbers
+            except Exception as error:
                 raise ChipsMixedError(
                     f"the model runs with {self._n} chips merged into the batch, but not with one chip alone "
                     f"({type(error).__name__}: {error}), so that the outputs would be those of no chip; {_REMEDY}"
