@@ -108,9 +108,9 @@ class _Comparison:
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], chip: int | None, watch: Watch | None) -> Any:
         x = self._arguments.x
-        with undisturbed(self._model, x, (watch,)) as changed, torch.no_grad(), in_software(alone=chip):
-            with without_chance():
-                found = self._model(*args, **kwargs)
+        quiet = (torch.no_grad(), in_software(alone=chip), without_chance())
+        with undisturbed(self._model, x, (watch,)) as changed, quiet[0], quiet[1], quiet[2]:
+            found = self._model(*args, **kwargs)
         self._counted |= changed
         return found
 

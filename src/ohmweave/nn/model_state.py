@@ -52,18 +52,18 @@ def state_of(model: torch.nn.Module, counted: Counted = ()) -> tuple[Any, ...]:
                 found = _plain(value, 1)
                 if found is not _NOTHING:
                     state.append(_coarse(found) if counted and (module, name) in counted else found)
-        for buffer in module._buffers.values():
-            if (
-                buffer is not None
-                and buffer.dim() == 0
-                and not buffer.is_floating_point()
-                and buffer.device.type == "cpu"
-            ):
-                state.append(_coarse(int(buffer)) if buffer.dtype != torch.bool else bool(buffer))
+        state += [_of_buffer(buffer) for buffer in module._buffers.values() if buffer is not None]
     return tuple(state)
 
 
 _NOTHING = object()
+
+
+def _of_buffer(buffer: torch.Tensor) -> bool | int | None:
+    """The value of one flag or counter, the latter up to a factor of two; None for anything else, and on a GPU."""
+    if buffer.dim() or buffer.is_floating_point() or buffer.is_complex() or buffer.device.type != "cpu":
+        return None
+    return bool(buffer) if buffer.dtype == torch.bool else _coarse(int(buffer))
 
 
 def _plain(value: Any, depth: int) -> Any:

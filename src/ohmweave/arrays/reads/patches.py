@@ -117,7 +117,7 @@ def _by_kernels(
 ) -> torch.Tensor:
     """Torch's convolution of each chip, for the mean and for the variance; kernels are `(n, n_out, C, kh, kw)`."""
     outer = drive.numbers.shape[:-4]
-    images = drive.numbers.reshape(-1, *drive.numbers.shape[-4:])
+    images = drive.numbers.reshape(outer.numel(), *drive.numbers.shape[-4:])
 
     def convolved(of_row: Callable[[RowVoltages], torch.Tensor], matrices: torch.Tensor) -> torch.Tensor:
         found = [
