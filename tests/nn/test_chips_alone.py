@@ -241,11 +241,17 @@ def test_a_counter_does_not_repeat_the_checks_in_every_call() -> None:
         assert (net.calls, len(net.runs)) == (call + 1, call + 1)
     assert sum(checked) <= 6  # about once for each power of two
     assert run == net._checks.check
-    net(batch())  # the 17th, of which the check of the 16th saw nothing
-    for _ in range(14):
-        net(batch())
     with pytest.raises(ChipsMixedError):
-        net(batch())
+        net(batch())  # the 17th: 16 calls are a power of two
+
+
+def test_a_switch_that_is_not_seen_is_found_by_a_check_by_hand() -> None:
+    switch: list[int] = []
+    net, _ = made(lambda self, x: self.fc(x) / len(x) if switch else self.fc(x))
+    net(batch())
+    switch.append(1)
+    with pytest.raises(ChipsMixedError):
+        net.check_chips_apart(batch())
 
 
 def test_another_size_of_the_batch_is_compared_again() -> None:

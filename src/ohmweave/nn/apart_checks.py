@@ -36,8 +36,13 @@ class ApartChecks:
         recurrent = not plain and any(isinstance(one, SequenceLayer | torch.nn.RNNBase) for one in model.modules())
         return ChipArguments(args, kwargs, self._n_chips, recurrent=recurrent)
 
-    def check(self, model: torch.nn.Module, arguments: ChipArguments) -> Apart:
+    def check(self, model: torch.nn.Module, arguments: ChipArguments, *, again: bool = False) -> Apart:
         """How the model keeps the chips apart; the checks are made if the state or the kind of arguments is new.
+
+        Args:
+            model: with layers on chips.
+            arguments: of the call.
+            again: True makes the checks in any case.
 
         Raises:
             ChipsMixedError: as `check_apart` and `compare_with_each_chip`.
@@ -47,7 +52,7 @@ class ApartChecks:
             return Apart()
         key = (state_of(model, self._counted), arguments.kinds)
         size = arguments.x.shape[0]
-        apart = self._known.get(key)
+        apart = None if again else self._known.get(key)
         if apart is not None and (key, size) in self._sizes:
             return apart
         before = len(self._counted)

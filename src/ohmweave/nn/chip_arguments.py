@@ -106,7 +106,8 @@ class ChipArguments:
             if dim is None:
                 return leaf
             whole = x if leaf is self.x else leaf
-            return whole.unflatten(dim, (self.n_chips, whole.shape[dim] // self.n_chips)).select(dim, chip)
+            of_chip: torch.Tensor = whole.unflatten(dim, (self.n_chips, whole.shape[dim] // self.n_chips))
+            return of_chip.select(dim, chip)
 
         return self._copied(part)
 

@@ -7,6 +7,7 @@ its own, and once for each chip alone. All runs are in software, with the readou
 all and the biases of each, without a read, without noise, and with constants in place of random numbers.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -152,7 +153,7 @@ class _Comparison:
         dtypes = {one.dtype for one in (x, *self._model.parameters()) if one.is_floating_point()}
         if torch.is_autocast_enabled(x.device.type):
             dtypes.add(torch.get_autocast_dtype(x.device.type))
-        return max(torch.finfo(dtype).eps for dtype in dtypes or {torch.float32}) ** 0.5
+        return math.sqrt(max(torch.finfo(dtype).eps for dtype in dtypes or {torch.float32}))
 
     def _part(self, leaf: Any, dim: int | None, chip: int) -> Any:
         if dim is None:
@@ -223,7 +224,8 @@ def _distinct(x: torch.Tensor, n_chips: int) -> torch.Tensor:
     per_chip = x.unflatten(0, (n_chips, x.shape[0] // n_chips))
     if x.is_floating_point():
         size = 1 - torch.arange(n_chips, dtype=x.dtype, device=x.device) / (2 * n_chips)
-        return (per_chip * size.view(-1, *(1,) * x.dim())).flatten(0, 1)
+        scaled: torch.Tensor = per_chip * size.view(-1, *(1,) * x.dim())
+        return scaled.flatten(0, 1)
     if x.dim() < 2 or x.dtype == torch.bool:
         return x
     # Classes, tokens: the same ones at other places, so that what a sample must have, it has.

@@ -75,8 +75,8 @@ class Deployed(torch.nn.Module):
             *args: arguments of the model, also tuples, dictionaries and dataclasses of tensors. With several chips the
                 first tensor of all arguments, the input, must be `(batch, ...)`, or one sample without a batch where
                 the model takes that; it is the same for all chips. A further tensor is `(batch, ...)`, the same for all
-                chips, or `(*chips, batch, ...)`, such as a state that the network has returned. With neither shape it
-                has no batch, and is the same for all chips and samples (`Shared` says so where the shape does not).
+                chips, or `(*chips, batch, ...)`, such as a state that the network has returned. A recurrent state may
+                be `(layers, batch, ...)` or `(*chips, layers, batch, ...)`. With no such shape it has no batch, and is the same for all chips and samples (`Shared` says so where the shape does not).
             **kwargs: likewise; the input may be one of them.
 
         Returns:
@@ -120,11 +120,11 @@ class Deployed(torch.nn.Module):
     def check_chips_apart(self, *args: Any, **kwargs: Any) -> None:
         """Raise if outputs of one chip depend on another chip: on its inputs, or on its being there.
 
-        `forward` calls this once for each kind of arguments and state of the model: modules, training flags, and other
-        attributes that are flags, numbers, text or functions. The model runs about six times in software, without
-        reads, to find inputs of other chips, and about twice to compare each chip with that chip alone. The comparison
-        is repeated for each new batch size. With fewer than two chips nothing is checked but the shapes of further
-        tensors.
+        `forward` makes these checks once for each kind of arguments and state of the model: modules, training flags,
+        and other attributes that are flags, numbers, text or functions. The model runs about six times in software,
+        without reads, to find inputs of other chips, and about twice to compare each chip with that chip alone. The
+        comparison is repeated for each new batch size. With fewer than two chips nothing is checked but the shapes of
+        further tensors.
 
         Args:
             *args: arguments of the model, as in `forward`.
@@ -135,7 +135,8 @@ class Deployed(torch.nn.Module):
             ShapeError: as `forward`.
         """
         if self._checks is not None:
-            self._checks.check(self.model, self._checks.arguments(self.model, args, kwargs))
+            arguments = self._checks.arguments(self.model, args, kwargs)
+            self._checks.check(self.model, arguments, again=True)
 
     def _check_pass(self, y: Any, called: set[Any], *, chosen: bool) -> None:
         """Raise or warn if the pass has computed past the array; `chosen`: further arguments may choose the layers."""

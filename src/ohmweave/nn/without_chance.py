@@ -42,8 +42,8 @@ def _dropped(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _permuted(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
-    found: torch.Tensor = func(*args, **kwargs)
-    return found.sort().values
+    found: torch.Tensor = func(*args, **kwargs).sort().values
+    return found
 
 
 def _drawn(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
@@ -83,5 +83,5 @@ _KNOWN: dict[str, Callable[..., Any]] = {
 @contextmanager
 def without_chance() -> Iterator[None]:
     """Within this block dropout drops nothing and random numbers are constants, whatever their shape."""
-    with _WithoutChance():
+    with _WithoutChance():  # type: ignore[no-untyped-call]
         yield

@@ -69,7 +69,7 @@ def test_drivers_of_a_layer_clamp() -> None:
 def test_later_reads_warn_once_of_inputs_beyond_the_drivers(dac: DAC | None) -> None:
     """Inputs that grow after the calibration were cut without a word: only the first read was looked at."""
     array, place = made(dac=dac)
-    v = torch.tensor([[0.2, 0.1, 0.05, 0.15]])
+    v = torch.tensor([[0.2, 0.1, 0.03, 0.15]])
     for _ in range(3):
         read_vectors(array, v, place)
     with pytest.warns(UserWarning, match=r"75% of the inputs of a layer are beyond .* up to 5 times, and are cut"):
