@@ -76,7 +76,8 @@ class Deployed(torch.nn.Module):
                 first tensor of all arguments, the input, must be `(batch, ...)`, or one sample without a batch where
                 the model takes that; it is the same for all chips. A further tensor is `(batch, ...)`, the same for all
                 chips, or `(*chips, batch, ...)`, such as a state that the network has returned. A recurrent state may
-                be `(layers, batch, ...)` or `(*chips, layers, batch, ...)`. With no such shape it has no batch, and is the same for all chips and samples (`Shared` says so where the shape does not).
+                be `(layers, batch, ...)` or `(*chips, layers, batch, ...)`. With no such shape a tensor has no batch,
+                and is the same for all chips and samples (`Shared` says so where the shape does not).
             **kwargs: likewise; the input may be one of them.
 
         Returns:

@@ -66,19 +66,41 @@ def _of_buffer(buffer: torch.Tensor) -> bool | int | None:
     return bool(buffer) if buffer.dtype == torch.bool else _coarse(int(buffer))
 
 
+class _Kind(enum.Enum):
+    """How the values of a class are compared."""
+
+    NOT = enum.auto()
+    VALUE = enum.auto()
+    FUNCTION = enum.auto()
+    CONTAINER = enum.auto()
+    OBJECT = enum.auto()
+
+
+@functools.lru_cache(maxsize=4096)
+def _kind_of(kind: type) -> _Kind:
+    """Kept by class, because every attribute of every module is looked at in every call."""
+    if issubclass(kind, bool | int | float | complex | str | bytes | enum.Enum | types.NoneType):
+        return _Kind.VALUE
+    if issubclass(kind, _FUNCTIONS):
+        return _Kind.FUNCTION
+    if issubclass(kind, torch.Tensor | torch.nn.Module | torch.Generator):
+        return _Kind.NOT
+    if issubclass(kind, list | tuple | set | frozenset | dict):
+        return _Kind.CONTAINER
+    known = kind.__module__.partition(".")[0] in ("torch", "numpy", "random", "ohmweave")
+    return _Kind.NOT if known else _Kind.OBJECT
+
+
 def _plain(value: Any, depth: int) -> Any:
     """`value` as something that can be hashed, or `_NOTHING` if it is not compared."""
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | enum.Enum):
+    kind = _kind_of(type(value))
+    if kind is _Kind.VALUE:
         return value
-    if isinstance(value, _FUNCTIONS):
+    if kind is _Kind.FUNCTION:
         return _hashable(value)
-    if isinstance(value, torch.Tensor | torch.nn.Module | torch.Generator):
-        return _NOTHING
-    if isinstance(value, list | tuple | set | frozenset | dict):
+    if kind is _Kind.CONTAINER:
         return _of_container(value, depth)
-    if depth and type(value).__module__.partition(".")[0] not in ("torch", "numpy", "random"):
-        return _of_object(value)
-    return _NOTHING
+    return _of_object(value) if kind is _Kind.OBJECT and depth else _NOTHING
 
 
 def _hashable(value: Any) -> Any:
