@@ -3,8 +3,8 @@
 import enum
 import functools
 import types
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Hashable
+from typing import Any, cast
 
 import torch
 
@@ -77,7 +77,7 @@ class _Kind(enum.Enum):
 
 
 @functools.lru_cache(maxsize=4096)
-def _kind_of(kind: type) -> _Kind:
+def _kind_of(kind: Any) -> _Kind:
     """Kept by class, because every attribute of every module is looked at in every call."""
     if issubclass(kind, bool | int | float | complex | str | bytes | enum.Enum | types.NoneType):
         return _Kind.VALUE
@@ -93,7 +93,7 @@ def _kind_of(kind: type) -> _Kind:
 
 def _plain(value: Any, depth: int) -> Any:
     """`value` as something that can be hashed, or `_NOTHING` if it is not compared."""
-    kind = _kind_of(type(value))
+    kind = _kind_of(cast(Hashable, type(value)))
     if kind is _Kind.VALUE:
         return value
     if kind is _Kind.FUNCTION:

@@ -51,7 +51,8 @@ def _drawn(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Te
     found: torch.Tensor = func(*args, **kwargs)
     order = args[0].argsort(dim=-1, descending=True, stable=True)
     n = min(found.shape[-1], order.shape[-1])
-    return order[..., :1].expand(found.shape) if n < found.shape[-1] else order[..., :n]
+    drawn: torch.Tensor = order[..., :1].expand(found.shape) if n < found.shape[-1] else order[..., :n]
+    return drawn
 
 
 def _integers(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
