@@ -46,6 +46,7 @@ class Embedding(ChipLayer):
         check_integer("embedding_dim", embedding_dim, at_least=1)
         if padding_idx is not None:
             check_integer("padding_idx", padding_idx, at_least=-num_embeddings, at_most=num_embeddings - 1)
+        (on_chip or OnChip()).refuse_transposed("an embedding")
         super().__init__((on_chip or OnChip()).matrix(chip, name, (embedding_dim, num_embeddings)), bias=False)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
