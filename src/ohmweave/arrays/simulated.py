@@ -14,6 +14,7 @@ from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.arrays.capabilities import (
     CompiledCells,
+    ConverterRanges,
     CoupledCells,
     PatchReads,
     RangedConverters,
@@ -260,6 +261,11 @@ class SimulatedArray(
     def full_scale(self, placement: Placement) -> float:
         """A, of the converters while they read `placement`; see `RangedConverters`."""
         return _with_adc(self._columns).full_scale(placement)
+
+    @property
+    def converter_ranges(self) -> ConverterRanges:
+        """The full scales of all column converters; see `RangedConverters`."""
+        return _with_adc(self._columns)
 
     def forget_range(self, placement: Placement) -> None:
         """Forget the converters' range for `placement`; see `RangedConverters`."""

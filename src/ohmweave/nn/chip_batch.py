@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_map
 
 from ohmweave.base import ShapeError, shown
 
-_in_software: list[int | None] = []
-"""The chip that each open `in_software` block keeps, one inside the other."""
+_in_software: list[tuple[int | None, int]] = []
+"""Arguments of each open `in_software` block, one inside the other."""
 
 
 _passes: list[set[Any]] = []
@@ -78,15 +78,16 @@ def with_batch(x: torch.Tensor, n_dims: int, n_features: int, chips: tuple[int, 
 
 
 @contextmanager
-def in_software(kept: int | None = None) -> Iterator[None]:
-    """Within this block, layers on a chip compute with the last readout of the first chip.
+def in_software(kept: int | None = None, weights_of: int = 0) -> Iterator[None]:
+    """Within this block, layers on a chip compute with the last readout of one chip, the first.
 
     No array is read and no random number is drawn. `check_apart` uses it.
 
     Args:
         kept: the only chip with a weight: products with the weights of all others are NaN. None keeps all.
+        weights_of: the chip whose weights all chips compute with.
     """
-    _in_software.append(kept)
+    _in_software.append((kept, weights_of))
     try:
         yield
     finally:
@@ -98,9 +99,14 @@ def is_in_software() -> bool:
     return bool(_in_software)
 
 
+def software_weight(held: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
+    """The weight that products `in_software` are computed with, of the readout `held`, `(*chips, ...)`."""
+    return held[_in_software[-1][1]] if chips else held
+
+
 def of_kept_chip(output: Any, chips: tuple[int, ...]) -> Any:
     """The output of a layer, with NaN for all chips but the one that `in_software` keeps."""
-    kept = _in_software[-1] if _in_software else None
+    kept = _in_software[-1][0] if _in_software else None
     if kept is None or not chips:
         return output
 
