@@ -1,6 +1,6 @@
 """Models of `transformers`, with random weights, on several chips; skipped where it is not installed.
 
-    python -m pip install transformers && python -m pytest tests/nn/test_transformers.py
+python -m pip install transformers && python -m pytest tests/nn/test_transformers.py
 """
 
 import warnings
@@ -12,7 +12,7 @@ from torch import nn
 
 import ohmweave as ow
 from ohmweave.base import ChipsMixedError, OutOfRangeError, UnplaceableLayerError
-from ohmweave.cells import Cell, LinearStep, ReadNoise, Spread
+from ohmweave.cells import Cell, LinearStep, ReadNoise
 from ohmweave.nn import Deployed
 from tests.helpers import assert_close
 
@@ -46,8 +46,10 @@ def chip(n_chips: int | None, cell: Any = None, seed: int = 0) -> ow.Chip:
     return ow.Chip(cell or ideal, n_arrays=60, rows=64, cols=64, n_chips=n_chips, seed=seed)
 
 
-def deployed(n_chips: int | None = 3, *, digital: tuple[str, ...] = ("transformer.wpe", *TIED), **parts: Any) -> Deployed:
-    return ow.deploy(gpt2(), chip(n_chips, **parts), write=WRITE, as_known={Conv1D: linear}, digital=digital)
+def deployed(
+    n_chips: int | None = 3, *, digital: tuple[str, ...] = ("transformer.wpe", *TIED), write: Any = WRITE, **parts: Any
+) -> Deployed:
+    return ow.deploy(gpt2(), chip(n_chips, **parts), write=write, as_known={Conv1D: linear}, digital=digital)
 
 
 @torch.no_grad()
@@ -67,18 +69,19 @@ def test_a_call_by_keywords_agrees_with_the_model() -> None:
 
 @torch.no_grad()
 def test_each_chip_has_its_own_cells() -> None:
-    """Another chip changes nothing, and chips with spread differ."""
-    net = deployed(cell=Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=1_000), spread=Spread(d2d=0.2)))
+    """Other weights on the second chip change its outputs alone."""
+    net = deployed()
     before = net(input_ids=IDS, attention_mask=MASK).logits
     layer = net.matrix("transformer.h.0.mlp.c_fc")
     weight = layer.readout().clone()
-    weight[1] *= 2
-    layer.program(weight, ow.BlindWrite(g_step=1.8e-8))
-    others = net.weights["transformer.h.0.mlp.c_fc"].detach()
+    weight[1] *= -0.5
+    layer.program(weight, WRITE)
     after = net(input_ids=IDS, attention_mask=MASK).logits
-    changed = [(a - b).abs().max() > 0.01 for a, b in zip(before, after, strict=True)]
-    assert changed[1]
-    assert len({float(one.sum()) for one in others}) == 3
+    # Written twice, the others are as near to their targets as before, but not the same.
+    scale = float(before.abs().max())
+    changed = [float((a - b).abs().max()) / scale for a, b in zip(before, after, strict=True)]
+    assert changed[1] > 0.01
+    assert max(changed[0], changed[2]) < 1e-4
 
 
 def test_the_tied_head_is_refused_in_the_plan_and_kept_where_it_is_digital() -> None:
@@ -112,7 +115,7 @@ def test_what_cannot_be_seen_is_refused_by_name() -> None:
         for cache in (out.past_key_values, transformers.DynamicCache(config=net.model.config)):
             with pytest.raises(OutOfRangeError, match=r"`past_key_values` must not be a DynamicCache.*net.generate"):
                 net(input_ids=IDS[:, :1], past_key_values=cache)
-    with pytest.raises(ChipsMixedError, match="losses: `net.loss`"):
+    with pytest.raises(ChipsMixedError, match=r"losses: `net\.loss`"):
         net(input_ids=IDS, labels=IDS)
     loss = net.loss(lambda y, t: nn.functional.cross_entropy(y.flatten(0, 1), t.flatten()), out.logits, IDS)
     assert_close(loss, 3 * nn.functional.cross_entropy(out.logits[0].flatten(0, 1), IDS.flatten()), rtol=1e-3)
@@ -131,16 +134,14 @@ def test_one_chip_takes_a_cache() -> None:
 
 
 def test_read_noise_and_noise_aware_training() -> None:
-    noisy = Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=1_000), read_noise=ReadNoise(0.02))
-    net = deployed(cell=noisy)
+    noisy = Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=1_000), read_noise=ReadNoise(fraction=0.02))
+    net = deployed(cell=noisy, write=ow.BlindWrite(g_step=1.8e-8))
     with torch.no_grad():
         first, second = (net(input_ids=IDS).logits for _ in range(2))
     assert not torch.equal(first, second)
     model = gpt2().train()
     chance = torch.Generator().manual_seed(0)
-    aware = ow.nn.NoiseAware(
-        model, chip(None), sigma=0.5e-6, generator=chance, as_known={Conv1D: linear}, digital=TIED
-    )
+    aware = ow.nn.NoiseAware(model, chip(None), sigma=0.5e-6, generator=chance, as_known={Conv1D: linear}, digital=TIED)
     aware(input_ids=IDS, labels=IDS).loss.backward()
     assert float(model.transformer.h[0].attn.c_attn.weight.grad.abs().sum()) > 0
     assert any("c_attn" in name for name in aware.perturbed())

@@ -20,7 +20,7 @@ from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.history import Stamp
 from ohmweave.mapping.place_request import check_size
 from ohmweave.mapping.scaling import InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
-from ohmweave.mapping.weight_mapping import WeightMapping
+from ohmweave.mapping.weight_mapping import StagedMapping, WeightMapping
 from ohmweave.programming import Write, WriteReport
 
 
@@ -140,8 +140,9 @@ class Matrix(NotCopied):
         g_per_w = self.mapping.g_per_w(weight, array)
         target = self.mapping.to_conductance(weight, self.placement, g_per_w=g_per_w, array=array)
         before, self.g_per_w = self.g_per_w, g_per_w
+        staged = self.mapping.staged(write, self.placement) if isinstance(self.mapping, StagedMapping) else write
         try:
-            return self._write(write, self.cells, target.expand(self.cells.shape))
+            return self._write(staged, self.cells, target.expand(self.cells.shape))
         except OutOfRangeError:  # of the write's arguments, before any pulse; an array's error is a WriteStoppedError
             self.g_per_w = before
             raise

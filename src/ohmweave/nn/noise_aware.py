@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
-from ohmweave.mapping import Chip, DifferentialPair, WeightMapping
+from ohmweave.mapping import Chip, DifferentialPair, StagedMapping, WeightMapping
 from ohmweave.nn.composite import apart_in_place, composites_of
 from ohmweave.nn.layer_registry import ToChip, to_chip
 from ohmweave.nn.on_chip import OnChip
@@ -169,10 +169,8 @@ class NoiseAware(torch.nn.Module):
         else:
             target = mapping.quantise(w, self._array)
         if self.sigma:
-            # w = (g_pos - g_neg) / g_per_w: independent errors of the two cells add, the mean over copies divides.
-            copies = len(mapping.row_gain) * len(mapping.col_gain) / 2
             error = torch.empty_like(target).normal_(generator=self._generator)
-            target = target.add(error, alpha=self.sigma * (2 / copies) ** 0.5 / g_per_w)
+            target = target.add(error, alpha=self.sigma * _error_gain(mapping) / g_per_w)
         # The value is `target`, the gradient that of `weight`.
         return weight + (target.view_as(weight) - weight).detach()
 
@@ -198,3 +196,12 @@ class NoiseAware(torch.nn.Module):
         lsb = x.detach().abs().amax().clamp_min(torch.finfo(x.dtype).tiny) / (2**self.input_bits - 1)
         rounded: torch.Tensor = x + ((x.detach() / lsb).round() * lsb - x.detach())
         return rounded
+
+
+def _error_gain(mapping: WeightMapping) -> float:
+    """Standard deviation of a weight's error in S, over that of a cell's write error."""
+    if isinstance(mapping, StagedMapping):
+        return mapping.error_gain
+    # w = (g_pos - g_neg) / g_per_w: independent errors of the two cells add, the mean over copies divides.
+    copies = len(mapping.row_gain) * len(mapping.col_gain) / 2
+    return float((2 / copies) ** 0.5)
