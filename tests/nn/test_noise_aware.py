@@ -130,3 +130,57 @@ def test_training_reaches_recurrent_weights() -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.6 * losses[0]
+
+
+class Transposed(nn.Module):
+    """A linear layer with its weight transposed, as GPT-2 has."""
+
+    def __init__(self, n_out: int, n_in: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(normal(n_in, n_out))
+        self.bias = nn.Parameter(normal(n_out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight + self.bias
+
+
+def as_linear(module: Transposed) -> nn.Linear:
+    n_in, n_out = module.weight.shape
+    layer = nn.Linear(n_in, n_out)
+    layer.weight, layer.bias = nn.Parameter(module.weight.detach().T), module.bias
+    return layer
+
+
+def test_a_class_of_ones_own_trains_as_its_equal_does() -> None:
+    """Value and all gradients as those of linear layers with the same weights and the same errors."""
+    first, last = Transposed(5, 4), Transposed(3, 5)
+    own = nn.Sequential(first, nn.ReLU(), last)
+    plain = nn.Sequential(as_linear(first), nn.ReLU(), as_linear(last))
+    for one in (plain[0], plain[2]):
+        one.bias = nn.Parameter(one.bias.detach().clone())
+    options: dict[str, Any] = {"mapping": DifferentialPair(levels=15), "sigma": 0.5e-6, "input_bits": 5}
+    x = normal(7, 4)
+    found = []
+    for model, more in ((own, {"as_known": {Transposed: as_linear}}), (plain, {})):
+        given = x.clone().requires_grad_()
+        aware = NoiseAware(model, ideal_chip(None), generator=generator(0, "errors"), **options, **more)
+        y = aware(given)
+        y.square().sum().backward()
+        found.append([y, given.grad, *(one.grad for one in model.parameters())])
+    (y, dx, w0, b0, w1, b1), right = found
+    for mine, theirs in zip((y, dx, w0.T, b0, w1.T, b1), right, strict=True):
+        assert_close(mine.detach(), theirs.detach(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [(nn.LSTM, "must give Transposed a class"), (lambda module: nn.ReLU(), "must return a linear layer or a conv")],
+)
+def test_an_equal_that_cannot_be_trained_is_refused(target: Any, message: str) -> None:
+    with pytest.raises(OutOfRangeError, match=message):
+        NoiseAware(
+            nn.Sequential(Transposed(5, 4)),
+            ideal_chip(None),
+            generator=generator(0, "e"),
+            as_known={Transposed: target},
+        )

@@ -3,12 +3,14 @@
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
 from ohmweave.mapping import Chip, DifferentialPair, StagedMapping, WeightMapping
+from ohmweave.nn.as_known import AsKnown, equals_of
 from ohmweave.nn.composite import apart_in_place, composites_of
 from ohmweave.nn.layer_registry import ToChip, to_chip
 from ohmweave.nn.on_chip import OnChip
@@ -44,6 +46,9 @@ class NoiseAware(torch.nn.Module):
         renew: forward passes between two choices of a layer's scale, >= 1. `clip="mse"` searches for the scale, which
             is slow.
         layers, digital: as in `deploy`; of a layer's `OnChip` the mapping is used.
+        as_known: as in `deploy`: by class, a function of a module that returns an equal linear layer or convolution, or
+            the class `Linear` or `Conv2d` for a subclass of it, which is taken as one without this as well. The errors
+            are those of the equal module, the gradients of parameters those of the module itself.
 
     Raises:
         OutOfRangeError: an argument is out of range.
@@ -64,6 +69,7 @@ class NoiseAware(torch.nn.Module):
         renew: int = 20,
         layers: Mapping[str, OnChip] | None = None,
         digital: Sequence[str] = (),
+        as_known: AsKnown | None = None,
     ) -> None:
         check_non_negative("sigma", sigma, "S")
         check_integer("renew", renew, at_least=1)
@@ -74,6 +80,7 @@ class NoiseAware(torch.nn.Module):
         self.sigma, self.input_bits, self.renew = sigma, input_bits, renew
         self.mapping = mapping or DifferentialPair()
         self.layers, self.digital = dict(layers or {}), tuple(digital)
+        self._equals = equals_of(model, as_known or {})
         self._check_names()
         self._array = chip.array
         self._generator = generator
@@ -88,7 +95,7 @@ class NoiseAware(torch.nn.Module):
         if self._n_passes % self.renew == 0:
             self._g_per_w.clear()
         self._n_passes += 1
-        with self._apart() as model, self._rounded_inputs(model):
+        with self._apart() as model, self._rounded_inputs(model), self._as_equals(model):
             y: torch.Tensor = torch.func.functional_call(model, self._perturbed(model), args, kwargs)
         return y
 
@@ -96,6 +103,7 @@ class NoiseAware(torch.nn.Module):
         """The weights of one forward pass by parameter name, in the shapes of the model's, to which gradients flow.
 
         The names of matrices of recurrent layers and attention end in `.weight`, as in `lstm.weight_ih_l0.weight`.
+        Layers of `as_known` are not among them, because their weights are those of other modules.
         """
         with self._apart() as model:
             return self._perturbed(model)
@@ -173,6 +181,30 @@ class NoiseAware(torch.nn.Module):
             target = target.add(error, alpha=self.sigma * _error_gain(mapping) / g_per_w)
         # The value is `target`, the gradient that of `weight`.
         return weight + (target.view_as(weight) - weight).detach()
+
+    @contextmanager
+    def _as_equals(self, model: torch.nn.Module) -> Iterator[None]:
+        """Within this block modules of the classes in `as_known` compute as their equals do, with errors."""
+        with ExitStack() as hooks:
+            for name, layer in model.named_modules() if self._equals else ():
+                kept = any(name == skip or name.startswith(skip + ".") for skip in self.digital)
+                if type(layer) in self._equals and not kept:
+                    hooks.callback(layer.register_forward_hook(partial(self._as_equal, name)).remove)
+            yield
+
+    def _as_equal(self, name: str, layer: torch.nn.Module, inputs: tuple[Any, ...], _: Any) -> torch.Tensor:
+        with torch.no_grad():
+            equal = self._equals[type(layer)](layer)
+            how = self._how(name)
+            mapping = self.mapping if how is None or how.mapping is None else how.mapping
+            weight = self._perturb(_Aware(name, equal, None, mapping), equal.weight)
+        rounded = inputs if self.input_bits is None else self._round_inputs(equal, inputs)
+        # Detached, because the equal may have parameters of the module itself, such as its bias.
+        fixed = {own: parameter.detach() for own, parameter in equal.named_parameters()} | {"weight": weight}
+        y: torch.Tensor = torch.func.functional_call(equal, fixed, rounded)
+        # The value and the gradient of the input are those of the equal module, those of parameters the module's own.
+        mine = layer.forward(*(one.detach() if isinstance(one, torch.Tensor) else one for one in rounded))
+        return y + (mine - mine.detach())
 
     @contextmanager
     def _rounded_inputs(self, model: torch.nn.Module) -> Iterator[None]:
