@@ -75,3 +75,8 @@ class StagedMapping(ABC):
     @abstractmethod
     def error_gain(self) -> float:
         """Standard deviation of a weight's error in S, over that of a cell's write error."""
+
+
+def scheme_of(mapping: WeightMapping, write: Write, placement: Placement) -> Write:
+    """The scheme that writes a matrix of this mapping: `write`, or in stages."""
+    return mapping.staged(write, placement) if isinstance(mapping, StagedMapping) else write

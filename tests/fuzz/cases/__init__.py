@@ -80,6 +80,8 @@ NOT_CALLED = {
             "Array",
             "CompiledCells",
             "ConverterRanges",
+            "StagedMapping",
+            "corner_of",
             "CoupledCells",
             "PatchReads",
             "RangedConverters",
