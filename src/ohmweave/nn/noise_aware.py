@@ -272,7 +272,8 @@ class NoiseAware(torch.nn.Module):
         # All bits code the magnitude: a signed `DAC`, which counts the sign, has this lsb with one bit more.
         codes = 2**self.input_bits - 1
         learnt = self.x_max.get(_key(name), None)
-        return _by_batch(x, codes) if learnt is None else _by_range(x, codes, learnt)
+        # A range of 0 is not known yet, as where the first state of a recurrent layer is zero.
+        return _by_batch(x, codes) if learnt is None or not bool(learnt) else _by_range(x, codes, learnt)
 
 
 def _by_batch(x: torch.Tensor, codes: int) -> torch.Tensor:
