@@ -9,8 +9,8 @@ import numpy as np
 
 from ohmweave.base import DataError, OutOfRangeError
 from ohmweave.fitting.measured import LeftOut
-from ohmweave.fitting.read_options import ReadOptions, role_of_unit
-from ohmweave.fitting.text_table import MISSING, OVERFLOW, Table, is_number
+from ohmweave.fitting.read_options import NOT_READ, ReadOptions, role_of_unit
+from ohmweave.fitting.text_table import MISSING, OVERFLOW, Table, is_number, is_value
 from ohmweave.fitting.titles import SI, Title, parse_title
 from ohmweave.fitting.trains import Floats, Ints
 
@@ -155,6 +155,7 @@ class Columns:
     def names(self) -> tuple[list[str], Ints]:
         """Names of the cells in order of appearance, and the index of each row's; one cell where no column names it."""
         if "cell" not in self.at:
+            self._check_no_cells()
             stem = self.table.name.split(".")[0]
             self.guesses.append(f"no column names the cells: all lines are of one cell, called {stem}")
             return [stem], np.zeros(len(self), dtype=np.int64)
@@ -167,6 +168,22 @@ class Columns:
                 raise self.refused(row, column, "the name of a cell")
             cell[row] = index.setdefault(name, len(index))
         return list(index), cell
+
+    def _check_no_cells(self) -> None:
+        """Raise `DataError` if a column that is not read seems to name cells: text that stays for some lines."""
+        for column, title in enumerate(self.titles):
+            if title.role or title.text == NOT_READ:
+                continue
+            words = [row[column] for row in self.table.rows]
+            changes = [row for row in range(1, len(words)) if words[row] != words[row - 1]]
+            is_text = any(not is_value(word) for word in words)
+            if changes and len(changes) < len(words) / 4 and is_text:
+                row = changes[0]
+                raise DataError(
+                    f"{self.table.where(row, column)}: {words[row]!r} differs from {words[row - 1]!r} before, but nothing "
+                    f"says what it means; if it is the cell, say so by `columns` (`--column 'cell={title.text}'`), else "
+                    f"`--column '-={title.text}'`"
+                )
 
 
 _ALL_NUMBERS = re.compile(r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})? )*+")
@@ -218,7 +235,7 @@ def known_columns(table: Table, options: ReadOptions) -> Columns:
 
 def _named(table: Table, options: ReadOptions) -> list[Title]:
     """The titles that the user gave in order."""
-    nothing = Title(text="", name="")
+    nothing = Title(text=NOT_READ, name="")
     named = [title or nothing for title in options.named or ()]
     n = table.n_columns
     if options.series and len(named) <= n:
@@ -248,6 +265,9 @@ def _mapped(table: Table, titles: Sequence[Title], options: ReadOptions) -> list
                 f"number from 1, but {len(matches)} are called {where!r}; there are {known}"
             )
         old = titles[matches[0]]
+        if title.text == NOT_READ:
+            result[matches[0]] = title
+            continue
         result[matches[0]] = replace(
             old, role=title.role, unit=title.unit or old.unit, v_read=title.v_read or old.v_read
         )

@@ -180,6 +180,10 @@ class _Count:
             self._columns.leave_out(row, self._columns.at["pulse"], why)
             return False
         elif self._begins_again(row, last):
+            if self._cycle is None and not self._columns.has("cell") and self._polarity[row] == 0:
+                raise self._columns.refused(
+                    row, self._columns.at["pulse"], "above the pulse before, or the columns must name cells or cycles"
+                )
             self.pulse[row] = self.pulse[last] + 2
             self.restarts += 1
         else:

@@ -13,7 +13,8 @@ Kind: TypeAlias = Literal["trains", "cycling", "relaxation", "time series", "swe
 KINDS: tuple[Kind, ...] = ("trains", "cycling", "relaxation", "time series", "sweep", "readout")
 ColumnMap: TypeAlias = Mapping[str, str | int] | Sequence[str]
 
-_NOT_READ = ("", "-", "_")
+NOT_READ = "-"
+"""What a user writes for a column that is not to be read."""
 _SERIES = re.compile(r"\s*(\.\.\.|…)$")
 
 
@@ -100,11 +101,13 @@ def _columns(columns: ColumnMap | None) -> tuple[tuple[Title | None, ...] | None
     series = bool(texts) and _SERIES.search(texts[-1]) is not None
     if series:
         texts[-1] = _SERIES.sub("", texts[-1])
-    return tuple(None if text in _NOT_READ else _held(text) for text in texts), {}, series
+    return tuple(None if text in ("", NOT_READ) else _held(text) for text in texts), {}, series
 
 
 def _held(text: str) -> Title:
     """What a column holds, in the user's words."""
+    if text.rstrip("0123456789") == NOT_READ:  # the keys of a dict differ: "-", "-2"
+        return Title(text=NOT_READ, name="")
     title = parse_title(text)
     if not title.role:
         raise OutOfRangeError(

@@ -49,7 +49,9 @@ _WORDS = {
 ROLE_OF = {word: role for role, words in _WORDS.items() for word in words.split()}
 
 _PARTS = re.compile(r"(?P<name>[^(\[{<]*?)\s*[(\[{<](?P<unit>[^)\]}>]*)[)\]}>](?P<rest>.*)")
-_AT = re.compile(r"@\s*(?P<value>[+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*(?P<unit>[fpnumkMGµμ]?(?:V|Hz|s)(?:olts?)?)\b", re.I)
+_AT = re.compile(
+    r"@[\s_]*(?P<value>[+-]?[\d.]+(?:[eE][+-]?\d+)?)[\s_]*(?P<unit>[fpnumkMGµμ]?(?:V|Hz|s)(?:olts?)?)\b", re.IGNORECASE
+)
 _BASES = {
     "S": ("s", "siemens", "mho", "mhos"),
     "Ohm": ("ohm", "ohms", "ω"),

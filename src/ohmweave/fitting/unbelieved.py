@@ -39,6 +39,12 @@ def believed(readings: Readings, columns: Columns) -> Readings:
     """
     g = readings.g.copy()
     edges = np.searchsorted(readings.cell, np.arange(len(readings.names) + 1))
+    _check_changing(g, columns)
+    for index, at in _strays(g, edges):
+        why = f"cell {readings.names[index]} has no other readings than {len(at)}: a misspelt name?"
+        for one in at:
+            _leave_out(columns, readings, int(one), why)
+        g[at] = np.nan
     low, high = _span(g)
     for start, end in pairwise(edges):
         at = start + np.flatnonzero(~np.isnan(g[start:end]))
@@ -55,6 +61,27 @@ def believed(readings: Readings, columns: Columns) -> Readings:
             g[at[stop:]] = np.nan
     result = replace(readings, g=g)
     return _checked_direction(result, columns)
+
+
+def _check_changing(g: Floats, columns: Columns) -> None:
+    """Raise `DataError` if there are many readings and all are equal: the column holds something else."""
+    some = g[~np.isnan(g)]
+    if len(some) >= MIN_PULSES and np.ptp(some) == 0:
+        value = format_quantity(float(some[0]), "S")
+        table = columns.table
+        raise DataError(
+            f"{table.name}, line {table.at[0]}: conductances must change, but all {len(some):,} are {value}; say which "
+            "column holds them by `columns` (`--column 'g (uS)=TITLE'`)"
+        )
+
+
+def _strays(g: Floats, edges: Ints) -> list[tuple[int, Ints]]:
+    """Cells of one or two readings where most have many, and the indices of those readings."""
+    counts = np.diff(edges)
+    if len(counts) < 2 or np.median(counts) < MIN_PULSES / 2:
+        return []
+    found = [(int(index), edges[index] + np.arange(counts[index])) for index in np.flatnonzero(counts <= 2)]
+    return [(index, at[~np.isnan(g[at])]) for index, at in found]
 
 
 def _leave_out(columns: Columns, readings: Readings, at: int, why: str) -> None:
