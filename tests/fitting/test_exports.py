@@ -60,7 +60,7 @@ def mutants(seeds: range, folder: Path) -> dict[str, list[str]]:
     for seed in seeds:
         chance = random.Random(seed)
         export = random_export(CLEAN, chance)
-        name = chance.choice([*MUTATIONS, "cut"])
+        name = chance.choice([*MUTATIONS, "cut", "cut"])
         if name == "cut":
             data, gone = cut(export.data(), export, chance), set(BY_KEY)
         else:

@@ -10,7 +10,7 @@ import numpy as np
 from ohmweave.base import DataError, OutOfRangeError
 from ohmweave.fitting.measured import LeftOut
 from ohmweave.fitting.read_options import NOT_READ, ReadOptions, role_of_unit
-from ohmweave.fitting.text_table import MISSING, OVERFLOW, Table, is_number, is_value
+from ohmweave.fitting.text_table import MISSING, OVERFLOW, Table, is_number, is_value, looks_cut
 from ohmweave.fitting.titles import SI, Title, parse_title
 from ohmweave.fitting.trains import Floats, Ints
 
@@ -180,13 +180,13 @@ class Columns:
             if changes and len(changes) < len(words) / 4 and is_text:
                 row = changes[0]
                 raise DataError(
-                    f"{self.table.where(row, column)}: {words[row]!r} differs from {words[row - 1]!r} before, but nothing "
-                    f"says what it means; if it is the cell, say so by `columns` (`--column 'cell={title.text}'`), else "
-                    f"`--column '-={title.text}'`"
+                    f"{self.table.where(row, column)}: {words[row]!r} differs from {words[row - 1]!r} before, but "
+                    f"nothing says what it means; if it is the cell, say so by `columns` (`--column 'cell="
+                    f"{title.text}'`), else `--column '-={title.text}'`"
                 )
 
 
-_ALL_NUMBERS = re.compile(r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})? )*+")
+_ALL_NUMBERS = re.compile(r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})? )*+", re.ASCII)
 
 
 def _all_numbers(fields: list[str], factor: Decimal) -> Floats | None:
@@ -229,6 +229,10 @@ def known_columns(table: Table, options: ReadOptions) -> Columns:
                 at[title.role] = column
     columns = Columns(table=table, titles=titles, at=at, options=options)
     columns.guesses.extend(table.guesses)
+    if table.may_be_cut and len(table.rows) > 2 and looks_cut([row[-1] for row in table.rows]):
+        last = len(table.rows) - 1
+        columns.leave_out(last, table.n_columns - 1, "the file ends here, without a line end: it may have been cut")
+        columns.table = replace(table, rows=table.rows[:-1], at=table.at[:-1])
     _by_unit(columns)
     return columns
 

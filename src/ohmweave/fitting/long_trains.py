@@ -160,6 +160,8 @@ class _Count:
         self._given, self._polarity, self._cycle = given, polarity, cycle
         self._last: dict[int, int] = {}
         self._seen: dict[int, set[tuple[str, ...]]] = {}
+        self._signs: dict[int, set[int]] = {}
+        self._mixed: dict[int, int] = {}
         self.pulse = np.zeros(len(given), dtype=np.int64)
         self.restarts = 0
 
@@ -180,17 +182,27 @@ class _Count:
             self._columns.leave_out(row, self._columns.at["pulse"], why)
             return False
         elif self._begins_again(row, last):
-            if self._cycle is None and not self._columns.has("cell") and self._polarity[row] == 0:
-                raise self._columns.refused(
-                    row, self._columns.at["pulse"], "above the pulse before, or the columns must name cells or cycles"
-                )
             self.pulse[row] = self.pulse[last] + 2
             self.restarts += 1
+            self._signs[cell] = set()
         else:
             raise self._not_rising(row, "pulse", int(self._given[last]))
+        self._check_train(row, cell)
         seen.add(fields)
         self._last[cell] = row
         return True
+
+    def _check_train(self, row: int, cell: int) -> None:
+        """Raise where numbers begin again, but not with each polarity: the line is out of place, or of another cell."""
+        signs = self._signs.setdefault(cell, set())
+        signs.update({int(self._polarity[row])} - {0})
+        if len(signs) > 1:
+            self._mixed.setdefault(cell, row)
+        if self.restarts and self._cycle is None and cell in self._mixed:
+            wanted = (
+                "that of a new train of one polarity, or a column must name cells or cycles, where numbers begin again"
+            )
+            raise self._columns.refused(row, self._columns.at["pulse"], wanted)
 
     def _begins_again(self, row: int, last: int) -> bool:
         """True where a new train may begin: a later cycle, or another polarity and the smallest number."""

@@ -12,8 +12,8 @@ from ohmweave.fitting.text_lines import Line, read_lines
 
 Split = Callable[[str], list[str]]
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
 _LIKE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _TWO_NUMBERS = re.compile(r"\d\s+[+-]?[.\d]")
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "-", "--", "---", "nil", "missing", "?"})
@@ -74,6 +74,25 @@ def is_number(field: str) -> bool:
 def is_value(field: str) -> bool:
     """True for a number, a missing value or an overflow."""
     return is_number(field) or field.lower() in MISSING or field.lower() in OVERFLOW
+
+
+def looks_cut(column: Sequence[str]) -> bool:
+    """True if the last field of a column is shorter than the others are: the beginning of a number or a word."""
+    *others, last = column
+    if not is_number(last):
+        return len(last) < len(others[-1]) and others[-1].startswith(last)
+    shapes = [_shape(field) for field in others[-200:] if is_number(field)]
+    if not shapes:
+        return True
+    usual = [Counter(one).most_common(1)[0][0] for one in zip(*shapes, strict=True)]
+    return any(mine < most for mine, most in zip(_shape(last), usual, strict=True))
+
+
+def _shape(number: str) -> tuple[int, int, int]:
+    """Digits, decimals and digits of the exponent."""
+    mantissa, _, exponent = number.lower().partition("e")
+    digits = mantissa.strip("+-")
+    return len(digits.replace(".", "").lstrip("0")), len(digits.partition(".")[2]), len(exponent.strip("+-"))
 
 
 def read_table(path: Path, *, decimal: str | None = None) -> Table:

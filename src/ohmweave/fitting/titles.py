@@ -50,7 +50,8 @@ ROLE_OF = {word: role for role, words in _WORDS.items() for word in words.split(
 
 _PARTS = re.compile(r"(?P<name>[^(\[{<]*?)\s*[(\[{<](?P<unit>[^)\]}>]*)[)\]}>](?P<rest>.*)")
 _AT = re.compile(
-    r"@[\s_]*(?P<value>[+-]?[\d.]+(?:[eE][+-]?\d+)?)[\s_]*(?P<unit>[fpnumkMGµμ]?(?:V|Hz|s)(?:olts?)?)\b", re.IGNORECASE
+    r"@[\s_]*(?P<value>[+-]?[\d.]+(?:[eE][+-]?\d+)?)[\s_]*(?P<unit>[fpnumkMGµμ]?(?:V|Hz|s)(?:olts?)?)(?![^\W_])",
+    re.IGNORECASE,
 )
 _BASES = {
     "S": ("s", "siemens", "mho", "mhos"),
@@ -112,7 +113,7 @@ def _without_at(text: str) -> tuple[str, float | None, float | None]:
     if match is None:
         return text, None, None
     text = text.replace(" at ", " @ ")
-    rest = (text[: match.start()] + text[match.end() :]).strip()
+    rest = (text[: match.start()] + text[match.end() :]).strip().strip("_")
     unit = match["unit"]
     value = f"{match['value']} {unit}"
     if unit.lower().endswith("hz"):
