@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ohmweave.base import DataError, OutOfRangeError, shown
+from ohmweave.fitting.arc2control import SUFFIXES, arc2control_table
 from ohmweave.fitting.by_condition import trains_by_condition
 from ohmweave.fitting.columns import Columns, known_columns
 from ohmweave.fitting.long_trains import Readings, long_readings
@@ -35,8 +36,8 @@ def read(
     is in `Measurement.guesses`, what is not believed in `Measurement.left_out`; look at both.
 
     Args:
-        path: of the file, plain or `.gz`, or of several: ramps of SET in one and of RESET in the other are one cell;
-            cells of other files are kept apart.
+        path: of the file: a table in plain text or `.gz`, or HDF5 of arc2control (with h5py installed); or of several:
+            ramps of SET in one and of RESET in the other are one cell, cells of other files are kept apart.
         columns: what the columns hold, with units: for all in order, `["cell", "r_set (kOhm)", "-"]`, where "-" is not
             read and "g (S) @ 400 Hz ..." at the end is a series; or for some by title or number, `{"g (uS)": "Cond"}`.
         unit: of readings whose column gives none: "uS", "kOhm", "A @ 0.1 V".
@@ -80,7 +81,8 @@ def read_trains(path: str | Path, *, v_read: float | None = None, unit: str | No
 
 
 def _read_one(path: Path, options: ReadOptions) -> Measurement:
-    table = read_table(path, decimal=options.decimal)
+    is_hdf5 = path.suffix.lower() in SUFFIXES
+    table = arc2control_table(path) if is_hdf5 else read_table(path, decimal=options.decimal)
     columns = known_columns(table, options)
     if not table.rows:
         raise DataError(f"{path} must hold readings, but has no line below its header, line {table.header_at}")

@@ -53,7 +53,7 @@ def believed(readings: Readings, columns: Columns) -> Readings:
             g[at[index]] = np.nan
     for index, (start, end) in enumerate(pairwise(edges)):
         at = start + np.flatnonzero(~np.isnan(g[start:end]))
-        stop = _stops(g[at], readings.polarity[at])
+        stop = _stops(np.clip(g[at], low, high), readings.polarity[at])
         if stop is not None:
             name = readings.names[index]
             why = f"cell {name} stops responding here: this and its {len(at) - stop - 1:,} readings after it"
@@ -93,7 +93,7 @@ def _span(g: Floats) -> tuple[float, float]:
     some = g[~np.isnan(g)]
     if len(some) < 5:
         return -np.inf, np.inf
-    few = min(0.005, 2.5 / len(some)) if len(some) < 500 else 0.005
+    few = min(max(0.005, 2.5 / len(some)), 0.1)
     low, high = np.quantile(some, [few, 1 - few])
     return float(low), float(high)
 
