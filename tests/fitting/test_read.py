@@ -262,10 +262,10 @@ def test_one_mark_of_thousands_is_refused(file: Write) -> None:
         DataError, match=r"line 4, column 4: '1,234' has a comma where other numbers have decimal points"
     ):
         read(file(text.replace(f"{train()[2][2]:.4f}", "1,234")))
-    same = "\n".join(f"{n};{p};{round(100 * g)},{n % 10}00" for n, p, g in train())
+    same = "\n".join(f"{n};{p};{round(10 * g)},{n % 10}00" for n, p, g in train())
     with pytest.raises(DataError, match="may be a number with a decimal comma or with a mark of thousands"):
         read(file("n;polarity;g (nS)\n" + same + "\n"))
-    assert_close(read(file("n;polarity;g (nS)\n" + same + "\n"), decimal=",").trains.g[0], 300e-9, rtol=1e-9)
+    assert_close(read(file("n;polarity;g (nS)\n" + same + "\n"), decimal=",").trains.g[0], 30e-9, rtol=1e-9)
 
 
 # ----------------------------------------------------------------------------------------------------- wide tables

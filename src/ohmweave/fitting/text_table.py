@@ -84,8 +84,13 @@ def looks_cut(column: Sequence[str]) -> bool:
     shapes = [_shape(field) for field in others[-200:] if is_number(field)]
     if not shapes:
         return True
-    usual = [Counter(one).most_common(1)[0][0] for one in zip(*shapes, strict=True)]
-    return any(mine < most for mine, most in zip(_shape(last), usual, strict=True))
+    (digits, n_digits), (decimals, n_decimals), (exponent, _) = (
+        Counter(one).most_common(1)[0] for one in zip(*shapes, strict=True)
+    )
+    mine = _shape(last)
+    # Programs write a fixed number of decimals or of digits, whichever varies less.
+    shorter = mine[1] < decimals if n_decimals >= n_digits else mine[0] < digits
+    return shorter or mine[2] < exponent
 
 
 def _shape(number: str) -> tuple[int, int, int]:
