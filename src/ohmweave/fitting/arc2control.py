@@ -58,7 +58,7 @@ def arc2control_table(path: Path) -> Table:
 
 def _rows(name: str, history: dict[str, Any], path: Path) -> list[tuple[int, list[str]]]:
     """Row number and fields of each reading of a crosspoint."""
-    found = []
+    found: list[tuple[int, list[str]]] = []
     pulse, amplitude, width = 0, 0.0, 0.0
     for row, kind in enumerate(history["op_type"].tolist()):
         i, v, w, v_read = (float(history[field][row]) for field in _FIELDS[:-1])

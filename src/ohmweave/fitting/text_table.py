@@ -90,7 +90,7 @@ def looks_cut(column: Sequence[str]) -> bool:
     mine = _shape(last)
     # Programs write a fixed number of decimals or of digits, whichever varies less.
     shorter = mine[1] < decimals if n_decimals >= n_digits else mine[0] < digits
-    return shorter or mine[2] < exponent
+    return bool(shorter or mine[2] < exponent)
 
 
 def _shape(number: str) -> tuple[int, int, int]:

@@ -82,7 +82,8 @@ def conductances_of_order(columns: Columns, column: int) -> Floats:
     """The numbers of a column, in the direction of conductance, without noting what is missing."""
     values = columns.numbers(column, missing=None)
     slope = columns.options.scale[0] if columns.options.scale else 1.0
-    return np.sign(slope) * (-values if reading_role(columns, column) == "r" else values)
+    rising: Floats = np.sign(slope) * (-values if reading_role(columns, column) == "r" else values)
+    return rising
 
 
 def conductances_in(columns: Columns, column: int) -> Floats:

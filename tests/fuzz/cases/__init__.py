@@ -5,12 +5,23 @@ from tests.fuzz.cases.arrays import ARRAYS
 from tests.fuzz.cases.cells import CELLS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
+from tests.fuzz.cases.fitting import FITTING
 from tests.fuzz.cases.mapping import MAPPING
 from tests.fuzz.cases.networks import NETWORKS
 from tests.fuzz.cases.rules import RULES
 from tests.fuzz.runner import Case
 
-CASES: dict[str, Case] = {**CELLS, **ARRAYS, **ARRAY_CALLS, **CIRCUIT, **MAPPING, **NETWORKS, **RULES, **COST}
+CASES: dict[str, Case] = {
+    **CELLS,
+    **ARRAYS,
+    **ARRAY_CALLS,
+    **CIRCUIT,
+    **MAPPING,
+    **NETWORKS,
+    **RULES,
+    **COST,
+    **FITTING,
+}
 
 PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting")
 
@@ -107,6 +118,8 @@ NOT_CALLED = {
             "BillItem",
             "Schedule",
             "Fit",
+            "LeftOut",
+            "Measurement",
             "FittedLaw",
             "Interval",
             "ArrayWeight",
