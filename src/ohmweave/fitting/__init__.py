@@ -3,7 +3,7 @@
 from ohmweave.fitting.between_cells import Interval
 from ohmweave.fitting.estimates import FittedLaw
 from ohmweave.fitting.fit import LAWS, Fit, fit_trains
-from ohmweave.fitting.measured import Cycling, LeftOut, Measurement, Readout, RelaxationData, Sweep, TimeSeries
+from ohmweave.fitting.measurement import Cycling, LeftOut, Measurement, Readout, RelaxationData, Sweep, TimeSeries
 from ohmweave.fitting.read import read, read_trains
 from ohmweave.fitting.trains import PulseTrains, trains_of
 

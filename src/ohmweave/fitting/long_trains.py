@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ohmweave.base import DataError
-from ohmweave.fitting.columns import Columns
 from ohmweave.fitting.readings import conductances
+from ohmweave.fitting.table_columns import Columns
 from ohmweave.fitting.trains import Floats, Ints
 
 _SET = "set 1 +1 + 1.0 p pot potentiation potentiate ltp up increase inc"

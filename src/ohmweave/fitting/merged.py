@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from ohmweave.fitting.measured import Measurement, Part
+from ohmweave.fitting.measurement import Measurement, Part
 from ohmweave.fitting.trains import Floats, Ints, PulseTrains
 
 _Run = tuple[Ints, Floats]

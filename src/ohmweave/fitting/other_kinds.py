@@ -6,9 +6,9 @@ from typing import TypeVar
 import numpy as np
 
 from ohmweave.base import DataError
-from ohmweave.fitting.columns import Columns
-from ohmweave.fitting.measured import Cycling, Readout, RelaxationData, Sweep, TimeSeries
+from ohmweave.fitting.measurement import Cycling, Readout, RelaxationData, Sweep, TimeSeries
 from ohmweave.fitting.readings import conductances, conductances_of, reading_role
+from ohmweave.fitting.table_columns import Columns
 from ohmweave.fitting.trains import Floats, Ints, Mask
 
 _A = TypeVar("_A", Floats, Ints)

@@ -6,12 +6,12 @@ from pathlib import Path
 from ohmweave.base import DataError, OutOfRangeError, shown
 from ohmweave.fitting.arc2control import SUFFIXES, arc2control_table
 from ohmweave.fitting.by_condition import trains_by_condition
-from ohmweave.fitting.columns import Columns, known_columns
 from ohmweave.fitting.long_trains import Readings, long_readings
-from ohmweave.fitting.measured import Measurement, Part
+from ohmweave.fitting.measurement import Measurement, Part
 from ohmweave.fitting.merged import merged
 from ohmweave.fitting.other_kinds import cycling, readout, relaxation, series_in_rows, sweep
 from ohmweave.fitting.read_options import ColumnMap, Kind, ReadOptions, read_options
+from ohmweave.fitting.table_columns import Columns, known_columns
 from ohmweave.fitting.text_table import read_table
 from ohmweave.fitting.trains import PulseTrains
 from ohmweave.fitting.unbelieved import believed

@@ -6,8 +6,8 @@ import numpy as np
 
 from ohmweave.base import DataError, OutOfRangeError
 from ohmweave.base.units import parse_quantity
-from ohmweave.fitting.columns import LARGEST_G, Columns
 from ohmweave.fitting.read_options import role_of_unit
+from ohmweave.fitting.table_columns import LARGEST_G, Columns
 from ohmweave.fitting.trains import Floats
 
 SMALLEST_G = 1e-15

@@ -11,8 +11,8 @@ import numpy as np
 
 from ohmweave.base import DataError
 from ohmweave.base.units import format_quantity
-from ohmweave.fitting.columns import Columns
 from ohmweave.fitting.long_trains import Readings
+from ohmweave.fitting.table_columns import Columns
 from ohmweave.fitting.trains import Floats, Ints, Mask
 
 FAR = 0.3

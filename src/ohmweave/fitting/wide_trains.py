@@ -5,9 +5,9 @@ import re
 import numpy as np
 
 from ohmweave.base import DataError
-from ohmweave.fitting.columns import Columns
 from ohmweave.fitting.long_trains import Readings, polarities_in_words
 from ohmweave.fitting.readings import conductances_of, reading_role
+from ohmweave.fitting.table_columns import Columns
 from ohmweave.fitting.titles import ROLE_OF
 from ohmweave.fitting.trains import Floats, Ints
 

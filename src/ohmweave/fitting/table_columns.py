@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation, Overflow
 import numpy as np
 
 from ohmweave.base import DataError, OutOfRangeError
-from ohmweave.fitting.measured import LeftOut
+from ohmweave.fitting.measurement import LeftOut
 from ohmweave.fitting.read_options import NOT_READ, ReadOptions, role_of_unit
 from ohmweave.fitting.text_table import MISSING, OVERFLOW, Table, is_number, is_value, looks_cut
 from ohmweave.fitting.titles import SI, Title, parse_title
