@@ -118,7 +118,9 @@ def random_export(readings: list[Reading], chance: random.Random) -> Export:
         titles = [one.replace(" ", "_").replace("_@_", "@") for one in titles]
     as_float = chance.random() < 0.3
     extra = chance.random() < 0.3
-    order = chance.sample(range(4), 4)
+    pulser = chance.random() < 0.4
+    titles += ["Pulse amplitude (V)", "width (ns)"] * pulser
+    order = chance.sample(range(len(titles)), len(titles))
     rows = []
     for one in readings:
         value = Decimal(one.g)
@@ -126,6 +128,7 @@ def random_export(readings: list[Reading], chance: random.Random) -> Export:
         shown = f"{number:.6e}" if abs(number) < Decimal("0.01") else f"{number:.7g}"
         pulse = f"{one.pulse}.0" if as_float else str(one.pulse)
         fields = [one.cell, pulse, polarity_words[one.polarity], shown]
+        fields += [{1: "1.2", -1: "-1.4", 0: "0"}[one.polarity], "50" if one.polarity else "0"] * pulser
         fields = [fields[at] for at in order] + (["300"] if extra else [])
         if decimal == ",":
             fields = [field.replace(".", ",") for field in fields]
@@ -143,6 +146,26 @@ def random_export(readings: list[Reading], chance: random.Random) -> Export:
         titles=tuple(titles),
         rows=tuple(rows),
         last_end=chance.random() < 0.8,
+    )
+
+
+def wide_export(readings: list[Reading], chance: random.Random) -> Export:
+    """A column for each cell, which all got the same pulses."""
+    delimiter = chance.choice([",", ";", "\t"])
+    comma = delimiter != "," and chance.random() < 0.5
+    cells = sorted({one.cell for one in readings})
+    rows = []
+    for pulse in sorted({one.pulse for one in readings}):
+        here = {one.cell: one for one in readings if one.pulse == pulse}
+        fields = [str(pulse), WORDS["set"][here[cells[0]].polarity] or "0", *(here[cell].g for cell in cells)]
+        rows.append((tuple(field.replace(".", ",") if comma else field for field in fields), None))
+    return Export(
+        delimiter=delimiter,
+        encoding=chance.choice(["utf-8", "utf-8-sig", "utf-16"]),
+        end=chance.choice(["\n", "\r\n"]),
+        head=chance.choice(HEADS),
+        titles=("pulse", "polarity", *(f"{cell} (uS)" for cell in cells)),
+        rows=tuple(rows),
     )
 
 
@@ -334,6 +357,16 @@ def cell_name(export: Export, chance: random.Random) -> tuple[Export, set[Key]]:
     return _with_field(export, row, column, chance.choice(["", "D", "D00", "cell"])), set()
 
 
+def amplitude(export: Export, chance: random.Random) -> tuple[Export, set[Key]]:
+    """Another amplitude or width in one line, or none."""
+    known = ("Pulse amplitude (V)", "width (ns)", "Pulse_amplitude_(V)", "width_(ns)")
+    found = [at for at, title in enumerate(export.titles) if title in known]
+    if not found:
+        return export, set()
+    text = chance.choice(["", "NaN", "12", "3", "off", "9.9e37", "-7"])
+    return _with_field(export, _any_row(export, chance), chance.choice(found), text), set()
+
+
 def cells_mixed(export: Export, chance: random.Random) -> tuple[Export, set[Key]]:
     """Lines of different cells in turn: nothing is wrong."""
     cells: dict[str, list[tuple[tuple[str, ...], Key | None]]] = {}
@@ -356,7 +389,7 @@ MUTATIONS: dict[str, Mutation] = {
     for one in (
         overflow, not_a_number, far_off, line_gone, line_twice, lines_exchanged, field_gone, field_more, character,
         garbage, header_again, header_gone, title_unknown, titles_exchanged, resistance_as_conductance, decimal_mark,
-        pulse_number, polarity_word, polarities_exchanged, cell_name, cells_mixed, comments_between,
+        pulse_number, polarity_word, polarities_exchanged, cell_name, amplitude, cells_mixed, comments_between,
     )
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 
 from ohmweave.base import OhmweaveError
 from ohmweave.fitting import Measurement, PulseTrains, read
-from tests.fitting.exports import MUTATIONS, Export, Key, Reading, clean_readings, cut, random_export
+from tests.fitting.exports import MUTATIONS, Export, Key, Reading, clean_readings, cut, random_export, wide_export
 
 CLEAN = clean_readings()
 BY_KEY = {one.key: one for one in CLEAN}
@@ -74,6 +74,27 @@ def mutants(seeds: range, folder: Path) -> dict[str, list[str]]:
     return found
 
 
+OF_WIDE = (
+    "line_gone", "line_twice", "lines_exchanged", "field_gone", "field_more", "character", "garbage", "header_again",
+    "header_gone", "comments_between", "cut",
+)  # fmt: skip
+
+
+def wide_mutants(seeds: range, folder: Path) -> dict[str, list[str]]:
+    """The outcomes of damaged tables with a column for each cell; lines that are lost are not looked for."""
+    found: dict[str, list[str]] = {}
+    for seed in seeds:
+        chance = random.Random(seed)
+        export = wide_export(CLEAN, chance)
+        name = chance.choice(OF_WIDE)
+        if name != "cut":
+            export, _ = MUTATIONS[name](export, chance)
+        data = cut(export.data(), export, chance) if name == "cut" else export.data()
+        result = outcome(export, data, set(BY_KEY), folder / "export.csv")
+        found.setdefault(name, []).append(result if result in ("read", "refused") else f"seed {seed}: {result}")
+    return found
+
+
 def accepted_wrong(found: dict[str, list[str]]) -> list[str]:
     return [f"{name}, {one}" for name, each in found.items() for one in each if one not in ("read", "refused")]
 
@@ -82,8 +103,19 @@ def test_damaged_exports_are_read_right_or_refused(tmp_path: Path) -> None:
     assert accepted_wrong(mutants(range(150), tmp_path)) == []
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_column_a_cell_is_read_as_the_same_trains(seed: int, tmp_path: Path) -> None:
+    export = wide_export(CLEAN, random.Random(seed))
+    assert outcome(export, export.data(), set(), tmp_path / "export.csv") == "read"
+
+
+def test_damaged_wide_tables_are_read_right_or_refused(tmp_path: Path) -> None:
+    assert accepted_wrong(wide_mutants(range(60), tmp_path)) == []
+
+
 @pytest.mark.slow
 def test_a_thousand_damaged_exports(tmp_path: Path) -> None:
+    assert accepted_wrong(wide_mutants(range(1000, 1300), tmp_path)) == []
     found = mutants(range(1000, 2100), tmp_path)
     assert sum(map(len, found.values())) >= 1000
     assert accepted_wrong(found) == []

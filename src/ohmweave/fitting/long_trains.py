@@ -128,6 +128,7 @@ def _leave_out_strange(columns: Columns, role: str, values: Floats, polarity: In
         for row, why in reasons:
             columns.leave_out(int(row), columns.at[role], why)
             g[row] = np.nan
+            polarity[row] = 0  # it must not count as a condition of its own
 
 
 def _pulses(columns: Columns, cell: Ints, polarity: Ints) -> tuple[Ints, Ints]:
