@@ -3,6 +3,7 @@
 from tests.fuzz.cases.array_calls import ARRAY_CALLS
 from tests.fuzz.cases.arrays import ARRAYS
 from tests.fuzz.cases.cells import CELLS
+from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
 from tests.fuzz.cases.fitting import FITTING
@@ -20,6 +21,7 @@ CASES: dict[str, Case] = {
     **NETWORKS,
     **RULES,
     **COST,
+    **CHIP_COSTS,
     **FITTING,
 }
 
@@ -141,6 +143,8 @@ NOT_CALLED = {
             "SET_ENERGY_YAO",
             "LAWS",
             "AreaBasis",
+            "ADCDesign",
+            "ConverterPrice",
             "EnergyBasis",
             "AlwaysOn",
             "PerSampleScaling",
