@@ -186,7 +186,7 @@ def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: 
         warnings.warn(
             f"{share:.0%} of the inputs of a layer are beyond the full scale of the row drivers, up to "
             f"{float(v.abs().max()) / limit:.3g} times, and are cut: calibrate its scaling, "
-            "`ohmweave.nn.calibrate(net, x)`",
+            "`ohmweave.calibrate(net, x)`",
             stacklevel=2,
         )
 
