@@ -4,6 +4,7 @@ from ohmweave.fitting.between_cells import Interval
 from ohmweave.fitting.csv_file import read_trains
 from ohmweave.fitting.estimates import FittedLaw
 from ohmweave.fitting.fit import LAWS, Fit, fit_trains
+from ohmweave.fitting.goodness import Agreement
 from ohmweave.fitting.trains import PulseTrains, trains_of
 
-__all__ = ["LAWS", "Fit", "FittedLaw", "Interval", "PulseTrains", "fit_trains", "read_trains", "trains_of"]
+__all__ = ["LAWS", "Agreement", "Fit", "FittedLaw", "Interval", "PulseTrains", "fit_trains", "read_trains", "trains_of"]

@@ -31,7 +31,7 @@ class FittedLaw:
         held_out: `(steps,)`, log likelihood of each step under the law fitted to the other folds (cross-validation).
             Only differences between laws are meaningful.
         n_parameters: without d2d, the window and read noise.
-        read_noise: of the arguments of `ReadNoise`: `floor`, S, and `fraction`; empty where it is not part of the model.
+        read_noise: of the arguments of `ReadNoise`: `floor`, S, and `fraction`; empty if it is not part of it.
     """
 
     name: str

@@ -10,6 +10,7 @@ from ohmweave.fitting.between_cells import Interval, share
 from ohmweave.fitting.choice import compared, simplest
 from ohmweave.fitting.estimates import FittedLaw, fitted
 from ohmweave.fitting.families import EXPONENTIAL, LINEAR, SOFT_BOUNDS, TABLE, table
+from ohmweave.fitting.goodness import Agreement, agreement
 from ohmweave.fitting.read_noise import NoiseOfReads, noise_of_reads
 from ohmweave.fitting.trains import PulseTrains
 from ohmweave.fitting.usable import Usable, most_bins, usable
@@ -29,6 +30,7 @@ class Fit:
             standard error.
         chosen: the law with the fewest parameters within one standard error of the best, or the one given by name.
         stuck: fraction of the cells that do not respond.
+        agreement: how far simulated trains of the chosen law are from the measured ones, and whether it describes them.
         read_noise: S, standard deviation of a read at the middle of the window; None where it was not looked for.
         notes: remarks on the data, such as what was left out.
     """
@@ -39,6 +41,7 @@ class Fit:
     behind: Mapping[str, tuple[float, float]]
     chosen: FittedLaw
     stuck: Interval
+    agreement: Agreement
     read_noise: Interval | None
     notes: tuple[str, ...]
 
@@ -114,6 +117,7 @@ def fit_trains(
     if noise.laws:
         laws, behind = dict(noise.laws), compared(noise.laws)
         chosen = laws[law or simplest(behind)]
+    judged = agreement(trains, used, chosen)
     return Fit(
         trains=trains,
         used=used,
@@ -121,6 +125,7 @@ def fit_trains(
         behind=behind,
         chosen=chosen,
         stuck=share(len(used.stuck), len(used.stuck) + len(used.working)),
+        agreement=judged,
         read_noise=noise.size,
-        notes=(*used.notes, *refused.values(), *noise.notes),
+        notes=(*used.notes, *refused.values(), *noise.notes, *(() if judged.describes else (str(judged),))),
     )

@@ -122,7 +122,9 @@ def filtered(lanes: Lanes, motion: Motion, values: Values, g_min: float) -> Filt
     """
     n, sets = len(lanes.y), len(values.c)
     shape = (n, sets, lanes.y.shape[1])
-    out = Filtered(np.zeros(shape), np.zeros(shape), np.ones(shape), np.ones(lanes.y.shape, dtype=bool), np.zeros(shape))
+    out = Filtered(
+        np.zeros(shape), np.zeros(shape), np.ones(shape), np.ones(lanes.y.shape, dtype=bool), np.zeros(shape)
+    )
     f = values.f[:, lanes.cell]
     x = np.broadcast_to(np.clip(lanes.y[0], 0.0, 1.0), shape[1:]).copy()
     v = np.maximum(_noise(values, x, g_min), _LEAST)
@@ -154,9 +156,7 @@ def _noise(values: Values, x: Floats, g_min: float) -> Floats:
     return noise
 
 
-def _pulsed(
-    motion: Motion, values: Values, polarity: Ints, f: Floats, x: Floats, v: Floats
-) -> tuple[Floats, Floats]:
+def _pulsed(motion: Motion, values: Values, polarity: Ints, f: Floats, x: Floats, v: Floats) -> tuple[Floats, Floats]:
     """Mean and variance after the pulse, without the bounds; unchanged without a pulse."""
     if not polarity.any():
         return x, v
@@ -197,7 +197,7 @@ def _bounded(
     top = weights.max(axis=0)
     value = top + np.log(np.exp(weights - top).sum(axis=0))
     share = np.exp(weights - value)
-    d_low, d_high = (np.exp(-np.clip(end, -30, 30) ** 2 / 2) / (2 * np.pi) ** 0.5 for end in (low, high))
+    d_low, d_high = (np.exp(-(np.clip(end, -30, 30) ** 2) / 2) / (2 * np.pi) ** 0.5 for end in (low, high))
     # Mean and variance of a Gaussian cut at both ends.
     shift = (d_low - d_high) / inside
     mean = np.clip(after + deviation * shift, 0.0, 1.0)

@@ -6,7 +6,7 @@ from ohmweave.fitting.kalman import Lanes
 from ohmweave.fitting.trains import Ints, PulseTrains
 from ohmweave.fitting.usable import Usable
 
-BLOCK = 500
+BLOCK = 250
 """Readings of a stretch that count."""
 WARM_UP = 200
 """Readings before them that only tell the filter where the cell is. A filter forgets earlier readings; what it would

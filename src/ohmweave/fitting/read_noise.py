@@ -102,7 +102,9 @@ def _growth(value: Mapping[Growth, float]) -> tuple[Growth, tuple[str, ...]]:
     if value["both"] - value[one] > _GROWTH:
         return "both", ()
     if abs(value["constant"] - value["proportional"]) < _GROWTH:
-        return "constant", ("whether read noise grows with the conductance cannot be told from these data: taken constant",)
+        return "constant", (
+            "whether read noise grows with the conductance cannot be told from these data: taken constant",
+        )
     return one, ()
 
 
