@@ -5,8 +5,8 @@ The conductance of a cell fluctuates about what its writes left by
     s(g) \sum_k \sqrt{w_k} x_k(t),    \sum_k w_k = 1,
 
 with independent x_k of variance 1 that forget with e^{-t / \tau_k} (Ornstein and Uhlenbeck). The spectrum of one is
-flat below 1 / (2 \pi \tau) and falls as 1/f^2 above; equal weights at time constants of equal ratios add up to 1/f. Reads
-that follow each other within the shortest time constant see the same fluctuation, so averaging them does not remove it:
+flat below 1 / (2 \pi \tau) and falls as 1/f^2 above; equal weights at time constants of equal ratios add up to 1/f.
+Reads that follow each other within the shortest time constant see the same fluctuation, so averaging them does not remove it:
 white read noise (`ReadNoise`) is the case of time constants below the time between reads. The form is the usual one:
 McWhorter in Semiconductor Surface Physics, ed. Kingston, 207 (1957); the dependence of the size on g is a table, ours.
 """
@@ -14,6 +14,7 @@ McWhorter in Semiconductor Surface Physics, ed. Kingston, 207 (1957); the depend
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, NamedTuple
 
 import torch
@@ -51,7 +52,7 @@ class FlickerNoise(RetentionLaw[FlickerState]):
     def __post_init__(self) -> None:
         """Check the arguments."""
         check_fields(self)
-        if not self.g or any(b <= a for a, b in zip(self.g, self.g[1:], strict=False)):
+        if not self.g or any(b <= a for a, b in pairwise(self.g)):
             raise OutOfRangeError(f"`g` must hold at least one conductance and rise, but is {self.g}")
         if len(self.sigma) != len(self.g):
             raise OutOfRangeError(f"`sigma` must have {len(self.g)} values as `g`, but has {len(self.sigma)}")

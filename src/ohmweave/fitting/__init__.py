@@ -5,6 +5,22 @@ from ohmweave.fitting.csv_file import read_trains
 from ohmweave.fitting.estimates import FittedLaw
 from ohmweave.fitting.fit import LAWS, Fit, fit_trains
 from ohmweave.fitting.goodness import Agreement
+from ohmweave.fitting.noise_in_time import NoiseFit, fit_noise
+from ohmweave.fitting.retention import RetentionFit, fit_retention
 from ohmweave.fitting.trains import PulseTrains, trains_of
 
-__all__ = ["LAWS", "Agreement", "Fit", "FittedLaw", "Interval", "PulseTrains", "fit_trains", "read_trains", "trains_of"]
+__all__ = [
+    "LAWS",
+    "Agreement",
+    "Fit",
+    "FittedLaw",
+    "Interval",
+    "NoiseFit",
+    "PulseTrains",
+    "RetentionFit",
+    "fit_noise",
+    "fit_retention",
+    "fit_trains",
+    "read_trains",
+    "trains_of",
+]

@@ -97,7 +97,7 @@ def agreement(trains: PulseTrains, used: Usable, law: FittedLaw) -> Agreement:
 
 
 def neighbours(z: Floats, used: Usable) -> tuple[float, int]:
-    """Correlation of the residuals `z`, `(steps,)`, of steps of the same polarity that follow one another; and how many."""
+    """Correlation of the residuals `z`, `(steps,)`, of neighbouring steps of one polarity, and the number of pairs."""
     steps = used.steps
     after = np.flatnonzero((np.diff(steps.at) == 1) & (np.diff(steps.polarity) == 0)) + 1
     pairs = np.stack([z[after - 1], z[after]])
