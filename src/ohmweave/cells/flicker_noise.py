@@ -6,9 +6,9 @@ The conductance of a cell fluctuates about what its writes left by
 
 with independent x_k of variance 1 that forget with e^{-t / \tau_k} (Ornstein and Uhlenbeck). The spectrum of one is
 flat below 1 / (2 \pi \tau) and falls as 1/f^2 above; equal weights at time constants of equal ratios add up to 1/f.
-Reads that follow each other within the shortest time constant see the same fluctuation, so averaging them does not remove it:
-white read noise (`ReadNoise`) is the case of time constants below the time between reads. The form is the usual one:
-McWhorter in Semiconductor Surface Physics, ed. Kingston, 207 (1957); the dependence of the size on g is a table, ours.
+Reads that follow each other within the shortest time constant see the same fluctuation, so averaging them does not
+remove it: white read noise (`ReadNoise`) is the case of time constants below the time between reads. The form is the
+usual one: McWhorter in Semiconductor Surface Physics, ed. Kingston, 207 (1957). The size as a table over g is ours.
 """
 
 import math

@@ -44,7 +44,7 @@ class LevelRelaxation(RetentionLaw[LevelRelaxationState]):
         tail_factor: by how much.
 
     Raises:
-        OutOfRangeError: a table has another shape than `g` and `ages` say or does not rise, or a number is out of range.
+        OutOfRangeError: a table has not the shape of `g` and `ages` or does not rise, or a number is out of range.
     """
 
     g: tuple[Siemens, ...]
@@ -63,8 +63,8 @@ class LevelRelaxation(RetentionLaw[LevelRelaxationState]):
         for name, table in (("shift", self.shift), ("sigma", self.sigma)):
             if len(table) != len(self.g) or any(len(row) != len(self.ages) for row in table):
                 raise OutOfRangeError(
-                    f"`{name}` must have {len(self.g)} rows of {len(self.ages)} values, for `g` and `ages`, but has rows "
-                    f"of {[len(row) for row in table]}"
+                    f"`{name}` must have {len(self.g)} rows of {len(self.ages)} values, for `g` and `ages`, but has "
+                    f"rows of {[len(row) for row in table]}"
                 )
         if any(b < a for row in self.sigma for a, b in pairwise(row)):
             raise OutOfRangeError("`sigma` must not fall with the age, but does")
@@ -74,7 +74,7 @@ class LevelRelaxation(RetentionLaw[LevelRelaxationState]):
         last = max(row[-1] for row in self.sigma)
         return (
             f"LevelRelaxation({len(self.g)} levels from {self.g[0]:.4g} to {self.g[-1]:.4g} S, ages to "
-            f"{self.ages[-1]:.4g} s, sigma up to {last:.4g} S, {self.tail_fraction:.1%} tails of x{self.tail_factor:.3g})"
+            f"{self.ages[-1]:.4g} s, sigma up to {last:.4g} S, {self.tail_fraction:.1%} tails x{self.tail_factor:.3g})"
         )
 
     def moments(self, g_written: torch.Tensor, age: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

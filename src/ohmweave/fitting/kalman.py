@@ -199,10 +199,10 @@ def _bounded(
     share = np.exp(weights - value)
     d_low, d_high = (np.exp(-(np.clip(end, -30, 30) ** 2) / 2) / (2 * np.pi) ** 0.5 for end in (low, high))
     # Mean and variance of a Gaussian cut at both ends.
-    shift = (d_low - d_high) / inside
+    shift = np.clip((d_low - d_high) / inside, -50, 50)
     mean = np.clip(after + deviation * shift, 0.0, 1.0)
-    shrink = 1 + (np.clip(low, -30, 30) * d_low - np.clip(high, -30, 30) * d_high) / inside - shift**2
-    width = v_after * np.clip(shrink, 0.0, 1.0)
+    ends = (np.clip(low, -30, 30) * d_low - np.clip(high, -30, 30) * d_high) / inside
+    width = v_after * np.clip(1 + ends - shift**2, 0.0, 1.0)
     x_mean = share[0] * mean + share[2]
     second = share[0] * (width + mean**2) + share[2]
     return value - free, x_mean, np.maximum(second - x_mean**2, _LEAST)
