@@ -25,8 +25,9 @@ from ohmweave.cells.window import Siemens
 
 
 class FlickerState(NamedTuple):
-    """Attributes: x: the relaxators, one for each time constant, of variance 1."""
+    """Attributes: size: S, last used, 0 since a write; x: the relaxators, one for each time constant, of variance 1."""
 
+    size: torch.Tensor
     x: tuple[torch.Tensor, ...]
 
 
@@ -88,24 +89,27 @@ class FlickerNoise(RetentionLaw[FlickerState]):
     ) -> FlickerState:
         """Fluctuations that have always been there."""
         shape = tuple(shape)
-        return FlickerState(
-            tuple(torch.randn(shape, generator=generator, dtype=dtype, device=device) for _ in self.tau)
-        )
+        x = tuple(torch.randn(shape, generator=generator, dtype=dtype, device=device) for _ in self.tau)
+        return FlickerState(torch.zeros(shape, dtype=dtype, device=device), x)
 
     def after_pulse(self, state: FlickerState, pulsed: torch.Tensor) -> FlickerState:
-        """Pulses do not touch the fluctuation: a write verifies the conductance with it."""
-        del pulsed
-        return state
+        """The fluctuation goes on: what was written is the conductance with it, at the size of the new conductance."""
+        return state._replace(size=state.size.masked_fill(pulsed, 0.0))
 
     def relax(
         self, state: FlickerState, g: torch.Tensor, duration: float, *, generator: torch.Generator
     ) -> tuple[torch.Tensor, FlickerState]:
-        """The change of the weighted sum, times the size at the present conductance."""
-        moved, later = torch.zeros_like(g), []
+        """The change of the fluctuation, whose size is that at the conductance without it."""
+        before, after, later = torch.zeros_like(g), torch.zeros_like(g), []
         for x, tau, weight in zip(state.x, self.tau, self.weight, strict=True):
             kept = math.exp(-duration / tau)
             z = torch.empty_like(x).normal_(generator=generator)
-            after = x * kept + z * (-math.expm1(-2 * duration / tau)) ** 0.5
-            moved = torch.add(moved, (after - x).to(g.dtype), alpha=weight**0.5)
-            later.append(after)
-        return moved * self.size(g), FlickerState(tuple(later))
+            moved = x * kept + z * (-math.expm1(-2 * duration / tau)) ** 0.5
+            before.add_(x.to(g.dtype), alpha=weight**0.5)
+            after.add_(moved.to(g.dtype), alpha=weight**0.5)
+            later.append(moved)
+        # With the size at the fluctuating conductance, cells would drift to where they fluctuate least.
+        new = state.size == 0
+        size = self.size(torch.where(new, g, g - state.size * before))
+        offset = torch.where(new, size, state.size) * before
+        return size * after - offset, FlickerState(size, tuple(later))

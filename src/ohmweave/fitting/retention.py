@@ -107,7 +107,7 @@ def fit_retention(
     unseen = np.isin(cells, known[1::2])
     n_levels = max(1, min(levels, int(np.bincount(column).min()) // (2 * _MIN_READINGS)))
     edges = np.quantile(start, np.arange(1, n_levels) / n_levels)
-    row = np.searchsorted(edges, start, side="right")
+    _, row = np.unique(np.searchsorted(edges, start), return_inverse=True)
     part, count = _tables(row, column, start, change, nodes, ~unseen)
     medians, quartiles = _compared(part, row, column, start, change, unseen)
     window = float(np.ptp(start)) or float(start.mean())
