@@ -53,8 +53,13 @@ class FittedLaw:
         )
 
 
-def fitted(family: Family, data: Usable) -> FittedLaw:
-    """Fit one family.
+def fitted(family: Family, data: Usable, *, held: bool = True) -> FittedLaw:
+    """Fit one family, with reads taken for exact.
+
+    Args:
+        family: of the law.
+        data: what is fitted.
+        held: False leaves out cross-validation, and `held_out` are zeros.
 
     Raises:
         OutOfRangeError: the steps that fit best are larger than the window.
@@ -81,7 +86,7 @@ def fitted(family: Family, data: Usable) -> FittedLaw:
         factor=size / across.mean,
         factor_error=error / across.mean,
         z=residuals(sample, best.parameters),
-        held_out=_held_out(family, data),
+        held_out=_held_out(family, data) if held else np.zeros(len(data.cell)),
         n_parameters=family.n_parameters,
     )
 
