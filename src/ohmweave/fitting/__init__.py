@@ -1,6 +1,7 @@
 """Cells from measured pulse trains: reading files, fitting switching laws, comparing them."""
 
 from ohmweave.fitting.between_cells import Interval
+from ohmweave.fitting.conduction import ConductionFit, fit_conduction
 from ohmweave.fitting.csv_file import read_trains
 from ohmweave.fitting.estimates import FittedLaw
 from ohmweave.fitting.fit import LAWS, Fit, fit_trains
@@ -12,12 +13,14 @@ from ohmweave.fitting.trains import PulseTrains, trains_of
 __all__ = [
     "LAWS",
     "Agreement",
+    "ConductionFit",
     "Fit",
     "FittedLaw",
     "Interval",
     "NoiseFit",
     "PulseTrains",
     "RetentionFit",
+    "fit_conduction",
     "fit_noise",
     "fit_retention",
     "fit_trains",

@@ -73,7 +73,7 @@ class Lanes(NamedTuple):
 
     def some(self, chosen: slice) -> "Lanes":
         """These lanes alone."""
-        return Lanes(*(column[..., chosen] for column in self))
+        return self._replace(**{name: column[..., chosen] for name, column in self._asdict().items()})
 
 
 class Values(NamedTuple):

@@ -209,7 +209,8 @@ def _moving(problem: Problem, point: Point, slope: Slopes) -> Mask:
     gradient = np.zeros(len(problem.low))
     gradient[slope.varied] = slope.gradient[problem.cells :]
     out = ((point.shared[0] <= problem.low) & (gradient <= 0)) | ((point.shared[0] >= problem.high) & (gradient >= 0))
-    return slope.varied & ~out
+    moving: Mask = slope.varied & ~out
+    return moving
 
 
 def _sizes(slope: Slopes, size: Floats) -> Floats:
@@ -240,6 +241,6 @@ def held_out(problem: Problem, best: Peak) -> Floats:
         shared=np.concatenate([point.shared for point in points]), log_f=np.concatenate([p.log_f for p in points])
     )
     seen = problem.run(all_of).value
-    fold = problem.lanes.fold
-    score: Floats = np.take_along_axis(seen, fold[:, None], axis=1)[:, 0]
+    of_fold = problem.lanes.fold[:, None]
+    score: Floats = np.take_along_axis(seen, of_fold, axis=1)[:, 0]
     return score

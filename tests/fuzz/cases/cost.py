@@ -131,6 +131,10 @@ COST: dict[str, Case] = {
         ),
         negative=False, arguments=_rested(),
     ),
+    "fitting.fit_conduction": lambda: Call(
+        function=lambda v, i, cell: torch.from_numpy(fitting.fit_conduction(v, i, cell=cell).g), negative=False,
+        arguments={"v": torch.linspace(-0.5, 0.5, 21), "i": torch.linspace(-5e-6, 5e-6, 21), "cell": torch.zeros(21)},
+    ),
     "fitting.fit_noise": lambda: Call(
         function=lambda g, interval, levels: torch.tensor(
             fitting.fit_noise(g, interval=interval, levels=levels).part.sigma
