@@ -19,6 +19,8 @@ from ohmweave.fitting.usable import Usable
 
 _FOUND = 1.353
 """Gain of log likelihood from which read noise counts as found: 5 % of exact readings gain as much."""
+_LARGE = 0.5
+"""Read noise of this share of sigma makes half of the variance of a step, since two readings enter it."""
 _GROWTH = 1.921
 """Gain of log likelihood from which one parameter more is kept: 5 % of data without it gain as much."""
 
@@ -79,9 +81,8 @@ def noise_of_reads(
         except (OutOfRangeError, ConvergenceError) as error:
             refused.append(f"the {name} law with read noise cannot describe the data: {error}")
     best = found.get(chosen.name, tried[growth])
-    return NoiseOfReads(
-        {name: one.law for name, one in found.items()}, (*notes, *refused, *_no_scatter(best.law)), size=best.interval
-    )
+    notes = (*notes, *refused, *_no_scatter(best.law), *_uncertain(best.interval))
+    return NoiseOfReads({name: one.law for name, one in found.items()}, notes, size=best.interval)
 
 
 def _variance(law: FittedLaw, used: Usable) -> float:
@@ -111,7 +112,7 @@ def _growth(value: Mapping[Growth, float]) -> tuple[Growth, tuple[str, ...]]:
 def _unseparated(law: FittedLaw, size: Interval) -> tuple[str, ...]:
     """A remark where read noise as large as that of the pulses would not have been noticed."""
     sigma = min(one.value for name, one in law.parameters.items() if "sigma" in name)
-    if size.high is None or size.high < 0.7 * sigma:
+    if size.high is None or size.high < _LARGE * sigma:
         return ()
     return (
         f"too few readings to tell noise of reads from noise of pulses: reads may scatter by up to "
@@ -124,3 +125,10 @@ def _no_scatter(law: FittedLaw) -> tuple[str, ...]:
     if not names:
         return ()
     return (f"{', '.join(names)}: cannot be told from 0, since the noise of reads explains the scatter",)
+
+
+def _uncertain(size: Interval) -> tuple[str, ...]:
+    """A remark where the interval of the read noise begins at 0."""
+    if size.low:
+        return ()
+    return ("too few readings to tell noise of reads from noise of pulses: the interval of the read noise begins at 0",)
