@@ -24,8 +24,8 @@ _SHOWN = 300
 def pulse_fit(fit: Fit) -> "Figure":
     """Four panels: trains, steps by conductance, residuals, and the spread from cell to cell.
 
-    The curves of the law are simulated: cells of `fit.cell`, without stuck ones, get the measured sequence of pulses. In
-    the first panel they are read with the fitted noise. The title says how far they are from the data.
+    The curves of the law are simulated: cells of `fit.cell`, without stuck ones, get the measured sequence of pulses.
+    In the first panel they are read with the fitted noise. The title says how far they are from the data.
 
     Args:
         fit: result of `fit_trains`.
