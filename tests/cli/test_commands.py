@@ -1,5 +1,6 @@
 """The command line from outside: what it prints, where, and how it ends."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -228,8 +229,8 @@ def test_run_all_says_the_time_first_and_writes_a_table_last(command: Any) -> No
     done = command("run", "--all", "--seeds", "2", "--out", "here")
     assert done.code == 0
     notes = [" ".join(line.split()) for line in done.err.splitlines()]
-    assert notes[0] == "expected time on this machine at smoke scale on digits, 2 seed(s):"
-    assert notes[1] == f"{NAME} 2 of 2 tasks unknown (not measured)"
+    assert notes[0] == "expected time on this machine at smoke scale:"
+    assert notes[1] == f"{NAME} digits, 2 seeds: 2 of 2 tasks unknown (not measured)"
     assert notes[2] == f"in all about 0.0 s, and unknown times for 1 experiments: {NAME}"
     assert notes[3] == "note: 1 claims need --data mnist and cannot be judged on digits"
     rows = read_rows(Path("here") / NAME / "rows.jsonl")
@@ -241,9 +242,25 @@ def test_run_all_says_the_time_first_and_writes_a_table_last(command: Any) -> No
     assert f"| {NAME} | digits, smoke | share of heads | 55.00 % |" in table
 
     again = command("run", "--all", "--seeds", "3", "--out", "here", "--table", "there/all.md")
-    assert f"{NAME} 1 of 3 tasks" in " ".join(again.err.split())
+    assert f"{NAME} digits, 3 seeds: 1 of 3 tasks" in " ".join(again.err.split())
     assert "mean of 2 tasks in here" in again.err
     assert "3 rows of 1 experiments" in Path("there/all.md").read_text()
+
+
+def test_a_full_run_of_all_takes_the_data_set_and_the_repetitions_of_each_experiment(command: Any) -> None:
+    one = dataclasses.replace(experiment(), data="mnist", seeds=3)
+    two = dataclasses.replace(experiment(name="b/other"), data="cifar10", seeds=2)
+    with only_registered(one, two):
+        notes = " ".join(command("run", "--all", "--scale", "full").err.split())
+        assert f"{NAME} mnist, 3 seeds: 3 of 3 tasks" in notes
+        assert "b/other cifar10, 2 seeds: 2 of 2 tasks" in notes
+        assert {row.params["data"] for row in read_rows(Path("results/full") / NAME / "rows.jsonl")} == {"mnist"}
+        assert len(read_rows(Path("results/full/b/other/rows.jsonl"))) == 2
+        named = " ".join(command("run", "--all", "--scale", "full", "--data", "digits", "--seeds", "1").err.split())
+        assert f"{NAME} digits, 1 seed: 1 of 1 tasks" in named
+        assert Path("results/digits-full").is_dir()
+        smoke = " ".join(command("run", "--all").err.split())
+        assert f"{NAME} digits, 1 seed: 1 of 1 tasks" in smoke
 
 
 def test_run_all_goes_on_after_an_experiment_that_fails(command: Any) -> None:

@@ -27,14 +27,14 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("known")
 def test_durations_of_the_reference_machine_are_scaled(tmp_path: Path) -> None:
-    (one,) = expected_times([experiment()], Options(seeds=5, out=tmp_path))
+    (one,) = expected_times([(experiment(), Options(seeds=5, out=tmp_path))])
     assert (one.experiment, one.n_todo, one.n_tasks) == (NAME, 5, 5)
     assert_close(one.seconds, 5 * 3.0 * 4, rtol=1e-12)
     assert one.source == "measured on the reference machine, scaled to this one"
-    (other,) = expected_times([experiment()], Options(data="mnist", seeds=2, out=tmp_path))
+    (other,) = expected_times([(experiment(), Options(data="mnist", seeds=2, out=tmp_path))])
     assert_close(other.seconds, 2 * 7.0 * 4, rtol=1e-12)
     assert other.source == "extrapolated there, scaled to this one"
-    (unknown,) = expected_times([experiment()], Options(scale="full", out=tmp_path))
+    (unknown,) = expected_times([(experiment(), Options(scale="full", out=tmp_path))])
     assert (unknown.seconds, unknown.source) == (None, "not measured")
 
 
@@ -46,10 +46,10 @@ def test_tasks_in_the_folder_count_before_the_reference(tmp_path: Path) -> None:
     log.write_text("")
     for task, seconds in zip(tasks(options), (10.0, 30.0), strict=True):
         append_line(log, json.dumps({"id": task.id, "seconds": seconds, "started": ""}))
-    (more,) = expected_times([experiment()], Options(seeds=5, out=tmp_path))
+    (more,) = expected_times([(experiment(), Options(seeds=5, out=tmp_path))])
     assert (more.n_todo, more.n_tasks, more.seconds) == (3, 5, 60.0)
     assert more.source == f"mean of 2 tasks in {tmp_path / NAME}"
-    (done,) = expected_times([experiment()], options)
+    (done,) = expected_times([(experiment(), options)])
     assert (done.n_todo, done.seconds) == (0, 0.0)
 
 

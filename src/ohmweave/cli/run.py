@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ohmweave.cli.all_experiments import chosen_experiments, print_expected, write_table
+from ohmweave.cli.all_experiments import (
+    Chosen,
+    chosen_experiments,
+    options_by_experiment,
+    print_expected,
+    write_table,
+)
 from ohmweave.cli.console import print_error, print_note, print_result
 from ohmweave.cli.known_experiments import Imports, load_experiments
 from ohmweave.cli.progress import shown_progress
@@ -40,6 +46,24 @@ Names = Annotated[
         metavar="[NAME...]", show_default=False, help="Experiments: names, globs ('yao2020/*') or papers ('yao2020')."
     ),
 ]
+OneData = Annotated[
+    Data | None,
+    typer.Option(
+        show_default="digits, which are built in; with --all --scale full: each paper's", help="Data set of all tasks."
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="1; with --all --scale full: each experiment's own number",
+        help="Independent repetitions (chips, networks).",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(show_default="results/DATA-SCALE; with each paper's data set: results/full", help="Results folder."),
+]
 Every = Annotated[bool, typer.Option("--all", help="Run every registered experiment; prints the expected time first.")]
 DataDir = Annotated[
     Path | None,
@@ -66,11 +90,11 @@ def run(
     names: Names = None,
     every: Every = False,
     table: Table = None,
-    data: Annotated[Data, typer.Option(help="Data set. The digits are built in.")] = Data.digits,
+    data: OneData = None,
     data_dir: DataDir = None,
     scale: Annotated[Scale, typer.Option(help="smoke: to check that all works; full: the paper's size.")] = Scale.smoke,
-    seeds: Annotated[int, typer.Option(min=1, help="Independent repetitions (chips).")] = 1,
-    out: Annotated[Path | None, typer.Option(show_default="results/DATA-SCALE", help="Results folder.")] = None,
+    seeds: Seeds = None,
+    out: Out = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; all random numbers derive from it.")] = 0,
     device: Annotated[str, typer.Option(help="Device of torch to run on: cpu, cuda, cuda:1, ...")] = "cpu",
     workers: Workers = None,
@@ -84,21 +108,31 @@ def run(
     from ohmweave.experiments import Options
 
     load_experiments(imports)
-    chosen = chosen_experiments(names or [], every=every)
-    _check_device(device, chosen.values())
-    folder = out if out is not None else Path("results") / f"{data.value}-{scale.value}"
+    known = chosen_experiments(names or [], every=every)
+    _check_device(device, known.values())
+    papers = every and scale is Scale.full
+    folder = out if out is not None else _folder(data, scale, papers=papers)
     options = Options(
-        data=data.value, data_dir=data_dir, scale=scale.value, seeds=seeds, out=folder, device=device, seed=seed
+        data=(data or Data.digits).value,
+        data_dir=data_dir,
+        scale=scale.value,
+        seeds=seeds or 1,
+        out=folder,
+        device=device,
+        seed=seed,
+    )
+    chosen = options_by_experiment(
+        known.values(), options, own_data=papers and data is None, own_seeds=papers and seeds is None
     )
     if every:
-        print_expected(list(chosen.values()), options, n_workers=workers or 1)
+        print_expected(chosen, n_workers=workers or 1)
     try:
         how = _How(workers=workers, scheduler=scheduler, imports=imports or [], refresh=refresh)
-        failed = _run_all(chosen, options, how, go_on=every)
+        failed = _run_all(chosen, how, go_on=every)
     except KeyboardInterrupt:
         print_note(f"stopped; the rows of finished tasks are in {folder}, and the same command continues from there")
         raise typer.Exit(INTERRUPTED) from None
-    _print_claims(chosen, folder, folder / "claims.md" if table is None and every else table)
+    _print_claims(known, folder, folder / "claims.md" if table is None and every else table)
     if failed:
         print_error(f"not finished: {', '.join(failed)}; the same command tries them again")
         raise typer.Exit(1)
@@ -114,6 +148,12 @@ class _How:
     refresh: bool
 
 
+def _folder(data: Data | None, scale: Scale, *, papers: bool) -> Path:
+    """The results folder where none is named. One with the papers' data sets is not named after one of them."""
+    name = scale.value if papers and data is None else f"{(data or Data.digits).value}-{scale.value}"
+    return Path("results") / name
+
+
 def _print_claims(chosen: "Mapping[str, Experiment]", folder: Path, table: Path | None) -> None:
     from ohmweave.experiments import read_results
     from ohmweave.report import claims_table, claims_text
@@ -125,19 +165,19 @@ def _print_claims(chosen: "Mapping[str, Experiment]", folder: Path, table: Path 
     print_note(f"rows: {folder}   page: ohmweave report {folder}")
 
 
-def _run_all(chosen: "Mapping[str, Experiment]", options: "Options", how: _How, *, go_on: bool) -> list[str]:
+def _run_all(chosen: "Sequence[Chosen]", how: _How, *, go_on: bool) -> list[str]:
     """Run the experiments; with `go_on`, also those after one that fails. Returns the names of those that failed."""
     from ohmweave.base.errors import OhmweaveError
 
     failed = []
-    for name, experiment in chosen.items():
+    for experiment, options in chosen:
         try:
             _run_one(experiment, options, how)
         except OhmweaveError as error:
             if not go_on:
                 raise
-            print_error(f"{name}: {error}")
-            failed.append(name)
+            print_error(f"{experiment.name}: {error}")
+            failed.append(experiment.name)
     return failed
 
 

@@ -57,11 +57,11 @@ def calibrate() -> float:
     return best
 
 
-def expected_times(experiments: Sequence[Experiment], options: Options) -> list[Expected]:
-    """The expected time of each experiment under `options`, in their order."""
+def expected_times(chosen: Sequence[tuple[Experiment, Options]]) -> list[Expected]:
+    """The expected time of each experiment under its options, in their order."""
     known = json.loads(DURATIONS.read_text(encoding="utf-8"))
     slower = calibrate() / known["calibration"]
-    return [_expected(experiment, options, known, slower) for experiment in experiments]
+    return [_expected(experiment, options, known, slower) for experiment, options in chosen]
 
 
 def _expected(experiment: Experiment, options: Options, known: Mapping[str, JSON], slower: float) -> Expected:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ohmweave.base.checks import check_integer
 from ohmweave.base.errors import ExperimentError
 from ohmweave.experiments.claims import Claim
 from ohmweave.experiments.stored_row import LONGEST_NAME, NAME
@@ -57,12 +58,15 @@ class Experiment:
         run: does one task and returns its result. All randomness comes from the task's seed.
         figures: figures of the report.
         tables: tables of the report.
+        data: the data set of the paper; `ohmweave run --all --scale full` takes it where none is named.
+        seeds: repetitions that this run makes where none are named: as many as the intervals of the claims need.
         devices: kinds of torch device that `run` supports. "cuda" needs a `run` that makes every chip, network and data
             set on `options.device`.
 
     Raises:
         ExperimentError: the name is not of the form above, two claims, figures or tables share a name, or `devices`
             is no tuple of words.
+        OutOfRangeError: `seeds` is no integer from 1 on.
     """
 
     name: str
@@ -75,6 +79,8 @@ class Experiment:
     run: Callable[[Task, Context], Mapping[str, JSON]]
     figures: tuple[FigureSpec, ...] = ()
     tables: tuple[TableSpec, ...] = ()
+    data: str = "mnist"
+    seeds: int = 1
     devices: tuple[str, ...] = ("cpu",)
 
     def __post_init__(self) -> None:
@@ -85,6 +91,7 @@ class Experiment:
                 f"`devices` of {self.name} must be a tuple of kinds of device, as in ('cpu', 'cuda'), "
                 f"but is {self.devices!r}"
             )
+        check_integer("seeds", self.seeds, at_least=1)
         _check_unique(f"claims of {self.name}", [claim.key for claim in self.claims])
         _check_unique(f"figures of {self.name}", [figure.name for figure in self.figures])
         _check_unique(f"tables of {self.name}", [table.name for table in self.tables])

@@ -3,6 +3,7 @@
 from tests.fuzz.cases.array_calls import ARRAY_CALLS
 from tests.fuzz.cases.arrays import ARRAYS
 from tests.fuzz.cases.cells import CELLS
+from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
 from tests.fuzz.cases.mapping import MAPPING
@@ -10,7 +11,17 @@ from tests.fuzz.cases.networks import NETWORKS
 from tests.fuzz.cases.rules import RULES
 from tests.fuzz.runner import Case
 
-CASES: dict[str, Case] = {**CELLS, **ARRAYS, **ARRAY_CALLS, **CIRCUIT, **MAPPING, **NETWORKS, **RULES, **COST}
+CASES: dict[str, Case] = {
+    **CELLS,
+    **ARRAYS,
+    **ARRAY_CALLS,
+    **CIRCUIT,
+    **MAPPING,
+    **NETWORKS,
+    **RULES,
+    **COST,
+    **CHIP_COSTS,
+}
 
 PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting")
 
@@ -132,6 +143,8 @@ NOT_CALLED = {
             "SET_ENERGY_YAO",
             "LAWS",
             "AreaBasis",
+            "ADCDesign",
+            "ConverterPrice",
             "EnergyBasis",
             "AlwaysOn",
             "PerSampleScaling",

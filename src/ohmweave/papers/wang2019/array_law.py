@@ -281,6 +281,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=3,
         figures=(
             FigureSpec(
                 name="curves",

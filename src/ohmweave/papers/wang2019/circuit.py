@@ -234,6 +234,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=2,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

@@ -86,6 +86,7 @@ CNN = register(
         assumptions=CELL,
         tasks=partial(tasks, NAME, "cnn", {"chip": CHIP, "noise": NO_STUCK, "noise_free": NOISE_FREE}),
         run=run,
+        seeds=5,
         devices=("cpu", "cuda"),
         figures=(training_curves("cnn"), plan("cnn")),
         tables=(ACCURACIES, ENERGY_TABLE, curve_differences("cnn")),

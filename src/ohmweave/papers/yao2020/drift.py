@@ -203,6 +203,7 @@ EXPERIMENT = register(
         ),
         tasks=lambda options: plan.tasks(NAME, options),
         run=run,
+        seeds=10,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

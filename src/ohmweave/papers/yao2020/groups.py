@@ -148,6 +148,7 @@ EXPERIMENT = register(
         assumptions=(*plan.ASSUMPTIONS, hybrid.RATE),
         tasks=tasks,
         run=run,
+        seeds=5,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

@@ -55,6 +55,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=5,
         devices=("cpu", "cuda"),
     )
 )

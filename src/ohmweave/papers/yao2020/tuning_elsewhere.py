@@ -198,6 +198,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=2,
         devices=("cpu", "cuda"),
         tables=(
             TableSpec(

@@ -204,6 +204,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
+        seeds=3,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

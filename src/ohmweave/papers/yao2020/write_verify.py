@@ -198,6 +198,7 @@ EXPERIMENT = register(
         assumptions=plan.ASSUMPTIONS[:3],
         tasks=tasks,
         run=run,
+        seeds=10,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(
