@@ -233,6 +233,7 @@ def test_noise_of_reads_is_told_from_noise_of_pulses() -> None:
     assert without.chosen.parameters["sigma"].value > 2 * LINEAR.sigma
 
 
+@pytest.mark.slow
 def test_steps_far_below_the_noise_of_reads() -> None:
     """One cell: steps of 10 nS, sigma 20 nS, reads of 500 nS."""
     law = AffineStep(**WINDOW, set_step=(1e-8, 1e-8), reset_step=(-1e-8, -1e-8), sigma=2e-8)

@@ -1,13 +1,13 @@
 """Cells from measured pulse trains: reading files, fitting switching laws, comparing them."""
 
 from ohmweave.fitting.between_cells import Interval
-from ohmweave.fitting.conduction import ConductionFit, fit_conduction
 from ohmweave.fitting.csv_file import read_trains
 from ohmweave.fitting.estimates import FittedLaw
 from ohmweave.fitting.fit import LAWS, Fit, fit_trains
 from ohmweave.fitting.goodness import Agreement
 from ohmweave.fitting.noise_in_time import NoiseFit, fit_noise
 from ohmweave.fitting.retention import RetentionFit, fit_retention
+from ohmweave.fitting.sweeps import ConductionFit, fit_conduction
 from ohmweave.fitting.trains import PulseTrains, trains_of
 
 __all__ = [

@@ -11,7 +11,7 @@ from ohmweave.fitting.choice import compared, simplest
 from ohmweave.fitting.estimates import FittedLaw, fitted
 from ohmweave.fitting.families import EXPONENTIAL, LINEAR, SOFT_BOUNDS, TABLE, table
 from ohmweave.fitting.goodness import Agreement, agreement
-from ohmweave.fitting.read_noise import NoiseOfReads, noise_of_reads
+from ohmweave.fitting.noise_of_reads import NoiseOfReads, noise_of_reads
 from ohmweave.fitting.trains import PulseTrains
 from ohmweave.fitting.usable import Usable, most_bins, usable
 
