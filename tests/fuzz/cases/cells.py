@@ -66,14 +66,14 @@ def law(function: Any, arguments: dict[str, Any], **pulse: float) -> Case:
     )
 
 
-def part(kind: Any, place: str, arguments: dict[str, Any], **pulse: float) -> Case:
+def part(kind: Any, place: str, arguments: dict[str, Any], *, negative: bool = False, **pulse: float) -> Case:
     """Another part, used in a cell with linear steps."""
     base = Cell(cells.LinearStep(**LINEAR))
     return lambda: Call(
         function=kind,
         arguments=arguments,
         use=lambda made: used(replace(base, **{place: made}), **pulse),
-        negative=False,
+        negative=negative,
     )
 
 
@@ -139,6 +139,7 @@ CELLS: dict[str, Case] = {
             "tail_fraction": 0.1,
             "tail_factor": 4.0,
         },
+        negative=True,
     ),
     "cells.FlickerNoise": part(
         cells.FlickerNoise,
