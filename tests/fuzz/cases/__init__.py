@@ -6,6 +6,7 @@ from tests.fuzz.cases.cells import CELLS
 from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
+from tests.fuzz.cases.fitting import FITTING
 from tests.fuzz.cases.mapping import MAPPING
 from tests.fuzz.cases.networks import NETWORKS
 from tests.fuzz.cases.rules import RULES
@@ -21,6 +22,7 @@ CASES: dict[str, Case] = {
     **RULES,
     **COST,
     **CHIP_COSTS,
+    **FITTING,
 }
 
 PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting")
@@ -43,6 +45,8 @@ NOT_CALLED = {
             "GRU",
             "GRUCell",
             "LSTM",
+            "CalibratedLayer",
+            "CalibrationTable",
             "LayerRow",
             "MultiheadAttention",
             "Plan",
@@ -77,6 +81,9 @@ NOT_CALLED = {
             "Access",
             "Array",
             "CompiledCells",
+            "ConverterRanges",
+            "StagedMapping",
+            "corner_of",
             "CoupledCells",
             "PatchReads",
             "RangedConverters",
@@ -120,6 +127,8 @@ NOT_CALLED = {
             "Agreement",
             "ConductionFit",
             "Fit",
+            "LeftOut",
+            "Measurement",
             "FittedLaw",
             "Interval",
             "NoiseFit",
