@@ -65,10 +65,10 @@ def fit(
         files, unit=unit, v_read=v_read, columns=columns, column=column, scale=scale, kind=kind, decimal=decimal
     )
     trains = [part for part in measured.parts if isinstance(part, PulseTrains)]
-    window = {"g_min": _quantity(g_min, "S", "g_min"), "g_max": _quantity(g_max, "S", "g_max")}
+    low, high = _quantity(g_min, "S", "g_min"), _quantity(g_max, "S", "g_max")
     for line in measured.summary():
         print_note(line)
-    results = [fit_trains(one, **window, bins=bins, stuck_below=stuck_below, law=law) for one in trains]
+    results = [fit_trains(one, g_min=low, g_max=high, bins=bins, stuck_below=stuck_below, law=law) for one in trains]
     abouts = [{"file": ", ".join(measured.files), **_about(one), **_origin(measured)} for one in results]
     first = (files[0].with_suffix("") if files[0].suffix == ".gz" else files[0]).with_suffix(".json")
     paths = _paths(first if out is None else out, results)
