@@ -44,7 +44,8 @@ def _add_normals(
     outermost interval: the order of the loop without Numba.
 
     Args:
-        out, variance: `(n,)`.
+        out: `(n,)`, to which is added.
+        variance: `(n,)`.
         cell_means: `(N_CELLS,)`, 0 in the first and the last entry.
         state: `(4,)` of the generator, renewed.
         at_once: numbers in one part.

@@ -31,9 +31,7 @@ def gated(preactivation: torch.Tensor, c: torch.Tensor) -> State:
     return o.sigmoid() * c.tanh(), c
 
 
-def _gated_in_place(
-    i: torch.Tensor, f: torch.Tensor, g: torch.Tensor, o: torch.Tensor, c: torch.Tensor
-) -> State:
+def _gated_in_place(i: torch.Tensor, f: torch.Tensor, g: torch.Tensor, o: torch.Tensor, c: torch.Tensor) -> State:
     """As `gated`, of four gates `(n, hidden, ...)`, which are overwritten: the same operations in less memory."""
     c = (f.sigmoid_() * c).add_(i.sigmoid_().mul_(g.tanh_()))
     return c.tanh().mul_(o.sigmoid_()), c
