@@ -12,7 +12,7 @@ from tests.helpers import assert_close
 
 LAW = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**20)
 NOISY = Cell(LAW, read_noise=ReadNoise(fraction=0.05, floor=1e-6))
-GEOMETRY = ConvGeometry(kernel_size=(2, 3), stride=(2, 1), padding=(1, 0, 0, 2))
+GEOMETRY = ConvGeometry(kernel_size=(2, 3), stride=(2, 1), padding=(1, 0, 1, 0))
 CASES = [(6, 6), (2, 6), (3, 3)]
 """Groups and outputs of 6 channels; the first is depthwise."""
 
