@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         testing,
     )
     from ohmweave.mapping import Chip, DifferentialPair
-    from ohmweave.nn import OnChip, deploy, load, plan, save
+    from ohmweave.nn import OnChip, calibrate, deploy, load, plan, save
     from ohmweave.programming import BlindWrite, WriteVerify
 
 __version__ = version("ohmweave")
@@ -38,6 +38,7 @@ __all__ = [
     "WriteVerify",
     "__version__",
     "arrays",
+    "calibrate",
     "cells",
     "circuit",
     "cost",
@@ -63,6 +64,7 @@ _HOME = {
     "DifferentialPair": "mapping",
     "OnChip": "nn",
     "WriteVerify": "programming",
+    "calibrate": "nn",
     "deploy": "nn",
     "load": "nn",
     "plan": "nn",

@@ -21,7 +21,7 @@ from ohmweave.arrays import ConvGeometry, read_patches
 from ohmweave.arrays.reads.patches import fold_chips, unfold_chips
 from ohmweave.mapping import Matrix
 from ohmweave.nn.backward_pass import connected, in_chip_dtype
-from ohmweave.nn.chip_batch import is_in_software, split_chips
+from ohmweave.nn.chip_batch import is_in_software, software_weight, split_chips
 from ohmweave.nn.weight import ArrayWeight
 
 PART_VALUES = 2**22
@@ -197,7 +197,7 @@ def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeomet
     matrix = weight.matrix
     if is_in_software():
         held = weight._held
-        kernels = (held[0] if matrix.chip.chip_shape else held).view(matrix.shape[0], -1, *geometry.kernel_size)
+        kernels = software_weight(held, matrix.chip.chip_shape).view(matrix.shape[0], -1, *geometry.kernel_size)
         return torch.nn.functional.conv2d(
             torch.nn.functional.pad(x, geometry.padding),
             kernels,

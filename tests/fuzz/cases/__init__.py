@@ -3,14 +3,27 @@
 from tests.fuzz.cases.array_calls import ARRAY_CALLS
 from tests.fuzz.cases.arrays import ARRAYS
 from tests.fuzz.cases.cells import CELLS
+from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
+from tests.fuzz.cases.fitting import FITTING
 from tests.fuzz.cases.mapping import MAPPING
 from tests.fuzz.cases.networks import NETWORKS
 from tests.fuzz.cases.rules import RULES
 from tests.fuzz.runner import Case
 
-CASES: dict[str, Case] = {**CELLS, **ARRAYS, **ARRAY_CALLS, **CIRCUIT, **MAPPING, **NETWORKS, **RULES, **COST}
+CASES: dict[str, Case] = {
+    **CELLS,
+    **ARRAYS,
+    **ARRAY_CALLS,
+    **CIRCUIT,
+    **MAPPING,
+    **NETWORKS,
+    **RULES,
+    **COST,
+    **CHIP_COSTS,
+    **FITTING,
+}
 
 PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting")
 
@@ -32,6 +45,8 @@ NOT_CALLED = {
             "GRU",
             "GRUCell",
             "LSTM",
+            "CalibratedLayer",
+            "CalibrationTable",
             "LayerRow",
             "MultiheadAttention",
             "Plan",
@@ -66,6 +81,9 @@ NOT_CALLED = {
             "Access",
             "Array",
             "CompiledCells",
+            "ConverterRanges",
+            "StagedMapping",
+            "corner_of",
             "CoupledCells",
             "PatchReads",
             "RangedConverters",
@@ -107,6 +125,8 @@ NOT_CALLED = {
             "BillItem",
             "Schedule",
             "Fit",
+            "LeftOut",
+            "Measurement",
             "FittedLaw",
             "Interval",
             "ArrayWeight",
@@ -128,6 +148,8 @@ NOT_CALLED = {
             "SET_ENERGY_YAO",
             "LAWS",
             "AreaBasis",
+            "ADCDesign",
+            "ConverterPrice",
             "EnergyBasis",
             "AlwaysOn",
             "PerSampleScaling",

@@ -180,7 +180,7 @@ class Reader:
         per_chip = row.of_numbers(numbers.view(self._bank.n_sets, *numbers.shape[-2:]))
         if self.columns is not None:
             i_out = self._converted_matrix(placement, self.columns).read(
-                per_chip, noise=self.noise, peaks=self.columns.peaks_of(placement)
+                per_chip, noise=self.noise, record=self.columns.record_of(placement)
             )
         else:
             assert self._nonlinear is not None
