@@ -68,7 +68,7 @@ class NormalStream:
     def add_(self, out: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
         """Add a new number from N(0, variance) to each value of `out`, and return it.
 
-        With Numba (`ohmweave[fast]`) and on a CPU this is one pass, at least twice as fast; the numbers are the same.
+        With Numba (`ohmweave[fast]`) and on a CPU this is one pass, at least twice as fast; the bits are the same.
 
         Args:
             out: any shape, contiguous, of a floating dtype, on the stream's device.
@@ -76,11 +76,18 @@ class NormalStream:
         """
         if self._torch is not None:
             return out.addcmul_(variance.sqrt_(), self.like(out))
-        if worth_compiling(out.numel()) and not (out.requires_grad or variance.requires_grad):
+        plain = not (out.requires_grad or variance.requires_grad)
+        if plain and worth_compiling(out.numel()):
             self._add_compiled(out.view(-1).numpy(), variance.view(-1).numpy(), out.dtype)
             return out
         for part, spread in zip(_parts(out), _parts(variance), strict=True):
-            part.addcmul_(spread.sqrt_(), self.like(part))
+            # As the compiled loop rounds: torch's root is not always the nearest number, and an operation that
+            # multiplies and adds may round once.
+            if plain:
+                np.sqrt(spread.numpy(), out=spread.numpy())
+            else:
+                spread.sqrt_()
+            part.add_(spread.mul_(self.like(part)))
         return out
 
     def _add_compiled(self, out: NDArray[Any], variance: NDArray[Any], dtype: torch.dtype) -> None:
@@ -91,8 +98,9 @@ class NormalStream:
         found = add_normals(out, variance, _inner_means(dtype), state, _AT_ONCE)
         self._bits.state = whole
         at, cells, words = (part.tolist() for part in found)
+        number = out.dtype.type
         for i, cell, z in zip(at, cells, _lowest_tail(words), strict=True):
-            out[i] += variance[i] ** 0.5 * (z if cell == 0 else -z)
+            out[i] += np.sqrt(variance[i]) * number(z if cell == 0 else -z)
 
     def _cells(self, n: int) -> NDArray[np.uint16]:
         """`n` random interval numbers, four from each 64-bit word."""

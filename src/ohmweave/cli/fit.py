@@ -1,6 +1,7 @@
 """`ohmweave fit`: measured pulse trains into a cell file."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,6 +134,8 @@ def _about(result: "Fit") -> dict[str, Any]:
         "parameters": {name: list(interval) for name, interval in result.chosen.parameters.items()},
         "d2d": list(result.chosen.d2d),
         "stuck": list(result.stuck),
+        "read_noise": {name: list(interval) for name, interval in result.chosen.read_noise.items()},
+        "agreement": asdict(result.agreement),
         "behind": {name: list(gap) for name, gap in result.behind.items()},
         "notes": list(result.notes),
     }
@@ -141,6 +144,8 @@ def _about(result: "Fit") -> dict[str, Any]:
 def _print(result: "Fit") -> None:
     print_result(_laws_table(result))
     print_result(_chosen_table(result))
+    if result.agreement.describes:
+        print_result(str(result.agreement))
 
 
 def _laws_table(result: "Fit") -> "Table":
@@ -178,5 +183,9 @@ def _chosen_table(result: "Fit") -> "Table":
     for name, interval in result.chosen.parameters.items():
         table.add_row(*row(name, interval, "S"))
     table.add_row(*row("d2d", result.chosen.d2d))
+    for name, interval in result.chosen.read_noise.items():
+        table.add_row(*row(f"read noise, {name}", interval, "S" if name == "floor" else ""))
+    if not result.chosen.read_noise and result.read_noise is not None:
+        table.add_row(*row("read noise", result.read_noise, "S"))
     table.add_row(*row("stuck", result.stuck))
     return table
