@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         testing,
     )
     from ohmweave.mapping import Chip, DifferentialPair
-    from ohmweave.nn import OnChip, deploy, load, plan, save
+    from ohmweave.nn import OnChip, calibrate, deploy, load, plan, save
     from ohmweave.programming import BlindWrite, WriteVerify
 
 __version__ = version("ohmweave")
@@ -40,6 +40,7 @@ __all__ = [
     "__version__",
     "arrays",
     "bench",
+    "calibrate",
     "cells",
     "circuit",
     "cost",
@@ -65,6 +66,7 @@ _HOME = {
     "DifferentialPair": "mapping",
     "OnChip": "nn",
     "WriteVerify": "programming",
+    "calibrate": "nn",
     "deploy": "nn",
     "load": "nn",
     "plan": "nn",

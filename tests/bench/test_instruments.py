@@ -263,7 +263,7 @@ def test_channel_maps_of_arc2control(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("pyarc2") is not None, reason="pyarc2 is installed")
 def test_without_pyarc2_the_remedy_is_named() -> None:
-    with pytest.raises(DataError, match=r"pip install 'ohmweave\[arc2\]'"):
+    with pytest.raises(DataError, match=r"pip install 'ohmweave\[pyarc2\]'"):
         connect("firmware.bin")
 
 

@@ -126,7 +126,7 @@ def connect(firmware: str, port: int | None = None) -> ArcInstrument:
     try:
         import pyarc2
     except ImportError:
-        raise DataError("an ArC TWO needs pyarc2: pip install 'ohmweave[arc2]'") from None
+        raise DataError("an ArC TWO needs pyarc2: pip install 'ohmweave[pyarc2]'") from None
     ports = [port] if port is not None else pyarc2.find_ids()
     if not ports:
         raise DataError("no ArC TWO board was found: is it connected, powered, and is its USB driver installed?")

@@ -16,6 +16,7 @@ from ohmweave.cli.bench import bench
 from ohmweave.cli.claims import claims
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
+from ohmweave.cli.data import data
 from ohmweave.cli.fit import fit
 from ohmweave.cli.listing import list_experiments
 from ohmweave.cli.netlist import netlist
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "claims": claims,
     "report": report,
     "cost": cost,
+    "data": data,
     "fit": fit,
     "netlist": netlist,
 }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+from ohmweave.experiments.computing import in_threads
 from ohmweave.experiments.experiment import Experiment
 from ohmweave.experiments.origin import other_origins
 from ohmweave.experiments.provenance import commit, versions
@@ -60,13 +61,13 @@ def run_experiment(experiment: Experiment, options: Options, progress: Progress,
     experiment.check_device(options.device)
     start = time.monotonic()
     tasks = unique_tasks(experiment, options)
-    with open_rows(options.out, experiment.name, refresh=refresh) as rows:
+    with in_threads(options.threads), open_rows(options.out, experiment.name, refresh=refresh) as rows:
         other = others_among(tasks, rows)
         todo = [task for task in tasks if task.id not in rows.done]
         n_before = len(tasks) - len(todo)
         for n_done, task in enumerate(todo, start=n_before):
             report = _part_of(progress, n_done, len(tasks))
-            report(0.0, describe(task))
+            report(0.0, f"task {n_done + 1} of {len(tasks)}: {describe(task)}")
             started, task_start = now(), time.monotonic()
             result = experiment.run(task, Context(options=options, progress=report))
             rows.append(
@@ -102,4 +103,12 @@ def now() -> str:
 
 
 def _part_of(progress: Progress, n_done: int, n_tasks: int) -> Progress:
-    return lambda fraction, text: progress((n_done + min(max(fraction, 0.0), 1.0)) / n_tasks, text)
+    """The progress of one of `n_tasks` tasks as a part of them all; it does not go back within the task."""
+    highest = 0.0
+
+    def part(fraction: float, text: str) -> None:
+        nonlocal highest
+        highest = min(max(highest, fraction), 1.0)
+        progress((n_done + highest) / n_tasks, text)
+
+    return part

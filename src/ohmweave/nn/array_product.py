@@ -10,29 +10,14 @@ This is what Wang et al. 2019 and Yao et al. 2020 do: their backward pass runs i
 beforehand.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from ohmweave.base import OutOfRangeError
 from ohmweave.mapping import Matrix
 from ohmweave.nn.backward_pass import connected, in_chip_dtype
-from ohmweave.nn.chip_batch import is_in_software, split_chips
+from ohmweave.nn.chip_batch import is_in_software, software_weight, split_chips
 from ohmweave.nn.weight import ArrayWeight
-
-Backward = Literal["readout", "array"]
-"""How a layer computes the gradient of its input: from the weight as read out, or by a transposed read."""
-
-
-def is_transposed(backward: Backward) -> bool:
-    """True for "array", False for "readout".
-
-    Raises:
-        OutOfRangeError: `backward` is neither.
-    """
-    if backward not in ("readout", "array"):
-        raise OutOfRangeError(f"`backward` must be 'readout' or 'array', but is {backward!r}")
-    return backward == "array"
 
 
 class _ArrayProduct(torch.autograd.Function):
@@ -74,7 +59,7 @@ def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = Fa
     matrix = weight.matrix
     if is_in_software():
         held = _flat(weight._held, matrix)
-        return torch.nn.functional.linear(x, held[0] if matrix.chip.chip_shape else held)
+        return torch.nn.functional.linear(x, software_weight(held, matrix.chip.chip_shape))
     needed = not transposed and x.requires_grad and torch.is_grad_enabled()
     chips = matrix.chip.chip_shape
     y: torch.Tensor = _ArrayProduct.apply(  # type: ignore[no-untyped-call]
