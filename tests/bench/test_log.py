@@ -352,7 +352,7 @@ def network(array: Array) -> tuple[ow.nn.Deployed, list[torch.Tensor]]:
     )
     write = ow.WriteVerify(tolerance=0.5e-6)
     net = ow.deploy(model.to(array.dtype), ow.Chip(array=array), write=write)
-    rule = ow.optim.ThresholdedWriteVerify(net.chip_parameters(), lr=0.01, threshold=1e-6, write=write)
+    rule = ow.optim.ThresholdedWriteVerify(net.chip_parameters(), lr=5e-6, threshold=0.3e-6, write=write)
     x = torch.rand(8, 1, 8, 8, generator=generator(0, "x"), dtype=torch.float64).to(array.dtype)
     y = torch.arange(8) % 10
     outputs = []

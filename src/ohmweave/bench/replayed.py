@@ -1,16 +1,15 @@
 """An array that answers from a log: analysis and tests run without the board."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from pathlib import Path
 
 import torch
 
-from ohmweave.arrays import ConvGeometry, Placement, RangedConverters
+from ohmweave.arrays import ConvGeometry, Placement
 from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
-from ohmweave.base import OhmweaveError, OutOfRangeError
+from ohmweave.base import OhmweaveError
 from ohmweave.bench.events import Event, Kind, read_events
 from ohmweave.bench.failures import raise_again
 from ohmweave.bench.header_array import HeaderArray
@@ -27,11 +26,12 @@ class ReplayedFailure(OhmweaveError):
     """The recorded call raised an error of a class that is not ohmweave's; the message has its name and text."""
 
 
-class Replayed(HeaderArray, RangedConverters):
+class Replayed(HeaderArray):
     """The array of a log. Each call must be the next one in the log, and gets its answer, or its error.
 
     The same program with the same seed makes the same calls, so it runs as it did on the board, bit for bit. The
-    counters count again what was counted then. Nothing waits.
+    counters count again what was counted then. Nothing waits. Ranges of converters cannot be found again
+    (`calibrate_converters`): a log holds currents and no ranges.
 
     Args:
         path: of a log of `Recorded`.
@@ -113,19 +113,6 @@ class Replayed(HeaderArray, RangedConverters):
         if event.failure is not None:
             raise_again(event.failure, ReplayedFailure, "recorded")
         self.books.wait(duration)
-
-    def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:
-        """A block whose reads are answered as they were: the ranges that were found are in the answers."""
-        del headroom
-        return nullcontext()
-
-    def full_scale(self, placement: Placement) -> float:
-        """Refused.
-
-        Raises:
-            OutOfRangeError: always: a log does not hold the range of converters.
-        """
-        raise OutOfRangeError("`full_scale` is not known from a log, which holds currents and no ranges")
 
     def _recorded_temperature(self) -> float:
         if self._temperature is None:

@@ -7,7 +7,16 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from ohmweave.arrays import Array, Books, ConvGeometry, CoupledCells, PatchReads, Placement, RangedConverters
+from ohmweave.arrays import (
+    Array,
+    Books,
+    ConverterRanges,
+    ConvGeometry,
+    CoupledCells,
+    PatchReads,
+    Placement,
+    RangedConverters,
+)
 from ohmweave.arrays.reads.patches import by_rows
 from ohmweave.base import NotCopied, OutOfRangeError
 from ohmweave.bench.driver import Driver
@@ -99,6 +108,11 @@ class Wrapper(OnBench, PatchReads, RangedConverters, CoupledCells, NotCopied):
     def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:
         """Find the range of the column converters; see `RangedConverters`."""
         return self._converters().ranging(headroom=headroom)
+
+    @property
+    def converter_ranges(self) -> ConverterRanges:
+        """The full scales of all placements; see `RangedConverters`."""
+        return self._converters().converter_ranges
 
     def full_scale(self, placement: Placement) -> float:
         """A; see `RangedConverters`."""
