@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from ohmweave.arrays import Array, ConvGeometry, Placement, SimulatedArray, Tile, cells_of
+import ohmweave as ow
+from ohmweave.arrays import ADC, DAC, Array, ConvGeometry, Placement, SimulatedArray, Tile, cells_of
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.bench import (
     AbortedError,
@@ -376,3 +377,21 @@ def _wires() -> Any:
 def test_boards_are_wrapped_as_they_are() -> None:
     board: Board = stub().board
     assert Limited(stub(), Limits()).rows == board.rows
+
+
+@pytest.mark.parametrize("parts", [{}, {"dac": DAC(bits=6, v_max=0.2, signed=True), "adc": ADC(bits=6, signed=True)}])
+def test_a_network_behind_limits_is_calibrated_as_without(parts: dict[str, Any]) -> None:
+    """With and without converters inside: the same scales and outputs."""
+    outputs, scales = [], []
+    x = torch.randn(20, 4, generator=generator(0, "x"), dtype=torch.float64)
+    for wrap in (lambda one: one, lambda one: Limited(one, Limits(pulses=10**6))):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(4, 3, bias=False)).double()
+        layers = {"0": ow.OnChip(scaling=ow.mapping.FixedScaling)}
+        chip = ow.Chip(array=wrap(cells(**parts)))
+        net = ow.deploy(model, chip, write=ow.WriteVerify(tolerance=0.3e-6), layers=layers)
+        ow.nn.calibrate(net, x)
+        outputs.append(net(x).detach())
+        scales.append(net.matrix("0").scaling.x_max)
+    assert scales[0] == scales[1]
+    assert_close(outputs[1], outputs[0], rtol=1e-9, scale=float(outputs[0].abs().max()))
