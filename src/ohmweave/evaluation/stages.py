@@ -1,0 +1,203 @@
+"""The stages of an evaluation as tasks with one row each, and the run of a task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ohmweave.cells import Cell
+from ohmweave.cost.published import RESET_ENERGY_YAO, SET_ENERGY_YAO
+from ohmweave.data import Dataset
+from ohmweave.evaluation.bench import Bench
+from ohmweave.evaluation.effort import Effort
+from ohmweave.evaluation.networks import Network, fresh, images, kept, n_correct, train
+from ohmweave.evaluation.search import ROUNDS, best
+from ohmweave.evaluation.subject import Subject
+from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS, inference_energy, make
+from ohmweave.evaluation.without import PERFECT, PROPERTIES, without
+from ohmweave.experiments import JSON, Context, Options, Row, Task
+
+NAME = "evaluate/cell"
+_SEARCH_SEED = 1_000  # chips of the search are others than those of the results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is evaluated.
+
+    Attributes:
+        subject: the cell.
+        network: the network.
+        effort: the size.
+        wait: s, between the last write and the test.
+    """
+
+    subject: Subject
+    network: Network
+    effort: Effort
+    wait: float
+
+    def params(self, options: Options) -> dict[str, JSON]:
+        """The params that all tasks share."""
+        return {
+            "data": options.data,
+            "scale": options.scale,
+            "seeds": options.seeds,
+            "network": self.network.name,
+            "cell": self.subject.digest,
+            "effort": asdict(self.effort),
+            "wait": self.wait,
+        }
+
+    def task(self, options: Options, seed: int, **more: JSON) -> Task:
+        """A task of the evaluation."""
+        return Task(experiment=NAME, params={**self.params(options), **more}, seed=seed)
+
+
+Stage = Callable[[Question, Options, Sequence[Row]], list[Task]]
+
+
+def software_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """The networks in software. That of the first seed is the one of all chips."""
+    del rows
+    return [
+        question.task(options, options.seed + i, stage="software", way=SOFTWARE)
+        for i in range(question.effort.networks)
+    ]
+
+
+def search_stage(number: int) -> Stage:
+    """Round `number` of the search; only rows of this and of earlier rounds decide what is tried."""
+    _, trials_of, grows = ROUNDS[number]
+
+    def stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+        last = number if grows else number - 1
+        known = [row for row in rows if row.params["stage"] == "search" and row.params["round"] <= last]
+        return [
+            question.task(
+                options, options.seed, stage="search", way=trial.way, round=number, setting=dict(trial.setting)
+            )
+            for trial in trials_of(known, question.effort)
+        ]
+
+    return stage
+
+
+def accuracy_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """Each way with its best setting, on chips of the fitted cell and of each drawn cell."""
+    n_draws = question.effort.draws if question.subject.has_intervals else 0
+    return [
+        question.task(
+            options, options.seed, stage="accuracy", way=way, draw=draw, setting=dict(best(rows, way).setting)
+        )
+        for draw in range(n_draws + 1)
+        for way in WAYS
+    ]
+
+
+def property_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """Transfer and learning in situ on the fitted cell without one of its properties."""
+    cell = question.subject.cell
+    names = [name for name in PROPERTIES if without(cell, name) is not None]
+    return [
+        question.task(
+            options, options.seed, stage="property", way=way, without=name, setting=dict(best(rows, way).setting)
+        )
+        for name in (*names, PERFECT)
+        for way in (TRANSFER, IN_SITU)
+    ]
+
+
+def run_task(question: Question, task: Task, context: Context) -> Mapping[str, JSON]:
+    """Do one task: train, write, learn, and count right images: validation images in the search, test images else."""
+    options = context.options
+    data = images(options.data, data_dir=options.data_dir, n_train=question.effort.n_train)
+    if task.params["stage"] == "software":
+        net = _software(question, task.seed, data, context)
+        return {
+            "n_correct": n_correct(net, data.test),
+            "n_total": len(data.test),
+            "n_validation": len(data.validation),
+            "n_correct_validation": n_correct(net, data.validation),
+        }
+    bench = _bench(question, task, data, context)
+    made = make(task.params["way"], bench, task.params["setting"])
+    split = data.validation if task.params["stage"] == "search" else data.test
+    found: dict[str, JSON] = {"n_correct": n_correct(made.net, split), "n_total": len(split), **made.facts}
+    if task.params["stage"] == "accuracy":
+        found |= _spent(question.subject, made.spent, bench.n_chips)
+        found["energy_inference"] = inference_energy(made, bench)
+    return found
+
+
+def _bench(question: Question, task: Task, data: Dataset, context: Context) -> Bench:
+    params, effort, options = task.params, question.effort, context.options
+    searching = params["stage"] == "search"
+    n_chips = effort.search_chips if searching else options.seeds
+    if params["stage"] == "property":
+        n_chips = min(effort.property_chips, options.seeds)
+    if params.get("draw"):
+        n_chips = min(effort.draw_chips, options.seeds)
+    return Bench(
+        cell=_cell(question, params, options.seed),
+        data=data,
+        network=question.network,
+        software=_software(question, options.seed, data, context),
+        n_chips=n_chips,
+        seed=task.seed + (_SEARCH_SEED if searching else 0),
+        first=options.seed,
+        epochs=effort.epochs,
+        wait=question.wait,
+        progress=context.progress,
+        artifact=context.artifact,
+    )
+
+
+def _cell(question: Question, params: Mapping[str, Any], seed: int) -> Cell:
+    name = params.get("without")
+    if name is None:
+        return question.subject.drawn(params.get("draw", 0), seed=seed)
+    cell = without(question.subject.cell, name)
+    assert cell is not None  # such tasks are not made
+    return cell
+
+
+def _software(question: Question, seed: int, data: Dataset, context: Context) -> torch.nn.Module:
+    """The network trained in software; it is kept in the results folder, and read from there the next time."""
+    effort = question.effort
+    model = fresh(question.network, data, seed=seed)
+    path: Path = context.artifact(
+        f"{question.network.name}-{data.name}-{len(data.train)}-{effort.epochs}-{seed}.safetensors"
+    )
+    return kept(
+        model,
+        path,
+        lambda model: train(model, data, epochs=effort.epochs, seed=seed, progress=context.progress),
+    )
+
+
+def pulse_prices(subject: Subject) -> tuple[float, float, str]:
+    """J of a SET and of a RESET pulse, and where they are from.
+
+    With the amplitudes and widths that the cells were measured with, V^2 g t at the middle of the window (ours: the
+    current during a pulse is not in the file); otherwise the bounds of Yao et al. 2020.
+    """
+    conditions = subject.about.get("conditions")
+    names = ("v_set", "width_set", "v_reset", "width_reset")
+    if isinstance(conditions, dict) and all(isinstance(conditions.get(name), float | int) for name in names):
+        g = (subject.cell.g_min + subject.cell.g_max) / 2
+        up, down = (conditions[f"v_{sign}"] ** 2 * g * conditions[f"width_{sign}"] for sign in ("set", "reset"))
+        return up, down, "V^2 g t at the middle of the window, with the measured amplitudes and widths"
+    return SET_ENERGY_YAO, RESET_ENERGY_YAO, "bounds of Yao et al. 2020, since the file has no amplitudes and widths"
+
+
+def _spent(subject: Subject, spent: Any, n_chips: int) -> dict[str, JSON]:
+    up, down, _ = pulse_prices(subject)
+    return {
+        "n_pulses": (spent.n_set + spent.n_reset) / n_chips,
+        "n_readouts": spent.n_readouts / n_chips,
+        "n_reads": spent.n_reads / n_chips,
+        "energy_pulses": (spent.n_set * up + spent.n_reset * down) / n_chips,
+    }
