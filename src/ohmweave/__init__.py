@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         circuit,
         cost,
         data,
+        evaluation,
         experiments,
         fitting,
         mapping,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         report,
         testing,
     )
+    from ohmweave.evaluation import evaluate
     from ohmweave.mapping import Chip, DifferentialPair
     from ohmweave.nn import OnChip, deploy, load, plan, save
     from ohmweave.programming import BlindWrite, WriteVerify
@@ -43,6 +45,8 @@ __all__ = [
     "cost",
     "data",
     "deploy",
+    "evaluate",
+    "evaluation",
     "experiments",
     "fitting",
     "load",
@@ -64,6 +68,7 @@ _HOME = {
     "OnChip": "nn",
     "WriteVerify": "programming",
     "deploy": "nn",
+    "evaluate": "evaluation",
     "load": "nn",
     "plan": "nn",
     "save": "nn",

@@ -15,6 +15,7 @@ import typer
 from ohmweave.cli.claims import claims
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
+from ohmweave.cli.evaluate import evaluate
 from ohmweave.cli.fit import fit
 from ohmweave.cli.listing import list_experiments
 from ohmweave.cli.netlist import netlist
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "cost": cost,
     "fit": fit,
+    "evaluate": evaluate,
     "netlist": netlist,
 }
 

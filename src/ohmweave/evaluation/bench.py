@@ -14,6 +14,7 @@ from ohmweave.evaluation.networks import Network, Progress
 from ohmweave.evaluation.without import Step, step_of
 from ohmweave.mapping import Chip
 from ohmweave.nn import Deployed, OnChip, plan
+from ohmweave.programming import WriteVerify
 
 ROWS, COLS = 128, 128
 _FINEST = 0.0025  # of the window: a write need not be better
@@ -73,6 +74,15 @@ class Bench:
         """Three times the pulses across the window at the mean step, from 100 to 5,000."""
         mean = self.step().mean
         return 100 if mean <= 0 else round(min(max(3 * self.window / mean, 100), 5_000))
+
+    def change(self, threshold: float, tolerance: float) -> WriteVerify:
+        """The write of small changes, from `threshold` S on.
+
+        Four times the pulses that the threshold takes at the mean step, and ten: a cell that is stuck costs all of them
+        at each step of the rule.
+        """
+        n = 10 + round(4 * threshold / self.g_step())
+        return WriteVerify(tolerance=tolerance, max_pulses=min(n, self.max_pulses()))
 
     def chip(self, model: torch.nn.Module, layers: Mapping[str, OnChip], *, matrices: int = 1) -> Chip:
         """Chips with room for `model` on them, `matrices` times."""

@@ -66,8 +66,8 @@ def _manhattan(params: Params, bench: Bench, setting: Setting) -> torch.optim.Op
 
 def _adaptive(params: Params, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
     tolerance = bench.tolerance(1.0)
-    write = WriteVerify(tolerance=tolerance, max_pulses=min(bench.max_pulses(), 200))
-    return AdaptiveWriteVerify(params, threshold=setting["threshold"] * tolerance, write=write)
+    threshold = setting["threshold"] * tolerance
+    return AdaptiveWriteVerify(params, threshold=threshold, write=bench.change(threshold, tolerance))
 
 
 RULES: Mapping[str, Rule] = {

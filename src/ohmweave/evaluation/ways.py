@@ -85,9 +85,8 @@ def _tuned(bench: Bench, setting: Setting) -> Made:
     model = bench.software if setting["sigma"] is None else _aware_model(bench, setting)
     net, chip = _written(bench, model, setting)
     tolerance = bench.tolerance(setting["tolerance"])
-    rule = AdaptiveWriteVerify(
-        net.chip_parameters(), threshold=setting["threshold"] * tolerance, write=_write(bench, setting)
-    )
+    threshold = setting["threshold"] * tolerance
+    rule = AdaptiveWriteVerify(net.chip_parameters(), threshold=threshold, write=bench.change(threshold, tolerance))
     _learn(bench, net, rule, epochs=setting["epochs"])
     return _made(bench, net, chip.array.books.activity.copy())
 
