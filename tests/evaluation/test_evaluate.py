@@ -75,7 +75,7 @@ def test_stuck_cells_fail_and_it_is_said(tmp_path: Path) -> None:
     assert any("no way comes within 3 points" in remark for remark in result.remarks) or (
         result.accuracy[SOFTWARE].mean.value < 0.3
     )
-    failed = [row for row in result.rows if row.params["stage"] == "accuracy" and row.params["way"] == TRANSFER][0]
+    failed = next(row for row in result.rows if row.params["stage"] == "accuracy" and row.params["way"] == TRANSFER)
     assert failed.result["n_failed"] == failed.result["n_written"]
 
 

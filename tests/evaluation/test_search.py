@@ -70,7 +70,7 @@ def test_search_finds_the_made_up_truth_and_is_bounded() -> None:
     assert in_situ["epochs"] == SMOKE.in_situ
     assert len(rows) < 60
     sigmas = [one.setting["sigma"] for one in tried(rows, AWARE)]
-    assert sorted(sigmas) == [0.01, 0.02, 0.04]  # 0.5, 1 and 2 times the error of the write
+    assert sorted(sigmas) == [0.005, 0.01, 0.02]  # 0.25, 0.5 and 1 times the error of the write
     assert {one.setting["sigma"] for one in tried(rows, TUNED)} == {None}  # the plain network was not worse
 
 

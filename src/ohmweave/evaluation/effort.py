@@ -53,8 +53,8 @@ EFFORTS: Mapping[str, Effort] = {
     "smoke": Effort(
         networks=3,
         n_train=2_000,
-        epochs=20,
-        in_situ=12,
+        epochs=40,
+        in_situ=20,
         trial=3,
         tuning=3,
         search_chips=2,
@@ -67,8 +67,8 @@ EFFORTS: Mapping[str, Effort] = {
     "full": Effort(
         networks=10,
         n_train=10**6,
-        epochs=40,
-        in_situ=40,
+        epochs=60,
+        in_situ=60,
         trial=8,
         tuning=5,
         search_chips=4,

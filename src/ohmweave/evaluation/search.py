@@ -20,7 +20,7 @@ Setting = Mapping[str, Any]
 
 TOLERANCES = (0.5, 1.0, 2.0)
 """In units of what a pulse and a read scatter by (`Bench.tolerance`)."""
-SIGMAS = (0.5, 1.0, 2.0)
+SIGMAS = (0.25, 0.5, 1.0)
 """Assumed error of a conductance in noise-aware training, in units of the write's own root mean square error."""
 THRESHOLDS = (2.0, 4.0)
 """Smallest change that tuning writes, in tolerances."""
