@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
 from ohmweave.cells import Cell
+from ohmweave.evaluation.as_experiment import EVALUATION
 from ohmweave.evaluation.effort import EFFORTS, Effort
-from ohmweave.evaluation.experiment import EVALUATION
 from ohmweave.evaluation.networks import Progress, network_of
 from ohmweave.evaluation.results import Evaluation
 from ohmweave.evaluation.search import ROUNDS

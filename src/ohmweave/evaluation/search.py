@@ -12,7 +12,7 @@ from typing import Any
 
 from ohmweave.base import ExperimentError
 from ohmweave.evaluation.effort import Effort
-from ohmweave.evaluation.rules import RULES
+from ohmweave.evaluation.in_situ_rules import RULES
 from ohmweave.evaluation.ways import AWARE, IN_SITU, TRANSFER, TUNED
 from ohmweave.experiments import JSON, Row, canonical
 

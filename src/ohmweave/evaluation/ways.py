@@ -10,8 +10,8 @@ from ohmweave.arrays import Activity
 from ohmweave.base import generator
 from ohmweave.cost import Bill, ledger
 from ohmweave.evaluation.bench import Bench, Made
+from ohmweave.evaluation.in_situ_rules import RULES, Setting
 from ohmweave.evaluation.networks import BATCH, fresh, kept, n_correct, parameters_rms, train
-from ohmweave.evaluation.rules import RULES, Setting
 from ohmweave.experiments import canonical
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, QuantileClip
 from ohmweave.nn import Deployed, NoiseAware, OnChip, deploy
