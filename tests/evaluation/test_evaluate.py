@@ -1,6 +1,5 @@
 """Whole evaluations at tiny size: a perfect cell, a stuck one, a planted property, and a run that was stopped."""
 
-import warnings
 from pathlib import Path
 
 import pytest
@@ -44,15 +43,13 @@ PERFECT_CELL = Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=200))
 STUCK_CELL = Cell(PERFECT_CELL.switching, faults=StuckCells(fraction=1.0, g_stuck=11e-6))
 
 
-def quiet(cell: Cell | Path, out: Path, effort: Effort = SMALL, **options: object) -> Evaluation:
-    """An evaluation; writes that fail warn, which is what is tested."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return evaluate(cell, chips=2, out=out, effort=effort, **options)  # type: ignore[arg-type]
+def small(cell: Cell | Path, out: Path, effort: Effort = SMALL, **options: object) -> Evaluation:
+    """An evaluation on two chips. Warnings are errors in tests: writes that fail belong to the rows."""
+    return evaluate(cell, chips=2, out=out, effort=effort, **options)  # type: ignore[arg-type]
 
 
 def test_perfect_cell_gives_the_accuracy_of_software_in_every_way(tmp_path: Path) -> None:
-    result = quiet(PERFECT_CELL, tmp_path)
+    result = small(PERFECT_CELL, tmp_path)
     software = result.accuracy[SOFTWARE].mean.value
     assert software > 0.8
     assert list(result.accuracy) == [SOFTWARE, *WAYS]
@@ -69,7 +66,7 @@ def test_perfect_cell_gives_the_accuracy_of_software_in_every_way(tmp_path: Path
 
 
 def test_stuck_cells_fail_and_it_is_said(tmp_path: Path) -> None:
-    result = quiet(STUCK_CELL, tmp_path, LEAST)
+    result = small(STUCK_CELL, tmp_path, LEAST)
     for way in WAYS:
         assert result.accuracy[way].mean.value < 0.3, way
     assert any("no way comes within 3 points" in remark for remark in result.remarks) or (
@@ -84,7 +81,7 @@ def test_planted_property_costs_most(tmp_path: Path) -> None:
     step = 18e-6 / 100
     law = AffineStep(g_min=2e-6, g_max=20e-6, set_step=(step, step), reset_step=(-step, -step), sigma=0.1 * step)
     planted = Cell(law, spread=Spread(d2d=0.05), faults=StuckCells(fraction=0.25, g_stuck=(2e-6, 20e-6)))
-    result = quiet(planted, tmp_path)
+    result = small(planted, tmp_path)
     costs = [cost for cost in result.costs if cost.way == TRANSFER]
     assert costs[0].name == "stuck cells"
     assert costs[0].gain.value > 0.05
@@ -98,7 +95,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same_rows(tmp_path: Path) -> None:
         tmp_path / "cell.json",
         about={"cells": 9, "parameters": {"sigma": [1e-7, 5e-8, 2e-7]}},
     )
-    whole = quiet(tmp_path / "cell.json", tmp_path / "whole", LEAST)
+    whole = small(tmp_path / "cell.json", tmp_path / "whole", LEAST)
     n_calls, fractions = 0, []
 
     def stop(fraction: float, text: str) -> None:
@@ -109,10 +106,10 @@ def test_a_stopped_run_goes_on_and_gives_the_same_rows(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        quiet(tmp_path / "cell.json", tmp_path / "stopped", LEAST, progress=stop)
+        small(tmp_path / "cell.json", tmp_path / "stopped", LEAST, progress=stop)
     lines = (tmp_path / "stopped" / "evaluate" / "cell" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     assert 0 < len(lines) < len(whole.rows)
-    quiet(tmp_path / "cell.json", tmp_path / "stopped", LEAST)
+    small(tmp_path / "cell.json", tmp_path / "stopped", LEAST)
     rows = "evaluate/cell/rows.jsonl"
     assert (tmp_path / "stopped" / rows).read_bytes() == (tmp_path / "whole" / rows).read_bytes()
     assert fractions == sorted(fractions)
@@ -135,6 +132,12 @@ def test_arguments_are_refused_by_name(tmp_path: Path) -> None:
     for text, message in (
         ("x = 1", "does not"),
         ("1 / 0", "raises ZeroDivisionError"),
+        ("def network(shape, n_classes): return 3", "returns 3 from it"),
+        (
+            "import torch\ndef network(shape, n_classes): return torch.nn.Flatten()",
+            r"into \(2, 10\), but returns \(2, 64\)",
+        ),
+        ("import torch\ndef network(shape, n_classes): return torch.nn.Linear(3, 10)", "but raises RuntimeError"),
     ):
         (tmp_path / "net.py").write_text(text, encoding="utf-8")
         with pytest.raises(OutOfRangeError, match=message):

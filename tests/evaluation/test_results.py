@@ -27,7 +27,7 @@ def row(stage: str, way: str, n_correct: Sequence[int], *, failed: int = 0, move
     result: dict[str, Any] = {"n_correct": list(n_correct), "n_total": N}
     if stage != "software":
         result |= {"n_failed": failed, "n_written": 100, "n_cells": 50, "moved": moved, "n_pulses": 1e4}
-        result |= {"n_readouts": 1e3, "energy_pulses": 1e-6, "energy_inference": None, "error": 0.1}
+        result |= {"n_readouts": 1e3, "energy_pulses": 1e-6, "energy_inference": None, "error": 0.1, "warnings": []}
     params = {"stage": stage, "way": way, **params}
     return Row(id=str(params), experiment="evaluate/cell", params=params, seed=0, result=result)
 

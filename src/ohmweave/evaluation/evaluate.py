@@ -8,7 +8,7 @@ from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
 from ohmweave.cells import Cell
 from ohmweave.evaluation.as_experiment import EVALUATION
 from ohmweave.evaluation.effort import EFFORTS, Effort
-from ohmweave.evaluation.networks import Progress, network_of
+from ohmweave.evaluation.networks import Progress, check_network, images, network_of
 from ohmweave.evaluation.results import Evaluation
 from ohmweave.evaluation.search import ROUNDS
 from ohmweave.evaluation.stages import (
@@ -113,6 +113,7 @@ def evaluate(
         out=folder,
         seed=seed,
     )
+    check_network(question.network, images(data, data_dir=options.data_dir, n_train=question.effort.n_train))
     _check_folder(question, options)
     _run(question, options, progress)
     return Evaluation.of(question, options, _rows(question, options))

@@ -25,6 +25,7 @@ class Rule:
         axis: the setting that is searched for.
         start: the values that are tried first, rising, in equal ratios; the search goes on beyond an end that is best.
         matrices: copies of the weights that it needs on the chip.
+        needs_asymmetry: True if it does not learn on cells whose steps are all equal.
         source: where it is from, and which cells it suits.
     """
 
@@ -32,6 +33,7 @@ class Rule:
     axis: str
     start: tuple[float, ...]
     matrices: int = 1
+    needs_asymmetry: bool = False
     source: str
 
 
@@ -88,6 +90,7 @@ RULES: Mapping[str, Rule] = {
         axis="lr",
         start=(3e-3, 1e-2, 3e-2),
         matrices=2,
+        needs_asymmetry=True,
         source="Gokmen 2021: a second array gathers gradients; needs asymmetric steps",
     ),
     "Manhattan": Rule(

@@ -151,6 +151,21 @@ def train(
     return model.eval()
 
 
+def check_network(network: Network, data: Dataset) -> None:
+    """Raise `OutOfRangeError` unless the network turns two images into two rows of one number a class."""
+    wanted = f"`network` (`--network`) must turn images {(2, *data.train.images.shape[1:])} into {(2, data.n_classes)}"
+    try:
+        with torch.no_grad():
+            y = fresh(network, data, seed=0).eval()(data.train.images[:2])
+    except (RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, OutOfRangeError):
+            raise
+        raise OutOfRangeError(f"{wanted}, but raises {type(error).__name__}: {error}") from error
+    if not isinstance(y, torch.Tensor) or y.shape != (2, data.n_classes):
+        found = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
+        raise OutOfRangeError(f"{wanted}, but returns {found}")
+
+
 def kept(model: torch.nn.Module, path: Path, training: Callable[[torch.nn.Module], object]) -> torch.nn.Module:
     """`model` with the weights in `path`; if there is no such file, `training` trains it, and the file is written."""
     if path.is_file():

@@ -205,6 +205,7 @@ def _why(rows: Sequence[Row], way: str, cell: Any) -> str:
         parts.append(f"{failed:.0%} of the writes did not converge {what}")
     if way == IN_SITU and row.result["moved"] < 0.01:
         parts.append(f"the rule moved the weights by {row.result['moved']:.2%} of the window")
+    parts += [text for text in row.result["warnings"] if "has sent no pulse" in text]
     costs = [cost for cost in property_costs(rows, TRANSFER if way != IN_SITU else IN_SITU) if cost.name != PERFECT]
     if costs and costs[0].gain.value > 0:
         parts.append(f"without {costs[0].name} it would be {100 * costs[0].gain.value:.1f} points more")

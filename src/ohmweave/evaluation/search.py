@@ -76,6 +76,20 @@ def best(rows: Sequence[Row], way: str) -> Found:
     return found[0]
 
 
+def best_on_equal_steps(rows: Sequence[Row], way: str) -> Found:
+    """As `best`, but in situ of the rules that learn on cells whose steps are all equal, if one was tried."""
+    if way != IN_SITU:
+        return best(rows, way)
+    others = [
+        row
+        for row in rows
+        if row.params.get("way") == IN_SITU
+        and row.params["stage"] == "search"
+        and not RULES[row.params["setting"]["rule"]].needs_asymmetry
+    ]
+    return best(others or rows, way)
+
+
 Round = Callable[[Sequence[Row], Effort], list[Trial]]
 
 

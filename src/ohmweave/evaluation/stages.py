@@ -1,5 +1,6 @@
 """The stages of an evaluation as tasks with one row each, and the run of a task."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,10 +11,10 @@ import torch
 from ohmweave.cells import Cell
 from ohmweave.cost.published import RESET_ENERGY_YAO, SET_ENERGY_YAO
 from ohmweave.data import Dataset
-from ohmweave.evaluation.bench import Bench
+from ohmweave.evaluation.bench import Bench, Made
 from ohmweave.evaluation.effort import Effort
 from ohmweave.evaluation.networks import Network, fresh, images, kept, n_correct, train
-from ohmweave.evaluation.search import ROUNDS, best
+from ohmweave.evaluation.search import ROUNDS, best, best_on_equal_steps
 from ohmweave.evaluation.subject import Subject
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS, inference_energy, make
 from ohmweave.evaluation.without import PERFECT, PROPERTIES, without
@@ -101,13 +102,14 @@ def property_stage(question: Question, options: Options, rows: Sequence[Row]) ->
     """Transfer and learning in situ on the fitted cell without one of its properties."""
     cell = question.subject.cell
     names = [name for name in PROPERTIES if without(cell, name) is not None]
-    return [
-        question.task(
-            options, options.seed, stage="property", way=way, without=name, setting=dict(best(rows, way).setting)
-        )
-        for name in (*names, PERFECT)
-        for way in (TRANSFER, IN_SITU)
-    ]
+    tasks = []
+    for name in (*names, PERFECT):
+        for way in (TRANSFER, IN_SITU):
+            # A rule that lives on asymmetry would fail without it, which says nothing about the cell.
+            chosen = best_on_equal_steps if name in ("asymmetry", PERFECT) else best
+            setting = dict(chosen(rows, way).setting)
+            tasks.append(question.task(options, options.seed, stage="property", way=way, without=name, setting=setting))
+    return tasks
 
 
 def run_task(question: Question, task: Task, context: Context) -> Mapping[str, JSON]:
@@ -123,13 +125,26 @@ def run_task(question: Question, task: Task, context: Context) -> Mapping[str, J
             "n_correct_validation": n_correct(net, data.validation),
         }
     bench = _bench(question, task, data, context)
-    made = make(task.params["way"], bench, task.params["setting"])
+    made, said = _made(bench, task)
     split = data.validation if task.params["stage"] == "search" else data.test
-    found: dict[str, JSON] = {"n_correct": n_correct(made.net, split), "n_total": len(split), **made.facts}
+    found: dict[str, JSON] = {
+        "n_correct": n_correct(made.net, split),
+        "n_total": len(split),
+        **made.facts,
+        "warnings": said,
+    }
     if task.params["stage"] == "accuracy":
         found |= _spent(question.subject, made.spent, bench.n_chips)
         found["energy_inference"] = inference_energy(made, bench)
     return found
+
+
+def _made(bench: Bench, task: Task) -> tuple[Made, list[str]]:
+    """The network on chips, and the different warnings of its writes and rule, which belong to the row."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        made = make(task.params["way"], bench, task.params["setting"])
+    return made, list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, UserWarning)))
 
 
 def _bench(question: Question, task: Task, data: Dataset, context: Context) -> Bench:

@@ -5,14 +5,25 @@ from tests.fuzz.cases.arrays import ARRAYS
 from tests.fuzz.cases.cells import CELLS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
+from tests.fuzz.cases.evaluation import EVALUATION
 from tests.fuzz.cases.mapping import MAPPING
 from tests.fuzz.cases.networks import NETWORKS
 from tests.fuzz.cases.rules import RULES
 from tests.fuzz.runner import Case
 
-CASES: dict[str, Case] = {**CELLS, **ARRAYS, **ARRAY_CALLS, **CIRCUIT, **MAPPING, **NETWORKS, **RULES, **COST}
+CASES: dict[str, Case] = {
+    **CELLS,
+    **ARRAYS,
+    **ARRAY_CALLS,
+    **CIRCUIT,
+    **MAPPING,
+    **NETWORKS,
+    **RULES,
+    **COST,
+    **EVALUATION,
+}
 
-PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting")
+PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting", "evaluation")
 
 NOT_CALLED = {
     # Newer than the fuzzer. Their own tests check what they refuse; cases are still to be written.
@@ -50,6 +61,7 @@ NOT_CALLED = {
         ],
         "not fuzzed yet",
     ),
+    **dict.fromkeys(["evaluate", "read_subject"], "files and whole runs: their own tests check what they refuse"),
     # Interfaces, which other code implements.
     **dict.fromkeys(
         [
@@ -111,6 +123,10 @@ NOT_CALLED = {
             "Interval",
             "ArrayWeight",
             "Pulse",
+            "Accuracy",
+            "Evaluation",
+            "PropertyCost",
+            "Subject",
         ],
         "a result, or a plain record that is checked where it is used",
     ),
@@ -127,6 +143,10 @@ NOT_CALLED = {
             "RESET_ENERGY_YAO",
             "SET_ENERGY_YAO",
             "LAWS",
+            "EFFORTS",
+            "EVALUATION",
+            "PERFECT",
+            "PROPERTIES",
             "AreaBasis",
             "EnergyBasis",
             "AlwaysOn",
