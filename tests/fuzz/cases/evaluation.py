@@ -7,8 +7,8 @@ from ohmweave import cells, evaluation
 from tests.fuzz.runner import Call, Case
 
 EFFORT = {
-    "networks": 1, "n_train": 50, "epochs": 1, "in_situ": 1, "trial": 1, "tuning": 1, "search_chips": 1, "extensions": 0,
-    "finalists": 1, "draws": 0, "draw_chips": 1, "property_chips": 1,
+    "networks": 1, "n_train": 50, "epochs": 1, "in_situ": 1, "trial": 1, "tuning": 1, "search_chips": 1,
+    "extensions": 0, "finalists": 1, "draws": 0, "draw_chips": 1, "property_chips": 1,
 }  # fmt: skip
 
 
