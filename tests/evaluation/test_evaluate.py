@@ -6,7 +6,8 @@ import pytest
 
 from ohmweave.base import OutOfRangeError
 from ohmweave.cells import AffineStep, Cell, LinearStep, Spread, StuckCells, save
-from ohmweave.evaluation import EVALUATION, Effort, Evaluation, evaluate
+from ohmweave.cli import main
+from ohmweave.evaluation import EFFORTS, EVALUATION, Effort, Evaluation, evaluate
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
 from ohmweave.experiments import ExperimentError
 from ohmweave.report import write_report
@@ -48,6 +49,7 @@ def small(cell: Cell | Path, out: Path, effort: Effort = SMALL, **options: objec
     return evaluate(cell, chips=2, out=out, effort=effort, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_perfect_cell_gives_the_accuracy_of_software_in_every_way(tmp_path: Path) -> None:
     result = small(PERFECT_CELL, tmp_path)
     software = result.accuracy[SOFTWARE].mean.value
@@ -117,6 +119,30 @@ def test_a_stopped_run_goes_on_and_gives_the_same_rows(tmp_path: Path) -> None:
         evaluate(tmp_path / "cell.json", chips=3, out=tmp_path / "whole", effort=LEAST)
     with pytest.raises(ExperimentError, match="another cell"):
         evaluate(PERFECT_CELL, chips=2, out=tmp_path / "whole", effort=LEAST)
+
+
+def test_command_prints_search_results_and_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(EFFORTS, "smoke", LEAST)  # type: ignore[arg-type]
+    save(STUCK_CELL, "cell.json")
+    done = []
+    for arguments in (
+        ["evaluate", "cell.json", "--chips", "2"],
+        ["evaluate", "cell.json", "--chips", "2", "--wait", "1"],
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        done.append((stopped.value.code, capsys.readouterr()))
+    (code, printed), (refused, complaint) = done
+    assert code == 0
+    assert "learning in situ, and on beyond an end" in printed.err
+    assert "100% of the cells are stuck" in printed.err
+    assert "learnt in situ" in printed.out
+    assert (tmp_path / "results" / "evaluate-cell-mlp-digits-smoke" / "report.html").is_file()
+    assert refused == 1
+    assert "`wait` must" in complaint.err
 
 
 def test_arguments_are_refused_by_name(tmp_path: Path) -> None:

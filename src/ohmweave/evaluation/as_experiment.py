@@ -58,6 +58,11 @@ EVALUATION = Experiment(
             source="ours",
         ),
         Assumption(
+            text="energy of a pulse: V^2 g t with the measured amplitude and width, g in the middle of the window; not "
+            "known if the file has none",
+            source="ours",
+        ),
+        Assumption(
             text="energy of inference: counted reads at the prices of Yao et al. 2020, an 8-bit conversion a column",
             source="Yao et al., Nature 577, 641 (2020)",
         ),

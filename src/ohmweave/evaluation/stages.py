@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from ohmweave.cells import Cell
-from ohmweave.cost.published import RESET_ENERGY_YAO, SET_ENERGY_YAO
 from ohmweave.data import Dataset
 from ohmweave.evaluation.bench import Bench, Made
 from ohmweave.evaluation.effort import Effort
@@ -193,26 +192,26 @@ def _software(question: Question, seed: int, data: Dataset, context: Context) ->
     )
 
 
-def pulse_prices(subject: Subject) -> tuple[float, float, str]:
-    """J of a SET and of a RESET pulse, and where they are from.
+def pulse_prices(subject: Subject) -> tuple[float, float] | None:
+    """J of a SET and of a RESET pulse; None if the file has no amplitudes and widths.
 
-    With the amplitudes and widths that the cells were measured with, V^2 g t at the middle of the window (ours: the
-    current during a pulse is not in the file); otherwise the bounds of Yao et al. 2020.
+    V^2 g t with the amplitudes and widths that the cells were measured with, and g in the middle of the window. Ours:
+    the current during a pulse is not in the file. Prices of other cells would be wrong by the ratio of conductances.
     """
     conditions = subject.about.get("conditions")
     names = ("v_set", "width_set", "v_reset", "width_reset")
     if isinstance(conditions, dict) and all(isinstance(conditions.get(name), float | int) for name in names):
         g = (subject.cell.g_min + subject.cell.g_max) / 2
         up, down = (conditions[f"v_{sign}"] ** 2 * g * conditions[f"width_{sign}"] for sign in ("set", "reset"))
-        return up, down, "V^2 g t at the middle of the window, with the measured amplitudes and widths"
-    return SET_ENERGY_YAO, RESET_ENERGY_YAO, "bounds of Yao et al. 2020, since the file has no amplitudes and widths"
+        return up, down
+    return None
 
 
 def _spent(subject: Subject, spent: Any, n_chips: int) -> dict[str, JSON]:
-    up, down, _ = pulse_prices(subject)
+    prices = pulse_prices(subject)
     return {
         "n_pulses": (spent.n_set + spent.n_reset) / n_chips,
         "n_readouts": spent.n_readouts / n_chips,
         "n_reads": spent.n_reads / n_chips,
-        "energy_pulses": (spent.n_set * up + spent.n_reset * down) / n_chips,
+        "energy_pulses": None if prices is None else (spent.n_set * prices[0] + spent.n_reset * prices[1]) / n_chips,
     }

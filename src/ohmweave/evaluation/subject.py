@@ -77,6 +77,8 @@ class Subject:
             notes.append("the file has no read noise: reads are exact")
         if not self.cell.processes:
             notes.append("the file has no retention: cells keep what was written")
+        if not isinstance(self.about.get("conditions"), dict) or not self.about["conditions"]:
+            notes.append("the file has no amplitudes and widths of pulses: their energy is not known")
         return tuple(notes)
 
 

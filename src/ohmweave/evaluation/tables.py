@@ -33,15 +33,18 @@ def _spent_cells(rows: Sequence[Row], way: str) -> dict[str, str]:
     if not found:
         return dict.fromkeys(("cells", "not converged", "pulses", "readouts", "pulse energy (uJ)", "an image (nJ)"), "")
     result = found[0].result
-    inference = result["energy_inference"]
     return {
         "cells": f"{result['n_cells']:,}",
         "not converged": f"{100 * result['n_failed'] / max(1, result['n_written']):.1f} %",
         "pulses": f"{result['n_pulses']:.3g}",
         "readouts": f"{result['n_readouts']:.3g}",
-        "pulse energy (uJ)": f"{1e6 * result['energy_pulses']:.3g}",
-        "an image (nJ)": "not known" if inference is None else f"{1e9 * inference:.3g}",
+        "pulse energy (uJ)": _energy(result["energy_pulses"], 1e6),
+        "an image (nJ)": _energy(result["energy_inference"], 1e9),
     }
+
+
+def _energy(value: float | None, factor: float) -> str:
+    return "not known" if value is None else f"{factor * value:.3g}"
 
 
 def _percent(one: Estimate) -> str:
