@@ -128,12 +128,9 @@ def test_command_prints_search_results_and_page(
     monkeypatch.setitem(EFFORTS, "smoke", LEAST)  # type: ignore[arg-type]
     save(STUCK_CELL, "cell.json")
     done = []
-    for arguments in (
-        ["evaluate", "cell.json", "--chips", "2"],
-        ["evaluate", "cell.json", "--chips", "2", "--wait", "1"],
-    ):
+    for more in ([], ["--wait", "1"]):
         with pytest.raises(SystemExit) as stopped:
-            main(arguments)
+            main(["evaluate", "cell.json", "--chips", "2", *more])
         done.append((stopped.value.code, capsys.readouterr()))
     (code, printed), (refused, complaint) = done
     assert code == 0
