@@ -63,8 +63,8 @@ class Bench:
     def tolerance(self, factor: float) -> float:
         """S: `factor` times what one pulse and one read scatter by, from 0.25 % to 25 % of the window."""
         step = self.step()
-        unit = (step.rms**2 + step.read**2) ** 0.5
-        return min(max(factor * unit, _FINEST * self.window), _COARSEST * self.window)
+        unit = float(step.rms**2 + step.read**2) ** 0.5
+        return float(min(max(factor * unit, _FINEST * self.window), _COARSEST * self.window))
 
     def g_step(self) -> float:
         """S, mean step, as the rules are given it; at least 1e-6 of the window, for cells that do not move."""

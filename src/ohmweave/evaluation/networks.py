@@ -186,7 +186,7 @@ def n_correct(net: Callable[..., Any], split: Split) -> list[int]:
 
 def parameters_rms(model: torch.nn.Module) -> Mapping[str, float]:
     """Root mean square of the weight of each layer that has one with two or more dimensions, by the layer's name."""
-    found = {}
+    found: dict[str, float] = {}
     for name, module in model.named_modules():
         for what, parameter in module.named_parameters(recurse=False):
             if parameter.dim() > 1 and what.startswith("weight"):

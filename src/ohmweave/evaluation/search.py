@@ -58,7 +58,7 @@ def tried(rows: Sequence[Row], way: str) -> list[Found]:
 
 def _accuracy(row: Row) -> float:
     correct = row.result["n_correct"]
-    return sum(correct) / (len(correct) * row.result["n_total"])
+    return float(sum(correct) / (len(correct) * row.result["n_total"]))
 
 
 def best(rows: Sequence[Row], way: str) -> Found:

@@ -173,16 +173,21 @@ def _law(law: Any, values: Mapping[str, float]) -> Any:
             sigma=max(0.0, values.get("sigma", law.sigma)),
         )
     if isinstance(law, PulseTable):
-        tables = {}
-        for sign in ("SET", "RESET"):
-            mean, spread = f"{sign.lower()}_mean", f"{sign.lower()}_spread"
-            bins = range(1, len(law.set_mean) + 1)
-            tables[mean] = tuple(
-                values.get(f"{sign} step, bin {i}", old) for i, old in zip(bins, getattr(law, mean), strict=True)
-            )
-            tables[spread] = tuple(
-                max(0.0, values.get(f"{sign} sigma, bin {i}", old))
-                for i, old in zip(bins, getattr(law, spread), strict=True)
-            )
-        return replace(law, **tables)
+        return _table(law, values)
     return law
+
+
+def _table(law: PulseTable, values: Mapping[str, float]) -> PulseTable:
+    def drawn(name: str, old: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(values.get(f"{name}, bin {i}", value) for i, value in enumerate(old, start=1))
+
+    def spread(name: str, old: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(max(0.0, value) for value in drawn(name, old))
+
+    return replace(
+        law,
+        set_mean=drawn("SET step", law.set_mean),
+        set_spread=spread("SET sigma", law.set_spread),
+        reset_mean=drawn("RESET step", law.reset_mean),
+        reset_spread=spread("RESET sigma", law.reset_spread),
+    )

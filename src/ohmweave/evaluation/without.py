@@ -158,8 +158,13 @@ def _(law: AffineStep) -> AffineStep:
 
 @_smaller.register
 def _(law: AffineStep) -> AffineStep:
-    up, down = (tuple(step / MORE_LEVELS for step in steps) for steps in (law.set_step, law.reset_step))
-    return replace(law, set_step=up, reset_step=down, sigma=law.sigma / MORE_LEVELS)
+    (up_low, up_high), (down_low, down_high) = law.set_step, law.reset_step
+    return replace(
+        law,
+        set_step=(up_low / MORE_LEVELS, up_high / MORE_LEVELS),
+        reset_step=(down_low / MORE_LEVELS, down_high / MORE_LEVELS),
+        sigma=law.sigma / MORE_LEVELS,
+    )
 
 
 @_exact.register
@@ -177,5 +182,13 @@ def _(law: PulseTable) -> PulseTable:
 
 @_smaller.register
 def _(law: PulseTable) -> PulseTable:
-    names = ("set_mean", "set_spread", "reset_mean", "reset_spread")
-    return replace(law, **{name: tuple(x / MORE_LEVELS for x in getattr(law, name)) for name in names})
+    def less(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(value / MORE_LEVELS for value in values)
+
+    return replace(
+        law,
+        set_mean=less(law.set_mean),
+        set_spread=less(law.set_spread),
+        reset_mean=less(law.reset_mean),
+        reset_spread=less(law.reset_spread),
+    )
