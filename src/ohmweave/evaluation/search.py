@@ -3,7 +3,8 @@
 Written networks: the tolerance first, on a ladder that is extended where an end is best; then window, copies and clip,
 one after the other. Noise-aware training: the assumed error of a weight. Tuning: start and threshold. Learning in situ:
 one number of each rule on its ladder, in short trainings; then the scale of the weights of the best rules; then these
-at full length, and at the next smaller rate. Each round depends on the rows of the rounds before alone, so that a search goes on where it stopped.
+at full length, and at the next smaller rate. Each round depends on the rows of the rounds before alone, so that a
+search goes on where it stopped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -216,6 +217,6 @@ def declared() -> list[str]:
         f"noise-aware training: {', '.join(f'{v:g}' for v in SIGMAS)} times the error of the write",
         f"tuning: thresholds of {', '.join(f'{v:g}' for v in THRESHOLDS)} tolerances",
         f"learning in situ, and on beyond an end that is best: {rules}",
-        f"largest weight in situ: {', '.join(f'{v:g}' for v in W_MAX)} times the spread of the initial weights; then the "
-        "best rules at full length, and at the next smaller rate",
+        f"largest weight in situ: {', '.join(f'{v:g}' for v in W_MAX)} times the spread of the initial weights; then "
+        "the best rules at full length, and at the next smaller rate",
     ]
