@@ -15,7 +15,8 @@ from ohmweave.evaluation.stages import (
     NAME,
     Question,
     Stage,
-    accuracy_stage,
+    drawn_stage,
+    fitted_stage,
     property_stage,
     run_task,
     search_stage,
@@ -43,8 +44,9 @@ _STEPS: Sequence[_Step] = (
         _Step(text=f"search, {text}", stage=search_stage(number), weight=8 if "rates" in text or "full" in text else 2)
         for number, (text, _, _) in enumerate(ROUNDS)
     ),
-    _Step(text="accuracy", stage=accuracy_stage, weight=15),
+    _Step(text="accuracy", stage=fitted_stage, weight=4),
     _Step(text="properties", stage=property_stage, weight=12),
+    _Step(text="drawn cells", stage=drawn_stage, weight=12),
 )
 
 

@@ -85,14 +85,23 @@ def search_stage(number: int) -> Stage:
     return stage
 
 
-def accuracy_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
-    """Each way with its best setting, on chips of the fitted cell and of each drawn cell."""
+def fitted_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """Each way with its best setting, on chips of the fitted cell."""
+    return _on_cells(question, options, rows, range(1))
+
+
+def drawn_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """Each way with its best setting, on chips of each drawn cell."""
     n_draws = question.effort.draws if question.subject.has_intervals else 0
+    return _on_cells(question, options, rows, range(1, n_draws + 1))
+
+
+def _on_cells(question: Question, options: Options, rows: Sequence[Row], draws: range) -> list[Task]:
     return [
         question.task(
             options, options.seed, stage="accuracy", way=way, draw=draw, setting=dict(best(rows, way).setting)
         )
-        for draw in range(n_draws + 1)
+        for draw in draws
         for way in WAYS
     ]
 
