@@ -91,8 +91,20 @@ def test_progress_rises_from_0_to_1_over_all_tasks(tmp_path: Path) -> None:
     seen: list[tuple[float, str]] = []
     run_experiment(experiment(), Options(out=tmp_path, seeds=2), lambda *args: seen.append(args))
     assert [fraction for fraction, _ in seen] == [0.0, 0.25, 0.5, 0.75, 1.0]
-    assert seen[0][1] == "data=digits, scale=smoke, seed=0"
+    assert seen[0][1] == "task 1 of 2: data=digits, scale=smoke, seed=0"
     assert seen[1][1] == "half way"
+
+
+def test_progress_of_a_task_does_not_go_back(tmp_path: Path) -> None:
+    def restless(task: Task, context: Context) -> Mapping[str, Any]:
+        for fraction in (0.4, 0.2, 0.6, 7.0):
+            context.progress(fraction, "counting")
+        return run(task, context)
+
+    seen: list[float] = []
+    run_experiment(experiment(run=restless), Options(out=tmp_path), lambda fraction, text: seen.append(fraction))
+    assert seen[:5] == [0.0, 0.4, 0.4, 0.6, 1.0]
+    assert seen == sorted(seen)
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -10,11 +10,9 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 import ohmweave as ow
-from ohmweave.arrays.reads import noisy_product
-from ohmweave.base import NormalStream, generator
-from ohmweave.cells import Cell, LinearStep, ReadNoise, Spread
-from ohmweave.nn import Deployed
+from ohmweave.base import generator
 from tests.helpers import assert_close
+from tests.nn.noisy_chips import assert_same_chip, noisy, with_cells_of
 from tests.nn.sequence_models import F64, RTOL, WRITE, ideal_chip
 
 
@@ -163,50 +161,22 @@ def test_on_ideal_chips_it_is_the_model(name: str, n_chips: int | None) -> None:
                 assert_close(y, want.expand(y.shape), rtol=RTOL, scale=float(want.abs().max()))
 
 
-def noisy(model: nn.Module, n_chips: int, how: dict[str, Any]) -> Deployed:
-    step = LinearStep(g_min=2e-6, g_max=20e-6, levels=64)
-    cell = Cell(step, spread=Spread(d2d=0.1, trains="aggregate"), read_noise=ReadNoise(fraction=0.03))
-    chip = ow.Chip(cell, n_arrays=32, rows=64, cols=128, n_chips=n_chips, seed=3, dtype=F64)
-    return ow.deploy(model, chip, write=ow.BlindWrite(g_step=step.g_step), **how)
-
-
-def with_cells_of(net: Deployed, alone: Deployed, k: int) -> Deployed:
-    """`alone`, with the cells of the chip k of `net`."""
-    n = net.chip.chip_shape[0]
-    state, cells = alone.chip.array.state_dict(), net.chip.array.state_dict()
-    state |= {name: leaf.view(n, -1)[k] for name, leaf in cells.items() if name.startswith("cells.")}
-    alone.chip.load_state_dict(state)
-    return alone
-
-
-@pytest.fixture
-def same_noise(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Read noise that is the same on all chips and in every forward pass: numbered by the reads since the last call."""
-    reads = [0]
-
-    def add(stream: NormalStream, out: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-        reads[0] += 1
-        numbers = torch.randn(out.shape[1:], generator=generator(reads[0], "read"), dtype=out.dtype)
-        return out.addcmul_(variance.sqrt_(), numbers)
-
-    monkeypatch.setattr(NormalStream, "add_", add)
-    monkeypatch.setattr(noisy_product, "CACHE_VALUES", 2**40)  # all vectors of a read at once
-    return lambda: reads.__setitem__(0, 0)
-
-
+@pytest.mark.parametrize("n_alone", [None, 1])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_each_of_four_noisy_chips_is_that_chip_alone(name: str, same_noise: Callable[[], None]) -> None:
+def test_each_of_four_noisy_chips_is_that_chip_alone(
+    name: str, n_alone: int | None, same_noise: Callable[[int], None]
+) -> None:
     model, inputs, how = make(name)
     # Eight samples: with fewer torch computes some digital numbers by another exp, which rounds in another way.
-    net, alone, x = noisy(model, 4, how), noisy(model, 1, how), inputs(8)
+    net, alone, x = noisy(model, 4, how), noisy(model, n_alone, how), inputs(8)
     with torch.no_grad():
         net(x)  # the check that chips are apart, and its passes, are done
         alone(x)
-        same_noise()
+        same_noise(4)
         together = tree_leaves(net(x))
         for k in range(4):
             with_cells_of(net, alone, k)
-            same_noise()
+            same_noise(1)
             for y, own in zip(together, tree_leaves(alone(x)), strict=True):
-                assert torch.equal(y[k], own[0])
+                assert_same_chip(y[k], own, n_alone)
     assert not torch.equal(together[0][0], together[0][1])

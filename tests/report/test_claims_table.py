@@ -73,9 +73,29 @@ def test_text_for_the_terminal_takes_everything_literally() -> None:
     console = Console(file=io.StringIO(), width=200)
     console.print(claims_text(lines))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    for part in ("coins/toss · digits, full scale", "[red]heads[/red]", "55.50 %", "333.3 nS", "not run", "<fair>"):
+    for part in ("coins/toss · digits, full scale", "[red]heads[/red]", "55.50 %", "333.3 nS", "<fair>"):
         assert part in text
+    assert "without rows here: " in text
     assert "3 claims: 1 not met, 1 not comparable, 1 not run" in text
+
+
+def test_text_without_any_rows_names_every_claim() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(claims_text(claims_table({NAME: []})))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("not run") == 4  # three claims, and the count
+    assert "without rows here" not in text
+
+
+def test_a_note_of_several_claims_is_printed_once() -> None:
+    lines = claims_table({NAME: rows("digits")})
+    for line in lines:
+        line["note"] = "of one chip"
+    console = Console(file=io.StringIO(), width=200)
+    console.print(claims_text(lines))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("of one chip") == 1
+    assert f"{lines[0]['quantity']}; {lines[1]['quantity']}: of one chip" in text
 
 
 def test_markdown_is_one_table_for_each_setting() -> None:

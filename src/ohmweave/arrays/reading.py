@@ -1,7 +1,7 @@
 """Reads of any array, in volts within its read voltage, by the fastest way that the array offers."""
 
 import warnings
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -146,10 +146,10 @@ def _scaled(array: Array) -> ScaledReads:
 
 
 MANY_CUT = 0.05
-"""Fraction of the inputs beyond the drivers' range above which the first read of a placement warns."""
+"""Fraction of the inputs beyond the drivers' range above which a read warns, once for each placement."""
 
-# Placements whose first read was looked at.
-_LOOKED_AT: WeakSet[Placement] = WeakSet()
+_LOOKED_AT: WeakKeyDictionary[Placement, int] = WeakKeyDictionary()
+"""Reads of each placement so far; -1 after its warning."""
 
 
 def _within_scale(x: torch.Tensor, array: Array, placement: Placement, scale: ReadScale) -> torch.Tensor:
@@ -164,18 +164,25 @@ def _within_scale(x: torch.Tensor, array: Array, placement: Placement, scale: Re
 
 
 def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: float | None = None) -> None:
-    """Warn if the drivers cut many of the voltages `v`, any shape, V, of the first read of a placement.
+    """Warn if the drivers cut many of the voltages `v`, any shape, V, once for each placement.
 
-    The first read shows a layer that was not calibrated; looking at every read would cost a pass over the inputs.
+    The first read shows a layer that was not calibrated, a later one inputs that are larger than those of the
+    calibration. On the CPU every read is looked at, which is one pass over its inputs. Elsewhere, where the result of
+    that pass would have to be waited for, it is the reads whose number is a power of two.
     """
-    if placement in _LOOKED_AT or not is_real(v) or not v.numel():
+    if not is_real(v) or not v.numel() or (n_reads := _LOOKED_AT.get(placement, 0)) < 0:
         return
-    _LOOKED_AT.add(placement)
+    _LOOKED_AT[placement] = n_reads + 1
+    if v.device.type != "cpu" and (n_reads + 1) & n_reads:
+        return
     if limit is None:
         limit = array.dac.v_max if isinstance(array, SimulatedArray) and array.dac is not None else array.v_read
-    beyond = v.abs() > limit * (1 + 1e-6)
-    share = float(beyond.double().mean())
+    least, most = torch.aminmax(v.detach())
+    if not max(float(most), -float(least)) > limit * (1 + 1e-6):
+        return
+    share = float((v.abs() > limit * (1 + 1e-6)).double().mean())
     if share > MANY_CUT:
+        _LOOKED_AT[placement] = -1
         warnings.warn(
             f"{share:.0%} of the inputs of a layer are beyond the full scale of the row drivers, up to "
             f"{float(v.abs().max()) / limit:.3g} times, and are cut: calibrate its scaling, "

@@ -1,8 +1,11 @@
 """Energy, time and area: counted activity times cited costs, macros at their peak, schedules of replicated layers."""
 
+from ohmweave.cost.chip_costs import chip_costs
 from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
+from ohmweave.cost.converter_prices import ADCDesign, ConverterPrice, adc_price, dac_price
 from ohmweave.cost.ledger import Bill, BillItem, ledger
 from ohmweave.cost.macro import Macro, Part
+from ohmweave.cost.process import Process
 from ohmweave.cost.published import (
     ADC_ENERGY_YAO,
     COMPARATOR_ENERGY,
@@ -23,19 +26,25 @@ __all__ = [
     "GOPS_PER_W_V100",
     "RESET_ENERGY_YAO",
     "SET_ENERGY_YAO",
+    "ADCDesign",
     "AreaBasis",
     "Bill",
     "BillItem",
     "Component",
     "ComponentCosts",
+    "ConverterPrice",
     "EnergyBasis",
     "Job",
     "Macro",
     "Part",
+    "Process",
     "Schedule",
     "Stage",
+    "adc_price",
     "balance",
+    "chip_costs",
     "comparators",
+    "dac_price",
     "isaac2016",
     "ledger",
     "pipeline",

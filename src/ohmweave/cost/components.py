@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from ohmweave.arrays import Usage
+from ohmweave.arrays import Array, SimulatedArray, Usage
 from ohmweave.base import (
     OutOfRangeError,
     check_fields,
     check_integer,
+    integer,
     non_negative,
     positive,
     zero_to_one,
@@ -110,6 +111,9 @@ class ComponentCosts:
         t_set, t_reset: s, > 0, width of a programming pulse that has no width of its own.
         source: reference of the durations and of `cell_area`.
         cell_area: m2, >= 0, of one cell; 0 if it is not known.
+        adc_bits: resolution that its converters are priced for; None: it has none, or any resolution.
+        row_bits: bits that a row is driven with in one interval (1 for a macro that sends its inputs bit by bit); None:
+            any.
 
     Raises:
         OutOfRangeError: a number is out of range, or two components have the same name.
@@ -122,6 +126,8 @@ class ComponentCosts:
     t_reset: Annotated[float, positive("s")]
     source: str
     cell_area: Annotated[float, non_negative("m2")] = 0.0
+    adc_bits: Annotated[int, integer(at_least=1)] | None = None
+    row_bits: Annotated[int, integer(at_least=1)] | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -129,6 +135,30 @@ class ComponentCosts:
         names = [component.name for component in self.components]
         if len(set(names)) < len(names):
             raise OutOfRangeError(f"`components` must have different names, but are {names}")
+
+    def check_fits(self, array: Array, *, assumed: bool = False) -> None:
+        """Raise `OutOfRangeError` if the list prices other converters than those of `array`.
+
+        Args:
+            array: of a chip. What a real array has is not known, and is not checked.
+            assumed: True if the list may price converters that the array does not have.
+        """
+        if not isinstance(array, SimulatedArray):
+            return
+        dac, adc = array.dac, array.adc
+        driven = None if dac is None else 1 if dac.bit_serial else dac.bits
+        for what, priced, built in (
+            ("conversions", self.adc_bits, None if adc is None else adc.bits),
+            ("rows driven with", self.row_bits, driven),
+        ):
+            if priced is None or priced == built or (assumed and built is None):
+                continue
+            has = "no such converter" if built is None else f"{built} bits"
+            remedy = ", or say that they are assumed: ledger(..., assumed=True)" if built is None else ""
+            raise OutOfRangeError(
+                f"`costs` must be of the chip's converters, but {self.name!r} prices {what} {priced} bits, and "
+                f"the chip has {has}: leave `costs` out for the prices of the chip as it is{remedy}"
+            )
 
     def array_area(self, rows: int, cols: int) -> dict[str, float]:
         """Area of one array of `rows` x `cols`, m2, by component; components without a known area are left out."""

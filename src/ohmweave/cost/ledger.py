@@ -9,7 +9,7 @@ with the conductances at the time of the read. Time is the sum over all tile rea
 after another. For a chip whose arrays work in parallel, use a schedule (`ohmweave.cost.schedule`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isnan
@@ -19,8 +19,8 @@ import torch
 
 from ohmweave.arrays import Meter, Usage
 from ohmweave.base import OhmweaveError
+from ohmweave.cost.chip_costs import chip_costs
 from ohmweave.cost.components import ComponentCosts
-from ohmweave.cost.published import yao2020_periphery
 from ohmweave.mapping import Chip, Matrix
 
 CELLS = "cells"
@@ -73,12 +73,12 @@ class Bill:
     """Counted activity and its energy and time, summed over all chips; the area is that of one chip.
 
     Args:
-        costs: prices.
+        costs: prices, for each of `chips`.
         chips: the chips whose arrays are metered; a `Chip` with `n_chips` is one entry, with the sums over its chips.
     """
 
-    def __init__(self, costs: ComponentCosts, chips: list[Chip]) -> None:
-        self.costs = costs
+    def __init__(self, costs: Sequence[ComponentCosts], chips: list[Chip]) -> None:
+        self.costs = tuple(costs)
         self._chips = chips
         self._meters = [Meter(chip.placed) for chip in chips]
         self._area: list[BillItem] | None = None
@@ -88,7 +88,7 @@ class Bill:
         phases = ", ".join(f"{phase} {energy:.4g} J" for phase, energy in self.by("phase").items()) or "no energy"
         total = {quantity: self.total(quantity) for quantity in ("energy", "time", "area")}
         return (
-            f"Bill of {len(self._chips)} chip(s) by {self.costs.name}: "
+            f"Bill of {len(self._chips)} chip(s) by {' and '.join(dict.fromkeys(one.name for one in self.costs))}: "
             f"{total['energy']:.4g} J, {total['time']:.4g} s, {total['area']:.4g} m2\n  {phases}"
         )
 
@@ -141,23 +141,28 @@ class Bill:
     @property
     def usage(self) -> dict[tuple[str, str], Usage]:
         """The counters by (phase, layer)."""
-        total: dict[tuple[str, str], Usage] = {}
-        for meter in self._meters:
-            for key, usage in meter.usage.items():
-                total[key] = total.get(key, Usage()) + usage
-        return total
+        return _summed(self._meters)
 
     def items(self) -> list[BillItem]:
         """All items: components that were used, waiting, and area."""
-        spent = [item for key, usage in self.usage.items() for item in _spent(*key, usage, self.costs)]
+        spent = [
+            item
+            for costs in dict.fromkeys(self.costs)
+            for key, usage in _summed(self._of(costs)).items()
+            for item in _spent(*key, usage, costs)
+        ]
         return spent + (self._area if self._area is not None else self._standing())
+
+    def _of(self, costs: ComponentCosts) -> list[Meter]:
+        """The meters of the chips that have these prices."""
+        return [meter for meter, one in zip(self._meters, self.costs, strict=True) if one == costs]
 
     def close(self) -> None:
         """Fix the area as it is now: layers that are placed on the chips later do not change it."""
         self._area = self._standing()
 
     def _standing(self) -> list[BillItem]:
-        return [item for chip in self._chips for item in _standing(chip, self.costs)]
+        return [item for chip, costs in zip(self._chips, self.costs, strict=True) for item in _standing(chip, costs)]
 
     def rows(self) -> list[dict[str, str | int | float]]:
         """The items as plain records: `pandas.DataFrame(bill.rows())`, or a row of an experiment."""
@@ -180,22 +185,31 @@ class Bill:
 
 @contextmanager
 def ledger(
-    *what: torch.nn.Module | Chip | Matrix, costs: ComponentCosts | None = None, phase: str = "inference"
+    *what: torch.nn.Module | Chip | Matrix,
+    costs: ComponentCosts | None = None,
+    phase: str = "inference",
+    assumed: bool = False,
 ) -> Iterator[Bill]:
     """Count all activity of the arrays of `what` inside the `with` block.
 
     Args:
         what: networks, chips or matrices. A chip is metered whole, so its other layers are on the bill, too.
-        costs: prices; None is `yao2020_periphery()`.
+        costs: prices; None: those of each chip as it is built, `chip_costs(chip)`.
         phase: name of the phase outside of `bill.phase` blocks.
+        assumed: True if `costs` may price converters that a chip does not have, as of a paper that computed accuracies
+            without them.
 
     Raises:
-        OhmweaveError: none of `what` is on a chip.
+        OhmweaveError: none of `what` is on a chip, or no `costs` are given for an array whose converters are not known.
+        OutOfRangeError: `costs` are of other converters than a chip's.
     """
     chips = list(dict.fromkeys(chip for one in what for chip in _chips_of(one)))
     if not chips:
         raise OhmweaveError("`what` must have layers on a chip, but has none")
-    bill = Bill(costs or yao2020_periphery(), chips)
+    if costs is not None:
+        for chip in chips:
+            costs.check_fits(chip.array, assumed=assumed)
+    bill = Bill([costs or chip_costs(chip) for chip in chips], chips)
     with bill.counting(phase):
         yield bill
         bill.close()
@@ -208,6 +222,15 @@ def _chips_of(one: torch.nn.Module | Chip | Matrix) -> list[Chip]:
         return [one.chip]
     found = [value for module in one.modules() for value in vars(module).values()]
     return [value.chip if isinstance(value, Matrix) else value for value in found if isinstance(value, Matrix | Chip)]
+
+
+def _summed(meters: Sequence[Meter]) -> dict[tuple[str, str], Usage]:
+    """The counters of several meters by (phase, layer)."""
+    total: dict[tuple[str, str], Usage] = {}
+    for meter in meters:
+        for key, usage in meter.usage.items():
+            total[key] = total.get(key, Usage()) + usage
+    return total
 
 
 def _spent(phase: str, layer: str, usage: Usage, costs: ComponentCosts) -> list[BillItem]:

@@ -4,7 +4,7 @@ The circuits are constants, in the units of the sources where these are printed 
 the functions put them together into price lists.
 """
 
-from ohmweave.base import check_non_negative
+from ohmweave.base import check_non_negative, check_positive
 from ohmweave.cells.yao2020 import T_PULSE
 from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
 
@@ -49,7 +49,7 @@ _DRIVERS_YAO = Component(
     node=65e-9,
     source=f"{_YAO}: printed total less converters and cells, 22.8 pJ a read, shared by 128 columns",
 )
-_SHIFT_AND_ADD_YAO = Component(
+SHIFT_AND_ADD = Component(
     name="shift-and-add",
     energy=0.2e-3 / (8 * 1.2e9),
     energy_basis=EnergyBasis.CONVERSION,
@@ -58,20 +58,51 @@ _SHIFT_AND_ADD_YAO = Component(
     node=32e-9,
     source=f"{_ISAAC}: 0.2 mW for eight ADCs of 1.2 GS/s; not in the paper's count",
 )
-_PULSES_YAO = (
-    Component(
-        name="SET pulses",
-        energy=SET_ENERGY_YAO,
-        energy_basis=EnergyBasis.SET,
-        source=f"{_YAO}: 2.0 V, 50 ns, and the DC SET current of 60 uA as a bound",
-    ),
-    Component(
-        name="RESET pulses",
-        energy=RESET_ENERGY_YAO,
-        energy_basis=EnergyBasis.RESET,
-        source=f"{_YAO}: 1.8 V, 50 ns, and the DC RESET current of 45 uA as a bound",
-    ),
+
+"""Adding the bits of one conversion. Source: Shafiee et al. 2016."""
+
+
+def pulses_yao(width: float = T_PULSE) -> tuple[Component, Component]:
+    """SET and RESET pulses of `width` s: upper bounds by the printed voltages and DC currents of Yao et al. 2020."""
+    ns = f"{1e9 * check_positive('width', width, 's'):g} ns"
+    return (
+        Component(
+            name="SET pulses",
+            energy=SET_ENERGY_YAO * (width / T_PULSE),
+            energy_basis=EnergyBasis.SET,
+            source=f"{_YAO}: 2.0 V, {ns}, and the DC SET current of 60 uA as a bound",
+        ),
+        Component(
+            name="RESET pulses",
+            energy=RESET_ENERGY_YAO * (width / T_PULSE),
+            energy_basis=EnergyBasis.RESET,
+            source=f"{_YAO}: 1.8 V, {ns}, and the DC RESET current of 45 uA as a bound",
+        ),
+    )
+
+
+_PULSES_YAO = pulses_yao()
+
+DRIVER = Component(
+    name="drivers",
+    energy=4e-3 / (8 * 128) * 100e-9,
+    energy_basis=EnergyBasis.LINE,
+    area=0.00017e-6 / (8 * 128),
+    area_basis=AreaBasis.ROW,
+    node=32e-9,
+    source=f"{_ISAAC}: 4 mW and 0.00017 mm2 for 8 x 128, 100 ns",
 )
+"""A one-bit driver of a row. Source: Shafiee et al. 2016."""
+SAMPLE_AND_HOLD = Component(
+    name="sample-and-hold",
+    energy=10e-6 / (8 * 128) * 100e-9,
+    energy_basis=EnergyBasis.CONVERSION,
+    area=0.00004e-6 / (8 * 128),
+    area_basis=AreaBasis.COLUMN,
+    node=32e-9,
+    source=f"{_ISAAC}: 10 uW and 0.00004 mm2 for 8 x 128, 100 ns",
+)
+"""A sample-and-hold of a column. Source: Shafiee et al. 2016."""
 
 # Table I of ISAAC gives power and area of a group: of 8 ADCs, or of the rows or columns of 8 arrays.
 _READOUT_ISAAC = (
@@ -84,24 +115,8 @@ _READOUT_ISAAC = (
         node=32e-9,
         source=f"{_ISAAC}: 16 mW and 0.0096 mm2 for eight of 1.2 GS/s",
     ),
-    Component(
-        name="drivers",
-        energy=4e-3 / (8 * 128) * 100e-9,
-        energy_basis=EnergyBasis.LINE,
-        area=0.00017e-6 / (8 * 128),
-        area_basis=AreaBasis.ROW,
-        node=32e-9,
-        source=f"{_ISAAC}: 4 mW and 0.00017 mm2 for 8 x 128, 100 ns",
-    ),
-    Component(
-        name="sample-and-hold",
-        energy=10e-6 / (8 * 128) * 100e-9,
-        energy_basis=EnergyBasis.CONVERSION,
-        area=0.00004e-6 / (8 * 128),
-        area_basis=AreaBasis.COLUMN,
-        node=32e-9,
-        source=f"{_ISAAC}: 10 uW and 0.00004 mm2 for 8 x 128, 100 ns",
-    ),
+    DRIVER,
+    SAMPLE_AND_HOLD,
     Component(
         name="shift-and-add",
         energy=0.2e-3 / (8 * 1.2e9),
@@ -141,7 +156,9 @@ def yao2020_periphery() -> ComponentCosts:
         t_set=T_PULSE,
         t_reset=T_PULSE,
         source=f"{_YAO}: one-bit reads of 50 ns at 0.2 V, pulses of 50 ns",
-        components=(_ADC_YAO, _DRIVERS_YAO, _SHIFT_AND_ADD_YAO, *_PULSES_YAO),
+        components=(_ADC_YAO, _DRIVERS_YAO, SHIFT_AND_ADD, *_PULSES_YAO),
+        adc_bits=8,
+        row_bits=1,
     )
 
 
@@ -159,6 +176,8 @@ def isaac2016() -> ComponentCosts:
         source=_ISAAC,
         cell_area=0.0002e-6 / (8 * 128 * 128),
         components=(*_READOUT_ISAAC, *_PULSES_YAO),
+        adc_bits=8,
+        row_bits=1,
     )
 
 
@@ -174,6 +193,7 @@ def wang2019_estimate() -> ComponentCosts:
         t_reset=100e-9,
         source="ours; Wang et al., Nat. Mach. Intell. 1, 434 (2019) prints no energies",
         components=(_ADC_YAO, _DRIVERS_YAO, *_PULSES_WANG),
+        adc_bits=8,
     )
 
 
@@ -186,6 +206,7 @@ def comparators() -> ComponentCosts:
         t_reset=50e-9,
         source="ours; Zhang et al., Neural Networks 108, 217 (2018) was not available",
         components=(_COMPARATOR, *_PULSES_YAO),
+        adc_bits=1,
     )
 
 

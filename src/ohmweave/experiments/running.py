@@ -66,7 +66,7 @@ def run_experiment(experiment: Experiment, options: Options, progress: Progress,
         n_before = len(tasks) - len(todo)
         for n_done, task in enumerate(todo, start=n_before):
             report = _part_of(progress, n_done, len(tasks))
-            report(0.0, describe(task))
+            report(0.0, f"task {n_done + 1} of {len(tasks)}: {describe(task)}")
             started, task_start = now(), time.monotonic()
             result = experiment.run(task, Context(options=options, progress=report))
             rows.append(
@@ -102,4 +102,12 @@ def now() -> str:
 
 
 def _part_of(progress: Progress, n_done: int, n_tasks: int) -> Progress:
-    return lambda fraction, text: progress((n_done + min(max(fraction, 0.0), 1.0)) / n_tasks, text)
+    """The progress of one of `n_tasks` tasks as a part of them all; it does not go back within the task."""
+    highest = 0.0
+
+    def part(fraction: float, text: str) -> None:
+        nonlocal highest
+        highest = min(max(highest, fraction), 1.0)
+        progress((n_done + highest) / n_tasks, text)
+
+    return part

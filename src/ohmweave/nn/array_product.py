@@ -10,29 +10,14 @@ This is what Wang et al. 2019 and Yao et al. 2020 do: their backward pass runs i
 beforehand.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from ohmweave.base import OutOfRangeError
 from ohmweave.mapping import Matrix
 from ohmweave.nn.backward_pass import connected, in_chip_dtype
 from ohmweave.nn.chip_batch import is_in_software, split_chips
 from ohmweave.nn.weight import ArrayWeight
-
-Backward = Literal["readout", "array"]
-"""How a layer computes the gradient of its input: from the weight as read out, or by a transposed read."""
-
-
-def is_transposed(backward: Backward) -> bool:
-    """True for "array", False for "readout".
-
-    Raises:
-        OutOfRangeError: `backward` is neither.
-    """
-    if backward not in ("readout", "array"):
-        raise OutOfRangeError(f"`backward` must be 'readout' or 'array', but is {backward!r}")
-    return backward == "array"
 
 
 class _ArrayProduct(torch.autograd.Function):

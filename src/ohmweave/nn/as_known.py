@@ -1,7 +1,7 @@
 """Modules of other classes that compute as a known layer does: subclasses of it, and layers of other packages.
 
 The forward function of a subclass may compute anything, so it is placed only on request. Then it is compared with the
-known layer once, on a random input, before anything is placed.
+known layer once, on random inputs, before anything is placed.
 """
 
 import copy
@@ -13,8 +13,10 @@ import torch
 
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.nn.module_hooks import HOOKS
+from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.references import replace_everywhere
 from ohmweave.nn.undisturbed import undisturbed
+from ohmweave.nn.without_chance import without_chance
 
 AsKnown: TypeAlias = Mapping[type[torch.nn.Module], type[torch.nn.Module] | Callable[[Any], torch.nn.Module]]
 """By class: the class that it inherits from and computes as, or a function of a module of it that returns an equal
@@ -89,33 +91,72 @@ def _known(
 
 
 def differs(module: torch.nn.Module, known: torch.nn.Module) -> bool:
-    """True if the two give other outputs for a random input. False if no input is known, or the module takes none."""
-    x = _input_of(known)
-    if x is None:
+    """True if the two give other outputs for a random input, or the first none. False if no input of it is known."""
+    weight = next(iter(known.parameters()), None)
+    if weight is None:
         return False
-    found = []
-    for one in (module, known):
-        with undisturbed(one, x), torch.no_grad():
-            try:
-                found.append(one(x))
-            except Exception:  # noqa: BLE001 - the module may want further arguments
+    for args in _inputs_of(known, weight):
+        found = []
+        for one in (known, module):
+            with undisturbed(one, weight), torch.no_grad(), without_chance():
+                try:
+                    found.append(tree_leaves(one(*args)))
+                except Exception:  # noqa: BLE001 - of any kind
+                    # The known layer would run where the module does not. If both do not, there is nothing to compare.
+                    if found:
+                        return True
+                    break
+        if len(found) == 2 and not _are_equal(*found):
+            return True
+    return False
+
+
+def _are_equal(theirs: list[Any], mine: list[Any]) -> bool:
+    if len(mine) != len(theirs):
+        return False
+    for own, want in zip(mine, theirs, strict=True):
+        if not isinstance(own, torch.Tensor) or not isinstance(want, torch.Tensor):
+            if own is not want:
                 return False
-    mine, theirs = found
-    if mine.shape != theirs.shape:
-        return True
-    return bool((mine - theirs).abs().max() > _TOLERANCE * theirs.abs().max())
+        elif own.shape != want.shape or not bool((own - want).abs().amax() <= _TOLERANCE * want.abs().amax()):
+            return False
+    return True
 
 
-def _input_of(known: torch.nn.Module) -> torch.Tensor | None:
-    """A random input of a linear layer or a convolution."""
-    if isinstance(known, torch.nn.Linear):
-        shape: tuple[int, ...] = (3, known.in_features)
-    elif isinstance(known, torch.nn.modules.conv._ConvNd):
-        reach = zip(known.kernel_size, known.dilation, known.stride, strict=True)
-        shape = (2, known.in_channels, *(d * (k - 1) + 2 + s for k, d, s in reach))
-    else:
-        return None
-    weight = known.weight
+def _inputs_of(known: torch.nn.Module, weight: torch.Tensor) -> list[tuple[Any, ...]]:
+    """Random arguments of a known layer, with and without those that may be left out."""
     chance = generator(0, "as_known", device=weight.device)
-    numbers = torch.randn(math.prod(shape), generator=chance, device=weight.device, dtype=torch.float32)
-    return numbers.view(shape).to(weight.dtype)
+
+    def random(*shape: int) -> torch.Tensor:
+        numbers = torch.randn(math.prod(shape), generator=chance, device=weight.device, dtype=torch.float32)
+        return numbers.view(shape).to(weight.dtype)
+
+    if isinstance(known, torch.nn.Linear):
+        return [(random(3, known.in_features),)]
+    if isinstance(known, torch.nn.modules.conv._ConvNd):
+        reach = zip(known.kernel_size, known.dilation, known.stride, strict=True)
+        return [(random(2, known.in_channels, *(d * (k - 1) + 2 + s for k, d, s in reach)),)]
+    if isinstance(known, torch.nn.RNNBase):
+        return _of_recurrent(known, random)
+    if isinstance(known, torch.nn.RNNCellBase):
+        x, h = random(3, known.input_size), random(3, known.hidden_size)
+        return [(x,), (x, (h, h.flip(0))) if isinstance(known, torch.nn.LSTMCell) else (x, h)]
+    if isinstance(known, torch.nn.MultiheadAttention):
+        sizes = (known.embed_dim, known.kdim, known.vdim)
+        query, key, value = (random(3, 3, size) for size in sizes)
+        hidden = torch.ones(3, 3, dtype=torch.bool, device=weight.device).triu(1)
+        return [(query, key, value), (query, key, value, None, False, hidden)]
+    if isinstance(known, torch.nn.Bilinear):
+        return [(random(3, known.in1_features), random(3, known.in2_features))]
+    if isinstance(known, torch.nn.Embedding):
+        return [(torch.arange(min(64, known.num_embeddings), device=weight.device).view(-1, 1),)]
+    return []
+
+
+def _of_recurrent(known: torch.nn.RNNBase, random: Callable[..., torch.Tensor]) -> list[tuple[Any, ...]]:
+    """A sequence alone, and with a state."""
+    n_layers = known.num_layers * (2 if known.bidirectional else 1)
+    x = random(3, 3, known.input_size)  # as many samples as time steps: either may come first
+    h = random(n_layers, 3, known.proj_size or known.hidden_size)
+    state = (h, random(n_layers, 3, known.hidden_size)) if isinstance(known, torch.nn.LSTM) else h
+    return [(x,), (x, state)]

@@ -105,7 +105,7 @@ class MultiheadAttention(SequenceLayer):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As `forward`, of `(chips * time, batch, features)`; a mask may be of one chip or of all chips' time steps."""
         n = None if self.batch_first and query.dim() == 3 else n_chips
-        if n is not None and key.shape[0] != query.shape[0]:
+        if n is not None and n > 1 and key.shape[0] != query.shape[0]:
             # A key that is given from outside does not have the chips: its time would be cut into chips.
             raise ShapeError(
                 f"`key` must have the time of `query`, {query.shape[0]} with the chips, on several chips, but has "

@@ -2,12 +2,26 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from ohmweave.base import WeightOnChipError
+from ohmweave.base import OutOfRangeError, WeightOnChipError
 from ohmweave.nn.modes import outside_autocast
+
+Backward = Literal["readout", "array"]
+"""How a layer computes the gradient of its input: from the weight as read out, or by a transposed read."""
+
+
+def is_transposed(backward: Backward) -> bool:
+    """True for "array", False for "readout".
+
+    Raises:
+        OutOfRangeError: `backward` is neither.
+    """
+    if backward not in ("readout", "array"):
+        raise OutOfRangeError(f"`backward` must be 'readout' or 'array', but is {backward!r}")
+    return backward == "array"
 
 
 class _Connected(torch.autograd.Function):

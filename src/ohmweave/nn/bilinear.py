@@ -9,7 +9,8 @@ import torch
 
 from ohmweave.base import check_integer, check_shape
 from ohmweave.mapping import Chip
-from ohmweave.nn.array_product import Backward, array_product, is_transposed
+from ohmweave.nn.array_product import array_product
+from ohmweave.nn.backward_pass import Backward
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
@@ -47,7 +48,7 @@ class Bilinear(ChipLayer):
         sizes = {"in1_features": in1_features, "in2_features": in2_features, "out_features": out_features}
         for argument, size in sizes.items():
             check_integer(argument, size, at_least=1)
-        transposed = is_transposed(backward)
+        transposed = (on_chip or OnChip()).is_transposed(backward)
         matrix = (on_chip or OnChip()).matrix(chip, name, (out_features, in1_features * in2_features))
         super().__init__(matrix, weight_shape=(out_features, in1_features, in2_features), bias=bias)
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features

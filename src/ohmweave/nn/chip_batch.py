@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_map
 
 from ohmweave.base import ShapeError, shown
 
-_in_software: list[int | None] = []
-"""The chip that each open `in_software` block keeps, one inside the other."""
+_in_software: list[tuple[int | None, int | None]] = []
+"""The arguments `kept` and `alone` of each open `in_software` block, one inside the other."""
 
 
 _passes: list[set[Any]] = []
@@ -52,6 +52,8 @@ def _shape(x: object) -> str:
 
 def add_bias(y: torch.Tensor, bias: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     """Add the digital bias `(*chips, out)` to `(chips * batch, ..., out)`."""
+    if chips and (alone := chip_alone()) is not None:
+        return y + bias[alone]
     if chips and is_in_software() and y.shape[0] % chips[0]:
         return y + bias[0]  # `check_apart` finds out how the chips are merged; a read would refuse this
     per_chip = split_chips(y, chips)
@@ -73,20 +75,22 @@ def with_batch(x: torch.Tensor, n_dims: int, n_features: int, chips: tuple[int, 
     """
     if x.dim() != n_dims - 1:
         return x
-    n_chips = chips[0] if chips else 1
+    n_chips = chips[0] if chips and chip_alone() is None else 1
     return x.unflatten(0, (n_chips, n_features)) if x.shape[0] == n_chips * n_features else x
 
 
 @contextmanager
-def in_software(kept: int | None = None) -> Iterator[None]:
+def in_software(kept: int | None = None, *, alone: int | None = None) -> Iterator[None]:
     """Within this block, layers on a chip compute with the last readout of the first chip.
 
-    No array is read and no random number is drawn. `check_apart` uses it.
+    No array is read and no random number is drawn. `check_apart` and `compare_with_each_chip` use it.
 
     Args:
         kept: the only chip with a weight: products with the weights of all others are NaN. None keeps all.
+        alone: the only chip in the batch: the inputs are `(batch, ...)`, and the biases those of this chip. None is
+            `(chips * batch, ...)`.
     """
-    _in_software.append(kept)
+    _in_software.append((kept, alone))
     try:
         yield
     finally:
@@ -98,9 +102,14 @@ def is_in_software() -> bool:
     return bool(_in_software)
 
 
+def chip_alone() -> int | None:
+    """The chip that an `in_software` block has alone in its batch, or None."""
+    return _in_software[-1][1] if _in_software else None
+
+
 def of_kept_chip(output: Any, chips: tuple[int, ...]) -> Any:
     """The output of a layer, with NaN for all chips but the one that `in_software` keeps."""
-    kept = _in_software[-1] if _in_software else None
+    kept = _in_software[-1][0] if _in_software else None
     if kept is None or not chips:
         return output
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from ohmweave.base import ShapeError
+from ohmweave.nn.chip_batch import chip_alone
 
 _BatchNorm = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d
 
@@ -32,7 +33,7 @@ class _ChipByChip:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """`(chips * batch, C, ...)` to the same shape."""
-        norm, n = self._norm, self._n_chips
+        norm, n = self._norm, self._n_chips if chip_alone() is None else 1
         if not norm.training and norm.running_mean is not None:
             return type(norm).forward(norm, x)  # evaluation: a fixed scale and offset for each channel
         norm._check_input_dim(x)

@@ -36,13 +36,21 @@ class Apart(NamedTuple):
         cut: for each leaf of the output, the dimension that is the merged batch, 0 or 1; None for a tensor that does
             not depend on the input, such as a buffer. None if the model could not be run.
         one_by_one: recurrent layers that must be run in `chip_by_chip`.
+        reading: of the shapes of further tensors, as in `ChipArguments`.
     """
 
     cut: Cut | None = None
     one_by_one: tuple[torch.nn.Module, ...] = ()
+    reading: int = 0
 
 
-def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: Forward) -> Apart:
+def check_apart(
+    model: torch.nn.Module,
+    x: torch.Tensor,
+    n_chips: int,
+    forward: Forward,
+    one_by_one: tuple[torch.nn.Module, ...] = (),
+) -> Apart:
     """Raise if numbers of one chip reach the outputs of another, although recurrent layers are run chip by chip.
 
     Args:
@@ -50,11 +58,11 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
         x: `(chips * batch, ...)`, an input.
         n_chips: number of chips.
         forward: function of such an input that returns the model's output.
+        one_by_one: recurrent layers to begin with; others are found.
 
     Raises:
         ChipsMixedError: as `_check`.
     """
-    one_by_one: tuple[torch.nn.Module, ...] = ()
     refused = ""
     while True:
         try:
@@ -67,7 +75,7 @@ def check_apart(model: torch.nn.Module, x: torch.Tensor, n_chips: int, forward: 
                 raise ChipsMixedError(str(mixed)) from None
             one_by_one, refused = (*one_by_one, mixed.module), str(mixed)
             continue
-        if cut is None and one_by_one:  # a state that has the chips now was given to a layer that is not run so
+        if cut is None and refused:  # a state that has the chips now was given to a layer that is not run so
             raise ChipsMixedError(refused)
         return Apart(cut, one_by_one)
 
@@ -166,15 +174,6 @@ def _with_batch(
     except Exception:  # noqa: BLE001 - another argument fixes the number of samples
         grown = alike
     return tuple(new or (like and more) for new, like, more in zip(changed, alike, grown, strict=True))
-
-
-def state_of(model: torch.nn.Module) -> tuple[Any, ...]:
-    """What decides how a model computes, as far as it is cheap to compare: modules, training flags and other flags."""
-    state: list[Any] = []
-    for module in model.modules():
-        state.append(module)
-        state += [value for value in module.__dict__.values() if value is True or value is False]
-    return tuple(state)
 
 
 def _poisons(x: torch.Tensor, n_chips: int) -> list[tuple[int | None, torch.Tensor]]:
@@ -296,12 +295,15 @@ def _first_to_mix(
     """The first module with NaN in the outputs of the kept chip, but not in its inputs; the model if there is none."""
     found: list[tuple[str, torch.nn.Module]] = []
 
+    def own(part: torch.Tensor) -> torch.Tensor | None:
+        """The part of the kept chip; all of a tensor without chips, such as a state that went through all of them."""
+        if _has_chips(part, n_chips):
+            return _of(part, kept, n_chips)
+        return None if _has_batch(part, inputs, 1) else part
+
     def is_dirty(value: Any) -> bool:
-        return any(
-            bool(_of(part, kept, n_chips).isnan().any())
-            for part in tree_leaves(value)
-            if isinstance(part, torch.Tensor) and part.is_floating_point() and _has_chips(part, n_chips)
-        )
+        parts = (own(one) for one in tree_leaves(value) if isinstance(one, torch.Tensor) and one.is_floating_point())
+        return any(part is not None and bool(part.isnan().any()) for part in parts)
 
     def hook_of(name: str) -> Callable[..., None]:
         def hook(module: torch.nn.Module, args: Any, output: Any) -> None:

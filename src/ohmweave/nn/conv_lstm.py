@@ -15,7 +15,8 @@ import torch.nn.functional as F
 
 from ohmweave.base import OutOfRangeError, check_integer, check_shape
 from ohmweave.mapping import Chip
-from ohmweave.nn.array_product import Backward, array_product, is_transposed
+from ohmweave.nn.array_product import array_product
+from ohmweave.nn.backward_pass import Backward
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.conv2d import Pair, pair_of, patches, sides
 from ohmweave.nn.lstm import State, gated
@@ -60,7 +61,7 @@ class ConvLSTMCell(ChipLayer):
         on_chip: OnChip | None = None,
         backward: Backward = "readout",
     ) -> None:
-        transposed = is_transposed(backward)
+        transposed = (on_chip or OnChip()).is_transposed(backward)
         in_channels = check_integer("in_channels", in_channels, at_least=1)
         hidden_channels = check_integer("hidden_channels", hidden_channels, at_least=1)
         kh, kw = kernel = pair_of(kernel_size)

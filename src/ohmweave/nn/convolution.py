@@ -201,6 +201,7 @@ class Convolution(ChipLayer):
 
     def __init__(self, shape: ConvShape, *, bias: bool, chip: Chip, name: str, on_chip: OnChip | None) -> None:
         n_in = math.prod(shape.weight_shape[1:])
+        (on_chip or OnChip()).refuse_transposed("a convolution")
         matrix = (on_chip or OnChip()).matrix(chip, name, (shape.out_channels, n_in), groups=shape.groups)
         super().__init__(matrix, weight_shape=shape.weight_shape, bias=bias)
         self.shape, self.geometry = shape, shape.geometry

@@ -8,11 +8,12 @@ import torch
 
 from ohmweave.base import OhmweaveError, OutOfRangeError, ShapeError, WeightOnChipError
 from ohmweave.mapping import Chip, Matrix
-from ohmweave.nn.chip_arguments import ChipArguments, split_outputs, without_shared
+from ohmweave.nn.apart_checks import ApartChecks
+from ohmweave.nn.chip_arguments import split_outputs, without_shared
 from ohmweave.nn.chip_batch import forward_pass
 from ohmweave.nn.chip_layer import check_stays
 from ohmweave.nn.chip_recurrent import chip_by_chip
-from ohmweave.nn.chips_apart import Apart, check_apart, state_of
+from ohmweave.nn.chips_apart import Apart
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.printout import printout
 from ohmweave.nn.weight import ArrayWeight, Mixed, matrix_of
@@ -45,7 +46,7 @@ class Deployed(torch.nn.Module):
         self.reports = dict(reports)
         self.on_chip = tuple(on_chip)
         self.digital = tuple(digital)
-        self._known: dict[Any, Apart] = {}
+        self._checks = ApartChecks(chip.chip_shape[0]) if chip.chip_shape else None
         self._apart = Apart()
         self._watched: set[bool] = set()
         self.training = model.training
@@ -74,8 +75,9 @@ class Deployed(torch.nn.Module):
             *args: arguments of the model, also tuples, dictionaries and dataclasses of tensors. With several chips the
                 first tensor of all arguments, the input, must be `(batch, ...)`, or one sample without a batch where
                 the model takes that; it is the same for all chips. A further tensor is `(batch, ...)`, the same for all
-                chips, or `(*chips, batch, ...)`, such as a state that the network has returned. With neither shape it
-                has no batch, and is the same for all chips and samples (`Shared` says so where the shape does not).
+                chips, or `(*chips, batch, ...)`, such as a state that the network has returned. A recurrent state may
+                be `(layers, batch, ...)` or `(*chips, layers, batch, ...)`. With no such shape a tensor has no batch,
+                and is the same for all chips and samples (`Shared` says so where the shape does not).
             **kwargs: likewise; the input may be one of them.
 
         Returns:
@@ -108,19 +110,22 @@ class Deployed(torch.nn.Module):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _merged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with the chips merged into the batch, after the check that the chips stay apart."""
-        if not self.chip.chip_shape:
+        if self._checks is None:
             return without_shared(args, kwargs)
-        arguments = ChipArguments(args, kwargs, self.chip.chip_shape[0])
-        self._check_apart(arguments)
-        return arguments.call
+        self._apart = Apart()
+        arguments = self._checks.arguments(self.model, args, kwargs)
+        self._apart = self._checks.check(self.model, arguments)
+        return arguments.read_as(self._apart.reading).call
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def check_chips_apart(self, *args: Any, **kwargs: Any) -> None:
-        """Raise if outputs of one chip depend on inputs of another.
+        """Raise if outputs of one chip depend on another chip: on its inputs, or on its being there.
 
-        `forward` calls this once for each kind of arguments and state of the model: training flags, attributes that are
-        True or False, and modules. It runs the model about six times in software, without reads. With fewer than two
-        chips it does nothing.
+        `forward` makes these checks once for each kind of arguments and state of the model: modules, training flags,
+        and other attributes that are flags, numbers, text or functions. The model runs about six times in software,
+        without reads, to find inputs of other chips, and about twice to compare each chip with that chip alone. The
+        comparison is repeated for each new batch size. With fewer than two chips nothing is checked but the shapes of
+        further tensors.
 
         Args:
             *args: arguments of the model, as in `forward`.
@@ -128,25 +133,11 @@ class Deployed(torch.nn.Module):
 
         Raises:
             ChipsMixedError: the message names the first module that mixes chips.
+            ShapeError: as `forward`.
         """
-        if self.chip.chip_shape:
-            self._check_apart(ChipArguments(args, kwargs, self.chip.chip_shape[0]))
-
-    def _check_apart(self, arguments: ChipArguments) -> None:
-        """As `check_chips_apart`, of arguments with the chips merged; sets `self._apart`."""
-        self._apart = Apart()
-        if not arguments.x.numel():
-            return
-        key = (state_of(self.model), arguments.kinds)
-        if key not in self._known:
-
-            def run(inputs: torch.Tensor) -> Any:
-                args, kwargs = arguments.with_input(inputs)
-                return self.model(*args, **kwargs)
-
-            x = arguments.x.detach()
-            self._known[key] = check_apart(self.model, x, self.chip.chip_shape[0], run)
-        self._apart = self._known[key]
+        if self._checks is not None:
+            arguments = self._checks.arguments(self.model, args, kwargs)
+            self._checks.check(self.model, arguments, again=True)
 
     def _check_pass(self, y: Any, called: set[Any], *, chosen: bool) -> None:
         """Raise or warn if the pass has computed past the array; `chosen`: further arguments may choose the layers."""

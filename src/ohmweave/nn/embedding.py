@@ -46,6 +46,7 @@ class Embedding(ChipLayer):
         check_integer("embedding_dim", embedding_dim, at_least=1)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise OutOfRangeError(f"`padding_idx` must be within the {num_embeddings} tokens, but is {padding_idx}")
+        (on_chip or OnChip()).refuse_transposed("an embedding")
         super().__init__((on_chip or OnChip()).matrix(chip, name, (embedding_dim, num_embeddings)), bias=False)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings

@@ -6,7 +6,8 @@ import torch
 
 from ohmweave.base import check_integer, check_shape
 from ohmweave.mapping import Chip
-from ohmweave.nn.array_product import Backward, array_product, is_transposed
+from ohmweave.nn.array_product import array_product
+from ohmweave.nn.backward_pass import Backward
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
@@ -44,10 +45,10 @@ class Linear(ChipLayer):
     ) -> None:
         in_features = check_integer("in_features", in_features, at_least=1)
         out_features = check_integer("out_features", out_features, at_least=1)
-        transposed = is_transposed(backward)
+        transposed = (on_chip or OnChip()).is_transposed(backward)
         super().__init__((on_chip or OnChip()).matrix(chip, name, (out_features, in_features)), bias=bias)
-        self.in_features, self.out_features, self.backward = in_features, out_features, backward
-        self._transposed = transposed
+        self.in_features, self.out_features, self._transposed = in_features, out_features, transposed
+        self.backward: Backward = "array" if transposed else "readout"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`x @ weight.T + bias` by reads: `(chips * batch, ..., in)` to `(chips * batch, ..., out)`."""

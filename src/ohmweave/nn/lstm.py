@@ -7,7 +7,8 @@ import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_shape
 from ohmweave.mapping import Chip
-from ohmweave.nn.array_product import Backward, array_product, is_transposed
+from ohmweave.nn.array_product import array_product
+from ohmweave.nn.backward_pass import Backward
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
@@ -58,7 +59,7 @@ class LSTMCell(ChipLayer):
         on_chip: OnChip | None = None,
         backward: Backward = "readout",
     ) -> None:
-        transposed = is_transposed(backward)
+        transposed = (on_chip or OnChip()).is_transposed(backward)
         input_size = check_integer("input_size", input_size, at_least=1)
         hidden_size = check_integer("hidden_size", hidden_size, at_least=1)
         shape = (4 * hidden_size, input_size + hidden_size)
@@ -129,7 +130,7 @@ class RNNCell(ChipLayer):
         check_integer("hidden_size", hidden_size, at_least=1)
         if nonlinearity not in ("tanh", "relu"):
             raise OutOfRangeError(f"`nonlinearity` must be 'tanh' or 'relu', but is {nonlinearity!r}")
-        transposed = is_transposed(backward)
+        transposed = (on_chip or OnChip()).is_transposed(backward)
         shape = (hidden_size, input_size + hidden_size)
         super().__init__((on_chip or OnChip()).matrix(chip, name, shape), bias=bias)
         self.input_size, self.hidden_size, self._transposed = input_size, hidden_size, transposed

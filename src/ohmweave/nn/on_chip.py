@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from ohmweave.base import OutOfRangeError, check_integer, shown
 from ohmweave.mapping import Chip, Corner, DifferentialPair, InputScaling, Matrix, WeightMapping
+from ohmweave.nn.backward_pass import Backward, is_transposed
 from ohmweave.programming import Write
 
 
@@ -20,9 +21,12 @@ class OnChip:
         tile_rows, arrays, corners: as in `Chip.place`; arrays are numbered from 0.
         write: write scheme of `deploy`. If it is None here and in `deploy`, the cells are not written. Without
             `deploy`, a layer is written by its `program`.
+        backward: how the gradient of the layer's input is computed, as in `Linear`; default "readout". Convolutions and
+            embeddings have "readout" alone.
 
     Raises:
-        OutOfRangeError: `tile_rows` is not a positive integer, or `scaling` makes no `InputScaling`.
+        OutOfRangeError: `tile_rows` is not a positive integer, `backward` is another word, or `scaling` makes no
+            `InputScaling`.
     """
 
     mapping: WeightMapping | None = None
@@ -31,6 +35,7 @@ class OnChip:
     arrays: Sequence[int] | None = None
     corners: Sequence[Corner] | None = None
     write: Write | None = None
+    backward: Backward | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments by themselves. `Chip.place` checks if they fit the chip."""
@@ -42,6 +47,8 @@ class OnChip:
             raise TypeError(f"`write` must be a write scheme such as WriteVerify(...), but is {shown(self.write)}")
         if self.tile_rows is not None:
             check_integer("tile_rows", self.tile_rows, at_least=1)
+        if self.backward is not None:
+            is_transposed(self.backward)
         if not (self.scaling is None or isinstance(self.scaling, InputScaling) or callable(self.scaling)):
             raise OutOfRangeError(f"`scaling` must be an InputScaling or make one, but is {self.scaling!r}")
 
@@ -49,6 +56,22 @@ class OnChip:
         """A copy in which None is replaced by the value of `default`."""
         mine = {one.name: getattr(self, one.name) for one in fields(self)}
         return OnChip(**{name: getattr(default, name) if value is None else value for name, value in mine.items()})
+
+    def is_transposed(self, backward: Backward = "readout") -> bool:
+        """True for the backward pass "array", of a layer that was made with the argument `backward`.
+
+        Raises:
+            OutOfRangeError: `backward` is another word.
+        """
+        return is_transposed(backward) or self.backward == "array"
+
+    def refuse_transposed(self, layer: str) -> None:
+        """Raise `OutOfRangeError` if the backward pass is "array", which layers of the kind `layer` do not have."""
+        if self.backward == "array":
+            raise OutOfRangeError(
+                f"`backward` of {layer} must be 'readout', but is 'array': layers whose rows are patches of images or "
+                "tokens have no transposed read"
+            )
 
     def matrix(self, chip: Chip, name: str, shape: tuple[int, int], *, groups: int = 1) -> Matrix:
         """Place a matrix.

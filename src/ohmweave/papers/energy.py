@@ -147,7 +147,7 @@ class SampledBill:
     """
 
     def __init__(self, chip: Chip, rule: _Cycled, costs: ComponentCosts, *, drivers: DAC | None = None) -> None:
-        self.bill = Bill(costs, [chip])
+        self.bill = Bill([costs], [chip])
         self._drivers = drivers
         self._chip, self._rule, self._n_chips = chip, rule, math.prod(chip.chip_shape)
         self._n_images: dict[str, int] = {}

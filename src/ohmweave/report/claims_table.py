@@ -123,7 +123,10 @@ def grouped(records: Iterable[dict[str, Any]]) -> list[tuple[str, Scope, list[di
 
 
 def claims_text(records: Sequence[dict[str, Any]]) -> RenderableType:
-    """For the terminal: one table for each experiment and scope, notes below it, and the count of verdicts."""
+    """For the terminal: one table for each experiment and scope, notes below it, and the count of verdicts.
+
+    Claims without rows are in no table if others of the scope have rows: one line below it has their keys.
+    """
     parts: list[RenderableType] = []
     for name, scope, group in grouped(records):
         table = Table(
@@ -131,16 +134,29 @@ def claims_text(records: Sequence[dict[str, Any]]) -> RenderableType:
         )
         for head in ("quantity", "paper", "ours", "95 % interval", "n", "reproduced (or met) if", "verdict", "where"):
             table.add_column(head, justify="right" if head in ("paper", "ours", "n") else "left")
-        for record in group:
+        run = [record for record in group if record["verdict"] != NOT_RUN]
+        shown = run or group
+        for record in shown:
             *cells, verdict = _cells(record)
             style = _STYLES[verdict_kind(verdict)]
             table.add_row(*map(Text, cells), Text(record["accept"]), Text(verdict, style=style), Text(record["where"]))
         parts.append(table)
-        parts += [Text(f"  {record['quantity']}: {record['note']}", style="dim") for record in group if record["note"]]
+        parts += [Text(f"  {line}", style="dim") for line in _notes(shown)]
+        absent = [record["claim"] for record in group if record not in shown]
+        parts += [Text(f"  without rows here: {', '.join(absent)}", style="dim")] if absent else []
         parts += [Text(f"  {group[0]['other']}", style="yellow")] if group[0]["other"] else []
         parts.append(Text())
     counts = ", ".join(f"{count} {kind}" for kind, count in count_verdicts(records).items() if count)
     return Group(*parts, Text(f"{len(records)} claims: {counts}"))
+
+
+def _notes(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Each note once, after the quantities that have it."""
+    quantities: dict[str, list[str]] = {}
+    for record in records:
+        if record["note"]:
+            quantities.setdefault(record["note"], []).append(record["quantity"])
+    return [f"{'; '.join(names)}: {note}" for note, names in quantities.items()]
 
 
 def claims_markdown(records: Sequence[dict[str, Any]]) -> str:

@@ -259,7 +259,7 @@ def test_a_foreign_array_is_metered_and_its_unknown_heat_is_not_zero() -> None:
     board = Board(rows=8, cols=8)
     chip = ow.Chip(array=board)
     matrix = ow.mapping.Matrix(chip, "w", (2, 4), mapping=ow.DifferentialPair())
-    with ledger(chip) as bill:
+    with ledger(chip, costs=yao2020_periphery()) as bill:
         matrix.matmul(torch.eye(4))
     assert math.isnan(bill.total())
     assert math.isnan(bill.total(component="cells", layer="w"))
@@ -273,7 +273,7 @@ def test_a_foreign_arrays_heat_is_that_of_the_cells_last_read_out() -> None:
     board = Board(rows=8, cols=8)
     chip = ow.Chip(array=board)
     matrix = ow.mapping.Matrix(chip, "w", (2, 4), mapping=ow.DifferentialPair())
-    bill = Bill(yao2020_periphery(), [chip])
+    bill = Bill([yao2020_periphery()], [chip])
     with bill.counting("look"):
         g = matrix.conductance().double()
         with bill.phase("first"):
@@ -297,7 +297,7 @@ def test_a_pulse_makes_the_heat_of_its_cells_unknown_until_they_are_read_out() -
     chip = ow.Chip(array=board)
     matrix = ow.mapping.Matrix(chip, "w", (2, 4), mapping=ow.DifferentialPair())
     cells, ones = matrix.cells.flatten(), torch.ones(matrix.cells.numel())
-    bill = Bill(yao2020_periphery(), [chip])
+    bill = Bill([yao2020_periphery()], [chip])
     with bill.counting("known"):
         g = matrix.conductance().double()
         matrix.matmul(torch.eye(4))

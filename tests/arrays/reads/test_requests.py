@@ -65,6 +65,20 @@ def test_drivers_of_a_layer_clamp() -> None:
     assert_close(high, array.read(torch.full((1, 4), 0.2), place), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dac", [None, DAC(bits=4, v_max=0.2)])
+def test_later_reads_warn_once_of_inputs_beyond_the_drivers(dac: DAC | None) -> None:
+    """Inputs that grow after the calibration were cut without a word: only the first read was looked at."""
+    array, place = made(dac=dac)
+    v = torch.tensor([[0.2, 0.1, 0.03, 0.15]])
+    for _ in range(3):
+        read_vectors(array, v, place)
+    with pytest.warns(UserWarning, match=r"75% of the inputs of a layer are beyond .* up to 5 times, and are cut"):
+        read_vectors(array, 5 * v, place)
+    read_vectors(array, 5 * v, place)  # no second warning
+    other, place = made(dac=dac)
+    read_vectors(other, torch.cat([v] * 10 + [1.2 * v]), place)  # one number of 44: as a quantile below 1 means it
+
+
 def test_a_tensor_is_accepted_for_one_read_alone() -> None:
     array, place = made()
     v = torch.full((1, 4), 0.1)

@@ -3,6 +3,7 @@
 from tests.fuzz.cases.array_calls import ARRAY_CALLS
 from tests.fuzz.cases.arrays import ARRAYS
 from tests.fuzz.cases.cells import CELLS
+from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
 from tests.fuzz.cases.evaluation import EVALUATION
@@ -21,6 +22,7 @@ CASES: dict[str, Case] = {
     **RULES,
     **COST,
     **EVALUATION,
+    **CHIP_COSTS,
 }
 
 PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting", "evaluation")
@@ -148,6 +150,8 @@ NOT_CALLED = {
             "PERFECT",
             "PROPERTIES",
             "AreaBasis",
+            "ADCDesign",
+            "ConverterPrice",
             "EnergyBasis",
             "AlwaysOn",
             "PerSampleScaling",

@@ -128,7 +128,7 @@ NETWORKS: dict[str, Case] = {
         function=nn.OnChip,
         arguments={
             "mapping": DifferentialPair(), "scaling": FixedScaling(), "tile_rows": 5, "arrays": (1, 0), "corners": None,
-            "write": WRITE,
+            "write": WRITE, "backward": "array",
         },
         use=lambda one: nn.Linear(5, 3, chip=chip(), name="fc", on_chip=one)(_X),
     ),

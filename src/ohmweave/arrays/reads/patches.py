@@ -45,19 +45,27 @@ def noisy_convolution(
     Returns:
         `(*chips, batch, out H, out W, n_out)` A.
     """
-    # Three ways, the fastest first: torch's convolution takes one chip only; tap by tap takes exact reads with fewer
-    # outputs than channels; the rest copies patches. Outputs in groups: torch's grouped convolution takes the chips as
-    # further groups.
+    # Torch's convolution takes one chip only. With noise it is called for each chip, which is faster than copying the
+    # patches of all chips, and gives each chip the bits of that chip alone. Exact reads of several chips have faster
+    # ways: tap by tap with fewer outputs than channels, else copies of patches; outputs in groups as one grouped
+    # convolution with the chips as further groups.
     images = drive.numbers
-    if groups > 1 and images.shape[:-4].numel() > 1:
-        return _by_groups(drive, g, variance, geometry, groups, noise, square)
-    if images.shape[:-4].numel() == 1:
+    n_chips = images.shape[:-4].numel()
+    if variance is not None or n_chips == 1:
         n_values = 4 * g.shape[-1] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
         kernels, spreads = _kernels(g, geometry), None if variance is None else _kernels(variance, geometry)
         return by_parts(
             images,
             n_values,
             lambda part: _by_kernels(drive.of_numbers(part), kernels, spreads, geometry, groups, noise, square),
+        )
+    if groups > 1:
+        n_values = 4 * g.shape[:-2].numel() * g.shape[-1] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
+        grouped = _group_kernels(g, geometry)
+        return by_parts(
+            images,
+            n_values,
+            lambda part: grouped_convolution(drive.of_numbers(part).v, grouped, geometry, groups),
         )
     if variance is None and g.shape[-1] < images.shape[-1]:
         taps = g.unflatten(-2, (images.shape[-1], -1)).movedim(-3, -1).flatten(-3, -2)
@@ -107,35 +115,21 @@ def _by_kernels(
     noise: NormalStream,
     square: Square,
 ) -> torch.Tensor:
-    """One chip: torch's convolution, for the mean and for the variance."""
-    outer, images = drive.numbers.shape[:-4], drive.of_numbers(drive.numbers.reshape(drive.numbers.shape[-4:]))
-    out = _convolved(images.v, kernels, geometry, groups)
+    """Torch's convolution of each chip, for the mean and for the variance; kernels are `(n, n_out, C, kh, kw)`."""
+    outer = drive.numbers.shape[:-4]
+    images = drive.numbers.reshape(outer.numel(), *drive.numbers.shape[-4:])
+
+    def convolved(of_row: Callable[[RowVoltages], torch.Tensor], matrices: torch.Tensor) -> torch.Tensor:
+        found = [
+            _convolved(of_row(drive.of_numbers(one)), matrix, geometry, groups)
+            for one, matrix in zip(images, matrices, strict=True)
+        ]
+        return found[0].unsqueeze(0) if len(found) == 1 else torch.stack(found)
+
+    out = convolved(lambda row: row.v, kernels)
     if spreads is not None:
-        noise.add_(out, _convolved(square(images), spreads, geometry, groups))
-    return out.view(*outer, *out.shape)
-
-
-def _by_groups(
-    drive: RowVoltages,
-    g: torch.Tensor,
-    variance: torch.Tensor | None,
-    geometry: ConvGeometry,
-    groups: int,
-    noise: NormalStream,
-    square: Square,
-) -> torch.Tensor:
-    """Outputs in groups, as `noisy_convolution`."""
-    images, n_out = drive.numbers, g.shape[-1]
-    n_values = 4 * g.shape[:-2].numel() * n_out * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
-
-    def read(part: torch.Tensor) -> torch.Tensor:
-        row = drive.of_numbers(part)
-        out = grouped_convolution(row.v, _group_kernels(g, geometry), geometry, groups)
-        if variance is not None:
-            noise.add_(out, grouped_convolution(square(row), _group_kernels(variance, geometry), geometry, groups))
-        return out
-
-    return by_parts(images, n_values, read)
+        noise.add_(out, convolved(square, spreads))
+    return out.view(*outer, *out.shape[1:])
 
 
 def _group_kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
@@ -183,9 +177,10 @@ def unfold_chips(folded: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
 
 
 def _kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
-    """`(..., C * kh * kw, n_out)` of one chip to `(n_out, C, kh, kw)`, stored channels-last like the images."""
-    kernels: torch.Tensor = matrix.reshape(matrix.shape[-2:]).mT.unflatten(-1, (-1, *geometry.kernel_size))
-    return kernels.contiguous(memory_format=torch.channels_last)
+    """`(*chips, C * kh * kw, n_out)` to `(n, n_out, C, kh, kw)`, each stored channels-last like the images."""
+    kernels: torch.Tensor = _group_kernels(matrix.reshape(-1, *matrix.shape[-2:]), geometry)
+    by_pixel: torch.Tensor = kernels.movedim(-3, -1).contiguous().movedim(-1, -3)
+    return by_pixel
 
 
 def _convolved(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry, groups: int) -> torch.Tensor:

@@ -102,7 +102,7 @@ class Training:
         if setup.epoch is not None:
             assert isinstance(setup.optimizer, SignPulse | Stellar)
             self._sampled = SampledBill(setup.chip, setup.optimizer, costs)
-        self.bill = Bill(costs, [setup.chip]) if self._sampled is None else self._sampled.bill
+        self.bill = Bill([costs], [setup.chip]) if self._sampled is None else self._sampled.bill
 
     def epoch(self, split: Split, order: torch.Generator) -> None:
         """One pass over the samples, in an order drawn anew."""
@@ -252,7 +252,6 @@ register(
         ),
         tasks=tasks,
         run=run,
-        seeds=3,
         figures=(
             FigureSpec(
                 name="rules",

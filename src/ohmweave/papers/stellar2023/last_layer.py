@@ -323,7 +323,7 @@ register(
         ),
         tasks=tasks,
         run=run,
-        seeds=5,
+        seeds=3,
         tables=(
             TableSpec(name="rules", title="By table and rule", caption="Mean over seeds.", rows=table),
             energy_table(

@@ -281,7 +281,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
-        seeds=5,
+        seeds=3,
         figures=(
             FigureSpec(
                 name="curves",

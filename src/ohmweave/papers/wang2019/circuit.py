@@ -234,7 +234,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
-        seeds=3,
+        seeds=2,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

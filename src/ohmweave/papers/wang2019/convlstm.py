@@ -79,7 +79,7 @@ CONVLSTM = register(
         ),
         tasks=partial(tasks, NAME, "convlstm", {"chip": CHIP, "noise": NO_STUCK, "noise_free": NOISE_FREE}),
         run=run,
-        seeds=10,
+        seeds=5,
         devices=("cpu", "cuda"),
         figures=(training_curves("convlstm"), plan("convlstm")),
         tables=(ACCURACIES, ENERGY_TABLE, curve_differences("convlstm")),

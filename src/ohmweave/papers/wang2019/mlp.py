@@ -60,7 +60,7 @@ MLP = register(
         ),
         tasks=partial(tasks, NAME, "mlp", {"chip": CHIP}),
         run=run,
-        seeds=10,
+        seeds=5,
         devices=("cpu", "cuda"),
         figures=(plan("mlp"),),
         tables=(ACCURACIES, ENERGY_TABLE),

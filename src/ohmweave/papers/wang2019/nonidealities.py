@@ -122,7 +122,7 @@ NONIDEALITIES = register(
         ),
         tasks=tasks,
         run=shared.run,
-        seeds=5,
+        seeds=3,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

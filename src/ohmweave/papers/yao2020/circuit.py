@@ -250,7 +250,6 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
-        seeds=3,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

@@ -92,7 +92,7 @@ EXPERIMENT = register(
         assumptions=plan.ASSUMPTIONS,
         tasks=tasks,
         run=run,
-        seeds=3,
+        seeds=2,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

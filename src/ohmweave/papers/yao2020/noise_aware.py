@@ -163,7 +163,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
-        seeds=5,
+        seeds=3,
         devices=("cpu", "cuda"),
         figures=(FigureSpec(name="stages", title="Stages", caption="Means of the chips.", draw=_bars),),
         tables=(TableSpec(name="stages", title="Stages", caption="Means of the chips.", rows=_table),),

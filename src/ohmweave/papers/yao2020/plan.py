@@ -57,6 +57,10 @@ ASSUMPTIONS = (
 )
 
 
+SOFTWARE_PART = 0.3
+"""The fraction of a task's progress that training the software network is given (ours)."""
+
+
 def chips_a_network(options: Options) -> int:
     """Chips on which each software network is written: 5, or 2 at the smoke scale."""
     return 5 if options.scale == "full" else 2
@@ -143,7 +147,13 @@ def workload_on(data: Dataset, task: Task, context: Context) -> Workload:
     if stop_at is not None:
         assert isinstance(stop_at, float)
         recipe = replace(recipe, stop_at=stop_at)
-    net = trained(data, recipe, seed=task.seed, artifact=context.artifact, progress=context.progress)
+    net = trained(
+        data,
+        recipe,
+        seed=task.seed,
+        artifact=context.artifact,
+        progress=lambda fraction, text: context.progress(SOFTWARE_PART * fraction, text),
+    )
     n_chips = task.params.get("chips", task.params.get("seeds"))
     assert isinstance(n_chips, int)
     device = context.options.device

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ohmweave.arrays import DAC
-from ohmweave.cost import ledger
+from ohmweave.cost import ledger, yao2020_periphery
 from ohmweave.experiments import JSON
 from ohmweave.nn import Deployed
 from ohmweave.papers.energy import billed, driven_by, macs_by_layer
@@ -19,7 +19,8 @@ N_BILLED = 20  # test images whose inference is billed
 
 def inference_bill(on_chip: Deployed, images: torch.Tensor) -> dict[str, JSON]:
     """The `energy` and the `bill` of a row, from inferring `images` `(n, 3, 32, 32)`. The cells stay as they are."""
-    with driven_by(on_chip.chip, SIGNED_BIT_SERIAL), ledger(on_chip) as bill, torch.no_grad():
+    counted = ledger(on_chip, costs=yao2020_periphery(), assumed=True)
+    with driven_by(on_chip.chip, SIGNED_BIT_SERIAL), counted as bill, torch.no_grad():
         on_chip(images, group=0)  # an argument that chooses the copy, so that unread copies are no surprise
     n_macs = {"inference": sum(macs_by_layer(bill, on_chip.chip, "inference", len(images)))}
     found: dict[str, Any] = billed(bill, {"inference": len(images)}, n_macs=n_macs)

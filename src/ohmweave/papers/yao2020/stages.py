@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ohmweave.cost import Bill, ledger
+from ohmweave.cost import Bill, ledger, yao2020_periphery
 from ohmweave.experiments import (
     JSON,
     Assumption,
@@ -53,7 +53,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         "levels": system.count_correct(system.quantised(work.net, chip), work.data.test),
     }
     # What no other phase covers is read to measure accuracy.
-    with ledger(chip, phase=MEASURING) as bill:
+    with ledger(chip, costs=yao2020_periphery(), phase=MEASURING, assumed=True) as bill:
         context.progress(0.3, f"writing {work.n_chips} chips")
         with bill.phase("transfer"):
             net = system.transfer(work.net, chip, work.calibration_images)

@@ -198,7 +198,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
-        seeds=3,
+        seeds=2,
         devices=("cpu", "cuda"),
         tables=(
             TableSpec(

@@ -204,7 +204,7 @@ EXPERIMENT = register(
         ),
         tasks=tasks,
         run=run,
-        seeds=5,
+        seeds=3,
         devices=("cpu", "cuda"),
         figures=(
             FigureSpec(

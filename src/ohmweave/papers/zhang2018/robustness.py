@@ -195,7 +195,6 @@ register(
         ),
         tasks=tasks,
         run=run,
-        seeds=3,
         figures=(
             FigureSpec(
                 name="faults",

@@ -261,7 +261,7 @@ register(
         ),
         tasks=tasks,
         run=run,
-        seeds=5,
+        seeds=3,
         figures=(
             FigureSpec(
                 name="learning", title="Learning curves", caption="A line a chip; its best epoch is tested.", draw=draw
