@@ -41,7 +41,7 @@ LEAST = Effort(
     property_chips=1,
 )
 PERFECT_CELL = Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=200))
-STUCK_CELL = Cell(PERFECT_CELL.switching, faults=StuckCells(fraction=1.0, g_stuck=11e-6))
+STUCK_CELL = Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=20), faults=StuckCells(fraction=1.0, g_stuck=11e-6))
 
 
 def small(cell: Cell | Path, out: Path, effort: Effort = SMALL, **options: object) -> Evaluation:
@@ -75,7 +75,8 @@ def test_stuck_cells_fail_and_it_is_said(tmp_path: Path) -> None:
         result.accuracy[SOFTWARE].mean.value < 0.3
     )
     failed = next(row for row in result.rows if row.params["stage"] == "accuracy" and row.params["way"] == TRANSFER)
-    assert failed.result["n_failed"] == failed.result["n_written"]
+    # All but those whose target is by chance where the cell is stuck.
+    assert failed.result["n_failed"] > 0.95 * failed.result["n_written"]
 
 
 @pytest.mark.slow
