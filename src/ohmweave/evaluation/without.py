@@ -102,7 +102,7 @@ def without(cell: Cell, name: str) -> Cell | None:
         OutOfRangeError: there is no such property, or the switching law cannot be changed so.
     """
     if name != PERFECT:
-        if name not in PROPERTIES:
+        if not isinstance(name, str) or name not in PROPERTIES:
             raise OutOfRangeError(f"`name` must be one of {', '.join((*PROPERTIES, PERFECT))}, but is {name!r}")
         return PROPERTIES[name](cell)
     for remove in PROPERTIES.values():
