@@ -106,7 +106,7 @@ def _in_situ(bench: Bench, setting: Setting) -> Made:
     made = _made(bench, net, chip.array.books.activity.copy())
     after = list(net.chip_parameters())
     moved = max(
-        float((new - old).square().mean().sqrt()) * new.matrix.g_per_w / bench.window
+        float((new.detach() - old).square().mean().sqrt()) * new.matrix.g_per_w / bench.window
         for new, old in zip(after, before, strict=True)
     )
     return Made(net=net, facts={**made.facts, "moved": moved}, spent=made.spent)
