@@ -12,7 +12,7 @@ JOBS ?= auto
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint mutants fuzz docs format clean
+.PHONY: help setup demo test check lint mutants fuzz soak docs format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,11 @@ N ?= 10000
 
 fuzz: $(READY) ## call everything public with wrong arguments, and load crafted files (N inputs)
 	$(BIN)/python -m tests.fuzz $(N)
+
+SHARE ?= 0.1
+
+soak: $(READY) ## a million reads, updates, placements and rows, or a SHARE: memory, counters, bills and times
+	$(BIN)/python -m tests.soak $(SHARE)
 
 docs: $(READY) ## the documentation's checks: links, commands, examples, docstrings
 	$(BIN)/python -m pytest tests/docs

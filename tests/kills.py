@@ -1,6 +1,6 @@
 """SIGKILL at random moments: no row is lost or doubled, no checkpoint is torn. Takes minutes; not a part of the tests.
 
-    python -m tests.kills [N] [--seed S] [--what saves|runs]
+    python -m tests.kills [N] [--seed S] [--what saves|runs|deployments|trainings|fits]
 
 Kills N processes of each kind. A killed process is a fork of this one, which has imported everything: so the kills
 fall on the work, not on imports.
@@ -31,6 +31,7 @@ EXPERIMENT = "kills/write"
 N_TASKS = 12
 KILLS_A_FOLDER = 5
 N_SAVES = 30
+N_EPOCHS = 12
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -127,11 +128,11 @@ def kill_runs(n: int, pick: random.Random, folder: Path) -> tuple[int, int, list
     return kills, folders, rows
 
 
-def network(seed: int = 0) -> torch.nn.Module:
+def network(seed: int = 0, hidden: int = 32) -> torch.nn.Module:
     """A small network on a chip, the same each time."""
     torch.manual_seed(seed)
-    model = torch.nn.Sequential(torch.nn.Linear(16, 32), torch.nn.ReLU(), torch.nn.Linear(32, 4))
-    chip = ow.Chip(ow.cells.yao2020(), n_arrays=2, rows=64, cols=64, seed=seed)
+    model = torch.nn.Sequential(torch.nn.Linear(16, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, 4))
+    chip = ow.Chip(ow.cells.yao2020(), n_arrays=hidden // 16, rows=64, cols=64, seed=seed)
     return ow.deploy(model, chip, mapping=ow.DifferentialPair(levels=15), write=ow.WriteVerify(tolerance=0.5e-6))
 
 
@@ -172,21 +173,103 @@ def kill_saves(n: int, pick: random.Random, folder: Path) -> tuple[int, int]:
     return kills, files
 
 
+def deploy_once(path: Path) -> None:
+    """Deploy a network, unless its checkpoint is there, and save it."""
+    if not path.exists():
+        ow.save(network(hidden=128), path)
+
+
+class Counted(torch.nn.Sequential):
+    """A model that counts its epochs of training, so that a checkpoint says where to go on."""
+
+    def __init__(self, *layers: torch.nn.Module) -> None:
+        super().__init__(*layers)
+        self.register_buffer("n_epochs", torch.zeros((), dtype=torch.int64, device="cpu"))
+
+
+def train(path: Path) -> None:
+    """Train in situ, with a checkpoint after each epoch; go on from the one that is there."""
+    torch.manual_seed(0)
+    model = Counted(torch.nn.Linear(16, 32), torch.nn.ReLU(), torch.nn.Linear(32, 4))
+    chip = ow.Chip(ow.cells.yao2020(read_noise=0.01), n_arrays=2, rows=64, cols=64, seed=0)
+    net = ow.deploy(model, chip, mapping=ow.DifferentialPair(), write=ow.WriteVerify(tolerance=0.5e-6))
+    rules: list[torch.optim.Optimizer] = [
+        ow.optim.PulsedSGD(net.chip_parameters(), lr=0.05, g_step=2e-7, generator=generator(0, "rule")),
+        torch.optim.SGD(net.digital_parameters(), lr=0.05, momentum=0.9),
+    ]
+    if path.exists():
+        ow.load(net, path, rule=rules)
+    for epoch in range(int(net.n_epochs), N_EPOCHS):
+        x = torch.randn(8, 16, generator=generator(epoch, "x"), device="cpu", dtype=torch.float32)
+        net(x).square().mean().backward()
+        for rule in rules:
+            rule.step()
+            rule.zero_grad()
+        net.n_epochs += 1
+        ow.save(net, path, rule=rules)
+
+
+def fit_once(path: Path) -> None:
+    """`ohmweave fit` of trains of eight cells."""
+    trains = path.parent / "trains.csv"
+    if not trains.exists():
+        random_numbers = random.Random(0)
+        lines = []
+        for cell in range(8):
+            for pulse in range(60):
+                g = 2 + 0.3 * min(pulse, 60 - pulse) + random_numbers.gauss(0, 0.1)
+                lines.append(f"{cell},{pulse},{1 if pulse < 30 else -1},{g}")
+        trains.write_text("\n".join(["cell,pulse,polarity,g (uS)", *lines]) + "\n")
+    with contextlib.suppress(SystemExit):
+        main(["fit", str(trains), "--no-figure", "--out", str(path)])
+
+
+def kill_work(n: int, pick: random.Random, folder: Path, work: Callable[[Path], None]) -> tuple[int, int]:
+    """Kill `n` processes that make one file, each time until it is there; it must be that of an undisturbed process.
+
+    Returns:
+        Kills, and files.
+    """
+    start = time.monotonic()
+    (folder / "whole").mkdir()
+    assert os.waitpid(forked(lambda: work(folder / "whole" / "file.json")), 0)[1] == 0
+    duration = time.monotonic() - start
+    whole = (folder / "whole" / "file.json").read_bytes()
+    kills = files = 0
+    while kills < n:
+        path = folder / str(files) / "file.json"
+        path.parent.mkdir()
+        files += 1
+        for _ in range(pick.randrange(1, KILLS_A_FOLDER + 1)):
+            kills += killed(lambda path=path: work(path), pick.uniform(0, duration))  # type: ignore[misc]
+        assert os.waitpid(forked(lambda path=path: work(path)), 0)[1] == 0  # type: ignore[misc]
+        assert path.read_bytes() == whole, f"{path} differs from that of an undisturbed process"
+    return kills, files
+
+
+WORKS: dict[str, Callable[[Path], None]] = {"deployments": deploy_once, "trainings": train, "fits": fit_once}
+
+
 def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("n", type=int, nargs="?", default=50, help="kills of each kind")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--what", choices=("saves", "runs", "all"), default="all")
+    parser.add_argument("--what", choices=("saves", "runs", *WORKS, "all"), default="all")
     options = parser.parse_args()
     load_installed()  # here once, and not in each fork
     torch.set_num_threads(1)
     pick = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if options.what != "runs":
+        for name, work in WORKS.items():
+            if options.what in (name, "all"):
+                (folder / name).mkdir()
+                kills, files = kill_work(options.n, pick, folder / name, work)
+                sys.stdout.write(f"{name}: {kills} kills, {files} files at the end, equal to those without a kill\n")
+        if options.what in ("saves", "all"):
             kills, files = kill_saves(options.n, pick, folder)
             sys.stdout.write(f"deploy and save: {kills} kills, {files} left a file: each old or new, and loaded\n")
-        if options.what != "saves":
+        if options.what in ("runs", "all"):
             kills, folders, rows = kill_runs(options.n, pick, folder)
             sys.stdout.write(
                 f"run: {kills} kills in {folders} folders, at {min(rows)} to {max(rows)} rows; "

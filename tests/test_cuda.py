@@ -173,7 +173,7 @@ def test_a_calibrated_network_with_converters_agrees_with_software() -> None:
     chip = ow.Chip(Cell(LINEAR), n_arrays=6, rows=64, cols=64, n_chips=3, device="cuda", **converters)
     net = ow.deploy(model, chip, write=ow.WriteVerify(tolerance=0.02e-6), scaling=ow.mapping.FixedScaling)
     x = torch.rand(64, 1, 8, 8, device="cuda")
-    ow.nn.calibrate(net, x)
+    ow.nn.calibrate_inputs(net, x)
     ow.nn.calibrate_converters(net, x)
     with torch.no_grad(), ow.cost.ledger(net) as bill:
         miss = (net(x) - model(x)).std() / model(x).std()

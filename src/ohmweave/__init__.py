@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from ohmweave.evaluation import evaluate
     from ohmweave.mapping import Chip, DifferentialPair
-    from ohmweave.nn import OnChip, deploy, load, plan, save
+    from ohmweave.nn import OnChip, calibrate, deploy, load, plan, save
     from ohmweave.programming import BlindWrite, WriteVerify
 
 __version__ = version("ohmweave")
@@ -40,6 +40,7 @@ __all__ = [
     "WriteVerify",
     "__version__",
     "arrays",
+    "calibrate",
     "cells",
     "circuit",
     "cost",
@@ -67,6 +68,7 @@ _HOME = {
     "DifferentialPair": "mapping",
     "OnChip": "nn",
     "WriteVerify": "programming",
+    "calibrate": "nn",
     "deploy": "nn",
     "evaluate": "evaluation",
     "load": "nn",

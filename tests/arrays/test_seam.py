@@ -17,7 +17,7 @@ from ohmweave.arrays import (
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix
-from ohmweave.nn import Conv2d, Linear, LSTMCell, OnChip, calibrate, calibrate_converters, deploy
+from ohmweave.nn import Conv2d, Linear, LSTMCell, OnChip, calibrate_converters, calibrate_inputs, deploy
 from ohmweave.optim import PulsedSGD
 from ohmweave.programming import BlindWrite, WriteVerify
 from ohmweave.testing import BareArray
@@ -111,7 +111,7 @@ def test_a_deployed_network_sends_volts_and_computes_the_same(n_chips: int | Non
         chip = Chip(array=array)  # type: ignore[arg-type]
         layers = {} if scaling is None else {name: OnChip(scaling=scaling) for name in ("0", "3")}
         net = deploy(model(), chip, mapping=DifferentialPair(), write=WriteVerify(tolerance=0.02e-6), layers=layers)
-        calibrate(net, x)
+        calibrate_inputs(net, x)
         outputs.append(net(x).detach())
     check(recorder)
     assert_close(outputs[0], outputs[1], rtol=1e-9, scale=float(outputs[1].abs().max()))
@@ -129,7 +129,7 @@ def test_a_bare_array_is_written_calibrated_read_and_trained(n_chips: int | None
         chip = Chip(array=array)
         layers = {name: OnChip(scaling=FixedScaling) for name in ("0", "3")}
         net = deploy(model(), chip, write=WriteVerify(tolerance=0.02e-6), layers=layers)
-        calibrate(net, x)
+        calibrate_inputs(net, x)
         rule = PulsedSGD(net.weights.values(), lr=1e-3, g_step=CELL.g_step, generator=generator(0, "rule"))
         for _ in range(2):
             rule.zero_grad()

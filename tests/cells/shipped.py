@@ -6,7 +6,9 @@ from typing import Any
 from ohmweave.cells import (
     AffineStep,
     Cell,
+    FlickerNoise,
     GateCompliance,
+    LevelRelaxation,
     LinearGate,
     LinearStep,
     PulseTable,
@@ -53,6 +55,19 @@ PARTS: dict[str, dict[str, Any]] = {
         "retention": (
             Relaxation(sigma_fast=0.4e-6, tau=0.5, sigma_slow=0.3e-6, t_slow=5.0),
             Relaxation(sigma_slow=1e-6, fraction=0.3),
+        )
+    },
+    "retention by level": {
+        "retention": (
+            LevelRelaxation(
+                g=(4e-6, 16e-6),
+                ages=(0.1, 10.0, 1e3),
+                shift=((1e-7, 2e-7, 4e-7), (-1e-7, -3e-7, -9e-7)),
+                sigma=((1e-7, 2e-7, 3e-7), (2e-7, 5e-7, 8e-7)),
+                tail_fraction=0.1,
+                tail_factor=4.0,
+            ),
+            FlickerNoise(g=(2e-6, 20e-6), sigma=(1e-7, 3e-8), tau=(0.01, 1.0, 100.0), weight=(0.3, 0.3, 0.4)),
         )
     },
     "faults": {"faults": StuckCells(fraction=0.2, g_stuck=(1e-6, 30e-6))},

@@ -89,3 +89,59 @@ def test_a_file_without_a_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str
     bare.write_text("cell,pulse,polarity,g\nA,0,0,2\n")
     assert run(bare) == 1
     assert "bare.csv, line 1: the column `g` must have a unit" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_printed_and_kept(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = csv.read_text().splitlines()
+    lines[40] = lines[40].rsplit(",", 1)[0] + ",400"
+    (tmp_path / "glitch.csv").write_text("\n".join(lines) + "\n")
+    assert run(tmp_path / "glitch.csv", "--law", "linear", "--no-figure", "--json") == 0
+    said = capsys.readouterr()
+    wanted = "glitch.csv, line 41, column `g (uS)`: '400' left out: its neighbours contradict it: a misread"
+    assert wanted in said.err
+    about = json.loads(said.out)
+    assert about["left_out"] == [wanted]
+    assert about["stuck"][0] == 0
+    assert json.loads((tmp_path / "glitch.json").read_text())["about"] == about
+
+
+def test_columns_in_the_users_words(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header, *lines = csv.read_text().splitlines()
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(["who,n,what,value", *lines]) + "\n")
+    quick = ("--law", "linear", "--no-figure", "--json")
+    assert run(csv, *quick, "--out", tmp_path / "a.json") == 0
+    wanted = json.loads(capsys.readouterr().out)["parameters"]
+    assert run(other, *quick, "--column", "cell=who", "--column", "polarity=what", "--column", "g (uS)=4") == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == wanted
+    assert run(other, *quick, "--columns", "cell, pulse, polarity, g (uS)") == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == wanted
+    assert run(other, "--columns", "cell, pulse, polarity, g (uS)", "--column", "g=value") == 2
+    assert run(other, "--column", "who") == 2
+    assert "--column must be WHAT=TITLE" in capsys.readouterr().err
+    assert header
+
+
+def test_a_law_for_each_amplitude(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header, *lines = csv.read_text().splitlines()
+    several = tmp_path / "several.csv"
+    fields = [line.split(",") for line in lines]
+    volts = ["1.0" if int(one[1]) <= 60 else "1.2" for one in fields]
+    rows = [",".join([*one, v if one[2] == "1" else "1.5"]) for one, v in zip(fields, volts, strict=True)]
+    several.write_text("\n".join([f"{header},v (V)", *rows]) + "\n")
+    assert run(several, "--law", "linear", "--no-figure", "--json") == 0
+    said = capsys.readouterr()
+    abouts = json.loads(said.out)
+    assert [one["conditions"] for one in abouts] == [{"v_reset": 1.5, "v_set": v} for v in (1.0, 1.2)]
+    assert [one["pulses"] for one in abouts] == [360, 360]
+    names = sorted(path.name for path in tmp_path.glob("*.json"))
+    assert names == ["several-set-1.00V-reset-1.50V.json", "several-set-1.20V-reset-1.50V.json"]
+
+
+def test_other_measurements_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cycles.tsv").write_text("7\t10000\t100000\t1\n7\t10500\t90000\t2\n")
+    assert run(tmp_path / "cycles.tsv", "--columns", "cell, r_set (Ohm), r_reset (Ohm), cycle") == 0
+    said = capsys.readouterr().err
+    assert "Cycling(1 cells, 2 cycles" in said
+    assert "fits pulse trains alone" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["cycles.tsv"]

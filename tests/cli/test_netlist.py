@@ -133,3 +133,28 @@ def test_options_without_effect_are_refused(
     assert run(*arguments, "--out", "tile.cir") == 2
     assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert not Path("tile.cir").exists()
+
+
+HEADERS = [
+    "((((",
+    "'''",
+    "(1L",
+    "{'descr': (('<f8', (2,)),), 'fortran_order': False, 'shape': (1,)}",
+    "{'descr': '<f8'",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_broken_header_is_an_error_and_writes_nothing(
+    header: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NumPy gives the header to Python's parser, whose errors are many."""
+    path, out = tmp_path / "g.npy", tmp_path / "x.cir"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(8))
+    assert run(str(path), "--out", str(out)) == 1
+    assert "its header cannot be read" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_sizes_that_fit_in_no_memory_are_bad_usage(tmp_path: Path) -> None:
+    assert run("--rows", str(2**40), "--out", str(tmp_path / "x.cir")) == 2

@@ -1,61 +1,92 @@
-"""Threads and Numba: rows are equal, or what they record of the computation differs."""
+"""Threads, Numba and the hash seed: on one machine the rows are equal."""
 
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from ohmweave.experiments import Options, run_experiment
+from tests.helpers.experiments import experiment
 
 PROGRAM = """
-import json, sys
+import sys
+from pathlib import Path
 if "no-numba" in sys.argv:
     sys.modules["numba"] = None
 import torch
-torch.set_num_threads(int(sys.argv[1]))
 import ohmweave as ow
 from ohmweave.base import generator
 from ohmweave.cells import Cell, ReadNoise, linear_steps
-from ohmweave.experiments.computing import computing
-law = linear_steps(g_min=2e-6, g_max=20e-6, levels=100, c2c=0.5)
-chip = ow.Chip(Cell(law, read_noise=ReadNoise(floor=1e-7)), rows=64, cols=64, n_chips=2, seed=1)
-layer = ow.nn.Linear(24, 16, chip=chip, name="w")
-rule = ow.optim.PulsedSGD([layer.weight], lr=0.05, g_step=1e-7, generator=generator(1, "rule"))
-total = 0.0
-for n in range(4):
-    rule.zero_grad()
-    loss = layer(torch.rand(6, 24, generator=generator(n, "x"))).square().mean()
-    loss.backward()
-    rule.step()
-    total += float(loss.detach())
-g = chip.array.readout(chip.array.cells(layer.matrix.placement)).double().sum()
-print(json.dumps({"result": [total, float(g)], "computing": computing()}))
+from ohmweave.experiments import Experiment, Options, Task, run_experiment
+
+def run(task, context):
+    law = linear_steps(g_min=2e-6, g_max=20e-6, levels=100, c2c=0.5)
+    chip = ow.Chip(Cell(law, read_noise=ReadNoise(floor=1e-7)), rows=64, cols=64, n_chips=2, seed=1)
+    layer = ow.nn.Linear(24, 16, chip=chip, name="w")
+    rule = ow.optim.PulsedSGD([layer.weight], lr=0.05, g_step=1e-7, generator=generator(1, "rule"))
+    losses = []
+    for n in range(4):
+        rule.zero_grad()
+        x = torch.rand(600, 24, generator=generator(n, "x"), device="cpu", dtype=torch.float32)
+        loss = layer(x).square().mean()
+        loss.backward()
+        rule.step()
+        losses.append(float(loss.detach()))
+    g = chip.array.readout(chip.array.cells(layer.matrix.placement))
+    words = {"weights", "biases", "gains", "offsets"}
+    return {"losses": losses, "g": g.flatten().tolist(), "words": sorted(words)}
+
+torch.set_num_threads(int(sys.argv[2]))
+one = Experiment(
+    name="same/digits", title="", paper="", summary="", claims=(), assumptions=(), run=run,
+    tasks=lambda options: [Task(experiment="same/digits", params={}, seed=0)],
+)
+run_experiment(one, Options(out=Path(sys.argv[1]), threads=int(sys.argv[3])), lambda fraction, text: None)
 """
 
 
-def row(*arguments: str) -> dict[str, Any]:
+def rows(out: Path, threads: int, *more: str, in_each: int = 1, hash_seed: int = 0) -> dict[str, Any]:
+    """The row of the program above; it is equal to another if the bytes of the files are."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM, *arguments],
+        [sys.executable, "-W", "error", "-c", PROGRAM, str(out), str(threads), str(in_each), *more],
         capture_output=True,
         text=True,
         check=False,
-        env=environment | {"PYTHONHASHSEED": str(len(arguments))},
+        env=environment | {"PYTHONHASHSEED": str(hash_seed)},
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    (line,) = (out / "same" / "digits" / "rows.jsonl").read_text().splitlines()
+    found: dict[str, Any] = json.loads(line)
     return found
 
 
 @pytest.mark.slow
-def test_rows_are_equal_or_say_what_differs() -> None:
-    first = row("1")
-    assert row("1") == first
-    for arguments, key in ((("2",), "threads"), (("1", "no-numba"), "numba")):
-        other = row(*arguments)
-        if other["computing"]["cpu"] != first["computing"]["cpu"]:
-            pytest.skip("the processor changed between the runs")
-        differing = {name for name in first["computing"] if other["computing"][name] != first["computing"][name]}
-        assert differing <= {key}
-        assert other["result"] == first["result"] or differing == {key}
+def test_rows_do_not_depend_on_threads_numba_or_the_hash_seed(tmp_path: Path) -> None:
+    first = rows(tmp_path / "1", 1)
+    assert first["versions"]["threads"] == "1"
+    other = rows(tmp_path / "2", 2, hash_seed=5)
+    if other["versions"]["cpu"] != first["versions"]["cpu"]:
+        pytest.skip("the processor changed between the runs")
+    assert other == first
+    plain = rows(tmp_path / "plain", 1, "no-numba")
+    assert plain["result"] == first["result"]
+    assert {key for key in first["versions"] if plain["versions"][key] != first["versions"][key]} <= {"numba"}
+    assert rows(tmp_path / "more", 1, in_each=2)["versions"]["threads"] == "2"  # asked for, and recorded
+
+
+def test_a_run_leaves_the_threads_of_the_process_as_they_were(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    seen: list[int] = []
+    one = experiment(run=lambda task, context: seen.append(torch.get_num_threads()) or {"x": 1})
+    try:
+        torch.set_num_threads(2)
+        run_experiment(one, Options(out=tmp_path, threads=3), lambda fraction, text: None)
+        assert (seen, torch.get_num_threads()) == ([3], 2)
+    finally:
+        torch.set_num_threads(before)

@@ -16,6 +16,7 @@ from ohmweave.cells import (
     AffineStep,
     Cell,
     PulseTable,
+    ReadNoise,
     Spread,
     exponential_steps,
     linear_steps,
@@ -207,13 +208,72 @@ def test_stuck_cells_are_counted_and_kept_out() -> None:
     assert fit_trains(trains_of(g.T, data.polarity[1 : g.shape[1]]), stuck_below=0.0).stuck.value == 0
 
 
-def test_noise_of_reads_is_noticed_and_noise_of_pulses_is_not() -> None:
-    quiet = measured(LINEAR, cells=10, pulses=cycles(4, 30, 30), seed=5, g_start=6e-6)
-    assert fit_trains(quiet).notes == ()
-    noise = 0.3e-6 * np.random.default_rng(0).normal(size=len(quiet.g))
-    (note,) = fit_trains(replace(quiet, g=quiet.g + noise), g_min=0.5e-6).notes
-    size = float(note.split("by up to ")[1].split(" nS")[0])
-    assert abs(size - 300) < 45
+def noisy(data: PulseTrains, size: float, *, fraction: float = 0.0, seed: int = 0) -> PulseTrains:
+    """The data read with noise."""
+    chance = np.random.default_rng(seed)
+    return replace(data, g=data.g + (size + fraction * data.g) * chance.normal(size=len(data.g)))
+
+
+def test_noise_of_reads_is_told_from_noise_of_pulses() -> None:
+    quiet = measured(LINEAR, cells=6, pulses=cycles(3, 30, 30), seed=5, g_start=6e-6)
+    found = fit_trains(quiet, law="linear", **WINDOW)
+    assert found.notes == ()
+    assert found.read_noise.value == 0 < found.read_noise.high < 0.06e-6
+    assert found.cell.read_noise is None
+    fit = fit_trains(noisy(quiet, 0.3e-6), law="linear", **WINDOW)
+    assert fit.read_noise.low < 0.3e-6 < fit.read_noise.high
+    assert fit.chosen.read_noise["floor"] == fit.read_noise
+    assert fit.cell.read_noise == ReadNoise(floor=fit.read_noise.value)
+    for name, value in truth(LINEAR).items():
+        interval = fit.chosen.parameters[name]
+        assert interval.low < value < interval.high, name
+    without = fit_trains(noisy(quiet, 0.3e-6), law="linear", read_noise="none", **WINDOW)
+    assert without.read_noise is None
+    assert without.cell.read_noise is None
+    assert without.chosen.parameters["sigma"].value > 2 * LINEAR.sigma
+
+
+@pytest.mark.slow
+def test_steps_far_below_the_noise_of_reads() -> None:
+    """One cell: steps of 10 nS, sigma 20 nS, reads of 500 nS."""
+    law = AffineStep(**WINDOW, set_step=(1e-8, 1e-8), reset_step=(-1e-8, -1e-8), sigma=2e-8)
+    data = noisy(measured(law, cells=1, pulses=cycles(2, 500, 500), seed=1, g_start=10e-6), 0.5e-6, seed=1)
+    fit = fit_trains(data, law="linear")
+    for interval, value in zip(
+        (*fit.chosen.parameters.values(), fit.read_noise), (1e-8, -1e-8, 2e-8, 5e-7), strict=True
+    ):
+        assert interval.low < value < interval.high
+    assert fit.chosen.parameters["SET step"].low > 0
+
+
+def test_noise_that_grows_with_the_conductance_is_a_fraction() -> None:
+    quiet = measured(LINEAR, cells=6, pulses=cycles(3, 40, 40), seed=2, g_start=6e-6)
+    fit = fit_trains(noisy(quiet, 0.0, fraction=0.03), law="linear", **WINDOW)
+    interval = fit.chosen.read_noise["fraction"]
+    assert interval.low < 0.03 < interval.high
+    assert fit.cell.read_noise == ReadNoise(fraction=interval.value)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_too_few_readings_say_so(seed: int) -> None:
+    data = noisy(measured(LINEAR, cells=1, pulses=cycles(1, 25, 25), seed=seed, g_start=8e-6), 0.05e-6)
+    fit = fit_trains(data, law="linear", **WINDOW)
+    assert fit.read_noise.low == 0
+    assert any(note.startswith("too few readings to tell noise of reads from noise of pulses") for note in fit.notes)
+
+
+def test_a_law_that_describes_nothing_is_said_not_to() -> None:
+    """One smooth cycle that follows a power of the pulse number."""
+    n = np.arange(1, 51) / 50
+    g = np.concatenate([[40e-6], 40e-6 + 3e-6 * n**0.45, 43e-6 - 3e-6 * n**0.3])
+    g += 1e-8 * np.random.default_rng(0).normal(size=len(g))
+    fit = fit_trains(trains_of(g[:, None], np.array(cycles(1, 50, 50))))
+    assert not fit.agreement.describes
+    assert fit.notes[-1].startswith("no law here describes these data: simulated trains of this law differ from yours")
+    right = reference()
+    assert right.agreement.describes
+    assert right.agreement.median < 0.1
+    assert str(right.agreement).startswith("simulated trains of this law differ from yours by up to")
 
 
 def test_what_was_left_out_is_said() -> None:
@@ -259,6 +319,7 @@ def test_a_law_whose_steps_are_larger_than_the_window_is_refused() -> None:
     ("options", "message"),
     [
         ({"law": "cubic"}, "`law` must be one of linear, soft-bounds, exponential, pulse-table, but is 'cubic'"),
+        ({"read_noise": "some"}, "`read_noise` must be 'fit' or 'none', but is 'some'"),
         ({"bins": 0}, "`bins` must be an integer >= 1"),
         ({"stuck_below": 10.0}, "`stuck_below` must be a fraction"),
         ({"g_min": 0.0}, "`g_min` must be > 0 S"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from tests.fuzz.cases import CASES
+from tests.fuzz.commands import run_commands
 from tests.fuzz.crafted import run_checkpoints, run_texts
 from tests.fuzz.runner import Tally, run
 from tests.fuzz.texts import cell_files, measurements, use_cell, use_measurement
@@ -20,7 +21,7 @@ from tests.fuzz.texts import cell_files, measurements, use_cell, use_measurement
 def _calls(options: argparse.Namespace, folder: Path) -> Tally:
     del folder
     cases = {name: case for name, case in CASES.items() if options.only in name}
-    return run(cases, n=options.n, seed=options.seed)
+    return run(cases, n=options.n, seed=options.seed, seconds=options.seconds)
 
 
 def _checkpoints(options: argparse.Namespace, folder: Path) -> Tally:
@@ -37,11 +38,16 @@ def _measurements(options: argparse.Namespace, folder: Path) -> Tally:
     return run_texts("measurement", measurements(), folder / "m.csv", use_measurement, n=n, seed=options.seed)
 
 
+def _commands(options: argparse.Namespace, folder: Path) -> Tally:
+    return run_commands(folder, n=max(1, options.n // 10), seed=options.seed)
+
+
 FUZZERS: dict[str, Callable[[argparse.Namespace, Path], Tally]] = {
     "calls": _calls,
     "checkpoints": _checkpoints,
     "cell files": _cells,
     "measurements": _measurements,
+    "commands": _commands,
 }
 """The fuzzers; of files there are a tenth of the inputs."""
 
@@ -51,6 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("n", type=int, nargs="?", default=2000, help="inputs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, help="of the calls, after which they end with fewer inputs")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--what", choices=[*FUZZERS, "all"], default="all")
     parser.add_argument("--types", action="store_true", help="list refusals of wrong types without a name as well")

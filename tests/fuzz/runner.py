@@ -20,7 +20,7 @@ from tests.fuzz.nasty import Nasty, perturbed
 from tests.fuzz.watched import digest
 
 LIMIT = 2.0
-"""Seconds of a call above which it counts as hanging."""
+"""Seconds of the processor, of a call, above which it counts as hanging: other programs do not matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +105,12 @@ def one(call: Call, rng: random.Random) -> tuple[Outcome, str]:
 def outcome_of(call: Call, arguments: dict[str, Any], made: dict[str, Nasty]) -> Outcome:
     """Call and judge."""
     wrong_type, same = any(one.wrong_type for one in made.values()), all(one.same for one in made.values())
-    before, start = digest(call.watched), time.monotonic()
+    before, start = digest(call.watched), time.process_time()
     result, error = _tried(lambda: call.function(**arguments))
     used, late = None, None
     if error is None and call.use is not None:
         used, late = _tried(lambda: call.use(result))  # type: ignore[misc]
-    if isinstance(error or late, _Hang) or time.monotonic() - start > LIMIT:
+    if isinstance(error or late, _Hang) or time.process_time() - start > LIMIT:
         return Outcome(Kind.HANG)
     if error is not None:
         found = refusal(error, wrong_type=wrong_type)
@@ -146,13 +146,17 @@ def _limited() -> Iterator[None]:
     def stop(signum: int, frame: FrameType | None) -> None:
         raise _Hang
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    before = signal.signal(signal.SIGPROF, stop)
+    waiting = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, 30 * LIMIT)  # of a call that waits and computes nothing
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGPROF, before)
+        signal.signal(signal.SIGALRM, waiting)
 
 
 def _short(value: Any) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from tests.fuzz.cases import CASES, NOT_CALLED, PACKAGES
+from tests.fuzz.commands import run_commands
 from tests.fuzz.crafted import run_checkpoints, run_texts
 from tests.fuzz.judge import Kind
 from tests.fuzz.runner import Call, outcome_of, run
@@ -62,6 +63,12 @@ def test_crafted_checkpoints_are_refused_or_what_was_saved(tmp_path: Path) -> No
     with torch.random.fork_rng():
         tally = run_checkpoints(tmp_path, n=100, seed=3)
     assert tally.bad == 0, tally.report()
+
+
+def test_commands_end_with_a_status(tmp_path: Path) -> None:
+    tally = run_commands(tmp_path, n=40, seed=3)
+    assert tally.bad == 0, tally.report()
+    assert tally.counts[Kind.OK] > 0
 
 
 def test_mutated_cell_files_and_measurements(tmp_path: Path) -> None:

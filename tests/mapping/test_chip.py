@@ -1,5 +1,7 @@
 """Room on a chip: tiles, names, and what is left when something does not fit."""
 
+import gc
+import weakref
 from typing import Any
 
 import hypothesis.strategies as st
@@ -10,8 +12,8 @@ from hypothesis import given
 from ohmweave.arrays import ADC, Activity, Placement
 from ohmweave.base import ChipFullError, OutOfRangeError
 from ohmweave.cells import LinearStep, Pulse
-from ohmweave.mapping import Chip, DifferentialPair, Matrix
-from ohmweave.programming import WriteVerify
+from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix
+from ohmweave.programming import BlindWrite, WriteVerify
 from ohmweave.testing import BareArray
 from tests.helpers import assert_close
 
@@ -232,6 +234,37 @@ def test_a_removed_matrix_does_not_use_the_cells_of_others(use: str, again: bool
         REMOVED[use](matrix)
     assert torch.equal(other.conductance(), before)
     assert one.array.books.activity.n_set == counted
+
+
+def test_nothing_of_removed_matrices_is_kept() -> None:
+    """Neither caches of reads nor counts of changes, whatever their names were."""
+    one = chip()
+
+    def place(k: int) -> tuple[weakref.ref[Matrix], weakref.ref[Placement]]:
+        matrix = Matrix(one, f"matrix {k}", (3, 4), mapping=DifferentialPair(), scaling=FixedScaling())
+        matrix.program(torch.linspace(-1, 1, 12).view(3, 4), BlindWrite(g_step=2e-7))
+        matrix.matmul(torch.ones(2, 4))
+        matrix.readout()
+        one.remove(f"matrix {k}")
+        return weakref.ref(matrix), weakref.ref(matrix.placement)
+
+    gone = [reference for k in range(5) for reference in place(k)]
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 10
+    assert one.history._own == {}
+
+
+def test_a_name_that_is_used_again_has_no_old_stamp() -> None:
+    one, stamps = chip(), []
+    other = Matrix(one, "other", (2, 2), mapping=DifferentialPair(), scaling=FixedScaling())
+    before = other.stamp()
+    for _ in range(3):
+        matrix = Matrix(one, "fc", (3, 4), mapping=DifferentialPair(), scaling=FixedScaling())
+        stamps.append(matrix.stamp())
+        one.remove("fc")
+        assert matrix.stamp() not in stamps
+    assert len(set(stamps)) == 3
+    assert other.stamp() == before  # its readout is as good as before
 
 
 def test_an_unknown_name_cannot_be_removed() -> None:

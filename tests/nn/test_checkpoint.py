@@ -122,7 +122,7 @@ def test_a_resumed_run_equals_the_undisturbed_one(rule: str, tmp_path: Path) -> 
 def test_scales_and_calibration_are_loaded(tmp_path: Path) -> None:
     x = torch.rand(4, 12)
     first, second = deployed(1), deployed(2)
-    ow.nn.calibrate(first, 3 * x)
+    ow.nn.calibrate_inputs(first, 3 * x)
     first.matrix("3").g_per_w *= 1.1
     ow.save(first, tmp_path / "net")
     ow.load(second, tmp_path / "net")

@@ -7,7 +7,7 @@ from ohmweave.arrays import ADC, DAC, SimulatedArray, yao2020_macro
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import LinearStep
 from ohmweave.mapping import Chip, FixedScaling
-from ohmweave.nn import Deployed, calibrate, calibrate_converters, deploy
+from ohmweave.nn import Deployed, calibrate_converters, calibrate_inputs, deploy
 from ohmweave.programming import BlindWrite
 
 LAW = LinearStep(g_min=2e-6, g_max=20e-6, levels=1_000)
@@ -35,7 +35,7 @@ def test_ranges_of_all_layers_come_from_the_data():
     macro = yao2020_macro()
     net, ideal = deployed(dac=macro.dac, adc=macro.adc), deployed(dac=macro.dac)
     for one in (net, ideal):
-        calibrate(one, x)
+        calibrate_inputs(one, x)
     array = net.chip.array
     assert isinstance(array, SimulatedArray)
     before = [array.full_scale(net.matrix(name).placement) for name in net.on_chip]

@@ -10,7 +10,7 @@ from torch import nn
 from ohmweave.base import ChipFullError, OutOfRangeError, UnplaceableLayerError, generator
 from ohmweave.cells import Cell, LinearStep, Relaxation
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, PerSampleScaling
-from ohmweave.nn import ArrayWeight, Conv2d, Deployed, Linear, OnChip, calibrate, deploy
+from ohmweave.nn import ArrayWeight, Conv2d, Deployed, Linear, OnChip, calibrate_inputs, deploy
 from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
@@ -207,18 +207,18 @@ def test_calibration_sets_scales_in_the_order_of_the_layers() -> None:
     software = model()
     net = deploy(software, chip(), write=EXACT, scaling=lambda: FixedScaling(1e-3))
     x = images() * 3
-    calibrate(net, x)
+    calibrate_inputs(net, x)
     assert_close(net.conv.matrix.scaling.x_max, x.max(), rtol=1e-6)
     features = nn.Sequential(*list(software)[:-1])(x)
     assert_close(net.fc.matrix.scaling.x_max, features.abs().max(), rtol=1e-3)
     assert not net.fc._forward_pre_hooks
-    calibrate(net, x, quantile=0.5)
+    calibrate_inputs(net, x, quantile=0.5)
     assert net.conv.matrix.scaling.x_max < float(x.max())
 
 
 def test_calibration_leaves_other_scalings_alone() -> None:
     net = deploy(model(), chip(), write=EXACT)
-    calibrate(net, images())
+    calibrate_inputs(net, images())
     assert isinstance(net.fc.matrix.scaling, PerSampleScaling)
 
 
@@ -235,7 +235,7 @@ def test_arguments_reach_the_model() -> None:
     software = Branches()
     net = deploy(software, chip(2), write=EXACT, scaling=lambda: FixedScaling(1e-3))
     x = torch.rand(4, 3, generator=generator(0)) * 2
-    calibrate(net, x, right=True)  # no warning of `left`: further arguments may choose what is read
+    calibrate_inputs(net, x, right=True)  # no warning of `left`: further arguments may choose what is read
     assert net.left.matrix.scaling.x_max == 1e-3
     assert_close(net(x, right=True), software(x, right=True).expand(2, 4, 2), rtol=1e-3, scale=1.0)
 

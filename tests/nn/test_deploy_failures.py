@@ -11,7 +11,7 @@ from ohmweave.arrays import SimulatedArray
 from ohmweave.base import ChipFullError, DeployError, OutOfRangeError, UnplaceableLayerError, WeightOnChipError
 from ohmweave.cells import Cell, LinearStep, Relaxation
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
-from ohmweave.nn import DeployInterrupted, Linear, OnChip, calibrate, deploy
+from ohmweave.nn import DeployInterrupted, Linear, OnChip, calibrate_inputs, deploy
 from ohmweave.programming import BlindWrite, CompensatedWrite, WriteVerify
 from tests.helpers import assert_close
 
@@ -290,7 +290,7 @@ def test_the_replaced_layer_itself_raises() -> None:
 def test_a_scaling_given_as_an_object_is_copied_for_each_layer() -> None:
     scaling = FixedScaling(1e-3)
     net = deploy(model(), chip(), write=EXACT, scaling=scaling)
-    calibrate(net, 3 * torch.rand(5, 4))
+    calibrate_inputs(net, 3 * torch.rand(5, 4))
     assert scaling.x_max == 1e-3
     assert net.matrix("0").scaling is not net.matrix("2").scaling
 

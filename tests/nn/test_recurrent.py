@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ohmweave.base import ShapeError, UnplaceableLayerError
 from ohmweave.mapping import CentredPair, FixedScaling
-from ohmweave.nn import OnChip, calibrate, deploy
+from ohmweave.nn import OnChip, calibrate_inputs, deploy
 from tests.helpers import assert_close
 from tests.nn.sequence_models import F64, RTOL, WRITE, assert_is_the_model, ideal_chip, normal, on_ideal_chips
 
@@ -270,7 +270,7 @@ def test_calibration_takes_the_largest_state_of_all_time_steps() -> None:
     torch.manual_seed(1)
     model, x = Model().requires_grad_(False), 0.3 * normal(7, 5, 3)
     net = on_ideal_chips(model, None, scaling=FixedScaling)
-    calibrate(net, x)
+    calibrate_inputs(net, x)
     steps = model.rnn(x)[0]
     scale = {name: net.matrix(name).scaling for name in net.on_chip}
     found = {name: one.x_max for name, one in scale.items() if isinstance(one, FixedScaling)}

@@ -6,6 +6,7 @@ from ohmweave.arrays.books.meter import UNASSIGNED, Meter
 from ohmweave.arrays.books.usage import Usage
 from ohmweave.arrays.capabilities import (
     CompiledCells,
+    ConverterRanges,
     CoupledCells,
     PatchReads,
     RangedConverters,
@@ -16,7 +17,7 @@ from ohmweave.arrays.capabilities import (
 from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.periphery import Periphery, yao2020_macro
-from ohmweave.arrays.placement import Corner, Placement, Tile, cells_of
+from ohmweave.arrays.placement import Corner, Placement, Tile, cells_of, corner_of
 from ohmweave.arrays.protocol import Array
 from ohmweave.arrays.reading import read_cells, read_patches, read_transposed, read_vectors
 from ohmweave.arrays.reads.geometry import ConvGeometry
@@ -35,6 +36,7 @@ __all__ = [
     "Books",
     "CompiledCells",
     "ConvGeometry",
+    "ConverterRanges",
     "Corner",
     "CoupledCells",
     "Meter",
@@ -52,6 +54,7 @@ __all__ = [
     "Usage",
     "Wires",
     "cells_of",
+    "corner_of",
     "count_pulses",
     "read_cells",
     "read_patches",

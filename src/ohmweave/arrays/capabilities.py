@@ -13,9 +13,9 @@ from typing import Annotated
 import torch
 
 from ohmweave.arrays.bank import CellBank
-from ohmweave.arrays.placement import Placement
+from ohmweave.arrays.placement import Corner, Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
-from ohmweave.base import check_fields, positive
+from ohmweave.base import Magnitudes, check_fields, positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,44 @@ class PatchReads(ABC):
         """
 
 
+class ConverterRanges(ABC):
+    """The full scales of an array's column converters, by placement, and the currents from which to choose them."""
+
+    @abstractmethod
+    def measuring(self) -> AbstractContextManager[Mapping[Corner, Magnitudes]]:
+        """Measure the currents of the column converters: reads in the block are not converted.
+
+        Yields:
+            The magnitudes of the currents, A, by `corner_of` each placement that was read so far. Group k are those of
+            bit plane k, which counts 2^k in the result.
+        """
+
+    @abstractmethod
+    def rounded(self, i: torch.Tensor, i_max: float) -> torch.Tensor:
+        """What an ideal converter of this resolution makes of currents.
+
+        Args:
+            i: of any shape, A, >= 0.
+            i_max: A, its full scale.
+        """
+
+    @property
+    @abstractmethod
+    def ranges(self) -> Mapping[Corner, float]:
+        """The full scales that were found or set, A, by `corner_of` the placement."""
+
+    @abstractmethod
+    def set_ranges(self, ranges: Mapping[Corner, float]) -> None:
+        """Replace all full scales that were found or set.
+
+        Args:
+            ranges: A, > 0, by `corner_of` the placement; the others have the full scale of the converter.
+
+        Raises:
+            OutOfRangeError: a full scale is not > 0; nothing has changed.
+        """
+
+
 class RangedConverters(ABC):
     """An array whose column converters have a full scale that can be found from data."""
 
@@ -112,6 +150,15 @@ class RangedConverters(ABC):
 
         Args:
             headroom: > 0; below one, the largest currents are clipped and the lsb is smaller.
+
+        Raises:
+            OutOfRangeError: the array has no ADC.
+        """
+
+    @property
+    @abstractmethod
+    def converter_ranges(self) -> ConverterRanges:
+        """The full scales of all placements.
 
         Raises:
             OutOfRangeError: the array has no ADC.

@@ -205,3 +205,9 @@ def cells_of(tiles: Sequence[Tile], *, rows: int, cols: int) -> torch.Tensor:
     if (cells < 0).any():
         raise ShapeError("`tiles` must cover every crossing of the matrix, but leave some out")
     return cells
+
+
+def corner_of(placement: Placement) -> Corner:
+    """Where the placement's first tile begins. This identifies it, because placements do not overlap."""
+    tile = placement.tiles[0]
+    return tile.array, tile.row, tile.col

@@ -14,6 +14,7 @@ from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.arrays.capabilities import (
     CompiledCells,
+    ConverterRanges,
     CoupledCells,
     PatchReads,
     RangedConverters,
@@ -123,7 +124,7 @@ class SimulatedArray(
         size = f"{self.n_arrays} of {self.rows} x {self.cols} {type(self.cell.switching).__name__} cells"
         chips = "" if self.n_chips is None else f", {self.n_chips} chips"
         parts = [str(part) for part in (self.dac, self.adc, self.wires, self.access) if part is not None]
-        more = "".join(f",\n  {part}" for part in [" ".join(parts[:2]), " ".join(parts[2:])] if part)
+        more = "".join(f",\n  {part}" for part in (" ".join(parts[:2]), " ".join(parts[2:])) if part)
         return f"SimulatedArray({size}{chips}, v_read={self.v_read:g} V, {self.dtype} on {self.device}{more})"
 
     @property
@@ -196,8 +197,7 @@ class SimulatedArray(
         """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A; a circuit of linear cells is reciprocal.
 
         Raises:
-            OutOfRangeError: a voltage is beyond the read voltage, the columns have converters, which rows have not, or
-                the cells are not linear.
+            OutOfRangeError: a voltage is beyond the read voltage, columns have converters, or cells are not linear.
         """
         self._requests.placement(placement)
         self._requests.vectors("v_col", v_col, placement.n_out)
@@ -228,8 +228,7 @@ class SimulatedArray(
         In a passive array the pulses are sent one after another, and each affects the whole array.
 
         Raises:
-            OutOfRangeError: an index, polarity, count or amplitude is out of range, or a cell is listed twice; no cell
-                has changed then.
+            OutOfRangeError: an index, polarity, count or amplitude is out of range, or a cell twice; no cell changes.
             ShapeError: a field of `pulse` does not have the shape of `cells`.
         """
         if isinstance(cells, torch.Tensor) and cells.is_inference():
@@ -260,6 +259,11 @@ class SimulatedArray(
     def full_scale(self, placement: Placement) -> float:
         """A, of the converters while they read `placement`; see `RangedConverters`."""
         return _with_adc(self._columns).full_scale(placement)
+
+    @property
+    def converter_ranges(self) -> ConverterRanges:
+        """See `RangedConverters`."""
+        return _with_adc(self._columns)
 
     def forget_range(self, placement: Placement) -> None:
         """Forget the converters' range for `placement`; see `RangedConverters`."""

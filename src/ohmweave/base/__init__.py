@@ -30,6 +30,7 @@ from ohmweave.base.errors import (
 from ohmweave.base.extras import has_numba, worth_compiling
 from ohmweave.base.fields import check_fields, finite, integer, non_negative, positive, zero_to_one
 from ohmweave.base.inference import outside_inference_mode
+from ohmweave.base.magnitudes import Magnitudes
 from ohmweave.base.normals import NormalStream
 from ohmweave.base.plugins import load_plugins
 from ohmweave.base.rng import generator, stream_seed
@@ -44,6 +45,7 @@ __all__ = [
     "DeployError",
     "DeployInterrupted",
     "ExperimentError",
+    "Magnitudes",
     "NormalStream",
     "NotCopied",
     "OhmweaveError",

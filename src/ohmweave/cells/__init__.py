@@ -5,6 +5,7 @@ from ohmweave.cells.by_name import find, published
 from ohmweave.cells.cell import Cell, CellState
 from ohmweave.cells.cell_file import load, save
 from ohmweave.cells.conduction import SinhConduction
+from ohmweave.cells.flicker_noise import FlickerNoise
 from ohmweave.cells.gate_compliance import GateCompliance
 from ohmweave.cells.gate_curve import GateCurve, LinearGate, TabulatedGate
 from ohmweave.cells.laws import (
@@ -19,6 +20,7 @@ from ohmweave.cells.laws import (
     SwitchingLaw,
     VoltageLaw,
 )
+from ohmweave.cells.level_relaxation import LevelRelaxation
 from ohmweave.cells.linear_step import LinearStep
 from ohmweave.cells.pulse import RESET, SET, Pulse, pulse_count
 from ohmweave.cells.pulse_table import PulseTable
@@ -41,8 +43,10 @@ __all__ = [
     "ConductionLaw",
     "DirectPulses",
     "FaultLaw",
+    "FlickerNoise",
     "GateCompliance",
     "GateCurve",
+    "LevelRelaxation",
     "LinearGate",
     "LinearStep",
     "Pulse",

@@ -23,9 +23,11 @@ from ohmweave.cells.cell import Cell
 from ohmweave.cells.cell_file_v1 import FORMATS_V1, parts_of_v1
 from ohmweave.cells.conduction import SinhConduction
 from ohmweave.cells.field_types import field_value
+from ohmweave.cells.flicker_noise import FlickerNoise
 from ohmweave.cells.gate_compliance import GateCompliance
 from ohmweave.cells.gate_curve import LinearGate, TabulatedGate
 from ohmweave.cells.laws import SwitchingLaw
+from ohmweave.cells.level_relaxation import LevelRelaxation
 from ohmweave.cells.linear_step import LinearStep
 from ohmweave.cells.pulse_table import PulseTable
 from ohmweave.cells.read_noise import ReadNoise
@@ -39,7 +41,7 @@ PARTS: Mapping[str, tuple[type[Any], ...]] = {
     "switching": (AffineStep, GateCompliance, LinearStep, PulseTable),
     "spread": (Spread,),
     "voltage": (VoltageDependence,),
-    "retention": (Relaxation,),
+    "retention": (Relaxation, LevelRelaxation, FlickerNoise),
     "faults": (StuckCells,),
     "conduction": (SinhConduction,),
     "read_noise": (ReadNoise,),

@@ -15,11 +15,11 @@ from ohmweave.circuit.newton import (
     Law,
     NonlinearSolution,
     sinh_law,
-    small_signal_currents,
     solve_nonlinear,
     solve_nonlinear_nodes,
 )
 from ohmweave.circuit.noise import CellTransfers, FormFactors, cell_transfers, factor_forms, noise_by_pair, noise_forms
+from ohmweave.circuit.small_signal import small_signal_currents
 from ohmweave.circuit.solution import CircuitPower, CircuitSolution, cell_voltages, solve_nodes
 from ohmweave.circuit.spice import to_spice
 from ohmweave.circuit.wires import Wires, series_conductance

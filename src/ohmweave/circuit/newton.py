@@ -144,40 +144,9 @@ def solve_nonlinear(
             return NonlinearSolution(i_cell.sum(-2), v_cell, i_cell, float(error.max()), iteration)
         if iteration < max_iterations:
             # Operating points that have converged stay where they are.
-            direction = _newton_direction(drop, _checked_slope(slope, v_cell), residual)
+            direction = newton_direction(drop, _checked_slope(slope, v_cell), residual)
             v_cell, residual = _backtrack(residual_of, v_cell, torch.where(done, 0.0, direction), residual, done)
     raise _no_operating_point(max_iterations, float(error.max()), tolerance)
-
-
-def small_signal_currents(source: torch.Tensor, g: torch.Tensor, wires: Wires, *, r_cell: float = 0.0) -> torch.Tensor:
-    """Changes of the cell currents when each cell carries a small additional current, with all lines driven.
-
-    A cell that would carry `source` more at a fixed voltage lowers its own voltage, and that of its neighbours, by
-    the drops along the resistances. One cell behind a resistance r changes by source / (1 + g r).
-
-    Args:
-        source: `(..., rows, cols)`, A: the additional currents at fixed cell voltages.
-        g: same shape, S, >= 0: differential conductances di/dv of the cells at the operating point.
-        wires: the resistances around the cells.
-        r_cell: Ohm, >= 0, in series with every cell.
-
-    Returns:
-        `(..., rows, cols)`, A, float64; the current of a column changes by the sum over its rows.
-
-    Raises:
-        OutOfRangeError: `r_cell` is out of range.
-
-    Valid for: changes that are small compared with those that bend the law. Cost: one Newton step. Source: ours.
-    """
-    check_non_negative("r_cell", r_cell, "Ohm")
-    source, g = source.to(torch.float64), g.to(torch.float64)
-    rows, cols = source.shape[-2:]
-    wire = wire_drop(wires, rows, cols, source)
-
-    def drop(i_cell: torch.Tensor) -> torch.Tensor:
-        return wire(i_cell) + r_cell * i_cell
-
-    return source + g * _newton_direction(drop, g, drop(source))
 
 
 def solve_nonlinear_nodes(
@@ -261,7 +230,7 @@ def _check_law(current: Law, v_cell: torch.Tensor) -> None:
         raise ShapeError(f"`current` must return the shape of the voltages, {tuple(v_cell.shape)}, but returns {what}")
 
 
-def _newton_direction(drop: Law, g: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+def newton_direction(drop: Law, g: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
     """Delta of the module's text, V: the full Newton step at the slopes `g`, S, all `(..., rows, cols)`."""
     root = g.sqrt()
     source = -root * residual

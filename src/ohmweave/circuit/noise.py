@@ -27,7 +27,8 @@ from typing import NamedTuple
 
 import torch
 
-from ohmweave.circuit.wires import Wires, check_conductances
+from ohmweave.base import OutOfRangeError, ShapeError, check_non_negative, check_shape, shown
+from ohmweave.circuit.wires import OHMS, Wires, check_conductances, check_numbers, check_wires
 
 
 class CellTransfers(NamedTuple):
@@ -59,13 +60,17 @@ def cell_transfers(
         1 / (1 + g r_cell).
 
     Raises:
-        OutOfRangeError: a conductance is negative or not finite.
-        ShapeError: `g` has no rows or columns.
+        OutOfRangeError: a conductance is negative or not finite, or another argument is out of range.
+        ShapeError: `g` has no rows or columns, or `drive` or `sense` another shape.
 
     Valid for: linear cells. Cost: two inverses and some products of cols x cols matrices for each row; cols^2 numbers
     are kept for each row.
     """
     check_conductances(g)
+    check_wires(wires)
+    check_non_negative("r_cell", r_cell, "Ohm", at_most=OHMS)
+    for name, factors, n in (("drive", drive, g.shape[-2]), ("sense", sense, g.shape[-1])):
+        check_numbers(name, factors, (n, None), whole=True)
     g = g.to(torch.float64)
     line = (g / (1 + g * r_cell)).flip(-2)  # lines numbered from the sense end
     drive, sense = drive.to(g).flip(-2), sense.to(g)
@@ -103,8 +108,13 @@ def noise_forms(transfers: CellTransfers, sigma: torch.Tensor, *, transposed: bo
     Returns:
         `(*chips, n_out, n_in, n_in)`, S^2; `(*chips, n_in, n_out, n_out)` if transposed; of the dtype of `sigma`.
 
+    Raises:
+        OutOfRangeError: a number is not finite, or a standard deviation is negative.
+        ShapeError: the transfers are of another array than `sigma`.
+
     Valid for: noise that is small compared with the conductances (first order). Cost: n_out n_in^2 products a cell.
     """
+    _check_noise(transfers, sigma)
     driven, sensed = (x.to(sigma.dtype) for x in (reversed(transfers) if transposed else transfers))
     weight = (sensed * sigma[..., None]).square()
     n_in, n_out = driven.shape[-1], sensed.shape[-1]
@@ -125,10 +135,24 @@ def noise_by_pair(transfers: CellTransfers, sigma: torch.Tensor) -> torch.Tensor
 
     Returns:
         `(*chips, n_in, n_out)`, S^2, float64.
+
+    Raises:
+        OutOfRangeError, ShapeError: as in `noise_forms`.
     """
+    _check_noise(transfers, sigma)
     driven, sensed = (x.flatten(-3, -2) for x in transfers)
     variance: torch.Tensor = driven.square().mT @ (sensed * sigma.to(sensed).flatten(-2)[..., None]).square()
     return variance
+
+
+def _check_noise(transfers: CellTransfers, sigma: torch.Tensor) -> None:
+    if not isinstance(transfers, CellTransfers):
+        raise TypeError(f"`transfers` must be CellTransfers, but is {shown(transfers)}")
+    check_numbers("sigma", sigma, (None, None))
+    if bool((sigma < 0).any()):
+        raise OutOfRangeError(f"`sigma` must be >= 0 S everywhere, but is down to {float(sigma.min())!r}")
+    for name, part in transfers._asdict().items():
+        check_numbers(f"transfers.{name}", part, (*sigma.shape, None), whole=True)
 
 
 class FormFactors(NamedTuple):
@@ -151,6 +175,9 @@ class FormFactors(NamedTuple):
 
     def evaluate(self, v: torch.Tensor) -> torch.Tensor:
         """`(*chips, batch, n)` vectors to the values of the forms, `(*chips, batch, L)`, >= 0."""
+        if v.dtype != self.diagonal.dtype:
+            raise OutOfRangeError(f"`v` must have the dtype of the forms, {self.diagonal.dtype}, but has {v.dtype}")
+        check_shape("v", v, (None, self.diagonal.shape[-1]))
         found = v.square() @ self.diagonal.mT
         if self.rank:
             squares = (v @ self.vectors.flatten(-3, -2).mT).square_().unflatten(-1, self.weights.shape[-2:])
@@ -171,13 +198,24 @@ def factor_forms(forms: torch.Tensor, *, tolerance: float) -> FormFactors:
     Returns:
         The factors.
 
+    Raises:
+        OutOfRangeError: `tolerance` is out of range, or the forms are not finite or not positive semidefinite.
+        ShapeError: the forms are not square.
+
     Source: eigenvalues of the form scaled to a diagonal of ones, C = 1 + sum of e_m u_m u_m^T. Leaving a term out
     changes u_m^T C u_m from 1 + e_m to 1, so terms with |e_m| > tolerance * (1 + e_m) are kept. Ours.
     """
+    check_non_negative("tolerance", tolerance)
+    check_numbers("forms", forms, (None, None, None))
+    if forms.shape[-1] != forms.shape[-2] or not forms.shape[-1]:
+        raise ShapeError(f"`forms` must have the shape (..., L, n, n), but has {tuple(forms.shape)}")
     diagonal = forms.diagonal(dim1=-2, dim2=-1)
     root = diagonal.clamp(min=0.0).sqrt()
     inverse = torch.where(root > 0, root, torch.inf).reciprocal()  # a semidefinite form has zeros beside a zero
     excess = forms * inverse[..., :, None] * inverse[..., None, :]
+    # A number beside the diagonal is at most the geometric mean of the two on it. 4: rounding near underflow.
+    if bool((diagonal < 0).any()) or (excess.numel() and not float(excess.abs().max()) <= 4):
+        raise OutOfRangeError("`forms` must be positive semidefinite, but a square is negative for some vector")
     excess.diagonal(dim1=-2, dim2=-1).zero_()
     weights, vectors = torch.linalg.eigh(excess)
     weights = torch.where(weights.abs() > tolerance * (1 + weights), weights, 0.0)

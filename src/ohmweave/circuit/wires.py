@@ -1,5 +1,6 @@
 """The resistances around the cells: wires, drivers and sense circuits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
@@ -11,6 +12,7 @@ from ohmweave.base import (
     check_fields,
     check_non_negative,
     check_positive,
+    check_shape,
     check_tensor,
     non_negative,
     shown,
@@ -127,6 +129,24 @@ def series_conductance(g: torch.Tensor, r_cell: torch.Tensor | float) -> torch.T
         check_non_negative("r_cell", r_cell, "Ohm", at_most=OHMS)
     g = g.to(torch.float64)
     return g if isinstance(r_cell, float) and r_cell == 0 else g / (1 + g * r_cell)
+
+
+def check_numbers(name: str, value: torch.Tensor, shape: Sequence[int | None], *, whole: bool = False) -> None:
+    """Raise unless `value` is float32 or float64, finite, and its last dimensions are `shape`; None: any length.
+
+    Args:
+        name: of the argument, for messages.
+        value: to be checked.
+        shape: of the last dimensions.
+        whole: True if there may be no dimensions before them.
+    """
+    check_shape(name, check_tensor(name, value), shape)
+    if whole and value.dim() != len(shape):
+        raise ShapeError(f"`{name}` must have {len(shape)} dimensions, but has the shape {tuple(value.shape)}")
+    if value.dtype not in (torch.float32, torch.float64):
+        raise OutOfRangeError(f"`{name}` must have the dtype float32 or float64, but has {value.dtype}")
+    if not bool(torch.isfinite(value.detach()).all()):
+        raise OutOfRangeError(f"`{name}` must be finite everywhere")
 
 
 def check_inputs(v_row: torch.Tensor, rows: int) -> None:

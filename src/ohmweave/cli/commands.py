@@ -15,7 +15,11 @@ import typer
 from ohmweave.cli.claims import claims
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
+<<<<<<< HEAD
 from ohmweave.cli.evaluate import evaluate
+=======
+from ohmweave.cli.data import data
+>>>>>>> main
 from ohmweave.cli.fit import fit
 from ohmweave.cli.listing import list_experiments
 from ohmweave.cli.netlist import netlist
@@ -28,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "claims": claims,
     "report": report,
     "cost": cost,
+    "data": data,
     "fit": fit,
     "evaluate": evaluate,
     "netlist": netlist,

@@ -1,29 +1,32 @@
 """`ohmweave fit`: measured pulse trains into a cell file."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ohmweave.cli.console import print_note, print_result
+from ohmweave.cli.measured_files import (
+    ColumnList,
+    ColumnMap,
+    Decimal,
+    Files,
+    Kind,
+    ReadVoltage,
+    Scale,
+    Unit,
+    condition_name,
+    read_files,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ohmweave.fitting import Fit, Interval
+    from ohmweave.fitting import Fit, Interval, Measurement
 
 
-Trains = Annotated[
-    Path,
-    typer.Argument(
-        metavar="CSV", show_default=False, help="Lines of `cell, pulse, polarity, g (uS)`; see docs/fit.md."
-    ),
-]
-Unit = Annotated[str | None, typer.Option(show_default="the header's", help="Unit of `g` or `i`: uS, nA, ...")]
-ReadVoltage = Annotated[
-    str | None, typer.Option(show_default="none", help="Read voltage, where the file has currents, `i`: '0.2 V'.")
-]
 LowerEnd = Annotated[str | None, typer.Option(show_default="the lowest seen", help="Lower end of the window: '2 uS'.")]
 UpperEnd = Annotated[
     str | None, typer.Option(show_default="the highest seen", help="Upper end of the window: '20 uS'.")
@@ -38,37 +41,60 @@ Law = Annotated[
 
 
 def fit(
-    trains: Trains,
+    files: Files,
     unit: Unit = None,
     v_read: ReadVoltage = None,
+    columns: ColumnList = None,
+    column: ColumnMap = None,
+    scale: Scale = None,
+    kind: Kind = None,
+    decimal: Decimal = None,
     g_min: LowerEnd = None,
     g_max: UpperEnd = None,
     bins: Annotated[int, typer.Option(min=1, help="Bins of the pulse table, at most.")] = 10,
     stuck_below: StuckBelow = 0.1,
     law: Law = None,
-    out: Annotated[Path | None, typer.Option(show_default="CSV with .json", help="The cell file.")] = None,
+    out: Annotated[Path | None, typer.Option(show_default="FILE with .json", help="The cell file.")] = None,
     figure: Annotated[bool, typer.Option(help="Draw the trains beside the law, next to the cell file.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the estimates as JSON, in SI units.")] = False,
 ) -> None:
-    """Fit switching laws to measured pulse trains, choose one, and write the cell to a file."""
-    from ohmweave.fitting import fit_trains, read_trains
+    """Read measured files, fit switching laws to pulse trains, choose one, and write the cell to a file."""
+    from ohmweave.fitting import PulseTrains, fit_trains
 
-    result = fit_trains(
-        read_trains(trains, unit=unit, v_read=_quantity(v_read, "V", "v_read")),
-        g_min=_quantity(g_min, "S", "g_min"),
-        g_max=_quantity(g_max, "S", "g_max"),
-        bins=bins,
-        stuck_below=stuck_below,
-        law=law,
+    measured = read_files(
+        files, unit=unit, v_read=v_read, columns=columns, column=column, scale=scale, kind=kind, decimal=decimal
     )
-    about = {"file": trains.name, **_about(result)}
-    written = _write(result, trains.with_suffix(".json") if out is None else out, about, figure=figure)
-    if as_json:
-        typer.echo(json.dumps(about, indent=2))
-    else:
+    trains = [part for part in measured.parts if isinstance(part, PulseTrains)]
+    low, high = _quantity(g_min, "S", "g_min"), _quantity(g_max, "S", "g_max")
+    for line in measured.summary():
+        print_note(line)
+    results = [fit_trains(one, g_min=low, g_max=high, bins=bins, stuck_below=stuck_below, law=law) for one in trains]
+    abouts = [{"file": ", ".join(measured.files), **_about(one), **_origin(measured)} for one in results]
+    first = (files[0].with_suffix("") if files[0].suffix == ".gz" else files[0]).with_suffix(".json")
+    paths = _paths(first if out is None else out, results)
+    written = [_write(*one, figure=figure) for one in zip(results, paths, abouts, strict=True)]
+    if as_json and abouts:
+        typer.echo(json.dumps(abouts[0] if len(abouts) == 1 else abouts, indent=2))
+    for result in () if as_json else results:
         _print(result)
-    for note in (*(f"note: {note}" for note in result.notes), written):
+    notes = [f"note: {note}" for result in results for note in result.notes]
+    if len(trains) < len(measured.parts):
+        notes.append("note: this command fits pulse trains alone; other measurements are read and shown")
+    for note in (*notes, *written):
         print_note(note)
+
+
+def _paths(path: Path, results: "list[Fit]") -> list[Path]:
+    """The cell file of each result: `path`, with amplitudes and widths in its name where there are several."""
+    if len(results) < 2:
+        return [path] * len(results)
+    names = [condition_name(dict(result.trains.conditions)) for result in results]
+    return [path.with_name(f"{path.stem}-{name}{path.suffix}") for name in names]
+
+
+def _origin(measured: "Measurement") -> dict[str, Any]:
+    """What was guessed and left out, for JSON and the cell file."""
+    return {"guessed": list(measured.guesses), "left_out": [str(one) for one in measured.left_out]}
 
 
 def _quantity(text: str | None, unit: str, name: str) -> float | None:
@@ -108,6 +134,8 @@ def _about(result: "Fit") -> dict[str, Any]:
         "parameters": {name: list(interval) for name, interval in result.chosen.parameters.items()},
         "d2d": list(result.chosen.d2d),
         "stuck": list(result.stuck),
+        "read_noise": {name: list(interval) for name, interval in result.chosen.read_noise.items()},
+        "agreement": asdict(result.agreement),
         "behind": {name: list(gap) for name, gap in result.behind.items()},
         "notes": list(result.notes),
     }
@@ -116,6 +144,8 @@ def _about(result: "Fit") -> dict[str, Any]:
 def _print(result: "Fit") -> None:
     print_result(_laws_table(result))
     print_result(_chosen_table(result))
+    if result.agreement.describes:
+        print_result(str(result.agreement))
 
 
 def _laws_table(result: "Fit") -> "Table":
@@ -153,5 +183,9 @@ def _chosen_table(result: "Fit") -> "Table":
     for name, interval in result.chosen.parameters.items():
         table.add_row(*row(name, interval, "S"))
     table.add_row(*row("d2d", result.chosen.d2d))
+    for name, interval in result.chosen.read_noise.items():
+        table.add_row(*row(f"read noise, {name}", interval, "S" if name == "floor" else ""))
+    if not result.chosen.read_noise and result.read_noise is not None:
+        table.add_row(*row("read noise", result.read_noise, "S"))
     table.add_row(*row("stuck", result.stuck))
     return table

@@ -32,6 +32,7 @@ SinhVoltage = Annotated[
 Unit = Annotated[str, typer.Option(help="Unit of the conductances in FILE: S, uS, ...")]
 
 _OF_RANDOM_CELLS = ("rows", "cols", "g_min", "g_max", "seed")
+_MOST_LINES = 4096  # three lines of text a cell: 3 GB
 _LARGEST_G = 1.0  # S: no cell conducts as much, but a number in uS or mS that is taken for S often does
 
 
@@ -40,8 +41,8 @@ def netlist(
     conductances: Conductances = None,
     inputs: Inputs = None,
     unit: Unit = "S",
-    rows: Annotated[int, typer.Option(min=1, help="Rows of a random array.")] = 16,
-    cols: Annotated[int, typer.Option(min=1, help="Columns of a random array.")] = 16,
+    rows: Annotated[int, typer.Option(min=1, max=_MOST_LINES, help="Rows of a random array.")] = 16,
+    cols: Annotated[int, typer.Option(min=1, max=_MOST_LINES, help="Columns of a random array.")] = 16,
     g_min: Annotated[str, typer.Option(help="Lowest conductance of random cells.")] = "2 uS",
     g_max: Annotated[str, typer.Option(help="Highest conductance of random cells.")] = "20 uS",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random cells.")] = 0,
@@ -55,6 +56,7 @@ def netlist(
     out: Annotated[Path, typer.Option(help="File of the netlist.")] = Path("crossbar.cir"),
 ) -> None:
     """Write the SPICE netlist of a crossbar: its cells, wires, drivers and sense circuits, and one input."""
+    from ohmweave.base.files import atomic_write
     from ohmweave.base.units import format_quantity, parse_quantity
     from ohmweave.circuit import Wires, to_spice
 
@@ -71,7 +73,8 @@ def netlist(
     )
     size = f"{len(g)} x {g.shape[1]} cells"
     text = to_spice(g, v_row, wires, r_cell=_ohms(r_cell, "--r-cell"), sinh_v0=v0, title=f"crossbar of {size}")
-    out.write_text(text, encoding="utf-8")
+    with atomic_write(out) as part:
+        part.write_text(text, encoding="utf-8")
     window = " to ".join(format_quantity(float(end), "S") for end in (g.min(), g.max()))
     print_note(f"{size} of {window} in {out}; currents of the columns: ngspice -b {out}")
 
@@ -176,7 +179,10 @@ def _npy(path: Path) -> "NDArray[Any]":
     with path.open("rb") as file:
         major, _ = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(file)
+        try:
+            shape, _, dtype = read_header(file)
+        except Exception as error:  # of Python's parser and tokenizer, which NumPy gives the header
+            raise ValueError(f"its header cannot be read: {error}") from error
         if dtype.hasobject or math.prod(shape) * dtype.itemsize != path.stat().st_size - file.tell():
             raise ValueError(f"its size is not that of {shape} numbers")
         file.seek(0)

@@ -81,6 +81,9 @@ Table = Annotated[
         help="Write all claims as one Markdown table, with commit, versions and machine hours.",
     ),
 ]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Threads of torch in each task; rows of other numbers differ in their last digits.")
+]
 Refresh = Annotated[
     bool, typer.Option("--refresh", help="Run tasks again whose rows another version or commit computed.")
 ]
@@ -97,6 +100,7 @@ def run(
     out: Out = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; all random numbers derive from it.")] = 0,
     device: Annotated[str, typer.Option(help="Device of torch to run on: cpu, cuda, cuda:1, ...")] = "cpu",
+    threads: Threads = 1,
     workers: Workers = None,
     scheduler: Scheduler = None,
     refresh: Refresh = False,
@@ -120,6 +124,7 @@ def run(
         out=folder,
         device=device,
         seed=seed,
+        threads=threads,
     )
     chosen = options_by_experiment(
         known.values(), options, own_data=papers and data is None, own_seeds=papers and seeds is None

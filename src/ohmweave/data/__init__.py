@@ -2,16 +2,22 @@
 
 from ohmweave.data.cifar10 import normalised
 from ohmweave.data.loading import DATASETS, load
+from ohmweave.data.measured_sets import MEASURED_SETS, FoundFile, MeasuredFile, MeasuredSet, measured
 from ohmweave.data.sources import search_folders
 from ohmweave.data.split import Dataset, Split
 from ohmweave.data.wang2019_images import digit_sequences, wang2019_digits, wang2019_sequences
 
 __all__ = [
     "DATASETS",
+    "MEASURED_SETS",
     "Dataset",
+    "FoundFile",
+    "MeasuredFile",
+    "MeasuredSet",
     "Split",
     "digit_sequences",
     "load",
+    "measured",
     "normalised",
     "search_folders",
     "wang2019_digits",

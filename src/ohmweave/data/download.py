@@ -31,3 +31,24 @@ def download(mirrors: Sequence[str], folder: Path, *, known_hash: str) -> Path:
         except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong checksum is a ValueError
             failures.append(f"{address}: {error}")
     raise DownloadError("; ".join(failures))
+
+
+def download_unverified(address: str, folder: Path) -> Path:
+    """Download one file into `folder`; the caller verifies it.
+
+    Args:
+        address: of the file.
+        folder: that is there.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DownloadError: it could not be reached.
+    """
+    import pooch
+
+    try:
+        return Path(pooch.retrieve(address, None, fname=address.rsplit("/", 1)[1], path=folder))
+    except (OSError, ValueError) as error:
+        raise DownloadError(f"{address}: {error}") from error

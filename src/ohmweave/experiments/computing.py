@@ -2,7 +2,8 @@
 
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
@@ -14,16 +15,40 @@ def computing() -> dict[str, str]:
 
     Rows that differ in one of these may differ in the last digits: sums are taken in another order.
     """
-    torch: Any = sys.modules.get("torch")
+    torch = _torch()
+    return (
+        {}
+        if torch is None
+        else {
+            "threads": str(torch.get_num_threads()),
+            "numba": metadata.version("numba") if importlib.util.find_spec("numba") is not None else "no",
+            "cpu": str(torch.backends.cpu.get_cpu_capability()),
+        }
+    )
+
+
+@contextmanager
+def in_threads(n: int) -> Iterator[None]:
+    """Within this block torch computes in `n` threads: sums of other numbers of threads have other last digits."""
+    torch = _torch()
     if torch is None:
-        if importlib.util.find_spec("torch") is None:
-            return {}
-        import torch
-    return {
-        "threads": str(torch.get_num_threads()),
-        "numba": metadata.version("numba") if importlib.util.find_spec("numba") is not None else "no",
-        "cpu": str(torch.backends.cpu.get_cpu_capability()),
-    }
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _torch() -> Any:
+    """Torch, or None if it is not installed."""
+    if "torch" not in sys.modules and importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    return torch
 
 
 def mixed(rows: Sequence[Mapping[str, str]], here: Mapping[str, str] | None = None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ohmweave.base.errors import ExperimentError
+from ohmweave.experiments.computing import in_threads
 from ohmweave.experiments.discovery import import_experiments
 from ohmweave.experiments.experiment import Experiment
 from ohmweave.experiments.provenance import commit, versions
@@ -46,7 +47,7 @@ def run_distributed(
     experiment.check_device(options.device)
     start = time.monotonic()
     tasks = unique_tasks(experiment, options)
-    with open_rows(options.out, experiment.name, refresh=refresh) as rows:
+    with in_threads(options.threads), open_rows(options.out, experiment.name, refresh=refresh) as rows:
         other = others_among(tasks, rows)
         todo = {task.id: task for task in tasks if task.id not in rows.done}
         n_before = len(tasks) - len(todo)
@@ -84,8 +85,9 @@ def _work(
         import_experiments(path)
     run = _unpickled(function)
     started, start = now(), time.monotonic()
-    result = run(task, Context(options=options))
-    return task.id, result, time.monotonic() - start, started, versions()
+    with in_threads(options.threads):
+        result = run(task, Context(options=options))
+        return task.id, result, time.monotonic() - start, started, versions()
 
 
 def _pickled(function: Any) -> bytes:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+from ohmweave.experiments.computing import in_threads
 from ohmweave.experiments.experiment import Experiment
 from ohmweave.experiments.origin import other_origins
 from ohmweave.experiments.provenance import commit, versions
@@ -60,7 +61,7 @@ def run_experiment(experiment: Experiment, options: Options, progress: Progress,
     experiment.check_device(options.device)
     start = time.monotonic()
     tasks = unique_tasks(experiment, options)
-    with open_rows(options.out, experiment.name, refresh=refresh) as rows:
+    with in_threads(options.threads), open_rows(options.out, experiment.name, refresh=refresh) as rows:
         other = others_among(tasks, rows)
         todo = [task for task in tasks if task.id not in rows.done]
         n_before = len(tasks) - len(todo)

@@ -28,10 +28,12 @@ class Options:
         device: torch device of an experiment's tensors ("cpu", "cuda", "cuda:1"). An experiment raises for a device
             whose kind is not in its `Experiment.devices`.
         seed: first seed, >= 0; every random stream derives from it.
+        threads: of torch in each task, >= 1. Rows computed in other numbers of threads differ in the last digits of
+            sums, which chaotic training may amplify; each row records it.
 
     Raises:
         ExperimentError: `scale` is neither "smoke" nor "full".
-        OutOfRangeError: `seeds` or `seed` is too small or not an integer.
+        OutOfRangeError: `seeds`, `seed` or `threads` is too small or not an integer.
     """
 
     data: str = "digits"
@@ -41,12 +43,14 @@ class Options:
     out: Path = Path("results")
     device: str = "cpu"
     seed: int = 0
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise ExperimentError(f"`scale` must be one of {', '.join(SCALES)}, but is {self.scale!r}")
         check_integer("seeds", self.seeds, at_least=1)
         check_integer("seed", self.seed, at_least=0)
+        check_integer("threads", self.threads, at_least=1, at_most=2**12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

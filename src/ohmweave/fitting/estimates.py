@@ -1,14 +1,15 @@
 """Fit of one law by maximum likelihood: parameters in S with intervals, the spread between cells, the cell."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ohmweave.cells import Cell, Spread, StuckCells
+from ohmweave.cells import Cell, ReadNoise, Spread, StuckCells
 from ohmweave.fitting.between_cells import Interval, Population, population, share
 from ohmweave.fitting.families import Family
 from ohmweave.fitting.likelihood import Maximum, Sample, log_likelihood, maximise, residuals
+from ohmweave.fitting.noisy_laws import NoisyLaw
 from ohmweave.fitting.trains import Floats, Mask
 from ohmweave.fitting.usable import Usable
 
@@ -29,7 +30,8 @@ class FittedLaw:
         z: `(steps,)`, residuals in units of the cell's spread; NaN if the step ended at a bound.
         held_out: `(steps,)`, log likelihood of each step under the law fitted to the other folds (cross-validation).
             Only differences between laws are meaningful.
-        n_parameters: without d2d and the window.
+        n_parameters: without d2d, the window and read noise.
+        read_noise: of the arguments of `ReadNoise`: `floor`, S, and `fraction`; empty if it is not part of it.
     """
 
     name: str
@@ -41,6 +43,7 @@ class FittedLaw:
     z: Floats
     held_out: Floats
     n_parameters: int
+    read_noise: Mapping[str, Interval] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Name, mean held-out log likelihood and spread between cells."""
@@ -50,8 +53,13 @@ class FittedLaw:
         )
 
 
-def fitted(family: Family, data: Usable) -> FittedLaw:
-    """Fit one family.
+def fitted(family: Family, data: Usable, *, held: bool = True) -> FittedLaw:
+    """Fit one family, with reads taken for exact.
+
+    Args:
+        family: of the law.
+        data: what is fitted.
+        held: False leaves out cross-validation, and `held_out` are zeros.
 
     Raises:
         OutOfRangeError: the steps that fit best are larger than the window.
@@ -72,13 +80,13 @@ def fitted(family: Family, data: Usable) -> FittedLaw:
     d2d = across.spread.scaled(1 / across.mean)
     return FittedLaw(
         name=family.name,
-        cell=_cell(family, parameters, d2d.value, data),
+        cell=cell_of(family, parameters, d2d.value, data),
         parameters=parameters,
         d2d=d2d,
         factor=size / across.mean,
         factor_error=error / across.mean,
         z=residuals(sample, best.parameters),
-        held_out=_held_out(family, data),
+        held_out=_held_out(family, data) if held else np.zeros(len(data.cell)),
         n_parameters=family.n_parameters,
     )
 
@@ -121,7 +129,14 @@ def _parameters(family: Family, best: Maximum, free: Mask, size: Floats, across:
     }
 
 
-def _cell(family: Family, parameters: Mapping[str, Interval], d2d: float, data: Usable) -> Cell:
+def cell_of(
+    family: Family | NoisyLaw,
+    parameters: Mapping[str, Interval],
+    d2d: float,
+    data: Usable,
+    read_noise: ReadNoise | None = None,
+) -> Cell:
+    """The cell with these estimates, and with the stuck cells of the data."""
     values = [parameters[name].value for name in family.coefficients]
     spreads = [parameters[name].value for name in family.spreads]
     law = family.build(data.g_min, data.g_max, data.g_start, values, spreads)
@@ -130,7 +145,7 @@ def _cell(family: Family, parameters: Mapping[str, Interval], d2d: float, data: 
         n_cells = len(data.stuck) + len(data.working)
         g_stuck = (float(data.g_stuck.min()), float(data.g_stuck.max()))
         faults = StuckCells(fraction=share(len(data.stuck), n_cells).value, g_stuck=g_stuck)
-    return Cell(law, spread=Spread(d2d=d2d) if d2d else None, faults=faults)
+    return Cell(law, spread=Spread(d2d=d2d) if d2d else None, faults=faults, read_noise=read_noise)
 
 
 def _held_out(family: Family, data: Usable) -> Floats:

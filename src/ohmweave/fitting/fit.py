@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-import numpy as np
-
-from ohmweave.base import DataError, OutOfRangeError, check_fraction, check_integer
-from ohmweave.base.units import format_quantity
+from ohmweave.base import DataError, OutOfRangeError, check_fraction, check_integer, shown
 from ohmweave.cells import Cell
 from ohmweave.fitting.between_cells import Interval, share
+from ohmweave.fitting.choice import compared, simplest
 from ohmweave.fitting.estimates import FittedLaw, fitted
 from ohmweave.fitting.families import EXPONENTIAL, LINEAR, SOFT_BOUNDS, TABLE, table
-from ohmweave.fitting.trains import Floats, PulseTrains
+from ohmweave.fitting.goodness import Agreement, agreement
+from ohmweave.fitting.noise_of_reads import NoiseOfReads, noise_of_reads
+from ohmweave.fitting.trains import PulseTrains
 from ohmweave.fitting.usable import Usable, most_bins, usable
 
 LAWS = (LINEAR.name, SOFT_BOUNDS.name, EXPONENTIAL.name, TABLE)
@@ -29,6 +30,8 @@ class Fit:
             standard error.
         chosen: the law with the fewest parameters within one standard error of the best, or the one given by name.
         stuck: fraction of the cells that do not respond.
+        agreement: how far simulated trains of the chosen law are from the measured ones, and whether it describes them.
+        read_noise: S, standard deviation of a read at the middle of the window; None where it was not looked for.
         notes: remarks on the data, such as what was left out.
     """
 
@@ -38,6 +41,8 @@ class Fit:
     behind: Mapping[str, tuple[float, float]]
     chosen: FittedLaw
     stuck: Interval
+    agreement: Agreement
+    read_noise: Interval | None
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -58,6 +63,7 @@ def fit_trains(
     bins: int = 10,
     stuck_below: float = 0.1,
     law: str | None = None,
+    read_noise: Literal["fit", "none"] = "fit",
 ) -> Fit:
     """Fit switching laws to pulse trains by maximum likelihood, and choose one.
 
@@ -72,6 +78,8 @@ def fit_trains(
             the window for a polarity.
         stuck_below: a cell is stuck if the range of its conductance is below this fraction of that of the widest cell.
         law: one of `LAWS`; None: chosen by the likelihood of held-out steps.
+        read_noise: "fit" separates the noise of reads from that of pulses where the data show it; "none" takes readings
+            for exact, which is right for averaged ones.
 
     Returns:
         The laws, how they compare, and the chosen one.
@@ -81,26 +89,35 @@ def fit_trains(
         OutOfRangeError: an argument is out of range.
         ConvergenceError: a likelihood has no maximum.
 
-    Valid for: identical pulses whose outcome depends on the present conductance alone, with Gaussian scatter. Read
-        noise is not distinguished from noise of pulses; `notes` has a remark if it is visible.
-    Source: see `likelihood` and `between_cells`.
+    Valid for: identical pulses whose outcome depends on the present conductance alone, with Gaussian scatter, and reads
+        whose noise is new for each read. Where read noise is found, a window that is not given is still that of the
+        readings, which is wider than that of the cells: give `g_min` and `g_max` if you know them.
+    Source: see `likelihood`, `kalman` and `between_cells`.
     """
     check_integer("bins", bins, at_least=1)
     check_fraction("stuck_below", stuck_below)
+    if read_noise not in ("fit", "none"):
+        raise OutOfRangeError(f"`read_noise` must be 'fit' or 'none', but is {shown(read_noise)}")
     if law is not None and law not in LAWS:
         raise OutOfRangeError(f"`law` must be one of {', '.join(LAWS)}, but is {law!r}")
     used = usable(trains, g_min=g_min, g_max=g_max, stuck_below=stuck_below)
     laws: dict[str, FittedLaw] = {}
     refused: dict[str, str] = {}
-    for family in (LINEAR, SOFT_BOUNDS, EXPONENTIAL, table(most_bins(used, bins))):
+    families = {family.name: family for family in (LINEAR, SOFT_BOUNDS, EXPONENTIAL, table(most_bins(used, bins)))}
+    for family in families.values():
         try:
             laws[family.name] = fitted(family, used)
         except OutOfRangeError as error:
             refused[family.name] = f"the {family.name} law cannot describe the data: {error}"
     if law in refused:
         raise DataError(f"`law` must fit the data, but {refused[law]}")
-    behind = _behind(laws)
+    behind = compared(laws)
     chosen = laws[law or simplest(behind)]
+    noise = NoiseOfReads({}, ()) if read_noise == "none" else noise_of_reads(trains, used, laws, families, law)
+    if noise.laws:
+        laws, behind = dict(noise.laws), compared(noise.laws)
+        chosen = laws[law or simplest(behind)]
+    judged = agreement(trains, used, chosen)
     return Fit(
         trains=trains,
         used=used,
@@ -108,40 +125,7 @@ def fit_trains(
         behind=behind,
         chosen=chosen,
         stuck=share(len(used.stuck), len(used.stuck) + len(used.working)),
-        notes=(*used.notes, *refused.values(), *_noise_of_reads(chosen, used)),
-    )
-
-
-def simplest(behind: Mapping[str, tuple[float, float]]) -> str:
-    """The law with the fewest parameters whose gap to the best is within one standard error."""
-    return next(name for name, (gap, error) in behind.items() if gap <= error)
-
-
-def _behind(laws: Mapping[str, FittedLaw]) -> dict[str, tuple[float, float]]:
-    best = max(laws.values(), key=lambda law: float(law.held_out.mean())).held_out
-    return {name: _mean_and_error(best - law.held_out) for name, law in laws.items()}
-
-
-def _mean_and_error(values: Floats) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)
-
-
-def _noise_of_reads(law: FittedLaw, used: Usable) -> tuple[str, ...]:
-    """A note if read noise is visible: the error of a reading enters the steps before and after with opposite signs."""
-    after = np.flatnonzero(np.diff(used.steps.at) == 1) + 1
-    pairs = np.stack([law.z[after - 1], law.z[after]])
-    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
-    n = pairs.shape[1]
-    if n < 2:
-        return ()
-    # Errors of reads alone give neighbouring steps the correlation -1/2; noise of pulses alone gives 0.
-    correlation = float(np.mean(pairs[0] * pairs[1]) / np.mean(pairs**2))
-    if correlation > min(-0.1, -3 / n**0.5):
-        return ()
-    dg = used.steps.g_after - used.steps.g_before
-    scatter = float(np.nanstd(np.where(np.isfinite(law.z), dg, np.nan)))
-    size = format_quantity((-correlation) ** 0.5 * scatter, "S", digits=2)
-    return (
-        f"steps that follow one another are anticorrelated ({correlation:.2f}): reads scatter by up to {size}, which "
-        "the fit takes for noise of pulses",
+        agreement=judged,
+        read_noise=noise.size,
+        notes=(*used.notes, *refused.values(), *noise.notes, *(() if judged.describes else (str(judged),))),
     )

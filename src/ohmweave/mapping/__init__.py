@@ -6,8 +6,9 @@ from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.clip import Clip, DeviationClip, QuantileClip
 from ohmweave.mapping.differential import DifferentialPair
 from ohmweave.mapping.matrix import Matrix
+from ohmweave.mapping.residual import ResidualPairs, split_error
 from ohmweave.mapping.scaling import FixedScaling, InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
-from ohmweave.mapping.weight_mapping import WeightMapping
+from ohmweave.mapping.weight_mapping import StagedMapping, WeightMapping
 
 __all__ = [
     "CentredPair",
@@ -22,6 +23,9 @@ __all__ = [
     "PerSampleScaling",
     "ProportionalScaling",
     "QuantileClip",
+    "ResidualPairs",
+    "StagedMapping",
     "UniformScaling",
     "WeightMapping",
+    "split_error",
 ]

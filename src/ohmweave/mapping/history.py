@@ -24,6 +24,7 @@ class History:
         self._array = array
         self._all = 0
         self._own: dict[str, int] = {}
+        self._floor = 0  # the first number of a name; above all numbers of names that were removed, which are forgotten
         self._coupled = isinstance(array, CoupledCells) and array.pulses_couple
         self._counted: tuple[int, float] | None = None  # before the first stamp there is nothing to compare with
 
@@ -33,7 +34,7 @@ class History:
         if counters != self._counted:
             self._all += 1
             self._counted = counters
-        return self._all, self._own.get(name, 0)
+        return self._all, self._own.setdefault(name, self._floor)
 
     def before_pulses(self) -> None:
         """Must be called before pulses of a matrix, to distinguish them from pulses sent directly to the array."""
@@ -43,7 +44,7 @@ class History:
 
     def after_pulses(self, name: str) -> None:
         """Record that cells of the matrix `name` may have changed; of all matrices if pulses disturb other cells."""
-        self._own[name] = self._own.get(name, 0) + 1
+        self._own[name] = self._own.get(name, self._floor) + 1
         counters = self._counters()
         waited = self._counted is None or counters[1] != self._counted[1]
         if self._coupled or waited:  # a write may have waited, and time changes all cells
@@ -52,7 +53,7 @@ class History:
 
     def removed(self, name: str) -> None:
         """Record that the cells of the matrix `name` are free: all its readouts are stale."""
-        self._own[name] = self._own.get(name, 0) + 1
+        self._floor = max(self._floor, self._own.pop(name, 0)) + 1
 
     def all_changed(self) -> None:
         """Record that all cells may have changed: time has passed, or a saved state was loaded."""

@@ -20,7 +20,7 @@ from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.history import Stamp
 from ohmweave.mapping.place_request import check_size
 from ohmweave.mapping.scaling import InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
-from ohmweave.mapping.weight_mapping import WeightMapping
+from ohmweave.mapping.weight_mapping import WeightMapping, scheme_of
 from ohmweave.programming import Write, WriteReport
 
 
@@ -98,8 +98,8 @@ class Matrix(NotCopied):
         """
         self._check_weight(weight)
         # The mapping may refuse a weight too; better here than when the layers before it have been written.
-        array, weight = self.chip.array, weight.detach().to(self.cells.device)
-        self.mapping.to_conductance(weight, self.placement, g_per_w=self.mapping.g_per_w(weight, array), array=array)
+        array, weight, mapping = self.chip.array, weight.detach().to(self.cells.device), self.mapping
+        mapping.to_conductance(weight, self.placement, g_per_w=mapping.g_per_w(weight, array), array=array)
 
     def _check_weight(self, weight: torch.Tensor) -> None:
         if not check_tensor("weight", weight).is_floating_point():
@@ -118,8 +118,7 @@ class Matrix(NotCopied):
     def program(self, weight: torch.Tensor, write: Write) -> WriteReport:
         """Write weights, and set the scale `g_per_w`.
 
-        Torch's order (out, in) becomes rows by columns (in, out) in the mapping's `to_conductance` and nowhere else;
-        `logical` is the way back.
+        Torch's order (out, in) becomes (in, out) in `mapping.to_conductance` alone; `logical` is the way back.
 
         Args:
             weight: `(out, in)` or `(*chips, out, in)`.
@@ -141,7 +140,8 @@ class Matrix(NotCopied):
         target = self.mapping.to_conductance(weight, self.placement, g_per_w=g_per_w, array=array)
         before, self.g_per_w = self.g_per_w, g_per_w
         try:
-            return self._write(write, self.cells, target.expand(self.cells.shape))
+            scheme = scheme_of(self.mapping, write, self.placement)
+            return self._write(scheme, self.cells, target.expand(self.cells.shape))
         except OutOfRangeError:  # of the write's arguments, before any pulse; an array's error is a WriteStoppedError
             self.g_per_w = before
             raise

@@ -1,10 +1,12 @@
 """The protocol of weight mappings: from weights to conductances and back."""
 
+from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
 import torch
 
 from ohmweave.arrays import Array, Placement
+from ohmweave.programming import Write
 
 
 @runtime_checkable
@@ -50,3 +52,31 @@ class WeightMapping(Protocol):
     def split(self, dg: torch.Tensor, placement: Placement) -> torch.Tensor:
         """Changes of the cells, `(..., row lines, column lines)` S, for changes `dg`, `(..., out, in)` S."""
         ...
+
+
+class StagedMapping(ABC):
+    """Capability of a weight mapping whose cells are not all written at once, because targets follow from readouts."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def staged(self, write: Write, placement: Placement) -> Write:
+        """A write scheme for all cells of a matrix.
+
+        Args:
+            write: the scheme of each stage.
+            placement: of the matrix.
+
+        Returns:
+            The scheme. Its targets are those of `to_conductance`, its cells `(*chips, row lines, column lines)`.
+        """
+
+    @property
+    @abstractmethod
+    def error_gain(self) -> float:
+        """Standard deviation of a weight's error in S, over that of a cell's write error."""
+
+
+def scheme_of(mapping: WeightMapping, write: Write, placement: Placement) -> Write:
+    """The scheme that writes a matrix of this mapping: `write`, or in stages."""
+    return mapping.staged(write, placement) if isinstance(mapping, StagedMapping) else write

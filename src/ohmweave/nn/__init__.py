@@ -7,7 +7,9 @@ from ohmweave.nn.attention import MultiheadAttention
 from ohmweave.nn.batch_norm import batch_norm_pairs, fold_batch_norm, per_channel_scale, recalibrate_batch_norm
 from ohmweave.nn.bilinear import Bilinear
 from ohmweave.nn.binary import AlwaysOn, BinaryStep, ErrorLoss, MarginError, ThresholdError
-from ohmweave.nn.calibrate import calibrate, calibrate_converters
+from ohmweave.nn.calibrate import calibrate
+from ohmweave.nn.calibrate_parts import calibrate_converters, calibrate_inputs
+from ohmweave.nn.calibration_table import CalibratedLayer, CalibrationTable
 from ohmweave.nn.checkpoint import load, save
 from ohmweave.nn.chip_batch import merge_chips, split_chips
 from ohmweave.nn.chip_layer import ChipLayer
@@ -40,6 +42,8 @@ __all__ = [
     "ArrayWeight",
     "Bilinear",
     "BinaryStep",
+    "CalibratedLayer",
+    "CalibrationTable",
     "ChipLayer",
     "CompositeLayer",
     "Conv1d",
@@ -74,6 +78,7 @@ __all__ = [
     "batch_norm_pairs",
     "calibrate",
     "calibrate_converters",
+    "calibrate_inputs",
     "deploy",
     "fold_batch_norm",
     "load",

@@ -21,7 +21,7 @@ from ohmweave.arrays import ConvGeometry, read_patches
 from ohmweave.arrays.reads.patches import fold_chips, unfold_chips
 from ohmweave.mapping import Matrix
 from ohmweave.nn.backward_pass import connected, in_chip_dtype
-from ohmweave.nn.chip_batch import is_in_software, split_chips
+from ohmweave.nn.chip_batch import is_in_software, software_weight, split_chips
 from ohmweave.nn.weight import ArrayWeight
 
 PART_VALUES = 2**22
@@ -197,7 +197,7 @@ def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeomet
     matrix = weight.matrix
     if is_in_software():
         held = weight._held
-        kernels = (held[0] if matrix.chip.chip_shape else held).view(matrix.shape[0], -1, *geometry.kernel_size)
+        kernels = software_weight(held, matrix.chip.chip_shape).view(matrix.shape[0], -1, *geometry.kernel_size)
         return torch.nn.functional.conv2d(
             torch.nn.functional.pad(x, geometry.padding),
             kernels,
@@ -207,7 +207,8 @@ def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeomet
         )
     chips = matrix.chip.chip_shape
     images = split_chips(x.permute(0, 2, 3, 1), chips)
-    if chips and chips[0] > 1 and not x.requires_grad:
+    # Images of groups are copied in any case: whether they are equal does not matter.
+    if chips and chips[0] > 1 and not x.requires_grad and matrix.placement.groups == 1:
         images = _shared(images)
     needed = x.requires_grad and torch.is_grad_enabled()
     y: torch.Tensor = _ArrayConvolution.apply(  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ import torch
 
 from ohmweave.mapping import Matrix
 from ohmweave.nn.backward_pass import connected, in_chip_dtype
-from ohmweave.nn.chip_batch import is_in_software, split_chips
+from ohmweave.nn.chip_batch import is_in_software, software_weight, split_chips
 from ohmweave.nn.weight import ArrayWeight
 
 
@@ -59,7 +59,7 @@ def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = Fa
     matrix = weight.matrix
     if is_in_software():
         held = _flat(weight._held, matrix)
-        return torch.nn.functional.linear(x, held[0] if matrix.chip.chip_shape else held)
+        return torch.nn.functional.linear(x, software_weight(held, matrix.chip.chip_shape))
     needed = not transposed and x.requires_grad and torch.is_grad_enabled()
     chips = matrix.chip.chip_shape
     y: torch.Tensor = _ArrayProduct.apply(  # type: ignore[no-untyped-call]

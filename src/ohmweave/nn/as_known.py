@@ -18,7 +18,10 @@ from ohmweave.nn.references import replace_everywhere
 from ohmweave.nn.undisturbed import undisturbed
 from ohmweave.nn.without_chance import without_chance
 
-AsKnown: TypeAlias = Mapping[type[torch.nn.Module], type[torch.nn.Module] | Callable[[Any], torch.nn.Module]]
+Equal: TypeAlias = Callable[[Any], torch.nn.Module]
+"""From a module to an equal module of a known class."""
+
+AsKnown: TypeAlias = Mapping[type[torch.nn.Module], type[torch.nn.Module] | Equal]
 """By class: the class that it inherits from and computes as, or a function of a module of it that returns an equal
 module of a known class."""
 
@@ -55,6 +58,37 @@ def as_known_layers(model: torch.nn.Module, as_known: AsKnown) -> torch.nn.Modul
         if type(module) in as_known
     }
     return replace_everywhere(twin, known, {module: names[module] or "model" for module in known})
+
+
+def equals_of(
+    model: torch.nn.Module, as_known: AsKnown
+) -> dict[type[torch.nn.Module], Callable[[Any], torch.nn.Module]]:
+    """The functions in `as_known`, after a comparison of each module with its equal.
+
+    Args:
+        model: it is not changed.
+        as_known: as in `NoiseAware`.
+
+    Raises:
+        OutOfRangeError: as `as_known_layers`, or an equal is no linear layer or convolution.
+    """
+    as_known_layers(model, as_known)
+    found: dict[type[torch.nn.Module], Equal] = {}
+    for kind, target in as_known.items():
+        if isinstance(target, type):
+            if not issubclass(target, torch.nn.Linear | torch.nn.Conv2d):
+                raise OutOfRangeError(
+                    f"`as_known` of {kind.__name__} must be Linear, Conv2d or a function here, but is {target.__name__}"
+                )
+            continue
+        equal = target(next(module for module in model.modules() if type(module) is kind))
+        if not isinstance(equal, torch.nn.Linear | torch.nn.modules.conv._ConvNd):
+            raise OutOfRangeError(
+                f"`as_known` of {kind.__name__} must return a linear layer or a convolution here, but returns "
+                f"{type(equal).__name__}"
+            )
+        found[kind] = target
+    return found
 
 
 def _known(

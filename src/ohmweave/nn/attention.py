@@ -15,6 +15,7 @@ from ohmweave.base import ShapeError
 from ohmweave.nn.attention_mask import added_mask
 from ohmweave.nn.chip_time import Layout
 from ohmweave.nn.composite import SequenceLayer, ToLayers, linear_of, register_composite
+from ohmweave.nn.further_inputs import check_dims, check_like
 
 
 class MultiheadAttention(SequenceLayer):
@@ -122,10 +123,14 @@ class MultiheadAttention(SequenceLayer):
         need_weights: bool,
         average: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        check_dims("query", inputs[0], (2, 3))
         layout = Layout(batch_first=self.batch_first, batched=inputs[0].dim() > 2, n_chips=n_chips)
-        q, k, v = self._projected(inputs, layout)
-        sizes = (q.shape[0], self.num_heads, q.shape[1], k.shape[1])
-        mask = added_mask(*masks, sizes=sizes, n_chips=n_chips or 1, like=q)
+        x = self._sequences(inputs, layout)
+        # Before the projections, so that a mask that is refused leaves the array as it was.
+        sizes = (x[0].shape[0], self.num_heads, x[0].shape[1], x[1].shape[1])
+        mask = added_mask(*masks, sizes=sizes, n_chips=n_chips or 1, like=x[0])
+        q, k, v = self._projected(inputs, x)
+        mask = None if mask is None else mask.to(q.dtype)  # autocast may have made it another
         k, v, mask = self._extended(k, v, mask)
         heads = [part.unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2) for part in (q, k, v)]
         if self.add_zero_attn:
@@ -138,11 +143,20 @@ class MultiheadAttention(SequenceLayer):
         weights = weights.mean(dim=1) if average else weights
         return out, weights if layout.batched or n_chips is not None else weights.squeeze(0)
 
-    def _projected(self, inputs: Sequence[torch.Tensor], layout: Layout) -> list[torch.Tensor]:
+    def _sequences(self, inputs: Sequence[torch.Tensor], layout: Layout) -> list[torch.Tensor]:
+        """The inputs as `(chips * batch, time, features)`, checked before any of them is read."""
+        x: list[torch.Tensor] = []
+        features = (self.embed_dim, self.kdim, self.vdim)
+        for one, name, n in zip(inputs, ("query", "key", "value"), features, strict=True):
+            check_dims(name, one, (inputs[0].dim(),))
+            x.append(layout.sequence(one, name))
+            time = (x[0] if name == "query" else x[-1] if name == "key" else x[1]).shape[1]
+            check_like(name, x[-1], (x[0].shape[0], time, n), x[0])
+        return x
+
+    def _projected(self, inputs: Sequence[torch.Tensor], x: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Queries, keys and values, each `(chips * batch, time, embed_dim)`."""
         query, key, value = inputs
-        names = ("query", "key", "value")
-        x = [layout.sequence(one, name) for one, name in zip(inputs, names, strict=True)]
         if not self._qkv_same_embed_dim:
             parts = [self.q_proj(x[0]), self.k_proj(x[1]), self.v_proj(x[2])]
             bias = self.in_proj_bias

@@ -2,7 +2,7 @@
 
 import torch
 
-from ohmweave.base import ShapeError
+from ohmweave.base import OutOfRangeError, ShapeError, shown
 
 
 def added_mask(
@@ -22,15 +22,18 @@ def added_mask(
             * keys)`, or the mask of one chip for all.
         sizes: (chips * batch, heads, time, keys).
         n_chips: chips that are merged into the time, or 1.
-        like: tensor of the dtype and device of the scores.
+        like: tensor of the dtype of a boolean mask's numbers.
 
     Raises:
         ShapeError: a mask has another shape.
+        OutOfRangeError: it is neither boolean nor floating.
     """
     parts = []
     if attn_mask is not None:
+        _check_kind("attn_mask", attn_mask)
         parts.append(_floating(_of_queries(attn_mask, sizes, n_chips), like))
     if key_padding_mask is not None:
+        _check_kind("key_padding_mask", key_padding_mask)
         parts.append(_floating(_of_keys(key_padding_mask, sizes, n_chips), like))
     if not parts:
         return None
@@ -65,7 +68,14 @@ def _of_keys(mask: torch.Tensor, sizes: tuple[int, int, int, int], n_chips: int)
     return mask[:, None, None, :]
 
 
+def _check_kind(name: str, mask: torch.Tensor) -> None:
+    if not isinstance(mask, torch.Tensor):
+        raise TypeError(f"`{name}` must be a tensor, but is {shown(mask)}")
+    if mask.dtype != torch.bool and not mask.is_floating_point():
+        raise OutOfRangeError(f"`{name}` must be boolean or floating, but has {mask.dtype}")
+
+
 def _floating(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     if mask.is_floating_point():
-        return mask.to(like.dtype)
+        return mask
     return torch.zeros_like(mask, dtype=like.dtype).masked_fill(mask, -torch.inf)

@@ -1,78 +1,339 @@
-"""Full scales of the inputs and converters of a deployed network, measured with training data."""
+"""`calibrate`: full scales of inputs and converters of all layers of a deployed network, from training data."""
 
-from typing import Any
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import torch
 
-from ohmweave.arrays import RangedConverters
-from ohmweave.base import OutOfRangeError, check_fraction
+from ohmweave.arrays import Array, ConverterRanges, Corner, RangedConverters, SimulatedArray, corner_of
+from ohmweave.base import Magnitudes, OutOfRangeError, check_fraction, check_positive, shown
 from ohmweave.mapping import FixedScaling
+from ohmweave.nn.calibration_table import CalibratedLayer, CalibrationTable
+from ohmweave.nn.chip_batch import in_software, split_chips
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.deployed import Deployed
+from ohmweave.nn.nests import tree_leaves
+
+Method: TypeAlias = Literal["quantile", "error"]
+"""How a full scale is chosen from magnitudes: a quantile of them, or the least error of rounding and clipping."""
+
+_Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def calibrate(net: Deployed, x: torch.Tensor, *, quantile: float = 1.0, **forward: Any) -> None:
-    """Set `x_max` of every layer with a `FixedScaling` to the `quantile` of its inputs, in one forward pass of `x`.
+def calibrate(
+    net: Deployed,
+    batches: torch.Tensor | Mapping[str, Any] | Iterable[Any],
+    *,
+    method: Method = "quantile",
+    quantile: float = 1.0,
+    headroom: float = 1.0,
+) -> CalibrationTable:
+    """Set `x_max` of each `FixedScaling` and the ranges of the ADCs of all layers on the chip, from training data.
 
-    Each layer is set just before it computes, so the inputs of later layers come from calibrated earlier ones. A layer
-    that is called several times, as in each time step, gets the largest of its calls' quantiles.
+    The network is run four times, in evaluation mode and without gradients: once with no input clipped and no current
+    converted, from which each `x_max` is chosen; once as it is; once with the chosen scales and no current converted,
+    from which the ranges of the ADCs are chosen; and once with both. All reads, and a readout of each weight that is
+    stale, are counted in the books. All chips have the same full scales. The layers of other networks on the same chip
+    keep theirs.
 
     Args:
-        net: the network.
-        x: `(batch, ...)`, inputs from the training set, never from the test set.
-        quantile: of the magnitudes of a layer's inputs, > 0; 1 is the largest.
-        forward: further arguments of the model's forward pass.
+        net: the network. Its chip has an ADC, or a layer has a `FixedScaling`, or both.
+        batches: of the training set, never of the test set: one tensor `(batch, ...)`, or an iterable of batches, each
+            a tensor, a tuple of arguments or a dictionary of keyword arguments of the model. They are kept in memory.
+        method: "quantile" takes the magnitude that a fraction `quantile` of the numbers does not exceed; "error" takes
+            the full scale with the least squared error of rounding and clipping, by the codes of the array's DAC and of
+            an ideal ADC. Without a DAC, inputs are not rounded, and "error" takes the largest.
+        quantile: for the method "quantile", > 0; 1 is the largest magnitude. Zeros are numbers too.
+        headroom: ratio of an ADC's range to the current that was chosen, > 0.
+
+    Returns:
+        The full scales, the fractions that are clipped and the errors of each layer, before and after; `print` it.
 
     Raises:
-        OutOfRangeError: `quantile` is no fraction, or an input of a layer is NaN or infinite; no scale has changed.
+        OutOfRangeError: there is nothing to calibrate, no batch, or an argument is out of range; or an input of a layer
+            is NaN or infinite. All full scales are then as they were.
+
+    Source: calibration by maximum, percentile and mean squared error as usual in quantisation after training; errors of
+        different conversions are taken to be independent (ours).
     """
-    check_fraction("quantile", quantile)
-    fixed = [one for name in net.on_chip if isinstance(one := net.matrix(name).scaling, FixedScaling)]
-    before = [one.x_max for one in fixed]
-    reached: dict[torch.nn.Module, float] = {}
+    rule = _Rule.of(method, quantile, headroom)
+    calls = _calls(batches)
+    run = _Run.of(net, calls)
+    with _in_evaluation(net), run.kept_on_failure():
+        inputs = run.measure_inputs()
+        before = run.errors()
+        run.set_scales(rule, inputs)
+        currents = run.measure_currents()
+        run.set_ranges(rule, currents)
+        after = run.errors()
+    return CalibrationTable(rows=tuple(run.rows(inputs, currents, before, after)), title=rule.title(len(calls)))
 
-    def set_scale(layer: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        assert isinstance(layer, ChipLayer)
-        scaling, rows = layer.matrix.scaling, layer.rows_of(*args, **kwargs)
-        if isinstance(scaling, FixedScaling) and bool(rows.any()):  # the first state of a recurrent layer is zero
-            scaling.calibrate(rows, quantile)
-            scaling.x_max = reached[layer] = max(scaling.x_max, reached.get(layer, 0.0))
 
-    handles = [
-        net.model.get_submodule(name).register_forward_pre_hook(set_scale, with_kwargs=True) for name in net.on_chip
-    ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """How full scales are chosen; see `calibrate`."""
+
+    method: Method
+    quantile: float
+    headroom: float
+
+    @classmethod
+    def of(cls, method: Method, quantile: float, headroom: float) -> "_Rule":
+        if method not in ("quantile", "error"):
+            raise OutOfRangeError(f"`method` must be 'quantile' or 'error', but is {shown(method)}")
+        quantile = check_fraction("quantile", quantile)
+        if not quantile:
+            raise OutOfRangeError("`quantile` must be > 0, but is 0")
+        if method == "error" and quantile != 1:
+            raise OutOfRangeError(f"`quantile` must be left out with `method='error'`, but is {quantile:g}")
+        return cls(method=method, quantile=quantile, headroom=check_positive("headroom", headroom))
+
+    def scale(
+        self, found: Magnitudes, converted: Callable[[torch.Tensor, float], torch.Tensor] | None, base: float = 1.0
+    ) -> float:
+        """The full scale for these magnitudes; 0 if there are none but zeros."""
+        if self.method == "quantile" or converted is None:
+            return found.quantile(self.quantile)
+        return found.least_error(converted, base)
+
+    def title(self, n_batches: int) -> str:
+        how = "least error" if self.method == "error" else f"quantile {self.quantile:g}"
+        more = "" if self.headroom == 1 else f", headroom {self.headroom:g}"
+        return f"Calibrated by {how}{more}, on {n_batches} batch{'es' * (n_batches != 1)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """The layers of a network that are measured and set."""
+
+    net: Deployed
+    calls: Sequence[_Call]
+    layers: Mapping[str, ChipLayer]
+    converters: ConverterRanges | None
+    x_max: dict[str, float] = field(default_factory=dict)  # before
+    ranges: dict[Corner, float] = field(default_factory=dict)  # before
+    full_scales: dict[str, tuple[float, ...]] = field(default_factory=dict)  # before
+
+    @classmethod
+    def of(cls, net: Deployed, calls: Sequence[_Call]) -> "_Run":
+        if not isinstance(net, Deployed):
+            raise TypeError(f"`net` must be a deployed network, but is {shown(net)}")
+        layers = {name: net.model.get_submodule(name) for name in net.on_chip}
+        own = {name: layer for name, layer in layers.items() if isinstance(layer, ChipLayer)}
+        converters = _converters(net.chip.array)
+        run = cls(net=net, calls=calls, layers=own, converters=converters)
+        run.x_max.update((name, one.x_max) for name, one in run._scalings())
+        if converters is None and not run.x_max:
+            raise OutOfRangeError(
+                "`net` must have something to calibrate, but its chip has no ADC and no layer has a `FixedScaling`: "
+                "make the chip with `adc=ADC(...)`, or deploy with `scaling=ohmweave.mapping.FixedScaling`"
+            )
+        if converters is not None:
+            run.ranges.update(converters.ranges)
+            run.full_scales.update((name, run._full_scales(layer)) for name, layer in own.items())
+        return run
+
+    def _scalings(self) -> Iterator[tuple[str, FixedScaling]]:
+        for name, layer in self.layers.items():
+            if isinstance(layer.matrix.scaling, FixedScaling):
+                yield name, layer.matrix.scaling
+
+    def _full_scales(self, layer: ChipLayer) -> tuple[float, ...]:
+        array = self.net.chip.array
+        assert isinstance(array, RangedConverters)
+        placement = layer.matrix.placement
+        return tuple(array.full_scale(part) for part in placement.parts or (placement,))
+
+    @contextmanager
+    def kept_on_failure(self) -> Iterator[None]:
+        """If this block fails, all full scales are as they were."""
+        try:
+            yield
+        except BaseException:
+            for name, scaling in self._scalings():
+                scaling.x_max = self.x_max[name]
+            if self.converters is not None:
+                self.converters.set_ranges(self.ranges)
+            raise
+
+    def _forward(self, hook: Callable[..., Any] | None = None, *, before: bool = False) -> None:
+        """Run all batches, with a hook at each layer on the chip."""
+        handles = []
+        for layer in dict.fromkeys(self.layers.values()) if hook is not None else ():
+            register = layer.register_forward_pre_hook if before else layer.register_forward_hook
+            handles.append(register(hook, with_kwargs=True))  # type: ignore[arg-type]
+        try:
+            for args, kwargs in self.calls:
+                self.net(*args, **kwargs)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def errors(self) -> dict[ChipLayer, float]:
+        """The error of each layer that is read; see `CalibratedLayer`."""
+        sums: dict[ChipLayer, list[float]] = {}
+        n_chips = (self.net.chip.chip_shape or (1,))[0]
+
+        def compare(layer: ChipLayer, args: tuple[Any, ...], kwargs: dict[str, Any], y: Any) -> None:
+            total = sums.setdefault(layer, [0.0, 0.0])
+            layer.weight.fresh()
+            for chip in range(n_chips):
+                with in_software(weights_of=chip):
+                    exact = layer.forward(*args, **kwargs)
+                for one, wanted in zip(tree_leaves(y), tree_leaves(exact), strict=True):
+                    found, right = (self._of_chip(part, chip).double() for part in (one, wanted))
+                    total[0] += float((found - right).square().sum())
+                    total[1] += float(right.square().sum())
+
+        self._forward(compare)
+        return {layer: math.sqrt(error / of) if of else 0.0 for layer, (error, of) in sums.items()}
+
+    def _of_chip(self, y: torch.Tensor, chip: int) -> torch.Tensor:
+        chips = self.net.chip.chip_shape
+        return split_chips(y, chips)[chip] if chips else y
+
+    def measure_inputs(self) -> dict[int, Magnitudes]:
+        """Magnitudes of the inputs, by the `id` of the scaling, with no input clipped and no current converted."""
+        found: dict[int, Magnitudes] = {}
+
+        def look(layer: ChipLayer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            scaling, rows = layer.matrix.scaling, layer.rows_of(*args, **kwargs)
+            n_bad = rows.numel() - int(rows.isfinite().sum())
+            if n_bad:
+                raise OutOfRangeError(
+                    f"the inputs of {layer.matrix.name!r} must be finite, but {n_bad} of {rows.numel()} are NaN or "
+                    "infinite"
+                )
+            if isinstance(scaling, FixedScaling):
+                own = found.setdefault(id(scaling), Magnitudes())
+                own.add(rows.reshape(1, -1))
+                scaling.x_max = own.largest or scaling.x_max
+
+        with self._unconverted():
+            self._forward(look, before=True)
+        for name, scaling in self._scalings():
+            scaling.x_max = self.x_max[name]
+        return found
+
+    def measure_currents(self) -> dict[Corner, Magnitudes]:
+        """Magnitudes of the currents, by `corner_of` the placement; empty without an ADC."""
+        if self.converters is None:
+            return {}
+        with self.converters.measuring() as found:
+            self._forward()
+        return dict(found)
+
+    @contextmanager
+    def _unconverted(self) -> Iterator[None]:
+        if self.converters is None:
+            yield
+        else:
+            with self.converters.measuring():
+                yield
+
+    def set_scales(self, rule: _Rule, inputs: Mapping[int, Magnitudes]) -> None:
+        """Set the `x_max` of all layers that were read."""
+        convert = _dac_of(self.net.chip.array)
+        for _name, scaling in self._scalings():
+            found = inputs.get(id(scaling))
+            # Without a number but zero, as of a layer that was not read, there is nothing to choose from.
+            scaling.x_max = (0.0 if found is None else rule.scale(found, convert)) or scaling.x_max
+
+    def set_ranges(self, rule: _Rule, currents: Mapping[Corner, Magnitudes]) -> None:
+        """Set the ranges of all placements that were read."""
+        if self.converters is None:
+            return
+        chosen = {corner: rule.scale(one, self.converters.rounded, base=2.0) for corner, one in currents.items()}
+        new = {corner: rule.headroom * scale for corner, scale in chosen.items() if scale > 0}
+        self.converters.set_ranges(self.ranges | new)
+
+    def rows(
+        self,
+        inputs: Mapping[int, Magnitudes],
+        currents: Mapping[Corner, Magnitudes],
+        before: Mapping[ChipLayer, float],
+        after: Mapping[ChipLayer, float],
+    ) -> Iterator[CalibratedLayer]:
+        """A row for each layer."""
+        scalings = dict(self._scalings())
+        for name, layer in self.layers.items():
+            scaling, placement = scalings.get(name), layer.matrix.placement
+            x_max = None if scaling is None else (self.x_max[name], scaling.x_max)
+            i_max = None if self.converters is None else (self.full_scales[name], self._full_scales(layer))
+            parts = [currents.get(corner_of(part), Magnitudes()) for part in placement.parts or (placement,)]
+            own = inputs.get(id(scaling), Magnitudes())
+            yield CalibratedLayer(
+                name=name,
+                kind=type(layer).__name__,
+                x_max=x_max,
+                inputs_clipped=None if x_max is None else (own.beyond(x_max[0]), own.beyond(x_max[1])),
+                i_max=i_max,
+                currents_clipped=None if i_max is None else (_beyond(parts, i_max[0]), _beyond(parts, i_max[1])),
+                error=(before[layer], after[layer]) if layer in after else None,
+            )
+
+
+def _beyond(parts: Sequence[Magnitudes], limits: Sequence[float]) -> float:
+    """Fraction of the numbers of all parts that are beyond the limit of their part."""
+    n = [part.n for part in parts]
+    shares = [part.beyond(limit) for part, limit in zip(parts, limits, strict=True)]
+    return sum(k * share for k, share in zip(n, shares, strict=True)) / max(1, sum(n))
+
+
+def _converters(array: Array) -> ConverterRanges | None:
+    """The converters of an array whose full scales can be set; None without an ADC."""
+    if not isinstance(array, RangedConverters) or (isinstance(array, SimulatedArray) and array.adc is None):
+        return None
+    return array.converter_ranges
+
+
+def _dac_of(array: Array) -> Callable[[torch.Tensor, float], torch.Tensor] | None:
+    """What the DAC makes of numbers at a full scale; None for an array that drives any voltage."""
+    dac = array.dac if isinstance(array, SimulatedArray) else None
+    if dac is None:
+        return None
+    return partial(_after_dac, dac.codes, dac.v_lsb, array.v_read)
+
+
+def _after_dac(
+    codes: Callable[[torch.Tensor], torch.Tensor], v_lsb: float, v_read: float, x: torch.Tensor, x_max: float
+) -> torch.Tensor:
+    v_per_x = v_read / x_max
+    return codes(x * v_per_x) * (v_lsb / v_per_x)
+
+
+def _calls(batches: torch.Tensor | Mapping[str, Any] | Iterable[Any]) -> list[_Call]:
+    """The arguments of the model, of each batch."""
+    if isinstance(batches, torch.Tensor | Mapping):
+        batches = [batches]
+    if isinstance(batches, str) or not isinstance(batches, Iterable):
+        raise TypeError(f"`batches` must be a tensor or an iterable of batches, but is {shown(batches)}")
+    calls: list[_Call] = []
+    for batch in batches:
+        if isinstance(batch, Mapping):
+            calls.append(((), dict(batch)))
+        else:
+            calls.append((tuple(batch) if isinstance(batch, tuple | list) else (batch,), {}))
+    if not calls:
+        raise OutOfRangeError("`batches` must have one batch or more, but has none")
+    return calls
+
+
+@contextmanager
+def _in_evaluation(net: Deployed) -> Iterator[None]:
+    """Within this block the network is in evaluation mode, and no gradient is recorded."""
+    flags = {module: module.training for module in net.modules()}
     try:
-        with torch.no_grad():
-            net(x, **forward)
-    except BaseException:
-        for one, x_max in zip(fixed, before, strict=True):
-            one.x_max = x_max
-        raise
+        with torch.no_grad(), warnings.catch_warnings():
+            # The first read of a layer that is not calibrated yet.
+            warnings.filterwarnings("ignore", message=".* are cut: calibrate its scaling")
+            net.eval()
+            yield
     finally:
-        for handle in handles:
-            handle.remove()
-
-
-def calibrate_converters(net: Deployed, x: torch.Tensor, *, headroom: float = 1.0, **forward: Any) -> None:
-    """Set the full scale of every layer's converters to the largest current that `x` causes in the layer.
-
-    Calibrate the input scales first (`calibrate`), because the currents depend on them.
-
-    Args:
-        net: the network.
-        x: `(batch, ...)`, inputs from the training set, never from the test set.
-        headroom: ratio of the full scale to the largest current, > 0. Below 1 the largest currents are clipped, and the
-            lsb is smaller.
-        forward: further arguments of the model's forward pass.
-
-    Raises:
-        OutOfRangeError: the chip's array has no ADC whose range can be measured.
-    """
-    array = net.chip.array
-    if not isinstance(array, RangedConverters):
-        raise OutOfRangeError(
-            f"`net` must be on an array whose converters have a range, but is on a {type(array).__name__}"
-        )
-    net.check_chips_apart(x, **forward)  # now, because its passes must not run inside `ranging`
-    with array.ranging(headroom=headroom), torch.no_grad():
-        net(x, **forward)
+        for module, flag in flags.items():
+            module.training = flag

@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_map
 
 from ohmweave.base import ShapeError, shown
 
-_in_software: list[tuple[int | None, int | None]] = []
-"""The arguments `kept` and `alone` of each open `in_software` block, one inside the other."""
+_in_software: list[tuple[int | None, int | None, int]] = []
+"""The arguments `kept`, `alone` and `weights_of` of each open `in_software` block, one inside the other."""
 
 
 _passes: list[set[Any]] = []
@@ -80,8 +80,8 @@ def with_batch(x: torch.Tensor, n_dims: int, n_features: int, chips: tuple[int, 
 
 
 @contextmanager
-def in_software(kept: int | None = None, *, alone: int | None = None) -> Iterator[None]:
-    """Within this block, layers on a chip compute with the last readout of the first chip.
+def in_software(kept: int | None = None, *, alone: int | None = None, weights_of: int = 0) -> Iterator[None]:
+    """Within this block, layers on a chip compute with the last readout of one chip, the first.
 
     No array is read and no random number is drawn. `check_apart` and `compare_with_each_chip` use it.
 
@@ -89,8 +89,9 @@ def in_software(kept: int | None = None, *, alone: int | None = None) -> Iterato
         kept: the only chip with a weight: products with the weights of all others are NaN. None keeps all.
         alone: the only chip in the batch: the inputs are `(batch, ...)`, and the biases those of this chip. None is
             `(chips * batch, ...)`.
+        weights_of: the chip whose weights all chips compute with.
     """
-    _in_software.append((kept, alone))
+    _in_software.append((kept, alone, weights_of))
     try:
         yield
     finally:
@@ -105,6 +106,11 @@ def is_in_software() -> bool:
 def chip_alone() -> int | None:
     """The chip that an `in_software` block has alone in its batch, or None."""
     return _in_software[-1][1] if _in_software else None
+
+
+def software_weight(held: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
+    """The weight that products `in_software` are computed with, of the readout `held`, `(*chips, ...)`."""
+    return held[_in_software[-1][2]] if chips else held
 
 
 def of_kept_chip(output: Any, chips: tuple[int, ...]) -> Any:

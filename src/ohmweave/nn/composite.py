@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import OutOfRangeError
+from ohmweave.base import OutOfRangeError, check_fields, shown
 from ohmweave.nn.hand_over import has_gradient_hooks
 from ohmweave.nn.module_hooks import HOOKS
 from ohmweave.nn.references import replace_everywhere
@@ -63,6 +63,10 @@ class ToLayers:
     build: Callable[[Any], CompositeLayer]
     parameters: Callable[[Any], Sequence[str]]
 
+    def __post_init__(self) -> None:
+        """Check the kinds of the fields."""
+        check_fields(self)
+
 
 _ENTRIES: dict[type[torch.nn.Module], ToLayers] = {}
 
@@ -73,6 +77,8 @@ def register_composite(entry: ToLayers) -> ToLayers:
     Raises:
         OutOfRangeError: the type has another entry already.
     """
+    if not isinstance(entry, ToLayers):
+        raise TypeError(f"`entry` must be a ToLayers, but is {shown(entry)}")
     if _ENTRIES.setdefault(entry.module, entry) is not entry:
         raise OutOfRangeError(f"`entry` must be of a type without an entry, but {entry.module.__name__} has one")
     return entry

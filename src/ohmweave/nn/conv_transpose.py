@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 
-from ohmweave.base import OutOfRangeError, check_shape
+from ohmweave.base import OutOfRangeError, ShapeError, check_shape
 from ohmweave.mapping import Chip
 from ohmweave.nn.chip_batch import with_batch
 from ohmweave.nn.convolution import Convolution, ConvShape, sizes_of
+from ohmweave.nn.further_inputs import check_dims
 from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
 
@@ -111,9 +112,12 @@ class ConvTranspose(Convolution):
 
     def on_array(self, x: torch.Tensor, output_size: Sequence[int] | None = None) -> torch.Tensor:
         """As `forward`, on the array."""
+        check_dims("x", x, (self.n_dims + 1, self.n_dims + 2))
         images = with_batch(x, self.n_dims + 2, self.in_channels, self.matrix.chip.chip_shape)
         check_shape("x", images, (None, self.in_channels, *(None,) * self.n_dims))
         size = images.shape[2:]
+        if min(size) < 1:
+            raise ShapeError(f"`x` must have images of at least one pixel, but has {tuple(x.shape)}")
         more = self.output_padding if output_size is None else self._more(size, output_size)
         spread = images.new_zeros(*images.shape[:2], *((n - 1) * s + 1 for n, s in zip(size, self.stride, strict=True)))
         spread[tuple([slice(None)] * 2 + [slice(None, None, s) for s in self.stride])] = images

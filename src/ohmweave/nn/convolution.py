@@ -19,6 +19,7 @@ from ohmweave.mapping import Chip
 from ohmweave.nn.array_convolution import array_convolution
 from ohmweave.nn.chip_batch import with_batch
 from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.further_inputs import check_dims
 from ohmweave.nn.on_chip import OnChip
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
@@ -217,6 +218,7 @@ class Convolution(ChipLayer):
     def on_array(self, x: torch.Tensor) -> torch.Tensor:
         """As `forward`, on the array."""
         chips = self.matrix.chip.chip_shape
+        check_dims("x", x, (self.shape.n_dims + 1, self.shape.n_dims + 2))
         images = with_batch(x, self.shape.n_dims + 2, self.in_channels, chips)
         check_shape("x", images, (None, self.in_channels, *(None,) * self.shape.n_dims))
         self.shape.check_size(tuple(images.shape[2:]))

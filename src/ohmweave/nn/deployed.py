@@ -14,6 +14,7 @@ from ohmweave.nn.chip_batch import forward_pass
 from ohmweave.nn.chip_layer import check_stays
 from ohmweave.nn.chip_recurrent import chip_by_chip
 from ohmweave.nn.chips_apart import Apart
+from ohmweave.nn.generation import Generation, refuse_caches
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.printout import printout
 from ohmweave.nn.weight import ArrayWeight, Mixed, matrix_of
@@ -57,7 +58,9 @@ class Deployed(torch.nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(super().__getattr__("model"), name)
+            found = getattr(super().__getattr__("model"), name)
+        chips = self.__dict__["chip"].chip_shape if name == "generate" else ()
+        return Generation(self, found, chips[0]) if chips else found
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Attributes that the model has are set in the model."""
@@ -88,7 +91,8 @@ class Deployed(torch.nn.Module):
             ChipsMixedError: see `check_chips_apart`.
             ShapeError: there is no input, or the shape of a further tensor is ambiguous.
             WeightOnChipError: the model computes a product with a weight past the array.
-            OutOfRangeError: a digital layer has another dtype than the chip.
+            OutOfRangeError: a digital layer has another dtype than the chip, or with several chips an argument is a
+                cache of keys and values.
 
         Warns:
             RuntimeWarning: in the first pass of each mode (training or evaluation), a layer on the chip is not called.
@@ -112,6 +116,8 @@ class Deployed(torch.nn.Module):
         """The arguments with the chips merged into the batch, after the check that the chips stay apart."""
         if self._checks is None:
             return without_shared(args, kwargs)
+        if len(args) != 1 or kwargs:
+            refuse_caches(args, kwargs)
         self._apart = Apart()
         arguments = self._checks.arguments(self.model, args, kwargs)
         self._apart = self._checks.check(self.model, arguments)

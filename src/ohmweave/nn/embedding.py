@@ -6,7 +6,7 @@ It is digital unless it is asked for (`layers={"embedding": OnChip()}`), because
 import torch
 import torch.nn.functional as F
 
-from ohmweave.base import OutOfRangeError, check_integer
+from ohmweave.base import OutOfRangeError, ShapeError, check_integer, shown
 from ohmweave.mapping import Chip
 from ohmweave.nn.array_product import array_product
 from ohmweave.nn.chip_layer import ChipLayer
@@ -44,8 +44,8 @@ class Embedding(ChipLayer):
     ) -> None:
         check_integer("num_embeddings", num_embeddings, at_least=1)
         check_integer("embedding_dim", embedding_dim, at_least=1)
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise OutOfRangeError(f"`padding_idx` must be within the {num_embeddings} tokens, but is {padding_idx}")
+        if padding_idx is not None:
+            check_integer("padding_idx", padding_idx, at_least=-num_embeddings, at_most=num_embeddings - 1)
         (on_chip or OnChip()).refuse_transposed("an embedding")
         super().__init__((on_chip or OnChip()).matrix(chip, name, (embedding_dim, num_embeddings)), bias=False)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
@@ -57,8 +57,12 @@ class Embedding(ChipLayer):
         Raises:
             OutOfRangeError: `tokens` are no integers, or one is not in the table.
         """
-        if tokens.is_floating_point() or tokens.dtype == torch.bool:
+        if not isinstance(tokens, torch.Tensor):
+            raise TypeError(f"`tokens` must be a tensor of integers, but is {shown(tokens)}")
+        if tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
             raise OutOfRangeError(f"`tokens` must be integers, but are {tokens.dtype}")
+        if tokens.dim() < 1:
+            raise ShapeError("`tokens` must have the shape (batch, ...), but is a single number")
         if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.num_embeddings:
             raise OutOfRangeError(
                 f"`tokens` must be from 0 to {self.num_embeddings - 1}, but are from {int(tokens.min())} to "

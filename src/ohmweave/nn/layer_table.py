@@ -2,6 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from ohmweave.base import check_fields, integer
+
+Count = Annotated[int, integer(at_least=0, at_most=2**62)]
 
 SHOWN = 40
 """Number of rows that a table shows."""
@@ -20,16 +25,23 @@ class LayerRow:
         note: why it is not on the chip, or what must be known of it.
         n_cells, n_tiles, n_arrays: cells, tiles, and arrays that hold them; 0 for a layer that is not on the chip.
         macs: products that are summed in one call; None if they were not counted.
+
+    Raises:
+        OutOfRangeError: a count is no integer >= 0, or `on` is another word.
     """
 
     name: str
     kind: str
-    on: str
+    on: Literal["chip", "digital", "refused"]
     note: str = ""
-    n_cells: int = 0
-    n_tiles: int = 0
-    n_arrays: int = 0
-    macs: int | None = None
+    n_cells: Count = 0
+    n_tiles: Count = 0
+    n_arrays: Count = 0
+    macs: Count | None = None
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     def texts(self) -> tuple[str, ...]:
         """The row in words; what is zero or not known is left out."""

@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer, check_shape
+from ohmweave.base import OutOfRangeError, check_integer, check_shape, shown
 from ohmweave.mapping import Chip
 from ohmweave.nn.array_product import array_product
 from ohmweave.nn.backward_pass import Backward
 from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.further_inputs import check_dims, check_like
 from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
 
@@ -21,12 +22,21 @@ def gated(preactivation: torch.Tensor, c: torch.Tensor) -> State:
     """The next (h, c) of an LSTM, each `(n, hidden, ...)`.
 
     Args:
-        preactivation: `(n, 4 * hidden, ...)`, gates in torch's order: input, forget, cell, output.
+        preactivation: `(n, 4 * hidden, ...)`, gates in torch's order: input, forget, cell, output. Without gradients it
+            is overwritten.
         c: `(n, hidden, ...)`, the cell state before.
     """
     i, f, g, o = preactivation.chunk(4, dim=1)
+    if not torch.is_grad_enabled():
+        return _gated_in_place(i, f, g, o, c)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c
+
+
+def _gated_in_place(i: torch.Tensor, f: torch.Tensor, g: torch.Tensor, o: torch.Tensor, c: torch.Tensor) -> State:
+    """As `gated`, of four gates `(n, hidden, ...)`, which are overwritten: the same operations in less memory."""
+    c = (f.sigmoid_() * c).add_(i.sigmoid_().mul_(g.tanh_()))
+    return c.tanh().mul_(o.sigmoid_()), c
 
 
 class LSTMCell(ChipLayer):
@@ -85,9 +95,13 @@ class LSTMCell(ChipLayer):
 
     def on_array(self, x: torch.Tensor, state: State | None) -> State:
         """As `forward`, on the array."""
+        check_dims("x", x, (2,))
         check_shape("x", x, (None, self.input_size))
+        if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
+            raise TypeError(f"`state` must be two tensors (h, c), but is {shown(state)}")
         h, c = state or (x.new_zeros(x.shape[0], self.hidden_size),) * 2
-        check_shape("state[0]", h, (x.shape[0], self.hidden_size))
+        for k, part in enumerate((h, c)):
+            check_like(f"state[{k}]", part, (x.shape[0], self.hidden_size), x)
         rows = torch.cat([x, h], dim=1)
         return gated(self.biased(array_product(rows, self.weight, transposed=self._transposed)), c)
 
@@ -147,9 +161,10 @@ class RNNCell(ChipLayer):
 
     def on_array(self, x: torch.Tensor, h: torch.Tensor | None) -> torch.Tensor:
         """As `forward`, on the array."""
+        check_dims("x", x, (2,))
         check_shape("x", x, (None, self.input_size))
         h = x.new_zeros(x.shape[0], self.hidden_size) if h is None else h
-        check_shape("h", h, (x.shape[0], self.hidden_size))
+        check_like("h", h, (x.shape[0], self.hidden_size), x)
         y = self.biased(array_product(torch.cat([x, h], dim=1), self.weight, transposed=self._transposed))
         return y.tanh() if self.nonlinearity == "tanh" else y.relu()
 

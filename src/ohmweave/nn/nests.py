@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.utils import _pytree
 
+from ohmweave.base import shown
+
 
 def tree_map(change: Callable[[Any], Any], nest: Any) -> Any:
     """A copy of `nest` with `change` applied to each leaf, in the order of `tree_leaves`."""
@@ -55,4 +57,6 @@ class Shared:
     """
 
     def __init__(self, value: torch.Tensor) -> None:
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"`value` must be a tensor, but is {shown(value)}")
         self.value = value

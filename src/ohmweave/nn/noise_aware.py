@@ -3,12 +3,15 @@
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
-from ohmweave.mapping import Chip, DifferentialPair, WeightMapping
+from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, StagedMapping, WeightMapping
+from ohmweave.nn.as_known import AsKnown, equals_of
 from ohmweave.nn.composite import apart_in_place, composites_of
 from ohmweave.nn.layer_registry import ToChip, to_chip
 from ohmweave.nn.on_chip import OnChip
@@ -40,16 +43,24 @@ class NoiseAware(torch.nn.Module):
         sigma: S, >= 0, standard deviation of a cell's conductance around its target after a write.
         input_bits: bits of the magnitude of every layer's input and recurrent state; full scale is the largest
             magnitude in the batch. None leaves the inputs as they are. Bilinear layers and embeddings are left, too.
+        input_range: "batch", or "learnt": the full scale of each layer's inputs is a parameter of this module, which
+            starts at the largest magnitude of the first batch and is trained with the weights (give the optimizer
+            `net.parameters()`); larger inputs are clipped. Deploy with `layers=net.layers_for_chip()`. Needs
+            `input_bits`.
         generator: of the errors, on the device of the model.
         renew: forward passes between two choices of a layer's scale, >= 1. `clip="mse"` searches for the scale, which
             is slow.
         layers, digital: as in `deploy`; of a layer's `OnChip` the mapping is used.
+        as_known: as in `deploy`: by class, a function of a module that returns an equal linear layer or convolution, or
+            the class `Linear` or `Conv2d` for a subclass of it, which is taken as one without this as well. The errors
+            are those of the equal module, the gradients of parameters those of the module itself.
 
     Raises:
         OutOfRangeError: an argument is out of range.
 
     Source: noise in the forward pass as in V. Joshi et al., Nat. Commun. 11, 2473 (2020); straight-through gradients
-    as in Y. Bengio et al., arXiv:1308.3432 (2013).
+    as in Y. Bengio et al., arXiv:1308.3432 (2013); the gradient of a learnt range as in S. K. Esser et al., "Learned
+    step size quantization" (2020), without their scale of the gradient.
     """
 
     def __init__(
@@ -61,9 +72,11 @@ class NoiseAware(torch.nn.Module):
         mapping: WeightMapping | None = None,
         sigma: float = 0.0,
         input_bits: int | None = None,
+        input_range: Literal["batch", "learnt"] = "batch",
         renew: int = 20,
         layers: Mapping[str, OnChip] | None = None,
         digital: Sequence[str] = (),
+        as_known: AsKnown | None = None,
     ) -> None:
         check_non_negative("sigma", sigma, "S")
         check_integer("renew", renew, at_least=1)
@@ -74,11 +87,35 @@ class NoiseAware(torch.nn.Module):
         self.sigma, self.input_bits, self.renew = sigma, input_bits, renew
         self.mapping = mapping or DifferentialPair()
         self.layers, self.digital = dict(layers or {}), tuple(digital)
+        self._equals = equals_of(model, as_known or {})
         self._check_names()
         self._array = chip.array
         self._generator = generator
         self._n_passes = 0
         self._g_per_w: dict[str, float] = {}
+        self.x_max = torch.nn.ParameterDict()
+        if input_range not in ("batch", "learnt"):
+            raise OutOfRangeError(f"`input_range` must be 'batch' or 'learnt', but is {input_range!r}")
+        if input_range == "learnt":
+            if input_bits is None:
+                raise OutOfRangeError("`input_bits` must be given with `input_range='learnt'`, but is None")
+            with self._apart() as twin:
+                self.x_max.update({_key(name): _full_scale(layer) for name, layer in self._rounded(twin)})
+
+    def layers_for_chip(self) -> dict[str, OnChip]:
+        """`layers` for `deploy`: those given, with the learnt input range of each layer as its `FixedScaling`.
+
+        A layer that was not called in training has no range yet, and stays as it was given.
+        """
+        with self._apart() as twin:
+            names = [name for name, _ in self._rounded(twin) if _key(name) in self.x_max]
+        learnt = {name: abs(float(self.x_max[_key(name)].detach())) for name in names}
+        scaled = {
+            name: replace(self._how(name) or OnChip(), scaling=FixedScaling(x_max))
+            for name, x_max in learnt.items()
+            if x_max > 0
+        }
+        return self.layers | scaled
 
     def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """The model on its own arguments: with perturbed weights in training mode, unchanged in evaluation mode."""
@@ -88,7 +125,7 @@ class NoiseAware(torch.nn.Module):
         if self._n_passes % self.renew == 0:
             self._g_per_w.clear()
         self._n_passes += 1
-        with self._apart() as model, self._rounded_inputs(model):
+        with self._apart() as model, self._rounded_inputs(model), self._as_equals(model):
             y: torch.Tensor = torch.func.functional_call(model, self._perturbed(model), args, kwargs)
         return y
 
@@ -96,6 +133,7 @@ class NoiseAware(torch.nn.Module):
         """The weights of one forward pass by parameter name, in the shapes of the model's, to which gradients flow.
 
         The names of matrices of recurrent layers and attention end in `.weight`, as in `lstm.weight_ih_l0.weight`.
+        Layers of `as_known` are not among them, because their weights are those of other modules.
         """
         with self._apart() as model:
             return self._perturbed(model)
@@ -169,32 +207,111 @@ class NoiseAware(torch.nn.Module):
         else:
             target = mapping.quantise(w, self._array)
         if self.sigma:
-            # w = (g_pos - g_neg) / g_per_w: independent errors of the two cells add, the mean over copies divides.
-            copies = len(mapping.row_gain) * len(mapping.col_gain) / 2
             error = torch.empty_like(target).normal_(generator=self._generator)
-            target = target.add(error, alpha=self.sigma * (2 / copies) ** 0.5 / g_per_w)
+            target = target.add(error, alpha=self.sigma * _error_gain(mapping) / g_per_w)
         # The value is `target`, the gradient that of `weight`.
         return weight + (target.view_as(weight) - weight).detach()
 
     @contextmanager
-    def _rounded_inputs(self, model: torch.nn.Module) -> Iterator[None]:
+    def _as_equals(self, model: torch.nn.Module) -> Iterator[None]:
+        """Within this block modules of the classes in `as_known` compute as their equals do, with errors."""
         with ExitStack() as hooks:
-            if self.input_bits is not None:
-                for one in self._layers(model):
-                    if not isinstance(one.layer, torch.nn.Embedding | torch.nn.Bilinear):
-                        hooks.callback(one.layer.register_forward_pre_hook(self._round_inputs).remove)
+            for name, layer in self._with_equals(model):
+                hooks.callback(layer.register_forward_hook(partial(self._as_equal, name)).remove)
             yield
 
-    def _round_inputs(self, layer: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        first, *more = inputs
-        if isinstance(layer, torch.nn.RNNCellBase) and more and more[0] is not None:
-            state = more[0]  # h, or (h, c), of which c drives no row
-            more[0] = (self._round(state[0]), *state[1:]) if isinstance(state, tuple) else self._round(state)
-        return (self._round(first), *more)
+    def _with_equals(self, model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+        """The modules of the classes in `as_known`, by name."""
+        for name, layer in model.named_modules() if self._equals else ():
+            kept = any(name == skip or name.startswith(skip + ".") for skip in self.digital)
+            if type(layer) in self._equals and not kept:
+                yield name, layer
 
-    def _round(self, x: torch.Tensor) -> torch.Tensor:
+    def _as_equal(self, name: str, layer: torch.nn.Module, inputs: tuple[Any, ...], _: Any) -> torch.Tensor:
+        with torch.no_grad():
+            equal = self._equals[type(layer)](layer)
+            how = self._how(name)
+            mapping = self.mapping if how is None or how.mapping is None else how.mapping
+            clean = equal.weight
+            assert isinstance(clean, torch.Tensor)
+            weight = self._perturb(_Aware(name, equal, None, mapping), clean)
+        # Detached, because the equal may have parameters of the module itself, such as its bias.
+        fixed = {own: parameter.detach() for own, parameter in equal.named_parameters()} | {"weight": weight}
+        y: torch.Tensor = torch.func.functional_call(equal, fixed, inputs)
+        # The value and the gradient of the input are those of the equal module, those of parameters the module's own.
+        mine: torch.Tensor = layer.forward(*(one.detach() if isinstance(one, torch.Tensor) else one for one in inputs))
+        return y + (mine - mine.detach())
+
+    def _rounded(self, model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+        """The layers whose inputs are rounded, by name."""
+        for one in self._layers(model):
+            if not isinstance(one.layer, torch.nn.Embedding | torch.nn.Bilinear):
+                yield one.name, one.layer
+        yield from self._with_equals(model)
+
+    @contextmanager
+    def _rounded_inputs(self, model: torch.nn.Module) -> Iterator[None]:
+        with ExitStack() as hooks:
+            for name, layer in self._rounded(model) if self.input_bits is not None else ():
+                hooks.callback(layer.register_forward_pre_hook(partial(self._round_inputs, name)).remove)
+            yield
+
+    def _round_inputs(self, name: str, layer: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        first, *more = inputs
+        h = None
+        if isinstance(layer, torch.nn.RNNCellBase) and more and more[0] is not None:
+            h = more[0][0] if isinstance(more[0], tuple) else more[0]  # (h, c), of which c drives no row
+        if _key(name) in self.x_max:
+            _start(self.x_max[_key(name)], first, h)
+        if h is not None:
+            more[0] = (self._round(name, h), *more[0][1:]) if isinstance(more[0], tuple) else self._round(name, h)
+        return (self._round(name, first), *more)
+
+    def _round(self, name: str, x: torch.Tensor) -> torch.Tensor:
         assert self.input_bits is not None
         # All bits code the magnitude: a signed `DAC`, which counts the sign, has this lsb with one bit more.
-        lsb = x.detach().abs().amax().clamp_min(torch.finfo(x.dtype).tiny) / (2**self.input_bits - 1)
-        rounded: torch.Tensor = x + ((x.detach() / lsb).round() * lsb - x.detach())
-        return rounded
+        codes = 2**self.input_bits - 1
+        learnt = self.x_max.get(_key(name), None)
+        # A range of 0 is not known yet, as where the first state of a recurrent layer is zero.
+        return _by_batch(x, codes) if learnt is None or not bool(learnt) else _by_range(x, codes, learnt)
+
+
+def _by_batch(x: torch.Tensor, codes: int) -> torch.Tensor:
+    """`x` rounded to `codes` steps up to its largest magnitude."""
+    lsb = x.detach().abs().amax().clamp_min(torch.finfo(x.dtype).tiny) / codes
+    rounded: torch.Tensor = x + ((x.detach() / lsb).round() * lsb - x.detach())
+    return rounded
+
+
+def _by_range(x: torch.Tensor, codes: int, x_max: torch.Tensor) -> torch.Tensor:
+    """`x` clipped to `x_max` and rounded to `codes` steps, with the gradient of `x_max`."""
+    full = x_max.abs().clamp_min(torch.finfo(x.dtype).tiny)
+    code = x.clamp(-full, full) * codes / full
+    rounded: torch.Tensor = (code + (code.round() - code).detach()) * full / codes
+    return rounded
+
+
+def _key(name: str) -> str:
+    """The name of a layer's range: names of parameters have no dots."""
+    return name.replace(".", "/") or "model"
+
+
+def _full_scale(layer: torch.nn.Module) -> torch.nn.Parameter:
+    """A range that is not known yet, 0, with the dtype and device of the layer's parameters."""
+    return torch.nn.Parameter(next(layer.parameters()).detach().new_zeros(()))
+
+
+@torch.no_grad()
+def _start(x_max: torch.Tensor, *inputs: torch.Tensor | None) -> None:
+    """Set a range that is not known yet to the largest magnitude of the inputs."""
+    if not bool(x_max):
+        x_max.fill_(max(float(x.abs().amax()) for x in inputs if x is not None))
+
+
+def _error_gain(mapping: WeightMapping) -> float:
+    """Standard deviation of a weight's error in S, over that of a cell's write error."""
+    if isinstance(mapping, StagedMapping):
+        return mapping.error_gain
+    # w = (g_pos - g_neg) / g_per_w: independent errors of the two cells add, the mean over copies divides.
+    copies = len(mapping.row_gain) * len(mapping.col_gain) / 2
+    return float((2 / copies) ** 0.5)

@@ -8,11 +8,12 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from ohmweave.base import OhmweaveError, ShapeError, check_fields, shown
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.mapping.trial import Trial
 from ohmweave.nn.as_known import AsKnown
 from ohmweave.nn.layer_registry import to_chip
-from ohmweave.nn.layer_table import LayerRow, counted, table
+from ohmweave.nn.layer_table import Count, LayerRow, counted, table
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.printout import digital_products, in_order
@@ -37,10 +38,14 @@ class Plan:
 
     rows: tuple[LayerRow, ...]
     title: str
-    n_arrays: int
-    n_arrays_here: int
-    macs: int | None
+    n_arrays: Count
+    n_arrays_here: Count
+    macs: Count | None
     problems: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     @property
     def fits(self) -> bool:
@@ -105,8 +110,10 @@ def plan(
         name: as `write`.
 
     Raises:
-        OutOfRangeError: an argument names what the model does not have. What cannot be placed does not raise, but is a
-            row with the reason and the argument that helps.
+        OutOfRangeError: an argument names what the model does not have.
+        ShapeError: the model raised an error for `x`, which is the cause of this one.
+
+    What cannot be placed does not raise, but is a row with the reason and the argument that helps.
     """
     default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
     parts = sort_layers(model, layers=layers or {}, digital=digital, as_known=as_known or {}, default=default)
@@ -184,7 +191,9 @@ def _digital(model: torch.nn.Module, name: str) -> LayerRow:
 def _macs(parts: Sorted, x: Any) -> tuple[dict[str, int], int]:
     """The MACs of each layer that goes on the chip, by name, and of the whole model, in one call."""
     args, kwargs = (x, {}) if isinstance(x, tuple) else ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})
-    first = next(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor))
+    first = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)), None)
+    if first is None:
+        raise TypeError(f"`x` must be a tensor, or a tuple or dictionary with one, but is {shown(x)}")
     found = {layer.name: 0 for layer in parts.layers}
     counter = FlopCounterMode(display=False)
     with undisturbed(parts.model, first), torch.no_grad():
@@ -193,9 +202,20 @@ def _macs(parts: Sorted, x: Any) -> tuple[dict[str, int], int]:
                 _count(module, layer.name, found, counter)
         # The fused kernels of attention on CPUs are not counted by torch, their plain products are.
         with counter, sdpa_kernel(SDPBackend.MATH):
-            parts.model(*args, **kwargs)
+            _called(parts.model, args, kwargs)
     # A MAC is two operations: a product and a sum.
     return {name: n // 2 for name, n in found.items()}, counter.get_total_flops() // 2
+
+
+def _called(model: torch.nn.Module, args: Any, kwargs: Any) -> None:
+    """Call the model; what it or torch raises is said of `x`."""
+    try:
+        model(*args, **kwargs)
+    except OhmweaveError:
+        raise
+    except (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError) as error:
+        kind = type(model).__name__
+        raise ShapeError(f"`x` must be an input of {kind}, which raised {type(error).__name__}: {error}") from error
 
 
 def _count(module: torch.nn.Module, name: str, found: dict[str, int], counter: FlopCounterMode) -> None:

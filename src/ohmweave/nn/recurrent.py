@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from ohmweave.base import ShapeError
+from ohmweave.base import ShapeError, shown
 from ohmweave.nn.chip_time import Layout
 from ohmweave.nn.composite import CompositeLayer, SequenceLayer, ToLayers, linear_of, register_composite
+from ohmweave.nn.further_inputs import check_dims, check_dtype_like, check_like
 from ohmweave.nn.lstm import gated
 
 States = tuple[torch.Tensor, ...]
@@ -85,6 +86,7 @@ class Recurrent(SequenceLayer):
         return (self.hidden_size,)
 
     def _in_layout(self, x: torch.Tensor, hx: Any, n_chips: int | None) -> tuple[torch.Tensor, Any]:
+        check_dims("x", x, (2, 3))
         layout = Layout(batch_first=self.batch_first, batched=x.dim() > 2, n_chips=n_chips)
         sequence = layout.sequence(x)
         given = None if hx is None else tuple(layout.state(part, self._n_directed) for part in _as_states(hx))
@@ -105,7 +107,7 @@ class Recurrent(SequenceLayer):
         """All layers: `(n, time, in)` to outputs `(n, time, out)` and states `(layers * directions, n, ...)`."""
         if x.shape[1] == 0:
             raise ShapeError("`x` must have one time step or more, but has none")
-        self._check_states(hx, x.shape[0])
+        self._check_states(hx, x)
         last: list[States] = []
         for layer in range(self.num_layers):
             outputs = []
@@ -151,11 +153,15 @@ class Recurrent(SequenceLayer):
     def _n_directed(self) -> int:
         return self.num_layers * (2 if self.bidirectional else 1)
 
-    def _check_states(self, hx: States | None, n: int) -> None:
-        wanted = [(self._n_directed, n, size) for size in self.state_sizes()]
-        found = wanted if hx is None else [tuple(part.shape) for part in hx]
+    def _check_states(self, hx: States | None, x: torch.Tensor) -> None:
+        if hx is None:
+            return
+        wanted = [(self._n_directed, x.shape[0], size) for size in self.state_sizes()]
+        found = [tuple(part.shape) for part in hx]
         if found != wanted:
             raise ShapeError(f"`hx` must have the shape {' and '.join(map(str, wanted))}, but has {found}")
+        for part in hx:
+            check_dtype_like("hx", part, x)
 
     def _as_given(self, state: States) -> Any:
         return state if len(state) > 1 else state[0]
@@ -223,6 +229,9 @@ class GRUCell(CompositeLayer):
         Returns:
             The next state, of the shape of `hx`.
         """
+        check_dims("x", x, (1, 2))
+        if hx is not None:
+            check_like("hx", hx, (*x.shape[:-1], self.hidden_size), x)
         batch = x if x.dim() > 1 else x.unsqueeze(0)
         size = (batch.shape[0], self.hidden_size)
         h = x.new_zeros(size) if hx is None else hx.reshape(size)
@@ -231,7 +240,10 @@ class GRUCell(CompositeLayer):
 
 
 def _as_states(hx: Any) -> States:
-    return (hx,) if isinstance(hx, torch.Tensor) else tuple(hx)
+    parts = (hx,) if isinstance(hx, torch.Tensor) else hx
+    if not isinstance(parts, tuple | list) or not all(isinstance(part, torch.Tensor) for part in parts):
+        raise TypeError(f"`hx` must be a tensor, or two of an LSTM, but is {shown(hx)}")
+    return tuple(parts)
 
 
 def _turned(x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ohmweave.base import generator
-from ohmweave.cells import Cell, Pulse
+from ohmweave.cells import Cell, CellState, Pulse
 from ohmweave.fitting import Fit
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def pulse_fit(fit: Fit) -> "Figure":
     """Four panels: trains, steps by conductance, residuals, and the spread from cell to cell.
 
     The curves of the law are simulated: cells of `fit.cell`, without stuck ones, get the measured sequence of pulses.
+    In the first panel they are read with the fitted noise. The title says how far they are from the data.
 
     Args:
         fit: result of `fit_trains`.
@@ -39,7 +40,9 @@ def pulse_fit(fit: Fit) -> "Figure":
     _draw_residuals(residuals, fit)
     _draw_cells(cells, fit)
     figure.suptitle(
-        f"{fit.chosen.name} law, {len(fit.used.cell):,} pulses on {len(fit.used.working)} cells", fontsize=11
+        f"{fit.chosen.name} law, {len(fit.used.cell):,} pulses on {len(fit.used.working)} cells\n{fit.agreement}",
+        fontsize=9,
+        wrap=True,
     )
     return figure
 
@@ -98,8 +101,14 @@ def _simulated(cell: Cell, g: Any, polarity: Any, gap: Any) -> Any:
             state = cell.pulse(state, Pulse(polarity_of_all), generator=chance)
         else:
             state = cell.shift_conductance(state, float(measured) - cell.conductance(state))
-        seen.append(cell.conductance(state))
+        seen.append(_read(cell, state, chance))
     return np.quantile(torch.stack(seen).numpy(), _BAND, axis=1)
+
+
+def _read(cell: Cell, state: CellState, chance: torch.Generator) -> torch.Tensor:
+    """Conductances, S, with the cell's read noise."""
+    g, sigma = cell.conductance(state), cell.read_noise_sigma(state)
+    return g if sigma is None else g + sigma * torch.empty_like(g).normal_(generator=chance)
 
 
 def _draw_steps(axes: "Axes", fit: Fit, cell: Cell) -> None:

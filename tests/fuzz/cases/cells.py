@@ -66,14 +66,14 @@ def law(function: Any, arguments: dict[str, Any], **pulse: float) -> Case:
     )
 
 
-def part(kind: Any, place: str, arguments: dict[str, Any], **pulse: float) -> Case:
+def part(kind: Any, place: str, arguments: dict[str, Any], *, negative: bool = False, **pulse: float) -> Case:
     """Another part, used in a cell with linear steps."""
     base = Cell(cells.LinearStep(**LINEAR))
     return lambda: Call(
         function=kind,
         arguments=arguments,
         use=lambda made: used(replace(base, **{place: made}), **pulse),
-        negative=False,
+        negative=negative,
     )
 
 
@@ -127,6 +127,24 @@ CELLS: dict[str, Case] = {
         cells.Relaxation,
         "retention",
         {"sigma_fast": 1e-7, "tau": 0.1, "sigma_slow": 1e-7, "t_slow": 60.0, "fraction": 0.5},
+    ),
+    "cells.LevelRelaxation": part(
+        cells.LevelRelaxation,
+        "retention",
+        {
+            "g": (4e-6, 16e-6),
+            "ages": (0.1, 10.0),
+            "shift": ((1e-7, 2e-7), (-1e-7, -3e-7)),
+            "sigma": ((1e-7, 2e-7), (2e-7, 5e-7)),
+            "tail_fraction": 0.1,
+            "tail_factor": 4.0,
+        },
+        negative=True,
+    ),
+    "cells.FlickerNoise": part(
+        cells.FlickerNoise,
+        "retention",
+        {"g": (2e-6, 20e-6), "sigma": (1e-7, 3e-8), "tau": (0.01, 1.0), "weight": (0.5, 0.5)},
     ),
     "cells.StuckCells": part(cells.StuckCells, "faults", {"fraction": 0.5, "g_stuck": (0.0, 5e-6)}),
     "cells.StuckCells:one": part(cells.StuckCells, "faults", {"fraction": 0.5, "g_stuck": 5e-6}),

@@ -33,6 +33,23 @@ def _law() -> dict[str, Any]:
     return {"current": current, "didv": didv}
 
 
+def _transfers() -> circuit.CellTransfers:
+    return circuit.cell_transfers(g(), WIRES, drive=torch.eye(4).double(), sense=torch.eye(3).double(), r_cell=10.0)
+
+
+def _forms() -> torch.Tensor:
+    return circuit.noise_forms(_transfers(), 0.1 * g())
+
+
+def _given(function: Any) -> Any:
+    """As the function, of the two tensors of `CellTransfers`."""
+
+    def call(from_inputs: Any, from_outputs: Any, **more: Any) -> Any:
+        return function(circuit.CellTransfers(from_inputs, from_outputs), **more)
+
+    return call
+
+
 _SOLVE = {"tolerance": 1e-8, "max_iterations": 1000}
 CIRCUIT: dict[str, Case] = {
     "circuit.Wires": _case(
@@ -107,6 +124,33 @@ CIRCUIT: dict[str, Case] = {
     "circuit.solve_nonlinear_nodes": _case(
         circuit.solve_nonlinear_nodes,
         lambda: {**_law(), "bias": _bias(), "shape": (4, 3), "wires": WIRES, "tolerance": 1e-9, "max_iterations": 50},
+    ),
+    "circuit.cell_transfers": _case(
+        circuit.cell_transfers,
+        lambda: {
+            "g": g(), "wires": WIRES, "drive": torch.eye(4).double(), "sense": torch.eye(3).double(), "r_cell": 10.0,
+        },
+    ),
+    "circuit.CellTransfers": _case(
+        _given(circuit.noise_by_pair), lambda: {**_transfers()._asdict(), "sigma": 0.1 * g()}, negative=False
+    ),
+    "circuit.noise_by_pair": _case(
+        circuit.noise_by_pair, lambda: {"transfers": _transfers(), "sigma": 0.1 * g()}, negative=False
+    ),
+    "circuit.noise_forms": _case(
+        circuit.noise_forms, lambda: {"transfers": _transfers(), "sigma": 0.1 * g(), "transposed": True},
+        use=lambda forms: forms.diagonal(dim1=-2, dim2=-1).min(), negative=True,
+    ),
+    "circuit.factor_forms": _case(
+        circuit.factor_forms, lambda: {"forms": _forms(), "tolerance": 1e-3},
+        use=lambda factors: factors.evaluate(_v()),
+    ),
+    "circuit.FormFactors.evaluate": _case(
+        circuit.factor_forms(_forms(), tolerance=1e-3).evaluate, lambda: {"v": _v()}, negative=False,
+        lets_nan_through=True,
+    ),
+    "circuit.small_signal_currents": _case(
+        circuit.small_signal_currents, lambda: {"source": 1e-3 * g(), "g": g(), "wires": WIRES, "r_cell": 10.0},
     ),
     "circuit.to_spice": _case(
         circuit.to_spice,

@@ -68,6 +68,19 @@ def _fit(g_min: float, g_max: float, bins: int, stuck_below: float, law: str) ->
     return [found.chosen.cell.g_min, found.chosen.cell.g_max]
 
 
+def _rested() -> dict[str, Any]:
+    """Readings of 50 cells 1 s and 100 s after their write."""
+    chance = torch.Generator().manual_seed(0)
+    written = (5e-6 + 5e-6 * torch.rand(50, generator=chance)).repeat(2)
+    return {
+        "cell": torch.arange(50).repeat(2),
+        "age": torch.tensor([1.0, 100.0]).repeat_interleave(50),
+        "g_written": written,
+        "g": written + 1e-7 * torch.randn(100, generator=chance),
+        "levels": 1,
+    }
+
+
 COST: dict[str, Case] = {
     "cost.Part": lambda: Call(
         function=Part, arguments=PART, use=lambda part: _macro(Macro(**MACRO | {"parts": (part,)})), negative=False
@@ -111,6 +124,26 @@ COST: dict[str, Case] = {
     "fitting.fit_trains": lambda: Call(
         function=_fit, negative=False,
         arguments={"g_min": 2e-6, "g_max": 2e-5, "bins": 4, "stuck_below": 0.1, "law": "linear"},
+    ),
+    "fitting.fit_retention": lambda: Call(
+        function=lambda cell, age, g_written, g, levels: torch.tensor(
+            fitting.fit_retention(cell, age, g_written, g, levels=levels).part.sigma
+        ),
+        negative=False, arguments=_rested(),
+    ),
+    "fitting.fit_conduction": lambda: Call(
+        function=lambda v, i, cell: torch.from_numpy(fitting.fit_conduction(v, i, cell=cell).g), negative=False,
+        arguments={"v": torch.linspace(-0.5, 0.5, 21), "i": torch.linspace(-5e-6, 5e-6, 21), "cell": torch.zeros(21)},
+    ),
+    "fitting.fit_noise": lambda: Call(
+        function=lambda g, interval, levels: torch.tensor(
+            fitting.fit_noise(g, interval=interval, levels=levels).part.sigma
+        ),
+        negative=False,
+        arguments={
+            "g": 5e-6 + 1e-8 * torch.randn(4, 300, generator=torch.Generator().manual_seed(0)), "interval": 1e-2,
+            "levels": 2,
+        },
     ),
     "fitting.trains_of": lambda: Call(
         function=fitting.trains_of, arguments=_trains(), use=lambda made: torch.from_numpy(made.g)

@@ -136,6 +136,15 @@ MAPPING: dict[str, Case] = {
     "mapping.DifferentialPair:clip": lambda: Call(
         function=DifferentialPair, arguments={"levels": 15, **PULSED, "copies": (2, 1), "clip": 0.8}, use=mapped
     ),
+    "mapping.ResidualPairs": lambda: Call(
+        function=mapping.ResidualPairs,
+        arguments={"pairs": 2, "ratio": 0.5, "g_low": 2e-6, "g_high": 20e-6, "t_settle": 0.0},
+        use=mapped,
+    ),
+    "mapping.split_error": lambda: Call(
+        function=mapping.split_error,
+        arguments={"ratios": [1.0, 0.5], "sigma": 3e-7, "window": 18e-6, "residual": True},
+    ),
     "mapping.QuantileClip": lambda: Call(
         function=QuantileClip, arguments={"fraction": 0.9}, use=lambda clip: clip.w_max(torch.rand(3, 4) + 0.1)
     ),

@@ -140,7 +140,14 @@ NETWORKS: dict[str, Case] = {
         _loss, lambda _: {"y": torch.rand(2, 2, 3), "labels": torch.tensor([0.0, 2.0])}, n_chips=2
     ),
     "nn.Deployed.matrix": _net(lambda net: net.matrix, lambda _: {"name": "0"}),
-    "nn.calibrate": _net(lambda _: nn.calibrate, lambda net: {"net": net, "x": _X.clone(), "quantile": 0.9}),
+    "nn.calibrate_inputs": _net(
+        lambda _: nn.calibrate_inputs, lambda net: {"net": net, "x": _X.clone(), "quantile": 0.9}
+    ),
+    "nn.calibrate": _net(
+        lambda _: nn.calibrate,
+        lambda net: {"net": net, "batches": [_X.clone()], "method": "quantile", "quantile": 0.9, "headroom": 1.1},
+        **KINDS["converters"],
+    ),
     "nn.calibrate_converters": _net(
         lambda _: nn.calibrate_converters,
         lambda net: {"net": net, "x": _X.clone(), "headroom": 1.1},

@@ -13,6 +13,7 @@ from tests.fuzz.runner import Call, Case
 
 STEP = 18e-6 / 99
 WRITE = WriteVerify(tolerance=5e-7, max_pulses=20)
+FINE = WriteVerify(tolerance=1e-7, max_pulses=20)  # below the steps of the rules, which it would take for reached else
 
 
 def _layer(gate: bool) -> nn.Linear:
@@ -33,7 +34,7 @@ def _gate(params: Any, **options: Any) -> optim.ArrayRule:
 MADE: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
     "SignPulse": (optim.SignPulse, lambda: {"cycle": "both"}),
     "Stellar": (optim.Stellar, lambda: {"gate": 0.4, "cycle": "alternate"}),
-    "Manhattan": (optim.Manhattan, lambda: {"g_step": STEP, "write": WRITE, "dead": 0.1}),
+    "Manhattan": (optim.Manhattan, lambda: {"g_step": STEP, "write": FINE, "dead": 0.1}),
     "PulsedSGD": (
         optim.PulsedSGD,
         lambda: {"lr": 0.1, "g_step": STEP, "generator": _generator(), "max_pulses": 31, "draw": "coincidences"},
@@ -41,7 +42,11 @@ MADE: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
     "MixedPrecision": (optim.MixedPrecision, lambda: {"lr": 0.1, "g_step": STEP, "max_pulses": 31}),
     "ThresholdedWriteVerify": (
         optim.ThresholdedWriteVerify,
-        lambda: {"lr": 1e-6, "threshold": 5e-7, "write": WRITE},
+        lambda: {"lr": 1e-6, "threshold": 5e-7, "write": FINE},
+    ),
+    "AdaptiveWriteVerify": (
+        optim.AdaptiveWriteVerify,
+        lambda: {"lr": 1.0, "share": 0.5, "threshold": 5e-7, "write": WRITE},
     ),
     "TikiTakaV2": (
         optim.TikiTakaV2,
@@ -54,6 +59,12 @@ MADE: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
         _gate, lambda: {"lr": 0.01, "r_vg": 1.5e4, "v_start": 1.6, "v_min": 0.5, "v_max": 2.5, "initialise": True}
     ),
 }  # fmt: skip
+
+
+def rule_on_layer(name: str) -> tuple[Any, optim.ArrayRule]:
+    """The weight of a small layer, and a rule of `MADE` for it."""
+    layer, (make, arguments) = _layer(name == "GateControlled"), MADE[name]
+    return layer.weight, make([layer.weight], **arguments())
 
 
 def _stepped(rule: optim.ArrayRule) -> Any:

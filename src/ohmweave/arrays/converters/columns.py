@@ -1,17 +1,41 @@
 """The converters at the columns of a bank of arrays: their faults, and the full scale for each placement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from ohmweave.arrays.bank import CellBank
+from ohmweave.arrays.capabilities import ConverterRanges
 from ohmweave.arrays.converters.adc import ADC, AdcFaults, draw_faults
-from ohmweave.arrays.placement import Corner, Placement
-from ohmweave.base import OutOfRangeError, ShapeError, check_positive, check_tensor, generator
+from ohmweave.arrays.placement import Corner, Placement, corner_of
+from ohmweave.base import Magnitudes, OutOfRangeError, ShapeError, check_positive, check_tensor, generator
 
 
-class ColumnConverters:
+class Record(Protocol):
+    """What the currents of reads are recorded in while the converters are measured."""
+
+    def add(self, values: torch.Tensor, unit: float = 1.0) -> None:
+        """Record `values`, `(planes, ...)`, in units of `unit` A."""
+
+
+class Peak:
+    """The largest magnitude, which is faster than all of them."""
+
+    def __init__(self) -> None:
+        self.largest = 0.0
+
+    def add(self, values: torch.Tensor, unit: float = 1.0) -> None:
+        """See `Record.add`."""
+        if values.numel():
+            self.largest = max(self.largest, float(values.abs().max()) * unit)
+
+
+R = TypeVar("R", Peak, Magnitudes)
+
+
+class ColumnConverters(ConverterRanges):
     """The converters of all columns.
 
     Args:
@@ -23,7 +47,6 @@ class ColumnConverters:
     Attributes:
         faults: of each column's converter.
         version: grows when a range changes.
-        peaks: within `ranging`, the largest currents of the reads of each placement, A; else None.
     """
 
     def __init__(self, adc: ADC, bank: CellBank, *, v_read: float, seed: int) -> None:
@@ -38,7 +61,8 @@ class ColumnConverters:
             dtype=bank.dtype,
         )
         self.version = 0
-        self.peaks: dict[Corner, list[float]] | None = None
+        self._records: dict[Corner, Any] | None = None
+        self._new_record: type[Peak] | type[Magnitudes] = Peak
         self._ranges: dict[Corner, float] = {}
 
     def full_scale(self, placement: Placement) -> float:
@@ -50,14 +74,43 @@ class ColumnConverters:
     def ranging(self, *, headroom: float) -> Iterator[None]:
         """See `RangedConverters.ranging`; if a read in the block fails, all ranges stay as they were."""
         check_positive("headroom", headroom)
-        self.peaks = {}
-        try:
+        with self._recording(Peak) as peaks:
             yield
-            found = {corner: headroom * max(peaks) for corner, peaks in self.peaks.items() if max(peaks, default=0) > 0}
-            self._ranges |= found
+            self._ranges |= {corner: headroom * peak.largest for corner, peak in peaks.items() if peak.largest > 0}
             self.version += 1
+
+    @contextmanager
+    def measuring(self) -> Iterator[Mapping[Corner, Magnitudes]]:
+        """See `ConverterRanges.measuring`."""
+        with self._recording(Magnitudes) as found:
+            yield found
+
+    @contextmanager
+    def _recording(self, kind: type[R]) -> Iterator[dict[Corner, R]]:
+        """Within this block currents are recorded in a `kind` for each placement, and not converted."""
+        if self._records is not None:
+            raise OutOfRangeError("`ranging` and `measuring` must not be used inside each other, but are")
+        found: dict[Corner, R] = {}
+        self._records, self._new_record = found, kind
+        try:
+            yield found
         finally:
-            self.peaks = None
+            self._records = None
+
+    @property
+    def ranges(self) -> Mapping[Corner, float]:
+        """See `ConverterRanges.ranges`."""
+        return dict(self._ranges)
+
+    def set_ranges(self, ranges: Mapping[Corner, float]) -> None:
+        """See `ConverterRanges.set_ranges`."""
+        self._ranges = {corner: check_positive(f"ranges[{corner}]", one, "A") for corner, one in ranges.items()}
+        self.version += 1
+
+    def rounded(self, i: torch.Tensor, i_max: float) -> torch.Tensor:
+        """See `ConverterRanges.rounded`."""
+        lsb = self.adc.lsb(check_positive("i_max", i_max, "A"))
+        return (i / lsb).round().clamp(*self.adc.codes) * lsb
 
     def forget(self, placement: Placement) -> None:
         """Forget the range of `placement`; another placement may begin at the first cell of one of its tiles."""
@@ -66,9 +119,12 @@ class ColumnConverters:
         if any(one is not None for one in found):
             self.version += 1
 
-    def peaks_of(self, placement: Placement) -> list[float] | None:
-        """The list to which the largest currents of a read are appended; None outside `ranging`."""
-        return None if self.peaks is None else self.peaks.setdefault(corner_of(placement), [])
+    def record_of(self, placement: Placement) -> Record | None:
+        """What the currents of a read are recorded in; None unless they are measured."""
+        if self._records is None:
+            return None
+        record: Record = self._records.setdefault(corner_of(placement), self._new_record())
+        return record
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Faults and ranges, by name."""
@@ -106,9 +162,3 @@ class ColumnConverters:
         self.faults = AdcFaults(*(state[name].to(leaf, copy=True) for name, leaf in self.faults._asdict().items()))
         self._ranges = {(int(array), int(row), int(col)): i_max for array, row, col, i_max in state["ranges"].tolist()}
         self.version += 1
-
-
-def corner_of(placement: Placement) -> Corner:
-    """Where the placement's first tile begins. This identifies it, because placements do not overlap."""
-    tile = placement.tiles[0]
-    return tile.array, tile.row, tile.col

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 
-from ohmweave.arrays.converters.columns import ColumnConverters
+from ohmweave.arrays.converters.columns import ColumnConverters, Record
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement, Tile
@@ -83,14 +83,14 @@ class ConvertedMatrix:
             for tiles in _by_columns(placement.tiles)
         ]
 
-    def read(self, row: RowVoltages, *, noise: NormalStream, peaks: list[float] | None = None) -> torch.Tensor:
+    def read(self, row: RowVoltages, *, noise: NormalStream, record: Record | None = None) -> torch.Tensor:
         """Convert a read.
 
         Args:
             row: `(chips, batch, n_in)`, from the DAC that the matrix was made with.
             noise: stream of the noise of reads and converters.
-            peaks: a list to which the largest current at a converter, A, is appended; then nothing is rounded or
-                clamped (range finding).
+            record: what the currents at the converters are recorded in; then nothing is rounded or clamped (range
+                finding).
 
         Returns:
             `(chips, batch, n_out)` A: the current that the row voltages would cause, applied at once.
@@ -105,7 +105,7 @@ class ConvertedMatrix:
             for first in range(0, n, n_chunk):
                 part = slice(first, first + n_chunk)
                 planes = self._planes(drive[..., part].index_select(1, stack.inputs), row.dac, stack.offset.dtype)
-                out[:, stack.outputs, part] += self._convert(stack, planes, noise, peaks)
+                out[:, stack.outputs, part] += self._convert(stack, planes, noise, record)
         return out.mul_(self._scale).mT
 
     def _drive_of(self, row: RowVoltages) -> torch.Tensor:
@@ -119,17 +119,15 @@ class ConvertedMatrix:
         # Bits are extracted from integers; uint8 is faster than int32.
         return row.numbers.mT.to(torch.uint8 if row.dac.bits <= 8 else torch.int32)
 
-    def _convert(
-        self, stack: _Stack, planes: torch.Tensor, noise: NormalStream, peaks: list[float] | None
-    ) -> torch.Tensor:
+    def _convert(self, stack: _Stack, planes: torch.Tensor, noise: NormalStream, record: Record | None) -> torch.Tensor:
         """Drives `(chips, T * k, planes, n)` to `(chips, outputs, n)`, in lsb of the lowest plane."""
         chips, tiles, _, k = stack.shape
         n = planes.shape[-1]
         code = stack.currents(planes.view(chips * tiles, k, self._n_planes * n), noise=noise)
-        if peaks is None:
+        if record is None:
             self._adc.digitise(code, offset=stack.offset, inl=stack.inl, noise=noise)
-        elif code.numel():
-            peaks.append(float(code.abs().max()) * self._lsb)
+        else:
+            record.add(code.view(-1, self._n_planes, n).movedim(1, 0), self._lsb)
         # Shift-and-add, and the digital subtraction of the lines of an output, as one product with the weights.
         by_output = code.view(chips * tiles * (stack.outputs.stop - stack.outputs.start), len(self._weight), n)
         total = self._weight.expand(len(by_output), 1, -1) @ by_output

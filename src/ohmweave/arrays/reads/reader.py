@@ -124,8 +124,8 @@ class Reader:
             else:
                 row = RowVoltages(row.v)
         if geometry is None:
-            i_out = noisy_product(row, g, variance, noise=self.noise, square=self._square)
-            return i_out if scale is None else i_out.mul_(1 / scale.s_per_w)
+            factor = 1.0 if scale is None else 1 / scale.s_per_w
+            return noisy_product(row, g, variance, noise=self.noise, square=self._square, factor=factor)
         if scale is not None:  # scale the matrix, which is smaller than images and outputs
             g = g / scale.s_per_w
             variance = None if variance is None else variance / scale.s_per_w**2
@@ -180,7 +180,7 @@ class Reader:
         per_chip = row.of_numbers(numbers.view(self._bank.n_sets, *numbers.shape[-2:]))
         if self.columns is not None:
             i_out = self._converted_matrix(placement, self.columns).read(
-                per_chip, noise=self.noise, peaks=self.columns.peaks_of(placement)
+                per_chip, noise=self.noise, record=self.columns.record_of(placement)
             )
         else:
             assert self._nonlinear is not None

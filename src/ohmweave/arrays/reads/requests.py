@@ -119,5 +119,5 @@ class ReadRequests:
             in_volts = "" if unit == "V" else f" ({largest / v_per_x:.4g} in numbers)"
             raise OutOfRangeError(
                 f"`{name}` must be within the read voltage, {self._v_read:g} V, but is up to {largest:.4g} V{in_volts}"
-                ": calibrate the scaling (`ohmweave.nn.calibrate`), raise `v_read`, or give the array a DAC"
+                ": calibrate the scaling (`ohmweave.calibrate`), raise `v_read`, or give the array a DAC"
             )

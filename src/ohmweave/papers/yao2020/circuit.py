@@ -26,7 +26,7 @@ from ohmweave.experiments import (
     register,
 )
 from ohmweave.mapping import Chip, FixedScaling
-from ohmweave.nn import OnChip, calibrate, calibrate_converters, deploy
+from ohmweave.nn import OnChip, calibrate_converters, calibrate_inputs, deploy
 from ohmweave.papers.studies import accuracy_by_study, accuracy_gap, study_tasks
 from ohmweave.papers.yao2020 import hybrid, plan, system
 from ohmweave.programming import CompensatedWrite
@@ -108,7 +108,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         pair = OnChip(arrays=(0, 1), tile_rows=system.KERNEL_SLICE)
         layers |= {"groups.0.c1": pair, "groups.0.c3": pair}
     net = deploy(work.net, chip, write=write, mapping=system.MAPPING, scaling=FixedScaling, layers=layers)
-    calibrate(net, images)
+    calibrate_inputs(net, images)
     if "adc" in parts:
         calibrate_converters(net, images[:200])
     n_test = len(work.data.test)

@@ -19,7 +19,7 @@ from ohmweave.experiments import (
     register,
     value_of,
 )
-from ohmweave.nn import calibrate
+from ohmweave.nn import calibrate_inputs
 from ohmweave.papers.energy import BIT_SERIAL, ENERGY_TABLE, billed
 from ohmweave.papers.yao2020 import plan, system
 from ohmweave.papers.yao2020.efficiency_claims import EFFICIENCY
@@ -46,7 +46,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     with ledger(chip, costs=yao2020_periphery(), phase="transfer", assumed=True) as bill:
         net = system.written(work.net, chip)
         with bill.phase("calibration"):
-            calibrate(net, work.data.train.images[:200])
+            calibrate_inputs(net, work.data.train.images[:200])
         images = work.data.test.images[: min(N_IMAGES, len(work.data.test))]
         with bill.phase("inference"), torch.no_grad():
             net(images)

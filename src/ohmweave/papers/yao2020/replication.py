@@ -30,7 +30,7 @@ from ohmweave.experiments import (
     value_of,
 )
 from ohmweave.mapping import FixedScaling
-from ohmweave.nn import OnChip, calibrate, deploy
+from ohmweave.nn import OnChip, calibrate_inputs, deploy
 from ohmweave.papers.changes import OURS_NOW, TWO_SIDED
 from ohmweave.papers.energy import BIT_SERIAL, gpu_energy
 from ohmweave.papers.yao2020 import plan, system
@@ -166,7 +166,7 @@ def _with_copies(net: FiveLayerCNN, copies: int, work: plan.Workload, test: Spli
     layers = {"groups.0.c1": kernel, "groups.0.c3": kernel}
     on_chip = deploy(net, chip, write=system.WRITE, mapping=system.MAPPING, scaling=FixedScaling, layers=layers)
     with torch.no_grad():
-        calibrate(on_chip, work.calibration_images)
+        calibrate_inputs(on_chip, work.calibration_images)
     n_correct = system.count_correct(on_chip, test)
     images = test.images[:N_BILLED]
     with ledger(on_chip, costs=yao2020_periphery(), assumed=True) as bill, torch.no_grad():

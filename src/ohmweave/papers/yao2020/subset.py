@@ -26,7 +26,7 @@ from ohmweave.experiments import (
     select,
 )
 from ohmweave.mapping import Chip
-from ohmweave.nn import Deployed, calibrate
+from ohmweave.nn import Deployed, calibrate_inputs
 from ohmweave.papers.yao2020 import hybrid, plan, system
 from ohmweave.papers.yao2020.wrong_weights import LAWS, LAYERS, scramble
 from ohmweave.programming import BlindWrite
@@ -95,7 +95,7 @@ def _written(work: plan.Workload, task: Task) -> Deployed:
     for name in net.on_chip:
         weights = torch.stack([one[f"{name}.weight"] for one in wrong])
         net.model.get_submodule(name).program(weights, system.WRITE)  # type: ignore[operator]
-    calibrate(net, work.calibration_images, group=0)
+    calibrate_inputs(net, work.calibration_images, group=0)
     return net
 
 

@@ -9,7 +9,7 @@ from ohmweave.cells import Cell, LinearStep, yao2020
 from ohmweave.cells.yao2020 import G_MAX, G_MIN
 from ohmweave.data import Split
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling
-from ohmweave.nn import Deployed, OnChip, calibrate, deploy
+from ohmweave.nn import Deployed, OnChip, calibrate_inputs, deploy
 from ohmweave.papers.yao2020.network import FiveLayerCNN
 from ohmweave.programming import BlindWrite, Write, WriteVerify
 
@@ -74,7 +74,7 @@ def transfer(net: FiveLayerCNN, chip: Chip, training_images: torch.Tensor, write
     """
     deployed = written(net, chip, write)
     for group in range(len(net.groups)):
-        calibrate(deployed, training_images, group=group)
+        calibrate_inputs(deployed, training_images, group=group)
     return deployed
 
 

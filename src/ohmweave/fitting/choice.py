@@ -1,0 +1,21 @@
+"""The choice among laws by the likelihood of data that they have not seen."""
+
+from collections.abc import Mapping
+
+from ohmweave.fitting.estimates import FittedLaw
+from ohmweave.fitting.trains import Floats
+
+
+def simplest(behind: Mapping[str, tuple[float, float]]) -> str:
+    """The law with the fewest parameters whose gap to the best is within one standard error."""
+    return next(name for name, (gap, error) in behind.items() if gap <= error)
+
+
+def compared(laws: Mapping[str, FittedLaw]) -> dict[str, tuple[float, float]]:
+    """By name, the gap of the mean held-out log likelihood to that of the best law, and its standard error."""
+    best = max(laws.values(), key=lambda law: float(law.held_out.mean())).held_out
+    return {name: _mean_and_error(best - law.held_out) for name, law in laws.items()}
+
+
+def _mean_and_error(values: Floats) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)

@@ -1,0 +1,134 @@
+"""Whether readings are noisy, how noisy they are, and the laws behind them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ohmweave.base import ConvergenceError, OutOfRangeError
+from ohmweave.base.units import format_quantity
+from ohmweave.fitting.between_cells import Interval
+from ohmweave.fitting.choice import compared, simplest
+from ohmweave.fitting.estimates import FittedLaw
+from ohmweave.fitting.families import Family
+from ohmweave.fitting.lanes import lanes_of
+from ohmweave.fitting.noisy_fit import Estimate, Growth, fitted_noisy
+from ohmweave.fitting.noisy_laws import noisy
+from ohmweave.fitting.trains import PulseTrains
+from ohmweave.fitting.usable import Usable
+
+_FOUND = 1.353
+"""Gain of log likelihood from which read noise counts as found: 5 % of exact readings gain as much."""
+_LARGE = 0.5
+"""Read noise of this share of sigma makes half of the variance of a step, since two readings enter it."""
+_GROWTH = 1.921
+"""Gain of log likelihood from which one parameter more is kept: 5 % of data without it gain as much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NoiseOfReads:
+    """What the readings say about their own noise.
+
+    Attributes:
+        laws: by name, with read noise; empty if none was found.
+        notes: remarks.
+        size: S, of a read at the middle of the window, with its interval.
+    """
+
+    laws: Mapping[str, FittedLaw] = field(kw_only=False)
+    notes: tuple[str, ...] = field(kw_only=False)
+    size: Interval | None = None
+
+
+def noise_of_reads(
+    trains: PulseTrains,
+    used: Usable,
+    laws: Mapping[str, FittedLaw],
+    families: Mapping[str, Family],
+    law: str | None,
+) -> NoiseOfReads:
+    """Look for read noise, and fit the laws with it if there is any.
+
+    It is looked for under the law that describes the readings best if they are taken for exact.
+
+    Args:
+        trains: the data.
+        used: the part that is fitted.
+        laws: fitted as if readings were exact.
+        families: of these laws.
+        law: name of the law that is asked for; None if the best one is.
+    """
+    chosen = laws[law or simplest(compared(laws))]
+    lanes = lanes_of(trains, used)
+
+    def with_noise(name: str, growth: Growth, r2: float, *, held: bool = False) -> Estimate:
+        return fitted_noisy(noisy(families[name]), used, lanes, start=laws[name], growth=growth, r2=r2, held=held)
+
+    hint = _variance(chosen, used)
+    tried: dict[Growth, Estimate] = {"constant": with_noise(chosen.name, "constant", hint)}
+    gain = tried["constant"].peak.value - with_noise(chosen.name, "none", 0.0).peak.value
+    if gain < _FOUND:
+        size = tried["constant"].interval
+        return NoiseOfReads({}, _unseparated(chosen, size), size=Interval(0.0, 0.0, size.high))
+
+    r2 = float(tried["constant"].peak.point.shared[0, -2])
+    tried |= {growth: with_noise(chosen.name, growth, r2) for growth in ("proportional", "both")}
+    growth, notes = _growth({name: one.peak.value for name, one in tried.items()})
+    found, refused = {}, []
+    for name in laws:
+        try:
+            found[name] = with_noise(name, growth, r2, held=True)
+        except (OutOfRangeError, ConvergenceError) as error:
+            refused.append(f"the {name} law with read noise cannot describe the data: {error}")
+    best = found.get(chosen.name, tried[growth])
+    notes = (*notes, *refused, *_no_scatter(best.law), *_uncertain(best.interval))
+    return NoiseOfReads({name: one.law for name, one in found.items()}, notes, size=best.interval)
+
+
+def _variance(law: FittedLaw, used: Usable) -> float:
+    """A first guess of the variance of a read, window^2: the error of one enters two steps with opposite signs."""
+    after = np.flatnonzero(np.diff(used.steps.at) == 1) + 1
+    pairs = np.stack([law.z[after - 1], law.z[after]])
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    dg = (used.steps.g_after - used.steps.g_before) / (used.g_max - used.g_min)
+    scatter = float(np.nanvar(np.where(np.isfinite(law.z), dg, np.nan)))
+    correlation = float(np.mean(pairs[0] * pairs[1]) / np.mean(pairs**2)) if pairs.shape[1] > 1 else 0.0
+    sigma2 = max(law.parameters[name].value for name in law.parameters if "sigma" in name) / (used.g_max - used.g_min)
+    return float(np.clip(-correlation, 0.02, 0.5)) * min(scatter, sigma2**2)
+
+
+def _growth(value: Mapping[Growth, float]) -> tuple[Growth, tuple[str, ...]]:
+    """The simplest growth with the conductance that describes the data, and a remark where they do not tell."""
+    one: Growth = "constant" if value["constant"] >= value["proportional"] else "proportional"
+    if value["both"] - value[one] > _GROWTH:
+        return "both", ()
+    if abs(value["constant"] - value["proportional"]) < _GROWTH:
+        return "constant", (
+            "whether read noise grows with the conductance cannot be told from these data: taken constant",
+        )
+    return one, ()
+
+
+def _unseparated(law: FittedLaw, size: Interval) -> tuple[str, ...]:
+    """A remark where read noise as large as that of the pulses would not have been noticed."""
+    sigma = min(one.value for name, one in law.parameters.items() if "sigma" in name)
+    if size.high is None or size.high < _LARGE * sigma:
+        return ()
+    return (
+        f"too few readings to tell noise of reads from noise of pulses: reads may scatter by up to "
+        f"{format_quantity(size.high, 'S', digits=2)}, which sigma then holds too",
+    )
+
+
+def _no_scatter(law: FittedLaw) -> tuple[str, ...]:
+    names = [name for name, one in law.parameters.items() if "sigma" in name and one.low == 0]
+    if not names:
+        return ()
+    return (f"{', '.join(names)}: cannot be told from 0, since the noise of reads explains the scatter",)
+
+
+def _uncertain(size: Interval) -> tuple[str, ...]:
+    """A remark where the interval of the read noise begins at 0."""
+    if size.low:
+        return ()
+    return ("too few readings to tell noise of reads from noise of pulses: the interval of the read noise begins at 0",)

@@ -1,0 +1,64 @@
+"""Files of measurements and what is in them."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ohmweave import fitting
+from tests.fuzz.runner import Call, Case
+
+_CELL = np.zeros(3, dtype=np.int64)
+_G = np.array([1e-6, 2e-6, 3e-6])
+
+
+def _read(unit: str, v_read: float, kind: str, decimal: str, columns: Any) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pulses.csv"
+        rows = [f"A,{k},{1 if k % 8 < 4 else -1},{1 + 0.1 * min(k % 8, 8 - k % 8)}" for k in range(40)]
+        path.write_text("\n".join(["cell,pulse,polarity,x", *rows]) + "\n")
+        found = fitting.read(path, unit=unit, v_read=v_read, kind=kind, decimal=decimal, columns=columns)  # type: ignore[arg-type]
+        return torch.from_numpy(found.trains.g)
+
+
+def _scaled(scale: Any) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "norm.csv"
+        path.write_text("\n".join(f"{k / 40},{1 - k / 40}" for k in range(40)) + "\n")
+        return torch.from_numpy(fitting.read(path, scale=scale).trains.g)
+
+
+FITTING: dict[str, Case] = {
+    "fitting.read": lambda: Call(
+        function=_read,
+        negative=False,
+        arguments={"unit": "uA", "v_read": 0.2, "kind": "trains", "decimal": ".", "columns": {"i": "x"}},
+    ),
+    "fitting.read:scale": lambda: Call(
+        function=_scaled, negative=False, arguments={"scale": {-1.0: 1e-6, 2.0: 4e-6}}
+    ),
+    "fitting.Cycling": lambda: Call(
+        function=fitting.Cycling,
+        arguments={"names": ("a",), "cell": _CELL, "cycle": np.arange(3), "g_set": _G, "g_reset": _G},
+        use=lambda made: torch.from_numpy(np.asarray(made.g_set)),
+    ),
+    "fitting.RelaxationData": lambda: Call(
+        function=fitting.RelaxationData,
+        arguments={"names": ("a",), "cell": _CELL, "time": np.arange(3.0), "g": _G, "level": _CELL, "g_start": _G},
+        use=lambda made: torch.from_numpy(np.asarray(made.g)),
+    ),
+    "fitting.TimeSeries": lambda: Call(
+        function=fitting.TimeSeries, arguments={"names": ("a",), "g": (_G,), "interval": 2.5e-3},
+        use=lambda made: made.interval,
+    ),
+    "fitting.Sweep": lambda: Call(
+        function=fitting.Sweep, arguments={"names": ("a",), "cell": _CELL, "v": _G, "i": _G},
+        use=lambda made: torch.from_numpy(np.asarray(made.i)),
+    ),
+    "fitting.Readout": lambda: Call(
+        function=fitting.Readout, arguments={"names": ("a", "b", "c"), "g": _G},
+        use=lambda made: torch.from_numpy(np.asarray(made.g)),
+    ),
+}  # fmt: skip
