@@ -15,11 +15,8 @@ import typer
 from ohmweave.cli.claims import claims
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
-<<<<<<< HEAD
-from ohmweave.cli.evaluate import evaluate
-=======
 from ohmweave.cli.data import data
->>>>>>> main
+from ohmweave.cli.evaluate import evaluate
 from ohmweave.cli.fit import fit
 from ohmweave.cli.listing import list_experiments
 from ohmweave.cli.netlist import netlist
