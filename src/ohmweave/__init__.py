@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         circuit,
         cost,
         data,
+        evaluation,
         experiments,
         fitting,
         mapping,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         report,
         testing,
     )
+    from ohmweave.evaluation import evaluate
     from ohmweave.mapping import Chip, DifferentialPair
     from ohmweave.nn import OnChip, calibrate, deploy, load, plan, save
     from ohmweave.programming import BlindWrite, WriteVerify
@@ -46,6 +48,8 @@ __all__ = [
     "cost",
     "data",
     "deploy",
+    "evaluate",
+    "evaluation",
     "experiments",
     "fitting",
     "load",
@@ -68,6 +72,7 @@ _HOME = {
     "WriteVerify": "programming",
     "calibrate": "nn",
     "deploy": "nn",
+    "evaluate": "evaluation",
     "load": "nn",
     "plan": "nn",
     "save": "nn",

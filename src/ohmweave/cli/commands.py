@@ -17,6 +17,7 @@ from ohmweave.cli.claims import claims
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
 from ohmweave.cli.data import data
+from ohmweave.cli.evaluate import evaluate
 from ohmweave.cli.fit import fit
 from ohmweave.cli.listing import list_experiments
 from ohmweave.cli.netlist import netlist
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cost": cost,
     "data": data,
     "fit": fit,
+    "evaluate": evaluate,
     "netlist": netlist,
 }
 

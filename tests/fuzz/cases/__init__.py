@@ -7,6 +7,7 @@ from tests.fuzz.cases.cells import CELLS
 from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
+from tests.fuzz.cases.evaluation import EVALUATION
 from tests.fuzz.cases.fitting import FITTING
 from tests.fuzz.cases.layers import LAYERS
 from tests.fuzz.cases.mapping import MAPPING
@@ -24,12 +25,25 @@ CASES: dict[str, Case] = {
     **LAYERS,
     **RULES,
     **COST,
+    **EVALUATION,
     **CHIP_COSTS,
     **FITTING,
     **BENCH,
 }
 
-PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting", "bench")
+PACKAGES = (
+    "cells",
+    "arrays",
+    "circuit",
+    "programming",
+    "bench",
+    "mapping",
+    "nn",
+    "optim",
+    "cost",
+    "fitting",
+    "evaluation",
+)
 
 NOT_CALLED = {
     **NOT_FUZZED,
@@ -37,6 +51,7 @@ NOT_CALLED = {
     **dict.fromkeys(["CompositeLayer", "SequenceLayer"], "a base class"),
     # Newer than the fuzzer.
     **dict.fromkeys(["CalibratedLayer", "CalibrationTable"], "not fuzzed yet"),
+    **dict.fromkeys(["evaluate", "read_subject"], "files and whole runs: their own tests check what they refuse"),
     # Interfaces, which other code implements.
     **dict.fromkeys(
         [
@@ -107,6 +122,10 @@ NOT_CALLED = {
             "RetentionFit",
             "ArrayWeight",
             "Pulse",
+            "Accuracy",
+            "Evaluation",
+            "PropertyCost",
+            "Subject",
         ],
         "a result, or a plain record that is checked where it is used",
     ),
@@ -123,6 +142,10 @@ NOT_CALLED = {
             "RESET_ENERGY_YAO",
             "SET_ENERGY_YAO",
             "LAWS",
+            "EFFORTS",
+            "EVALUATION",
+            "PERFECT",
+            "PROPERTIES",
             "AreaBasis",
             "ADCDesign",
             "ConverterPrice",
