@@ -1,7 +1,7 @@
 """An array whose chip gets nothing beyond its limits, and is left at 0 V whatever happens."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -29,8 +29,8 @@ class AbortedError(OhmweaveError):
 class Limited(Wrapper):
     """Passes to an array what is within limits; refuses the rest before anything is driven.
 
-    Use it as a context manager: at the end of the block all lines are at 0 V, and after an error or Ctrl-C in the block
-    the array is aborted. Ctrl-C inside a call aborts the array as well.
+    Use it as a context manager: at the end of the block all lines are at 0 V. After an error or Ctrl-C in the block, or
+    Ctrl-C in a call, it is aborted.
 
         with Limited(driver, Limits(v_max=2.0, pulses_per_cell=10_000)) as array:
             net = deploy(model, Chip(array=array), ...)
@@ -40,14 +40,12 @@ class Limited(Wrapper):
         limits: of what may be sent.
         nominal: pulses that the array sends without an amplitude or width; None: those of the driver's data sheet.
         dry_run: True: requests are checked and counted, in counters of their own, and nothing is touched. Reads then
-            return 0 A and readouts `g_min`, which are no measurements; a write-verify counts the pulses of the worst
-            case.
+            return 0 A and readouts `g_min`, which are no measurements: a write-verify counts its worst case.
         sent: `(n_cells,)` int64, pulses that each cell has got before, as `wear` of a log gives them; None: none.
         clock: seconds from any start; for tests.
 
     Attributes:
-        limits: as given.
-        dry_run: as given.
+        limits, dry_run: as given.
 
     Raises:
         OutOfRangeError: a limit cannot be kept: amplitudes or widths are limited, but those of nominal pulses are not
@@ -80,7 +78,7 @@ class Limited(Wrapper):
         if sent is None:
             sent = torch.zeros(self.n_cells, dtype=torch.int64, device=self.device)
         self._totals = PulseTotals(limits, sent, n_cells=self.n_cells)
-        self._forbidden = self._table_of_forbidden()
+        self._forbidden = _table_of_forbidden(limits.forbidden, self.n_cells)
         self._allowed: tuple[torch.Tensor, int] | None = None
         """Cells that are not forbidden, and torch's version of their tensor."""
         self._checked: tuple[float, float] | None = None
@@ -107,19 +105,6 @@ class Limited(Wrapper):
                 f"`limits.temperature` must be None for a {kind} without a thermometer: let the driver inherit from "
                 "`bench.Thermometer`"
             )
-
-    def _table_of_forbidden(self) -> NDArray[np.bool_] | None:
-        """`(n_cells,)` bool; None if no cell is forbidden."""
-        forbidden = self.limits.forbidden
-        if not forbidden:
-            return None
-        if max(forbidden) >= self.n_cells:
-            raise OutOfRangeError(
-                f"`limits.forbidden` must be cells from 0 to {self.n_cells - 1}, but one is {max(forbidden)}"
-            )
-        table = np.zeros(self.n_cells, dtype=bool)
-        table[list(forbidden)] = True
-        return table
 
     @property
     def sent(self) -> torch.Tensor:
@@ -310,3 +295,14 @@ def _assumed(cells: torch.Tensor) -> bool:
     """Leave the search for cells that are listed twice to the array inside."""
     del cells
     return True
+
+
+def _table_of_forbidden(forbidden: Sequence[int], n_cells: int) -> NDArray[np.bool_] | None:
+    """`(n_cells,)` bool; None if no cell is forbidden. Raises `OutOfRangeError` if one does not exist."""
+    if not forbidden:
+        return None
+    if max(forbidden) >= n_cells:
+        raise OutOfRangeError(f"`limits.forbidden` must be cells from 0 to {n_cells - 1}, but one is {max(forbidden)}")
+    table = np.zeros(n_cells, dtype=bool)
+    table[list(forbidden)] = True
+    return table
