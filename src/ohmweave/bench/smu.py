@@ -1,8 +1,9 @@
 """Driver of a source-measure unit behind a switch matrix, by the instrument drivers of pymeasure or qcodes.
 
-Untested without hardware: this driver was run against stubs of instruments alone, and its commands against no instrument
-and no simulated protocol. Pulses are timed by software, so a pulse takes at least `T_MIN` and is longer than asked by the
-latency of the connection; instruments with pulses of their own need a driver of their own.
+Untested without hardware: this driver was run against stubs of instruments alone, and its commands against no
+instrument and no simulated protocol. Pulses are timed by software, so a pulse takes at least `T_MIN` and is longer than
+asked by the latency of the connection; instruments with pulses of their own need a driver of their own.
+"""
 
 import time
 from abc import ABC, abstractmethod
