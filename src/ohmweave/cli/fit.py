@@ -78,9 +78,10 @@ def fit(
     )
     for line in measured.summary():
         print_note(line)
-    window = {"g_min": _quantity(g_min, "S", "g_min"), "g_max": _quantity(g_max, "S", "g_max")}
-    options = {**window, "bins": bins, "stuck_below": stuck_below, "law": law}
-    result = fit_cell(measured, cell=None if cell is None else _loaded(cell), **options)
+    low, high = _quantity(g_min, "S", "g_min"), _quantity(g_max, "S", "g_max")
+    base = None if cell is None else _loaded(cell)
+    result = fit_cell(measured, cell=base, g_min=low, g_max=high, bins=bins, stuck_below=stuck_below, law=law)
+    options = {"g_min": low, "g_max": high, "bins": bins, "stuck_below": stuck_below, "law": law}
     origin = {"options": {name: value for name, value in options.items() if value is not None}, **_code()}
     abouts = [_about(result, index, cell, origin) for index in range(max(1, len(result.cells)))]
     first = (files[0].with_suffix("") if files[0].suffix == ".gz" else files[0]).with_suffix(".json")

@@ -71,11 +71,11 @@ class ConductionFit:
 
 
 class _Data(NamedTuple):
-    """Attributes: v, i, index: `(readings,)`; offset: True if there is one; weight: `(readings,)`, 1 / variance."""
+    """Attributes: v, i, sweep: `(readings,)`; offset: True if there is one; weight: `(readings,)`, 1 / variance."""
 
     v: Floats
     i: Floats
-    index: Ints
+    sweep: Ints
     offset: bool
     weight: Floats
 
@@ -162,7 +162,7 @@ def _weighted(data: _Data, shape: Floats) -> _Data:
     """The data with weights from the residuals of a form."""
     solved = _solved(data, shape)
     for _ in range(_ROUNDS):
-        seen = (solved.g[data.index] * shape) ** 2
+        seen = (solved.g[data.sweep] * shape) ** 2
         floor = max(float(np.mean(solved.residual**2)), 1e-12 * float(np.mean(data.i**2)), 1e-60)
         expected = 1 / data.weight if (data.weight != 1).any() else np.full(len(seen), floor)
         columns = np.column_stack([np.ones(len(seen)), seen / max(float(seen.mean()), 1e-300)])
@@ -175,22 +175,22 @@ def _weighted(data: _Data, shape: Floats) -> _Data:
 
 def _solved(data: _Data, shape: Floats) -> _Solved:
     """Least squares over the conductance of each sweep, and the offset if there is one."""
-    w, cells = data.weight, int(data.index.max()) + 1
+    w, cells = data.weight, int(data.sweep.max()) + 1
 
     def of_cell(values: Floats) -> Floats:
         """`(cells,)`, the weighted product with the form over its square."""
-        up, down = (np.bincount(data.index, w * shape * one, cells) for one in (values, shape))
+        up, down = (np.bincount(data.sweep, w * shape * one, cells) for one in (values, shape))
         return np.asarray(up / down)
 
     g, one = of_cell(data.i), of_cell(np.ones(len(shape)))
     offset = error = 0.0
     if data.offset:
         # What of the currents and of a constant no sweep's own conductance explains.
-        i_rest, one_rest = data.i - g[data.index] * shape, 1 - one[data.index] * shape
+        i_rest, one_rest = data.i - g[data.sweep] * shape, 1 - one[data.sweep] * shape
         known = float(np.sum(w * one_rest**2))
         offset, error = float(np.sum(w * one_rest * i_rest)) / known, known**-0.5
         g = g - offset * one
-    residual = data.i - offset - g[data.index] * shape
+    residual = data.i - offset - g[data.sweep] * shape
     return _Solved(float(np.sum(w * residual**2)), g, offset, error, residual)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ohmweave.base import DataError, check_finite, shown
 from ohmweave.fitting.measurement import Sweep
 from ohmweave.fitting.trains import Floats, Mask
 
@@ -46,10 +47,19 @@ def thresholds(data: Sweep, *, offset: float = 0.0) -> Thresholds:
         data: sweeps in the order in which they were measured.
         offset: A, of the current, which is taken off before.
 
+    Raises:
+        DataError: `data` is no Sweep.
+        OutOfRangeError: `offset` is not finite.
+
     Valid for: cells whose conductance jumps by half or more within one step of the voltage. A gradual change is none.
     Source: ours.
     """
-    v_set, v_reset, before = [], [], np.ones(len(data.v), dtype=bool)
+    if not isinstance(data, Sweep):
+        raise DataError(f"`data` must be a Sweep, but is {shown(data)}")
+    offset = check_finite("offset", offset, "A")
+    v_set: list[float] = []
+    v_reset: list[float] = []
+    before = np.ones(len(data.v), dtype=bool)
     for cell in np.unique(data.cell).tolist():
         at = np.flatnonzero(data.cell == cell)
         seen = at[np.abs(data.v[at]) > _LOWEST * np.abs(data.v[at]).max()]
