@@ -27,8 +27,10 @@ from ohmweave.fitting import (
     PulseTrains,
     RetentionFit,
     Sweep,
+    TimeSeries,
     fit_cell,
     fit_conduction,
+    fit_noise,
     fit_trains,
     read,
 )
@@ -122,12 +124,26 @@ def relaxation(root: Path, name: str) -> tuple[Any, dict[str, Any]]:
 
 
 def noise(root: Path) -> tuple[Any, dict[str, Any]]:
-    """The later half of each of five series: scatter of averages."""
+    """The later half of each of five series: changes after 1 to 1,000 readings, and the scatter of averages."""
     path = root / "rram-relaxation" / "techA" / "tsdata.min.tsv.gz"
-    part = fit_cell(read(path, columns=["level", "-", "g (S) @ 400 Hz ..."])).parts[0]
+    data = read(path, columns=["level", "-", "g (S) @ 400 Hz ..."])
+    one, part = data.only(TimeSeries), fit_cell(data).parts[0]
     assert isinstance(part.result, NoiseFit)
-    off = {str(n): round(said - seen, 3) for n, (seen, said, _) in part.result.averages.items()}
-    return part_fit(part), {"averages, law - measured": off}
+    g = np.stack(one.g)
+    seen, unseen = g[:, : g.shape[1] // 2], g[:, g.shape[1] // 2 :]
+    fit = fit_noise(seen, interval=one.interval)
+    level = torch.from_numpy(seen.mean(axis=1))
+    white = torch.zeros_like(level) if fit.read_noise is None else fit.read_noise.sigma(level)
+    window, off = float(np.ptp(g.mean(axis=1))), np.zeros(3)
+    for lag in (1, 10, 100, 1000):
+        variance = 2 * fit.part.size(level) ** 2 * (1 - fit.part.correlation(lag * one.interval)) + 2 * white**2
+        quartile = 0.6745 * variance.sqrt().numpy()
+        measured = np.quantile(unseen[:, lag:] - unseen[:, :-lag], QUARTILES, axis=1)
+        off = np.maximum(off, np.abs(measured - np.stack([-quartile, 0 * quartile, quartile])).max(axis=1) / window)
+    averages = {str(n): round(said - real, 3) for n, (real, said, _) in part.result.averages.items()}
+    return part_fit(part), {
+        "median": float(off[1]), "quartiles": float(max(off[0], off[2])), "averages, law - measured": averages
+    }  # fmt: skip
 
 
 def cycling(root: Path, name: str) -> tuple[Any, dict[str, Any]]:
@@ -176,7 +192,7 @@ def main() -> None:
         figure, said = MEASUREMENTS[name](arguments.data_dir / "measured")
         print(json.dumps({"measurement": name, **said}), flush=True)
         if arguments.figures is not None:
-            figure.savefig(arguments.figures / f"fit-{name}.png", dpi=90)
+            figure.savefig(arguments.figures / f"fit-{name}.png", dpi=70)
 
 
 if __name__ == "__main__":
