@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ohmweave import (
         arrays,
+        bench,
         cells,
         circuit,
         cost,
         data,
+        evaluation,
         experiments,
         fitting,
         mapping,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         report,
         testing,
     )
+    from ohmweave.evaluation import evaluate
     from ohmweave.mapping import Chip, DifferentialPair
     from ohmweave.nn import OnChip, calibrate, deploy, load, plan, save
     from ohmweave.programming import BlindWrite, WriteVerify
@@ -38,12 +41,15 @@ __all__ = [
     "WriteVerify",
     "__version__",
     "arrays",
+    "bench",
     "calibrate",
     "cells",
     "circuit",
     "cost",
     "data",
     "deploy",
+    "evaluate",
+    "evaluation",
     "experiments",
     "fitting",
     "load",
@@ -66,6 +72,7 @@ _HOME = {
     "WriteVerify": "programming",
     "calibrate": "nn",
     "deploy": "nn",
+    "evaluate": "evaluation",
     "load": "nn",
     "plan": "nn",
     "save": "nn",

@@ -34,8 +34,7 @@ def read_vectors(
     """
     if scale is not None:
         return _scaled(array).read_scaled(_within_scale(v, array, placement, scale), placement, scale)
-    if not within:
-        _warn_of_cut(v, array, placement)
+    within = within or not _is_cut(v, array, placement)
     i_out = array.read(_within(v, array, within=within), placement)
     return _checked("read", i_out, (*v.shape[:-1], placement.n_out), array)
 
@@ -76,8 +75,7 @@ def read_patches(
     ):
         raise ShapeError(f"`v` must be images (*chips, batch, H, W, C) as large as a patch of `geometry`, {geometry}")
     if isinstance(array, PatchReads):
-        if not within:
-            _warn_of_cut(v, array, placement)
+        within = within or not _is_cut(v, array, placement)
         return array.read_patches(_within(v, array, within=within), geometry, placement)
     if placement.parts:
         channels = v.chunk(placement.groups, dim=-1)
@@ -133,8 +131,9 @@ def _checked(method: str, found: torch.Tensor, shape: tuple[int, ...], array: Ar
             f"{what} {array.dtype} on {array.device}, its `dtype` and `device`, but returned {found.dtype} on "
             f"{found.device}"
         )
-    n_bad = found.numel() - int(found.isfinite().sum())
-    if n_bad:
+    finite = found.isfinite()
+    if not bool(finite.all()):
+        n_bad = int((~finite).sum())
         raise OutOfRangeError(f"{what} finite numbers, but {n_bad} of {found.numel()} are NaN or infinite")
     return found
 
@@ -157,29 +156,36 @@ def _within_scale(x: torch.Tensor, array: Array, placement: Placement, scale: Re
     if scale.free or not is_real(x):
         return x
     x_max = array.v_read / scale.v_per_x
-    _warn_of_cut(x, array, placement, limit=x_max)
-    clamped = x.clamp(-x_max, x_max)
+    clamped = x.clamp(-x_max, x_max) if _is_cut(x, array, placement, limit=x_max) else x
     _accept(clamped, array)
     return clamped
 
 
-def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: float | None = None) -> None:
-    """Warn if the drivers cut many of the voltages `v`, any shape, V, once for each placement.
+def _is_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: float | None = None) -> bool:
+    """Whether the drivers may cut some of the voltages `v`, any shape, V; warn once for each placement if many.
 
     The first read shows a layer that was not calibrated, a later one inputs that are larger than those of the
-    calibration. On the CPU every read is looked at, which is one pass over its inputs. Elsewhere, where the result of
-    that pass would have to be waited for, it is the reads whose number is a power of two.
+    calibration. On the CPU every read is looked at, which is one pass over its inputs, and spares the clamping.
+    Elsewhere, where the result of that pass would have to be waited for, it is each read whose number is a power of
+    two.
     """
-    if not is_real(v) or not v.numel() or (n_reads := _LOOKED_AT.get(placement, 0)) < 0:
-        return
-    _LOOKED_AT[placement] = n_reads + 1
-    if v.device.type != "cpu" and (n_reads + 1) & n_reads:
-        return
+    if not is_real(v) or not v.numel():
+        return True
+    n_reads = _LOOKED_AT.get(placement, 0)
+    if n_reads >= 0:
+        _LOOKED_AT[placement] = n_reads + 1
+    if v.device.type != "cpu" and (n_reads < 0 or (n_reads + 1) & n_reads):
+        return True
     if limit is None:
         limit = array.dac.v_max if isinstance(array, SimulatedArray) and array.dac is not None else array.v_read
-    least, most = torch.aminmax(v.detach())
-    if not max(float(most), -float(least)) > limit * (1 + 1e-6):
-        return
+    least, most = map(float, torch.aminmax(v.detach()))
+    if n_reads >= 0 and max(most, -least) > limit * (1 + 1e-6):
+        _warn_of_many(v, placement, limit)
+    return max(most, -least) > limit
+
+
+def _warn_of_many(v: torch.Tensor, placement: Placement, limit: float) -> None:
+    """Warn, once for each placement, if more than `MANY_CUT` of the voltages are beyond `limit` V."""
     share = float((v.abs() > limit * (1 + 1e-6)).double().mean())
     if share > MANY_CUT:
         _LOOKED_AT[placement] = -1
@@ -187,7 +193,7 @@ def _warn_of_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: 
             f"{share:.0%} of the inputs of a layer are beyond the full scale of the row drivers, up to "
             f"{float(v.abs().max()) / limit:.3g} times, and are cut: calibrate its scaling, "
             "`ohmweave.calibrate(net, x)`",
-            stacklevel=2,
+            stacklevel=3,
         )
 
 

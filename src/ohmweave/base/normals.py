@@ -77,27 +77,30 @@ class NormalStream:
         if self._torch is not None:
             return out.addcmul_(variance.sqrt_(), self.like(out))
         plain = not (out.requires_grad or variance.requires_grad)
-        compiled = plain and worth_compiling(out.numel())
+        if plain and worth_compiling(out.numel()):
+            self._add_compiled(out.view(-1).numpy(), variance.view(-1).numpy(), out.dtype)
+            return out
         for part, spread in zip(_parts(out), _parts(variance), strict=True):
-            if compiled:
-                self._add_compiled(part.numpy(), spread.numpy(), _cell_means(out.dtype).numpy())
+            # As the compiled loop rounds: torch's root is not always the nearest number, and an operation that
+            # multiplies and adds may round once.
+            if plain:
+                np.sqrt(spread.numpy(), out=spread.numpy())
             else:
-                # As the compiled loop rounds: torch's root is not always the nearest number, and an operation that
-                # multiplies and adds may round once.
-                if plain:
-                    np.sqrt(spread.numpy(), out=spread.numpy())
-                else:
-                    spread.sqrt_()
-                part.add_(spread.mul_(self.like(part)))
+                spread.sqrt_()
+            part.add_(spread.mul_(self.like(part)))
         return out
 
-    def _add_compiled(self, out: NDArray[Any], variance: NDArray[Any], cell_means: NDArray[Any]) -> None:
+    def _add_compiled(self, out: NDArray[Any], variance: NDArray[Any], dtype: torch.dtype) -> None:
         from ohmweave.base.compiled_normals import add_normals
 
-        cells = self._cells(len(out))
+        whole = self._bits.state
+        state: NDArray[np.uint64] = whole["state"]["state"]
+        found = add_normals(out, variance, _inner_means(dtype), state, _AT_ONCE)
+        self._bits.state = whole
+        at, cells, words = (part.tolist() for part in found)
         number = out.dtype.type
-        for i in add_normals(out, variance, cells, cell_means).tolist():
-            out[i] += np.sqrt(variance[i]) * number(self._outermost(cells[i]))
+        for i, cell, z in zip(at, cells, _lowest_tail(words), strict=True):
+            out[i] += np.sqrt(variance[i]) * number(z if cell == 0 else -z)
 
     def _cells(self, n: int) -> NDArray[np.uint16]:
         """`n` random interval numbers, four from each 64-bit word."""
@@ -106,8 +109,7 @@ class NormalStream:
 
     def _outermost(self, cell: int) -> float:
         """A normal number from the tail: from the lowest interval if `cell` is 0, else from the highest."""
-        uniform = ((self._bits.random_raw() >> 11) + 0.5) * 2.0**-53
-        z = float(ndtri(uniform / N_CELLS))  # the quantile function, over the probability of the lowest interval
+        (z,) = _lowest_tail([self._bits.random_raw()])
         return z if cell == 0 else -z
 
     def get_state(self) -> torch.Tensor:
@@ -143,6 +145,13 @@ class NormalStream:
         }
 
 
+def _lowest_tail(words: Sequence[int]) -> list[float]:
+    """Normal numbers in the lowest interval, one from each 64-bit word."""
+    uniform = ((np.array(words, dtype=np.uint64) >> np.uint64(11)) + 0.5) * 2.0**-53
+    numbers: list[float] = ndtri(uniform / N_CELLS).tolist()  # the quantile function, over the interval's probability
+    return numbers
+
+
 def _parts(x: torch.Tensor) -> Sequence[torch.Tensor]:
     flat = x.view(-1)
     return (flat,) if len(flat) <= _AT_ONCE else flat.split(_AT_ONCE)
@@ -159,3 +168,11 @@ def _cell_means(dtype: torch.dtype) -> torch.Tensor:
     density = torch.exp(-borders.square() / 2) / (2 * torch.pi) ** 0.5
     lower = -N_CELLS * density.diff()
     return torch.cat([lower, -lower.flip(0)]).to(dtype)
+
+
+@cache
+def _inner_means(dtype: torch.dtype) -> NDArray[Any]:
+    """As `_cell_means`, with 0 in the two outermost intervals, whose numbers are drawn from the tail."""
+    means = _cell_means(dtype).numpy().copy()
+    means[[0, -1]] = 0
+    return means

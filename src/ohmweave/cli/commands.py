@@ -12,10 +12,12 @@ from typing import Annotated, TextIO
 
 import typer
 
+from ohmweave.cli.bench import bench
 from ohmweave.cli.claims import claims
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
 from ohmweave.cli.data import data
+from ohmweave.cli.evaluate import evaluate
 from ohmweave.cli.fit import fit
 from ohmweave.cli.listing import list_experiments
 from ohmweave.cli.netlist import netlist
@@ -30,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cost": cost,
     "data": data,
     "fit": fit,
+    "evaluate": evaluate,
     "netlist": netlist,
 }
 
@@ -44,6 +47,7 @@ app = typer.Typer(
 )
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(bench)
 
 
 def _print_version(wanted: bool) -> None:

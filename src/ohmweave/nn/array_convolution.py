@@ -207,7 +207,8 @@ def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeomet
         )
     chips = matrix.chip.chip_shape
     images = split_chips(x.permute(0, 2, 3, 1), chips)
-    if chips and chips[0] > 1 and not x.requires_grad:
+    # Images of groups are copied in any case: whether they are equal does not matter.
+    if chips and chips[0] > 1 and not x.requires_grad and matrix.placement.groups == 1:
         images = _shared(images)
     needed = x.requires_grad and torch.is_grad_enabled()
     y: torch.Tensor = _ArrayConvolution.apply(  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ import torch
 
 from ohmweave.base import OutOfRangeError, WeightOnChipError, check_shape
 from ohmweave.mapping import Matrix
-from ohmweave.nn.chip_batch import add_bias, check_chips_first, is_in_software, of_kept_chip, record_call
+from ohmweave.nn.chip_batch import add_bias, check_chips_first, is_in_software, of_kept_chip, record_call, split_chips
 from ohmweave.nn.modes import outside_inference_mode
 from ohmweave.nn.weight import ArrayWeight, Mixed
 from ohmweave.programming import Write, WriteReport
@@ -137,8 +137,16 @@ class ChipLayer(torch.nn.Module):
         )
 
     def biased(self, y: torch.Tensor) -> torch.Tensor:
-        """`y` `(chips * batch, ..., out)` plus the bias, if there is one."""
-        return y if self.bias is None else add_bias(y, self.bias, self.matrix.chip.chip_shape)
+        """`y` `(chips * batch, ..., out)`, as it was read, plus the bias, if there is one; `y` may be overwritten."""
+        if self.bias is None:
+            return y
+        chips = self.matrix.chip.chip_shape
+        if torch.is_grad_enabled() or is_in_software():
+            return add_bias(y, self.bias, chips)
+        # What was read belongs to this layer alone: without gradients a pass over new memory is saved.
+        per_chip = split_chips(y, chips)
+        per_chip.add_(self.bias.view(*chips, *(1,) * (per_chip.dim() - len(chips) - 1), -1))
+        return y
 
     def extra_repr(self) -> str:
         """Shown in the network's printout."""

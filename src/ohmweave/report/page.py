@@ -62,13 +62,14 @@ class ExperimentSection:
     scopes: Sequence[ScopeSection]
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, *, also: Sequence[Experiment] = ()) -> Path:
     """Write `report.html` into `folder` from the rows in it and below, and its figures into `folder/figures`.
 
     It works for a partial run and for several experiments and scopes. Figures, style and data are inside the page.
 
     Args:
         folder: a results folder.
+        also: experiments that are not registered, such as `ohmweave.evaluation.EVALUATION`.
 
     Returns:
         Path of the page.
@@ -80,7 +81,7 @@ def write_report(folder: Path) -> Path:
     results = read_results(folder)
     _check_inside(folder / "figures", folder)
     seconds = read_log(folder)
-    registered = experiments()
+    registered = experiments() | {experiment.name: experiment for experiment in also}
     known = {name: rows for name, rows in results.items() if name in registered}
     records = claims_table(known)
     content = _template().render(

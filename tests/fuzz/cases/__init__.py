@@ -2,10 +2,12 @@
 
 from tests.fuzz.cases.array_calls import ARRAY_CALLS
 from tests.fuzz.cases.arrays import ARRAYS
+from tests.fuzz.cases.bench import BENCH, NOT_FUZZED
 from tests.fuzz.cases.cells import CELLS
 from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
+from tests.fuzz.cases.evaluation import EVALUATION
 from tests.fuzz.cases.fitting import FITTING
 from tests.fuzz.cases.layers import LAYERS
 from tests.fuzz.cases.mapping import MAPPING
@@ -23,17 +25,33 @@ CASES: dict[str, Case] = {
     **LAYERS,
     **RULES,
     **COST,
+    **EVALUATION,
     **CHIP_COSTS,
     **FITTING,
+    **BENCH,
 }
 
-PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting")
+PACKAGES = (
+    "cells",
+    "arrays",
+    "circuit",
+    "programming",
+    "bench",
+    "mapping",
+    "nn",
+    "optim",
+    "cost",
+    "fitting",
+    "evaluation",
+)
 
 NOT_CALLED = {
+    **NOT_FUZZED,
     # Bases of layers, which users' classes extend.
     **dict.fromkeys(["CompositeLayer", "SequenceLayer"], "a base class"),
     # Newer than the fuzzer.
     **dict.fromkeys(["CalibratedLayer", "CalibrationTable"], "not fuzzed yet"),
+    **dict.fromkeys(["evaluate", "read_subject"], "files and whole runs: their own tests check what they refuse"),
     # Interfaces, which other code implements.
     **dict.fromkeys(
         [
@@ -104,6 +122,10 @@ NOT_CALLED = {
             "RetentionFit",
             "ArrayWeight",
             "Pulse",
+            "Accuracy",
+            "Evaluation",
+            "PropertyCost",
+            "Subject",
         ],
         "a result, or a plain record that is checked where it is used",
     ),
@@ -120,6 +142,10 @@ NOT_CALLED = {
             "RESET_ENERGY_YAO",
             "SET_ENERGY_YAO",
             "LAWS",
+            "EFFORTS",
+            "EVALUATION",
+            "PERFECT",
+            "PROPERTIES",
             "AreaBasis",
             "ADCDesign",
             "ConverterPrice",

@@ -57,7 +57,7 @@ class Drive:
     def of_patches(cls, v: torch.Tensor, geometry: ConvGeometry, *, v_per_x: float = 1.0) -> "Drive":
         """The drive of images `(*chips, batch, H, W, C)` V, one read for each patch."""
         size = tuple(v.shape[-3:])
-        n_vectors = v.shape[:-3].numel() * torch.Size(geometry.out_size(size)).numel()
+        n_vectors = n_patches(v.shape, geometry)
         lines = Lines(geometry=geometry, size=size)
         return cls(v=v.flatten(-3), n_vectors=n_vectors, lines=lines, v_per_x=v_per_x)
 
@@ -65,6 +65,11 @@ class Drive:
     def of_vectors(cls, v: torch.Tensor, *, v_per_x: float = 1.0) -> "Drive":
         """The drive of vectors `(*chips, batch, n_in)` V, one read each."""
         return cls(v=v, n_vectors=v.shape[:-1].numel(), v_per_x=v_per_x)
+
+
+def n_patches(shape: torch.Size, geometry: ConvGeometry) -> int:
+    """Patches in images of the `shape` `(*chips, batch, H, W, C)`."""
+    return shape[:-3].numel() * torch.Size(geometry.out_size(shape[-3:-1])).numel()
 
 
 class DriveTotals:

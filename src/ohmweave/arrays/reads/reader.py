@@ -124,8 +124,8 @@ class Reader:
             else:
                 row = RowVoltages(row.v)
         if geometry is None:
-            i_out = noisy_product(row, g, variance, noise=self.noise, square=self._square)
-            return i_out if scale is None else i_out.mul_(1 / scale.s_per_w)
+            factor = 1.0 if scale is None else 1 / scale.s_per_w
+            return noisy_product(row, g, variance, noise=self.noise, square=self._square, factor=factor)
         if scale is not None:  # scale the matrix, which is smaller than images and outputs
             g = g / scale.s_per_w
             variance = None if variance is None else variance / scale.s_per_w**2

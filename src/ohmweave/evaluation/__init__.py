@@ -1,0 +1,23 @@
+"""What a cell is worth: a network on chips of it, in every way, with intervals, and what each property costs."""
+
+from ohmweave.evaluation.as_experiment import EVALUATION
+from ohmweave.evaluation.effort import EFFORTS, Effort
+from ohmweave.evaluation.evaluate import evaluate
+from ohmweave.evaluation.results import Accuracy, Evaluation, PropertyCost
+from ohmweave.evaluation.subject import Subject, read_subject
+from ohmweave.evaluation.without import PERFECT, PROPERTIES, without
+
+__all__ = [
+    "EFFORTS",
+    "EVALUATION",
+    "PERFECT",
+    "PROPERTIES",
+    "Accuracy",
+    "Effort",
+    "Evaluation",
+    "PropertyCost",
+    "Subject",
+    "evaluate",
+    "read_subject",
+    "without",
+]

@@ -1,0 +1,111 @@
+"""The evaluation as an experiment of the report: its tables, figures and assumptions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ohmweave.evaluation.figures import draw_accuracy, draw_costs
+from ohmweave.evaluation.search import declared
+from ohmweave.evaluation.stages import NAME
+from ohmweave.evaluation.tables import accuracy_table, cost_table, search_table
+from ohmweave.experiments import (
+    JSON,
+    Assumption,
+    Context,
+    Experiment,
+    ExperimentError,
+    FigureSpec,
+    Options,
+    Row,
+    TableSpec,
+    Task,
+)
+
+
+def _no_tasks(options: Options) -> Sequence[Task]:
+    raise ExperimentError("`ohmweave evaluate CELL.json` runs this experiment, because it needs a cell")
+
+
+def _no_run(task: Task, context: Context) -> Mapping[str, JSON]:
+    raise ExperimentError("`ohmweave evaluate CELL.json` runs this experiment, because it needs a cell")
+
+
+def _search_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return search_table(rows)
+
+
+EVALUATION = Experiment(
+    name=NAME,
+    title="What the cell is worth",
+    paper="no paper: one cell, as its file describes it",
+    summary="One network in software, written with verify, trained with the errors of the write and written, tuned in "
+    "situ, and learnt in situ, on chips of the cell and of cells drawn from the uncertainty of its fit; then without "
+    "each property of the cell.\n\nThe search, on validation images: " + ". ".join(declared()) + ".",
+    claims=(),
+    assumptions=(
+        Assumption(text="wires, row drivers and converters are ideal: what is lost is lost by the cell", source="ours"),
+        Assumption(text="biases are digital; in situ they are trained by Adam beside the rule", source="ours"),
+        Assumption(
+            text="initial weights of learning in situ are random and written with verify, as pairs of cells about the "
+            "middle of the window",
+            source="ours",
+        ),
+        Assumption(
+            text="one network for all chips: its luck is not in the intervals, but in that of software", source="ours"
+        ),
+        Assumption(text="parameters of the fit are drawn independently of each other", source="ours"),
+        Assumption(
+            text="without a property, settings are those of the whole cell: a search for that cell could find more",
+            source="ours",
+        ),
+        Assumption(
+            text="energy of a pulse: V^2 g t with the measured amplitude and width, g in the middle of the window; not "
+            "known if the file has none",
+            source="ours",
+        ),
+        Assumption(
+            text="energy of inference: counted reads at the prices of Yao et al. 2020, an 8-bit conversion a column",
+            source="Yao et al., Nature 577, 641 (2020)",
+        ),
+    ),
+    tasks=_no_tasks,
+    run=_no_run,
+    figures=(
+        FigureSpec(
+            name="accuracy",
+            title="Accuracy",
+            caption="A point is a chip; filled points are of the fitted cell, open ones of cells drawn from the "
+            "uncertainty of the fit. Bars are 95 % intervals of the mean; the line is the software network.",
+            draw=draw_accuracy,
+        ),
+        FigureSpec(
+            name="properties",
+            title="What each property costs",
+            caption="Accuracy without the property less accuracy with it, with 95 % intervals.",
+            draw=draw_costs,
+        ),
+    ),
+    tables=(
+        TableSpec(
+            name="accuracy",
+            title="Accuracy, pulses and energy",
+            caption="Accuracy of the test images, in %. Pulses, readouts and energy are those of one chip of the "
+            "fitted cell: from fresh cells to the trained network, and of one image.",
+            rows=accuracy_table,
+        ),
+        TableSpec(
+            name="properties",
+            title="What each property costs",
+            caption="Points of accuracy that are won without the property; 95 % intervals over the chips.",
+            rows=cost_table,
+        ),
+        TableSpec(
+            name="search",
+            title="The search",
+            caption="Every setting that was tried, and its share of right validation images; the best of each way is "
+            "marked.",
+            rows=_search_rows,
+        ),
+    ),
+    data="digits",
+)
+"""Not registered: `ohmweave evaluate` gives it its tasks."""

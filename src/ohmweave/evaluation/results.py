@@ -1,0 +1,212 @@
+"""Results: accuracies with intervals of two kinds, the cost of each property, and why something does not work."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ohmweave.evaluation.search import best
+from ohmweave.evaluation.stages import Question
+from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
+from ohmweave.evaluation.without import PERFECT
+from ohmweave.experiments import Estimate, Options, Row, gap_interval, mean_interval
+
+NEAR = 0.03
+"""Loss against software above which the reason is named."""
+_MANY = 0.1  # of the writes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """The accuracy of one way.
+
+    Attributes:
+        way: its name.
+        mean: over chips of the fitted cell and, where there are any, of the drawn cells; its interval covers 95 % of
+            what the fit does not know and the number of chips leaves open.
+        chip_sd: standard deviation between chips of one cell; None in software.
+        fit_sd: standard deviation of the mean of chips between drawn cells, without what the finite number of chips
+            adds; None without drawn cells.
+        cell: the mean over chips of the fitted cell alone, with Student's interval.
+    """
+
+    way: str
+    mean: Estimate
+    chip_sd: float | None
+    fit_sd: float | None
+    cell: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PropertyCost:
+    """What one property costs: accuracy without it less accuracy with it.
+
+    Attributes:
+        name: of the property.
+        way: written with verify, or learnt in situ.
+        gain: with Welch's interval over the chips.
+    """
+
+    name: str
+    way: str
+    gain: Estimate
+
+
+def shares(row: Row) -> list[float]:
+    """The share of right images of each chip."""
+    return [n / row.result["n_total"] for n in row.result["n_correct"]]
+
+
+def of_stage(rows: Sequence[Row], stage: str, **where: Any) -> list[Row]:
+    """The rows of a stage whose params have the values of `where`."""
+    return [
+        row
+        for row in rows
+        if row.params["stage"] == stage and all(row.params.get(name) == value for name, value in where.items())
+    ]
+
+
+def accuracy_of(rows: Sequence[Row], way: str) -> Accuracy | None:
+    """The accuracy of a way from its rows; None if there are none.
+
+    With the means m_k of the chips of K drawn cells, the interval is that of a further draw,
+    m +- t_{K-1} s sqrt(1 + 1/K), since draws stand for what is not known of one
+    cell, and more of them do not make it smaller.
+    """
+    if way == SOFTWARE:
+        values = [share for row in of_stage(rows, "software") for share in shares(row)]
+        mean = mean_interval(values)
+        return None if mean is None else Accuracy(way=way, mean=mean, chip_sd=None, fit_sd=None, cell=mean)
+    found = sorted(of_stage(rows, "accuracy", way=way), key=lambda row: row.params["draw"])
+    if not found or found[0].params["draw"] != 0:
+        return None
+    groups = [shares(row) for row in found]
+    cell = mean_interval(groups[0])
+    assert cell is not None
+    variance = _pooled_variance(groups)
+    drawn = [statistics.fmean(group) for group in groups[1:]]
+    if len(drawn) < 2:
+        return Accuracy(way=way, mean=cell, chip_sd=math.sqrt(variance), fit_sd=None, cell=cell)
+    spread, n = statistics.variance(drawn), len(drawn)
+    half = (_student(n) * math.sqrt(spread * (1 + 1 / n))) if spread else 0.0
+    middle = statistics.fmean(drawn)
+    return Accuracy(
+        way=way,
+        mean=Estimate(value=middle, low=max(0.0, middle - half), high=min(1.0, middle + half), n=n),
+        chip_sd=math.sqrt(variance),
+        fit_sd=math.sqrt(max(0.0, spread - variance / len(groups[-1]))),
+        cell=cell,
+    )
+
+
+def _pooled_variance(groups: Sequence[Sequence[float]]) -> float:
+    """Variance between the chips of one cell, from all groups."""
+    several = [group for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in several)
+    return sum((len(group) - 1) * statistics.variance(group) for group in several) / freedom if freedom else 0.0
+
+
+def _student(n: int) -> float:
+    """Student's factor of a 95 % interval with n - 1 degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(n - 1, 0.975))
+
+
+def property_costs(rows: Sequence[Row], way: str) -> list[PropertyCost]:
+    """What each property costs in one way, the largest first, the perfect cell last."""
+    whole = of_stage(rows, "accuracy", way=way, draw=0)
+    if not whole:
+        return []
+    costs = []
+    for row in of_stage(rows, "property", way=way):
+        gain = gap_interval(shares(row), shares(whole[0]))
+        if gain is not None:
+            costs.append(PropertyCost(name=row.params["without"], way=way, gain=gain))
+    return sorted(costs, key=lambda cost: (cost.name == PERFECT, -cost.gain.value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Evaluation:
+    """The results of `evaluate`.
+
+    Attributes:
+        rows: all rows, with everything below.
+        accuracy: by way, "software" first.
+        costs: what each property costs, written with verify and learnt in situ.
+        remarks: what does not work and why, and what the file does not tell, in sentences.
+        options: of the run; `options.out` is its folder.
+    """
+
+    rows: tuple[Row, ...]
+    accuracy: dict[str, Accuracy]
+    costs: tuple[PropertyCost, ...]
+    remarks: tuple[str, ...]
+    options: Options
+
+    @classmethod
+    def of(cls, question: Question, options: Options, rows: Sequence[Row]) -> "Evaluation":
+        """From the rows of a run that has finished."""
+        found = {way: one for way in (SOFTWARE, *WAYS) if (one := accuracy_of(rows, way)) is not None}
+        costs = tuple(cost for way in (TRANSFER, IN_SITU) for cost in property_costs(rows, way))
+        return cls(
+            rows=tuple(rows),
+            accuracy=found,
+            costs=costs,
+            remarks=(*reasons(rows, question.subject.cell), *question.subject.unknown()),
+            options=options,
+        )
+
+    def __repr__(self) -> str:
+        """Accuracies in lines, then the remarks."""
+        lines = [f"{way}: {shown(one)}" for way, one in self.accuracy.items()]
+        return "\n".join([*lines, *self.remarks])
+
+
+def shown(one: Accuracy) -> str:
+    """As in "97.0 % (96.1 to 97.9)"."""
+    mean = one.mean
+    ends = "" if mean.low is None or mean.high is None else f" ({100 * mean.low:.1f} to {100 * mean.high:.1f})"
+    return f"{100 * mean.value:.1f} %{ends}"
+
+
+def reasons(rows: Sequence[Row], cell: Any) -> list[str]:
+    """Why ways lose more than three points: cells that cannot be written, that do not move, or a property.
+
+    One more sentence if no way works.
+    """
+    software = accuracy_of(rows, SOFTWARE)
+    if software is None:
+        return []
+    notes, lost = [], []
+    for way in WAYS:
+        one = accuracy_of(rows, way)
+        if one is None or software.mean.value - one.cell.value <= NEAR:
+            continue
+        lost.append(way)
+        loss = software.mean.value - one.cell.value
+        notes.append(f"{way}: {100 * loss:.1f} points below software; {_why(rows, way, cell)}")
+    if len(lost) == len(WAYS):
+        notes.insert(0, f"no way comes within {100 * NEAR:.0f} points of the software network")
+    return notes
+
+
+def _why(rows: Sequence[Row], way: str, cell: Any) -> str:
+    row = of_stage(rows, "accuracy", way=way, draw=0)[0]
+    parts = []
+    stuck = 0.0 if cell.faults is None else float(cell.faults.fraction)
+    if stuck >= 0.5:
+        parts.append(f"{stuck:.0%} of the cells are stuck")
+    failed = row.result["n_failed"] / max(1, row.result["n_written"])
+    if failed > _MANY:
+        tolerance = best(rows, TRANSFER).setting["tolerance"]
+        what = f"within {tolerance:g} times the scatter of a pulse" if way != IN_SITU else "at the start"
+        parts.append(f"{failed:.0%} of the writes did not converge {what}")
+    if way == IN_SITU and row.result["moved"] < 0.01:
+        parts.append(f"the rule moved the weights by {row.result['moved']:.2%} of the window")
+    parts += [text for text in row.result["warnings"] if "has sent no pulse" in text]
+    costs = [cost for cost in property_costs(rows, TRANSFER if way != IN_SITU else IN_SITU) if cost.name != PERFECT]
+    if costs and costs[0].gain.value > 0:
+        parts.append(f"without {costs[0].name} it would be {100 * costs[0].gain.value:.1f} points more")
+    return "; ".join(parts) or "no single property explains it"

@@ -1,0 +1,230 @@
+"""The stages of an evaluation as tasks with one row each, and the run of a task."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ohmweave.cells import Cell
+from ohmweave.data import Dataset
+from ohmweave.evaluation.bench import Bench, Made
+from ohmweave.evaluation.effort import Effort
+from ohmweave.evaluation.networks import Network, fresh, images, kept, n_correct, train
+from ohmweave.evaluation.search import ROUNDS, best, best_on_equal_steps
+from ohmweave.evaluation.subject import Subject
+from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS, inference_energy, make
+from ohmweave.evaluation.without import PERFECT, PROPERTIES, without
+from ohmweave.experiments import JSON, Context, Options, Row, Task
+
+NAME = "evaluate/cell"
+_OF_THE_CELL = ("did not converge", "has sent no pulse", "of the weights of")
+"""Words of the warnings of writes and rules."""
+_SEARCH_SEED = 1_000  # chips of the search are others than those of the results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is evaluated.
+
+    Attributes:
+        subject: the cell.
+        network: the network.
+        effort: the size.
+        wait: s, between the last write and the test.
+    """
+
+    subject: Subject
+    network: Network
+    effort: Effort
+    wait: float
+
+    def params(self, options: Options) -> dict[str, JSON]:
+        """The params that all tasks share."""
+        return {
+            "data": options.data,
+            "scale": options.scale,
+            "seeds": options.seeds,
+            "network": self.network.name,
+            "cell": self.subject.digest,
+            "effort": asdict(self.effort),
+            "wait": self.wait,
+        }
+
+    def task(self, options: Options, seed: int, **more: JSON) -> Task:
+        """A task of the evaluation."""
+        return Task(experiment=NAME, params={**self.params(options), **more}, seed=seed)
+
+
+Stage = Callable[[Question, Options, Sequence[Row]], list[Task]]
+
+
+def software_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """The networks in software. That of the first seed is the one of all chips."""
+    del rows
+    return [
+        question.task(options, options.seed + i, stage="software", way=SOFTWARE)
+        for i in range(question.effort.networks)
+    ]
+
+
+def search_stage(number: int) -> Stage:
+    """Round `number` of the search; only rows of this and of earlier rounds decide what is tried."""
+    _, trials_of, grows = ROUNDS[number]
+
+    def stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+        last = number if grows else number - 1
+        known = [row for row in rows if row.params["stage"] == "search" and row.params["round"] <= last]
+        return [
+            question.task(
+                options, options.seed, stage="search", way=trial.way, round=number, setting=dict(trial.setting)
+            )
+            for trial in trials_of(known, question.effort)
+        ]
+
+    return stage
+
+
+def fitted_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """Each way with its best setting, on chips of the fitted cell."""
+    return _on_cells(question, options, rows, range(1))
+
+
+def drawn_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """Each way with its best setting, on chips of each drawn cell."""
+    n_draws = question.effort.draws if question.subject.has_intervals else 0
+    return _on_cells(question, options, rows, range(1, n_draws + 1))
+
+
+def _on_cells(question: Question, options: Options, rows: Sequence[Row], draws: range) -> list[Task]:
+    return [
+        question.task(
+            options, options.seed, stage="accuracy", way=way, draw=draw, setting=dict(best(rows, way).setting)
+        )
+        for draw in draws
+        for way in WAYS
+    ]
+
+
+def property_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """Transfer and learning in situ on the fitted cell without one of its properties."""
+    cell = question.subject.cell
+    names = [name for name in PROPERTIES if without(cell, name) is not None]
+    tasks = []
+    for name in (*names, PERFECT):
+        for way in (TRANSFER, IN_SITU):
+            # A rule that lives on asymmetry would fail without it, which says nothing about the cell.
+            chosen = best_on_equal_steps if name in ("asymmetry", PERFECT) else best
+            setting = dict(chosen(rows, way).setting)
+            tasks.append(question.task(options, options.seed, stage="property", way=way, without=name, setting=setting))
+    return tasks
+
+
+def run_task(question: Question, task: Task, context: Context) -> Mapping[str, JSON]:
+    """Do one task: train, write, learn, and count right images: validation images in the search, test images else."""
+    options = context.options
+    data = images(options.data, data_dir=options.data_dir, n_train=question.effort.n_train)
+    if task.params["stage"] == "software":
+        net = _software(question, task.seed, data, context)
+        return {
+            "n_correct": n_correct(net, data.test),
+            "n_total": len(data.test),
+            "n_validation": len(data.validation),
+            "n_correct_validation": n_correct(net, data.validation),
+        }
+    bench = _bench(question, task, data, context)
+    made, said = _made(bench, task)
+    split = data.validation if task.params["stage"] == "search" else data.test
+    found: dict[str, JSON] = {
+        "n_correct": n_correct(made.net, split),
+        "n_total": len(split),
+        **made.facts,
+        "warnings": said,
+    }
+    if task.params["stage"] == "accuracy":
+        found |= _spent(question.subject, made.spent, bench.n_chips)
+        found["energy_inference"] = inference_energy(made, bench)
+    return found
+
+
+def _made(bench: Bench, task: Task) -> tuple[Made, list[str]]:
+    """The network on chips, and the different warnings of its writes and rule, which belong to the row."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        made = make(task.params["way"], bench, task.params["setting"])
+    # Torch gives some warnings once a process: in rows they would differ between a whole and a continued run.
+    texts = dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, UserWarning))
+    return made, [text for text in texts if any(words in text for words in _OF_THE_CELL)]
+
+
+def _bench(question: Question, task: Task, data: Dataset, context: Context) -> Bench:
+    params, effort, options = task.params, question.effort, context.options
+    searching = params["stage"] == "search"
+    n_chips = effort.search_chips if searching else options.seeds
+    if params["stage"] == "property":
+        n_chips = min(effort.property_chips, options.seeds)
+    if params.get("draw"):
+        n_chips = min(effort.draw_chips, options.seeds)
+    return Bench(
+        cell=_cell(question, params, options.seed),
+        data=data,
+        network=question.network,
+        software=_software(question, options.seed, data, context),
+        n_chips=n_chips,
+        seed=task.seed + (_SEARCH_SEED if searching else 0),
+        first=options.seed,
+        epochs=effort.epochs,
+        wait=question.wait,
+        progress=context.progress,
+        artifact=context.artifact,
+    )
+
+
+def _cell(question: Question, params: Mapping[str, Any], seed: int) -> Cell:
+    name = params.get("without")
+    if name is None:
+        return question.subject.drawn(params.get("draw", 0), seed=seed)
+    cell = without(question.subject.cell, name)
+    assert cell is not None  # such tasks are not made
+    return cell
+
+
+def _software(question: Question, seed: int, data: Dataset, context: Context) -> torch.nn.Module:
+    """The network trained in software; it is kept in the results folder, and read from there the next time."""
+    effort = question.effort
+    model = fresh(question.network, data, seed=seed)
+    path: Path = context.artifact(
+        f"{question.network.name}-{data.name}-{len(data.train)}-{effort.epochs}-{seed}.safetensors"
+    )
+    return kept(
+        model,
+        path,
+        lambda model: train(model, data, epochs=effort.epochs, seed=seed, progress=context.progress),
+    )
+
+
+def pulse_prices(subject: Subject) -> tuple[float, float] | None:
+    """J of a SET and of a RESET pulse; None if the file has no amplitudes and widths.
+
+    V^2 g t with the amplitudes and widths that the cells were measured with, and g in the middle of the window. Ours:
+    the current during a pulse is not in the file. Prices of other cells would be wrong by the ratio of conductances.
+    """
+    conditions = subject.about.get("conditions")
+    names = ("v_set", "width_set", "v_reset", "width_reset")
+    if isinstance(conditions, dict) and all(isinstance(conditions.get(name), float | int) for name in names):
+        g = (subject.cell.g_min + subject.cell.g_max) / 2
+        up, down = (conditions[f"v_{sign}"] ** 2 * g * conditions[f"width_{sign}"] for sign in ("set", "reset"))
+        return up, down
+    return None
+
+
+def _spent(subject: Subject, spent: Any, n_chips: int) -> dict[str, JSON]:
+    prices = pulse_prices(subject)
+    return {
+        "n_pulses": (spent.n_set + spent.n_reset) / n_chips,
+        "n_readouts": spent.n_readouts / n_chips,
+        "n_reads": spent.n_reads / n_chips,
+        "energy_pulses": None if prices is None else (spent.n_set * prices[0] + spent.n_reset * prices[1]) / n_chips,
+    }

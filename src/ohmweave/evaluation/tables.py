@@ -1,0 +1,89 @@
+"""The tables of an evaluation, from its rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ohmweave.evaluation.results import Accuracy, accuracy_of, of_stage, property_costs, shown
+from ohmweave.evaluation.search import best, tried
+from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
+from ohmweave.experiments import Estimate, Row
+
+
+def accuracy_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One line a way: accuracy with its interval, its two scatters, and what it takes."""
+    lines = []
+    for way in (SOFTWARE, *WAYS):
+        one = accuracy_of(rows, way)
+        if one is not None:
+            lines.append({"way": way, **_accuracy_cells(one), **_spent_cells(rows, way)})
+    return lines
+
+
+def _accuracy_cells(one: Accuracy) -> dict[str, str]:
+    return {
+        "accuracy": shown(one),
+        "fitted cell": _percent(one.cell),
+        "chip to chip, sd": _points(one.chip_sd),
+        "fit, sd": _points(one.fit_sd),
+    }
+
+
+def _spent_cells(rows: Sequence[Row], way: str) -> dict[str, str]:
+    found = of_stage(rows, "accuracy", way=way, draw=0)
+    if not found:
+        return dict.fromkeys(("cells", "not converged", "pulses", "readouts", "pulse energy (uJ)", "an image (nJ)"), "")
+    result = found[0].result
+    return {
+        "cells": f"{result['n_cells']:,}",
+        "not converged": f"{100 * result['n_failed'] / max(1, result['n_written']):.1f} %",
+        "pulses": f"{result['n_pulses']:.3g}",
+        "readouts": f"{result['n_readouts']:.3g}",
+        "pulse energy (uJ)": _energy(result["energy_pulses"], 1e6),
+        "an image (nJ)": _energy(result["energy_inference"], 1e9),
+    }
+
+
+def _energy(value: float | None, factor: float) -> str:
+    return "not known" if value is None else f"{factor * value:.3g}"
+
+
+def _percent(one: Estimate) -> str:
+    if one.low is None or one.high is None:
+        return f"{100 * one.value:.1f}"
+    return f"{100 * one.value:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
+
+
+def _points(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def cost_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One line a property: points that are won without it, written and learnt in situ; the largest first."""
+    by_name: dict[str, dict[str, Any]] = {}
+    for way in (TRANSFER, IN_SITU):
+        for cost in property_costs(rows, way):
+            by_name.setdefault(cost.name, {"without": cost.name})[way] = _percent(cost.gain)
+    return list(by_name.values())
+
+
+def search_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One line a trial, best first within its way."""
+    lines = []
+    for way in WAYS:
+        found = tried(rows, way)
+        chosen = best(rows, way).row.id if found else ""
+        for one in found:
+            setting = ", ".join(
+                f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+                for name, value in one.setting.items()
+            )
+            lines.append(
+                {
+                    "way": way,
+                    "setting": setting,
+                    "validation": f"{100 * one.accuracy:.1f} %",
+                    "not converged": f"{100 * one.row.result['n_failed'] / max(1, one.row.result['n_written']):.1f} %",
+                    "chosen": "yes" if one.row.id == chosen else "",
+                }
+            )
+    return lines

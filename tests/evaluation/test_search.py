@@ -1,0 +1,98 @@
+"""The declared search: ladders, rounds, and the same path after a stop."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ohmweave.evaluation.effort import EFFORTS
+from ohmweave.evaluation.search import ROUNDS, W_MAX, Trial, best, leaders, tried
+from ohmweave.evaluation.search import _ladder as ladder
+from ohmweave.evaluation.ways import AWARE, IN_SITU, TRANSFER, TUNED
+from ohmweave.experiments import ExperimentError, Row
+
+SMOKE = EFFORTS["smoke"]
+
+
+def row(trial: Trial, number: int, n_correct: int) -> Row:
+    params = {"stage": "search", "way": trial.way, "round": number, "setting": dict(trial.setting)}
+    result = {"n_correct": [n_correct, n_correct], "n_total": 1_000, "error": 0.02, "n_failed": 0, "n_written": 10}
+    return Row(id=f"{len(str(params))}-{params}", experiment="evaluate/cell", params=params, seed=0, result=result)
+
+
+def score(setting: Mapping[str, Any]) -> int:
+    """A made-up truth: fine tolerances, two copies and pulsed SGD at a high rate are best."""
+    points = 500 - 50 * setting.get("tolerance", 0) + 10 * setting.get("copies", 0)
+    if "rule" in setting:
+        points = {"pulsed SGD": 700, "mixed precision": 650}.get(setting["rule"], 300)
+        points += round(1e3 * min(setting.get("lr", 0), 0.1)) - round(abs(setting["w_max"] - 3))
+        points += setting["epochs"]
+    return round(points)
+
+
+def searched(rows: list[Row] | None = None, *, shuffle: int | None = None) -> list[Row]:
+    """All rounds with made-up results, going on from `rows`."""
+    rows = list(rows or [])
+    for number, (_, trials_of, grows) in enumerate(ROUNDS):
+        while True:
+            known = [one for one in rows if one.params["round"] <= (number if grows else number - 1)]
+            if shuffle is not None:
+                random.Random(shuffle).shuffle(known)
+            new = [row(trial, number, score(trial.setting)) for trial in trials_of(known, SMOKE)]
+            ids = {one.id for one in rows}
+            new = [one for one in new if one.id not in ids]
+            if not new:
+                break
+            rows += new
+    return rows
+
+
+def test_ladder_goes_beyond_an_end_that_is_best() -> None:
+    start = (1.0, 2.0, 4.0)
+    assert ladder(start, {}, 2) == [1.0, 2.0, 4.0]
+    assert ladder(start, {1.0: 0.5, 2.0: 0.9, 4.0: 0.7}, 2) == [1.0, 2.0, 4.0]
+    assert ladder(start, {1.0: 0.5, 2.0: 0.7, 4.0: 0.9}, 2) == [1.0, 2.0, 4.0, 8.0]
+    found = {1.0: 0.9, 2.0: 0.7, 4.0: 0.5}
+    assert ladder(start, found, 2) == [1.0, 2.0, 4.0, 0.5]
+    assert ladder(start, found, 0) == [1.0, 2.0, 4.0]
+    assert ladder(start, found | {0.5: 0.95, 0.25: 0.96}, 2) == [0.25, 0.5, 1.0, 2.0, 4.0]
+
+
+def test_search_finds_the_made_up_truth_and_is_bounded() -> None:
+    rows = searched()
+    transfer, in_situ = best(rows, TRANSFER).setting, best(rows, IN_SITU).setting
+    assert transfer["copies"] == 2
+    assert transfer["tolerance"] == 0.125  # 0.5, twice on beyond the end
+    assert in_situ["rule"] == "pulsed SGD"
+    assert in_situ["lr"] >= 0.1
+    assert in_situ["w_max"] == 3.0
+    assert in_situ["epochs"] == SMOKE.in_situ
+    assert len(rows) < 60
+    sigmas = [one.setting["sigma"] for one in tried(rows, AWARE)]
+    assert sorted(sigmas) == [0.005, 0.01, 0.02]  # 0.25, 0.5 and 1 times the error of the write
+    assert {one.setting["sigma"] for one in tried(rows, TUNED)} == {None}  # the plain network was not worse
+
+
+def test_a_stopped_search_takes_the_same_path() -> None:
+    whole = searched()
+    for n in (1, 5, 17, len(whole) - 1):
+        again = searched(whole[:n])
+        assert {one.id for one in again} == {one.id for one in whole}
+        for way in (TRANSFER, AWARE, TUNED, IN_SITU):
+            assert best(again, way).setting == best(whole, way).setting
+    assert {one.id for one in searched(shuffle=7)} == {one.id for one in whole}
+
+
+def test_finals_are_the_best_rules() -> None:
+    rows = searched()
+    names = [one.setting["rule"] for one in leaders(rows, 2, SMOKE.trial)]
+    assert names == ["pulsed SGD", "mixed precision"]
+    finals = [one for one in tried(rows, IN_SITU) if one.setting["epochs"] == SMOKE.in_situ]
+    assert {one.setting["rule"] for one in finals} == set(names)
+    assert W_MAX[0] == 6.0
+
+
+def test_no_rows_no_best() -> None:
+    with pytest.raises(ExperimentError, match="the search of 'write-verify' has no rows yet"):
+        best([], TRANSFER)

@@ -1,0 +1,90 @@
+"""Properties that are removed one at a time, and the measured step of a pulse."""
+
+from dataclasses import replace
+
+import pytest
+
+import ohmweave as ow
+from ohmweave.base import OutOfRangeError
+from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, ReadNoise, Relaxation, Spread, StuckCells
+from ohmweave.evaluation import PERFECT, PROPERTIES, without
+from ohmweave.evaluation.without import step_of
+from tests.helpers import assert_close
+
+LAW = AffineStep(g_min=2e-6, g_max=20e-6, set_step=(6e-7, 2e-7), reset_step=(-1e-7, -5e-7), sigma=1e-7, trains="exact")
+WHOLE = Cell(
+    LAW,
+    spread=Spread(d2d=0.2),
+    retention=Relaxation(sigma_fast=1e-7),
+    faults=StuckCells(fraction=0.05, g_stuck=2e-6),
+    read_noise=ReadNoise(floor=3e-8),
+)
+TABLE = PulseTable(
+    g_min=1e-6,
+    g_max=9e-6,
+    set_mean=(4e-7, 2e-7),
+    set_spread=(1e-7, 2e-7),
+    reset_mean=(-1e-7, -3e-7),
+    reset_spread=(1e-8, 1e-8),
+)
+
+
+def test_step_is_that_of_the_law_in_the_middle() -> None:
+    step = step_of(WHOLE)
+    # At the middle SET moves by 0.4 uS, RESET by -0.3 uS; cells scale both and the scatter by 1 +- 0.2.
+    assert_close(step.mean, 0.35e-6, rtol=0.02)
+    assert_close(step.rms, ((0.4e-6**2 + 0.3e-6**2) / 2 + 1e-7**2) ** 0.5 * (1 + 0.2**2) ** 0.5, rtol=0.02)
+    assert_close(step.read, 3e-8, rtol=1e-9)
+
+
+def test_each_property_is_removed_alone() -> None:
+    expected = {
+        "read noise": replace(WHOLE, read_noise=None),
+        "scatter of pulses": replace(WHOLE, switching=replace(LAW, sigma=0.0)),
+        "spread between cells": replace(WHOLE, spread=None),
+        "asymmetry": replace(WHOLE, switching=replace(LAW, set_step=(3.5e-7, 3.5e-7), reset_step=(-3.5e-7, -3.5e-7))),
+        "size of steps": replace(
+            WHOLE, switching=replace(LAW, set_step=(6e-8, 2e-8), reset_step=(-1e-8, -5e-8), sigma=1e-8)
+        ),
+        "stuck cells": replace(WHOLE, faults=None),
+        "retention": replace(WHOLE, retention=()),
+    }
+    assert list(expected) == list(PROPERTIES)
+    for name, cell in expected.items():
+        found = without(WHOLE, name)
+        assert found is not None
+        law, wanted = found.switching, cell.switching
+        for field in ("set_step", "reset_step"):
+            assert_close(list(getattr(law, field)), list(getattr(wanted, field)), rtol=1e-12)
+        assert replace(found, switching=wanted) == cell, name
+        assert (law.sigma == 0) == (wanted.sigma == 0)
+    perfect = without(WHOLE, PERFECT)
+    assert perfect is not None
+    assert (perfect.spread, perfect.faults, perfect.read_noise, perfect.retention) == (None, None, None, ())
+    assert perfect.switching.sigma == 0
+    assert_close(list(perfect.switching.set_step), [3.5e-8, 3.5e-8], rtol=1e-12)
+
+
+def test_table_keeps_its_bins() -> None:
+    cell = Cell(TABLE)
+    flat, exact, small = (without(cell, name) for name in ("asymmetry", "scatter of pulses", "size of steps"))
+    assert flat is not None and exact is not None and small is not None  # noqa: PT018
+    assert_close(list(flat.switching.set_mean), [2.5e-7, 2.5e-7], rtol=1e-12)
+    assert_close(list(flat.switching.reset_mean), [-2.5e-7, -2.5e-7], rtol=1e-12)
+    assert exact.switching.set_spread == (0.0, 0.0)
+    assert exact.switching.set_mean == TABLE.set_mean
+    assert_close(list(small.switching.set_spread), [1e-8, 2e-8], rtol=1e-12)
+    assert_close(list(small.switching.reset_mean), [-1e-8, -3e-8], rtol=1e-12)
+
+
+def test_absent_properties_and_unknown_ones() -> None:
+    plain = Cell(LinearStep(g_min=1e-6, g_max=1.1e-5, levels=11))
+    missing = [name for name in PROPERTIES if without(plain, name) is None]
+    assert missing == [name for name in PROPERTIES if name != "size of steps"]
+    finer = without(plain, "size of steps")
+    assert finer is not None
+    assert_close(finer.switching.g_step, 1e-7, rtol=1e-12)
+    with pytest.raises(OutOfRangeError, match="`name` must be one of read noise"):
+        without(plain, "noise")
+    with pytest.raises(OutOfRangeError, match="GateCompliance"):
+        without(ow.cells.wang2019(), "scatter of pulses")
