@@ -116,12 +116,19 @@ def _about(result: "CellFit", index: int, base: Path | None, origin: dict[str, A
     if not isinstance(before, dict):
         return about
     kept = {name: value for name, value in before.items() if name not in ("parts", "origin", "joined")}
+    parts = before.get("parts")
+    lists = {name: [*_listed(before.get(name)), *about[name]] for name in ("guessed", "left_out")}
     return {
         **about,
         **kept,
-        "parts": {**before.get("parts", {}), **about.get("parts", {})},
+        **lists,
+        "parts": {**(parts if isinstance(parts, dict) else {}), **about.get("parts", {})},
         "origin": {**about["origin"], "cell": {"file": base.name, "origin": before.get("origin")}},
     }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _code() -> dict[str, Any]:

@@ -27,6 +27,8 @@ _LEAST, _MOST = 0.02, 50.0
 """V, the range of v0 that is searched: beyond 50 V a sweep of volts is straight."""
 _MIN_READINGS = 8
 _ROUNDS = 6
+_ROUNDING = 1e-6
+"""Share of the currents below which an offset is rounding."""
 _BETTER = 0.1
 """Ours: a form with more parameters must lower the mean square deviation by this share beside being significant, so
 that thousands of readings do not choose a form for a difference that no read will show."""
@@ -121,7 +123,9 @@ def fit_conduction(
     ends = np.log((max(_LEAST, float(np.abs(data.v).max()) / 100), _MOST))
     found = {offset: _sinh(data._replace(offset=offset), ends) for offset in (False, True)}
     likely = {offset: _log_likelihood(one[0], one[1]) for offset, one in found.items()}
+    size = float(np.sqrt(np.mean(data.i**2)))
     seen = likely[True] - likely[False] > float(chdtri(1, 1 - CONFIDENCE)) / 2
+    seen = seen and abs(found[True][1].offset) > _ROUNDING * size
     data, best, u = found[seen]
     straight = _solved(data, data.v)
     cubic, coefficients = _polynomial(data)

@@ -149,7 +149,7 @@ CELLS: dict[str, Case] = {
     "cells.StuckCells": part(cells.StuckCells, "faults", {"fraction": 0.5, "g_stuck": (0.0, 5e-6)}),
     "cells.StuckCells:one": part(cells.StuckCells, "faults", {"fraction": 0.5, "g_stuck": 5e-6}),
     "cells.PolynomialConduction": lambda: Call(  # coefficients may be negative
-        function=cells.PolynomialConduction, arguments={"linear": 0.2, "square": 0.4, "v_max": 0.5}, negative=False,
+        function=cells.PolynomialConduction, arguments={"linear": 0.2, "square": 0.4, "v_max": 0.5},
         use=lambda made: made.current(torch.full((3,), 1e-5), torch.full((3,), 0.2)),
     ),
     "cells.TwoState": law(

@@ -30,6 +30,10 @@ def _cycled(g_set: Any, g_reset: Any) -> Any:
     return torch.tensor(fitting.fit_cycling(data).part.g_set)
 
 
+def _cell(measured: Any, bins: int) -> Any:
+    return torch.tensor(fitting.fit_cell(measured, bins=bins).cell.switching.g_set)  # type: ignore[attr-defined]
+
+
 def _scaled(scale: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "norm.csv"
@@ -38,16 +42,22 @@ def _scaled(scale: Any) -> Any:
 
 
 _MANY = 1e-6 * np.linspace(1, 2, 30)
+_CYCLING = fitting.Cycling(
+    names=("a",), cell=np.zeros(30, dtype=np.int64), cycle=np.arange(30), g_set=3 * _MANY, g_reset=_MANY
+)
 _SWEEP = fitting.Sweep(names=("a",), cell=np.zeros(30, dtype=np.int64), v=_MANY * 1e6, i=_MANY)
 
 FITTING: dict[str, Case] = {
     "fitting.fit_cycling": lambda: Call(function=_cycled, arguments={"g_set": 3 * _MANY, "g_reset": _MANY}),
     "fitting.fit_conduction": lambda: Call(
-        function=fitting.fit_conduction, arguments={"v": _MANY * 1e6, "i": _MANY}, negative=False,
+        function=fitting.fit_conduction, arguments={"v": _MANY * 1e6, "i": _MANY},
         use=lambda made: torch.from_numpy(made.g),
     ),
+    "fitting.fit_cell": lambda: Call(
+        function=_cell, arguments={"measured": fitting.Measurement(files=(), parts=(_CYCLING,)), "bins": 5},
+    ),
     "fitting.thresholds": lambda: Call(
-        function=fitting.thresholds, arguments={"data": _SWEEP, "offset": 0.0}, negative=False,
+        function=fitting.thresholds, arguments={"data": _SWEEP, "offset": 0.0},
         use=lambda made: torch.from_numpy(made.v_set),
     ),
     "fitting.read": lambda: Call(
