@@ -113,7 +113,7 @@ def test_evaluation_and_names() -> None:
     net = model().eval()
     assert torch.equal(aware(net, sigma=1e-6).eval()(TOKENS), net(TOKENS))
     for argument in ({"layers": {"no": OnChip()}}, {"digital": ["no"]}):
-        with pytest.raises(OutOfRangeError, match=f"`{next(iter(argument))}` must name layers of the model"):
+        with pytest.raises(OutOfRangeError, match=f"`{next(iter(argument))}` must name layers"):
             aware(net, **argument)
 
 
@@ -258,3 +258,24 @@ def test_the_gradient_of_a_range() -> None:
         NoiseAware(layer, ideal_chip(None), generator=generator(0, "e"), input_range="learnt")
     with pytest.raises(OutOfRangeError, match="`input_range` must be 'batch' or 'learnt', but is 'max'"):
         NoiseAware(layer, ideal_chip(None), generator=generator(0, "e"), input_bits=3, input_range="max")  # type: ignore[arg-type]
+
+
+class Positioned(nn.Module):
+    """A layer and a parameter of no layer, as a table of positions is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.pos = nn.Linear(4, 3), nn.Parameter(torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.fc(x + self.pos)
+        return y
+
+
+def test_digital_names_parameters_and_patterns_as_deploy_does() -> None:
+    for digital in (("pos",), ("p*",)):
+        model = Positioned()
+        net = NoiseAware(model, ideal_chip(None), generator=generator(0, "noise"), digital=digital)
+        assert net.digital == ("pos",)
+        net(torch.rand(2, 4)).sum().backward()
+        assert model.pos.grad is not None

@@ -225,3 +225,9 @@ def test_parameters_are_digital_by_name_and_pattern() -> None:
 def test_a_lazy_layer_says_what_to_do() -> None:
     with pytest.raises(UnplaceableLayerError, match="call the model once before it is deployed"):
         deploy(nn.Sequential(nn.LazyLinear(3)), chip(), write=EXACT)
+
+
+def test_arrays_that_the_chip_does_not_have_are_refused_by_name() -> None:
+    chip = Chip(ow.cells.yao2020(), n_arrays=2, rows=16, cols=16)
+    with pytest.raises(OutOfRangeError, match="`arrays` must be from 0 to 1, but has 99"):
+        plan(nn.Sequential(nn.Linear(3, 3)), chip, layers={"0": OnChip(arrays=[99])})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 
 from ohmweave.base.checks import check_fraction
+from ohmweave.base.errors import OutOfRangeError
 
 N_BINS = 2**13
 """Bins up to the top, which is at most twice the largest magnitude: a bin is at most 1/4096 of that."""
@@ -31,6 +32,8 @@ class Magnitudes:
         """Count `values`, `(groups, ...)` of a floating dtype, finite, in units of `unit`."""
         if not values.numel():
             return
+        if not values.is_floating_point():
+            raise OutOfRangeError(f"`values` must be of a floating dtype, but are {values.dtype}")
         x = values.detach().abs().flatten(1)
         largest = float(x.max()) * unit
         self.largest = max(self.largest, largest)

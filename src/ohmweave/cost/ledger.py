@@ -227,7 +227,7 @@ def ledger(
         costs: prices; None: those of each chip as it is built, `chip_costs(chip)`.
         phase: name of the phase outside of `bill.phase` blocks.
         assumed: True if `costs` may price converters that a chip does not have, as of a paper that computed accuracies
-            without them.
+            without them. What is counted is what the chip does: without a bit-serial DAC, one interval a vector.
 
     Raises:
         OhmweaveError: none of `what` is on a chip, or no `costs` are given for an array whose converters are not known.

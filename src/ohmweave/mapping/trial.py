@@ -7,6 +7,7 @@ from ohmweave.arrays import Corner, Tile
 from ohmweave.base import OutOfRangeError
 from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.free_space import FreeSpace
+from ohmweave.mapping.place_request import check_below
 from ohmweave.mapping.tiling import take_tile, tile_sizes
 from ohmweave.mapping.weight_mapping import WeightMapping
 
@@ -64,6 +65,7 @@ class Trial:
         lines = shape[1] * per_weight[0], shape[0] * per_weight[1]
         sizes = tile_sizes((array.rows, array.cols), lines, per_weight, tile_rows=tile_rows, groups=groups)
         order = list(range(array.n_arrays)) if arrays is None else list(arrays)
+        check_below("arrays", order, array.n_arrays)
         trial = [space.copy() for space in self._free]
         places = [None] * len(sizes) if corners is None else list(corners)
         tiles = [take_tile(trial, size, order, place) for size, place in zip(sizes, places, strict=True)]

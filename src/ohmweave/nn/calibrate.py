@@ -169,10 +169,21 @@ class _Run:
             handles.append(register(hook, with_kwargs=True))  # type: ignore[arg-type]
         try:
             for args, kwargs in self.calls:
-                self.net(*args, **kwargs)
+                self._call(args, kwargs)
         finally:
             for handle in handles:
                 handle.remove()
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            self.net(*args, **kwargs)
+        except TypeError as error:
+            if len(args) < 2:
+                raise
+            raise TypeError(
+                f"`batches` must have the arguments of the model, but a batch has {len(args)}, with which it raised: "
+                f"{error}. Of a loader with labels, give the inputs alone: (x for x, _ in loader)"
+            ) from error
 
     def errors(self) -> dict[ChipLayer, float]:
         """The error of each layer that is read; see `CalibratedLayer`."""
@@ -324,6 +335,8 @@ def _calls(batches: torch.Tensor | Mapping[str, Any] | Iterable[Any]) -> list[_C
             calls.append((tuple(batch) if isinstance(batch, tuple | list) else (batch,), {}))
     if not calls:
         raise OutOfRangeError("`batches` must have one batch or more, but has none")
+    if not any(leaf.numel() for leaf in tree_leaves(calls) if isinstance(leaf, torch.Tensor)):
+        raise OutOfRangeError("`batches` must have one sample or more, but all are empty")
     return calls
 
 

@@ -1,6 +1,7 @@
 """Training in software for a later chip: quantised weights and write errors in the forward pass of any torch loop."""
 
 import copy
+import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -141,10 +142,19 @@ class NoiseAware(torch.nn.Module):
     def _check_names(self) -> None:
         with self._apart() as model:
             names = [name for name, _ in model.named_modules() if name]
-        for argument, given in (("layers", self.layers), ("digital", self.digital)):
-            for name in given:
-                if name not in names:
-                    raise OutOfRangeError(f"`{argument}` must name layers of the model, {names}, but has {name!r}")
+        parameters = [name for name, _ in self.model.named_parameters()]
+        kept = []
+        for name in self.digital:  # names and patterns of layers and of parameters, as in `deploy`
+            found = fnmatch.filter([*names, *parameters], name)
+            if not found:
+                raise OutOfRangeError(
+                    f"`digital` must name layers or parameters of the model, {names}, but has {name!r}"
+                )
+            kept += found
+        self.digital = tuple(dict.fromkeys(kept))
+        for name in self.layers:
+            if name not in names:
+                raise OutOfRangeError(f"`layers` must name layers of the model, {names}, but has {name!r}")
 
     @contextmanager
     def _apart(self) -> Iterator[torch.nn.Module]:
