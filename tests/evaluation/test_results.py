@@ -20,7 +20,7 @@ from tests.helpers import assert_close
 
 N = 1_000
 GOOD = Cell(LinearStep(g_min=1e-6, g_max=1.1e-5))
-SETTING = {"tolerance": 1.0, "window": 1.0, "copies": 1, "clip": 0.99, "epochs": 3}
+SETTING = {"tolerance": 1.0, "window": 1.0, "copies": 1, "clip": 0.99, "sigma": 0.02, "epochs": 3}
 
 
 def row(stage: str, way: str, n_correct: Sequence[int], *, failed: int = 0, moved: float = 0.1, **params: Any) -> Row:

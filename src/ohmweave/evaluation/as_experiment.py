@@ -63,8 +63,9 @@ EVALUATION = Experiment(
             source="ours",
         ),
         Assumption(
-            text="energy of inference: counted reads at the prices of Yao et al. 2020, an 8-bit conversion a column",
-            source="Yao et al., Nature 577, 641 (2020)",
+            text="energy of an image: heat of the cells, V^2 g t with reads of 50 ns, and charging of the row lines; "
+            "converters, drivers and digital circuits are not in it, since the chip has none",
+            source="reads of 50 ns: Yao et al., Nature 577, 641 (2020); lines: ours (`ohmweave.cost.chip_costs`)",
         ),
     ),
     tasks=_no_tasks,
@@ -101,8 +102,8 @@ EVALUATION = Experiment(
         TableSpec(
             name="search",
             title="The search",
-            caption="Every setting that was tried, and its share of right validation images; the best of each way is "
-            "marked.",
+            caption="Every setting that was tried, and its share of right validation images, best first. Chosen is, of "
+            "those within one standard error of the best, the one with the fewest pulses.",
             rows=_search_rows,
         ),
     ),

@@ -12,7 +12,7 @@ from ohmweave.cells import Cell
 from ohmweave.data import Dataset
 from ohmweave.evaluation.bench import Bench, Made
 from ohmweave.evaluation.effort import Effort
-from ohmweave.evaluation.networks import Network, fresh, images, kept, n_correct, train
+from ohmweave.evaluation.networks import Network, fresh, kept, n_correct, train
 from ohmweave.evaluation.search import ROUNDS, best, best_on_equal_steps
 from ohmweave.evaluation.subject import Subject
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS, inference_energy, make
@@ -122,10 +122,8 @@ def property_stage(question: Question, options: Options, rows: Sequence[Row]) ->
     return tasks
 
 
-def run_task(question: Question, task: Task, context: Context) -> Mapping[str, JSON]:
+def run_task(question: Question, data: Dataset, task: Task, context: Context) -> Mapping[str, JSON]:
     """Do one task: train, write, learn, and count right images: validation images in the search, test images else."""
-    options = context.options
-    data = images(options.data, data_dir=options.data_dir, n_train=question.effort.n_train)
     if task.params["stage"] == "software":
         net = _software(question, task.seed, data, context)
         return {
@@ -143,6 +141,8 @@ def run_task(question: Question, task: Task, context: Context) -> Mapping[str, J
         **made.facts,
         "warnings": said,
     }
+    if task.params["stage"] == "search":
+        found["n_pulses"] = (made.spent.n_set + made.spent.n_reset) / bench.n_chips
     if task.params["stage"] == "accuracy":
         found |= _spent(question.subject, made.spent, bench.n_chips)
         found["energy_inference"] = inference_energy(made, bench)

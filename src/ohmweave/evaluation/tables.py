@@ -82,6 +82,7 @@ def search_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
                     "way": way,
                     "setting": setting,
                     "validation": f"{100 * one.accuracy:.1f} %",
+                    "pulses": f"{one.row.result['n_pulses']:.3g}",
                     "not converged": f"{100 * one.row.result['n_failed'] / max(1, one.row.result['n_written']):.1f} %",
                     "chosen": "yes" if one.row.id == chosen else "",
                 }
