@@ -93,8 +93,8 @@ def test_stuck_cells_fail_and_it_is_said(tmp_path: Path, one_layer: str) -> None
         result.accuracy[SOFTWARE].mean.value < 0.3
     )
     failed = next(row for row in result.rows if row.params["stage"] == "accuracy" and row.params["way"] == TRANSFER)
-    # All but those whose target is by chance where the cell is stuck.
-    assert failed.result["n_failed"] > 0.95 * failed.result["n_written"]
+    # All but those whose target is by chance where the cell is stuck, within the coarsest tolerance.
+    assert failed.result["n_failed"] > 0.8 * failed.result["n_written"]
 
 
 @pytest.mark.slow
@@ -154,7 +154,7 @@ def test_command_prints_search_results_and_page(
     (code, printed), (refused, complaint) = done
     assert code == 0
     assert "learning in situ, and on beyond an end" in printed.err
-    assert "100% of the cells are stuck" in printed.err
+    assert "note: the file has no amplitudes and widths of pulses" in printed.err
     assert "learnt in situ" in printed.out
     assert (tmp_path / "worth" / "report.html").is_file()
     assert refused == 1

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from ohmweave.evaluation.effort import EFFORTS
-from ohmweave.evaluation.search import ROUNDS, W_MAX, Trial, best, leaders, standard_error, tried
+from ohmweave.evaluation.search import (
+    PROPERTY_SEARCH,
+    ROUNDS,
+    W_MAX,
+    Trial,
+    best,
+    leaders,
+    retried,
+    standard_error,
+    tried,
+)
 from ohmweave.evaluation.search import _ladder as ladder
 from ohmweave.evaluation.ways import AWARE, IN_SITU, TRANSFER, TUNED
 from ohmweave.experiments import ExperimentError, Row
@@ -130,3 +140,15 @@ def test_within_one_standard_error_fewer_pulses_are_chosen() -> None:
     # Short trainings in situ are not compared with full ones.
     short = scored({"epochs": 3}, [900, 900], 1.0, IN_SITU)
     assert best([short, scored({"epochs": 20}, [895, 895], 1e3, IN_SITU)], IN_SITU).setting == {"epochs": 20}
+
+
+def test_other_steps_get_the_rates_beside_that_of_the_whole_cell() -> None:
+    setting = {"rule": "mixed precision", "lr": 0.01, "w_max": 6.0, "epochs": 20}
+    rates = [one["lr"] for one in retried(setting)]
+    assert_close(rates, [0.01, 0.01 * 10 / 3, 0.003], rtol=1e-5)
+    assert [{**one, "lr": 0.01} for one in retried(setting)] == [setting] * 3
+    one = row(Trial(way=IN_SITU, setting=setting), 0, 900)
+    one.params.update(stage=PROPERTY_SEARCH, without="size of steps")
+    assert tried([one], IN_SITU) == []
+    assert tried([one], IN_SITU, without="all of them") == []
+    assert [found.row for found in tried([one], IN_SITU, without="size of steps")] == [one]

@@ -54,7 +54,8 @@ EVALUATION = Experiment(
         ),
         Assumption(text="parameters of the fit are drawn independently of each other", source="ours"),
         Assumption(
-            text="without a property, settings are those of the whole cell: a search for that cell could find more",
+            text="without a property, settings are those of the whole cell, except that cells with smaller steps learn "
+            "at the best of its rate and the two beside it: a whole search for that cell could find more",
             source="ours",
         ),
         Assumption(

@@ -18,6 +18,7 @@ from ohmweave.evaluation.stages import (
     Stage,
     drawn_stage,
     fitted_stage,
+    property_search_stage,
     property_stage,
     run_task,
     search_stage,
@@ -46,6 +47,7 @@ _STEPS: Sequence[_Step] = (
         for number, (text, _, _) in enumerate(ROUNDS)
     ),
     _Step(text="accuracy", stage=fitted_stage, weight=4),
+    _Step(text="search, rates without properties", stage=property_search_stage, weight=5),
     _Step(text="properties", stage=property_stage, weight=12),
     _Step(text="drawn cells", stage=drawn_stage, weight=12),
 )

@@ -32,6 +32,10 @@ W_MAX = (6.0, 3.0, 12.0)
 """Largest weight in situ, in units of the root mean square of the initial weights; the first is that of all rules."""
 
 
+PROPERTY_SEARCH = "search without a property"
+"""The stage of trials on a cell without one of its properties."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One setting of one way."""
@@ -49,12 +53,14 @@ class Found:
     row: Row
 
 
-def tried(rows: Sequence[Row], way: str) -> list[Found]:
-    """The trials of a way that have a row, best first."""
+def tried(rows: Sequence[Row], way: str, *, without: str | None = None) -> list[Found]:
+    """The trials of a way that have a row, best first; those on the cell without a property if it is given."""
     found = [
         Found(setting=row.params["setting"], accuracy=_accuracy(row), row=row)
         for row in rows
-        if row.params["stage"] == "search" and row.params["way"] == way
+        if row.params["stage"] == ("search" if without is None else PROPERTY_SEARCH)
+        and row.params["way"] == way
+        and row.params.get("without") == without
     ]
     # Not by the order of the rows, which may differ in a run that was continued.
     return sorted(found, key=lambda one: (-one.accuracy, canonical(one.setting)))
@@ -111,6 +117,14 @@ def best_on_equal_steps(rows: Sequence[Row], way: str) -> Found:
         and not RULES[row.params["setting"]["rule"]].needs_asymmetry
     ]
     return best(others or rows, way)
+
+
+def retried(setting: Setting) -> list[Setting]:
+    """A setting in situ, and the same at the rates (or thresholds) on either side on the ladder of its rule."""
+    rule = RULES[setting["rule"]]
+    ratio = rule.start[1] / rule.start[0]
+    value = setting[rule.axis]
+    return [{**setting, rule.axis: float(f"{value * factor:.6g}")} for factor in (1.0, ratio, 1 / ratio)]
 
 
 Round = Callable[[Sequence[Row], Effort], list[Trial]]
