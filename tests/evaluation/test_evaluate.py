@@ -38,7 +38,7 @@ LEAST = Effort(
     search_chips=1,
     extensions=1,
     finalists=1,
-    draws=1,
+    draws=2,
     draw_chips=1,
     property_chips=1,
 )
@@ -117,6 +117,8 @@ def test_a_stopped_run_goes_on_and_gives_the_same_rows(tmp_path: Path, one_layer
         about={"cells": 9, "parameters": {"sigma": [1e-7, 5e-8, 2e-7]}},
     )
     whole = small(tmp_path / "cell.json", tmp_path / "whole", LEAST, network=one_layer)
+    parts = [(one.chip_sd, one.fit_sd) for way, one in whole.accuracy.items() if way != SOFTWARE]
+    assert all(chip_sd is not None and fit_sd is not None for chip_sd, fit_sd in parts)
     n_calls, fractions = 0, []
 
     def stop(fraction: float, text: str) -> None:
