@@ -32,7 +32,7 @@ def _accuracy_cells(one: Accuracy) -> dict[str, str]:
 def _spent_cells(rows: Sequence[Row], way: str) -> dict[str, str]:
     found = of_stage(rows, "accuracy", way=way, draw=0)
     if not found:
-        return dict.fromkeys(("cells", "not converged", "pulses", "readouts", "pulse energy (uJ)", "an image (nJ)"), "")
+        return dict.fromkeys(("cells", "not converged", "pulses", "readouts", "pulse energy (uJ)", "an image (pJ)"), "")
     result = found[0].result
     return {
         "cells": f"{result['n_cells']:,}",
@@ -40,7 +40,7 @@ def _spent_cells(rows: Sequence[Row], way: str) -> dict[str, str]:
         "pulses": f"{result['n_pulses']:.3g}",
         "readouts": f"{result['n_readouts']:.3g}",
         "pulse energy (uJ)": _energy(result["energy_pulses"], 1e6),
-        "an image (nJ)": _energy(result["energy_inference"], 1e9),
+        "an image (pJ)": _energy(result["energy_inference"], 1e12),
     }
 
 
