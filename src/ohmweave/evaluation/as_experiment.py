@@ -39,7 +39,9 @@ EVALUATION = Experiment(
     paper="no paper: one cell, as its file describes it",
     summary="One network in software, written with verify, trained with the errors of the write and written, tuned in "
     "situ, and learnt in situ, on chips of the cell and of cells drawn from the uncertainty of its fit; then without "
-    "each property of the cell.\n\nThe search, on validation images: " + ". ".join(declared()) + ".",
+    "each property of the cell.\n\nThe search, on validation images: "
+    + ". ".join(line[0].upper() + line[1:] for line in declared())
+    + ".",
     claims=(),
     assumptions=(
         Assumption(text="wires, row drivers and converters are ideal: what is lost is lost by the cell", source="ours"),
@@ -76,7 +78,8 @@ EVALUATION = Experiment(
             name="accuracy",
             title="Accuracy",
             caption="A point is a chip; filled points are of the fitted cell, open ones of cells drawn from the "
-            "uncertainty of the fit. Bars are 95 % intervals of the mean; the line is the software network.",
+            "uncertainty of the fit. Squares and bars are mean and 95 % interval of a further drawn cell, or of the mean of "
+            "the chips where none are drawn. The line is the software network.",
             draw=draw_accuracy,
         ),
         FigureSpec(
@@ -90,7 +93,8 @@ EVALUATION = Experiment(
         TableSpec(
             name="accuracy",
             title="Accuracy, pulses and energy",
-            caption="Accuracy of the test images, in %. Pulses, readouts and energy are those of one chip of the "
+            caption="Accuracy of the test images, in %: with all that is not known of the cell, and of the fitted cell alone. "
+            "Pulses, readouts and energy are those of one chip of the "
             "fitted cell: from fresh cells to the trained network, and of one image.",
             rows=accuracy_table,
         ),
