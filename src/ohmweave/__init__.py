@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ohmweave import (
         arrays,
+        bench,
         cells,
         circuit,
         cost,
@@ -40,6 +41,7 @@ __all__ = [
     "WriteVerify",
     "__version__",
     "arrays",
+    "bench",
     "calibrate",
     "cells",
     "circuit",

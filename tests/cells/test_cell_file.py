@@ -123,7 +123,10 @@ def refused(content: Any, message: str, folder: Path) -> None:
         ({"cell__switching__levels": 2.5}, "cell.switching.levels must be an integer, but is 2.5"),
         ({"cell__switching": [1]}, "cell.switching must be an object"),
         ({"cell__retention": [{"kind": "Relaxation", "tau": 0}]}, r"cell.retention\[0\]: `tau` must be > 0 s"),
-        ({"cell__retention": [{}]}, r"cell.retention\[0\]: `kind` must be one of Relaxation, but is None"),
+        (
+            {"cell__retention": [{}]},
+            r"cell.retention\[0\]: `kind` must be one of Relaxation, LevelRelaxation, FlickerNoise, but is None",
+        ),
         (
             {"cell__faults": {"kind": "StuckCells", "fraction": 0.1, "g_stuck": [1e-6]}},
             "g_stuck must be a finite number or a list of 2 finite numbers",

@@ -32,6 +32,7 @@ UNIQUE = (
     "circuit",
     "arrays",
     "programming",
+    "bench",
     "fitting",
     "mapping",
     "nn",

@@ -131,8 +131,9 @@ def _checked(method: str, found: torch.Tensor, shape: tuple[int, ...], array: Ar
             f"{what} {array.dtype} on {array.device}, its `dtype` and `device`, but returned {found.dtype} on "
             f"{found.device}"
         )
-    n_bad = found.numel() - int(found.isfinite().sum())
-    if n_bad:
+    finite = found.isfinite()
+    if not bool(finite.all()):
+        n_bad = int((~finite).sum())
         raise OutOfRangeError(f"{what} finite numbers, but {n_bad} of {found.numel()} are NaN or infinite")
     return found
 

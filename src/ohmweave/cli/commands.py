@@ -12,6 +12,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from ohmweave.cli.bench import bench
 from ohmweave.cli.claims import claims
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(bench)
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,12 +5,12 @@ Here a line is a line of text.
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from ohmweave.base.errors import ExperimentError
 from ohmweave.base.files import named_errors
+from ohmweave.base.locks import lock_file
 
 
 def append_line(path: Path, line: str) -> None:
@@ -49,22 +49,9 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     with path.open("ab") as file:
         try:
-            _lock(file.fileno())
+            lock_file(file.fileno())
         except OSError:
             raise ExperimentError(
                 f"another run is writing to {path.parent}; wait for it, or choose another folder with --out"
             ) from None
         yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from ohmweave.arrays import Array, ConverterRanges, Corner, RangedConverters, SimulatedArray, corner_of
+from ohmweave.arrays import Array, ConverterRanges, Corner, RangedConverters, corner_of
 from ohmweave.base import Magnitudes, OutOfRangeError, check_fraction, check_positive, shown
 from ohmweave.mapping import FixedScaling
 from ohmweave.nn.calibration_table import CalibratedLayer, CalibrationTable
@@ -287,14 +287,17 @@ def _beyond(parts: Sequence[Magnitudes], limits: Sequence[float]) -> float:
 
 def _converters(array: Array) -> ConverterRanges | None:
     """The converters of an array whose full scales can be set; None without an ADC."""
-    if not isinstance(array, RangedConverters) or (isinstance(array, SimulatedArray) and array.adc is None):
+    if not isinstance(array, RangedConverters):
         return None
-    return array.converter_ranges
+    try:  # an array around another one, such as a limiter, has converters only if that one has
+        return array.converter_ranges
+    except OutOfRangeError:
+        return None
 
 
 def _dac_of(array: Array) -> Callable[[torch.Tensor, float], torch.Tensor] | None:
     """What the DAC makes of numbers at a full scale; None for an array that drives any voltage."""
-    dac = array.dac if isinstance(array, SimulatedArray) else None
+    dac = array.books.dac  # of the array inside, where there is a limiter or a log around it
     if dac is None:
         return None
     return partial(_after_dac, dac.codes, dac.v_lsb, array.v_read)

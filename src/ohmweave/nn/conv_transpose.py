@@ -107,8 +107,7 @@ class ConvTranspose(Convolution):
             output_size: of the output, `(*out size)` or with the dimensions before, one of those that the stride
                 allows. None is the least one and `output_padding`.
         """
-        y: torch.Tensor = self.guarded(x, None if output_size is None else list(output_size))
-        return y
+        return self.in_layout(self.guarded(x, None if output_size is None else list(output_size)), x)
 
     def on_array(self, x: torch.Tensor, output_size: Sequence[int] | None = None) -> torch.Tensor:
         """As `forward`, on the array."""

@@ -17,7 +17,7 @@ from ohmweave.arrays import ConvGeometry
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_shape, shown
 from ohmweave.mapping import Chip
 from ohmweave.nn.array_convolution import array_convolution
-from ohmweave.nn.chip_batch import with_batch
+from ohmweave.nn.chip_batch import is_in_software, with_batch
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.further_inputs import check_dims
 from ohmweave.nn.on_chip import OnChip
@@ -205,6 +205,7 @@ class Convolution(ChipLayer):
         (on_chip or OnChip()).refuse_transposed("a convolution")
         matrix = (on_chip or OnChip()).matrix(chip, name, (shape.out_channels, n_in), groups=shape.groups)
         super().__init__(matrix, weight_shape=shape.weight_shape, bias=bias)
+        self.channels_last = False
         self.shape, self.geometry = shape, shape.geometry
         self.in_channels, self.out_channels, self.groups = shape.in_channels, shape.out_channels, shape.groups
         self.kernel_size, self.stride, self.dilation = shape.kernel_size, shape.stride, shape.dilation
@@ -212,8 +213,18 @@ class Convolution(ChipLayer):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """From `(chips * batch, in, *size)` to `(chips * batch, out, *out size)`; without a batch as in torch."""
-        y: torch.Tensor = self.guarded(x)
-        return y
+        return self.in_layout(self.guarded(x), x)
+
+    def in_layout(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """The output `y` with the memory layout that torch's layer gives it for an input `x`.
+
+        `x.view(len(x), -1)` after a convolution needs it. Reads give outputs with the channels last, and so does
+        torch if those of `x` are. With `channels_last` they stay as they are, which saves a copy.
+        """
+        if self.channels_last:
+            return channels_last(y, self.shape.n_dims) if is_in_software() else y
+        last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+        return y if last else y.contiguous()
 
     def on_array(self, x: torch.Tensor) -> torch.Tensor:
         """As `forward`, on the array."""
@@ -242,6 +253,11 @@ class Convolution(ChipLayer):
     def extra_repr(self) -> str:
         """Shown in the network's printout."""
         return f"{self.shape}, on {self.matrix.name!r}"
+
+
+def channels_last(y: torch.Tensor, n_dims: int) -> torch.Tensor:
+    """`(..., channels, *size)` with `n_dims` sizes, and the channels last in memory."""
+    return y.movedim(-n_dims - 1, -1).contiguous().movedim(-1, -n_dims - 1)
 
 
 def _slabs(x: torch.Tensor, depth: int, stride: int, dilation: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ from ohmweave.nn.chip_layer import check_stays
 from ohmweave.nn.chip_recurrent import chip_by_chip
 from ohmweave.nn.chips_apart import Apart
 from ohmweave.nn.generation import Generation, refuse_caches
+from ohmweave.nn.image_layout import ImageLayout
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.printout import printout
 from ohmweave.nn.weight import ArrayWeight, Mixed, matrix_of
@@ -48,7 +49,7 @@ class Deployed(torch.nn.Module):
         self.on_chip = tuple(on_chip)
         self.digital = tuple(digital)
         self._checks = ApartChecks(chip.chip_shape[0]) if chip.chip_shape else None
-        self._apart = Apart()
+        self._apart, self._layout = Apart(), ImageLayout()
         self._watched: set[bool] = set()
         self.training = model.training
         self.model = model  # last, because `__setattr__` sets attributes of the model from now on
@@ -100,6 +101,8 @@ class Deployed(torch.nn.Module):
         chips = self.chip.chip_shape
         chosen = len(args) != 1 or bool(kwargs)
         args, kwargs = self._merged(args, kwargs)
+        if not torch.compiler.is_compiling():
+            self._layout.choose(self.model, args, kwargs)
         with forward_pass() as called:
             try:
                 with chip_by_chip(self._apart.one_by_one, chips[0] if chips else 1):

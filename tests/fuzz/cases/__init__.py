@@ -2,6 +2,7 @@
 
 from tests.fuzz.cases.array_calls import ARRAY_CALLS
 from tests.fuzz.cases.arrays import ARRAYS
+from tests.fuzz.cases.bench import BENCH, NOT_FUZZED
 from tests.fuzz.cases.cells import CELLS
 from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
@@ -27,11 +28,25 @@ CASES: dict[str, Case] = {
     **EVALUATION,
     **CHIP_COSTS,
     **FITTING,
+    **BENCH,
 }
 
-PACKAGES = ("cells", "arrays", "circuit", "programming", "mapping", "nn", "optim", "cost", "fitting", "evaluation")
+PACKAGES = (
+    "cells",
+    "arrays",
+    "circuit",
+    "programming",
+    "bench",
+    "mapping",
+    "nn",
+    "optim",
+    "cost",
+    "fitting",
+    "evaluation",
+)
 
 NOT_CALLED = {
+    **NOT_FUZZED,
     # Bases of layers, which users' classes extend.
     **dict.fromkeys(["CompositeLayer", "SequenceLayer"], "a base class"),
     # Newer than the fuzzer.

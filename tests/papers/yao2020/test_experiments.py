@@ -227,7 +227,7 @@ def test_tasks_are_few_and_named() -> None:
     counts = {
         name: len(find(f"yao2020/{name}").tasks(options)) for name in ("stages", "subset", "which-layers", "drift")
     }
-    assert counts == {"stages": 20, "subset": 150, "which-layers": 7, "drift": 1}
+    assert counts == {"stages": 20, "subset": 160, "which-layers": 7, "drift": 1}
     stages = find(STAGES).tasks(options)
     whole = {"data": "mnist", "scale": "full", "network": 3, "chips": 5}
     assert stages[3].params == whole

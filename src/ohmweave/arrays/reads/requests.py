@@ -1,10 +1,10 @@
 """Checks of the arguments of a read, before anything is read or counted."""
 
+from typing import Protocol
 from weakref import ReferenceType, WeakSet, ref
 
 import torch
 
-from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.capabilities import ReadScale
 from ohmweave.arrays.placement import Placement, cells_of
 from ohmweave.arrays.reads.geometry import ConvGeometry
@@ -14,15 +14,44 @@ _ROUNDING = 1 + 1e-5
 """Voltages are products in single precision."""
 
 
+class Crossbars(Protocol):
+    """Sizes of arrays of one kind: a bank of cells, or any array."""
+
+    @property
+    def chip_shape(self) -> tuple[int, ...]:
+        """() for one chip, (n,) for n chips."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of voltages and currents."""
+        ...
+
+    @property
+    def n_arrays(self) -> int:
+        """Crossbars on a chip."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Row lines of a crossbar."""
+        ...
+
+    @property
+    def cols(self) -> int:
+        """Column lines of a crossbar."""
+        ...
+
+
 class ReadRequests:
-    """Checks of reads of the arrays of a bank.
+    """Checks of reads of the arrays of a bank, simulated or on a board.
 
     Args:
-        bank: the cells of the arrays.
+        bank: the sizes of the arrays.
         v_read: V, largest read voltage.
     """
 
-    def __init__(self, bank: CellBank, *, v_read: float) -> None:
+    def __init__(self, bank: Crossbars, *, v_read: float) -> None:
         self._chip_shape, self._dtype, self._v_read = bank.chip_shape, bank.dtype, v_read
         self._n_arrays, self._rows, self._cols = bank.n_arrays, bank.rows, bank.cols
         self._known: WeakSet[Placement] = WeakSet()

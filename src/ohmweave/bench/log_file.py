@@ -1,0 +1,165 @@
+r"""The file of a log: records that are only appended, each with its length and checksum.
+
+    "ohmweave log 1\n", then records: length (4 bytes), CRC-32 (4 bytes), payload (a message of `bench.frames`);
+    little-endian.
+
+A record is one write to the file, so a killed process leaves whole records, or one incomplete record at the end, which
+is dropped when the file is opened again. To survive a power failure too, the file is synchronized from time to time.
+"""
+
+import os
+import struct
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from weakref import finalize
+
+from ohmweave.base import DataError
+from ohmweave.base.files import named_errors
+from ohmweave.base.locks import lock_file
+from ohmweave.bench.frames import FrameError, packed, unpacked
+
+MAGIC = b"ohmweave log 1\n"
+_HEAD = struct.Struct("<II")
+MAX_RECORD = 2**31
+_WAITING = 2**16
+if sys.platform == "win32":
+    _BINARY = os.O_BINARY
+else:
+    _BINARY = 0
+
+
+class LogFile:
+    """Appends records to a log; one process at a time.
+
+    Args:
+        path: of the file; a new one is made, an old one is continued.
+        sync_every: s, longest time between two synchronizations with the disk.
+
+    Attributes:
+        path: of the file.
+        first: the first record of a file that is continued; None for a new one.
+
+    Raises:
+        DataError: the file is no log, is damaged before its end, or another process writes to it.
+    """
+
+    def __init__(self, path: Path, *, sync_every: float = 10.0) -> None:
+        self.path, self._sync_every = path, sync_every
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY, 0o666)
+        self._close = finalize(self, os.close, self._handle)  # also for a log that is never closed
+        try:
+            try:
+                lock_file(self._handle)
+            except OSError:
+                raise DataError(f"{path} is being written to by another process or object") from None
+            self.first = self._repaired()
+        except BaseException:
+            self._close()
+            raise
+        self._synced = self._written = time.monotonic()
+        self._waiting = bytearray()
+
+    def _repaired(self) -> Any:
+        """The first record of the file, if it has one; an incomplete record at its end is cut off."""
+        first, end, size = None, 0, self.path.stat().st_size
+        if size >= len(MAGIC):
+            end = len(MAGIC)
+            for behind, record in positions(self.path):
+                first, end = record if first is None else first, behind
+        elif not MAGIC.startswith(self.path.read_bytes()):
+            raise DataError(f"{self.path} is not a log of ohmweave")
+        if end < size:
+            os.ftruncate(self._handle, end)
+        if not end:
+            self._write(MAGIC)
+        return first
+
+    def append(self, record: Any, *, at_once: bool = True) -> None:
+        """Append one record.
+
+        Args:
+            record: a message.
+            at_once: True: it, and all before it, are in the hands of the operating system on return. False: it may stay
+                in memory until the next call, for at most 64 KiB and 1 s.
+
+        Raises:
+            DataError: the log is closed, or the record is too large.
+        """
+        if not self._close.alive:
+            raise DataError(f"{self.path} is closed: nothing can be recorded after `close`")
+        payload = packed(record)
+        if len(payload) > MAX_RECORD:
+            raise DataError(f"a record of a log must have at most {MAX_RECORD:,} bytes, but has {len(payload):,}")
+        self._waiting += _HEAD.pack(len(payload), zlib.crc32(payload))
+        self._waiting += payload
+        now = time.monotonic()
+        if at_once or len(self._waiting) > _WAITING or now - self._written > 1.0:
+            self.flush()
+            self._written = now
+        if now - self._synced >= self._sync_every:
+            self.sync()
+            self._synced = now
+
+    def flush(self) -> None:
+        """Hand all records to the operating system."""
+        if self._waiting:
+            self._write(self._waiting)
+            self._waiting = bytearray()
+
+    def _write(self, data: bytes | bytearray) -> None:
+        with named_errors(self.path):
+            written = os.write(self._handle, data)
+            while written < len(data):  # a disk that is nearly full
+                written += os.write(self._handle, data[written:])
+
+    def sync(self) -> None:
+        """Wait until all records are on the disk."""
+        self.flush()
+        with named_errors(self.path):
+            os.fsync(self._handle)
+
+    def close(self) -> None:
+        """Synchronize and close the file; nothing happens if it is closed."""
+        if self._close.alive:
+            self.sync()
+            self._close()
+
+
+def positions(path: Path) -> Iterator[tuple[int, Any]]:
+    """The records of a log, each with the position behind it; an incomplete one at the end is left out.
+
+    Raises:
+        DataError: the file cannot be read, is no log, or is damaged before its end.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path} must be a log, but cannot be read: {error.strerror}") from error
+    with file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise DataError(f"{path} is not a log of ohmweave")
+        while True:
+            start = file.tell()
+            head = file.read(_HEAD.size)
+            if len(head) < _HEAD.size:
+                return
+            length, checksum = _HEAD.unpack(head)
+            payload = file.read(length) if length <= MAX_RECORD else b""
+            if length <= MAX_RECORD and len(payload) < length:
+                return
+            if length > MAX_RECORD or zlib.crc32(payload) != checksum:
+                if not file.read(1):  # the last record: its end was lost in a power failure
+                    return
+                raise DataError(
+                    f"{path} is damaged at byte {start:,}; what is before it can be read from a copy cut there"
+                )
+            try:
+                record = unpacked(payload)
+            except FrameError as error:
+                raise DataError(f"{path} is damaged at byte {start:,}: {error}") from error
+            yield file.tell(), record
