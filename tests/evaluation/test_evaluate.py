@@ -49,10 +49,10 @@ STUCK_CELL = Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=20), faults=StuckCe
 @pytest.fixture
 def one_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A network of one layer, with two of the rules and two of the properties: the path of a run, in seconds."""
-    for rule in ("pulsed SGD", "Tiki-Taka v2", "adaptive write-verify"):
-        monkeypatch.delitem(RULES, rule)  # type: ignore[arg-type]
-    for name in ("spread between cells", "asymmetry", "size of steps", "stuck cells", "retention"):
-        monkeypatch.delitem(PROPERTIES, name)  # type: ignore[arg-type]
+    rules = {name: RULES[name] for name in ("mixed precision", "Manhattan")}
+    properties = {name: PROPERTIES[name] for name in ("read noise", "scatter of pulses")}
+    monkeypatch.setattr("ohmweave.evaluation.search.RULES", rules)
+    monkeypatch.setattr("ohmweave.evaluation.stages.PROPERTIES", properties)
     path = tmp_path / "one.py"
     path.write_text(
         "from torch.nn import Flatten, Linear, Sequential\n"

@@ -78,8 +78,8 @@ EVALUATION = Experiment(
             name="accuracy",
             title="Accuracy",
             caption="A point is a chip; filled points are of the fitted cell, open ones of cells drawn from the "
-            "uncertainty of the fit. Squares and bars are mean and 95 % interval of a further drawn cell, or of the mean "
-            "of the chips where none are drawn. The line is the software network.",
+            "uncertainty of the fit. Squares and bars are mean and 95 % interval of a further drawn cell, or of the "
+            "mean of the chips where none are drawn. The line is the software network.",
             draw=draw_accuracy,
         ),
         FigureSpec(
@@ -94,7 +94,8 @@ EVALUATION = Experiment(
             name="accuracy",
             title="Accuracy, pulses and energy",
             caption="Accuracy of the test images, in %: with all that is not known of the cell, and of the fitted cell "
-            "alone. Pulses, readouts and energy are those of one chip of the fitted cell: from fresh cells to the trained network, and of one image.",
+            "alone. Pulses, readouts and energy are those of one chip of the "
+            "fitted cell: from fresh cells to the trained network, and of one image.",
             rows=accuracy_table,
         ),
         TableSpec(
