@@ -11,6 +11,7 @@ from ohmweave.cells import (
     LevelRelaxation,
     LinearGate,
     LinearStep,
+    PolynomialConduction,
     PulseTable,
     ReadNoise,
     Relaxation,
@@ -18,6 +19,7 @@ from ohmweave.cells import (
     Spread,
     StuckCells,
     SwitchingLaw,
+    TwoState,
     VoltageDependence,
     aggregate,
     exponential_steps,
@@ -45,6 +47,7 @@ LAWS: dict[str, SwitchingLaw[Any]] = {
         reset_mean=(-0.1e-6, -0.6e-6, -1.3e-6, -2.4e-6),
         reset_spread=(0.3e-6, 1.2e-6, 1.4e-6, 1.7e-6),
     ),
+    "two states": TwoState(g_set=(8e-6, 15e-6, 16e-6, 20e-6), g_reset=(2e-6, 2.5e-6, 4e-6), own_set=0.3, own_reset=0.6),
     "gate": GATE,
     "gate, listed cells disturbed": replace(GATE, noise_on="all", g_reset=3e-6),
 }
@@ -71,6 +74,7 @@ PARTS: dict[str, dict[str, Any]] = {
         )
     },
     "faults": {"faults": StuckCells(fraction=0.2, g_stuck=(1e-6, 30e-6))},
+    "polynomial conduction": {"conduction": PolynomialConduction(linear=0.4, square=-0.6, v_max=0.6)},
     "conduction": {"conduction": SinhConduction(v0=0.2)},
     "read noise": {"read_noise": ReadNoise(fraction=0.02, floor=1e-8)},
 }

@@ -1,12 +1,14 @@
 """`ohmweave fit` from outside: a file in, a cell file and a figure out, and errors that say what to do."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from ohmweave.cells import AffineStep, Cell, Spread, linear_steps, load
+from ohmweave.cells import AffineStep, Cell, SinhConduction, Spread, linear_steps, load
 from ohmweave.cli import main
 from tests.fitting.bench import cycles, measured
 from tests.helpers import assert_close
@@ -138,10 +140,38 @@ def test_a_law_for_each_amplitude(csv: Path, tmp_path: Path, capsys: pytest.Capt
     assert names == ["several-set-1.00V-reset-1.50V.json", "several-set-1.20V-reset-1.50V.json"]
 
 
-def test_other_measurements_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_cycles_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cycles.tsv").write_text("7\t10000\t100000\t1\n7\t10500\t90000\t2\n")
     assert run(tmp_path / "cycles.tsv", "--columns", "cell, r_set (Ohm), r_reset (Ohm), cycle") == 0
     said = capsys.readouterr().err
     assert "Cycling(1 cells, 2 cycles" in said
-    assert "fits pulse trains alone" in said
+    assert "not fitted: `data` must hold at least 20 cycles" in said
+    assert "no cell file" in said
     assert [path.name for path in tmp_path.iterdir()] == ["cycles.tsv"]
+
+
+def test_kinds_join_one_cell(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = np.random.default_rng(0)
+    v = np.linspace(-0.4, 0.4, 41)
+    rows = [f"A,{x},{1e-5 * 0.3 * np.sinh(x / 0.3) * (1 + 0.01 * chance.normal())}" for x in v]
+    (tmp_path / "iv.csv").write_text("\n".join(["cell,v (V),i (A)", *rows]) + "\n")
+    both = tmp_path / "both.json"
+    assert run(csv, tmp_path / "iv.csv", "--law", "linear", "--out", both) == 0
+    capsys.readouterr()
+    cell, about = load(both), json.loads(both.read_text())["about"]
+    assert isinstance(cell.conduction, SinhConduction)
+    assert isinstance(cell.switching, AffineStep)
+    assert set(about["origin"]["files"]) == {csv.name, "iv.csv"}
+    assert about["origin"]["files"]["iv.csv"] == hashlib.sha256((tmp_path / "iv.csv").read_bytes()).hexdigest()
+    assert np.array(about["correlations"]["matrix"]).shape == (3, 3)
+    assert (tmp_path / "both.png").is_file()
+    assert (tmp_path / "both-conduction.png").is_file()
+    # The same by two commands.
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    assert run(csv, "--law", "linear", "--out", one, "--no-figure") == 0
+    assert run(tmp_path / "iv.csv", "--cell", one, "--out", two, "--no-figure") == 0
+    assert load(two) == cell
+    joined = json.loads(two.read_text())["about"]
+    assert joined["parameters"] == about["parameters"]
+    assert joined["parts"]["conduction"] == about["parts"]["conduction"]
+    assert joined["origin"]["cell"]["file"] == "one.json"

@@ -179,6 +179,22 @@ def test_chips_of_one_bill_have_prices_of_their_own() -> None:
     assert_close(bill.total(component="ADC"), expected, rtol=1e-9)
 
 
+def test_names_that_a_bill_does_not_know_are_no_sum_over_nothing() -> None:
+    bill = bill_of(**CHIPS["the same, ADC 4 bits"])
+    assert bill.total(phase="training") == 0
+    assert bill.total(component="waiting") == 0
+    for ask, said in (
+        (lambda: bill.total("enrgy"), "`quantity` must be one of energy, time, area, count, but is 'enrgy'"),  # type: ignore[arg-type]
+        (lambda: bill.total(component="adc"), "`component` must be one of ADC, .*, but is 'adc'"),
+        (lambda: bill.total(layer="1"), "`layer` must be one of .*, but is '1'"),
+        (lambda: bill.total(phase="infer"), "`phase` must be one of .*inference.*, but is 'infer'"),
+        (lambda: bill.total(lyr="0"), "a field of a bill must be one of phase, layer, component, but is 'lyr'"),
+        (lambda: bill.by("layers"), "a field of a bill must be .*, but is 'layers'"),
+    ):
+        with pytest.raises(OutOfRangeError, match=said):
+            ask()
+
+
 def test_a_real_array_needs_a_price_list() -> None:
     _, simulated = deployed()
     chip = ow.Chip(array=Unknown(simulated.array))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ohmweave.base import DataError, ShapeError
-from ohmweave.cells import SinhConduction
+from ohmweave.cells import PolynomialConduction, SinhConduction
 from ohmweave.fitting import fit_conduction
 from tests.helpers import assert_close
 
@@ -30,6 +30,44 @@ def test_ohms_law_needs_no_part() -> None:
     assert found.part is None
     assert found.v0.high is None
     assert_close(found.g, [5e-6, 20e-6, 60e-6], rtol=0.01)
+
+
+def test_an_offset_and_readings_at_0_volts() -> None:
+    inside = 0
+    for seed in range(20):
+        i = G * V - 2e-6 + 5e-8 * np.random.default_rng(seed).normal(size=len(V))
+        found = fit_conduction(V, i, cell=CELL)
+        assert found.part is None
+        assert found.describes
+        assert_close(found.g, [5e-6, 20e-6, 60e-6], rtol=0.02)
+        # Two of 1.96 standard errors of a mean of 123 readings.
+        assert_close(found.offset.high - found.offset.low, 2 * 1.96 * 5e-8 / 123**0.5, rtol=0.3)
+        inside += found.offset.low < -2e-6 < found.offset.high
+    assert inside >= 16
+
+
+def test_no_offset_is_found_where_there_is_none() -> None:
+    found = [
+        fit_conduction(V, G * V + 5e-8 * np.random.default_rng(seed).normal(size=len(V)), cell=CELL).offset.value
+        for seed in range(20)
+    ]
+    assert sum(value != 0 for value in found) <= 4  # 1 of 20 by chance
+
+
+def test_a_polynomial_is_found() -> None:
+    law = PolynomialConduction(linear=0.0, square=-1.0, v_max=0.5)  # bends down, as no hyperbolic sine does
+    i = law.current(torch.from_numpy(G), torch.from_numpy(V)) * torch.from_numpy(ERROR)
+    found = fit_conduction(V, i, cell=CELL)
+    assert isinstance(found.part, PolynomialConduction)
+    assert abs(found.part.linear) < 0.1
+    assert_close(found.part.square, -1.0, rtol=0.15)
+    assert found.off < 0.5 * found.off_by_form["sinh"]
+
+
+def test_currents_of_another_form_are_not_described() -> None:
+    found = fit_conduction(V, np.where(V > 0.3, 5.0, 1.0) * G * V, cell=CELL)
+    assert not found.describes
+    assert "no form here describes" in repr(found)
 
 
 def test_bad_sweeps() -> None:

@@ -200,7 +200,7 @@ def grouped_loop(layer: Conv2d, x: torch.Tensor) -> torch.Tensor:
 def test_converters_read_every_group_as_a_matrix_of_its_own(bits: int | None) -> None:
     """Rounded by an ADC, the groups are those of separate layers, bit for bit."""
     parts: dict[str, Any] = {"dac": DAC(bits=6, v_max=0.2, signed=True, bit_serial=True)}
-    parts |= {} if bits is None else {"adc": ADC(bits=bits)}
+    parts |= {} if bits is None else {"adc": ADC(bits=bits, signed=True)}
     how = OnChip(mapping=DifferentialPair(clip=3.0), scaling=FixedScaling(3.0))
     layer = Conv2d(6, 4, 2, groups=2, bias=False, chip=chip(**parts), name="conv", on_chip=how)
     layer.program(random(4, 3, 2, 2, chance=generator(1)).clamp(-3, 3), EXACT)

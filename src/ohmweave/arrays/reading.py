@@ -150,6 +150,13 @@ MANY_CUT = 0.05
 _LOOKED_AT: WeakKeyDictionary[Placement, int] = WeakKeyDictionary()
 """Reads of each placement so far; -1 after its warning."""
 
+_LARGEST: WeakKeyDictionary[Placement, float] = WeakKeyDictionary()
+"""Largest number beyond the range whose read was found to be cut in few places only, by placement."""
+
+GROWN = 1.1
+"""Growth of the largest number at which the cut inputs of a read are counted again; so are those of each read whose
+number is a power of two (ours: counting takes three passes)."""
+
 
 def _within_scale(x: torch.Tensor, array: Array, placement: Placement, scale: ReadScale) -> torch.Tensor:
     """Numbers clamped to the read voltage, as drivers do; as they are where each vector is scaled to it."""
@@ -179,9 +186,12 @@ def _is_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: float
     if limit is None:
         limit = array.dac.v_max if isinstance(array, SimulatedArray) and array.dac is not None else array.v_read
     least, most = map(float, torch.aminmax(v.detach()))
-    if n_reads >= 0 and max(most, -least) > limit * (1 + 1e-6):
+    largest = max(most, -least)
+    again = not (n_reads + 1) & n_reads or not largest <= GROWN * _LARGEST.get(placement, 0.0)
+    if n_reads >= 0 and again and largest > limit * (1 + 1e-6):
+        _LARGEST[placement] = largest
         _warn_of_many(v, placement, limit)
-    return max(most, -least) > limit
+    return largest > limit
 
 
 def _warn_of_many(v: torch.Tensor, placement: Placement, limit: float) -> None:

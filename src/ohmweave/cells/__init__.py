@@ -4,7 +4,7 @@ from ohmweave.cells.affine_step import AffineStep, aggregate, exponential_steps,
 from ohmweave.cells.by_name import find, published
 from ohmweave.cells.cell import Cell, CellState
 from ohmweave.cells.cell_file import load, save
-from ohmweave.cells.conduction import SinhConduction
+from ohmweave.cells.conduction import PolynomialConduction, SinhConduction
 from ohmweave.cells.flicker_noise import FlickerNoise
 from ohmweave.cells.gate_compliance import GateCompliance
 from ohmweave.cells.gate_curve import GateCurve, LinearGate, TabulatedGate
@@ -29,6 +29,7 @@ from ohmweave.cells.relaxation import Relaxation
 from ohmweave.cells.spread import Spread
 from ohmweave.cells.stellar2023 import stellar2023
 from ohmweave.cells.stuck_cells import StuckCells
+from ohmweave.cells.two_state import TwoState
 from ohmweave.cells.voltage import VoltageDependence
 from ohmweave.cells.wang2019 import wang2019
 from ohmweave.cells.yao2020 import yao2020
@@ -49,6 +50,7 @@ __all__ = [
     "LevelRelaxation",
     "LinearGate",
     "LinearStep",
+    "PolynomialConduction",
     "Pulse",
     "PulseTable",
     "ReadNoise",
@@ -62,6 +64,7 @@ __all__ = [
     "SummedTrains",
     "SwitchingLaw",
     "TabulatedGate",
+    "TwoState",
     "VoltageDependence",
     "VoltageLaw",
     "aggregate",

@@ -21,7 +21,7 @@ from ohmweave.base.files import atomic_write
 from ohmweave.cells.affine_step import AffineStep
 from ohmweave.cells.cell import Cell
 from ohmweave.cells.cell_file_v1 import FORMATS_V1, parts_of_v1
-from ohmweave.cells.conduction import SinhConduction
+from ohmweave.cells.conduction import PolynomialConduction, SinhConduction
 from ohmweave.cells.field_types import field_value
 from ohmweave.cells.flicker_noise import FlickerNoise
 from ohmweave.cells.gate_compliance import GateCompliance
@@ -34,16 +34,17 @@ from ohmweave.cells.read_noise import ReadNoise
 from ohmweave.cells.relaxation import Relaxation
 from ohmweave.cells.spread import Spread
 from ohmweave.cells.stuck_cells import StuckCells
+from ohmweave.cells.two_state import TwoState
 from ohmweave.cells.voltage import VoltageDependence
 
 FORMAT, VERSION = "ohmweave cell", 2
 PARTS: Mapping[str, tuple[type[Any], ...]] = {
-    "switching": (AffineStep, GateCompliance, LinearStep, PulseTable),
+    "switching": (AffineStep, GateCompliance, LinearStep, PulseTable, TwoState),
     "spread": (Spread,),
     "voltage": (VoltageDependence,),
     "retention": (Relaxation, LevelRelaxation, FlickerNoise),
     "faults": (StuckCells,),
-    "conduction": (SinhConduction,),
+    "conduction": (SinhConduction, PolynomialConduction),
     "read_noise": (ReadNoise,),
 }
 """What a file may hold, by argument of `Cell`."""

@@ -100,6 +100,8 @@ class FlickerNoise(RetentionLaw[FlickerState]):
         self, state: FlickerState, g: torch.Tensor, duration: float, *, generator: torch.Generator
     ) -> tuple[torch.Tensor, FlickerState]:
         """The change of the fluctuation, whose size is that at the conductance without it."""
+        if duration == 0:
+            return torch.zeros_like(g), state  # a new look at the size would move cells, though no time has passed
         before, after, later = torch.zeros_like(g), torch.zeros_like(g), []
         for x, tau, weight in zip(state.x, self.tau, self.weight, strict=True):
             kept = math.exp(-duration / tau)

@@ -1,13 +1,14 @@
-"""`ohmweave fit`: measured pulse trains into a cell file."""
+"""`ohmweave fit`: measurements into a cell file."""
 
 import json
-from dataclasses import asdict
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ohmweave.cli.console import print_note, print_result
+from ohmweave.cli.console import print_note
+from ohmweave.cli.fit_report import print_fits
 from ohmweave.cli.measured_files import (
     ColumnList,
     ColumnMap,
@@ -22,11 +23,17 @@ from ohmweave.cli.measured_files import (
 )
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from matplotlib.figure import Figure
 
-    from ohmweave.fitting import Fit, Interval, Measurement
+    from ohmweave.cells import Cell
+    from ohmweave.fitting import CellFit, Fit
 
-
+BaseCell = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CELL.json", show_default="the cell of the pulses", help="A cell file that the parts are added to."
+    ),
+]
 LowerEnd = Annotated[str | None, typer.Option(show_default="the lowest seen", help="Lower end of the window: '2 uS'.")]
 UpperEnd = Annotated[
     str | None, typer.Option(show_default="the highest seen", help="Upper end of the window: '20 uS'.")
@@ -54,47 +61,125 @@ def fit(
     bins: Annotated[int, typer.Option(min=1, help="Bins of the pulse table, at most.")] = 10,
     stuck_below: StuckBelow = 0.1,
     law: Law = None,
+    cell: BaseCell = None,
     out: Annotated[Path | None, typer.Option(show_default="FILE with .json", help="The cell file.")] = None,
-    figure: Annotated[bool, typer.Option(help="Draw the trains beside the law, next to the cell file.")] = True,
+    figure: Annotated[bool, typer.Option(help="Draw data beside the laws, next to the cell file.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the estimates as JSON, in SI units.")] = False,
 ) -> None:
-    """Read measured files, fit switching laws to pulse trains, choose one, and write the cell to a file."""
-    from ohmweave.fitting import PulseTrains, fit_trains
+    """Read measured files, fit each kind of measurement, and write the cell to a file.
+
+    Pulse trains give the switching law, cycling one of two states; relaxation, time series and I-V sweeps give parts
+    that join it, or the cell of --cell.
+    """
+    from ohmweave.fitting import Fit, fit_cell
 
     measured = read_files(
         files, unit=unit, v_read=v_read, columns=columns, column=column, scale=scale, kind=kind, decimal=decimal
     )
-    trains = [part for part in measured.parts if isinstance(part, PulseTrains)]
-    low, high = _quantity(g_min, "S", "g_min"), _quantity(g_max, "S", "g_max")
     for line in measured.summary():
         print_note(line)
-    results = [fit_trains(one, g_min=low, g_max=high, bins=bins, stuck_below=stuck_below, law=law) for one in trains]
-    abouts = [{"file": ", ".join(measured.files), **_about(one), **_origin(measured)} for one in results]
+    low, high = _quantity(g_min, "S", "g_min"), _quantity(g_max, "S", "g_max")
+    base = None if cell is None else _loaded(cell)
+    result = fit_cell(measured, cell=base, g_min=low, g_max=high, bins=bins, stuck_below=stuck_below, law=law)
+    options = {"g_min": low, "g_max": high, "bins": bins, "stuck_below": stuck_below, "law": law}
+    origin = {"options": {name: value for name, value in options.items() if value is not None}, **_code()}
+    abouts = [_about(result, index, cell, origin) for index in range(max(1, len(result.cells)))]
     first = (files[0].with_suffix("") if files[0].suffix == ".gz" else files[0]).with_suffix(".json")
-    paths = _paths(first if out is None else out, results)
-    written = [_write(*one, figure=figure) for one in zip(results, paths, abouts, strict=True)]
-    if as_json and abouts:
+    pulses = [part.result for part in result.parts if isinstance(part.result, Fit)]
+    paths = _paths(first if out is None else out, pulses)
+    written = _write(result, paths, abouts, figure=figure)
+    if as_json:
         typer.echo(json.dumps(abouts[0] if len(abouts) == 1 else abouts, indent=2))
-    for result in () if as_json else results:
-        _print(result)
-    notes = [f"note: {note}" for result in results for note in result.notes]
-    if len(trains) < len(measured.parts):
-        notes.append("note: this command fits pulse trains alone; other measurements are read and shown")
+    else:
+        print_fits(result)
+    notes = [f"note: {note}" for part in result.parts for note in part.notes]
+    notes += [f"note: {note}" for note in result.notes]
+    if not result.cells:
+        notes.append("no cell file: these data do not tell how cells switch; --cell CELL.json adds them to a cell")
     for note in (*notes, *written):
         print_note(note)
 
 
-def _paths(path: Path, results: "list[Fit]") -> list[Path]:
-    """The cell file of each result: `path`, with amplitudes and widths in its name where there are several."""
-    if len(results) < 2:
-        return [path] * len(results)
-    names = [condition_name(dict(result.trains.conditions)) for result in results]
+def _loaded(path: Path) -> "Cell":
+    from ohmweave.cells import load
+
+    return load(path)
+
+
+def _about(result: "CellFit", index: int, base: Path | None, origin: dict[str, Any]) -> dict[str, Any]:
+    """The note of a cell file; of a cell that parts were added to, with what its own file says."""
+    about = result.about(index)
+    about["origin"] |= origin
+    if base is None:
+        return about
+    before = json.loads(base.read_text(encoding="utf-8")).get("about") or {}
+    if not isinstance(before, dict):
+        return about
+    kept = {name: value for name, value in before.items() if name not in ("parts", "origin", "joined")}
+    parts = before.get("parts")
+    lists = {name: [*_listed(before.get(name)), *about[name]] for name in ("guessed", "left_out")}
+    return {
+        **about,
+        **kept,
+        **lists,
+        "parts": {**(parts if isinstance(parts, dict) else {}), **about.get("parts", {})},
+        "origin": {**about["origin"], "cell": {"file": base.name, "origin": before.get("origin")}},
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _code() -> dict[str, Any]:
+    """The versions and the commit that fit."""
+    from ohmweave.experiments.provenance import commit, versions
+
+    return {"versions": versions(), "commit": commit()}
+
+
+def _paths(path: Path, pulses: "list[Fit]") -> list[Path]:
+    """The cell file of each law: `path`, with amplitudes and widths in its name where there are several."""
+    if len(pulses) < 2:
+        return [path]
+    names = [condition_name(dict(one.trains.conditions)) for one in pulses]
     return [path.with_name(f"{path.stem}-{name}{path.suffix}") for name in names]
 
 
-def _origin(measured: "Measurement") -> dict[str, Any]:
-    """What was guessed and left out, for JSON and the cell file."""
-    return {"guessed": list(measured.guesses), "left_out": [str(one) for one in measured.left_out]}
+def _write(result: "CellFit", paths: list[Path], abouts: list[dict[str, Any]], *, figure: bool) -> list[str]:
+    """Write the cell files, and the figures beside them. Returns notes that name the files."""
+    from ohmweave.cells import save
+    from ohmweave.fitting import Fit
+    from ohmweave.plot import part_fit, pulse_fit
+
+    said: dict[Path, list[str]] = {path: [] for path in paths}
+    for cell, path, about in zip(result.cells, paths, abouts, strict=False):
+        save(cell, path, about=about)
+        said[path].append(f"{path}: ohmweave.cells.load reads it")
+    pulses = iter(paths)
+    counts: Counter[str] = Counter()
+    for part in result.parts if figure else ():
+        if part.result is None:
+            continue
+        if isinstance(part.result, Fit):
+            path = next(pulses)
+            at = _draw(pulse_fit(part.result), path.with_suffix(".png"))
+        else:
+            name = type(part.result).__name__.removesuffix("Fit").lower()
+            counts[name] += 1
+            name += f"-{counts[name]}" if counts[name] > 1 else ""
+            path = paths[0]
+            at = _draw(part_fit(part), path.with_name(f"{path.stem}-{name}.png"))
+        said[path].append(f"{at} shows it")
+    return ["; ".join(lines) for lines in said.values() if lines]
+
+
+def _draw(figure: "Figure", path: Path) -> Path:
+    from ohmweave.base.files import atomic_write
+
+    with atomic_write(path) as part:
+        figure.savefig(part, dpi=150)
+    return path
 
 
 def _quantity(text: str | None, unit: str, name: str) -> float | None:
@@ -102,90 +187,3 @@ def _quantity(text: str | None, unit: str, name: str) -> float | None:
     from ohmweave.base.units import parse_quantity
 
     return None if text is None else parse_quantity(text, unit, name)
-
-
-def _write(result: "Fit", path: Path, about: dict[str, Any], *, figure: bool) -> str:
-    """Write the cell file, and its figure beside it. Returns a note that names the files."""
-    from ohmweave.cells import save
-
-    save(result.cell, path, about=about)
-    note = f"{path}: ohmweave.cells.load reads it"
-    return f"{note}; {_draw(result, path.with_suffix('.png'))} shows it" if figure else note
-
-
-def _draw(result: "Fit", path: Path) -> Path:
-    from ohmweave.base.files import atomic_write
-    from ohmweave.plot import pulse_fit
-
-    with atomic_write(path) as part:
-        pulse_fit(result).savefig(part, dpi=150)
-    return path
-
-
-def _about(result: "Fit") -> dict[str, Any]:
-    """The estimates and their origin, for JSON and the cell file: SI units, fractions, 95 % intervals."""
-    return {
-        "cells": len(result.used.working),
-        "pulses": len(result.used.cell),
-        "conditions": dict(result.trains.conditions),
-        "chosen": result.chosen.name,
-        "g_min": result.used.g_min,
-        "g_max": result.used.g_max,
-        "parameters": {name: list(interval) for name, interval in result.chosen.parameters.items()},
-        "d2d": list(result.chosen.d2d),
-        "stuck": list(result.stuck),
-        "read_noise": {name: list(interval) for name, interval in result.chosen.read_noise.items()},
-        "agreement": asdict(result.agreement),
-        "behind": {name: list(gap) for name, gap in result.behind.items()},
-        "notes": list(result.notes),
-    }
-
-
-def _print(result: "Fit") -> None:
-    print_result(_laws_table(result))
-    print_result(_chosen_table(result))
-    if result.agreement.describes:
-        print_result(str(result.agreement))
-
-
-def _laws_table(result: "Fit") -> "Table":
-    """All laws, with the differences of their held-out log-likelihoods from the best."""
-    from rich.table import Table
-
-    table = Table(
-        "law",
-        "parameters",
-        "behind, nats a pulse",
-        title="Held-out likelihood",
-        header_style="dim",
-        title_justify="left",
-    )
-    for name, one in result.laws.items():
-        gap, error = result.behind[name]
-        mark = "  chosen" if one is result.chosen else ""
-        table.add_row(name, str(one.n_parameters), (f"{gap:.4f} ± {error:.4f}" if gap else "best") + mark)
-    return table
-
-
-def _chosen_table(result: "Fit") -> "Table":
-    """Window, parameters, spread and stuck cells of the chosen law, with 95 % intervals."""
-    from rich.table import Table
-
-    from ohmweave.base.units import format_quantity
-
-    def row(name: str, interval: "Interval", unit: str = "") -> tuple[str, str, str]:
-        value, *ends = (None if x is None else format_quantity(x, unit) for x in interval)
-        return name, str(value), "none" if None in ends else f"{ends[0]} to {ends[1]}"
-
-    table = Table(result.chosen.name, "estimate", "95 %", header_style="dim")
-    used = result.used
-    table.add_row("window", f"{format_quantity(used.g_min, 'S')} to {format_quantity(used.g_max, 'S')}", "")
-    for name, interval in result.chosen.parameters.items():
-        table.add_row(*row(name, interval, "S"))
-    table.add_row(*row("d2d", result.chosen.d2d))
-    for name, interval in result.chosen.read_noise.items():
-        table.add_row(*row(f"read noise, {name}", interval, "S" if name == "floor" else ""))
-    if not result.chosen.read_noise and result.read_noise is not None:
-        table.add_row(*row("read noise", result.read_noise, "S"))
-    table.add_row(*row("stuck", result.stuck))
-    return table

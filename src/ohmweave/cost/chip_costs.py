@@ -44,7 +44,7 @@ def chip_costs(
         TypeError: `chip` is no chip.
 
     Source: circuits of Kull et al. 2013 and of ISAAC (Shafiee et al. 2016), pulses of Yao et al. 2020; the scaling with
-    bits, lines and process is ours. It is validated against published macros in `docs/cost.md`.
+    bits, lines and process is ours.
     """
     if not isinstance(chip, Chip):
         raise TypeError(f"`chip` must be a Chip, but is {chip!r}")

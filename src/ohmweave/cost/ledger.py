@@ -9,21 +9,25 @@ with the conductances at the time of the read. Time is the sum over all tile rea
 after another. For a chip whose arrays work in parallel, use a schedule (`ohmweave.cost.schedule`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import isnan
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 
 from ohmweave.arrays import Meter, Usage
-from ohmweave.base import OhmweaveError
+from ohmweave.base import OhmweaveError, OutOfRangeError
 from ohmweave.cost.chip_costs import chip_costs
 from ohmweave.cost.components import ComponentCosts
 from ohmweave.mapping import Chip, Matrix
 
 CELLS = "cells"
+WAITING = "waiting"
+_NEAR = 0.7
+"""Likeness, from 0 to 1, of a phase's name with one of the bill from which on it is taken for a slip (ours)."""
 STANDING = "(standing)"
 """The phase of items of area, which does not depend on the activity."""
 UNUSED = "(unused)"
@@ -172,15 +176,41 @@ class Bill:
         """Sum of `quantity` over items whose fields equal `where`: J, s, m2 or uses.
 
         Energy is NaN if the heat of cells is not known; the `source` of the item then says why.
+
+        Raises:
+            OutOfRangeError: there is no such quantity, field, component or layer. A phase in which nothing was counted
+                is 0, unless its name is nearly that of one which was.
         """
+        self._check_names(quantity, where)
         chosen = (item for item in self.items() if all(getattr(item, name) == value for name, value in where.items()))
         return float(sum(getattr(item, quantity) for item in chosen))
 
     def by(self, field: str, quantity: Quantity = "energy", **where: str) -> dict[str, float]:
         """`total` for each value of "phase", "layer" or "component" that has any, in order of appearance."""
+        self._check_names(quantity, where | {field: None})
         values = dict.fromkeys(getattr(item, field) for item in self.items())
         sums = {value: self.total(quantity, **where, **{field: value}) for value in values}
         return {value: total for value, total in sums.items() if total}
+
+    def _check_names(self, quantity: str, where: Mapping[str, str | None]) -> None:
+        """Raise if a name is not one of this bill, which would be a sum over nothing."""
+        if quantity not in get_args(Quantity):
+            raise OutOfRangeError(f"`quantity` must be one of {', '.join(get_args(Quantity))}, but is {quantity!r}")
+        items = self.items()
+        known = {
+            "phase": {item.phase for item in items},
+            "layer": {item.layer for item in items} | {name for chip in self._chips for name in chip.placed},
+            "component": {item.component for item in items}
+            | {CELLS, WAITING, *(part.name for costs in self.costs for part in costs.components)},
+        }
+        for field, value in where.items():
+            if field not in known:
+                raise OutOfRangeError(f"a field of a bill must be one of {', '.join(known)}, but is {field!r}")
+            names = known[field]
+            near = get_close_matches(value, names, n=1, cutoff=_NEAR) if isinstance(value, str) else []
+            if value is None or value in names or (field == "phase" and not near):
+                continue
+            raise OutOfRangeError(f"`{field}` must be one of {', '.join(sorted(names))}, but is {value!r}")
 
 
 @contextmanager
@@ -260,7 +290,7 @@ def _spent(phase: str, layer: str, usage: Usage, costs: ComponentCosts) -> list[
     )
     items = [item for item in (cells, *parts) if item.count]
     if usage.duration:
-        items.append(BillItem(phase=phase, layer=layer, component="waiting", count=1, time=usage.duration))
+        items.append(BillItem(phase=phase, layer=layer, component=WAITING, count=1, time=usage.duration))
     return items
 
 

@@ -32,6 +32,7 @@ class FittedLaw:
             Only differences between laws are meaningful.
         n_parameters: without d2d, the window and read noise.
         read_noise: of the arguments of `ReadNoise`: `floor`, S, and `fraction`; empty if it is not part of it.
+        correlation: `(parameters, parameters)`, of the errors of `parameters`, in their order; 0 for those at a limit.
     """
 
     name: str
@@ -44,6 +45,7 @@ class FittedLaw:
     held_out: Floats
     n_parameters: int
     read_noise: Mapping[str, Interval] = field(default_factory=dict)
+    correlation: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __repr__(self) -> str:
         """Name, mean held-out log likelihood and spread between cells."""
@@ -73,10 +75,8 @@ def fitted(family: Family, data: Usable, *, held: bool = True) -> FittedLaw:
     # differences. `size` is 1 / rho, so its error is size^2 times that of rho.
     error = size**2 / np.sqrt(best.information.cells)
     across = population(size, error)
-    parameters = {
-        name: interval.scaled(data.g_max - data.g_min)
-        for name, interval in _parameters(family, best, free, size, across).items()
-    }
+    found, covariance = _parameters(family, best, free, size, across)
+    parameters = {name: interval.scaled(data.g_max - data.g_min) for name, interval in found.items()}
     d2d = across.spread.scaled(1 / across.mean)
     return FittedLaw(
         name=family.name,
@@ -88,6 +88,7 @@ def fitted(family: Family, data: Usable, *, held: bool = True) -> FittedLaw:
         z=residuals(sample, best.parameters),
         held_out=_held_out(family, data) if held else np.zeros(len(data.cell)),
         n_parameters=family.n_parameters,
+        correlation=correlation_of(covariance),
     )
 
 
@@ -102,8 +103,18 @@ def _maximum(family: Family, sample: Sample, cells: int) -> tuple[Maximum, Mask]
         free &= ~wrong
 
 
-def _parameters(family: Family, best: Maximum, free: Mask, size: Floats, across: Population) -> dict[str, Interval]:
-    """Coefficients and spreads of the mean cell, in units of the window, by the delta method.
+def correlation_of(covariance: Floats) -> Floats:
+    """The matrix of correlations; rows of parameters without an error are 0."""
+    error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    known = error > 0
+    safe = np.where(known, error, 1.0)
+    return np.asarray(np.where(np.outer(known, known), covariance / np.outer(safe, safe), 0.0))
+
+
+def _parameters(
+    family: Family, best: Maximum, free: Mask, size: Floats, across: Population
+) -> tuple[dict[str, Interval], Floats]:
+    """Coefficients and spreads of the mean cell, in units of the window, by the delta method, and their covariance.
 
     Each is a parameter at the maximum times the mean step size of the cells. Its variance has two parts: `within`, the
     uncertainty of the fit, and `between`, because the measured cells are a sample of all cells.
@@ -118,15 +129,18 @@ def _parameters(family: Family, best: Maximum, free: Mask, size: Floats, across:
     by_beta = across.mean * np.eye(len(value), len(beta))[:, free]
     by_w = -across.mean * np.diag(np.append(0 * beta, 1 / w**2))[:, len(beta) + 1 :]
     jacobian = np.hstack([by_rho, by_w, by_beta])
-    within = np.einsum("ij,ji->i", jacobian, best.information.solve(jacobian.T))
-    between = relative**2 * across.spread.value**2 * np.sum(across.weights**2)
+    within = jacobian @ best.information.solve(jacobian.T)
+    between = np.outer(relative, relative) * across.spread.value**2 * np.sum(across.weights**2)
+    covariance = within + between
 
     names = (*family.coefficients, *family.spreads)
     known = np.append(free, np.ones(len(w), dtype=bool))
-    return {
+    variance = np.diag(covariance).tolist()
+    intervals = {
         name: across.interval(*numbers) if is_known else Interval(0.0)
-        for name, is_known, *numbers in zip(names, known, value.tolist(), (within + between).tolist(), strict=True)
+        for name, is_known, *numbers in zip(names, known, value.tolist(), variance, strict=True)
     }
+    return intervals, np.where(np.outer(known, known), covariance, 0.0)
 
 
 def cell_of(

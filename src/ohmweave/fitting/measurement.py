@@ -265,6 +265,7 @@ class Measurement:
         guesses: what the files do not say and was found from the data; look at each.
         left_out: values that are not believed, and why.
         notes: further remarks.
+        sha256: of each file, in the order of `files`; empty if the data are from no file.
     """
 
     files: tuple[str, ...]
@@ -272,6 +273,7 @@ class Measurement:
     guesses: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    sha256: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """All that a user should see before the data are used."""

@@ -34,6 +34,7 @@ def merged(found: Sequence[Measurement]) -> Measurement:
         guesses=tuple(dict.fromkeys(guesses)),
         left_out=tuple(value for one in found for value in one.left_out),
         notes=tuple(dict.fromkeys(note for one in found for note in one.notes)),
+        sha256=tuple(digest for one in found for digest in one.sha256),
     )
 
 

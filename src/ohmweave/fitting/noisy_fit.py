@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from ohmweave.cells import ReadNoise
 from ohmweave.fitting.between_cells import CONFIDENCE, Interval, Population, population
-from ohmweave.fitting.estimates import FittedLaw, cell_of
+from ohmweave.fitting.estimates import FittedLaw, cell_of, correlation_of
 from ohmweave.fitting.kalman import Lanes
 from ohmweave.fitting.noisy_laws import LEAST_VARIANCE, NoisyLaw
 from ohmweave.fitting.noisy_likelihood import FACTOR_PRIOR, Peak, Point, Problem, held_out, peak
@@ -72,7 +72,8 @@ def _estimate(law: NoisyLaw, data: Usable, problem: Problem, best: Peak, *, held
     window = data.g_max - data.g_min
     size = np.exp(best.point.log_f[0])
     across = population(size, size / np.sqrt(np.maximum(best.information.cells - FACTOR_PRIOR**-2, 1e-9)))
-    parameters = {name: one.scaled(window) for name, one in _parameters(law, best, size, across).items()}
+    intervals, covariance = _parameters(law, best, size, across)
+    parameters = {name: one.scaled(window) for name, one in intervals.items()}
     d2d = across.spread.scaled(1 / across.mean)
     noise = _read_noise(best, data)
     part = ReadNoise(**{name: one.value for name, one in noise.items()})
@@ -93,11 +94,12 @@ def _estimate(law: NoisyLaw, data: Usable, problem: Problem, best: Peak, *, held
         held_out=score[counted],
         n_parameters=law.n_parameters,
         read_noise=noise,
+        correlation=correlation_of(covariance),
     )
     return Estimate(fitted, best, problem, _of_variance(best, len(problem.low) - 2).scaled(window))
 
 
-def _parameters(law: NoisyLaw, best: Peak, size: Floats, across: Population) -> dict[str, Interval]:
+def _parameters(law: NoisyLaw, best: Peak, size: Floats, across: Population) -> tuple[dict[str, Interval], Floats]:
     """Coefficients and spreads of the mean cell, in units of the window, by the delta method as in `estimates`."""
     n, shared, moving = len(law.coefficients), best.point.shared[0][:-2], best.moving[:-2]
     deviation = np.sqrt(shared[n:])
@@ -110,8 +112,9 @@ def _parameters(law: NoisyLaw, best: Peak, size: Floats, across: Population) -> 
     by_shared = np.zeros((len(value), int(best.moving.sum())))
     by_shared[np.flatnonzero(moving), np.arange(int(moving.sum()))] = slope[moving]
     jacobian = np.hstack([np.outer(relative, across.weights * size), by_shared])
-    within = np.einsum("ij,ji->i", jacobian, best.information.solve(jacobian.T))
-    variance = within + relative**2 * across.spread.value**2 * np.sum(across.weights**2)
+    within = jacobian @ best.information.solve(jacobian.T)
+    covariance = within + np.outer(relative, relative) * across.spread.value**2 * np.sum(across.weights**2)
+    variance = np.diag(covariance)
     found: dict[str, Interval] = {}
     for k, name in enumerate((*law.coefficients, *law.spreads)):
         one = across.interval(float(value[k]), float(variance[k]))
@@ -122,7 +125,7 @@ def _parameters(law: NoisyLaw, best: Peak, size: Floats, across: Population) -> 
         elif k < n and shared[k] == 0 and not moving[k]:
             one = Interval(0.0)  # at the limit that the sign of the step sets
         found[name] = one
-    return found
+    return found, covariance
 
 
 def _of_variance(best: Peak, k: int, half: float = _Z) -> Interval:

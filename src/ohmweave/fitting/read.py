@@ -1,5 +1,6 @@
 """One entry for the files of a lab: their kind is recognised, and what cannot be that kind is refused."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def _read_one(path: Path, options: ReadOptions) -> Measurement:
         guesses=tuple(dict.fromkeys(columns.guesses)),
         left_out=tuple(sorted(columns.left_out, key=lambda one: one.line)),
         notes=tuple(columns.notes),
+        sha256=(hashlib.sha256(path.read_bytes()).hexdigest(),),
     )
 
 

@@ -27,6 +27,10 @@ from ohmweave.mapping.clip import Clip
 Copies: TypeAlias = Annotated[int, integer(at_least=1, at_most=2**12)]
 
 
+_ROUNDING = 1e-6
+"""Fraction by which an end of a window may be outside of the cells' by rounding."""
+
+
 def check_ends(g_low: float | None, g_high: float | None) -> None:
     """Raise `OutOfRangeError` if both ends of a window, S, are given and `g_low` is not below `g_high`, or one is 1 S.
 
@@ -99,12 +103,19 @@ class DifferentialPair:
         """(lowest, highest) target, S.
 
         Raises:
-            OutOfRangeError: `g_low` is not below `g_high`, after the array's own values were filled in.
+            OutOfRangeError: `g_low` is not below `g_high`, after the array's own values were filled in, or one is
+                outside of the window of the array's cells.
         """
         low = array.g_min if self.g_low is None else self.g_low
         high = array.g_max if self.g_high is None else self.g_high
         if not 0 <= low < high:
             raise OutOfRangeError(f"`g_high` must be > g_low = {low!r} S, but is {high!r}")
+        for name, end in (("g_low", low), ("g_high", high)):
+            if not array.g_min * (1 - _ROUNDING) <= end <= array.g_max * (1 + _ROUNDING):
+                raise OutOfRangeError(
+                    f"`{name}` must be within the window of the cells, {array.g_min!r} to {array.g_max!r} S, which no "
+                    f"pulse leaves, but is {end!r} S"
+                )
         return low, high
 
     def g_per_w(self, weight: torch.Tensor, array: Array) -> float:

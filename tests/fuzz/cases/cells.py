@@ -148,6 +148,13 @@ CELLS: dict[str, Case] = {
     ),
     "cells.StuckCells": part(cells.StuckCells, "faults", {"fraction": 0.5, "g_stuck": (0.0, 5e-6)}),
     "cells.StuckCells:one": part(cells.StuckCells, "faults", {"fraction": 0.5, "g_stuck": 5e-6}),
+    "cells.PolynomialConduction": lambda: Call(  # coefficients may be negative
+        function=cells.PolynomialConduction, arguments={"linear": 0.2, "square": 0.4, "v_max": 0.5},
+        use=lambda made: made.current(torch.full((3,), 1e-5), torch.full((3,), 0.2)),
+    ),
+    "cells.TwoState": law(
+        cells.TwoState, {"g_set": (1e-5, 2e-5, 3e-5), "g_reset": (1e-6, 3e-6), "own_set": 0.5, "own_reset": 0.2}
+    ),
     "cells.SinhConduction": part(cells.SinhConduction, "conduction", {"v0": 0.3}),
     "cells.ReadNoise": part(cells.ReadNoise, "read_noise", {"fraction": 0.01, "floor": 1e-8}),
     "cells.Cell": _cell,

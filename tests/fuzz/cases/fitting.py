@@ -23,6 +23,17 @@ def _read(unit: str, v_read: float, kind: str, decimal: str, columns: Any) -> An
         return torch.from_numpy(found.trains.g)
 
 
+def _cycled(g_set: Any, g_reset: Any) -> Any:
+    data = fitting.Cycling(
+        names=("a",), cell=np.zeros(30, dtype=np.int64), cycle=np.arange(30), g_set=g_set, g_reset=g_reset
+    )
+    return torch.tensor(fitting.fit_cycling(data).part.g_set)
+
+
+def _cell(measured: Any, bins: int) -> Any:
+    return torch.tensor(fitting.fit_cell(measured, bins=bins).cell.switching.g_set)  # type: ignore[attr-defined]
+
+
 def _scaled(scale: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "norm.csv"
@@ -30,7 +41,25 @@ def _scaled(scale: Any) -> Any:
         return torch.from_numpy(fitting.read(path, scale=scale).trains.g)
 
 
+_MANY = 1e-6 * np.linspace(1, 2, 30)
+_CYCLING = fitting.Cycling(
+    names=("a",), cell=np.zeros(30, dtype=np.int64), cycle=np.arange(30), g_set=3 * _MANY, g_reset=_MANY
+)
+_SWEEP = fitting.Sweep(names=("a",), cell=np.zeros(30, dtype=np.int64), v=_MANY * 1e6, i=_MANY)
+
 FITTING: dict[str, Case] = {
+    "fitting.fit_cycling": lambda: Call(function=_cycled, arguments={"g_set": 3 * _MANY, "g_reset": _MANY}),
+    "fitting.fit_conduction": lambda: Call(
+        function=fitting.fit_conduction, arguments={"v": _MANY * 1e6, "i": _MANY},
+        use=lambda made: torch.from_numpy(made.g),
+    ),
+    "fitting.fit_cell": lambda: Call(
+        function=_cell, arguments={"measured": fitting.Measurement(files=(), parts=(_CYCLING,)), "bins": 5},
+    ),
+    "fitting.thresholds": lambda: Call(
+        function=fitting.thresholds, arguments={"data": _SWEEP, "offset": 0.0},
+        use=lambda made: torch.from_numpy(made.v_set),
+    ),
     "fitting.read": lambda: Call(
         function=_read,
         negative=False,

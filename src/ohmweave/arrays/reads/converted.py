@@ -110,9 +110,9 @@ class ConvertedMatrix:
 
     def _drive_of(self, row: RowVoltages) -> torch.Tensor:
         """`(chips, n_in, batch)`: codes if they are sent bit by bit, else V."""
+        if not self._adc.signed and (row.dac is None or row.dac.signed) and bool((row.numbers < 0).any()):
+            raise OutOfRangeError("`signed` of the ADC must be true for negative row voltages, but is False")
         if row.dac is None or not row.dac.bit_serial:
-            if not self._adc.signed and (row.dac is None or row.dac.signed) and bool((row.numbers < 0).any()):
-                raise OutOfRangeError("`signed` of the ADC must be true for negative row voltages, but is False")
             return row.v.mT
         if row.dac.signed:
             return row.numbers.mT
