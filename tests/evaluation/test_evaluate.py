@@ -8,7 +8,9 @@ from ohmweave.base import OutOfRangeError
 from ohmweave.cells import AffineStep, Cell, LinearStep, Spread, StuckCells, save
 from ohmweave.cli import main
 from ohmweave.evaluation import EFFORTS, EVALUATION, Effort, Evaluation, evaluate
+from ohmweave.evaluation.in_situ_rules import RULES
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
+from ohmweave.evaluation.without import PROPERTIES
 from ohmweave.experiments import ExperimentError
 from ohmweave.report import write_report
 
@@ -36,12 +38,28 @@ LEAST = Effort(
     search_chips=1,
     extensions=1,
     finalists=1,
-    draws=1,
+    draws=2,
     draw_chips=1,
     property_chips=1,
 )
 PERFECT_CELL = Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=200))
 STUCK_CELL = Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=20), faults=StuckCells(fraction=1.0, g_stuck=11e-6))
+
+
+@pytest.fixture
+def one_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A network of one layer, with two of the rules and two of the properties: the path of a run, in seconds."""
+    rules = {name: RULES[name] for name in ("mixed precision", "Manhattan")}
+    properties = {name: PROPERTIES[name] for name in ("read noise", "scatter of pulses")}
+    monkeypatch.setattr("ohmweave.evaluation.search.RULES", rules)
+    monkeypatch.setattr("ohmweave.evaluation.stages.PROPERTIES", properties)
+    path = tmp_path / "one.py"
+    path.write_text(
+        "from torch.nn import Flatten, Linear, Sequential\n"
+        "def network(shape, n_classes): return Sequential(Flatten(), Linear(64, n_classes))",
+        encoding="utf-8",
+    )
+    return str(path)
 
 
 def small(cell: Cell | Path, out: Path, effort: Effort = SMALL, **options: object) -> Evaluation:
@@ -67,16 +85,16 @@ def test_perfect_cell_gives_the_accuracy_of_software_in_every_way(tmp_path: Path
     assert list((tmp_path / "figures").glob("evaluate-cell-*-accuracy.svg"))
 
 
-def test_stuck_cells_fail_and_it_is_said(tmp_path: Path) -> None:
-    result = small(STUCK_CELL, tmp_path, LEAST)
+def test_stuck_cells_fail_and_it_is_said(tmp_path: Path, one_layer: str) -> None:
+    result = small(STUCK_CELL, tmp_path, LEAST, network=one_layer)
     for way in WAYS:
         assert result.accuracy[way].mean.value < 0.3, way
     assert any("no way comes within 3 points" in remark for remark in result.remarks) or (
         result.accuracy[SOFTWARE].mean.value < 0.3
     )
     failed = next(row for row in result.rows if row.params["stage"] == "accuracy" and row.params["way"] == TRANSFER)
-    # All but those whose target is by chance where the cell is stuck.
-    assert failed.result["n_failed"] > 0.95 * failed.result["n_written"]
+    # All but those whose target is by chance where the cell is stuck, within the coarsest tolerance.
+    assert failed.result["n_failed"] > 0.8 * failed.result["n_written"]
 
 
 @pytest.mark.slow
@@ -92,38 +110,40 @@ def test_planted_property_costs_most(tmp_path: Path) -> None:
     assert max(map(abs, others)) < costs[0].gain.value / 2
 
 
-def test_a_stopped_run_goes_on_and_gives_the_same_rows(tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_and_gives_the_same_rows(tmp_path: Path, one_layer: str) -> None:
     save(
         Cell(AffineStep(g_min=2e-6, g_max=2e-5, set_step=(4e-7, 2e-7), reset_step=(-2e-7, -4e-7), sigma=1e-7)),
         tmp_path / "cell.json",
         about={"cells": 9, "parameters": {"sigma": [1e-7, 5e-8, 2e-7]}},
     )
-    whole = small(tmp_path / "cell.json", tmp_path / "whole", LEAST)
+    whole = small(tmp_path / "cell.json", tmp_path / "whole", LEAST, network=one_layer)
+    parts = [(one.chip_sd, one.fit_sd) for way, one in whole.accuracy.items() if way != SOFTWARE]
+    assert all(chip_sd is not None and fit_sd is not None for chip_sd, fit_sd in parts)
     n_calls, fractions = 0, []
 
     def stop(fraction: float, text: str) -> None:
         nonlocal n_calls
         n_calls += 1
         fractions.append(fraction)
-        if n_calls == 40:
+        if n_calls == 30:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        small(tmp_path / "cell.json", tmp_path / "stopped", LEAST, progress=stop)
+        small(tmp_path / "cell.json", tmp_path / "stopped", LEAST, network=one_layer, progress=stop)
     lines = (tmp_path / "stopped" / "evaluate" / "cell" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     assert 0 < len(lines) < len(whole.rows)
-    small(tmp_path / "cell.json", tmp_path / "stopped", LEAST)
+    small(tmp_path / "cell.json", tmp_path / "stopped", LEAST, network=one_layer)
     rows = "evaluate/cell/rows.jsonl"
     assert (tmp_path / "stopped" / rows).read_bytes() == (tmp_path / "whole" / rows).read_bytes()
     assert fractions == sorted(fractions)
     with pytest.raises(ExperimentError, match=r"`out` \(`--out`\) must be a new folder .* another seeds"):
-        evaluate(tmp_path / "cell.json", chips=3, out=tmp_path / "whole", effort=LEAST)
+        evaluate(tmp_path / "cell.json", chips=3, out=tmp_path / "whole", effort=LEAST, network=one_layer)
     with pytest.raises(ExperimentError, match="another cell"):
-        evaluate(PERFECT_CELL, chips=2, out=tmp_path / "whole", effort=LEAST)
+        evaluate(PERFECT_CELL, chips=2, out=tmp_path / "whole", effort=LEAST, network=one_layer)
 
 
 def test_command_prints_search_results_and_page(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, one_layer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(EFFORTS, "smoke", LEAST)  # type: ignore[arg-type]
@@ -131,14 +151,14 @@ def test_command_prints_search_results_and_page(
     done = []
     for more in ([], ["--wait", "1"]):
         with pytest.raises(SystemExit) as stopped:
-            main(["evaluate", "cell.json", "--chips", "2", *more])
+            main(["evaluate", "cell.json", "--chips", "2", "--network", one_layer, "--out", "worth", *more])
         done.append((stopped.value.code, capsys.readouterr()))
     (code, printed), (refused, complaint) = done
     assert code == 0
     assert "learning in situ, and on beyond an end" in printed.err
-    assert "100% of the cells are stuck" in printed.err
+    assert "note: the file has no amplitudes and widths of pulses" in printed.err
     assert "learnt in situ" in printed.out
-    assert (tmp_path / "results" / "evaluate-cell-mlp-digits-smoke" / "report.html").is_file()
+    assert (tmp_path / "worth" / "report.html").is_file()
     assert refused == 1
     assert "`wait` must" in complaint.err
 

@@ -20,7 +20,7 @@ from tests.helpers import assert_close
 
 N = 1_000
 GOOD = Cell(LinearStep(g_min=1e-6, g_max=1.1e-5))
-SETTING = {"tolerance": 1.0, "window": 1.0, "copies": 1, "clip": 0.99, "epochs": 3}
+SETTING = {"tolerance": 1.0, "window": 1.0, "copies": 1, "clip": 0.99, "sigma": 0.02, "epochs": 3}
 
 
 def row(stage: str, way: str, n_correct: Sequence[int], *, failed: int = 0, moved: float = 0.1, **params: Any) -> Row:
@@ -105,7 +105,8 @@ def test_reasons_name_what_failed() -> None:
     failed = reasons(rows(500, failed=97), GOOD)
     assert failed[0] == "no way comes within 3 points of the software network"
     assert "write-verify: 47.2 points below software; 97% of the writes did not converge" in failed[1]
-    assert "without scatter of pulses it would be 2.1 points more" in failed[1]
+    assert "without scatter of pulses it would be 2.1 points better" in failed[1]
+    assert "without scatter of pulses a network that is only written would be 2.1 points better" in failed[2]
     stuck = Cell(GOOD.switching, faults=StuckCells(fraction=0.9, g_stuck=2e-6))
     assert "90% of the cells are stuck" in reasons(rows(500), stuck)[1]
     still = reasons(rows(900, moved=0.0001), GOOD)
@@ -115,7 +116,7 @@ def test_reasons_name_what_failed() -> None:
 def test_tables_and_figures_are_made_of_whole_and_partial_rows() -> None:
     made = rows(draws=[[940, 950], [960, 962]])
     assert [line["way"] for line in accuracy_table(made)] == [SOFTWARE, *WAYS]
-    assert accuracy_table(made)[1]["an image (nJ)"] == "not known"
+    assert accuracy_table(made)[1]["an image (pJ)"] == "not known"
     assert [line["without"] for line in cost_table(made)] == ["scatter of pulses", "spread between cells", PERFECT]
     assert [line["chosen"] for line in search_table(made)] == ["yes"] * len(WAYS)
     assert draw_accuracy(made) is not None

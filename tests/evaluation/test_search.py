@@ -7,10 +7,21 @@ from typing import Any
 import pytest
 
 from ohmweave.evaluation.effort import EFFORTS
-from ohmweave.evaluation.search import ROUNDS, W_MAX, Trial, best, leaders, tried
+from ohmweave.evaluation.search import (
+    PROPERTY_SEARCH,
+    ROUNDS,
+    W_MAX,
+    Trial,
+    best,
+    leaders,
+    retried,
+    standard_error,
+    tried,
+)
 from ohmweave.evaluation.search import _ladder as ladder
 from ohmweave.evaluation.ways import AWARE, IN_SITU, TRANSFER, TUNED
 from ohmweave.experiments import ExperimentError, Row
+from tests.helpers import assert_close
 
 SMOKE = EFFORTS["smoke"]
 
@@ -18,12 +29,18 @@ SMOKE = EFFORTS["smoke"]
 def row(trial: Trial, number: int, n_correct: int) -> Row:
     params = {"stage": "search", "way": trial.way, "round": number, "setting": dict(trial.setting)}
     result = {"n_correct": [n_correct, n_correct], "n_total": 1_000, "error": 0.02, "n_failed": 0, "n_written": 10}
+    result["n_pulses"] = pulses(trial.setting)
     return Row(id=f"{len(str(params))}-{params}", experiment="evaluate/cell", params=params, seed=0, result=result)
+
+
+def pulses(setting: Mapping[str, Any]) -> float:
+    """Finer writes, copies and higher rates cost pulses."""
+    return 1e3 * setting.get("copies", 1) / setting.get("tolerance", 1) + 1e4 * setting.get("lr", 0)
 
 
 def score(setting: Mapping[str, Any]) -> int:
     """A made-up truth: fine tolerances, two copies and pulsed SGD at a high rate are best."""
-    points = 500 - 50 * setting.get("tolerance", 0) + 10 * setting.get("copies", 0)
+    points = 500 - 50 * setting.get("tolerance", 0) + 40 * setting.get("copies", 0)
     if "rule" in setting:
         points = {"pulsed SGD": 700, "mixed precision": 650}.get(setting["rule"], 300)
         points += round(1e3 * min(setting.get("lr", 0), 0.1)) - round(abs(setting["w_max"] - 3))
@@ -63,7 +80,9 @@ def test_search_finds_the_made_up_truth_and_is_bounded() -> None:
     rows = searched()
     transfer, in_situ = best(rows, TRANSFER).setting, best(rows, IN_SITU).setting
     assert transfer["copies"] == 2
-    assert transfer["tolerance"] == 0.125  # 0.5, twice on beyond the end
+    assert (
+        transfer["tolerance"] == 0.25
+    )  # searched to 0.125, which takes twice the pulses and is within one standard error
     assert in_situ["rule"] == "pulsed SGD"
     assert in_situ["lr"] >= 0.1
     assert in_situ["w_max"] == 3.0
@@ -96,3 +115,40 @@ def test_finals_are_the_best_rules() -> None:
 def test_no_rows_no_best() -> None:
     with pytest.raises(ExperimentError, match="the search of 'write-verify' has no rows yet"):
         best([], TRANSFER)
+
+
+def scored(setting: dict[str, Any], n_correct: list[int], pulses: float, way: str = TRANSFER) -> Row:
+    one = row(Trial(way=way, setting=setting), 0, 0)
+    one.result.update(n_correct=n_correct, n_pulses=pulses)
+    return one
+
+
+def test_within_one_standard_error_fewer_pulses_are_chosen() -> None:
+    # 900 of 1,000 images: sqrt(0.9 * 0.1 / 1000) = 9.5 images, however many chips see them.
+    top = scored({"tolerance": 0.25}, [900, 900], 4e4)
+    assert_close(standard_error(top), (0.9 * 0.1 / 1000) ** 0.5, rtol=1e-12)
+    near = scored({"tolerance": 0.5}, [890, 892], 2e4)
+    far = scored({"tolerance": 1.0}, [890, 890], 1e4)
+    for rows in ([top, near, far], [far, near, top]):
+        assert best(rows, TRANSFER).setting == {"tolerance": 0.5}
+        assert tried(rows, TRANSFER)[0].setting == {"tolerance": 0.25}
+    # Training with the errors of the cells does not send pulses: there the smallest error is chosen.
+    sigmas = [
+        scored({"sigma": sigma}, [n, n], 1e4 - sigma, AWARE) for sigma, n in ((0.1, 900), (0.05, 895), (0.02, 850))
+    ]
+    assert best(sigmas, AWARE).setting == {"sigma": 0.05}
+    # Short trainings in situ are not compared with full ones.
+    short = scored({"epochs": 3}, [900, 900], 1.0, IN_SITU)
+    assert best([short, scored({"epochs": 20}, [895, 895], 1e3, IN_SITU)], IN_SITU).setting == {"epochs": 20}
+
+
+def test_other_steps_get_the_rates_beside_that_of_the_whole_cell() -> None:
+    setting = {"rule": "mixed precision", "lr": 0.01, "w_max": 6.0, "epochs": 20}
+    rates = [one["lr"] for one in retried(setting)]
+    assert_close(rates, [0.01, 0.01 * 10 / 3, 0.003], rtol=1e-5)
+    assert [{**one, "lr": 0.01} for one in retried(setting)] == [setting] * 3
+    one = row(Trial(way=IN_SITU, setting=setting), 0, 900)
+    one.params.update(stage=PROPERTY_SEARCH, without="size of steps")
+    assert tried([one], IN_SITU) == []
+    assert tried([one], IN_SITU, without="all of them") == []
+    assert [found.row for found in tried([one], IN_SITU, without="size of steps")] == [one]

@@ -39,7 +39,9 @@ EVALUATION = Experiment(
     paper="no paper: one cell, as its file describes it",
     summary="One network in software, written with verify, trained with the errors of the write and written, tuned in "
     "situ, and learnt in situ, on chips of the cell and of cells drawn from the uncertainty of its fit; then without "
-    "each property of the cell.\n\nThe search, on validation images: " + ". ".join(declared()) + ".",
+    "each property of the cell.\n\nThe search, on validation images: "
+    + ". ".join(line[0].upper() + line[1:] for line in declared())
+    + ".",
     claims=(),
     assumptions=(
         Assumption(text="wires, row drivers and converters are ideal: what is lost is lost by the cell", source="ours"),
@@ -54,7 +56,8 @@ EVALUATION = Experiment(
         ),
         Assumption(text="parameters of the fit are drawn independently of each other", source="ours"),
         Assumption(
-            text="without a property, settings are those of the whole cell: a search for that cell could find more",
+            text="without a property, settings are those of the whole cell, except that cells with smaller steps learn "
+            "at the best of its rate and the two beside it: a whole search for that cell could find more",
             source="ours",
         ),
         Assumption(
@@ -63,8 +66,9 @@ EVALUATION = Experiment(
             source="ours",
         ),
         Assumption(
-            text="energy of inference: counted reads at the prices of Yao et al. 2020, an 8-bit conversion a column",
-            source="Yao et al., Nature 577, 641 (2020)",
+            text="energy of an image: heat of the cells, V^2 g t with reads of 50 ns, and charging of the row lines; "
+            "converters, drivers and digital circuits are not in it, since the chip has none",
+            source="reads of 50 ns: Yao et al., Nature 577, 641 (2020); lines: ours (`ohmweave.cost.chip_costs`)",
         ),
     ),
     tasks=_no_tasks,
@@ -74,7 +78,8 @@ EVALUATION = Experiment(
             name="accuracy",
             title="Accuracy",
             caption="A point is a chip; filled points are of the fitted cell, open ones of cells drawn from the "
-            "uncertainty of the fit. Bars are 95 % intervals of the mean; the line is the software network.",
+            "uncertainty of the fit. Squares and bars are mean and 95 % interval of a further drawn cell, or of the "
+            "mean of the chips where none are drawn. The line is the software network.",
             draw=draw_accuracy,
         ),
         FigureSpec(
@@ -88,7 +93,8 @@ EVALUATION = Experiment(
         TableSpec(
             name="accuracy",
             title="Accuracy, pulses and energy",
-            caption="Accuracy of the test images, in %. Pulses, readouts and energy are those of one chip of the "
+            caption="Accuracy of the test images, in %: with all that is not known of the cell, and of the fitted cell "
+            "alone. Pulses, readouts and energy are those of one chip of the "
             "fitted cell: from fresh cells to the trained network, and of one image.",
             rows=accuracy_table,
         ),
@@ -101,8 +107,8 @@ EVALUATION = Experiment(
         TableSpec(
             name="search",
             title="The search",
-            caption="Every setting that was tried, and its share of right validation images; the best of each way is "
-            "marked.",
+            caption="Every setting that was tried, and its share of right validation images, best first. Chosen is, of "
+            "those within one standard error of the best, the one with the fewest pulses.",
             rows=_search_rows,
         ),
     ),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
 from ohmweave.cells import Cell
+from ohmweave.data import Dataset
 from ohmweave.evaluation.as_experiment import EVALUATION
 from ohmweave.evaluation.effort import EFFORTS, Effort
 from ohmweave.evaluation.networks import Progress, check_network, images, network_of
@@ -17,6 +18,7 @@ from ohmweave.evaluation.stages import (
     Stage,
     drawn_stage,
     fitted_stage,
+    property_search_stage,
     property_stage,
     run_task,
     search_stage,
@@ -45,6 +47,7 @@ _STEPS: Sequence[_Step] = (
         for number, (text, _, _) in enumerate(ROUNDS)
     ),
     _Step(text="accuracy", stage=fitted_stage, weight=4),
+    _Step(text="search, rates without properties", stage=property_search_stage, weight=5),
     _Step(text="properties", stage=property_stage, weight=12),
     _Step(text="drawn cells", stage=drawn_stage, weight=12),
 )
@@ -115,9 +118,10 @@ def evaluate(
         out=folder,
         seed=seed,
     )
-    check_network(question.network, images(data, data_dir=options.data_dir, n_train=question.effort.n_train))
+    dataset = images(data, data_dir=options.data_dir, n_train=question.effort.n_train)
+    check_network(question.network, dataset)
     _check_folder(question, options)
-    _run(question, options, progress)
+    _run(question, dataset, options, progress)
     return Evaluation.of(question, options, _rows(question, options))
 
 
@@ -147,8 +151,9 @@ def _check_folder(question: Question, options: Options) -> None:
             )
 
 
-def _run(question: Question, options: Options, progress: Progress) -> None:
+def _run(question: Question, dataset: Dataset, options: Options, progress: Progress) -> None:
     """All stages in order; each makes its tasks from the rows of those before."""
+    progress = _forward(progress)
     total, done = sum(step.weight for step in _STEPS), 0.0
     for step in _STEPS:
         report = _part(progress, done / total, step.weight / total, step.text)
@@ -159,7 +164,7 @@ def _run(question: Question, options: Options, progress: Progress) -> None:
             experiment = replace(
                 EVALUATION,
                 tasks=lambda options, tasks=tasks: tasks,  # type: ignore[misc]
-                run=lambda task, context: run_task(question, task, context),
+                run=lambda task, context: run_task(question, dataset, task, context),
             )
             run_experiment(experiment, options, report)
         done += step.weight
@@ -168,6 +173,18 @@ def _run(question: Question, options: Options, progress: Progress) -> None:
 
 def _part(progress: Progress, start: float, share: float, text: str) -> Callable[[float, str], None]:
     return lambda fraction, detail: progress(start + share * fraction, f"{text}: {_short(detail)}")
+
+
+def _forward(progress: Progress) -> Progress:
+    """`progress` that never goes back: a round that grows has more tasks than it had before."""
+    highest = 0.0
+
+    def forward(fraction: float, text: str) -> None:
+        nonlocal highest
+        highest = max(highest, fraction)
+        progress(highest, text)
+
+    return forward
 
 
 def _short(detail: str) -> str:

@@ -18,6 +18,7 @@ from ohmweave.data import Dataset, Split, load
 Progress = Callable[[float, str], None]
 BATCH = 50
 _SIZES = {"digits": 8, "mnist": 28}
+_VALIDATION = {"digits": 400, "mnist": 5_000}
 _HIDDEN = {"digits": 32, "mnist": 100}
 
 
@@ -104,7 +105,7 @@ def _from_file(path: Path) -> Callable[[tuple[int, int, int], int], torch.nn.Mod
 
 def images(data: str, *, data_dir: Path | None, n_train: int | None) -> Dataset:
     """A data set in its native size, with the first `n_train` training images (None: all)."""
-    whole = load(data, data_dir=data_dir, size=_SIZES[data])
+    whole = load(data, data_dir=data_dir, size=_SIZES[data], validation=_VALIDATION[data])
     if n_train is None or n_train >= len(whole.train):
         return whole
     return Dataset(

@@ -208,5 +208,6 @@ def _why(rows: Sequence[Row], way: str, cell: Any) -> str:
     parts += [text for text in row.result["warnings"] if "has sent no pulse" in text]
     costs = [cost for cost in property_costs(rows, TRANSFER if way != IN_SITU else IN_SITU) if cost.name != PERFECT]
     if costs and costs[0].gain.value > 0:
-        parts.append(f"without {costs[0].name} it would be {100 * costs[0].gain.value:.1f} points more")
+        what = "it" if way in (TRANSFER, IN_SITU) else "a network that is only written"
+        parts.append(f"without {costs[0].name} {what} would be {100 * costs[0].gain.value:.1f} points better")
     return "; ".join(parts) or "no single property explains it"

@@ -5,6 +5,9 @@ one after the other. Noise-aware training: the assumed error of a weight. Tuning
 one number of each rule on its ladder, in short trainings; then the scale of the weights of the best rules; then these
 at full length, and at the next smaller rate. Each round depends on the rows of the rounds before alone, so that a
 search goes on where it stopped.
+
+A few images of the validation set do not tell one setting from another. Of the trials within one standard error of the
+best, the one with the fewest pulses is chosen (`best`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +32,10 @@ W_MAX = (6.0, 3.0, 12.0)
 """Largest weight in situ, in units of the root mean square of the initial weights; the first is that of all rules."""
 
 
+PROPERTY_SEARCH = "search without a property"
+"""The stage of trials on a cell without one of its properties."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One setting of one way."""
@@ -46,12 +53,14 @@ class Found:
     row: Row
 
 
-def tried(rows: Sequence[Row], way: str) -> list[Found]:
-    """The trials of a way that have a row, best first."""
+def tried(rows: Sequence[Row], way: str, *, without: str | None = None) -> list[Found]:
+    """The trials of a way that have a row, best first; those on the cell without a property if it is given."""
     found = [
         Found(setting=row.params["setting"], accuracy=_accuracy(row), row=row)
         for row in rows
-        if row.params["stage"] == "search" and row.params["way"] == way
+        if row.params["stage"] == ("search" if without is None else PROPERTY_SEARCH)
+        and row.params["way"] == way
+        and row.params.get("without") == without
     ]
     # Not by the order of the rows, which may differ in a run that was continued.
     return sorted(found, key=lambda one: (-one.accuracy, canonical(one.setting)))
@@ -63,7 +72,12 @@ def _accuracy(row: Row) -> float:
 
 
 def best(rows: Sequence[Row], way: str) -> Found:
-    """The best trial of a way; in situ, the best of those at full length.
+    """The chosen trial of a way; in situ, of those at full length.
+
+    Of the trials whose share of right images is within one standard error of the best one's, it is that with the fewest
+    pulses: the coarser tolerance, one pair in place of two, the smaller rate. In noise-aware training, whose trials
+    send equal numbers of pulses but for chance, it is that with the smallest assumed error. The rule of one standard
+    error is that of Breiman et al., Classification and Regression Trees, 1984; pulses as the measure of size are ours.
 
     Raises:
         ExperimentError: there is no trial yet.
@@ -74,7 +88,21 @@ def best(rows: Sequence[Row], way: str) -> Found:
         found = [one for one in found if one.setting["epochs"] == longest]
     if not found:
         raise ExperimentError(f"the search of {way!r} has no rows yet")
-    return found[0]
+    near = [one for one in found if one.accuracy >= found[0].accuracy - standard_error(found[0].row)]
+    return min(near, key=lambda one: (_size(one, way), -one.accuracy, canonical(one.setting)))
+
+
+def standard_error(row: Row) -> float:
+    """Of the share of right images: sqrt(p (1 - p) / n) over n different images.
+
+    Chips that see the same images do not make n larger, so that the error is too large rather than too small.
+    """
+    p = _accuracy(row)
+    return float((p * (1 - p) / row.result["n_total"]) ** 0.5)
+
+
+def _size(one: Found, way: str) -> float:
+    return float(one.setting["sigma"] if way == AWARE else one.row.result["n_pulses"])
 
 
 def best_on_equal_steps(rows: Sequence[Row], way: str) -> Found:
@@ -89,6 +117,14 @@ def best_on_equal_steps(rows: Sequence[Row], way: str) -> Found:
         and not RULES[row.params["setting"]["rule"]].needs_asymmetry
     ]
     return best(others or rows, way)
+
+
+def retried(setting: Setting) -> list[Setting]:
+    """A setting in situ, and the same at the rates (or thresholds) on either side on the ladder of its rule."""
+    rule = RULES[setting["rule"]]
+    ratio = rule.start[1] / rule.start[0]
+    value = setting[rule.axis]
+    return [{**setting, rule.axis: float(f"{value * factor:.6g}")} for factor in (1.0, ratio, 1 / ratio)]
 
 
 Round = Callable[[Sequence[Row], Effort], list[Trial]]
@@ -123,8 +159,7 @@ def _has(setting: Setting, part: Setting) -> bool:
 def _mapping(name: str, value: float) -> Round:
     def trials(rows: Sequence[Row], effort: Effort) -> list[Trial]:
         del effort
-        start = next(one.setting for one in tried(rows, TRANSFER))
-        return [Trial(way=TRANSFER, setting={**start, name: value})]
+        return [Trial(way=TRANSFER, setting={**best(rows, TRANSFER).setting, name: value})]
 
     return trials
 
@@ -219,4 +254,6 @@ def declared() -> list[str]:
         f"learning in situ, and on beyond an end that is best: {rules}",
         f"largest weight in situ: {', '.join(f'{v:g}' for v in W_MAX)} times the spread of the initial weights; then "
         "the best rules at full length, and at the next smaller rate",
+        "chosen is, of the trials within one standard error of the best, the one with the fewest pulses (noise-aware "
+        "training: the smallest error)",
     ]

@@ -12,11 +12,11 @@ from ohmweave.cells import Cell
 from ohmweave.data import Dataset
 from ohmweave.evaluation.bench import Bench, Made
 from ohmweave.evaluation.effort import Effort
-from ohmweave.evaluation.networks import Network, fresh, images, kept, n_correct, train
-from ohmweave.evaluation.search import ROUNDS, best, best_on_equal_steps
+from ohmweave.evaluation.networks import Network, fresh, kept, n_correct, train
+from ohmweave.evaluation.search import PROPERTY_SEARCH, ROUNDS, best, best_on_equal_steps, retried, tried
 from ohmweave.evaluation.subject import Subject
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS, inference_energy, make
-from ohmweave.evaluation.without import PERFECT, PROPERTIES, without
+from ohmweave.evaluation.without import FINER, PERFECT, PROPERTIES, without
 from ohmweave.experiments import JSON, Context, Options, Row, Task
 
 NAME = "evaluate/cell"
@@ -108,24 +108,41 @@ def _on_cells(question: Question, options: Options, rows: Sequence[Row], draws: 
     ]
 
 
+def property_search_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """Rates in situ for cells with smaller steps, on validation images: that of the whole cell and its neighbours."""
+    return [
+        question.task(options, options.seed, stage=PROPERTY_SEARCH, way=IN_SITU, without=name, setting=dict(setting))
+        for name in FINER
+        if name == PERFECT or name in _present(question)
+        for setting in retried(_of_whole_cell(rows, IN_SITU, name))
+    ]
+
+
 def property_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
     """Transfer and learning in situ on the fitted cell without one of its properties."""
-    cell = question.subject.cell
-    names = [name for name in PROPERTIES if without(cell, name) is not None]
     tasks = []
-    for name in (*names, PERFECT):
+    for name in (*_present(question), PERFECT):
         for way in (TRANSFER, IN_SITU):
-            # A rule that lives on asymmetry would fail without it, which says nothing about the cell.
-            chosen = best_on_equal_steps if name in ("asymmetry", PERFECT) else best
-            setting = dict(chosen(rows, way).setting)
+            found = tried(rows, way, without=name)
+            setting = dict(found[0].setting if found else _of_whole_cell(rows, way, name))
             tasks.append(question.task(options, options.seed, stage="property", way=way, without=name, setting=setting))
     return tasks
 
 
-def run_task(question: Question, task: Task, context: Context) -> Mapping[str, JSON]:
+def _present(question: Question) -> list[str]:
+    """The properties that the cell has."""
+    return [name for name in PROPERTIES if without(question.subject.cell, name) is not None]
+
+
+def _of_whole_cell(rows: Sequence[Row], way: str, name: str) -> Mapping[str, Any]:
+    """The setting of the whole cell, for the cell without the property `name`."""
+    # A rule that lives on asymmetry would fail without it, which says nothing about the cell.
+    chosen = best_on_equal_steps if name in ("asymmetry", PERFECT) else best
+    return chosen(rows, way).setting
+
+
+def run_task(question: Question, data: Dataset, task: Task, context: Context) -> Mapping[str, JSON]:
     """Do one task: train, write, learn, and count right images: validation images in the search, test images else."""
-    options = context.options
-    data = images(options.data, data_dir=options.data_dir, n_train=question.effort.n_train)
     if task.params["stage"] == "software":
         net = _software(question, task.seed, data, context)
         return {
@@ -136,13 +153,16 @@ def run_task(question: Question, task: Task, context: Context) -> Mapping[str, J
         }
     bench = _bench(question, task, data, context)
     made, said = _made(bench, task)
-    split = data.validation if task.params["stage"] == "search" else data.test
+    searching = task.params["stage"] in (PROPERTY_SEARCH, "search")
+    split = data.validation if searching else data.test
     found: dict[str, JSON] = {
         "n_correct": n_correct(made.net, split),
         "n_total": len(split),
         **made.facts,
         "warnings": said,
     }
+    if searching:
+        found["n_pulses"] = (made.spent.n_set + made.spent.n_reset) / bench.n_chips
     if task.params["stage"] == "accuracy":
         found |= _spent(question.subject, made.spent, bench.n_chips)
         found["energy_inference"] = inference_energy(made, bench)
@@ -161,7 +181,7 @@ def _made(bench: Bench, task: Task) -> tuple[Made, list[str]]:
 
 def _bench(question: Question, task: Task, data: Dataset, context: Context) -> Bench:
     params, effort, options = task.params, question.effort, context.options
-    searching = params["stage"] == "search"
+    searching = params["stage"] in (PROPERTY_SEARCH, "search")
     n_chips = effort.search_chips if searching else options.seeds
     if params["stage"] == "property":
         n_chips = min(effort.property_chips, options.seeds)

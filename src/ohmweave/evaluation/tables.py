@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ohmweave.evaluation.results import Accuracy, accuracy_of, of_stage, property_costs, shown
-from ohmweave.evaluation.search import best, tried
+from ohmweave.evaluation.search import Found, best, tried
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
+from ohmweave.evaluation.without import FINER
 from ohmweave.experiments import Estimate, Row
 
 
@@ -31,7 +32,7 @@ def _accuracy_cells(one: Accuracy) -> dict[str, str]:
 def _spent_cells(rows: Sequence[Row], way: str) -> dict[str, str]:
     found = of_stage(rows, "accuracy", way=way, draw=0)
     if not found:
-        return dict.fromkeys(("cells", "not converged", "pulses", "readouts", "pulse energy (uJ)", "an image (nJ)"), "")
+        return dict.fromkeys(("cells", "not converged", "pulses", "readouts", "pulse energy (uJ)", "an image (pJ)"), "")
     result = found[0].result
     return {
         "cells": f"{result['n_cells']:,}",
@@ -39,7 +40,7 @@ def _spent_cells(rows: Sequence[Row], way: str) -> dict[str, str]:
         "pulses": f"{result['n_pulses']:.3g}",
         "readouts": f"{result['n_readouts']:.3g}",
         "pulse energy (uJ)": _energy(result["energy_pulses"], 1e6),
-        "an image (nJ)": _energy(result["energy_inference"], 1e9),
+        "an image (pJ)": _energy(result["energy_inference"], 1e12),
     }
 
 
@@ -67,23 +68,28 @@ def cost_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def search_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line a trial, best first within its way."""
+    """One line a trial, best first within its way; then the rates for cells with smaller steps."""
     lines = []
     for way in WAYS:
         found = tried(rows, way)
         chosen = best(rows, way).row.id if found else ""
-        for one in found:
-            setting = ", ".join(
-                f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-                for name, value in one.setting.items()
-            )
-            lines.append(
-                {
-                    "way": way,
-                    "setting": setting,
-                    "validation": f"{100 * one.accuracy:.1f} %",
-                    "not converged": f"{100 * one.row.result['n_failed'] / max(1, one.row.result['n_written']):.1f} %",
-                    "chosen": "yes" if one.row.id == chosen else "",
-                }
-            )
+        lines += [_trial_cells(way, one, chosen) for one in found]
+    for name in FINER:
+        found = tried(rows, IN_SITU, without=name)
+        lines += [_trial_cells(f"{IN_SITU}, without {name}", one, found[0].row.id) for one in found]
     return lines
+
+
+def _trial_cells(way: str, one: Found, chosen: str) -> dict[str, str]:
+    setting = ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in one.setting.items()
+    )
+    result = one.row.result
+    return {
+        "way": way,
+        "setting": setting,
+        "validation": f"{100 * one.accuracy:.1f} %",
+        "pulses": f"{result['n_pulses']:.3g}",
+        "not converged": f"{100 * result['n_failed'] / max(1, result['n_written']):.1f} %",
+        "chosen": "yes" if one.row.id == chosen else "",
+    }

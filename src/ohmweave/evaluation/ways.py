@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ohmweave.arrays import Activity
 from ohmweave.base import generator
-from ohmweave.cost import Bill, ledger, yao2020_periphery
+from ohmweave.cost import Bill, ledger
 from ohmweave.evaluation.bench import Bench, Made
 from ohmweave.evaluation.in_situ_rules import RULES, Setting
 from ohmweave.evaluation.networks import BATCH, fresh, kept, n_correct, parameters_rms, train
@@ -166,10 +166,12 @@ _MAKERS: Mapping[str, Callable[[Bench, Setting], Made]] = {
 
 
 def inference_energy(made: Made, bench: Bench) -> float | None:
-    """J of one test image, by counted reads and the prices of Yao et al. 2020; None if the cells' heat is not known."""
+    """J of one test image on the chip as it is: heat of the cells and charging of the row lines, by counted reads.
+
+    The chip has no converters, and none are priced. None if the cells' heat is not known.
+    """
     n_images = len(bench.data.test) * bench.n_chips
-    # The chip has no converters, whose prices are assumed: what is compared is the cell.
-    with ledger(made.net, costs=yao2020_periphery(), phase="readout", assumed=True) as bill:
+    with ledger(made.net, phase="readout") as bill:
         for weight in made.net.chip_parameters():
             weight.refresh()
         with bill.phase("inference"):

@@ -94,6 +94,9 @@ every conductance, as large as their mean magnitude; "size of steps" makes steps
 PERFECT = "all of them"
 """The name of the run without any of the properties."""
 
+FINER = ("size of steps", PERFECT)
+"""Names whose cells have other steps, for which a rule needs another rate."""
+
 
 def without(cell: Cell, name: str) -> Cell | None:
     """`cell` without the property `name`, or without all (`PERFECT`); None if it does not have it.
