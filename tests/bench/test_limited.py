@@ -395,3 +395,8 @@ def test_a_network_behind_limits_is_calibrated_as_without(parts: dict[str, Any])
         scales.append(net.matrix("0").scaling.x_max)
     assert scales[0] == scales[1]
     assert_close(outputs[1], outputs[0], rtol=1e-9, scale=float(outputs[0].abs().max()))
+
+
+def test_pulses_sent_before_are_a_number_for_each_cell() -> None:
+    with pytest.raises(ShapeError, match="`sent` must be"):
+        Limited(BareArray(n_arrays=1, rows=4, cols=5), Limits(pulses=20), sent=torch.zeros(1, 20, dtype=torch.int64))

@@ -2,7 +2,7 @@
 
 import torch
 
-from ohmweave.base import check_shape, check_tensor
+from ohmweave.base import ShapeError, check_shape, check_tensor
 from ohmweave.bench.limits import LimitError, Limits
 
 
@@ -24,6 +24,8 @@ class PulseTotals:
 
     def __init__(self, limits: Limits, sent: torch.Tensor, *, n_cells: int) -> None:
         check_shape("sent", check_tensor("sent", sent, dtype=torch.int64), (n_cells,))
+        if sent.dim() != 1:
+            raise ShapeError(f"`sent` must be ({n_cells},), a number for each cell, but is {tuple(sent.shape)}")
         self.sent = sent.clone()
         self._limits, self._total = limits, int(sent.sum())
         self._most = int(sent.max()) if n_cells else 0

@@ -37,11 +37,15 @@ class LeftOut:
         return f"{self.file}, line {self.line}, {self.column}: {self.value!r} left out: {self.why}"
 
 
+_OPTIONAL = ("cycle", "level", "g_start", "nominal_time", "temperature")
+"""Fields that may be None: not every file has them."""
+
+
 def _check_arrays(part: object, arrays: Mapping[str, NDArray[np.generic] | None]) -> None:
-    """Raise unless all arrays have one dimension and the same length."""
+    """Raise unless all arrays have one dimension and the same length; those of `_OPTIONAL` may be None."""
     lengths = {}
     for name, value in arrays.items():
-        if value is None:
+        if value is None and name in _OPTIONAL:
             continue
         if not isinstance(value, np.ndarray) or value.ndim != 1 or value.dtype.kind not in "iuf":
             raise ShapeError(f"`{name}` must be an array (readings,) of numbers, but is {shown(value)}")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ohmweave.base import DataError, OutOfRangeError, ShapeError, shown
+from ohmweave.base import DataError, OutOfRangeError, ShapeError, check_finite, shown
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -75,6 +75,8 @@ class PulseTrains:
             raise DataError(f"`cell` must be indices of the {len(self.names)} `names`, but is not everywhere")
         if not isinstance(self.conditions, Mapping):
             raise DataError(f"`conditions` must be numbers by name, but is {shown(self.conditions)}")
+        for name, value in self.conditions.items():
+            check_finite(f"conditions[{name!r}]", value)
         same = np.diff(self.cell) == 0
         if (np.diff(self.cell) < 0).any() or (np.diff(self.pulse)[same] <= 0).any():
             raise DataError("readings must come cell after cell, and `pulse` must rise within each")

@@ -13,6 +13,7 @@ import torch
 from ohmweave.arrays import Array, ConverterRanges, Corner, RangedConverters, corner_of
 from ohmweave.base import Magnitudes, OutOfRangeError, check_fraction, check_positive, shown
 from ohmweave.mapping import FixedScaling
+from ohmweave.nn.calibration_batches import Call, calls_of
 from ohmweave.nn.calibration_table import CalibratedLayer, CalibrationTable
 from ohmweave.nn.chip_batch import in_software, split_chips
 from ohmweave.nn.chip_layer import ChipLayer
@@ -21,8 +22,6 @@ from ohmweave.nn.nests import tree_leaves
 
 Method: TypeAlias = Literal["quantile", "error"]
 """How a full scale is chosen from magnitudes: a quantile of them, or the least error of rounding and clipping."""
-
-_Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def calibrate(
@@ -62,7 +61,7 @@ def calibrate(
         different conversions are taken to be independent (ours).
     """
     rule = _Rule.of(method, quantile, headroom)
-    calls = _calls(batches)
+    calls = calls_of(batches)
     run = _Run.of(net, calls)
     with _in_evaluation(net), run.kept_on_failure():
         inputs = run.measure_inputs()
@@ -112,7 +111,7 @@ class _Run:
     """The layers of a network that are measured and set."""
 
     net: Deployed
-    calls: Sequence[_Call]
+    calls: Sequence[Call]
     layers: Mapping[str, ChipLayer]
     converters: ConverterRanges | None
     x_max: dict[str, float] = field(default_factory=dict)  # before
@@ -120,7 +119,7 @@ class _Run:
     full_scales: dict[str, tuple[float, ...]] = field(default_factory=dict)  # before
 
     @classmethod
-    def of(cls, net: Deployed, calls: Sequence[_Call]) -> "_Run":
+    def of(cls, net: Deployed, calls: Sequence[Call]) -> "_Run":
         if not isinstance(net, Deployed):
             raise TypeError(f"`net` must be a deployed network, but is {shown(net)}")
         layers = {name: net.model.get_submodule(name) for name in net.on_chip}
@@ -319,25 +318,6 @@ def _after_dac(
 ) -> torch.Tensor:
     v_per_x = v_read / x_max
     return codes(x * v_per_x) * (v_lsb / v_per_x)
-
-
-def _calls(batches: torch.Tensor | Mapping[str, Any] | Iterable[Any]) -> list[_Call]:
-    """The arguments of the model, of each batch."""
-    if isinstance(batches, torch.Tensor | Mapping):
-        batches = [batches]
-    if isinstance(batches, str) or not isinstance(batches, Iterable):
-        raise TypeError(f"`batches` must be a tensor or an iterable of batches, but is {shown(batches)}")
-    calls: list[_Call] = []
-    for batch in batches:
-        if isinstance(batch, Mapping):
-            calls.append(((), dict(batch)))
-        else:
-            calls.append((tuple(batch) if isinstance(batch, tuple | list) else (batch,), {}))
-    if not calls:
-        raise OutOfRangeError("`batches` must have one batch or more, but has none")
-    if not any(leaf.numel() for leaf in tree_leaves(calls) if isinstance(leaf, torch.Tensor)):
-        raise OutOfRangeError("`batches` must have one sample or more, but all are empty")
-    return calls
 
 
 @contextmanager

@@ -27,6 +27,17 @@ class _Aware(NamedTuple):
     mapping: WeightMapping
 
 
+def _matched(digital: Sequence[str], layers: Sequence[str], parameters: Sequence[str]) -> tuple[str, ...]:
+    """The layers and parameters that the names and patterns of `digital` match, each once, as in `deploy`."""
+    kept: list[str] = []
+    for name in digital:
+        found = fnmatch.filter([*layers, *parameters], name)
+        if not found:
+            raise OutOfRangeError(f"`digital` must name layers or parameters of the model, {layers}, but has {name!r}")
+        kept += found
+    return tuple(dict.fromkeys(kept))
+
+
 class NoiseAware(torch.nn.Module):
     """A model that trains with the weights that it would have on a chip.
 
@@ -142,16 +153,7 @@ class NoiseAware(torch.nn.Module):
     def _check_names(self) -> None:
         with self._apart() as model:
             names = [name for name, _ in model.named_modules() if name]
-        parameters = [name for name, _ in self.model.named_parameters()]
-        kept = []
-        for name in self.digital:  # names and patterns of layers and of parameters, as in `deploy`
-            found = fnmatch.filter([*names, *parameters], name)
-            if not found:
-                raise OutOfRangeError(
-                    f"`digital` must name layers or parameters of the model, {names}, but has {name!r}"
-                )
-            kept += found
-        self.digital = tuple(dict.fromkeys(kept))
+        self.digital = _matched(self.digital, names, [name for name, _ in self.model.named_parameters()])
         for name in self.layers:
             if name not in names:
                 raise OutOfRangeError(f"`layers` must name layers of the model, {names}, but has {name!r}")

@@ -332,3 +332,14 @@ def test_a_failed_ranging_leaves_all_ranges():
     with pytest.raises(ShapeError):
         watched(14, 13)  # the first read is watched, the second fails
     assert array.full_scale(matrix.placement) == before
+
+
+@pytest.mark.parametrize("serial", [True, False])
+def test_negative_codes_into_an_unsigned_converter_are_refused(serial: bool) -> None:
+    """Their currents were cut at code 0 without a word where the bits are sent one after another."""
+    dac = DAC(bits=5, v_max=0.2, signed=True, bit_serial=serial)
+    array, matrix = written(DifferentialPair(), dac=dac, adc=ADC(bits=6))
+    v = torch.full((2, 1, 14), 0.1, dtype=torch.float64)
+    array.read(v, matrix.placement)
+    with pytest.raises(OutOfRangeError, match="`signed` of the ADC must be true for negative row voltages"):
+        array.read(torch.where(torch.arange(14) == 3, -v, v), matrix.placement)
