@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ohmweave.base.text import safe_name, visible
 from ohmweave.experiments import (
+    NOT_RUN,
     VERDICTS,
     Experiment,
     ExperimentError,
@@ -62,6 +63,11 @@ class ExperimentSection:
     scopes: Sequence[ScopeSection]
 
 
+def _run_first(group: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The claims of one scope, those without rows last."""
+    return sorted(group, key=lambda record: record["verdict"] == NOT_RUN)
+
+
 def write_report(folder: Path, *, also: Sequence[Experiment] = ()) -> Path:
     """Write `report.html` into `folder` from the rows in it and below, and its figures into `folder/figures`.
 
@@ -85,7 +91,7 @@ def write_report(folder: Path, *, also: Sequence[Experiment] = ()) -> Path:
     known = {name: rows for name, rows in results.items() if name in registered}
     records = claims_table(known)
     content = _template().render(
-        groups=grouped(records),
+        groups=[(name, scope, _run_first(group)) for name, scope, group in grouped(records)],
         counts=count_verdicts(records),
         sections=[_section(registered[name], rows, seconds, folder / "figures") for name, rows in known.items()],
         unknown=[name for name in results if name not in registered],
