@@ -35,6 +35,14 @@ def test_neighbours_are_independent(z: torch.Tensor) -> None:
             assert abs(float(torch.corrcoef(torch.stack([x[:-lag], x[lag:]]))[0, 1])) < 5 / N**0.5
 
 
+def test_parts_are_independent(z: torch.Tensor) -> None:
+    """Parts have generators of their own, seeded one after another from the stream."""
+    parts = z[: len(z) // normals._AT_ONCE * normals._AT_ONCE].view(-1, normals._AT_ONCE)
+    for x in (parts, parts.square()):
+        found = torch.corrcoef(x) - torch.eye(len(parts), dtype=torch.float64)
+        assert float(found.abs().max()) < 5 / normals._AT_ONCE**0.5
+
+
 def test_tails_are_drawn_anew(z: torch.Tensor) -> None:
     """Beyond the table's last border numbers are as many as there should be on each side, and distributed so."""
     for side in (z, -z):
@@ -51,22 +59,28 @@ def test_a_cell_stands_for_its_mean(cell: int) -> None:
     assert_close(normals._cell_means(torch.float64)[cell], mean, rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("factor", [1.0, -0.37])
+@pytest.mark.parametrize(
+    ("dtype", "of_variance"),
+    [(torch.float32, torch.float32), (torch.float64, torch.float64), (torch.float32, torch.bfloat16)],
+)
 @pytest.mark.parametrize("n", [4096, 70_001, 300_000])
-def test_compiled_numbers_are_the_plain_ones(n: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_numbers_are_the_plain_ones(
+    n: int, dtype: torch.dtype, of_variance: torch.dtype, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Over many parts, with some numbers from the tails, and the stream goes on from the same place."""
     pytest.importorskip("numba")
-    variance = torch.linspace(0, 3, n, dtype=dtype)
+    variance = torch.linspace(0, 3, n, dtype=dtype).to(of_variance)
     start = torch.linspace(-1, 1, n, dtype=dtype)
     found = []
     for compiled in (True, False):
         monkeypatch.setattr(normals, "worth_compiling", lambda n, compiled=compiled: compiled)
         stream = NormalStream(3)
-        found.append((stream.add_(start.clone(), variance.clone()), stream.get_state()))
+        found.append((stream.add_(start.clone(), variance.clone(), factor=factor), stream.get_state()))
     (fast, fast_state), (plain, plain_state) = found
     assert torch.equal(fast, plain)
     assert torch.equal(fast_state, plain_state)
-    z = (plain - start)[1:] / variance[1:].sqrt()
+    z = (plain / factor - start)[1:] / variance[1:].to(dtype).sqrt()
     assert stats.kstest(z.numpy(), "norm").pvalue > 1e-3
 
 

@@ -31,58 +31,112 @@ def _draw_words(words: NDArray[np.uint64], n: int, state: NDArray[np.uint64]) ->
 _draw: Any = compiled(_draw_words, nogil=True)
 
 
+def _find_outermost(
+    words: NDArray[np.uint64],
+    k: int,
+    first: int,
+    last: Any,
+    here: NDArray[Any],
+    outermost: NDArray[np.uint64],
+    before: NDArray[Any],
+    n_outermost: int,
+) -> int:
+    """Append those of the `k` cells of `words` in an outermost interval, 0 or `last`; returns how many there are now.
+
+    Their indices start at `first`; `before` receives their values, of those `here`.
+    """
+    # Four cells at a time: a word with a cell of zeros has a borrow in that cell's highest bit.
+    found = np.uint64(0)
+    for i in range((k + 3) // 4):
+        word = words[i]
+        found |= (word - _ONES) & ~word & _TOPS
+        found |= (~word - _ONES) & word & _TOPS
+    if found:
+        cells = words.view(np.uint16)
+        for i in range(k):
+            if cells[i] == 0 or cells[i] == last:
+                outermost[n_outermost, 0], outermost[n_outermost, 1] = first + i, cells[i]
+                before[n_outermost] = here[i]
+                n_outermost += 1
+    return n_outermost
+
+
+def _widen_halves(half: NDArray[np.uint16], bits: NDArray[np.uint32]) -> None:
+    """The bits of float32 numbers from their upper halves."""
+    for i in range(len(half)):
+        bits[i] = np.uint32(half[i]) << np.uint32(16)
+
+
+def _add_spread(here: NDArray[Any], variance: NDArray[Any], z: NDArray[Any], factor: Any) -> None:
+    for i in range(len(here)):
+        here[i] = (here[i] + np.sqrt(variance[i]) * z[i]) * factor
+
+
+_find: Any = compiled(_find_outermost, nogil=True)
+_widen: Any = compiled(_widen_halves, nogil=True)
+_add: Any = compiled(_add_spread, nogil=True)
+
+
 def _add_normals(
     out: NDArray[Any],
     variance: NDArray[Any],
+    half: NDArray[np.uint16],
     cell_means: NDArray[Any],
     state: NDArray[np.uint64],
     at_once: int,
-) -> tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.uint64]]:
-    """`out += sqrt(variance) * cell_means[cell]` with new cells, except in the outermost intervals.
+    warm_up: int,
+    factor: Any,
+) -> NDArray[np.uint64]:
+    """`out = (out + sqrt(variance) * cell_means[cell]) * factor` with new cells, except in the outermost intervals.
 
-    The words of `at_once` numbers are drawn one after another, then a word for each of these numbers that is in an
-    outermost interval: the order of the loop without Numba.
+    The words of `at_once` numbers, a part, are drawn one after another, then a word for each of these numbers that is
+    in an outermost interval: the order of the loop without Numba. Several parts have generators of their own.
 
     Args:
         out: `(n,)`, to which is added.
-        variance: `(n,)`.
-        cell_means: `(N_CELLS,)`, 0 in the first and the last entry.
+        variance: `(n,)`, or empty.
+        half: `(n,)`, the bits of variances in bfloat16, or empty; one of the two is given.
+        cell_means: `(N_CELLS,)`, of the dtype of `out`.
         state: `(4,)` of the generator, renewed.
         at_once: numbers in one part.
+        warm_up: words that a new generator discards.
+        factor: of the dtype of `out`.
 
     Returns:
-        Indices, cells and words of the numbers in the outermost intervals, to which the caller adds.
+        `(k, 3)`: indices, cells and words of the numbers in the outermost intervals. Their values are as before: the
+        caller computes them.
     """
     # Separate passes over a buffer in the cache, which the compiler turns into vector instructions.
     words, z = np.empty(_WORDS, dtype=np.uint64), np.empty(4 * _WORDS, dtype=out.dtype)
+    bits = np.empty(4 * _WORDS, dtype=np.uint32)
+    wide = bits.view(np.float32)
     n, last = len(out), np.uint16(len(cell_means) - 1)
-    room = 64 + n // 1024  # 32 times as many as are expected, and 64: more have a probability below 1e-100
-    at, in_cell, tail = np.empty(room, np.int64), np.empty(room, np.uint16), np.empty(room, np.uint64)
-    n_tail = 0
+    # 32 times as many as are expected, and 64: more have a probability below 1e-100.
+    outermost, before = np.empty((64 + n // 1024, 3), np.uint64), np.empty(64 + n // 1024, out.dtype)
+    n_outermost, own = 0, state
     for part in range(0, n, at_once):
-        end, first_tail = min(n, part + at_once), n_tail
+        end, first_of_part = min(n, part + at_once), n_outermost
+        if n > at_once:
+            own = np.ones(4, dtype=np.uint64)  # the last word is a counter, which starts at 1
+            _draw(own, 3, state)
+            _draw(words, warm_up, own)
         for first in range(part, end, 4 * _WORDS):
-            k = min(4 * _WORDS, end - first)
-            _draw(words, (k + 3) // 4, state)
+            k, first_here = min(4 * _WORDS, end - first), n_outermost
+            _draw(words, (k + 3) // 4, own)
             cells = words.view(np.uint16)
-            here, spread = out[first : first + k], variance[first : first + k]
+            here = out[first : first + k]
             for i in range(k):
                 z[i] = cell_means[cells[i]]
-            for i in range(k):
-                here[i] += np.sqrt(spread[i]) * z[i]
-            # Four cells at a time: a word with a cell of zeros has a borrow in that cell's highest bit.
-            found = np.uint64(0)
-            for i in range((k + 3) // 4):
-                word = words[i]
-                found |= (word - _ONES) & ~word & _TOPS
-                found |= (~word - _ONES) & word & _TOPS
-            if found:
-                for i in range(k):
-                    if cells[i] == 0 or cells[i] == last:
-                        at[n_tail], in_cell[n_tail] = first + i, cells[i]
-                        n_tail += 1
-        _draw(tail[first_tail:], n_tail - first_tail, state)
-    return at[:n_tail], in_cell[:n_tail], tail[:n_tail]
+            n_outermost = _find(words, k, first, last, here, outermost, before, n_outermost)
+            if len(half):
+                _widen(half[first : first + k], bits)
+                _add(here, wide, z, factor)
+            else:
+                _add(here, variance[first : first + k], z, factor)
+            for i in range(first_here, n_outermost):
+                out[outermost[i, 0]] = before[i]
+        _draw(outermost[first_of_part:, 2], n_outermost - first_of_part, own)
+    return outermost[:n_outermost]
 
 
 add_normals: Any = compiled(_add_normals, nogil=True)

@@ -8,7 +8,7 @@ with torch's generator if Numba is installed, and 0.9 times without (`benchmarks
 generator draws the numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -24,6 +24,9 @@ from ohmweave.base.rng import generator, stream_seed
 N_CELLS = 2**16
 # Numbers drawn in one pass: small enough to stay in a core's cache.
 _AT_ONCE = 2**16
+# Words that a new SFC64 generator discards, as in PractRand.
+_WARM_UP = 12
+_NO_HALVES: NDArray[np.uint16] = np.empty(0, dtype=np.uint16)
 
 
 class NormalStream:
@@ -56,61 +59,81 @@ class NormalStream:
         """
         if self._torch is not None:
             return out.normal_(generator=self._torch)
-        table = _cell_means(out.dtype)
-        for part in _parts(out):
-            cells = self._cells(part.numel())
-            torch.index_select(table, 0, torch.from_numpy(cells.astype(np.int32)), out=part)
-            numbers = part.numpy()
-            for i in np.flatnonzero(cells + np.uint16(1) <= 1).tolist():  # the highest cell plus one wraps to 0
-                numbers[i] = self._outermost(cells[i])
+        for part, bits in zip(_parts(out), self._of_parts(out.numel()), strict=True):
+            _fill_part(part, bits)
         return out
 
-    def add_(self, out: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-        """Add a new number from N(0, variance) to each value of `out`, and return it.
+    def add_(self, out: torch.Tensor, variance: torch.Tensor, *, factor: float = 1.0) -> torch.Tensor:
+        """Add a new number from N(0, variance) to each value of `out`, multiply by `factor`, and return it.
 
         With Numba (`ohmweave[fast]`) and on a CPU this is one pass, at least twice as fast; the bits are the same.
 
         Args:
             out: any shape, contiguous, of a floating dtype, on the stream's device.
-            variance: the same shape, dtype and device, contiguous; overwritten.
+            variance: the same shape, dtype and device, contiguous; overwritten. For `out` in float32 it may be in
+                bfloat16.
+            factor: of the sums.
         """
         if self._torch is not None:
-            return out.addcmul_(variance.sqrt_(), self.like(out))
+            out.addcmul_(variance.to(out.dtype).sqrt_(), self.like(out))
+            return out if factor == 1.0 else out.mul_(factor)
         plain = not (out.requires_grad or variance.requires_grad)
         if plain and worth_compiling(out.numel()):
-            self._add_compiled(out.view(-1).numpy(), variance.view(-1).numpy(), out.dtype)
+            self._add_compiled(out.view(-1), variance.view(-1), factor)
             return out
-        for part, spread in zip(_parts(out), _parts(variance), strict=True):
+        parts = zip(_parts(out), _parts(variance), self._of_parts(out.numel()), strict=True)
+        for part, spread, bits in parts:
+            spread = spread.to(part.dtype)
             # As the compiled loop rounds: torch's root is not always the nearest number, and an operation that
             # multiplies and adds may round once.
             if plain:
                 np.sqrt(spread.numpy(), out=spread.numpy())
             else:
                 spread.sqrt_()
-            part.add_(spread.mul_(self.like(part)))
-        return out
+            part.add_(spread.mul_(_fill_part(torch.empty_like(part), bits)))
+        return out if factor == 1.0 else out.mul_(factor)
 
-    def _add_compiled(self, out: NDArray[Any], variance: NDArray[Any], dtype: torch.dtype) -> None:
+    def _add_compiled(self, out: torch.Tensor, variance: torch.Tensor, factor: float) -> None:
+        """`add_` of flat tensors, compiled."""
         from ohmweave.base.compiled_normals import add_normals
 
-        whole = self._bits.state
-        state: NDArray[np.uint64] = whole["state"]["state"]
-        found = add_normals(out, variance, _inner_means(dtype), state, _AT_ONCE)
+        values = out.numpy()
+        number = values.dtype.type
+        if variance.dtype == torch.bfloat16:  # unknown to NumPy: its bits are the upper half of a float32's
+            full, half = values[:0], variance.view(torch.uint16).numpy()
+        else:
+            full, half = variance.numpy(), _NO_HALVES
+        whole, scale = self._bits.state, number(factor)
+        state = whole["state"]["state"]
+        outermost = add_normals(values, full, half, _inner_means(out.dtype), state, _AT_ONCE, _WARM_UP, scale)
         self._bits.state = whole
-        at, cells, words = (part.tolist() for part in found)
-        number = out.dtype.type
-        for i, cell, z in zip(at, cells, _lowest_tail(words), strict=True):
-            out[i] += np.sqrt(variance[i]) * number(z if cell == 0 else -z)
+        if len(outermost):
+            at, cells, words = outermost.T
+            at = at.astype(np.int64)
+            z = _lowest_tail(words) * np.where(cells == 0, 1.0, -1.0)
+            spread = (half[at].astype(np.uint32) << np.uint32(16)).view(np.float32) if len(half) else full[at]
+            values[at] = (values[at] + np.sqrt(spread) * z.astype(number)) * scale
 
-    def _cells(self, n: int) -> NDArray[np.uint16]:
-        """`n` random interval numbers, four from each 64-bit word."""
-        words: NDArray[np.uint64] = self._bits.random_raw(-(-n // 4))
-        return words.view(np.uint16)[:n]
+    def _of_parts(self, n: int) -> Iterator[np.random.SFC64]:
+        """A generator for each part of `n` numbers: this stream's own if there is one part, else new ones.
 
-    def _outermost(self, cell: int) -> float:
-        """A normal number from the tail: from the lowest interval if `cell` is 0, else from the highest."""
-        (z,) = _lowest_tail([self._bits.random_raw()])
-        return z if cell == 0 else -z
+        Parts have generators of their own so that they can be drawn in any order.
+        """
+        if n <= _AT_ONCE:
+            yield self._bits
+            return
+        for state in self._new_states(n):
+            bits = np.random.SFC64(0)
+            bits.state = _whole(state)
+            bits.random_raw(_WARM_UP, output=False)
+            yield bits
+
+    def _new_states(self, n: int) -> NDArray[np.uint64]:
+        """`(parts, 4)`: the states of the generators of parts, before they are warmed up."""
+        n_parts = -(-n // _AT_ONCE)
+        states = np.ones((n_parts, 4), dtype=np.uint64)  # the last word is a counter, which starts at 1
+        states[:, :3] = self._bits.random_raw(3 * n_parts).reshape(n_parts, 3)
+        return states
 
     def get_state(self) -> torch.Tensor:
         """The state of the stream, on the CPU: `(4,)` int64 for a stream on a CPU, `(k,)` uint8 for other devices."""
@@ -136,19 +159,31 @@ class NormalStream:
             raise OutOfRangeError(
                 f"`state` must be the (4,) int64 of a normal stream on a CPU, but is {tuple(state.shape)} {state.dtype}"
             )
-        words = state.cpu().numpy().view(np.uint64).copy()
-        self._bits.state = {
-            "bit_generator": "SFC64",
-            "state": {"state": words},
-            "has_uint32": 0,
-            "uinteger": 0,
-        }
+        self._bits.state = _whole(state.cpu().numpy().view(np.uint64).copy())
 
 
-def _lowest_tail(words: Sequence[int]) -> list[float]:
+def _whole(words: NDArray[np.uint64]) -> Any:
+    """The state of NumPy's generator, from its four words."""
+    return {"bit_generator": "SFC64", "state": {"state": words}, "has_uint32": 0, "uinteger": 0}
+
+
+def _fill_part(out: torch.Tensor, bits: np.random.SFC64) -> torch.Tensor:
+    """Fill a flat part of at most `_AT_ONCE` numbers, and return it."""
+    words: NDArray[np.uint64] = bits.random_raw(-(-out.numel() // 4))
+    cells = words.view(np.uint16)[: out.numel()]  # four from each word
+    torch.index_select(_cell_means(out.dtype), 0, torch.from_numpy(cells.astype(np.int32)), out=out)
+    numbers = out.numpy()
+    outermost = np.flatnonzero(cells + np.uint16(1) <= 1)  # the highest cell plus one wraps to 0
+    if len(outermost):
+        z = _lowest_tail(bits.random_raw(len(outermost)))
+        numbers[outermost] = z * np.where(cells[outermost] == 0, 1.0, -1.0)
+    return out
+
+
+def _lowest_tail(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Normal numbers in the lowest interval, one from each 64-bit word."""
-    uniform = ((np.array(words, dtype=np.uint64) >> np.uint64(11)) + 0.5) * 2.0**-53
-    numbers: list[float] = ndtri(uniform / N_CELLS).tolist()  # the quantile function, over the interval's probability
+    uniform = ((words >> np.uint64(11)) + 0.5) * 2.0**-53
+    numbers: NDArray[np.float64] = ndtri(uniform / N_CELLS)  # the quantile function, over the interval's probability
     return numbers
 
 

@@ -18,6 +18,7 @@ from ohmweave.nn.chip_time import Layout
 from ohmweave.nn.composite import CompositeLayer, SequenceLayer, ToLayers, linear_of, register_composite
 from ohmweave.nn.further_inputs import check_dims, check_dtype_like, check_like
 from ohmweave.nn.lstm import gated
+from ohmweave.nn.step_reads import step_read
 
 States = tuple[torch.Tensor, ...]
 """(h,), or (h, c) of an LSTM."""
@@ -28,10 +29,14 @@ def gru_gated(of_x: torch.Tensor, of_h: torch.Tensor, h: torch.Tensor) -> torch.
 
     Args:
         of_x: `(n, 3 * hidden)`, the input's part with its bias: gates in torch's order (reset, update, new).
-        of_h: `(n, 3 * hidden)`, likewise the state's part.
+        of_h: `(n, 3 * hidden)`, likewise the state's part; overwritten without gradients.
         h: `(n, hidden)`, the state before.
     """
     (r_x, z_x, n_x), (r_h, z_h, n_h) = of_x.chunk(3, dim=1), of_h.chunk(3, dim=1)
+    if not torch.is_grad_enabled():  # the same operations in less memory
+        z = z_h.add_(z_x).sigmoid_()
+        new = n_h.mul_(r_h.add_(r_x).sigmoid_()).add_(n_x).tanh_()
+        return new.mul_(1 - z).add_(z.mul_(h))
     z = (z_x + z_h).sigmoid()
     new = (n_x + (r_x + r_h).sigmoid() * n_h).tanh()
     return (1 - z) * new + z * h
@@ -78,7 +83,10 @@ class Recurrent(SequenceLayer):
         return self._in_layout(x, hx, None if self.batch_first and x.dim() == 3 else n_chips)
 
     def step(self, of_x: torch.Tensor, of_h: torch.Tensor, state: States) -> States:
-        """The next state from the products of the input and of the state with their weights, each `(n, gates)`."""
+        """The next state from the products of the input and of the state with their weights, each `(n, gates)`.
+
+        Without gradients the state's product `of_h` is overwritten.
+        """
         raise NotImplementedError
 
     def state_sizes(self) -> tuple[int, ...]:
@@ -130,11 +138,14 @@ class Recurrent(SequenceLayer):
     ) -> tuple[torch.Tensor, States]:
         """One layer in one direction; after the end of a sequence its state stays as it is."""
         of_x = self._modules[f"weight_ih{suffix}"](x).unbind(1)  # type: ignore[misc]
-        of_h, project = self._modules[f"weight_hh{suffix}"], self._modules.get(f"weight_hr{suffix}")
-        assert of_h is not None
+        state_layer, projection = self._modules[f"weight_hh{suffix}"], self._modules.get(f"weight_hr{suffix}")
+        assert state_layer is not None
+        of_h, project = step_read(state_layer), None if projection is None else step_read(projection)
         outputs = []
+        owned = of_h is not state_layer or torch.is_grad_enabled()  # else a hook may have kept the layer's output
         for time, part in enumerate(of_x):
-            new = self.step(part, of_h(state[0]), state)
+            own = of_h(state[0]) if owned else of_h(state[0]).clone()
+            new = self.step(part, own, state)
             if project is not None:
                 new = (project(new[0]), *new[1:])
             if lengths is not None:
@@ -178,7 +189,7 @@ class LSTM(Recurrent):
 
     def step(self, of_x: torch.Tensor, of_h: torch.Tensor, state: States) -> States:
         """As `Recurrent.step`."""
-        return gated(of_x + of_h, state[1])
+        return gated(_sum(of_x, of_h), state[1])
 
     def state_sizes(self) -> tuple[int, ...]:
         """As `Recurrent.state_sizes`: h, which a projection makes smaller, and c."""
@@ -198,7 +209,7 @@ class RNN(Recurrent):
 
     def step(self, of_x: torch.Tensor, of_h: torch.Tensor, state: States) -> States:
         """As `Recurrent.step`."""
-        total = of_x + of_h
+        total = _sum(of_x, of_h)
         return (total.tanh() if self.mode == "RNN_TANH" else total.relu(),)
 
 
@@ -235,8 +246,16 @@ class GRUCell(CompositeLayer):
         batch = x if x.dim() > 1 else x.unsqueeze(0)
         size = (batch.shape[0], self.hidden_size)
         h = x.new_zeros(size) if hx is None else hx.reshape(size)
-        new = gru_gated(self.weight_ih(batch), self.weight_hh(h), h)
+        of_h = self.weight_hh(h)
+        if not torch.is_grad_enabled():
+            of_h = of_h.clone()  # a hook may have kept the layer's output
+        new = gru_gated(self.weight_ih(batch), of_h, h)
         return new if x.dim() > 1 else new.squeeze(0)
+
+
+def _sum(of_x: torch.Tensor, of_h: torch.Tensor) -> torch.Tensor:
+    """The sum, in the memory of `of_h` without gradients."""
+    return of_x + of_h if torch.is_grad_enabled() else of_h.add_(of_x)
 
 
 def _as_states(hx: Any) -> States:

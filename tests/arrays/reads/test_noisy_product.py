@@ -46,7 +46,7 @@ def test_noise_at_the_outputs_is_noise_of_the_cells() -> None:
 def test_working_in_parts_changes_neither_mean_nor_variance(
     cache: int, chips: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CACHE_VALUES", cache)
+    monkeypatch.setattr(module, "PRODUCT_VALUES", cache)
     v = torch.rand(*chips, 11, 3, dtype=torch.float64, generator=generator(0))
     g = torch.rand(*chips, 3, 2, dtype=torch.float64, generator=generator(1)) * 1e-5
     no_noise = noisy_product(v, g, torch.zeros_like(g), noise=NormalStream(2))

@@ -37,6 +37,7 @@ class _Stack(NamedTuple):
         currents: of the lines, in lsb.
         offset, inl: `(chips * T, L, 1)`, lsb, of the converter of each line.
         outputs: the outputs that the lines belong to.
+        spans: the inputs of each tile.
     """
 
     inputs: torch.Tensor
@@ -45,6 +46,7 @@ class _Stack(NamedTuple):
     offset: torch.Tensor
     inl: torch.Tensor
     outputs: slice
+    spans: tuple[range, ...]
 
 
 class ConvertedMatrix:
@@ -97,7 +99,7 @@ class ConvertedMatrix:
         """
         chips, n, _ = row.numbers.shape
         out = row.numbers.new_zeros(chips, self._n_out, n)
-        drive = self._drive_of(row)
+        drive = self._drive_of(row).mT
         for stack in self._stacks:
             conversions = math.prod(stack.shape[:3]) * self._n_planes
             # Chunks of the batch that stay in the cache while they are converted; noise is drawn chunk by chunk.
@@ -109,15 +111,15 @@ class ConvertedMatrix:
         return out.mul_(self._scale).mT
 
     def _drive_of(self, row: RowVoltages) -> torch.Tensor:
-        """`(chips, n_in, batch)`: codes if they are sent bit by bit, else V."""
+        """`row`, of any shape: codes if they are sent bit by bit, else V."""
         if not self._adc.signed and (row.dac is None or row.dac.signed) and bool((row.numbers < 0).any()):
             raise OutOfRangeError("`signed` of the ADC must be true for negative row voltages, but is False")
         if row.dac is None or not row.dac.bit_serial:
-            return row.v.mT
+            return row.v
         if row.dac.signed:
-            return row.numbers.mT
+            return row.numbers
         # Bits are extracted from integers; uint8 is faster than int32.
-        return row.numbers.mT.to(torch.uint8 if row.dac.bits <= 8 else torch.int32)
+        return row.numbers.to(torch.uint8 if row.dac.bits <= 8 else torch.int32)
 
     def _convert(self, stack: _Stack, planes: torch.Tensor, noise: NormalStream, record: Record | None) -> torch.Tensor:
         """Drives `(chips, T * k, planes, n)` to `(chips, outputs, n)`, in lsb of the lowest plane."""
@@ -191,4 +193,5 @@ def _stack(
         offset=faults[1].flatten(0, 1),
         inl=faults[2].flatten(0, 1),
         outputs=slice(tiles[0].col_line // c, (tiles[0].col_line + tiles[0].cols) // c),
+        spans=tuple(spans),
     )

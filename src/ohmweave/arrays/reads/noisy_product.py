@@ -5,14 +5,12 @@ from collections.abc import Callable
 import torch
 
 from ohmweave.arrays.converters.row_voltages import RowVoltages
+from ohmweave.arrays.reads.half_variance import worth_halving
 from ohmweave.base import NormalStream
 
-# Output values for which noise is drawn at once; the order of the numbers depends on it.
-CACHE_VALUES = 2**16
-
-# Output values of one product, 16 MiB in float32. Measured for 3,200 vectors, 128 inputs and 1,024 outputs: products of
-# all vectors and then noise for all take 0.6 times as long as chunks of `CACHE_VALUES` with a product each, because the
-# product displaces the table of normal numbers from the cache.
+# Output values of one product, 16 MiB in float32: a bound on memory. Measured for 3,200 vectors, 128 inputs and 1,024
+# outputs: products of all vectors and then noise for all take 0.6 times as long as chunks of 2^16 values with a product
+# each, because the product displaces the table of normal numbers from the cache.
 PRODUCT_VALUES = 2**22
 
 Square = Callable[[RowVoltages], torch.Tensor]
@@ -27,6 +25,7 @@ def noisy_product(
     noise: NormalStream,
     square: Square,
     factor: float = 1.0,
+    half: Callable[[], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """`v @ (g + e)` with new e ~ N(0, variance) for every vector v, drawn as one number per output.
 
@@ -39,6 +38,7 @@ def noisy_product(
         noise: stream of read noise.
         square: gives v^2, or its replacement for a bit-serial read, which is a sum of reads.
         factor: of the results.
+        half: gives `variance` in bfloat16, if it is kept; None converts it.
 
     Returns:
         `(*chips, batch, n_out)` A, times `factor`.
@@ -47,16 +47,14 @@ def noisy_product(
         out = drive.v @ g
         return out if factor == 1.0 else out.mul_(factor)
     numbers = drive.numbers
-    n_values = numbers.shape[:-1].numel() * g.shape[-1]
-    n_rows = max(1, CACHE_VALUES // max(1, n_values // max(1, numbers.shape[-2])))
-    # Numbers are drawn for `n_rows` vectors of all chips at a time: for one chip these are neighbours in memory.
-    n_parts = max(1, PRODUCT_VALUES // CACHE_VALUES) if numbers.shape[:-2].numel() == 1 else 1
+    n_vectors, (n_in, n_out) = numbers.shape[-2], g.shape[-2:]
+    if worth_halving(numbers, n_vectors * n_in * n_out):
+        variance = variance.bfloat16() if half is None else half()
+    # Parts of the vectors of all chips: for one chip these are neighbours in memory.
+    n_rows = max(1, PRODUCT_VALUES // max(1, numbers.shape[:-2].numel() * n_out))
 
     def read(part: RowVoltages) -> torch.Tensor:
-        out, spread = part.v @ g, square(part) @ variance
-        for rows, its in zip(out.split(n_rows, -2), spread.split(n_rows, -2), strict=True):
-            noise.add_(rows, its)
-        return out if factor == 1.0 else out.mul_(factor)
+        return noise.add_(part.v @ g, square(part).to(variance.dtype) @ variance, factor=factor)
 
-    parts = [read(drive.of_numbers(part)) for part in numbers.split(n_rows * n_parts, -2)]
+    parts = [read(drive.of_numbers(part)) for part in numbers.split(n_rows, -2)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, -2)

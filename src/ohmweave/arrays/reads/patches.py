@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.reads.geometry import ConvGeometry
+from ohmweave.arrays.reads.half_variance import worth_halving
 from ohmweave.arrays.reads.noisy_product import Square, noisy_product
 from ohmweave.base import NormalStream
 
@@ -57,6 +58,11 @@ def noisy_convolution(
     if variance is not None or n_chips == 1:
         n_values = 4 * g.shape[-1] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
         kernels, spreads = _kernels(g, geometry), None if variance is None else _kernels(variance, geometry)
+        n_products = (
+            images.shape[-4] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel() * g.shape[-2:].numel()
+        )
+        if spreads is not None and worth_halving(images, n_products):
+            spreads = spreads.bfloat16()
         return by_parts(
             images,
             n_values,
@@ -129,7 +135,7 @@ def _by_kernels(
 
     def convolved(of_row: Callable[[RowVoltages], torch.Tensor], matrices: torch.Tensor) -> torch.Tensor:
         found = [
-            _convolved(of_row(drive.of_numbers(one)), matrix, geometry, groups)
+            _convolved(of_row(drive.of_numbers(one)).to(matrix.dtype), matrix, geometry, groups)
             for one, matrix in zip(images, matrices, strict=True)
         ]
         return found[0].unsqueeze(0) if len(found) == 1 else torch.stack(found)

@@ -1,5 +1,6 @@
 """All reads of a simulated array: one function for all cells, converters and wires."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -106,14 +107,16 @@ class Reader:
         transposed: bool,
     ) -> torch.Tensor:
         """`read` where currents are proportional to voltages: one product for the mean, one for the variance."""
+        kept = self._kept(placement)
         g, variance = self._signed_matrix(placement)
+        half: Callable[[], torch.Tensor] | None = kept.half_variance
         if transposed:
-            g, variance = g.mT, None if variance is None else variance.mT
+            g, variance, half = g.mT, None if variance is None else variance.mT, lambda: kept.half_variance().mT
         if (shared := self._shared_noise(placement, transposed)) is not None:
             if shared.coupled:
                 row = RowVoltages(row.v) if transposed else row
                 return self._read_with_shared_noise(row, g, shared, geometry, scale)
-            variance = shared.diagonal.view(g.shape)
+            variance, half = shared.diagonal.view(g.shape), None
         # Columns have no DAC, and a variance by code is needed only with one: all else is plain volts.
         if variance is None or self._square_table is None or transposed:
             if geometry is not None and row.v_per_number != 1.0:
@@ -125,7 +128,7 @@ class Reader:
                 row = RowVoltages(row.v)
         if geometry is None:
             factor = 1.0 if scale is None else 1 / scale.s_per_w
-            return noisy_product(row, g, variance, noise=self.noise, square=self._square, factor=factor)
+            return noisy_product(row, g, variance, noise=self.noise, square=self._square, factor=factor, half=half)
         if scale is not None:  # scale the matrix, which is smaller than images and outputs
             g = g / scale.s_per_w
             variance = None if variance is None else variance / scale.s_per_w**2
@@ -199,9 +202,11 @@ class Reader:
 
     def _signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As `signed_matrix`, without the variance where cells share resistances."""
-        kept = self._signed.get(placement, (), lambda: SignedMatrix(self._bank.cells(placement)))
         at = self._effective if self._shares else self.seen_at
-        return kept.at(self._bank.version, placement, at, self._changed_since)
+        return self._kept(placement).at(self._bank.version, placement, at, self._changed_since)
+
+    def _kept(self, placement: Placement) -> SignedMatrix:
+        return self._signed.get(placement, (), lambda: SignedMatrix(self._bank.cells(placement)))
 
     @property
     def _shares(self) -> bool:

@@ -30,6 +30,7 @@ class SignedMatrix:
         self._version = -1
         self._g: torch.Tensor | None = None
         self._variance: torch.Tensor | None = None
+        self._half: torch.Tensor | None = None
         self._weight_of_cell: torch.Tensor | None = None
         self._by_weight = cells.new_empty(0)
 
@@ -45,6 +46,7 @@ class SignedMatrix:
             changed_since: gives the cells that have changed since a version.
         """
         if self._g is None or self._version != version:
+            self._half = None
             changed = None if self._g is None else changed_since(self._version)
             # Gathering single weights costs more for each than one pass over all: above `SPARSE`, recompute all.
             if changed is None or changed.numel() > SPARSE * self._cells.numel():
@@ -56,6 +58,13 @@ class SignedMatrix:
             self._version = version
         assert self._g is not None
         return self._g, self._variance
+
+    def half_variance(self) -> torch.Tensor:
+        """The variance that `at` returned last, S^2, in bfloat16; made once until cells change."""
+        assert self._variance is not None
+        if self._half is None:
+            self._half = self._variance.bfloat16()
+        return self._half
 
     def _update(self, changed: torch.Tensor, placement: Placement, conductance_at: ConductanceAt) -> None:
         """Recompute the weights of the `changed` cells, `(k,)`."""

@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import pad
 
 from ohmweave.arrays.placement import Placement, Tile
+from ohmweave.arrays.reads.half_variance import worth_halving
 from ohmweave.arrays.reads.shared_noise import VARIANCE_TOLERANCE, evaluate_in_parts
 from ohmweave.base import NormalStream
 from ohmweave.circuit import FormFactors, factor_forms
@@ -74,14 +75,14 @@ def linear_tiles(
         if forms is not None:
             return _linear_with_forms(matrix, [forms(tile, by_line=not analogue) for tile in tiles], gain)
         if variance is None:
-            return _Linear(matrix, None)
+            return LinearTiles(matrix, None)
         # Variances take the squares of the factors, and no signs.
-        return _Linear(matrix, (stacked(tiles, spans, variance, 2, analogue, gain) * gain.square()).flatten(0, 1))
+        return LinearTiles(matrix, (stacked(tiles, spans, variance, 2, analogue, gain) * gain.square()).flatten(0, 1))
 
     return make
 
 
-class _Linear:
+class LinearTiles:
     """All tiles as one batched product.
 
     Args:
@@ -91,19 +92,24 @@ class _Linear:
     """
 
     def __init__(self, g: torch.Tensor, variance: torch.Tensor | None, factors: FormFactors | None = None) -> None:
-        self._g, self._variance, self._factors = g, variance, factors
+        self.g, self.variance, self.factors = g, variance, factors
+        self._half: torch.Tensor | None = None
 
     def __call__(self, drive: torch.Tensor, *, noise: NormalStream) -> torch.Tensor:
-        current = torch.bmm(self._g, drive)
-        if self._variance is not None:
+        current = torch.bmm(self.g, drive)
+        if self.variance is not None:
             # Noise of independent cells: the variance of a current is sum over inputs of drive^2 * sigma^2.
-            noise.add_(current, torch.bmm(self._variance, drive.square()))
-        elif self._factors is not None:
-            noise.add_(current, evaluate_in_parts(self._factors, drive.mT).mT.contiguous())
+            variance = self.variance
+            if worth_halving(drive, drive.shape[-1] * variance[0].numel()):
+                self._half = variance.bfloat16() if self._half is None else self._half
+                variance = self._half
+            noise.add_(current, torch.bmm(variance, drive.square().to(variance.dtype)))
+        elif self.factors is not None:
+            noise.add_(current, evaluate_in_parts(self.factors, drive.mT).mT.contiguous())
         return current
 
 
-def _linear_with_forms(matrix: torch.Tensor, forms: list[torch.Tensor], gain: torch.Tensor) -> _Linear:
+def _linear_with_forms(matrix: torch.Tensor, forms: list[torch.Tensor], gain: torch.Tensor) -> LinearTiles:
     """Tiles whose noise has quadratic forms.
 
     Args:
@@ -116,7 +122,7 @@ def _linear_with_forms(matrix: torch.Tensor, forms: list[torch.Tensor], gain: to
     stacked = torch.stack([pad(form, (0, k - form.shape[-1], 0, k - form.shape[-1])) for form in forms], 1)
     stacked = (stacked * gain[..., None].square()).flatten(0, 1)
     factors = factor_forms(stacked, tolerance=VARIANCE_TOLERANCE)
-    return _Linear(matrix, None, factors) if factors.rank else _Linear(matrix, factors.diagonal)
+    return LinearTiles(matrix, None, factors) if factors.rank else LinearTiles(matrix, factors.diagonal)
 
 
 def nonlinear_tiles(placement: Placement, read: ReadTile) -> TilesOf:

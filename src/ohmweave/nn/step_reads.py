@@ -1,0 +1,66 @@
+"""Reads of one layer in a loop over time steps, whose arguments are checked once instead of in each step."""
+
+from collections.abc import Callable
+
+import torch
+from torch.nn.modules import module as torch_module
+
+from ohmweave.nn.chip_batch import is_in_software, split_chips
+from ohmweave.nn.linear import Linear
+from ohmweave.nn.module_hooks import HOOKS
+
+Step = Callable[[torch.Tensor], torch.Tensor]
+"""From the state `(chips * batch, in)` to `(chips * batch, out)`."""
+
+_GLOBAL_HOOKS = (
+    "_global_forward_hooks",
+    "_global_forward_pre_hooks",
+    "_global_backward_hooks",
+    "_global_backward_pre_hooks",
+)
+
+
+def step_read(layer: torch.nn.Module) -> Step:
+    """What computes `layer` in each time step, to the same bits.
+
+    A time step of an LSTM takes about a millisecond, of which the calls between a layer and its array are a fifth.
+    They are left out without gradients, after a first call of the layer, which checks its input. Shape, dtype and the
+    state of the layer stay the same in the steps that follow. The reads are counted as ever.
+
+    Args:
+        layer: of the state's weights.
+
+    Returns:
+        The layer itself where each call must pass through it: it is digital, has hooks, or gradients are needed.
+    """
+    return _StepRead(layer) if isinstance(layer, Linear) and _is_plain(layer) else layer
+
+
+def _is_plain(layer: Linear) -> bool:
+    """True if a call of the layer does nothing but read its array and add its bias."""
+    hooked = any(layer.__dict__[name] for name in HOOKS) or any(vars(torch_module)[name] for name in _GLOBAL_HOOKS)
+    own = type(layer) is Linear and "forward" not in vars(layer)
+    watched = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+    return own and not hooked and not watched and not is_in_software()
+
+
+class _StepRead:
+    """The reads of a layer on a chip without gradients.
+
+    Args:
+        layer: whose array is read.
+    """
+
+    def __init__(self, layer: Linear) -> None:
+        self._layer, self._matrix = layer, layer.matrix
+        self._chips = layer.matrix.chip.chip_shape
+        self._first = True
+
+    def __call__(self, h: torch.Tensor) -> torch.Tensor:
+        """The layer's output."""
+        if self._first:
+            self._first = False
+            y: torch.Tensor = self._layer(h)
+            return y
+        read = self._matrix.matmul(split_chips(h, self._chips)).flatten(0, len(self._chips))
+        return self._layer.biased(read)
