@@ -5,8 +5,8 @@
     OMP_NUM_THREADS=1 python benchmarks/networks.py --only ResNet-20      rows whose names contain one of these words
 
 Every row is a network with 1 % read noise, written in one step: neither accuracy nor programming is timed. Converters
-are an 8-bit DAC for inputs of either sign and an 8-bit ADC for each column line, their ranges from data; bit by bit,
-inputs are not negative and each bit plane is converted. Plain torch and the chips take the same float32 batch in turn,
+are an 8-bit DAC, whose inputs are not negative, and an 8-bit ADC for each column line, its range from data; bit by bit,
+each bit plane is converted. Plain torch and the chips take the same float32 batch in turn,
 in one thread and without gradients; a row is the median of the ratios of neighbours. n chips are compared with n plain
 passes of their batch.
 """
@@ -17,7 +17,8 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +29,10 @@ from ohmweave.papers.yao2020.network import FiveLayerCNN
 from ohmweave.papers.yao2020.resnet import ResNet
 from ohmweave.programming import BlindWrite
 
+NONE: Mapping[str, object] = MappingProxyType({})
+PARALLEL: Mapping[str, object] = MappingProxyType({"dac": DAC(bits=8, v_max=0.2), "adc": ADC(bits=8)})
+SERIAL: Mapping[str, object] = MappingProxyType({"dac": DAC(bits=8, v_max=0.2, bit_serial=True), "adc": ADC(bits=8)})
+
 
 class Row(NamedTuple):
     """One network, the shape of its batch, and its chips."""
@@ -35,13 +40,9 @@ class Row(NamedTuple):
     name: str
     make: Callable[[], torch.nn.Module]
     size: tuple[int, ...]
-    converters: dict[str, object] = {}
+    converters: Mapping[str, object] = NONE
     n_chips: int | None = None
     arrays: tuple[int, int, int] = (4, 1024, 2048)  # number, rows, columns: a layer is one tile
-
-
-SIGNED: dict[str, object] = {"dac": DAC(bits=8, v_max=0.2, signed=True), "adc": ADC(bits=8)}
-SERIAL: dict[str, object] = {"dac": DAC(bits=8, v_max=0.2, bit_serial=True), "adc": ADC(bits=8)}
 
 
 SMALL = (8, 256, 128)
@@ -49,7 +50,7 @@ SMALL = (8, 256, 128)
 
 def both(name: str, make: Callable[[], torch.nn.Module], size: tuple[int, ...]) -> list[Row]:
     """The network without and with converters."""
-    return [Row(name, make, size), Row(f"{name}, 8 bit", make, size, SIGNED)]
+    return [Row(name, make, size), Row(f"{name}, 8 bit", make, size, PARALLEL)]
 
 
 def many(name: str, make: Callable[[], torch.nn.Module], size: tuple[int, ...]) -> list[Row]:

@@ -21,11 +21,16 @@ from ohmweave.arrays.converters.columns import ColumnConverters, Record
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement, Tile
-from ohmweave.arrays.reads.tile_currents import TileCurrents, TilesOf
+from ohmweave.arrays.reads.converted_images import TileKernels, tile_kernels
+from ohmweave.arrays.reads.geometry import ConvGeometry
+from ohmweave.arrays.reads.patches import by_parts
+from ohmweave.arrays.reads.tile_currents import LinearTiles, TileCurrents, TilesOf
 from ohmweave.base import NormalStream, OutOfRangeError, ShapeError
 
 # Conversions in one chunk: the passes over a chunk are cheap while it stays in a core's cache.
 CACHE_VALUES = 2**18
+# The same of images: a call of a convolution costs more.
+IMAGE_VALUES = 2**20
 
 
 class _Stack(NamedTuple):
@@ -84,6 +89,7 @@ class ConvertedMatrix:
             _stack(placement, tiles, tiles_of, columns, lsb=self._lsb, drive=drive, analogue=analogue)
             for tiles in _by_columns(placement.tiles)
         ]
+        self._kernels: dict[tuple[int, int], list[list[TileKernels]]] = {}
 
     def read(self, row: RowVoltages, *, noise: NormalStream, record: Record | None = None) -> torch.Tensor:
         """Convert a read.
@@ -109,6 +115,88 @@ class ConvertedMatrix:
                 planes = self._planes(drive[..., part].index_select(1, stack.inputs), row.dac, stack.offset.dtype)
                 out[:, stack.outputs, part] += self._convert(stack, planes, noise, record)
         return out.mul_(self._scale).mT
+
+    def reads_images(self) -> bool:
+        """True if `read_images` can be called: cells are linear and their noise is independent."""
+        return all(isinstance(one.currents, LinearTiles) and one.currents.factors is None for one in self._stacks)
+
+    def read_images(
+        self, row: RowVoltages, geometry: ConvGeometry, *, noise: NormalStream, record: Record | None = None
+    ) -> torch.Tensor:
+        """`read` of every patch of images.
+
+        Args:
+            row: `(chips, batch, H, W, C)`.
+            geometry: of the patches; the padding is at 0 V.
+            noise: stream of the noise of reads and converters.
+            record: as in `read`.
+
+        Returns:
+            `(chips, batch, out H, out W, n_out)` A.
+        """
+        drive = self._drive_of(row)
+        size = geometry.out_size(drive.shape[2:4])
+        n_values = max(stack.shape[2] for stack in self._stacks) * self._n_planes * size[0] * size[1]
+
+        def read_part(part: torch.Tensor) -> torch.Tensor:
+            of_dac = [row.of_numbers(images) for images in part]
+            return torch.stack([self._read_chip(k, one, geometry, noise, record) for k, one in enumerate(of_dac)])
+
+        return by_parts(drive, n_values, read_part, at_most=IMAGE_VALUES).mul_(self._scale)
+
+    def _read_chip(
+        self, chip: int, row: RowVoltages, geometry: ConvGeometry, noise: NormalStream, record: Record | None
+    ) -> torch.Tensor:
+        """Drives of one chip's images `(n, H, W, C)` to `(n, out H, out W, n_out)`, in lsb of the lowest plane."""
+        images = row.numbers
+        planes = self._planes(images.reshape(1, 1, -1), row.dac, self._weight.dtype).view(-1, *images.shape[1:])
+        n_pixels, size = len(planes), geometry.out_size(images.shape[1:3])
+        out = planes.new_zeros(len(images), *size, self._n_out)
+        for stack, tiles in zip(self._stacks, self._kernels_of(geometry), strict=True):
+            for t, tile in enumerate(tiles):
+                halved = tile.halves(planes, n_pixels * size[0] * size[1])
+                current = tile.currents(planes, chip, geometry, noise=noise, halved=halved)
+                at = chip * stack.shape[1] + t
+                out[..., stack.outputs] += self._convert_pixels(current, stack.offset[at], stack.inl[at], noise, record)
+        return out
+
+    def _kernels_of(self, geometry: ConvGeometry) -> list[list[TileKernels]]:
+        """The kernels of the tiles of each stack, made once for a size of the kernel."""
+        if geometry.kernel_size not in self._kernels:
+            found = []
+            for stack in self._stacks:
+                assert isinstance(stack.currents, LinearTiles)
+                found.append(tile_kernels(stack.currents, stack.spans, geometry.kernel_size))
+            self._kernels[geometry.kernel_size] = found
+        return self._kernels[geometry.kernel_size]
+
+    def _convert_pixels(
+        self,
+        current: torch.Tensor,
+        offset: torch.Tensor,
+        inl: torch.Tensor,
+        noise: NormalStream,
+        record: Record | None,
+    ) -> torch.Tensor:
+        """Currents `(planes * n, out H, out W, L)` to `(n, out H, out W, outputs)`, in lsb of the lowest plane.
+
+        `offset` and `inl` are `(L, 1)`.
+        """
+        n_lines = current.shape[-1]
+        by_line = current.view(1, -1, n_lines).mT
+        if record is None:
+            self._adc.digitise(by_line, offset=offset, inl=inl, noise=noise)
+        else:
+            record.add(current.view(self._n_planes, -1), self._lsb)
+        codes = current.view(self._n_planes, -1, *current.shape[1:])
+        if len(self._weight) == 1:
+            return codes[0] if self._weight[0] == 1 else codes[0].mul_(self._weight[0])
+        by_output = codes.unflatten(-1, (-1, len(self._weight) // self._n_planes))
+        weight = self._weight.view(-1, self._n_planes)
+        total = by_output[0] @ weight[:, 0]
+        for plane in range(1, self._n_planes):
+            total += by_output[plane] @ weight[:, plane]
+        return total
 
     def _drive_of(self, row: RowVoltages) -> torch.Tensor:
         """`row`, of any shape: codes if they are sent bit by bit, else V."""

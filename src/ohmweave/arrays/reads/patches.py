@@ -135,7 +135,7 @@ def _by_kernels(
 
     def convolved(of_row: Callable[[RowVoltages], torch.Tensor], matrices: torch.Tensor) -> torch.Tensor:
         found = [
-            _convolved(of_row(drive.of_numbers(one)).to(matrix.dtype), matrix, geometry, groups)
+            convolve(of_row(drive.of_numbers(one)).to(matrix.dtype), matrix, geometry, groups)
             for one, matrix in zip(images, matrices, strict=True)
         ]
         return found[0].unsqueeze(0) if len(found) == 1 else torch.stack(found)
@@ -197,8 +197,8 @@ def _kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
     return by_pixel
 
 
-def _convolved(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry, groups: int) -> torch.Tensor:
-    """`(batch, H, W, C)` to `(batch, out H, out W, n_out)`, contiguous."""
+def convolve(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry, groups: int = 1) -> torch.Tensor:
+    """`(batch, H, W, C)` to `(batch, out H, out W, n_out)`, contiguous, by kernels `(n_out, C / groups, kh, kw)`."""
     x = images.permute(0, 3, 1, 2)
     left, right, top, bottom = geometry.padding
     padding = (top, left)

@@ -96,6 +96,7 @@ class LinearTiles:
         self._half: torch.Tensor | None = None
 
     def __call__(self, drive: torch.Tensor, *, noise: NormalStream) -> torch.Tensor:
+        """As `TileCurrents`."""
         current = torch.bmm(self.g, drive)
         if self.variance is not None:
             # Noise of independent cells: the variance of a current is sum over inputs of drive^2 * sigma^2.

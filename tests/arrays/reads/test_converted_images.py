@@ -1,0 +1,105 @@
+"""Converted convolutions of images against converted reads of their patches, one after another."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from ohmweave.arrays import ADC, DAC, ConvGeometry, SimulatedArray
+from ohmweave.arrays.reads.patches import by_rows
+from ohmweave.base import generator
+from ohmweave.cells import Cell, LinearStep, ReadNoise
+from ohmweave.mapping import Chip, DifferentialPair, Matrix
+from ohmweave.programming import BlindWrite
+from tests.helpers import assert_close
+
+GEOMETRIES = [
+    ConvGeometry(kernel_size=(3, 3), padding=(1, 1, 1, 1)),
+    ConvGeometry(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0, 0, 2)),
+    ConvGeometry(kernel_size=(2, 2), dilation=(2, 3)),
+]
+DACS = [None, DAC(bits=6, v_max=0.2, signed=True), DAC(bits=4, v_max=0.2, bit_serial=True)]
+DACS.append(DAC(bits=4, v_max=0.2, bit_serial=True, signed=True))
+FAULTY = {"offset": 0.7, "gain": 0.05, "inl": 0.6}
+
+
+def placed(geometry: ConvGeometry, noise: float = 0.0, **parts: Any) -> Matrix:
+    """A matrix of 3 channels and 5 outputs on arrays whose rows end in the middle of a channel."""
+    law = Cell(LinearStep(g_min=2e-6, g_max=20e-6), read_noise=ReadNoise(fraction=noise) if noise else None)
+    chip = Chip(law, n_arrays=12, rows=7, cols=6, dtype=torch.float64, seed=3, **parts)
+    n_in = 3 * geometry.kernel_size[0] * geometry.kernel_size[1]
+    matrix = Matrix(chip, "layer", (5, n_in), mapping=DifferentialPair())
+    weight = torch.randn(5, n_in, dtype=torch.float64, generator=generator(1))
+    matrix.program(weight, BlindWrite(g_step=1e-7))
+    return matrix
+
+
+def images(*chips: int, n: int = 4) -> torch.Tensor:
+    return 0.2 * torch.rand(*chips, n, 6, 7, 3, dtype=torch.float64, generator=generator(2))
+
+
+def one_by_one(matrix: Matrix, v: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
+    array = matrix.chip.array
+    return by_rows(v, geometry, lambda rows: array.read(rows, matrix.placement))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("dac", DACS)
+@pytest.mark.parametrize("subtract", ["digital", "analogue"])
+@pytest.mark.parametrize("n_chips", [None, 2])
+def test_equal_to_reads_of_patches(geometry: ConvGeometry, dac: DAC | None, subtract: Any, n_chips: int | None) -> None:
+    """Tiles that end within a channel, converters with faults, both ways of subtraction, bit planes, chips."""
+    adc = ADC(bits=7, signed=True, i_max=8e-6, subtract=subtract, **FAULTY)
+    matrix = placed(geometry, adc=adc, dac=dac, n_chips=n_chips)
+    v = images(*matrix.chip.chip_shape)
+    if dac is None or dac.signed:
+        v = v - 0.1
+    fast = matrix.chip.array.read_patches(v, geometry, matrix.placement)
+    slow = one_by_one(matrix, v, geometry)
+    assert_close(fast, slow, rtol=1e-9, scale=float(slow.abs().max()))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dac", [DACS[0], DACS[2]])
+def test_noise_is_that_of_reads_of_patches(dac: DAC | None) -> None:
+    """Mean, standard deviation and independence over reads, with steps of the converter below the noise."""
+    geometry, n = GEOMETRIES[0], 1_500
+    matrix = placed(geometry, noise=0.1, adc=ADC(bits=16, signed=True, i_max=8e-6), dac=dac)
+    v = images(n=1).expand(n, -1, -1, -1)
+    fast = matrix.chip.array.read_patches(v, geometry, matrix.placement)[:, ::2, ::3].flatten(1)
+    slow = one_by_one(matrix, v, geometry)[:, ::2, ::3].flatten(1)
+    assert_close(fast.std(0), slow.std(0), rtol=6 / n**0.5)
+    assert float(((fast.mean(0) - slow.mean(0)).abs() / slow.std(0)).max()) < 5 * (2 / n) ** 0.5
+    found = torch.corrcoef(fast.mT) - torch.eye(fast.shape[1], dtype=torch.float64)
+    assert float(found.abs().max()) < 5.5 / n**0.5
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_each_chip_reads_as_alone() -> None:
+    """Without noise the codes of a chip do not depend on the chips beside it."""
+    geometry = GEOMETRIES[1]
+    matrix = placed(geometry, adc=ADC(bits=6, i_max=8e-6), n_chips=2)
+    v = images(2)
+    both = matrix.chip.array.read_patches(v, geometry, matrix.placement)
+    swapped = matrix.chip.array.read_patches(v.roll(1, 0), geometry, matrix.placement)
+    assert not torch.equal(both[0], both[1])
+    assert torch.equal(matrix.chip.array.read_patches(v[[0, 0]], geometry, matrix.placement)[0], both[0])
+    assert not torch.equal(swapped[0], both[0])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dac", [DACS[0], DACS[2]])
+def test_the_range_of_the_converters_is_the_same(dac: DAC | None) -> None:
+    geometry = GEOMETRIES[0]
+    found = []
+    for by_patches in (True, False):
+        matrix = placed(geometry, adc=ADC(bits=8), dac=dac)
+        array = matrix.chip.array
+        assert isinstance(array, SimulatedArray)
+        with array.ranging():
+            array.read_patches(images(), geometry, matrix.placement) if by_patches else one_by_one(
+                matrix, images(), geometry
+            )
+        found.append(array.full_scale(matrix.placement))
+    assert_close(found[0], found[1], rtol=1e-12)
