@@ -31,6 +31,7 @@ from ohmweave.base.extras import has_numba, worth_compiling
 from ohmweave.base.fields import check_fields, finite, integer, non_negative, positive, zero_to_one
 from ohmweave.base.inference import outside_inference_mode
 from ohmweave.base.magnitudes import Magnitudes
+from ohmweave.base.memory_order import in_memory_order
 from ohmweave.base.normals import NormalStream
 from ohmweave.base.plugins import load_plugins
 from ohmweave.base.rng import generator, stream_seed
@@ -66,6 +67,7 @@ __all__ = [
     "flatten_state",
     "generator",
     "has_numba",
+    "in_memory_order",
     "integer",
     "keep_freed_buffers",
     "load_plugins",

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from ohmweave.arrays import ADC, DAC, ConvGeometry, SimulatedArray
+from ohmweave.arrays.converters import dac as dac_module
+from ohmweave.arrays.reads import converted_images
 from ohmweave.arrays.reads.patches import by_rows
-from ohmweave.base import generator
+from ohmweave.base import OutOfRangeError, generator
 from ohmweave.cells import Cell, LinearStep, ReadNoise
 from ohmweave.mapping import Chip, DifferentialPair, Matrix
 from ohmweave.programming import BlindWrite
@@ -43,6 +45,18 @@ def one_by_one(matrix: Matrix, v: torch.Tensor, geometry: ConvGeometry) -> torch
     return by_rows(v, geometry, lambda rows: array.read(rows, matrix.placement))
 
 
+@pytest.fixture(params=[False, True])
+def compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Convert by torch, and by the compiled loop."""
+    if request.param:
+        pytest.importorskip("numba")
+    for module in (converted_images, dac_module):
+        monkeypatch.setattr(module, "worth_compiling", lambda n: request.param)
+    found: bool = request.param
+    return found
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize("dac", DACS)
@@ -103,3 +117,41 @@ def test_the_range_of_the_converters_is_the_same(dac: DAC | None) -> None:
             )
         found.append(array.full_scale(matrix.placement))
     assert_close(found[0], found[1], rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dac", DACS)
+@pytest.mark.parametrize("subtract", ["digital", "analogue"])
+@pytest.mark.parametrize("faults", [{}, {"offset": 0.7}, FAULTY])
+def test_the_compiled_conversion_has_the_bits_of_torch(
+    dac: DAC | None, subtract: Any, faults: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    found = []
+    for one in (True, False):
+        for module in (converted_images, dac_module):
+            monkeypatch.setattr(module, "worth_compiling", lambda n, one=one: one)
+        matrix = placed(GEOMETRIES[1], noise=0.05, adc=ADC(bits=7, signed=True, subtract=subtract, **faults), dac=dac)
+        found.append(matrix.chip.array.read_patches(images(), GEOMETRIES[1], matrix.placement))
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("dac", [DAC(bits=5, v_max=0.15), DAC(bits=5, v_max=0.15, signed=True)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_codes_have_the_bits_of_torch(dac: DAC, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halves between codes, values beyond the range, other orders of memory; NaN stays, or is refused, as in torch."""
+    pytest.importorskip("numba")
+    halves = torch.arange(-80, 81, dtype=dtype) / 2 * dac.v_lsb
+    v = (halves if dac.signed else halves[80:]).expand(5, -1).mT
+    found = []
+    for one in (True, False):
+        monkeypatch.setattr(dac_module, "worth_compiling", lambda n, one=one: one)
+        found.append(dac.codes(v))
+        bad = torch.full((3,), torch.nan, dtype=dtype)
+        if dac.signed:
+            assert dac.codes(bad).isnan().all()
+        else:
+            for wrong in (bad, -v[-1:]):
+                with pytest.raises(OutOfRangeError, match="`v_row` must be >= 0 V"):
+                    dac.codes(wrong)
+    assert torch.equal(*found)

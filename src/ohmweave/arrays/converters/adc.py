@@ -109,6 +109,11 @@ class ADC:
         x.round_().clamp_(low, high)
 
 
+def converts_alike(adc: ADC) -> bool:
+    """True if conversions are those of the class `ADC` itself and do not differ from one to the next."""
+    return type(adc) is ADC and adc.noise == 0
+
+
 class AdcFaults(NamedTuple):
     """The faults of the converter of each column, `(chips, n_arrays, cols)`; drawn once, at fabrication."""
 

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_fields, check_integer, integer, positive
+from ohmweave.base import (
+    OutOfRangeError,
+    check_fields,
+    check_integer,
+    in_memory_order,
+    integer,
+    positive,
+    worth_compiling,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,8 @@ class DAC:
             OutOfRangeError: `v` has a NaN (and the converter is unsigned or bit-serial), or a negative voltage for an
                 unsigned converter (one that rounds to code -1 or below).
         """
+        if (codes := self._compiled_codes(v)) is not None:
+            return codes
         if self.signed:
             codes = v.clamp(-self.v_max, self.v_max).mul_(1 / self.v_lsb).round_()
             # The bits of a NaN are arbitrary; without bit-serial reads it stays NaN up to the output.
@@ -85,6 +95,22 @@ class DAC:
                     "use DAC(signed=True), or inputs that are never negative"
                 )
         return codes
+
+    def _compiled_codes(self, v: torch.Tensor) -> torch.Tensor | None:
+        """`codes` in one pass, to the same bits; None where torch computes or refuses them."""
+        if v.device.type != "cpu" or v.requires_grad or not worth_compiling(v.numel()):
+            return None
+        from ohmweave.arrays.converters.compiled_codes import dac_codes
+
+        codes = torch.empty_like(v)
+        if codes.stride() != v.stride() or not (flat := in_memory_order(v)).is_contiguous():
+            return None
+        values = flat.view(-1).numpy()
+        number = values.dtype.type
+        low, lowest = (-self.v_max, -math.inf) if self.signed else (-math.inf, 0.0)
+        limits = number(low), number(self.v_max), number(1 / self.v_lsb), number(lowest)
+        n_below = dac_codes(values, in_memory_order(codes).view(-1).numpy(), *limits)
+        return None if n_below else codes
 
     def convert(self, v: torch.Tensor) -> torch.Tensor:
         """The nearest voltages that the converter can drive, V, for `v`, `(...)` V; raises as `codes` does."""

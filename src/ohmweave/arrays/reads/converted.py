@@ -13,7 +13,6 @@ the accumulation after the arrays. For non-linear cells, G_t x_p is replaced by 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 
@@ -21,37 +20,13 @@ from ohmweave.arrays.converters.columns import ColumnConverters, Record
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement, Tile
-from ohmweave.arrays.reads.converted_images import TileKernels, tile_kernels
-from ohmweave.arrays.reads.geometry import ConvGeometry
-from ohmweave.arrays.reads.patches import by_parts
-from ohmweave.arrays.reads.tile_currents import LinearTiles, TileCurrents, TilesOf
+from ohmweave.arrays.reads.bit_planes import bit_planes, drive_of
+from ohmweave.arrays.reads.converted_images import Codes, ConvertedImages, Stack
+from ohmweave.arrays.reads.tile_currents import LinearTiles, TilesOf
 from ohmweave.base import NormalStream, OutOfRangeError, ShapeError
 
 # Conversions in one chunk: the passes over a chunk are cheap while it stays in a core's cache.
 CACHE_VALUES = 2**18
-# The same of images: a call of a convolution costs more.
-IMAGE_VALUES = 2**20
-
-
-class _Stack(NamedTuple):
-    """T tiles that hold the same L column lines, stacked, their inputs padded to the same number, k.
-
-    Attributes:
-        inputs: `(T * k,)` int64, the input of each row of each tile; input 0 in the padding, where conductances are 0.
-        shape: (chips, T, L, k).
-        currents: of the lines, in lsb.
-        offset, inl: `(chips * T, L, 1)`, lsb, of the converter of each line.
-        outputs: the outputs that the lines belong to.
-        spans: the inputs of each tile.
-    """
-
-    inputs: torch.Tensor
-    shape: tuple[int, int, int, int]
-    currents: TileCurrents
-    offset: torch.Tensor
-    inl: torch.Tensor
-    outputs: slice
-    spans: tuple[range, ...]
 
 
 class ConvertedMatrix:
@@ -78,7 +53,7 @@ class ConvertedMatrix:
         serial = dac is not None and dac.bit_serial
         self._n_planes = dac.n_planes if dac is not None else 1
         # Each bit plane is driven at `v_max`; `_scale` converts the weighted sum of codes to A at the DAC's voltages.
-        drive = dac.v_max if dac is not None and serial else 1.0
+        drive = 1.0 if dac is None else dac.v_max if serial else dac.v_lsb
         self._scale = self._lsb * (dac.v_lsb / dac.v_max if dac is not None and serial else 1.0)
         analogue = adc.subtract == "analogue"
         line = columns.faults.gain.new_tensor([1.0] if analogue else placement.col_gain)
@@ -89,7 +64,10 @@ class ConvertedMatrix:
             _stack(placement, tiles, tiles_of, columns, lsb=self._lsb, drive=drive, analogue=analogue)
             for tiles in _by_columns(placement.tiles)
         ]
-        self._kernels: dict[tuple[int, int], list[list[TileKernels]]] = {}
+        self._images: ConvertedImages | None = None
+        if all(isinstance(one.currents, LinearTiles) and one.currents.factors is None for one in self._stacks):
+            unit = Codes(adc, lsb=self._lsb, weight=self._weight, n_planes=self._n_planes, scale=self._scale)
+            self._images = ConvertedImages(self._stacks, unit, self._n_out)
 
     def read(self, row: RowVoltages, *, noise: NormalStream, record: Record | None = None) -> torch.Tensor:
         """Convert a read.
@@ -105,111 +83,24 @@ class ConvertedMatrix:
         """
         chips, n, _ = row.numbers.shape
         out = row.numbers.new_zeros(chips, self._n_out, n)
-        drive = self._drive_of(row).mT
+        drive = drive_of(row, self._adc).mT
         for stack in self._stacks:
             conversions = math.prod(stack.shape[:3]) * self._n_planes
             # Chunks of the batch that stay in the cache while they are converted; noise is drawn chunk by chunk.
             n_chunk = max(1, CACHE_VALUES // conversions)
             for first in range(0, n, n_chunk):
                 part = slice(first, first + n_chunk)
-                planes = self._planes(drive[..., part].index_select(1, stack.inputs), row.dac, stack.offset.dtype)
+                lines = drive[..., part].index_select(1, stack.inputs)
+                planes = bit_planes(lines, row.dac, self._n_planes, stack.offset.dtype)
                 out[:, stack.outputs, part] += self._convert(stack, planes, noise, record)
         return out.mul_(self._scale).mT
 
-    def reads_images(self) -> bool:
-        """True if `read_images` can be called: cells are linear and their noise is independent."""
-        return all(isinstance(one.currents, LinearTiles) and one.currents.factors is None for one in self._stacks)
+    @property
+    def images(self) -> ConvertedImages | None:
+        """Reads of images without copies of their patches; None if cells are not linear or share resistances."""
+        return self._images
 
-    def read_images(
-        self, row: RowVoltages, geometry: ConvGeometry, *, noise: NormalStream, record: Record | None = None
-    ) -> torch.Tensor:
-        """`read` of every patch of images.
-
-        Args:
-            row: `(chips, batch, H, W, C)`.
-            geometry: of the patches; the padding is at 0 V.
-            noise: stream of the noise of reads and converters.
-            record: as in `read`.
-
-        Returns:
-            `(chips, batch, out H, out W, n_out)` A.
-        """
-        drive = self._drive_of(row)
-        size = geometry.out_size(drive.shape[2:4])
-        n_values = max(stack.shape[2] for stack in self._stacks) * self._n_planes * size[0] * size[1]
-
-        def read_part(part: torch.Tensor) -> torch.Tensor:
-            of_dac = [row.of_numbers(images) for images in part]
-            return torch.stack([self._read_chip(k, one, geometry, noise, record) for k, one in enumerate(of_dac)])
-
-        return by_parts(drive, n_values, read_part, at_most=IMAGE_VALUES).mul_(self._scale)
-
-    def _read_chip(
-        self, chip: int, row: RowVoltages, geometry: ConvGeometry, noise: NormalStream, record: Record | None
-    ) -> torch.Tensor:
-        """Drives of one chip's images `(n, H, W, C)` to `(n, out H, out W, n_out)`, in lsb of the lowest plane."""
-        images = row.numbers
-        planes = self._planes(images.reshape(1, 1, -1), row.dac, self._weight.dtype).view(-1, *images.shape[1:])
-        n_pixels, size = len(planes), geometry.out_size(images.shape[1:3])
-        out = planes.new_zeros(len(images), *size, self._n_out)
-        for stack, tiles in zip(self._stacks, self._kernels_of(geometry), strict=True):
-            for t, tile in enumerate(tiles):
-                halved = tile.halves(planes, n_pixels * size[0] * size[1])
-                current = tile.currents(planes, chip, geometry, noise=noise, halved=halved)
-                at = chip * stack.shape[1] + t
-                out[..., stack.outputs] += self._convert_pixels(current, stack.offset[at], stack.inl[at], noise, record)
-        return out
-
-    def _kernels_of(self, geometry: ConvGeometry) -> list[list[TileKernels]]:
-        """The kernels of the tiles of each stack, made once for a size of the kernel."""
-        if geometry.kernel_size not in self._kernels:
-            found = []
-            for stack in self._stacks:
-                assert isinstance(stack.currents, LinearTiles)
-                found.append(tile_kernels(stack.currents, stack.spans, geometry.kernel_size))
-            self._kernels[geometry.kernel_size] = found
-        return self._kernels[geometry.kernel_size]
-
-    def _convert_pixels(
-        self,
-        current: torch.Tensor,
-        offset: torch.Tensor,
-        inl: torch.Tensor,
-        noise: NormalStream,
-        record: Record | None,
-    ) -> torch.Tensor:
-        """Currents `(planes * n, out H, out W, L)` to `(n, out H, out W, outputs)`, in lsb of the lowest plane.
-
-        `offset` and `inl` are `(L, 1)`.
-        """
-        n_lines = current.shape[-1]
-        by_line = current.view(1, -1, n_lines).mT
-        if record is None:
-            self._adc.digitise(by_line, offset=offset, inl=inl, noise=noise)
-        else:
-            record.add(current.view(self._n_planes, -1), self._lsb)
-        codes = current.view(self._n_planes, -1, *current.shape[1:])
-        if len(self._weight) == 1:
-            return codes[0] if self._weight[0] == 1 else codes[0].mul_(self._weight[0])
-        by_output = codes.unflatten(-1, (-1, len(self._weight) // self._n_planes))
-        weight = self._weight.view(-1, self._n_planes)
-        total = by_output[0] @ weight[:, 0]
-        for plane in range(1, self._n_planes):
-            total += by_output[plane] @ weight[:, plane]
-        return total
-
-    def _drive_of(self, row: RowVoltages) -> torch.Tensor:
-        """`row`, of any shape: codes if they are sent bit by bit, else V."""
-        if not self._adc.signed and (row.dac is None or row.dac.signed) and bool((row.numbers < 0).any()):
-            raise OutOfRangeError("`signed` of the ADC must be true for negative row voltages, but is False")
-        if row.dac is None or not row.dac.bit_serial:
-            return row.v
-        if row.dac.signed:
-            return row.numbers
-        # Bits are extracted from integers; uint8 is faster than int32.
-        return row.numbers.to(torch.uint8 if row.dac.bits <= 8 else torch.int32)
-
-    def _convert(self, stack: _Stack, planes: torch.Tensor, noise: NormalStream, record: Record | None) -> torch.Tensor:
+    def _convert(self, stack: Stack, planes: torch.Tensor, noise: NormalStream, record: Record | None) -> torch.Tensor:
         """Drives `(chips, T * k, planes, n)` to `(chips, outputs, n)`, in lsb of the lowest plane."""
         chips, tiles, _, k = stack.shape
         n = planes.shape[-1]
@@ -223,19 +114,6 @@ class ConvertedMatrix:
         total = self._weight.expand(len(by_output), 1, -1) @ by_output
         # Tiles are converted separately and added as numbers: rounding happens once for each tile.
         return total.view(chips, tiles, -1, n).sum(1)
-
-    def _planes(self, drive: torch.Tensor, dac: DAC | None, dtype: torch.dtype) -> torch.Tensor:
-        """`(chips, lines, n)` to `(chips, lines, planes, n)`: the bits, lowest first, or the drive as one plane."""
-        if dac is None or not dac.bit_serial:
-            return drive.unsqueeze(-2).to(dtype).contiguous()
-        sign = None
-        if dac.signed:
-            # A signed DAC sends the bits of the magnitude, all with the sign of the number.
-            sign = drive.sign()
-            drive = drive.abs().to(torch.int32)
-        bits = torch.arange(self._n_planes, dtype=drive.dtype, device=drive.device)[:, None]
-        planes = ((drive.unsqueeze(-2) >> bits) & 1).to(dtype)
-        return planes if sign is None else planes * sign.unsqueeze(-2)
 
 
 def _by_columns(tiles: Sequence[Tile]) -> list[list[Tile]]:
@@ -255,8 +133,8 @@ def _stack(
     lsb: float,
     drive: float,
     analogue: bool,
-) -> _Stack:
-    """Stack tiles of the same column lines with their converters; see `_Stack`.
+) -> Stack:
+    """Stack tiles of the same column lines with their converters; see `Stack`.
 
     `drive` is V per unit of drive; `lsb` is in A.
     """
@@ -274,7 +152,7 @@ def _stack(
         at = slice(tile.col, tile.col + tile.cols, c if analogue else 1)
         for fault, of_column in zip(faults, columns.faults, strict=True):
             fault[:, t, :, 0] = of_column[:, tile.array, at]
-    return _Stack(
+    return Stack(
         inputs=inputs.flatten(),
         shape=shape,
         currents=tiles_of(tiles, spans, faults[0] / lsb, drive, analogue),
