@@ -36,8 +36,12 @@ def _dac_codes(v: NDArray[Any], codes: NDArray[Any], low: Any, high: Any, per_v:
 dac_codes: Any = compiled(_dac_codes, nogil=True)
 
 
-def _convert_row(line: NDArray[Any], offset: NDArray[Any], inl: NDArray[Any], low: Any, high: Any) -> None:
-    """Currents of the lines of one vector, lsb, to codes; see `ADC.digitise`. Empty `offset` and `inl` are none."""
+# Conversions at once: a buffer that stays in the first cache.
+_AT_ONCE = 4096
+
+
+def _convert_flat(line: NDArray[Any], offset: NDArray[Any], inl: NDArray[Any], low: Any, high: Any) -> None:
+    """Currents, lsb, to codes; see `ADC.digitise`. `offset` and `inl` are of each current, or empty for none."""
     one, four = line.dtype.type(1), line.dtype.type(4)
     if len(inl):
         for k in range(len(line)):
@@ -52,22 +56,22 @@ def _convert_row(line: NDArray[Any], offset: NDArray[Any], inl: NDArray[Any], lo
         line[k] = high if x > high else x
 
 
-_convert: Any = compiled(_convert_row, nogil=True)
+_convert: Any = compiled(_convert_flat, nogil=True)
 
 
-def _add_codes(line: NDArray[Any], weight: NDArray[Any], out: NDArray[Any]) -> None:
-    """Add the codes of the lines of each output, `(outputs * c,)`, times the `(c,)` weights, to `out`, `(outputs,)`."""
+def _add_codes(line: NDArray[Any], weight: NDArray[Any], total: NDArray[Any]) -> None:
+    """Add the codes of the lines of each output, `(outputs * c,)`, times the `(c,)` weights, to `(outputs,)`."""
     c = len(weight)
     if c == 1:
-        for k in range(len(out)):
-            out[k] += weight[0] * line[k]
+        for k in range(len(total)):
+            total[k] += weight[0] * line[k]
     elif c == 2:
-        for k in range(len(out)):
-            out[k] += weight[0] * line[2 * k] + weight[1] * line[2 * k + 1]
+        for k in range(len(total)):
+            total[k] += weight[0] * line[2 * k] + weight[1] * line[2 * k + 1]
     else:
-        for k in range(len(out)):
+        for k in range(len(total)):
             for q in range(c):
-                out[k] += weight[q] * line[k * c + q]
+                total[k] += weight[q] * line[k * c + q]
 
 
 _add: Any = compiled(_add_codes, nogil=True)
@@ -85,7 +89,7 @@ def _convert_vectors(
     """Convert the currents of vectors, and combine the codes of planes and lines; see `ConvertedMatrix`.
 
     Args:
-        current: `(planes, n, lines)` lsb; overwritten by the codes.
+        current: `(planes, n * lines)` lsb; overwritten by the codes.
         offset: `(lines,)` lsb, or empty.
         inl: `(lines,)` lsb, or empty.
         codes: lowest and highest code.
@@ -93,14 +97,28 @@ def _convert_vectors(
         out: `(n, outputs)`, to which is added.
         fresh: True if `out` holds nothing yet.
     """
-    for i in range(current.shape[1]):
-        own = out[i]
-        if fresh:
-            for k in range(len(own)):
-                own[k] = 0
-        for plane in range(current.shape[0]):
-            _convert(current[plane, i], offset, inl, codes[0], codes[1])
-            _add(current[plane, i], weight[plane], own)
+    n, n_out = out.shape
+    lines = n_out * weight.shape[1]
+    rows = max(1, _AT_ONCE // max(1, lines))
+    # Of all vectors of a part, so that loops are long.
+    offsets, inls = np.empty(rows * len(offset), offset.dtype), np.empty(rows * len(inl), inl.dtype)
+    for i in range(len(offsets)):
+        offsets[i] = offset[i % len(offset)]
+    for i in range(len(inls)):
+        inls[i] = inl[i % len(inl)]
+    total = np.empty(rows * n_out, out.dtype)
+    for first in range(0, n, rows):
+        m = min(rows, n - first)
+        own = total[: m * n_out]
+        own[:] = 0
+        for plane in range(len(current)):
+            part = current[plane, first * lines : (first + m) * lines]
+            _convert(part, offsets[: m * len(offset)], inls[: m * len(inl)], codes[0], codes[1])
+            _add(part, weight[plane], own)
+        for i in range(m):
+            for k in range(n_out):
+                before = own[i * n_out + k]
+                out[first + i, k] = before if fresh else out[first + i, k] + before
 
 
 convert_vectors: Any = compiled(_convert_vectors, nogil=True)

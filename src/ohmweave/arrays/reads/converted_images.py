@@ -204,10 +204,10 @@ class ConvertedImages:
         """As `_convert_pixels`, in one pass, added to `out`."""
         from ohmweave.arrays.converters.compiled_codes import convert_vectors
 
-        lines, number = current.shape[-1], current.numpy().dtype.type
+        number = current.numpy().dtype.type
         low, high = self._codes.adc.codes
         convert_vectors(
-            current.view(self._codes.n_planes, -1, lines).numpy(),
+            current.view(self._codes.n_planes, -1).numpy(),
             offset.flatten().numpy() if self._codes.adc.offset > 0 else offset.flatten()[:0].numpy(),
             inl.flatten().numpy() if self._codes.adc.inl > 0 else inl.flatten()[:0].numpy(),
             (number(low), number(high)),
