@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from ohmweave.arrays import ConvGeometry, Placement, SimulatedArray
+from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.reads import patches
-from ohmweave.base import generator
+from ohmweave.base import NormalStream, generator
 from ohmweave.cells import Cell, LinearStep, Pulse, ReadNoise
 from ohmweave.mapping import Chip
 from tests.helpers import assert_close
@@ -83,3 +84,38 @@ def test_parts_of_a_batch_of_groups_make_no_difference(monkeypatch: pytest.Monke
     whole = array.read_patches(v, GEOMETRY, place)
     monkeypatch.setattr(patches, "GROUPED_PART_VALUES", 1)
     assert_close(array.read_patches(v, GEOMETRY, place), whole, rtol=1e-12, scale=1e-5)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        GEOMETRY,
+        ConvGeometry(kernel_size=(3, 3), padding=(1, 1, 1, 1)),
+        ConvGeometry(kernel_size=(3, 3), padding=(2, 0, 1, 3), stride=(1, 2), dilation=(1, 2)),
+        ConvGeometry(kernel_size=(5, 4), padding=(2, 1, 2, 2), dilation=(2, 1)),
+    ],
+)
+@pytest.mark.parametrize("chips", [(), (2,)])
+def test_compiled_depthwise_reads_are_those_of_torch(
+    geometry: ConvGeometry, chips: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same means, variances and random numbers."""
+    pytest.importorskip("numba")
+    n_in = geometry.kernel_size[0] * geometry.kernel_size[1]
+    v, g = (
+        torch.randn(*chips, *size, dtype=torch.float64, generator=generator(0, str(size)))
+        for size in ((3, 9, 10, 6), (n_in, 6))
+    )
+    variance = (0.3 * g).square() + 0.1
+    found, calls = [], []
+    by_loop = patches._depthwise
+    monkeypatch.setattr(patches, "_depthwise", lambda *args: (calls.append(1), by_loop(*args))[1])
+    for one in (True, False):
+        monkeypatch.setattr(patches, "worth_compiling", lambda n, one=one: one)
+        noise = NormalStream(5)
+        read = patches.noisy_convolution(
+            RowVoltages(v), g, variance, geometry, groups=6, noise=noise, square=lambda row: row.v.square()
+        )
+        found.append(read)
+    assert len(calls) == 1
+    assert_close(found[0], found[1], rtol=1e-12, scale=float(found[1].abs().max()))
