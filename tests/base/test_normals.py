@@ -84,6 +84,22 @@ def test_compiled_numbers_are_the_plain_ones(
     assert stats.kstest(z.numpy(), "norm").pvalue > 1e-3
 
 
+@pytest.mark.parametrize("n", [70_001, 5 * 2**16])
+def test_threads_do_not_change_a_bit(n: int) -> None:
+    pytest.importorskip("numba")
+    found, n_before = [], torch.get_num_threads()
+    try:
+        for n_threads in (1, 2, 3):
+            torch.set_num_threads(n_threads)
+            stream = NormalStream(3)
+            found.append((stream.add_(torch.zeros(n), torch.ones(n)), stream.get_state()))
+    finally:
+        torch.set_num_threads(n_before)
+    for numbers, state in found[1:]:
+        assert torch.equal(numbers, found[0][0])
+        assert torch.equal(state, found[0][1])
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 5), (0,), (2**16 + 3,)])
 def test_any_shape(shape: tuple[int, ...]) -> None:
     x = torch.empty(shape, dtype=torch.float32)

@@ -37,6 +37,7 @@ from ohmweave.base.plugins import load_plugins
 from ohmweave.base.rng import generator, stream_seed
 from ohmweave.base.short_repr import short_repr
 from ohmweave.base.state import flatten_state, map_state, unflatten_state
+from ohmweave.base.threads import in_threads
 
 __all__ = [
     "ChipFullError",
@@ -68,6 +69,7 @@ __all__ = [
     "generator",
     "has_numba",
     "in_memory_order",
+    "in_threads",
     "integer",
     "keep_freed_buffers",
     "load_plugins",

@@ -86,6 +86,8 @@ def _add_normals(
     at_once: int,
     warm_up: int,
     factor: Any,
+    first_part: int,
+    last_part: int,
 ) -> NDArray[np.uint64]:
     """`out = (out + sqrt(variance) * cell_means[cell]) * factor` with new cells, except in the outermost intervals.
 
@@ -101,6 +103,8 @@ def _add_normals(
         at_once: numbers in one part.
         warm_up: words that a new generator discards.
         factor: of the dtype of `out`.
+        first_part: the first part to add.
+        last_part: the part behind the last one to add; the generator is renewed as if all were.
 
     Returns:
         `(k, 3)`: indices, cells and words of the numbers in the outermost intervals. Their values are as before: the
@@ -119,6 +123,8 @@ def _add_normals(
         if n > at_once:
             own = np.ones(4, dtype=np.uint64)  # the last word is a counter, which starts at 1
             _draw(own, 3, state)
+            if part < first_part * at_once or part >= last_part * at_once:
+                continue
             _draw(words, warm_up, own)
         for first in range(part, end, 4 * _WORDS):
             k, first_here = min(4 * _WORDS, end - first), n_outermost

@@ -20,6 +20,7 @@ from scipy.special import ndtri
 from ohmweave.base.errors import OutOfRangeError
 from ohmweave.base.extras import worth_compiling
 from ohmweave.base.rng import generator, stream_seed
+from ohmweave.base.threads import in_threads
 
 N_CELLS = 2**16
 # Numbers drawn in one pass: small enough to stay in a core's cache.
@@ -103,16 +104,25 @@ class NormalStream:
             full, half = values[:0], variance.view(torch.uint16).numpy()
         else:
             full, half = variance.numpy(), _NO_HALVES
-        whole, scale = self._bits.state, number(factor)
-        state = whole["state"]["state"]
-        outermost = add_normals(values, full, half, _inner_means(out.dtype), state, _AT_ONCE, _WARM_UP, scale)
+        whole, scale, means = self._bits.state, number(factor), _inner_means(out.dtype)
+        state: NDArray[np.uint64] = whole["state"]["state"]
+
+        def add(first: int, last: int) -> NDArray[np.uint64]:
+            # Each thread renews a copy of the state: the first one is kept, because all are alike.
+            own = state if first == 0 else before.copy()
+            args = means, own, _AT_ONCE, _WARM_UP, scale, first, last
+            found: NDArray[np.uint64] = add_normals(values, full, half, *args)
+            return found
+
+        before = state.copy()
+        for outermost in in_threads(-(-len(values) // _AT_ONCE), add):
+            if len(outermost):
+                at, cells, words = outermost.T
+                at = at.astype(np.int64)
+                z = _lowest_tail(words) * np.where(cells == 0, 1.0, -1.0)
+                spread = (half[at].astype(np.uint32) << np.uint32(16)).view(np.float32) if len(half) else full[at]
+                values[at] = (values[at] + np.sqrt(spread) * z.astype(number)) * scale
         self._bits.state = whole
-        if len(outermost):
-            at, cells, words = outermost.T
-            at = at.astype(np.int64)
-            z = _lowest_tail(words) * np.where(cells == 0, 1.0, -1.0)
-            spread = (half[at].astype(np.uint32) << np.uint32(16)).view(np.float32) if len(half) else full[at]
-            values[at] = (values[at] + np.sqrt(spread) * z.astype(number)) * scale
 
     def _of_parts(self, n: int) -> Iterator[np.random.SFC64]:
         """A generator for each part of `n` numbers: this stream's own if there is one part, else new ones.

@@ -85,6 +85,8 @@ def _convert_vectors(
     weight: NDArray[Any],
     out: NDArray[Any],
     fresh: bool,
+    first_vector: int,
+    last_vector: int,
 ) -> None:
     """Convert the currents of vectors, and combine the codes of planes and lines; see `ConvertedMatrix`.
 
@@ -96,8 +98,10 @@ def _convert_vectors(
         weight: `(planes, c)`, of the c lines of an output.
         out: `(n, outputs)`, to which is added.
         fresh: True if `out` holds nothing yet.
+        first_vector: the first to convert.
+        last_vector: the vector behind the last one to convert.
     """
-    n, n_out = out.shape
+    _, n_out = out.shape
     lines = n_out * weight.shape[1]
     rows = max(1, _AT_ONCE // max(1, lines))
     # Of all vectors of a part, so that loops are long.
@@ -107,8 +111,8 @@ def _convert_vectors(
     for i in range(len(inls)):
         inls[i] = inl[i % len(inl)]
     total = np.empty(rows * n_out, out.dtype)
-    for first in range(0, n, rows):
-        m = min(rows, n - first)
+    for first in range(first_vector, last_vector, rows):
+        m = min(rows, last_vector - first)
         own = total[: m * n_out]
         own[:] = 0
         for plane in range(len(current)):

@@ -20,7 +20,7 @@ from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.half_variance import worth_halving
 from ohmweave.arrays.reads.patches import convolve
 from ohmweave.arrays.reads.tile_currents import LinearTiles, TileCurrents
-from ohmweave.base import NormalStream, worth_compiling
+from ohmweave.base import NormalStream, in_threads, worth_compiling
 
 # Conversions in one part of the images: the passes over a part are cheap while it stays in a core's cache.
 IMAGE_VALUES = 2**20
@@ -206,15 +206,18 @@ class ConvertedImages:
 
         number = current.numpy().dtype.type
         low, high = self._codes.adc.codes
-        convert_vectors(
+        n_vectors = out.shape[:-1].numel()
+        args = (
             current.view(self._codes.n_planes, -1).numpy(),
             offset.flatten().numpy() if self._codes.adc.offset > 0 else offset.flatten()[:0].numpy(),
             inl.flatten().numpy() if self._codes.adc.inl > 0 else inl.flatten()[:0].numpy(),
             (number(low), number(high)),
             self._codes.weight.view(-1, self._codes.n_planes).mT.contiguous().numpy(),
-            out.view(out.shape[:-1].numel(), out.shape[-1]).numpy(),
+            out.view(n_vectors, out.shape[-1]).numpy(),
             fresh,
         )
+        at_least = 1 + 2**16 // current[0, 0, 0].numel()
+        in_threads(n_vectors, lambda first, last: convert_vectors(*args, first, last), at_least=at_least)
 
     def _convert_pixels(
         self,

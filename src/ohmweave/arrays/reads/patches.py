@@ -6,15 +6,18 @@ images with the variances. So the patches, kernel height x kernel width times th
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.half_variance import worth_halving
 from ohmweave.arrays.reads.noisy_product import Square, noisy_product
-from ohmweave.base import NormalStream, worth_compiling
+from ohmweave.base import NormalStream, in_threads, worth_compiling
 
 PART_VALUES = 2**22
 """Intermediate numbers of one part of a batch, 16 MiB in float32: a bound on memory, and better use of the caches."""
@@ -176,9 +179,14 @@ def _depthwise(
     shape = (*images.shape[:2], *geometry.out_size(images.shape[2:4]), images.shape[-1])
     out, variances = images.new_empty(shape), images.new_empty(shape)
     taps, squared = (one.squeeze(2).movedim(1, -1).contiguous() for one in (kernels, spreads))  # (n, kh, kw, C)
-    for parts in zip(images, taps, squared, out, variances, strict=True):
-        one, own, its, mean, variance = (part.numpy() for part in parts)
-        depthwise(one, own, its, (*geometry.stride, *geometry.dilation, top, left), mean, variance)
+    places = (*geometry.stride, *geometry.dilation, top, left)
+
+    def convolve_part(parts: list[NDArray[Any]], first: int, last: int) -> None:
+        one, own, its, mean, variance = parts
+        depthwise(one[first:last], own, its, places, mean[first:last], variance[first:last])
+
+    for chip in zip(images, taps, squared, out, variances, strict=True):
+        in_threads(images.shape[1], partial(convolve_part, [part.numpy() for part in chip]))
     return out, variances
 
 
