@@ -17,14 +17,16 @@ def same_noise(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """
     reads, chips = [0], [1]
 
-    def add(stream: NormalStream, out: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    def add(stream: NormalStream, out: torch.Tensor, variance: torch.Tensor, *, factor: float = 1.0) -> torch.Tensor:
         reads[0] += 1
         numbers = torch.randn(out.numel() // chips[0], generator=generator(reads[0], "read"), dtype=out.dtype)
-        return out.addcmul_(variance.sqrt_(), numbers.expand(chips[0], -1).reshape(out.shape))
+        return out.addcmul_(variance.to(out.dtype).sqrt_(), numbers.expand(chips[0], -1).reshape(out.shape)).mul_(
+            factor
+        )
 
     def begin(n_chips: int) -> None:
         reads[0], chips[0] = 0, n_chips
 
     monkeypatch.setattr(NormalStream, "add_", add)
-    monkeypatch.setattr(noisy_product, "CACHE_VALUES", 2**40)  # all vectors of a read at once
+    monkeypatch.setattr(noisy_product, "PRODUCT_VALUES", 2**40)  # all vectors of a read at once
     return begin

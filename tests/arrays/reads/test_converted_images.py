@@ -45,6 +45,12 @@ def one_by_one(matrix: Matrix, v: torch.Tensor, geometry: ConvGeometry) -> torch
     return by_rows(v, geometry, lambda rows: array.read(rows, matrix.placement))
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolve small images too."""
+    monkeypatch.setattr(converted_images, "WORTH", 0)
+
+
 @pytest.fixture(params=[False, True])
 def compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Convert by torch, and by the compiled loop."""
@@ -155,3 +161,19 @@ def test_compiled_codes_have_the_bits_of_torch(dac: DAC, dtype: torch.dtype, mon
                 with pytest.raises(OutOfRangeError, match="`v_row` must be >= 0 V"):
                     dac.codes(wrong)
     assert torch.equal(*found)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_few_small_images_are_read_by_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    geometry = GEOMETRIES[0]
+    matrix = placed(geometry, adc=ADC(bits=6, i_max=8e-6))
+    array = matrix.chip.array
+    assert isinstance(array, SimulatedArray)
+    by_patches = one_by_one(matrix, images(), geometry)
+    monkeypatch.setattr(converted_images.ConvertedImages, "read", lambda *args, **kwargs: pytest.fail("was called"))
+    n_conversions = 4 * 6 * 7 * 6  # images, pixels, lines of a tile
+    monkeypatch.setattr(converted_images, "WORTH", n_conversions + 1)
+    assert torch.equal(array.read_patches(images(), geometry, matrix.placement), by_patches)
+    monkeypatch.setattr(converted_images, "WORTH", n_conversions)
+    with pytest.raises(pytest.fail.Exception):
+        array.read_patches(images(), geometry, matrix.placement)

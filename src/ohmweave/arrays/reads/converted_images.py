@@ -24,6 +24,8 @@ from ohmweave.base import NormalStream, in_threads, worth_compiling
 
 # Conversions in one part of the images: the passes over a part are cheap while it stays in a core's cache.
 IMAGE_VALUES = 2**20
+# Conversions of a chip above which convolutions are faster than copies of patches of all chips.
+WORTH = 2**13
 
 
 class Stack(NamedTuple):
@@ -137,6 +139,16 @@ class ConvertedImages:
         self._stacks, self._codes, self._n_out = stacks, codes, n_out
         self._kernels: dict[tuple[int, int], list[list[TileKernels]]] = {}
 
+    def is_worth(self, images: torch.Tensor, geometry: ConvGeometry) -> bool:
+        """True if `read` is faster than reads of patches: a convolution is called for each chip and tile.
+
+        Args:
+            images: `(*chips, batch, H, W, C)`.
+            geometry: of the patches.
+        """
+        n_patches = images.shape[-4] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
+        return n_patches * self._codes.n_planes * max(stack.shape[2] for stack in self._stacks) >= WORTH
+
     def read(
         self, row: RowVoltages, geometry: ConvGeometry, *, noise: NormalStream, record: Record | None = None
     ) -> torch.Tensor:
@@ -242,7 +254,7 @@ class ConvertedImages:
             return codes[0] if self._codes.weight[0] == 1 else codes[0].mul_(self._codes.weight[0])
         by_output = codes.unflatten(-1, (-1, len(self._codes.weight) // self._codes.n_planes))
         weight = self._codes.weight.view(-1, self._codes.n_planes)
-        total = by_output[0] @ weight[:, 0]
+        total: torch.Tensor = by_output[0] @ weight[:, 0]
         for plane in range(1, self._codes.n_planes):
             total += by_output[plane] @ weight[:, plane]
         return total

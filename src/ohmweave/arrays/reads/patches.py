@@ -159,7 +159,9 @@ def _compiles(drive: RowVoltages, images: torch.Tensor, kernels: torch.Tensor) -
     Without a DAC, because only then the variance is that of squared images.
     """
     plain = drive.dac is None and not images.requires_grad and images.device.type == "cpu"
-    return plain and kernels.shape[2] == 1 and images.shape[-1] == kernels.shape[1] and worth_compiling(images.numel())
+    depthwise = kernels.shape[2] == 1 and images.shape[-1] == kernels.shape[1]
+    # The size of one chip's images: a chip among others then has the bits of that chip alone.
+    return plain and depthwise and worth_compiling(images[:1].numel())
 
 
 def _depthwise(

@@ -96,13 +96,12 @@ class Reader:
             return self._read_linear(row, placement, geometry, scale, transposed)
         if geometry is None:
             return self._read_by_vector(row, placement)
-        if (
-            self.columns is not None
-            and (converted := self._converted_matrix(placement, self.columns).images) is not None
-        ):
-            images = row.of_numbers(row.numbers.view(self._bank.n_sets, *row.numbers.shape[-4:]))
-            i_out = converted.read(images, geometry, noise=self.noise, record=self.columns.record_of(placement))
-            return i_out if self._bank.chip_shape else i_out[0]
+        if self.columns is not None:
+            converted = self._converted_matrix(placement, self.columns).images
+            if converted is not None and converted.is_worth(row.numbers, geometry):
+                images = row.of_numbers(row.numbers.view(self._bank.n_sets, *row.numbers.shape[-4:]))
+                i_out = converted.read(images, geometry, noise=self.noise, record=self.columns.record_of(placement))
+                return i_out if self._bank.chip_shape else i_out[0]
         return by_rows(row.numbers, geometry, lambda rows: self._read_by_vector(row.of_numbers(rows), placement))
 
     def _read_linear(
