@@ -106,7 +106,13 @@ class ChipLayer(torch.nn.Module):
     def _on_checked(self, args: tuple[Any, ...], dtype: torch.dtype) -> Any:
         for arg in args:
             self._check_input(arg, dtype)
-        y = self.on_array(*args)
+        try:
+            y = self.on_array(*args)
+        except OutOfRangeError as error:
+            name = repr(self.matrix.name)
+            if name in str(error):
+                raise
+            raise OutOfRangeError(f"{type(self).__name__} {name}: {error}") from error
         return of_kept_chip(y, self.matrix.chip.chip_shape) if is_in_software() else y
 
     def _check_input(self, arg: Any, dtype: torch.dtype) -> None:

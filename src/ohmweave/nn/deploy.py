@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 
+from ohmweave.arrays.converters.signs import check_sign_pair
 from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError, shown
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.nn.as_known import AsKnown
@@ -157,6 +158,8 @@ def _check(layer: Layer, shell: ChipLayer) -> None:
     """Raise before any pulse if the layer cannot be written."""
     weight = layer.entry.weight(layer.module).detach()
     shell.matrix.check(weight.reshape(shell.matrix.shape))
+    books = shell.matrix.chip.array.books
+    check_sign_pair(shell.matrix.placement, dac=books.dac, adc=books.adc)
 
 
 def _write_all(plan: Sequence[Layer], shells: Sequence[ChipLayer], chip: Chip) -> dict[str, WriteReport]:
