@@ -10,7 +10,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ohmweave.base.errors import ExperimentError
@@ -100,18 +100,18 @@ class RowWriter:
 
     Attributes:
         folder: of the rows.
-        done: ids of the tasks that need not be run.
+        done: ids of the tasks that need not be run, of the rows that were there. Rows that are appended are on the disk
+            alone, so that the memory does not grow with them.
         before: the rows that were there.
     """
 
     folder: Path
-    done: set[str] = field(default_factory=set)
+    done: frozenset[str] = frozenset()
     before: Sequence[Row] = ()
 
     def append(self, row: Row, *, seconds: float, started: str) -> None:
         """Write `row`, then its time to the log; both are on the disk on return. `started` is an ISO 8601 time."""
         append_line(self.folder / ROWS, row.to_line())
-        self.done.add(row.id)
         append_line(self.folder / LOG, canonical({"id": row.id, "seconds": seconds, "started": started}))
 
 
@@ -135,7 +135,7 @@ def open_rows(out: Path, experiment: str, *, refresh: bool = False) -> Iterator[
         drop_torn_line(folder / ROWS)
         drop_torn_line(folder / LOG)
         rows = read_rows(folder / ROWS)
-        done = {row.id for row in rows if not refresh or is_current(row)}
+        done = frozenset(row.id for row in rows if not refresh or is_current(row))
         if why := mixed([row.versions for row in rows]):
             warnings.warn(f"{folder / ROWS}: {why}", stacklevel=3)
         yield RowWriter(folder=folder, done=done, before=rows)
