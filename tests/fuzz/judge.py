@@ -46,6 +46,8 @@ def refusal(error: BaseException, *, wrong_type: bool) -> Outcome:
     """The outcome of a call that raised."""
     if isinstance(error, OhmweaveError) or (isinstance(error, TypeError | ValueError) and _names(error)):
         return Outcome(Kind.REFUSED)
+    if isinstance(error, OSError) and error.filename is not None:  # the system's own words, with the file's name
+        return Outcome(Kind.REFUSED)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{type(error).__name__}: {str(error)[:120]} [{Path(frame.filename).name}:{frame.lineno} {_ours(error)}]"
     if wrong_type and isinstance(error, TypeError | ValueError | AttributeError):

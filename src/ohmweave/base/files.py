@@ -6,6 +6,28 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ohmweave.base.checks import shown
+from ohmweave.base.errors import OutOfRangeError
+
+
+def check_path(name: str, value: str | os.PathLike[str]) -> Path:
+    """`value` as a path.
+
+    Raises:
+        TypeError: `value` is neither text nor a path.
+        OutOfRangeError: it cannot be the name of a file: it is empty, or has a character that no name can have.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"`{name}` must be the name of a file, but is {shown(value)}")
+    text = os.fspath(value)
+    try:
+        possible = bool(text) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise OutOfRangeError(f"`{name}` must be the name of a file, but is {shown(value)}")
+    return Path(text)
+
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
