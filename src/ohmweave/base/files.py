@@ -36,7 +36,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Yields a path in the same folder, with the same suffix, to write to. At the end of the block that file is flushed to
     the disk and renamed to `path`. If the block raises, the file is removed and `path` stays as it was. An `OSError` of
     the disk names `path`.
+
+    Raises:
+        OutOfRangeError: no file can have this name.
     """
+    check_path("path", path)
     with named_errors(path):
         yield from _written(path)
 

@@ -11,6 +11,7 @@ from tests.fuzz.cases.cost import COST
 from tests.fuzz.cases.data import DATA
 from tests.fuzz.cases.evaluation import EVALUATION
 from tests.fuzz.cases.experiments import EXPERIMENTS
+from tests.fuzz.cases.files import FILES
 from tests.fuzz.cases.fitting import FITTING
 from tests.fuzz.cases.layers import LAYERS
 from tests.fuzz.cases.mapping import MAPPING
@@ -37,6 +38,7 @@ CASES: dict[str, Case] = {
     **BENCH_LOGS,
     **DATA,
     **EXPERIMENTS,
+    **FILES,
     **OBJECTS,
     **PAGES,
 }
