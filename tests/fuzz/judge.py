@@ -102,6 +102,19 @@ def _unsound_tensor(result: torch.Tensor, *, negative: bool, nan: bool) -> str:
     return f"down to {float(result.min())}" if not negative and bool((result < 0).any()) else ""
 
 
+def nan_as_in(result: Any, referee: Any) -> bool:
+    """True if all that is not finite in `result` is NaN, at places where `referee`, of the same form, has NaN."""
+    if isinstance(result, torch.Tensor):
+        return (
+            isinstance(referee, torch.Tensor)
+            and result.shape == referee.shape
+            and bool((result.isfinite() | (result.isnan() & referee.isnan())).all())
+        )
+    if isinstance(result, tuple | list):
+        return len(result) == len(referee) and all(map(nan_as_in, result, referee))
+    return result is referee is None
+
+
 def overflows(arguments: Mapping[str, Any]) -> bool:
     """True if a tensor has numbers whose squares are infinite in single precision, as in any layer of torch."""
     return any(

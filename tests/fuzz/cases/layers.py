@@ -56,7 +56,15 @@ def _composite_forward(kind: Any, like: Callable[[], torch.nn.Module], n_chips: 
         torch.default_generator.manual_seed(1)
         net = nn.deploy(like(), made, write=WRITE, scaling=FixedScaling, mapping=DifferentialPair())
         given = {name: x.clone() if isinstance(x, torch.Tensor) else x for name, x in inputs.items()}
-        return Call(function=lambda **x: net(*x.values()), arguments=given, watched=(made, net), lets_nan_through=True)
+
+        def torchs(**x: Any) -> Any:
+            """Torch's results, with the dimension of the one chip first."""
+            return tuple(y if y is None else y[None] for y in like()(*x.values()))
+
+        return Call(
+            function=lambda **x: net(*x.values()), arguments=given, watched=(made, net), lets_nan_through=True,
+            like=torchs if kind is nn.MultiheadAttention else None,
+        )  # fmt: skip
 
     return case
 

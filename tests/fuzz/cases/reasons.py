@@ -74,7 +74,8 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _INTERFACE: "Acceptance Estimator JSON Progress",
         _ERROR: "ExperimentError RowWarning",
         _RESULT: "Finding LeftOut",
-        _CONSTANT: "BETTER EXPLAINED HIGHER LOWER MET NOT_COMPARABLE NOT_JUDGED NOT_MET NOT_RUN REPRODUCED VERDICTS WORSE",
+        _CONSTANT: "BETTER EXPLAINED HIGHER LOWER MET NOT_COMPARABLE NOT_JUDGED NOT_MET NOT_RUN REPRODUCED "
+        "VERDICTS WORSE",
         _NO_ARGUMENTS: "experiments load_installed",
         "takes an experiment, which `Experiment` has checked": "register",
         "starts processes; its arguments are those of `run_experiment`": "run_distributed",
