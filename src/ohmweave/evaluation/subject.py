@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ohmweave.base import DataError, OutOfRangeError, generator
+from ohmweave.base.files import check_path
 from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, load
 
 _HALF = 1.959963984540054  # half width of a Gaussian's 95 % interval, in standard deviations
@@ -89,7 +90,7 @@ def read_subject(path: str | Path) -> Subject:
         DataError: as `ohmweave.cells.load`.
         OutOfRangeError: the cell does not switch by identical pulses.
     """
-    path = Path(path)
+    path = check_path("path", path)
     cell = load(path)
     text = path.read_bytes()
     content = json.loads(text)
