@@ -53,7 +53,9 @@ def test_exponent_one_is_the_exponential_law_and_without_saturation_the_linear_o
         assert_close(train(law, polarity, 20, 9e-6), train(same, polarity, 20, 9e-6), rtol=1e-9)
         straight = StretchedStep(**WINDOW, n_set=99, n_reset=99)
         assert_close(
-            train(straight, polarity, 20, 9e-6), train(linear_steps(**WINDOW, levels=100), polarity, 20, 9e-6), rtol=1e-9
+            train(straight, polarity, 20, 9e-6),
+            train(linear_steps(**WINDOW, levels=100), polarity, 20, 9e-6),
+            rtol=1e-9,
         )
 
 

@@ -43,13 +43,20 @@ class Population(NamedTuple):
     spread: Interval
     weights: Floats
 
-    def interval(self, value: float, variance: float) -> Interval:
-        """The interval of a quantity of the mean cell, with its total variance.
+    def interval(self, value: float, variance: float, between: float) -> Interval:
+        """The interval of a quantity of the mean cell.
 
-        Student's, with n - 1 degrees of freedom for n cells, because the scatter is estimated from the cells. For a
-        single cell it is Gaussian, and holds for that cell only.
+        Student's, because the scatter between cells is estimated from few of them: the degrees of freedom are
+        (variance / between)^2 (n - 1), those of Satterthwaite (Biometrics Bull. 2, 110 (1946)), n - 1 for n cells where
+        nothing else is uncertain. For a single cell it is Gaussian, and holds for that cell only.
+
+        Args:
+            value: of the quantity.
+            variance: its total variance.
+            between: the part of it that comes from the scatter between cells.
         """
-        freedom = len(self.weights) - 1 or 1e9
+        share = between / variance if variance > 0 else 1.0
+        freedom = min((len(self.weights) - 1) / max(share, 1e-6) ** 2, 1e9) or 1e9
         half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * variance**0.5
         return Interval(value, value - half, value + half)
 
