@@ -132,8 +132,8 @@ def _parameters(
     by_w = -across.mean * np.diag(np.append(0 * beta, 1 / w**2))[:, len(beta) + 1 :]
     jacobian = np.hstack([by_rho, by_w, by_beta])
     within = jacobian @ best.information.solve(jacobian.T)
-    between = np.outer(relative, relative) * across.spread.value**2 * np.sum(across.weights**2)
-    covariance = within + between
+    between = np.outer(relative, relative) * np.sum(across.weights**2)
+    covariance = within + between * across.spread.value**2
 
     names = (*family.coefficients, *family.spreads)
     known = np.append(free, np.ones(len(w), dtype=bool))

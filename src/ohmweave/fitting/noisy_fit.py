@@ -156,8 +156,8 @@ def _parameters(law: NoisyLaw, best: Peak, size: Floats, across: Population) -> 
     by_shared[np.flatnonzero(moving), np.arange(int(moving.sum()))] = slope[moving]
     jacobian = np.hstack([np.outer(by_mean, across.weights * size), by_shared])
     within = jacobian @ best.information.solve(jacobian.T)
-    between = np.outer(by_mean, by_mean) * across.spread.value**2 * np.sum(across.weights**2)
-    covariance = within + between
+    between = np.outer(by_mean, by_mean) * np.sum(across.weights**2)
+    covariance = within + between * across.spread.value**2
     variance, between_cells = np.diag(covariance), np.diag(between)
     found: dict[str, Interval] = {}
     for k, name in enumerate((*law.coefficients, *law.spreads)):
