@@ -47,7 +47,7 @@ class Population(NamedTuple):
         """The interval of a quantity of the mean cell.
 
         Student's, because the scatter between cells is estimated from few of them. The degrees of freedom are
-        (n - 1) / share^2, those of Satterthwaite (Biometrics Bull. 2, 110 (1946)), with the share of the scatter between
+        (n - 1) / share^2, those of Satterthwaite (Biometrics Bull. 2, 110 (1946)), with the share of the scatter among
         cells in the variance: n - 1 for n cells where nothing else is uncertain. The share is that at the upper end of
         the interval of the scatter, since at its estimate, which may be 0, intervals hold too little (92 % for six
         cells; this is ours). For a single cell it is Gaussian, and holds for that cell only.
