@@ -82,6 +82,7 @@ def write_report(folder: str | Path, *, also: Sequence[Experiment] = ()) -> Path
         Path of the page.
 
     Raises:
+        OutOfRangeError: `folder` is no path.
         ExperimentError: there is no such folder, or its folder `figures` is a link to another place.
         OSError: a file cannot be written; the message names it.
     """
