@@ -6,7 +6,7 @@ from typing import Any
 from ohmweave.evaluation.figures import draw_accuracy, draw_costs
 from ohmweave.evaluation.search import declared
 from ohmweave.evaluation.stages import NAME
-from ohmweave.evaluation.tables import accuracy_table, cost_table, search_table
+from ohmweave.evaluation.tables import accuracy_table, cell_table, cost_table, remarks_table, search_table
 from ohmweave.experiments import (
     JSON,
     Assumption,
@@ -54,7 +54,11 @@ EVALUATION = Experiment(
         Assumption(
             text="one network for all chips: its luck is not in the intervals, but in that of software", source="ours"
         ),
-        Assumption(text="parameters of the fit are drawn independently of each other", source="ours"),
+        Assumption(
+            text="parameters of the law are drawn together, with the correlations of the file; d2d, read noise and "
+            "the share of stuck cells apart from them and from each other",
+            source="ours",
+        ),
         Assumption(
             text="without a property, settings are those of the whole cell, except that cells with smaller steps learn "
             "at the best of its rate and the two beside it: a whole search for that cell could find more",
@@ -91,6 +95,12 @@ EVALUATION = Experiment(
     ),
     tables=(
         TableSpec(
+            name="cell",
+            title="The cell",
+            caption="What its file says.",
+            rows=cell_table,
+        ),
+        TableSpec(
             name="accuracy",
             title="Accuracy, pulses and energy",
             caption="Accuracy of the test images, in %: with all that is not known of the cell, and of the fitted cell "
@@ -103,6 +113,12 @@ EVALUATION = Experiment(
             title="What each property costs",
             caption="Points of accuracy that are won without the property; 95 % intervals over the chips.",
             rows=cost_table,
+        ),
+        TableSpec(
+            name="remarks",
+            title="Remarks",
+            caption="Why ways lose more than three points, and what the file does not tell.",
+            rows=remarks_table,
         ),
         TableSpec(
             name="search",

@@ -2,12 +2,12 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ohmweave.evaluation.search import best
-from ohmweave.evaluation.stages import Question
+from ohmweave.evaluation.stages import CELL
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
 from ohmweave.evaluation.without import PERFECT
 from ohmweave.experiments import Estimate, Options, Row, gap_interval, mean_interval
@@ -146,7 +146,7 @@ class Evaluation:
     options: Options
 
     @classmethod
-    def of(cls, question: Question, options: Options, rows: Sequence[Row]) -> "Evaluation":
+    def of(cls, options: Options, rows: Sequence[Row]) -> "Evaluation":
         """From the rows of a run that has finished."""
         found = {way: one for way in (SOFTWARE, *WAYS) if (one := accuracy_of(rows, way)) is not None}
         costs = tuple(cost for way in (TRANSFER, IN_SITU) for cost in property_costs(rows, way))
@@ -154,7 +154,7 @@ class Evaluation:
             rows=tuple(rows),
             accuracy=found,
             costs=costs,
-            remarks=(*reasons(rows, question.subject.cell), *question.subject.unknown()),
+            remarks=tuple(remarks(rows)),
             options=options,
         )
 
@@ -171,10 +171,23 @@ def shown(one: Accuracy) -> str:
     return f"{100 * mean.value:.1f} %{ends}"
 
 
-def reasons(rows: Sequence[Row], cell: Any) -> list[str]:
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """What the results are of if no law describes the data, why ways do not work, and what the file does not tell."""
+    found = of_stage(rows, CELL)
+    facts: Mapping[str, Any] = found[0].result if found else {"describes": None, "stuck": 0.0, "unknown": ()}
+    notes = []
+    if facts["describes"] is False:
+        notes.append(
+            "no law describes the data of this cell: these are results of the law in the file, and the measured cells "
+            "may be worth more or less"
+        )
+    return [*notes, *reasons(rows, facts["stuck"]), *facts["unknown"]]
+
+
+def reasons(rows: Sequence[Row], stuck: float) -> list[str]:
     """Why ways lose more than three points: cells that cannot be written, that do not move, or a property.
 
-    One more sentence if no way works.
+    One more sentence if no way works. `stuck` is the share of stuck cells in the file.
     """
     software = accuracy_of(rows, SOFTWARE)
     if software is None:
@@ -186,16 +199,15 @@ def reasons(rows: Sequence[Row], cell: Any) -> list[str]:
             continue
         lost.append(way)
         loss = software.mean.value - one.cell.value
-        notes.append(f"{way}: {100 * loss:.1f} points below software; {_why(rows, way, cell)}")
+        notes.append(f"{way}: {100 * loss:.1f} points below software; {_why(rows, way, stuck)}")
     if len(lost) == len(WAYS):
         notes.insert(0, f"no way comes within {100 * NEAR:.0f} points of the software network")
     return notes
 
 
-def _why(rows: Sequence[Row], way: str, cell: Any) -> str:
+def _why(rows: Sequence[Row], way: str, stuck: float) -> str:
     row = of_stage(rows, "accuracy", way=way, draw=0)[0]
     parts = []
-    stuck = 0.0 if cell.faults is None else float(cell.faults.fraction)
     if stuck >= 0.5:
         parts.append(f"{stuck:.0%} of the cells are stuck")
     failed = row.result["n_failed"] / max(1, row.result["n_written"])

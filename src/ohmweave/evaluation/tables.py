@@ -1,13 +1,48 @@
 """The tables of an evaluation, from its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ohmweave.evaluation.results import Accuracy, accuracy_of, of_stage, property_costs, shown
+from ohmweave.evaluation.results import Accuracy, accuracy_of, of_stage, property_costs, remarks, shown
 from ohmweave.evaluation.search import Found, best, tried
+from ohmweave.evaluation.stages import CELL
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
-from ohmweave.evaluation.without import FINER
+from ohmweave.evaluation.without import FINER, PERFECT
 from ohmweave.experiments import Estimate, Row
+
+
+def cell_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One line a sentence of what the cell file says."""
+    return [{"cell": text} for row in of_stage(rows, CELL) for text in row.result["said"]]
+
+
+def remarks_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One line a remark."""
+    return [{"remark": text} for text in remarks(rows)]
+
+
+def result_lines(rows: Sequence[Row]) -> dict[str, str]:
+    """Each result that the rows hold as a line for the terminal, by a key of its own, in the order of their coming."""
+    lines = {}
+    for way in (SOFTWARE, *WAYS):
+        one = accuracy_of(rows, way)
+        if one is not None:
+            what = "networks" if way == SOFTWARE else "chips"
+            lines[way] = f"{way}: {_percent(one.cell)} %, {one.cell.n} {what}{_chosen(rows, way)}"
+    for way in (TRANSFER, IN_SITU):
+        for cost in property_costs(rows, way):
+            name = "all properties" if cost.name == PERFECT else cost.name
+            lines[f"{cost.name}, {way}"] = f"without {name}, {way}: {_percent(cost.gain, sign='+')} points"
+    for way in WAYS:
+        one = accuracy_of(rows, way)
+        if one is not None and one.fit_sd is not None:
+            lines[f"drawn, {way}"] = f"with what the fit does not know, {way}: {shown(one)}"
+    return lines
+
+
+def _chosen(rows: Sequence[Row], way: str) -> str:
+    found = of_stage(rows, "accuracy", way=way, draw=0)
+    return f" ({_setting_text(found[0].params['setting'])})" if found else ""
 
 
 def accuracy_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -48,10 +83,10 @@ def _energy(value: float | None, factor: float) -> str:
     return "not known" if value is None else f"{factor * value:.3g}"
 
 
-def _percent(one: Estimate) -> str:
+def _percent(one: Estimate, *, sign: str = "") -> str:
     if one.low is None or one.high is None:
-        return f"{100 * one.value:.1f}"
-    return f"{100 * one.value:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
+        return f"{100 * one.value:{sign}.1f}"
+    return f"{100 * one.value:{sign}.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
 
 
 def _points(value: float | None) -> str:
@@ -81,15 +116,18 @@ def search_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _trial_cells(way: str, one: Found, chosen: str) -> dict[str, str]:
-    setting = ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in one.setting.items()
-    )
     result = one.row.result
     return {
         "way": way,
-        "setting": setting,
+        "setting": _setting_text(one.setting),
         "validation": f"{100 * one.accuracy:.1f} %",
         "pulses": f"{result['n_pulses']:.3g}",
         "not converged": f"{100 * result['n_failed'] / max(1, result['n_written']):.1f} %",
         "chosen": "yes" if one.row.id == chosen else "",
     }
+
+
+def _setting_text(setting: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in setting.items()
+    )
