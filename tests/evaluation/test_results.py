@@ -89,13 +89,23 @@ def test_the_two_parts_are_told_apart_in_the_mean() -> None:
     assert_close(statistics.fmean(part[1] for part in parts), chip**2, rtol=0.1)
 
 
-def test_costs_are_sorted_and_have_welchs_interval() -> None:
+def test_costs_are_sorted_and_compare_the_same_chips() -> None:
     costs = property_costs(rows(), TRANSFER)
     assert [cost.name for cost in costs] == ["scatter of pulses", "spread between cells", PERFECT]
     assert_close(costs[0].gain.value, 0.021, rtol=1e-9)
-    test = stats.ttest_ind([0.980, 0.982], [0.959, 0.961], equal_var=False)
-    interval = test.confidence_interval(0.95)
-    assert_close([costs[0].gain.low, costs[0].gain.high], [interval.low, interval.high], rtol=1e-9)
+    # Chips 20 points apart, each of which wins one or two points: the differences tell it, the means do not.
+    whole, without = [700, 900, 800], [710, 920, 815]
+    made = [row("accuracy", IN_SITU, whole, draw=0), row("property", IN_SITU, without, without="asymmetry")]
+    interval = stats.ttest_rel(without, whole).confidence_interval(0.95)
+    gain = property_costs(made, IN_SITU)[0].gain
+    assert_close([gain.low, gain.high], [interval.low / N, interval.high / N], rtol=1e-9)
+    assert gain.low is not None
+    assert gain.low > 0
+    # Another number of chips: they are others, and Welch's interval holds.
+    fewer = [made[0], row("property", IN_SITU, without[:2], without="asymmetry")]
+    interval = stats.ttest_ind(without[:2], whole, equal_var=False).confidence_interval(0.95)
+    gain = property_costs(fewer, IN_SITU)[0].gain
+    assert_close([gain.low, gain.high], [interval.low / N, interval.high / N], rtol=1e-9)
 
 
 def test_reasons_name_what_failed() -> None:

@@ -45,7 +45,9 @@ class PropertyCost:
     Attributes:
         name: of the property.
         way: written with verify, or learnt in situ.
-        gain: with Welch's interval over the chips.
+        gain: with Student's interval over the differences of the same chips, which have the same stuck cells and the
+            same factors with and without the property (chips without retention are others, for which the interval
+            holds as well); with Welch's if their numbers are not equal.
     """
 
     name: str
@@ -121,10 +123,16 @@ def property_costs(rows: Sequence[Row], way: str) -> list[PropertyCost]:
         return []
     costs = []
     for row in of_stage(rows, "property", way=way):
-        gain = gap_interval(shares(row), shares(whole[0]))
+        gain = _gain(shares(row), shares(whole[0]))
         if gain is not None:
             costs.append(PropertyCost(name=row.params["without"], way=way, gain=gain))
     return sorted(costs, key=lambda cost: (cost.name == PERFECT, -cost.gain.value))
+
+
+def _gain(values: Sequence[float], others: Sequence[float]) -> Estimate | None:
+    if len(values) != len(others):
+        return gap_interval(values, others)
+    return mean_interval([a - b for a, b in zip(values, others, strict=True)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -160,15 +168,14 @@ class Evaluation:
 
     def __repr__(self) -> str:
         """Accuracies in lines, then the remarks."""
-        lines = [f"{way}: {shown(one)}" for way, one in self.accuracy.items()]
+        lines = [f"{way}: {shown(one.mean)}" for way, one in self.accuracy.items()]
         return "\n".join([*lines, *self.remarks])
 
 
-def shown(one: Accuracy) -> str:
+def shown(one: Estimate) -> str:
     """As in "97.0 % (96.1 to 97.9)"."""
-    mean = one.mean
-    ends = "" if mean.low is None or mean.high is None else f" ({100 * mean.low:.1f} to {100 * mean.high:.1f})"
-    return f"{100 * mean.value:.1f} %{ends}"
+    ends = "" if one.low is None or one.high is None else f" ({100 * one.low:.1f} to {100 * one.high:.1f})"
+    return f"{100 * one.value:.1f} %{ends}"
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:

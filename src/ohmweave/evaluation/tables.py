@@ -28,15 +28,15 @@ def result_lines(rows: Sequence[Row]) -> dict[str, str]:
         one = accuracy_of(rows, way)
         if one is not None:
             what = "networks" if way == SOFTWARE else "chips"
-            lines[way] = f"{way}: {_percent(one.cell)} %, {one.cell.n} {what}{_chosen(rows, way)}"
+            lines[way] = f"{way}: {shown(one.cell)}, {one.cell.n} {what}{_chosen(rows, way)}"
     for way in (TRANSFER, IN_SITU):
         for cost in property_costs(rows, way):
             name = "all properties" if cost.name == PERFECT else cost.name
-            lines[f"{cost.name}, {way}"] = f"without {name}, {way}: {_percent(cost.gain, sign='+')} points"
+            lines[f"{cost.name}, {way}"] = f"without {name}, {way}: {_percent(cost.gain, sign='+')} points of accuracy"
     for way in WAYS:
         one = accuracy_of(rows, way)
         if one is not None and one.fit_sd is not None:
-            lines[f"drawn, {way}"] = f"with what the fit does not know, {way}: {shown(one)}"
+            lines[f"drawn, {way}"] = f"with what the fit does not know, {way}: {shown(one.mean)}"
     return lines
 
 
@@ -57,7 +57,7 @@ def accuracy_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def _accuracy_cells(one: Accuracy) -> dict[str, str]:
     return {
-        "accuracy": shown(one),
+        "accuracy": shown(one.mean),
         "fitted cell": _percent(one.cell),
         "chip to chip, sd": _points(one.chip_sd),
         "fit, sd": _points(one.fit_sd),

@@ -30,7 +30,7 @@ class Verdict:
     def __str__(self) -> str:
         """One sentence."""
         said = f"simulated trains of its law differ from the measured ones by up to {self.median:.1%} of the window"
-        said += "" if self.quartiles is None else f" in median, {self.quartiles:.1%} in quartiles"
+        said += " in median" + ("" if self.quartiles is None else f", {self.quartiles:.1%} in quartiles")
         said += "" if self.expected is None else f"; benches of the law itself scatter by {self.expected:.1%}"
         return said if self.describes else f"no law describes its data: {said}"
 
@@ -64,7 +64,10 @@ def heading_of(cell: Cell, name: str, about: Mapping[str, Any]) -> tuple[str, ..
         lines.append(f"{verdict}")
     elif about.get("chosen") is not None:
         lines.append("the file does not say how well its law describes the data (it is of an older `ohmweave fit`)")
-    lines += _shown("note of the fit", about.get("notes"))
+    notes = about.get("notes")
+    # The verdict is among the notes of a fit that found no law, too.
+    others = [text for text in notes if not str(text).startswith("no law")] if isinstance(notes, list) else []
+    lines += _shown("note of the fit", others)
     lines += _shown("left out", about.get("left_out"))
     return tuple(lines)
 
