@@ -128,6 +128,9 @@ def _trial_cells(way: str, one: Found, chosen: str) -> dict[str, str]:
 
 
 def _setting_text(setting: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in setting.items()
-    )
+    """As in "tolerance 0.5, window 1"; None is "no threshold"."""
+    parts = []
+    for name, value in setting.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        parts.append(f"no {name}" if value is None else f"{name} {text}")
+    return ", ".join(parts)

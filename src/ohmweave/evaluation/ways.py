@@ -81,13 +81,14 @@ def _noise_aware(bench: Bench, setting: Setting) -> Made:
 
 
 def _tuned(bench: Bench, setting: Setting) -> Made:
-    """A written network whose weights are then tuned on the chip, with large steps alone, written with verify."""
+    """A written network, tuned on the chip with large steps alone, written with verify; `threshold` None: not tuned."""
     model = bench.software if setting["sigma"] is None else _aware_model(bench, setting)
     net, chip = _written(bench, model, setting)
-    tolerance = bench.tolerance(setting["tolerance"])
-    threshold = setting["threshold"] * tolerance
-    rule = AdaptiveWriteVerify(net.chip_parameters(), threshold=threshold, write=bench.change(threshold, tolerance))
-    _learn(bench, net, rule, epochs=setting["epochs"])
+    if setting["threshold"] is not None:
+        tolerance = bench.tolerance(setting["tolerance"])
+        threshold = setting["threshold"] * tolerance
+        rule = AdaptiveWriteVerify(net.chip_parameters(), threshold=threshold, write=bench.change(threshold, tolerance))
+        _learn(bench, net, rule, epochs=setting["epochs"])
     return _made(bench, net, chip.array.books.activity.copy())
 
 
