@@ -1,5 +1,11 @@
 """Whole evaluations at tiny size: a perfect cell, a stuck one, a planted property, and a run that was stopped."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +146,73 @@ def test_a_stopped_run_goes_on_and_gives_the_same_rows(tmp_path: Path, one_layer
         evaluate(tmp_path / "cell.json", chips=3, out=tmp_path / "whole", effort=LEAST, network=one_layer)
     with pytest.raises(ExperimentError, match="another cell"):
         evaluate(PERFECT_CELL, chips=2, out=tmp_path / "whole", effort=LEAST, network=one_layer)
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_at_its_last_epoch(tmp_path: Path, one_layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = replace(LEAST, in_situ=5, n_train=100)
+    cell = Cell(AffineStep(g_min=2e-6, g_max=2e-5, set_step=(4e-7, 2e-7), reset_step=(-2e-7, -4e-7), sigma=1e-7))
+    whole = small(cell, tmp_path / "whole", long, network=one_layer)
+    monkeypatch.setattr("ohmweave.evaluation.learning.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    epochs: list[str] = []
+
+    def stop(fraction: float, text: str) -> None:
+        epochs.append(text)
+        if "epoch 4 of 5" in text:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        small(cell, folder, long, network=one_layer, progress=stop)
+    assert [path.name.rpartition("-")[2] for path in folder.glob("artifacts/*-epoch-*")] == ["3.safetensors"]
+    n_before = len(epochs)
+    small(cell, folder, long, network=one_layer, progress=lambda fraction, text: epochs.append(text))
+    first = next(text for text in epochs[n_before:] if "of 5" in text)
+    assert "epoch 4 of 5" in first
+    rows = "evaluate/cell/rows.jsonl"
+    assert (folder / rows).read_bytes() == (tmp_path / "whole" / rows).read_bytes()
+    assert not list(folder.glob("artifacts/*-epoch-*"))
+    assert whole.rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_killed_commands_go_on_and_give_the_same_rows(tmp_path: Path, sent: signal.Signals) -> None:
+    work = (
+        "import sys\nfrom ohmweave.cells import Cell, LinearStep\nfrom tests.evaluation.test_evaluate import LEAST\n"
+        "from ohmweave.evaluation import EFFORTS\nEFFORTS['smoke'] = LEAST\nfrom ohmweave.cli import main\n"
+        "main(['evaluate', 'cell.json', '--chips', '2', '--out', sys.argv[1]])"
+    )
+    save(Cell(LinearStep(g_min=2e-6, g_max=20e-6, levels=20)), tmp_path / "cell.json")
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")])}
+    command = [sys.executable, "-c", work]
+    rows = Path("evaluate/cell/rows.jsonl")
+
+    def started(out: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([*command, out], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+
+    whole = started("whole")
+    whole.communicate(timeout=300)
+    assert whole.returncode == 0
+    stopped = 0
+    for n_lines in (3, 12, 25):
+        process = started("killed")
+        path = tmp_path / "killed" / rows
+        while process.poll() is None and (not path.is_file() or path.read_bytes().count(b"\n") < n_lines):
+            time.sleep(0.01)
+        if process.poll() is None:
+            process.send_signal(sent)
+            stopped += 1
+        said = process.communicate(timeout=300)[1].decode()
+        if sent == signal.SIGINT and process.returncode:
+            assert process.returncode == 130
+            assert "the same command continues from there" in said
+    assert stopped >= 2
+    last = started("killed")
+    last.communicate(timeout=300)
+    assert last.returncode == 0
+    assert (tmp_path / "killed" / rows).read_bytes() == (tmp_path / "whole" / rows).read_bytes()
 
 
 def test_command_prints_search_results_and_page(

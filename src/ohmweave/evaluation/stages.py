@@ -12,6 +12,7 @@ from ohmweave.cells import Cell
 from ohmweave.data import Dataset
 from ohmweave.evaluation.bench import Bench, Made
 from ohmweave.evaluation.effort import Effort
+from ohmweave.evaluation.learning import drop_checkpoints
 from ohmweave.evaluation.networks import Network, fresh, kept, n_correct, train
 from ohmweave.evaluation.search import PROPERTY_SEARCH, ROUNDS, best, best_on_equal_steps, retried, tried
 from ohmweave.evaluation.subject import Subject
@@ -188,6 +189,7 @@ def run_task(question: Question, data: Dataset, task: Task, context: Context) ->
     if task.params["stage"] == "accuracy":
         found |= _spent(question.subject, made.spent, bench.n_chips)
         found["energy_inference"] = inference_energy(made, bench)
+    drop_checkpoints(bench)
     return found
 
 
@@ -221,6 +223,7 @@ def _bench(question: Question, task: Task, data: Dataset, context: Context) -> B
         wait=question.wait,
         progress=context.progress,
         artifact=context.artifact,
+        key=task.id,
     )
 
 
