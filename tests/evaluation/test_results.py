@@ -11,7 +11,7 @@ from scipy import stats
 from ohmweave.base import generator
 from ohmweave.evaluation.figures import draw_accuracy, draw_costs
 from ohmweave.evaluation.results import accuracy_of, property_costs, reasons
-from ohmweave.evaluation.tables import accuracy_table, cost_table, search_table
+from ohmweave.evaluation.tables import accuracy_table, cost_table, result_lines, search_table, spent_table
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
 from ohmweave.evaluation.without import PERFECT
 from ohmweave.experiments import Row
@@ -35,7 +35,9 @@ def rows(accuracy: int = 960, *, failed: int = 0, moved: float = 0.1, draws: Seq
     made = [Row(**{**_fields(one), "id": str(k)}) for k, one in enumerate(made)]
     for way in WAYS:
         made.append(row("search", way, [accuracy] * 2, failed=failed, round=0, setting=SETTING))
-        made.append(row("accuracy", way, [accuracy - 1, accuracy + 1], failed=failed, moved=moved, draw=0))
+        made.append(
+            row("accuracy", way, [accuracy - 1, accuracy + 1], failed=failed, moved=moved, draw=0, setting=SETTING)
+        )
         made += [row("accuracy", way, draw, draw=k) for k, draw in enumerate(draws, start=1)]
     for way in (TRANSFER, IN_SITU):
         made.append(row("property", way, [accuracy + 20, accuracy + 22], without="scatter of pulses"))
@@ -123,13 +125,16 @@ def test_reasons_name_what_failed() -> None:
 def test_tables_and_figures_are_made_of_whole_and_partial_rows() -> None:
     made = rows(draws=[[940, 950], [960, 962]])
     assert [line["way"] for line in accuracy_table(made)] == [SOFTWARE, *WAYS]
-    assert accuracy_table(made)[1]["an image (pJ)"] == "not known"
-    assert [line["without"] for line in cost_table(made)] == ["scatter of pulses", "spread between cells", PERFECT]
+    assert accuracy_table(made)[1]["with the fit (%)"].startswith("95.3 (")
+    assert spent_table(made)[0]["an image (pJ)"] == "not known"
+    assert spent_table(made)[0]["pulses"] == "10,000"
+    assert [line["removed"] for line in cost_table(made)] == ["scatter of pulses", "spread between cells", PERFECT]
     assert [line["chosen"] for line in search_table(made)] == ["yes"] * len(WAYS)
     assert draw_accuracy(made) is not None
     assert draw_costs(made) is not None
     for n in range(len(made)):
         accuracy_table(made[:n])
+        result_lines(made[:n])
         cost_table(made[:n])
     assert draw_accuracy(made[:3]) is None
     assert draw_costs(made[:3]) is None

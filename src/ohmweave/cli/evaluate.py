@@ -97,9 +97,10 @@ def evaluate(
 
 
 def _print(result: "Evaluation") -> None:
-    from ohmweave.evaluation.tables import accuracy_table, cost_table
+    from ohmweave.evaluation.tables import accuracy_table, cost_table, spent_table
 
     print_result(_table("Test accuracy", accuracy_table(result.rows)))
+    print_result(_table("Of one chip", spent_table(result.rows)))
     print_result(_table("Points won without one property", cost_table(result.rows)))
     for remark in result.remarks:
         print_note(f"note: {remark}")

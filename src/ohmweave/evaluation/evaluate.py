@@ -163,8 +163,9 @@ def _run(
             run_experiment(experiment, options, report)
         done += step.weight
         now = result_lines(_rows(question, options))
-        for key in now.keys() - lines.keys():
-            told(now[key])
+        for key, line in now.items():
+            if key not in lines:
+                told(line)
         lines = now
     progress(1.0, "done")
 

@@ -12,8 +12,12 @@ from ohmweave.experiments import Estimate, Row
 
 
 def cell_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line a sentence of what the cell file says."""
-    return [{"cell": text} for row in of_stage(rows, CELL) for text in row.result["said"]]
+    """Cell and network, then one line a sentence of what the cell file says."""
+    lines = []
+    for row in of_stage(rows, CELL):
+        what = f"{row.result['name']}; network {row.params['network']}, {row.params['seeds']} chips of each result"
+        lines += [{"cell": text} for text in (what, *row.result["said"])]
+    return lines
 
 
 def remarks_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -41,42 +45,52 @@ def result_lines(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _chosen(rows: Sequence[Row], way: str) -> str:
-    found = of_stage(rows, "accuracy", way=way, draw=0)
+    found = _fitted(rows, way)
     return f" ({_setting_text(found[0].params['setting'])})" if found else ""
 
 
 def accuracy_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line a way: accuracy with its interval, its two scatters, and what it takes."""
+    """One line a way: accuracy with its interval, and its two scatters."""
     lines = []
     for way in (SOFTWARE, *WAYS):
         one = accuracy_of(rows, way)
         if one is not None:
-            lines.append({"way": way, **_accuracy_cells(one), **_spent_cells(rows, way)})
+            lines.append({"way": way, **_accuracy_cells(one)})
     return lines
 
 
 def _accuracy_cells(one: Accuracy) -> dict[str, str]:
     return {
-        "accuracy": shown(one.mean),
-        "fitted cell": _percent(one.cell),
-        "chip to chip, sd": _points(one.chip_sd),
-        "fit, sd": _points(one.fit_sd),
+        "fitted cell (%)": _percent(one.cell),
+        "with the fit (%)": "" if one.fit_sd is None else _percent(one.mean),
+        "sd, chip to chip": _points(one.chip_sd),
+        "sd, fit": _points(one.fit_sd),
     }
 
 
-def _spent_cells(rows: Sequence[Row], way: str) -> dict[str, str]:
-    found = of_stage(rows, "accuracy", way=way, draw=0)
-    if not found:
-        return dict.fromkeys(("cells", "not converged", "pulses", "readouts", "pulse energy (uJ)", "an image (pJ)"), "")
-    result = found[0].result
+def spent_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One line a way: what it takes on one chip of the fitted cell."""
+    return [{"way": way, **_spent_cells(found[0].result)} for way in WAYS if (found := _fitted(rows, way))]
+
+
+def _fitted(rows: Sequence[Row], way: str) -> list[Row]:
+    return of_stage(rows, "accuracy", way=way, draw=0)
+
+
+def _spent_cells(result: Mapping[str, Any]) -> dict[str, str]:
     return {
         "cells": f"{result['n_cells']:,}",
         "not converged": f"{100 * result['n_failed'] / max(1, result['n_written']):.1f} %",
-        "pulses": f"{result['n_pulses']:.3g}",
-        "readouts": f"{result['n_readouts']:.3g}",
-        "pulse energy (uJ)": _energy(result["energy_pulses"], 1e6),
+        "pulses": _count(result["n_pulses"]),
+        "readouts": _count(result["n_readouts"]),
+        "pulses (µJ)": _energy(result["energy_pulses"], 1e6),
         "an image (pJ)": _energy(result["energy_inference"], 1e12),
     }
+
+
+def _count(value: float) -> str:
+    """With three digits, as in "91,700"."""
+    return f"{float(f'{value:.3g}'):,.0f}"
 
 
 def _energy(value: float | None, factor: float) -> str:
@@ -98,7 +112,7 @@ def cost_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
     by_name: dict[str, dict[str, Any]] = {}
     for way in (TRANSFER, IN_SITU):
         for cost in property_costs(rows, way):
-            by_name.setdefault(cost.name, {"without": cost.name})[way] = _percent(cost.gain)
+            by_name.setdefault(cost.name, {"removed": cost.name})[way] = _percent(cost.gain)
     return list(by_name.values())
 
 
@@ -120,17 +134,20 @@ def _trial_cells(way: str, one: Found, chosen: str) -> dict[str, str]:
     return {
         "way": way,
         "setting": _setting_text(one.setting),
-        "validation": f"{100 * one.accuracy:.1f} %",
-        "pulses": f"{result['n_pulses']:.3g}",
+        "validation (%)": f"{100 * one.accuracy:.1f}",
+        "pulses": _count(result["n_pulses"]),
         "not converged": f"{100 * result['n_failed'] / max(1, result['n_written']):.1f} %",
         "chosen": "yes" if one.row.id == chosen else "",
     }
 
 
 def _setting_text(setting: Mapping[str, Any]) -> str:
-    """As in "tolerance 0.5, window 1"; None is "no threshold"."""
-    parts = []
+    """As in "mixed precision, lr 0.01, 20 epochs"; None is "no threshold"."""
+    parts = [str(setting["rule"])] if "rule" in setting else []
     for name, value in setting.items():
         text = f"{value:g}" if isinstance(value, float) else str(value)
-        parts.append(f"no {name}" if value is None else f"{name} {text}")
+        if name == "epochs":
+            parts.append(f"{text} epochs")
+        elif name != "rule":
+            parts.append(f"no {name}" if value is None else f"{name} {text}")
     return ", ".join(parts)
