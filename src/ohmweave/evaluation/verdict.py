@@ -93,8 +93,8 @@ def _valid(cell: Cell, about: Mapping[str, Any]) -> str:
         if (v := _fraction(found.get(f"v_{sign.lower()}"))) is not None
         and (width := _fraction(found.get(f"width_{sign.lower()}"))) is not None
     ]
-    said = ", ".join(pulses) if pulses else "those of the measurement, whose amplitudes and widths are not in the file"
-    return f"valid from {window}, for the measured pulses alone: {said}"
+    said = f": {', '.join(pulses)}" if pulses else ", whose amplitudes and widths are not in the file"
+    return f"valid from {window}, for the measured pulses alone{said}"
 
 
 def _shown(what: str, found: Any) -> list[str]:
