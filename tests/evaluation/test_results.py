@@ -59,6 +59,13 @@ def test_interval_without_draws_is_students_over_the_chips() -> None:
     assert_close(one.chip_sd, statistics.stdev([0.959, 0.961]), rtol=1e-9)
 
 
+def test_an_interval_of_few_chips_stays_an_accuracy() -> None:
+    one = accuracy_of([row("accuracy", TRANSFER, [160, 900], draw=0)], TRANSFER)
+    assert one is not None
+    assert (one.cell.low, one.cell.high) == (0.0, 1.0)
+    assert_close(one.cell.value, 0.53, rtol=1e-12)
+
+
 def test_interval_with_draws_is_that_of_a_further_draw() -> None:
     draws = [[940, 950], [960, 962], [930, 936], [970, 970]]
     one = accuracy_of(rows(draws=draws), TRANSFER)

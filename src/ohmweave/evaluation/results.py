@@ -78,14 +78,15 @@ def accuracy_of(rows: Sequence[Row], way: str) -> Accuracy | None:
     """
     if way == SOFTWARE:
         values = [share for row in of_stage(rows, "software") for share in shares(row)]
-        mean = mean_interval(values)
-        return None if mean is None else Accuracy(way=way, mean=mean, chip_sd=None, fit_sd=None, cell=mean)
+        if not values:
+            return None
+        mean = _of_shares(values)
+        return Accuracy(way=way, mean=mean, chip_sd=None, fit_sd=None, cell=mean)
     found = sorted(of_stage(rows, "accuracy", way=way), key=lambda row: row.params["draw"])
     if not found or found[0].params["draw"] != 0:
         return None
     groups = [shares(row) for row in found]
-    cell = mean_interval(groups[0])
-    assert cell is not None
+    cell = _of_shares(groups[0])
     variance = _pooled_variance(groups)
     drawn = [statistics.fmean(group) for group in groups[1:]]
     if len(drawn) < 2:
@@ -100,6 +101,15 @@ def accuracy_of(rows: Sequence[Row], way: str) -> Accuracy | None:
         fit_sd=math.sqrt(max(0.0, spread - variance / len(groups[-1]))),
         cell=cell,
     )
+
+
+def _of_shares(values: Sequence[float]) -> Estimate:
+    """Mean with Student's interval, within 0 and 1: between few chips it may be wider than all accuracies there are."""
+    found = mean_interval(values)
+    assert found is not None
+    if found.low is None or found.high is None:
+        return found
+    return Estimate(value=found.value, low=max(0.0, found.low), high=min(1.0, found.high), n=found.n)
 
 
 def _pooled_variance(groups: Sequence[Sequence[float]]) -> float:
