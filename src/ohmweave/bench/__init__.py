@@ -1,5 +1,6 @@
 """The bench: drivers of real boards as arrays, limits, logs, replays and a conformance check."""
 
+from ohmweave.arrays import CellMap, CellState
 from ohmweave.bench.board import Board
 from ohmweave.bench.check import Conformance, Finding, check_array, inspect_array
 from ohmweave.bench.driver import (
@@ -13,10 +14,12 @@ from ohmweave.bench.driver import (
 )
 from ohmweave.bench.driver_array import DriverArray, PulsesInterrupted, PulsesStoppedError
 from ohmweave.bench.events import Event, Failure, Kind, read_events
+from ohmweave.bench.forming import Forming, FormingInterrupted, FormingReport, FormingStoppedError
 from ohmweave.bench.limited import AbortedError, Limited
 from ohmweave.bench.limits import LimitError, Limits
 from ohmweave.bench.log_header import LogHeader, read_header
 from ohmweave.bench.log_views import activity, save_pulse_trains, wear
+from ohmweave.bench.map_cells import MapCells
 from ohmweave.bench.operator import UnmeasuredWarning
 from ohmweave.bench.recorded import Recorded
 from ohmweave.bench.remote_array import RemoteArray, RemoteFailure
@@ -31,6 +34,8 @@ __all__ = [
     "AbortedError",
     "BatchSense",
     "Board",
+    "CellMap",
+    "CellState",
     "Compliance",
     "Conformance",
     "Crosspoints",
@@ -41,12 +46,17 @@ __all__ = [
     "Event",
     "Failure",
     "Finding",
+    "Forming",
+    "FormingInterrupted",
+    "FormingReport",
+    "FormingStoppedError",
     "Gated",
     "Kind",
     "LimitError",
     "Limited",
     "Limits",
     "LogHeader",
+    "MapCells",
     "NominalPulse",
     "OnBench",
     "PulsesInterrupted",

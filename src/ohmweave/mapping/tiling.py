@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import torch
+
 from ohmweave.arrays import Array, CellMap, Corner, Tile
 from ohmweave.base import ShapeError, shown
 from ohmweave.mapping.free_space import FreeSpace
@@ -48,11 +50,21 @@ def free_spaces(array: Array, cell_map: CellMap | None) -> list[FreeSpace]:
     if cell_map is None:
         return [FreeSpace(array.rows, array.cols, of_array.numpy()) for of_array in usable]
     usable = usable & ~cell_map.on_open_line.cpu()
-    costs = cell_map.n_unusable.cpu()
+    costs = _costs(array, cell_map)
     return [
         FreeSpace(array.rows, array.cols, of_array.numpy(), cost.numpy())
         for of_array, cost in zip(usable, costs, strict=True)
     ]
+
+
+def _costs(array: Array, cell_map: CellMap) -> torch.Tensor:
+    """`(n_arrays, rows, cols)` int64: 1 for an unusable cell, and 10 for each window that it conducts above the range.
+
+    The other cells of a weight cannot make up for a current beyond the window. The numbers are ours.
+    """
+    beyond = (cell_map.held.cpu() - array.g_max).clamp_min(0) / (array.g_max - array.g_min)
+    cost = torch.where(beyond.isnan(), 0.0, 1 + 10 * beyond).ceil().clamp_max(1e6).long()
+    return cost.sum(0) if cost.dim() == 4 else cost
 
 
 def check_map(cell_map: CellMap | None, array: Array) -> None:
