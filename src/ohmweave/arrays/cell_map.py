@@ -89,9 +89,9 @@ class CellMap:
         return self._on_any_chip(self.state != CellState.USABLE).logical_not()
 
     @property
-    def on_open_line(self) -> torch.Tensor:
-        """`(n_arrays, rows, cols)` bool: cells on a line that is broken on one of the chips."""
-        return self._on_any_chip(self.open_rows[..., :, None] | self.open_cols[..., None, :])
+    def open(self) -> torch.Tensor:
+        """`(n_arrays, rows, cols)` bool: cells that are on a broken line of a chip, or could not be measured there."""
+        return self._on_any_chip(self.state == CellState.OPEN)
 
     @property
     def held(self) -> torch.Tensor:

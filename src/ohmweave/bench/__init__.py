@@ -25,6 +25,7 @@ from ohmweave.bench.recorded import Recorded
 from ohmweave.bench.remote_array import RemoteArray, RemoteFailure
 from ohmweave.bench.remote_server import RemoteServer
 from ohmweave.bench.replayed import Replayed, ReplayedFailure, ReplayError
+from ohmweave.bench.retry import HungError, Retry
 from ohmweave.bench.station import NominalPulse, OnBench, Station, station_of
 from ohmweave.bench.stub import Crosspoints, StubBoard
 from ohmweave.bench.wire import RemoteError
@@ -51,6 +52,7 @@ __all__ = [
     "FormingReport",
     "FormingStoppedError",
     "Gated",
+    "HungError",
     "Kind",
     "LimitError",
     "Limited",
@@ -69,6 +71,7 @@ __all__ = [
     "ReplayError",
     "Replayed",
     "ReplayedFailure",
+    "Retry",
     "Station",
     "StubBoard",
     "Thermometer",

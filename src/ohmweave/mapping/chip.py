@@ -66,7 +66,7 @@ class Chip(NotCopied):
         n_chips: None for one chip; n for n chips that differ by fabrication and noise and are simulated together.
         seed: of all random numbers of the chips.
         array: an `Array`, such as the driver of a real board; then no other argument but the next two may be given.
-        cell_map: of the array's cells. Matrices are placed around its open lines, cut into smaller tiles where
+        cell_map: of the array's cells. Matrices are placed around its open cells, cut into smaller tiles where
             necessary, and with as few of its unusable cells as possible. `FaultAware` makes up for those.
         v_read, dac, adc, wires, access, readout, device, dtype: as in `SimulatedArray`.
 

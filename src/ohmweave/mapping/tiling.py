@@ -44,12 +44,12 @@ def free_spaces(array: Array, cell_map: CellMap | None) -> list[FreeSpace]:
 
     Args:
         array: of the chip.
-        cell_map: cells on its open lines are never free, and its other unusable cells are avoided as far as possible.
+        cell_map: its open cells are never free, and its other unusable cells are avoided as far as possible.
     """
     usable = array.usable.cpu()
     if cell_map is None:
         return [FreeSpace(array.rows, array.cols, of_array.numpy()) for of_array in usable]
-    usable = usable & ~cell_map.on_open_line.cpu()
+    usable = usable & ~cell_map.open.cpu()
     costs = _costs(array, cell_map)
     return [
         FreeSpace(array.rows, array.cols, of_array.numpy(), cost.numpy())
