@@ -19,11 +19,12 @@ import torch
 from ohmweave.arrays.converters.columns import ColumnConverters, Record
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.row_voltages import RowVoltages
+from ohmweave.arrays.converters.signs import check_signs
 from ohmweave.arrays.placement import Placement, Tile
 from ohmweave.arrays.reads.bit_planes import bit_planes, drive_of
 from ohmweave.arrays.reads.converted_images import Codes, ConvertedImages, Stack
 from ohmweave.arrays.reads.tile_currents import LinearTiles, TilesOf
-from ohmweave.base import NormalStream, OutOfRangeError, ShapeError
+from ohmweave.base import NormalStream, ShapeError
 
 # Conversions in one chunk: the passes over a chunk are cheap while it stays in a core's cache.
 CACHE_VALUES = 2**18
@@ -47,9 +48,8 @@ class ConvertedMatrix:
         adc = columns.adc
         self._adc, self._n_out = adc, placement.n_out
         self._lsb = adc.lsb(columns.full_scale(placement))
-        # A row driven at -V sends a negative current into an unsigned converter, whatever the cells hold.
-        if not adc.signed and min(placement.row_gain) < 0:
-            raise OutOfRangeError("`signed` of the ADC must be true where rows are driven both ways, but is False")
+        check_signs(placement, dac=dac, adc=adc)
+        self._watch = columns.watch(placement)
         serial = dac is not None and dac.bit_serial
         self._n_planes = dac.n_planes if dac is not None else 1
         # Each bit plane is driven at `v_max`; `_scale` converts the weighted sum of codes to A at the DAC's voltages.
@@ -67,7 +67,7 @@ class ConvertedMatrix:
         self._images: ConvertedImages | None = None
         if all(isinstance(one.currents, LinearTiles) and one.currents.factors is None for one in self._stacks):
             unit = Codes(adc, lsb=self._lsb, weight=self._weight, n_planes=self._n_planes, scale=self._scale)
-            self._images = ConvertedImages(self._stacks, unit, self._n_out)
+            self._images = ConvertedImages(self._stacks, unit, self._n_out, self._watch)
 
     def read(self, row: RowVoltages, *, noise: NormalStream, record: Record | None = None) -> torch.Tensor:
         """Convert a read.
@@ -84,6 +84,7 @@ class ConvertedMatrix:
         chips, n, _ = row.numbers.shape
         out = row.numbers.new_zeros(chips, self._n_out, n)
         drive = drive_of(row, self._adc).mT
+        watched = record is None and self._watch.is_due()
         for stack in self._stacks:
             conversions = math.prod(stack.shape[:3]) * self._n_planes
             # Chunks of the batch that stay in the cache while they are converted; noise is drawn chunk by chunk.
@@ -92,7 +93,8 @@ class ConvertedMatrix:
                 part = slice(first, first + n_chunk)
                 lines = drive[..., part].index_select(1, stack.inputs)
                 planes = bit_planes(lines, row.dac, self._n_planes, stack.offset.dtype)
-                out[:, stack.outputs, part] += self._convert(stack, planes, noise, record)
+                look = watched and first == 0
+                out[:, stack.outputs, part] += self._convert(stack, planes, noise, record, look=look)
         return out.mul_(self._scale).mT
 
     @property
@@ -100,11 +102,15 @@ class ConvertedMatrix:
         """Reads of images without copies of their patches; None if cells are not linear or share resistances."""
         return self._images
 
-    def _convert(self, stack: Stack, planes: torch.Tensor, noise: NormalStream, record: Record | None) -> torch.Tensor:
+    def _convert(
+        self, stack: Stack, planes: torch.Tensor, noise: NormalStream, record: Record | None, *, look: bool
+    ) -> torch.Tensor:
         """Drives `(chips, T * k, planes, n)` to `(chips, outputs, n)`, in lsb of the lowest plane."""
         chips, tiles, _, k = stack.shape
         n = planes.shape[-1]
         code = stack.currents(planes.view(chips * tiles, k, self._n_planes * n), noise=noise)
+        if look:
+            self._watch.look(code)
         if record is None:
             self._adc.digitise(code, offset=stack.offset, inl=stack.inl, noise=noise)
         else:

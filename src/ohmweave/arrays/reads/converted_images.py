@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from ohmweave.arrays.converters.adc import ADC, converts_alike
 from ohmweave.arrays.converters.columns import Record
 from ohmweave.arrays.converters.row_voltages import RowVoltages
+from ohmweave.arrays.converters.saturation import SaturationWatch
 from ohmweave.arrays.reads.bit_planes import bit_planes, drive_of
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.half_variance import worth_halving
@@ -133,10 +134,11 @@ class ConvertedImages:
         stacks: whose currents are `LinearTiles` without factors.
         codes: of the converters.
         n_out: outputs of the placement.
+        watch: what looks for currents beyond full scale.
     """
 
-    def __init__(self, stacks: Sequence[Stack], codes: Codes, n_out: int) -> None:
-        self._stacks, self._codes, self._n_out = stacks, codes, n_out
+    def __init__(self, stacks: Sequence[Stack], codes: Codes, n_out: int, watch: SaturationWatch) -> None:
+        self._stacks, self._codes, self._n_out, self._watch = stacks, codes, n_out, watch
         self._kernels: dict[tuple[int, int], list[list[TileKernels]]] = {}
 
     def is_worth(self, images: torch.Tensor, geometry: ConvGeometry) -> bool:
@@ -169,10 +171,13 @@ class ConvertedImages:
 
         n_images = max(1, IMAGE_VALUES // max(1, n_values))
         out = drive.new_empty(*drive.shape[:2], *size, self._n_out, dtype=self._codes.weight.dtype)
+        watched = record is None and self._watch.is_due()
         for first in range(0, drive.shape[1], n_images):
             for chip in range(len(drive)):
                 part = slice(first, first + n_images)
-                self._read_chip(chip, row.of_numbers(drive[chip, part]), geometry, noise, record, out[chip, part])
+                of_part, into = row.of_numbers(drive[chip, part]), out[chip, part]
+                look = watched and first == chip == 0
+                self._read_chip(chip, of_part, geometry, noise, record, into, look=look)
         return out.mul_(self._codes.scale)
 
     def _read_chip(
@@ -183,6 +188,8 @@ class ConvertedImages:
         noise: NormalStream,
         record: Record | None,
         out: torch.Tensor,
+        *,
+        look: bool,
     ) -> None:
         """Drives of a chip's images `(n, H, W, C)` to `out`, `(n, out H, out W, n_out)`, in lsb of the lowest plane."""
         images = row.numbers
@@ -193,6 +200,8 @@ class ConvertedImages:
         for stack, tiles in zip(self._stacks, self._kernels_of(geometry), strict=True):
             for t, tile in enumerate(tiles):
                 current = tile.currents(planes, chip, geometry, noise=noise, halved=tile.halves(planes, n_patches))
+                if look and t == 0:
+                    self._watch.look(current.view(-1, current.shape[-1]).mT)
                 at, into = chip * stack.shape[1] + t, out[..., stack.outputs]
                 if record is None and converts_alike(self._codes.adc) and worth_compiling(current.numel()):
                     self._convert_compiled(current, stack.offset[at], stack.inl[at], into, fresh=t == 0)
