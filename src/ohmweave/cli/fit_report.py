@@ -24,6 +24,9 @@ def print_fits(result: "CellFit") -> None:
     """Print the fit of each kind of measurement."""
     from ohmweave.fitting import Fit
 
+    if result.amplitudes is not None:
+        print_result(repr(result.amplitudes))
+
     for part in result.parts:
         if isinstance(part.result, Fit):
             _print(part.result)
