@@ -112,6 +112,8 @@ NOT_CALLED = {
             "BillItem",
             "Schedule",
             "Agreement",
+            "AmplitudeFit",
+            "WriteCheck",
             "ConductionFit",
             "Thresholds",
             "PartFit",
