@@ -122,6 +122,16 @@ def test_the_page_says_all_and_escapes_it(tmp_path: Path) -> None:
     assert "<fair>" not in text
 
 
+def test_tables_come_above_the_figures_if_they_say_so(tmp_path: Path) -> None:
+    first = replace(TABLE, name="first", title="First of all", above=True)
+    coins = replace(COINS, tables=(TABLE, first), claims=(), assumptions=())
+    with only_registered(coins):
+        run_experiment(coins, Options(out=tmp_path, seeds=2), no_progress)
+        text = write_report(tmp_path).read_text(encoding="utf-8")
+    assert text.index("First of all</h4>") < text.index("<figure>") < text.index(">All</h4>")
+    assert text.count("<table>") == 2
+
+
 def test_a_bill_is_shown_with_what_stands_behind_it(tmp_path: Path) -> None:
     def billed(task: Task, context: Context) -> Mapping[str, Any]:
         common = {"phase": "training", "count": 1, "energy": 1e-12 * (1 + task.seed), "time": 1e-9, "area": 0.0}

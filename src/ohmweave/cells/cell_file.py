@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ohmweave.base import DataError, OhmweaveError
-from ohmweave.base.files import atomic_write
+from ohmweave.base.files import atomic_write, check_path
 from ohmweave.cells.affine_step import AffineStep
 from ohmweave.cells.cell import Cell
 from ohmweave.cells.cell_file_v1 import FORMATS_V1, parts_of_v1
@@ -69,7 +69,7 @@ def save(cell: Cell | SwitchingLaw[Any], path: str | Path, *, about: Mapping[str
         text = json.dumps(content, indent=2, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise DataError(f"`about` must hold JSON values, but: {error}") from None
-    with atomic_write(Path(path)) as part:
+    with atomic_write(check_path("path", path)) as part:
         part.write_text(text + "\n", encoding="utf-8")
 
 
@@ -81,7 +81,7 @@ def load(path: str | Path) -> Cell:
             unknown, missing, of the wrong type or out of range: the message names file and field, and says what it
             must be.
     """
-    path = Path(path)
+    path = check_path("path", path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import betaincinv, chdtri, stdtrit
 
+from ohmweave.base import check_positive
 from ohmweave.fitting.trains import Floats
 
 CONFIDENCE = 0.95
@@ -32,6 +33,7 @@ class Interval(NamedTuple):
 
     def scaled(self, factor: float) -> "Interval":
         """The interval times `factor` > 0, for a change of unit."""
+        factor = check_positive("factor", factor)
         low, high = (None if end is None else end * factor for end in self[1:])
         return Interval(self.value * factor, low, high)
 
