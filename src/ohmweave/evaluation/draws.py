@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from ohmweave.base import DataError
-from ohmweave.cells import AffineStep, Cell, PulseTable, ReadNoise, StuckCells
+from ohmweave.cells import AffineStep, Cell, PulseTable, ReadNoise, StretchedStep, StuckCells
+from ohmweave.cells.stretched_step import LARGEST_EXPONENT, LEAST_EXPONENT, MOST_SATURATED
 
 HALF_WIDTH = 1.959963984540054
 """Half width of a Gaussian's 95 % interval, in standard deviations."""
@@ -190,7 +191,26 @@ def _law(law: Any, values: Mapping[str, float]) -> Any:
         )
     if isinstance(law, PulseTable):
         return _table(law, values)
+    if isinstance(law, StretchedStep):
+        return _stretched(law, values)
     return law
+
+
+def _stretched(law: StretchedStep, values: Mapping[str, float]) -> StretchedStep:
+    def drawn(word: str, name: str, old: float, low: float, high: float) -> float:
+        return min(max(values.get(f"{word} {name}", old), low), high)
+
+    exponents = LEAST_EXPONENT, LARGEST_EXPONENT
+    return replace(
+        law,
+        n_set=drawn("SET", "pulses across the window", law.n_set, 1.0, 1e9),
+        n_reset=drawn("RESET", "pulses across the window", law.n_reset, 1.0, 1e9),
+        exponent_set=drawn("SET", "exponent", law.exponent_set, *exponents),
+        exponent_reset=drawn("RESET", "exponent", law.exponent_reset, *exponents),
+        saturation_set=drawn("SET", "saturation", law.saturation_set, 0.0, MOST_SATURATED),
+        saturation_reset=drawn("RESET", "saturation", law.saturation_reset, 0.0, MOST_SATURATED),
+        sigma=max(0.0, values.get("sigma", law.sigma)),
+    )
 
 
 def _table(law: PulseTable, values: Mapping[str, float]) -> PulseTable:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import RESET, SET, AffineStep, Cell, LinearStep, Pulse, PulseTable, Spread
+from ohmweave.cells import RESET, SET, AffineStep, Cell, LinearStep, Pulse, PulseTable, Spread, StretchedStep
 
 MORE_LEVELS = 10
 """Factor by which steps become smaller, and levels more, where the property "levels" is removed."""
@@ -118,7 +118,8 @@ def without(cell: Cell, name: str) -> Cell | None:
 
 def _refused(law: Any) -> OutOfRangeError:
     return OutOfRangeError(
-        f"`cell` must switch by identical pulses (AffineStep, PulseTable or LinearStep), but has {type(law).__name__}"
+        "`cell` must switch by identical pulses (AffineStep, PulseTable, LinearStep or StretchedStep), but has "
+        f"{type(law).__name__}"
     )
 
 
@@ -198,3 +199,28 @@ def _(law: PulseTable) -> PulseTable:
         reset_mean=less(law.reset_mean),
         reset_spread=less(law.reset_spread),
     )
+
+
+@_exact.register
+def _(law: StretchedStep) -> StretchedStep:
+    return replace(law, sigma=0.0)
+
+
+@_symmetric.register
+def _(law: StretchedStep) -> AffineStep:
+    # Over a whole train the mean step is the window divided by its pulses.
+    size = (law.g_max - law.g_min) * (1 / law.n_set + 1 / law.n_reset) / 2
+    return AffineStep(
+        g_min=law.g_min,
+        g_max=law.g_max,
+        set_step=(size, size),
+        reset_step=(-size, -size),
+        sigma=law.sigma,
+        g_fresh=law.g_fresh,
+    )
+
+
+@_smaller.register
+def _(law: StretchedStep) -> StretchedStep:
+    # Ten times as many pulses cross the window; only the first steps of a train are less than ten times smaller.
+    return replace(law, n_set=law.n_set * MORE_LEVELS, n_reset=law.n_reset * MORE_LEVELS, sigma=law.sigma / MORE_LEVELS)
