@@ -24,6 +24,8 @@ from ohmweave.fitting.usable import Usable
 _MOST_PULSES = float(np.log(1e7))
 _PARTS, _BY_CHANCE = 8, 0.005
 """Parts of the residuals of a polarity, and the probability that those of the right law seem to depend on g."""
+_WORTH = 0.003
+"""Ours: share of the variance of residuals that must depend on g; of long trains read noise alone makes less seen."""
 _LONGEST, _READINGS = 300, 6000
 """Pulses of a run, and readings of all, that a first guess looks at."""
 
@@ -114,7 +116,7 @@ def _depends(z: Floats, x: Floats, y: Floats, polarity: Ints) -> bool:
         order = np.argsort(x[inside], kind="stable")
         parts = np.array_split(z[inside][order], min(_PARTS, len(order) // 2))
         square = sum(len(part) * float(part.mean()) ** 2 for part in parts) / float(np.mean(z[inside] ** 2))
-        if square > chdtri(len(parts), _BY_CHANCE):
+        if square > chdtri(len(parts), _BY_CHANCE) and square - len(parts) > _WORTH * len(order):
             return True
     return False
 
