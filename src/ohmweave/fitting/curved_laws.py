@@ -17,7 +17,7 @@ from ohmweave.cells.stretched_step import LARGEST_EXPONENT, LEAST_EXPONENT, MOST
 from ohmweave.fitting.estimates import FittedLaw
 from ohmweave.fitting.kalman import Motion
 from ohmweave.fitting.motion import curved_motion
-from ohmweave.fitting.noisy_laws import NoisyLaw
+from ohmweave.fitting.noisy_laws import Kind, NoisyLaw
 from ohmweave.fitting.trains import Floats, Ints, Mask, PulseTrains
 from ohmweave.fitting.usable import Usable
 
@@ -77,6 +77,7 @@ def _law(name: str, saturated: bool) -> NoisyLaw:
         )  # fmt: skip
 
     motion: Motion = curved_motion(mean, variance)
+    kinds: tuple[Kind, ...] = ("logarithm", "shape", "shape")
     return NoisyLaw(
         name=name,
         coefficients=tuple(f"{word} {one}" for word in ("SET", "RESET") for one in per_polarity),
@@ -84,7 +85,7 @@ def _law(name: str, saturated: bool) -> NoisyLaw:
         motion=motion,
         low=(0.0, LEAST_EXPONENT, 0.0)[:n] * 2,
         high=(_MOST_PULSES, LARGEST_EXPONENT, MOST_SATURATED)[:n] * 2,
-        kinds=("logarithm", "shape", "shape")[:n] * 2,
+        kinds=kinds[:n] * 2,
         build=build,
         mean=mean,
     )

@@ -47,8 +47,8 @@ class NoisyLaw:
     @property
     def of_coefficients(self) -> tuple[Kind, ...]:
         """The kind of each coefficient."""
-        steps: tuple[Kind, ...] = ("step",) * len(self.coefficients)
-        return self.kinds or steps
+        step: Kind = "step"
+        return self.kinds or (step,) * len(self.coefficients)
 
     @property
     def numbers(self) -> tuple[str, ...]:
