@@ -80,6 +80,39 @@ def test_rows_do_not_depend_on_threads_numba_or_the_hash_seed(tmp_path: Path) ->
     assert rows(tmp_path / "more", 1, in_each=2)["versions"]["threads"] == "2"  # asked for, and recorded
 
 
+@pytest.mark.slow
+def test_a_run_without_numba_in_a_folder_of_one_with_it_says_so(tmp_path: Path) -> None:
+    """By the command: rows of both are kept, and the user is told that they differ in more than the tasks."""
+    program = """
+import sys
+if "no-numba" in sys.argv:
+    sys.modules["numba"] = None
+from ohmweave.cli import main
+main(["run", "coins/toss", "--import", sys.argv[1], "--out", sys.argv[2], "--seeds", sys.argv[3]])
+"""
+    coins = tmp_path / "coins_to_toss.py"
+    coins.write_text(
+        "from tests.helpers.experiments import experiment\nfrom ohmweave.experiments import register\n\n"
+        "register(experiment())\n"
+    )
+
+    def run(seeds: int, *more: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(coins), str(tmp_path / "out"), str(seeds), *more],
+            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    assert "computed otherwise" not in run(1)
+    told = run(2, "no-numba")
+    assert "computed otherwise" in told
+    assert "there, no here" in told
+    assert "random numbers" in told
+    lines = (tmp_path / "out" / "coins" / "toss" / "rows.jsonl").read_text().splitlines()
+    assert [json.loads(line)["versions"]["numba"] == "no" for line in lines] == [False, True]
+
+
 def test_a_run_leaves_the_threads_of_the_process_as_they_were(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     seen: list[int] = []
