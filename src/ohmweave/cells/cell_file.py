@@ -33,13 +33,14 @@ from ohmweave.cells.pulse_table import PulseTable
 from ohmweave.cells.read_noise import ReadNoise
 from ohmweave.cells.relaxation import Relaxation
 from ohmweave.cells.spread import Spread
+from ohmweave.cells.stretched_step import StretchedStep
 from ohmweave.cells.stuck_cells import StuckCells
 from ohmweave.cells.two_state import TwoState
 from ohmweave.cells.voltage import VoltageDependence
 
 FORMAT, VERSION = "ohmweave cell", 2
 PARTS: Mapping[str, tuple[type[Any], ...]] = {
-    "switching": (AffineStep, GateCompliance, LinearStep, PulseTable, TwoState),
+    "switching": (AffineStep, GateCompliance, LinearStep, PulseTable, StretchedStep, TwoState),
     "spread": (Spread,),
     "voltage": (VoltageDependence,),
     "retention": (Relaxation, LevelRelaxation, FlickerNoise),

@@ -43,12 +43,21 @@ class FigureSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSpec:
-    """A table from rows of one scope. `rows` returns a dictionary for each row of the table, by column heads."""
+    """A table from rows of one scope.
+
+    Attributes:
+        name: of the table, within its experiment.
+        title: one line.
+        caption: what it shows.
+        rows: returns a dictionary for each row of the table, by column heads.
+        above: True: the table comes before the figures of the page.
+    """
 
     name: str
     title: str
     caption: str
     rows: Callable[[Sequence[Row]], list[dict[str, Any]]]
+    above: bool = False
 
     def __post_init__(self) -> None:
         _check_texts(self.name, self.title, self.caption)
