@@ -92,4 +92,3 @@ def _check_like(name: str, value: Any, default: Any) -> None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
-
