@@ -1,7 +1,7 @@
 """What of a model goes on a chip, what stays digital, and what can do neither unless the caller says more."""
 
 import fnmatch
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -25,6 +25,10 @@ ALWAYS_DIGITAL = (
     CompositeLayer,  # its own parameters; those in the layers inside are placed
 )
 """Layers with parameters but without a matrix: they stay digital and need not be named in `digital`."""
+
+
+MOST_LISTED = 5
+"""Layers that an error names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,20 +99,29 @@ class Sorted:
 
     def check(self) -> None:
         """Raise `UnplaceableLayerError` if the model cannot be deployed."""
-        known = ", ".join(sorted([*placeable_types(), *composite_types()]))
         if self.refused:
             names = tuple(dict.fromkeys(name for one in self.refused for name in one.digital))
-            kinds = ", ".join(dict.fromkeys(one.as_known for one in self.refused if one.as_known))
-            text = f"these layers have parameters that cannot be put on a chip: {', '.join(map(str, self.refused))}; "
-            text += "name them in `digital` to leave them as they are"
-            text += f", `digital={names!r}`" if names else ""
+            kinds = list(dict.fromkeys(one.as_known for one in self.refused if one.as_known))
+            text = (
+                f"these layers have parameters that cannot be put on a chip: {_first(map(str, self.refused), '; ')}. "
+            )
+            text += "Name them in `digital` to leave them as they are"
+            text += f", `digital={names!r}`" if 0 < len(names) <= MOST_LISTED else ""
             if kinds:
-                text += f", or give `as_known={{{kinds}}}` if they compute as known layers do"
-            raise UnplaceableLayerError(f"{text}; layers that can be placed: {known}")
+                text += f", or give `as_known={{{_first(kinds)}}}` if they compute as known layers do"
+            raise UnplaceableLayerError(f"{text}. `ow.plan(model, chip)` shows all layers")
         if not self.layers:
+            known = ", ".join(sorted([*placeable_types(), *composite_types()]))
             raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {known}")
         if self.problems:
             raise UnplaceableLayerError(f"the model cannot be put on a chip as it is: {'; '.join(self.problems)}")
+
+
+def _first(texts: Iterable[str], comma: str = ", ") -> str:
+    """The first of these texts, and how many more there are."""
+    all_of_them = list(texts)
+    left = len(all_of_them) - MOST_LISTED
+    return comma.join(all_of_them[:MOST_LISTED]) + (f"{comma}and {left} more" if left > 0 else "")
 
 
 def sort_layers(
