@@ -113,9 +113,26 @@ class _Comparison:
         x = self._arguments.x
         quiet = (torch.no_grad(), in_software(alone=chip, strict=chip is None), without_chance())
         with undisturbed(self._model, x, (watch,)) as changed, quiet[0], quiet[1], quiet[2]:
+            if chip is not None:
+                self._cut_kept(chip)
             found = self._model(*args, **kwargs)
         self._counted |= changed
         return found
+
+    def _cut_kept(self, chip: int) -> None:
+        """Cut what the model keeps from an earlier call of all chips, such as a state, to what is of one chip."""
+        whole = self._arguments.x.shape[0]
+
+        def cut(value: Any) -> Any:
+            if type(value) in (tuple, list):
+                return type(value)(map(cut, value))
+            if type(value) is not torch.Tensor:
+                return value
+            dim = next((dim for dim in range(min(2, value.dim())) if value.shape[dim] == whole), None)
+            return value if dim is None else self._part(value, dim, chip)
+
+        for module in self._model.modules():
+            module.__dict__.update({name: cut(value) for name, value in module.__dict__.items() if name[:1] != "_"})
 
     def _cut(self, together: Any, alone: Any) -> Cut | None:
         """The dimensions that are as many times as large as there are chips; None if the outputs have other shapes."""

@@ -11,6 +11,7 @@ from ohmweave.base import OutOfRangeError, UnplaceableLayerError
 from ohmweave.nn.as_known import AsKnown, as_known_layers
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.composite import CompositeLayer, TakenApart, composite_types, take_apart
+from ohmweave.nn.copied import check_plain
 from ohmweave.nn.hand_over import reasons_against
 from ohmweave.nn.layer_registry import ToChip, placeable_types, to_chip
 from ohmweave.nn.on_chip import OnChip
@@ -144,6 +145,7 @@ def sort_layers(
     Raises:
         OutOfRangeError: an argument names what the model does not have.
     """
+    check_plain(model)
     known = as_known_layers(model, as_known)
     inside = {name for name, _ in take_apart(known).model.named_modules() if name}
     modules, parameters = _named(known, inside, (digital,) if isinstance(digital, str) else digital)
@@ -207,15 +209,14 @@ def _sorted(
     apart: TakenApart, digital: Collection[str], parameters: Collection[str], asked: Collection[str]
 ) -> Iterator[Layer | Refusal | str]:
     """Layers to place, refusals, and names of what stays digital, in the order of the model."""
+    inside: list[str] = []  # quantised layers, whose parts are not named
     for name, module in apart.model.named_modules():
         own = [f"{name}.{one}".removeprefix(".") for one, _ in module.named_parameters(recurse=False)]
         entry, kind = to_chip(module), type(module).__name__
-        if any(name == skip or name.startswith(skip + ".") for skip in digital):
+        if _is_inside(name, digital):
             yield from [name] if own else []
-        elif isinstance(module, ChipLayer):
-            yield Refusal(name=name, kind=kind, why="it is on a chip already", digital=(name,) if name else ())
-        elif own and isinstance(module, LazyModuleMixin):  # of a usual class as soon as its sizes are known
-            why = "its sizes are not known before the first call: call the model once before it is deployed"
+        elif (why := _never(module, own)) is not None and not _is_inside(name, inside):
+            inside += [name] if _is_quantised(module) else []
             yield Refusal(name=name, kind=kind, why=why, digital=(name,) if name else tuple(own))
         elif entry is not None and (entry.unasked or name in asked):
             if reasons := reasons_against(module, entry):
@@ -228,6 +229,30 @@ def _sorted(
             left = [one for one in own if one not in parameters]
             if left:
                 yield _refusal(name, module, left, apart.refused.get(name, ""))
+
+
+def _is_inside(name: str, modules: Collection[str]) -> bool:
+    """True for one of these modules, and for what is inside them."""
+    return any(name == one or name.startswith(f"{one}.") for one in modules)
+
+
+def _never(module: torch.nn.Module, own: Sequence[str]) -> str | None:
+    """Why a module cannot be placed in the state that it is in, or None."""
+    if isinstance(module, ChipLayer):
+        return "it is on a chip already"
+    if own and isinstance(module, LazyModuleMixin):  # of a usual class as soon as its sizes are known
+        return "its sizes are not known before the first call: call the model once before it is deployed"
+    if _is_quantised(module):
+        return (
+            "it is quantised: deploy the model before, and choose the levels of its cells by `mapping`, such as "
+            "DifferentialPair(levels=15)"
+        )
+    return None
+
+
+def _is_quantised(module: torch.nn.Module) -> bool:
+    """True for a quantised layer of torch, which has its weight packed and no parameters."""
+    return type(module).__module__.startswith(("torch.ao.nn.quantized.", "torch.ao.nn.intrinsic.quantized."))
 
 
 def _refusal(name: str, module: torch.nn.Module, own: Sequence[str], why: str) -> Refusal:
