@@ -8,7 +8,7 @@ from ohmweave.base import OutOfRangeError
 from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.place_request import check_below
-from ohmweave.mapping.tiling import take_tile, tile_sizes
+from ohmweave.mapping.tiling import take_tiles, tile_sizes
 from ohmweave.mapping.weight_mapping import WeightMapping
 
 
@@ -77,18 +77,20 @@ class Trial:
         if corners is not None and len(corners) != len(sizes):
             raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
         places = [None] * len(sizes) if corners is None else list(corners)
-        tiles = [take_tile(trial, size, order, place) for size, place in zip(sizes, places, strict=True)]
-        found = [tile for tile in tiles if tile is not None]
+        cut = self._chip.cut(mapping.row_gain, mapping.col_gain)
+        tiles = [take_tiles(trial, size, order, place, cut=cut) for size, place in zip(sizes, places, strict=True)]
+        found = [of_size for of_size in tiles if of_size is not None]
         if len(found) == len(sizes):
             self._free = trial
-            self._used |= {tile.array for tile in found}
-            return found, True
+            placed = [tile for of_size in found for tile in of_size]
+            self._used |= {tile.array for tile in placed}
+            return placed, True
         return [self._on_further(size) for size in sizes], False
 
     def _on_further(self, size: tuple[int, int, int, int]) -> Tile:
-        tile = take_tile(self._further, size, range(len(self._further)), None)
-        if tile is None:
+        tiles = take_tiles(self._further, size, range(len(self._further)), None)
+        if tiles is None:
             self._further.append(FreeSpace(self._chip.array.rows, self._chip.array.cols))
-            tile = take_tile(self._further, size, [len(self._further) - 1], None)
-        assert tile is not None, f"a tile of {math.prod(size[2:])} cells is no larger than an array"
-        return tile
+            tiles = take_tiles(self._further, size, [len(self._further) - 1], None)
+        assert tiles is not None, f"a tile of {math.prod(size[2:])} cells is no larger than an array"
+        return tiles[0]

@@ -1,11 +1,12 @@
 """`ChipLayer`: the base of all layers on a chip, with a matrix, a weight that is its readout, and a digital bias."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from ohmweave.base import OutOfRangeError, WeightOnChipError, check_shape
+from ohmweave.base import OutOfRangeError, WeightOnChipError, check_integer, check_kind, check_shape, shown
 from ohmweave.mapping import Matrix
 from ohmweave.nn.chip_batch import (
     add_bias,
@@ -33,6 +34,9 @@ class ChipLayer(torch.nn.Module):
         weight_shape: shape of one chip's `weight`, of out * in numbers; None is (out, in).
         bias: True for a digital bias `(*chips, out)`, zeros at first, which is added after the conversion.
 
+    Raises:
+        OutOfRangeError: `weight_shape` is not the shape of out * in numbers.
+
     Attributes:
         weight: `(*chips, *weight_shape)`, the readout of the cells.
         bias: `(*chips, out)`, or None.
@@ -43,10 +47,12 @@ class ChipLayer(torch.nn.Module):
     behind: frozenset[int] = frozenset()
 
     def __init__(self, matrix: Matrix, *, weight_shape: tuple[int, ...] | None = None, bias: bool = True) -> None:
+        check_kind("matrix", matrix, Matrix)
+        own = _checked_shape(weight_shape, matrix.shape)
         super().__init__()
         self.matrix = matrix
         try:
-            weight = ArrayWeight(matrix, weight_shape or matrix.shape)
+            weight = ArrayWeight(matrix, own)
         except BaseException:
             matrix.chip.remove(matrix.name)  # the array failed at the first readout: free the cells again
             raise
@@ -236,6 +242,18 @@ class _Parameters(dict[str, Any]):
                 "before it is deployed"
             )
         super().__delitem__(name)
+
+
+def _checked_shape(weight_shape: tuple[int, ...] | None, shape: tuple[int, int]) -> tuple[int, ...]:
+    """The shape of one chip's weight with the numbers of a matrix of `shape`."""
+    if weight_shape is None:
+        return shape
+    if not isinstance(weight_shape, tuple | list):
+        raise OutOfRangeError(f"`weight_shape` must be a tuple, but is {shown(weight_shape)}")
+    own = tuple(check_integer(f"weight_shape[{at}]", size, at_least=1) for at, size in enumerate(weight_shape))
+    if math.prod(own) != math.prod(shape):
+        raise OutOfRangeError(f"`weight_shape` must have {math.prod(shape)} numbers, those of the cells, but is {own}")
+    return own
 
 
 def _cast(arg: Any, dtype: torch.dtype) -> Any:

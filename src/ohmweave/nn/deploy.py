@@ -199,6 +199,7 @@ def _write_all(plan: Sequence[Layer], shells: Sequence[ChipLayer], chip: Chip) -
             chip.wait(longest)
         for layer, shell in zip(plan, shells, strict=True):
             if layer.how.write is not None:
+                current = layer.name
                 shell.weight.refresh()
     except (WriteStoppedError, WriteInterrupted) as stopped:
         reports[current] = stopped.report
