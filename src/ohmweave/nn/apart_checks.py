@@ -93,9 +93,9 @@ class ApartChecks:
                 continue
             if apart.cut is not None:
                 return apart._replace(reading=reading)
-        apart = self._with_chips_behind(model, arguments)
-        if apart is not None:
-            return apart
+        behind = self._with_chips_behind(model, arguments)
+        if behind is not None:
+            return behind
         if refused is not None:
             raise refused
         if arguments.problem:

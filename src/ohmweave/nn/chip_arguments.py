@@ -65,7 +65,7 @@ class ChipArguments:
         first = tensors[0]
         self.has_more = any(leaf is not first for leaf in tensors)
         self._batch = first.shape[0]
-        self._sizes = tuple(first.shape[:2])
+        self._sizes = (self._batch, first.shape[1] if first.dim() > 1 else 0)
         self._padding = {id(one) for name, one in kwargs.items() if "pad" in name}
         first_behind = first.transpose(0, 1) if self._behind else first
         self.x = first_behind.expand(n_chips, *first_behind.shape).flatten(0, 1)

@@ -75,7 +75,8 @@ class Deployed(torch.nn.Module):
 
     def __getitem__(self, index: Any) -> Any:
         """`model[index]`, of a model that is a `Sequential` or another container."""
-        return self.model[index]
+        container: Any = self.model
+        return container[index]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model on all chips.
