@@ -18,7 +18,7 @@ from tests.nn.noisy_chips import assert_same_chip, noisy, with_cells_of
 F64 = torch.float64
 FINE = LinearStep(g_min=2e-6, g_max=20e-6, levels=2**24)
 
-pytestmark = pytest.mark.filterwarnings("ignore:the layers .'aux'. on the chip were not read")
+pytestmark = pytest.mark.filterwarnings("ignore:the layers .* on the chip were not read")
 
 
 def normal(*size: int, seed: int = 0) -> torch.Tensor:
@@ -115,3 +115,47 @@ def test_raw_parameters_are_named() -> None:
     chip = ow.Chip(FINE, n_arrays=4, rows=64, cols=64)
     with pytest.raises(UnplaceableLayerError, match="layer_scale is a parameter of no layer that is known"):
         ow.deploy(brought.ConvNeXt(), chip, write=ow.BlindWrite(g_step=FINE.g_step))
+
+
+class Masked(brought.Experts):
+    """Each expert has the tokens that the sign of a number chooses, by a boolean mask."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.reshape(-1, x.shape[-1])
+        best = self.gate(x)[:, 0] > 0
+        y = torch.zeros_like(x)
+        y[best] = self.experts[0](2 * x[best])
+        return y
+
+
+@pytest.mark.parametrize("kind", [brought.Experts, Masked])
+@torch.no_grad()
+def test_samples_that_are_chosen_by_their_numbers_are_refused_on_several_chips(kind: type[nn.Module]) -> None:
+    """With noise chips choose different experts: where the total can be divided, chips would be mixed."""
+    for n in (1, 2, 8):
+        torch.manual_seed(0)
+        model = kind().to(F64)
+        net = noisy(model, 2, {})
+        with pytest.raises(ChipsMixedError, match=r"'experts.0.0' .* chooses by their numbers|mixes the 2 chips"):
+            net(normal(n, 1, 8))
+        assert net.chip.array.books.activity.n_reads == 0
+        noisy(model, None, {})(normal(n, 1, 8))  # the remedy
+
+
+@torch.no_grad()
+def test_choices_behind_the_layers_are_no_problem() -> None:
+    class Counted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(8, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.fc(x[:, torch.arange(8) >= 0])
+            y[y < 0] = 0.0
+            return self.fc(y.repeat(1, 2))
+
+    model = Counted().to(F64)
+    chip = ow.Chip(FINE, n_arrays=4, rows=64, cols=64, n_chips=3, dtype=F64)
+    net = ow.deploy(model, chip, write=ow.BlindWrite(g_step=FINE.g_step))
+    want = model(normal(5, 8))
+    assert_close(net(normal(5, 8)), want.expand(3, 5, 4), rtol=1e-5, scale=1.0)

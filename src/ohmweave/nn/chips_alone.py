@@ -8,6 +8,7 @@ all and the biases of each, without a read, without noise, and with constants in
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from ohmweave.base import ChipsMixedError
 from ohmweave.nn.chip_arguments import ChipArguments
 from ohmweave.nn.chip_batch import ChipsNotFirstError, in_software
 from ohmweave.nn.chip_recurrent import chip_by_chip
+from ohmweave.nn.chosen_samples import ChosenSamples
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.undisturbed import Watch, undisturbed
 from ohmweave.nn.without_chance import without_chance
@@ -93,9 +95,11 @@ class _Comparison:
         together, x = None, self._arguments.x.detach()
         for inputs in (_distinct(x, self._n), x):
             try:
-                together = self.together(inputs)
+                together = self._together_without_choice(inputs)
             except ChipsNotFirstError as error:  # the read would refuse it, with the same words
                 raise ChipsMixedError(str(error)) from error
+            except ChipsMixedError:
+                raise
             except Exception:  # noqa: BLE001 - a model may refuse other numbers, and the call with the array any
                 continue
             break
@@ -114,6 +118,22 @@ class _Comparison:
             if cut is None or not self._agree(together, alone, cut, chip, inputs):
                 raise ChipsMixedError(self._reason(inputs, chip))
         return Compared(cut, self._counted)
+
+    def _together_without_choice(self, x: torch.Tensor) -> Any:
+        """As `together`; raise if a layer on the chip is given samples that the model chooses by their numbers."""
+        if self._n == 1:
+            return self.together(x)
+        chosen = ChosenSamples()
+        with chosen:
+            found = self.together(x, chosen.watch)
+        if chosen.given:
+            raise ChipsMixedError(
+                f"{chosen.given[0]!r} on the chip is given samples that the model chooses by their numbers (a boolean "
+                "mask, `nonzero`), as a mixture of experts does: chips may choose different numbers of samples, and in "
+                f"a batch of {self._n} chips it cannot be seen where one of them ends; compute the layer for all "
+                "samples and multiply by the choice, or deploy on one chip at a time, without `n_chips`"
+            )
+        return found
 
     def together(self, x: torch.Tensor, watch: Watch | None = None) -> Any:
         args, kwargs = self._arguments.with_input(x)
@@ -141,7 +161,9 @@ class _Comparison:
 
         def cut(value: Any) -> Any:
             if type(value) in (tuple, list):
-                return type(value)(map(cut, value))
+                parts = [cut(one) for one in value]
+                # The same object where nothing is cut: another list would count as one that the model has changed.
+                return value if all(map(operator.is_, parts, value)) else type(value)(parts)
             if type(value) is not torch.Tensor:
                 return value
             dim = next((dim for dim in range(min(2, value.dim())) if value.shape[dim] == whole), None)
