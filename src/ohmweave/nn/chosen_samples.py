@@ -28,7 +28,7 @@ class ChosenSamples(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.given: list[str] = []
         self._chosen: dict[int, torch.Tensor] = {}  # holds them, so that no other tensor gets the same id
 
