@@ -43,7 +43,7 @@ def one_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     rules = {name: RULES[name] for name in ("mixed precision", "Manhattan")}
     properties = {name: PROPERTIES[name] for name in ("read noise", "scatter of pulses")}
     monkeypatch.setattr("ohmweave.evaluation.search.RULES", rules)
-    monkeypatch.setattr("ohmweave.evaluation.steps.PROPERTIES", properties)
+    monkeypatch.setattr("ohmweave.evaluation.course.PROPERTIES", properties)
     path = tmp_path / "one.py"
     path.write_text(
         "from torch.nn import Flatten, Linear, Sequential\n"

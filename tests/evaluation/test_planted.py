@@ -92,7 +92,7 @@ def test_planted_property(
 ) -> None:
     # Writing cells with ten times smaller steps takes most of the time, and says nothing about these properties.
     others = {one: remove for one, remove in PROPERTIES.items() if one != "size of steps"}
-    monkeypatch.setattr("ohmweave.evaluation.steps.PROPERTIES", others)
+    monkeypatch.setattr("ohmweave.evaluation.course.PROPERTIES", others)
     result = evaluated(replace(WHOLE, **parts), tmp_path, monkeypatch)  # type: ignore[arg-type]
     costs = [cost for cost in result.costs if cost.way == way and cost.name != PERFECT]
     assert costs[0].name == name

@@ -146,8 +146,8 @@ def _factor(found: Any, names: Sequence[str], file: str) -> torch.Tensor | None:
             f"{float(values[0]):.3g}"
         )
     # Symmetric root: columns of eigenvectors may change their sign from one library to another, the root may not.
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    return root / root.square().sum(1, keepdim=True).sqrt()
+    root: torch.Tensor = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    return root.div(root.square().sum(1, keepdim=True).sqrt())
 
 
 def _matrix(found: Any, names: Sequence[str], wanted: str) -> torch.Tensor:

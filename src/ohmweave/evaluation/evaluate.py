@@ -13,7 +13,7 @@ from ohmweave.evaluation.networks import Progress, check_network, images, networ
 from ohmweave.evaluation.results import Evaluation
 from ohmweave.evaluation.search import declared
 from ohmweave.evaluation.stages import NAME, Question, run_task
-from ohmweave.evaluation.steps import steps_of
+from ohmweave.evaluation.course import steps_of
 from ohmweave.evaluation.subject import Subject, subject_of
 from ohmweave.evaluation.tables import result_lines
 from ohmweave.experiments import ExperimentError, Options, Row, read_rows, run_experiment
