@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from ohmweave.experiments import Context, FigureSpec, Options, Row, TableSpec, Task, read_rows, run_experiment
+from ohmweave.base import OutOfRangeError
+from ohmweave.experiments import (
+    Context,
+    ExperimentError,
+    FigureSpec,
+    Options,
+    Row,
+    TableSpec,
+    Task,
+    read_rows,
+    run_experiment,
+)
 from ohmweave.report import drawn_figures, write_report
 from tests.helpers.experiments import experiment, no_progress, only_registered
 
@@ -204,3 +215,11 @@ def test_rows_from_two_versions_are_both_named(tmp_path: Path) -> None:
     text = report_on(tmp_path)[1].text
     assert re.search(r"torch\s*\S+, 9\.9\.9", text)
     assert re.search(r"1 of 2 rows was computed by other code: ohmweave \S+ with torch 9\.9\.9", text)
+
+
+def test_a_folder_that_is_no_path_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(OutOfRangeError, match="`folder` must be a path, but is 3"):
+        write_report(3)  # type: ignore[arg-type]
+    with pytest.raises(ExperimentError):
+        write_report("a folder that is not there")
+    assert write_report(str(tmp_path)) == tmp_path / "report.html"

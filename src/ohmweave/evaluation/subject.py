@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ohmweave.base import DataError, OutOfRangeError, generator
+from ohmweave.base.files import check_path
 from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, StuckCells, TwoState, load
 from ohmweave.evaluation.draws import uncertainty_of
 from ohmweave.evaluation.verdict import Verdict, heading_of, verdict_of
@@ -101,7 +102,7 @@ def read_subject(path: str | Path) -> Subject:
         DataError: as `ohmweave.cells.load`, or what the file says about the fit is damaged.
         OutOfRangeError: the cell does not switch by identical pulses.
     """
-    path = Path(path)
+    path = check_path("path", path)
     cell = load(path)
     text = path.read_bytes()
     content = json.loads(text)

@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ohmweave.base.files import check_path
 from ohmweave.base.text import safe_name, visible
 from ohmweave.experiments import (
     NOT_RUN,
@@ -72,7 +73,7 @@ def _run_first(group: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(group, key=lambda record: record["verdict"] == NOT_RUN)
 
 
-def write_report(folder: Path, *, also: Sequence[Experiment] = ()) -> Path:
+def write_report(folder: str | Path, *, also: Sequence[Experiment] = ()) -> Path:
     """Write `report.html` into `folder` from the rows in it and below, and its figures into `folder/figures`.
 
     It works for a partial run and for several experiments and scopes. Figures, style and data are inside the page.
@@ -85,9 +86,11 @@ def write_report(folder: Path, *, also: Sequence[Experiment] = ()) -> Path:
         Path of the page.
 
     Raises:
+        OutOfRangeError: `folder` is no path.
         ExperimentError: there is no such folder, or its folder `figures` is a link to another place.
         OSError: a file cannot be written; the message names it.
     """
+    folder = check_path("folder", folder)
     results = read_results(folder)
     _check_inside(folder / "figures", folder)
     seconds = read_log(folder)
