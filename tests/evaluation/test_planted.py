@@ -79,8 +79,9 @@ def test_perfect_cell_gives_the_accuracy_of_software_in_every_way(
                 "switching": AffineStep(
                     g_min=2e-6,
                     g_max=20e-6,
-                    set_step=(0.01 * STEP, 0.01 * STEP),  # 1 to 30 costs a point, since a rule sends more pulses
-                    reset_step=(-2 * STEP, -2 * STEP),
+                    # 1 to 30, with small steps, costs a point only: the rule sends more pulses. This RESET is abrupt.
+                    set_step=(0.1 * STEP, 0.1 * STEP),
+                    reset_step=(-30 * STEP, -30 * STEP),
                     sigma=0.01 * STEP,
                 )
             },
