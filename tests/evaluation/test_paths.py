@@ -56,7 +56,6 @@ def network(shape, n_classes):
     [
         pytest.param(["--data", "mnist"], marks=pytest.mark.data("mnist")),
         ["--network", "cnn"],
-        pytest.param(["--network", "cnn", "--data", "mnist"], marks=pytest.mark.data("mnist")),
         ["--network", "mine.py"],
     ],
     ids=" ".join,
