@@ -116,6 +116,31 @@ def test_bins_of_a_table_move_together(tmp_path: Path) -> None:
     assert {law.set_mean[1] for law in laws} == {2e-7}
 
 
+def test_stretched_laws_are_drawn_within_their_range() -> None:
+    law = StretchedStep(g_min=2e-6, g_max=20e-6, n_set=50, n_reset=40, exponent_set=0.5, saturation_reset=0.99)
+    about = {
+        "parameters": {
+            "SET pulses across the window": [50.0, 40.0, 70.0],
+            "SET exponent": [0.5, 0.4, 0.6],
+            "RESET saturation": [0.99, 0.9, 1.2],
+            "sigma": [1e-7, 0.9e-7, 1.1e-7],
+        }
+    }
+    known, chance = uncertainty_of(about, "cell.json"), generator(2, "draws")
+    laws = [known.drawn(Cell(law), chance).switching for _ in range(500)]
+    inside = [
+        sum(low <= value <= high for value in values) / 500
+        for low, high, values in (
+            (40, 70, [one.n_set for one in laws]),
+            (0.4, 0.6, [one.exponent_set for one in laws]),
+            (0.9e-7, 1.1e-7, [one.sigma for one in laws]),
+        )
+    ]
+    assert all(0.92 < share < 0.98 for share in inside)
+    assert max(one.saturation_reset for one in laws) == 0.999
+    assert {one.n_reset for one in laws} == {40}
+
+
 @pytest.mark.parametrize(
     ("correlations", "message"),
     [

@@ -147,8 +147,8 @@ def _factor(found: Any, names: Sequence[str], file: str) -> torch.Tensor | None:
             f"{float(values[0]):.3g}"
         )
     # Symmetric root: columns of eigenvectors may change their sign from one library to another, the root may not.
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    return root / root.square().sum(1, keepdim=True).sqrt()
+    root: torch.Tensor = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    return root.div(root.square().sum(1, keepdim=True).sqrt())
 
 
 def _matrix(found: Any, names: Sequence[str], wanted: str) -> torch.Tensor:
@@ -191,26 +191,7 @@ def _law(law: Any, values: Mapping[str, float]) -> Any:
         )
     if isinstance(law, PulseTable):
         return _table(law, values)
-    if isinstance(law, StretchedStep):
-        return _stretched(law, values)
-    return law
-
-
-def _stretched(law: StretchedStep, values: Mapping[str, float]) -> StretchedStep:
-    def drawn(word: str, name: str, old: float, low: float, high: float) -> float:
-        return min(max(values.get(f"{word} {name}", old), low), high)
-
-    exponents = LEAST_EXPONENT, LARGEST_EXPONENT
-    return replace(
-        law,
-        n_set=drawn("SET", "pulses across the window", law.n_set, 1.0, 1e9),
-        n_reset=drawn("RESET", "pulses across the window", law.n_reset, 1.0, 1e9),
-        exponent_set=drawn("SET", "exponent", law.exponent_set, *exponents),
-        exponent_reset=drawn("RESET", "exponent", law.exponent_reset, *exponents),
-        saturation_set=drawn("SET", "saturation", law.saturation_set, 0.0, MOST_SATURATED),
-        saturation_reset=drawn("RESET", "saturation", law.saturation_reset, 0.0, MOST_SATURATED),
-        sigma=max(0.0, values.get("sigma", law.sigma)),
-    )
+    return _stretched(law, values) if isinstance(law, StretchedStep) else law
 
 
 def _table(law: PulseTable, values: Mapping[str, float]) -> PulseTable:
@@ -227,3 +208,21 @@ def _table(law: PulseTable, values: Mapping[str, float]) -> PulseTable:
         reset_mean=drawn("RESET step", law.reset_mean),
         reset_spread=spread("RESET sigma", law.reset_spread),
     )
+
+
+_STRETCHED = {
+    "pulses across the window": ("n", 1.0, 1e9),
+    "exponent": ("exponent", LEAST_EXPONENT, LARGEST_EXPONENT),
+    "saturation": ("saturation", 0.0, MOST_SATURATED),
+}
+"""Parameters of a stretched law by the names of the fit: the start of the argument's name and its range."""
+
+
+def _stretched(law: StretchedStep, values: Mapping[str, float]) -> StretchedStep:
+    found = {
+        f"{start}_{sign.lower()}": min(max(values[name], low), high)
+        for sign in ("SET", "RESET")
+        for what, (start, low, high) in _STRETCHED.items()
+        if (name := f"{sign} {what}") in values
+    }
+    return replace(law, **found, sigma=max(0.0, values.get("sigma", law.sigma)))

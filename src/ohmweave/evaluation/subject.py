@@ -13,7 +13,7 @@ from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, StretchedSt
 from ohmweave.evaluation.draws import uncertainty_of
 from ohmweave.evaluation.verdict import Verdict, heading_of, verdict_of
 
-_KINDS = (AffineStep, PulseTable, LinearStep, StretchedStep)
+_KINDS = (AffineStep, PulseTable, StretchedStep, LinearStep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,23 @@ from typing import Any
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import RESET, SET, AffineStep, Cell, LinearStep, Pulse, PulseTable, Spread, StretchedStep
+from ohmweave.cells import (
+    RESET,
+    SET,
+    AffineStep,
+    Cell,
+    ConductanceState,
+    LinearStep,
+    Pulse,
+    PulseTable,
+    Spread,
+    StretchedStep,
+)
 
 MORE_LEVELS = 10
 """Factor by which steps become smaller, and levels more, where the property "levels" is removed."""
 _N_CELLS = 4_000  # simulated cells from which the step is measured
+_N_POINTS = 201  # of the window, for the mean step of a law without a closed form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +130,7 @@ def without(cell: Cell, name: str) -> Cell | None:
 
 def _refused(law: Any) -> OutOfRangeError:
     return OutOfRangeError(
-        "`cell` must switch by identical pulses (AffineStep, PulseTable, LinearStep or StretchedStep), but has "
+        "`cell` must switch by identical pulses (AffineStep, PulseTable, StretchedStep or LinearStep), but has "
         f"{type(law).__name__}"
     )
 
@@ -208,8 +220,13 @@ def _(law: StretchedStep) -> StretchedStep:
 
 @_symmetric.register
 def _(law: StretchedStep) -> AffineStep:
-    # Over a whole train the mean step is the window divided by its pulses.
-    size = (law.g_max - law.g_min) * (1 / law.n_set + 1 / law.n_reset) / 2
+    g = torch.linspace(law.g_min, law.g_max, _N_POINTS, dtype=torch.float64, device="cpu")
+    exact, still = replace(law, sigma=0.0), torch.Generator(device="cpu")
+    moved = [
+        exact.step(ConductanceState(g), Pulse(torch.full((_N_POINTS,), polarity)), generator=still)
+        for polarity in (SET, RESET)
+    ]
+    size = float(torch.cat(moved).abs().mean())
     return AffineStep(
         g_min=law.g_min,
         g_max=law.g_max,
@@ -222,5 +239,5 @@ def _(law: StretchedStep) -> AffineStep:
 
 @_smaller.register
 def _(law: StretchedStep) -> StretchedStep:
-    # Ten times as many pulses cross the window; only the first steps of a train are less than ten times smaller.
-    return replace(law, n_set=law.n_set * MORE_LEVELS, n_reset=law.n_reset * MORE_LEVELS, sigma=law.sigma / MORE_LEVELS)
+    many = {"n_set": MORE_LEVELS * law.n_set, "n_reset": MORE_LEVELS * law.n_reset}
+    return replace(law, **many, sigma=law.sigma / MORE_LEVELS)
