@@ -90,20 +90,6 @@ def test_table_keeps_its_bins() -> None:
     assert_close(list(small.switching.reset_mean), [-1e-8, -3e-8], rtol=1e-12)
 
 
-def test_a_power_law_keeps_its_form() -> None:
-    law = StretchedStep(
-        g_min=2e-6, g_max=20e-6, n_set=40, n_reset=60, exponent_set=0.5, saturation_reset=0.8, sigma=1e-7, g_fresh=9e-6
-    )
-    flat, exact, small = (without(Cell(law), name) for name in ("asymmetry", "scatter of pulses", "size of steps"))
-    assert flat is not None and exact is not None and small is not None  # noqa: PT018
-    step = 18e-6 * (1 / 40 + 1 / 60) / 2
-    assert_close(list(flat.switching.set_step), [step, step], rtol=1e-12)
-    assert_close(list(flat.switching.reset_step), [-step, -step], rtol=1e-12)
-    assert (flat.switching.sigma, flat.switching.g_fresh) == (1e-7, 9e-6)
-    assert exact.switching == replace(law, sigma=0.0)
-    assert small.switching == replace(law, n_set=400, n_reset=600, sigma=1e-8)
-
-
 def test_absent_properties_and_unknown_ones() -> None:
     plain = Cell(LinearStep(g_min=1e-6, g_max=1.1e-5, levels=11))
     missing = [name for name in PROPERTIES if without(plain, name) is None]
