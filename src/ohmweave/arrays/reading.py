@@ -11,7 +11,7 @@ from ohmweave.arrays.protocol import Array
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.patches import by_rows
 from ohmweave.arrays.simulated import SimulatedArray
-from ohmweave.base import OutOfRangeError, ShapeError, in_memory_order
+from ohmweave.base import OutOfRangeError, ShapeError, each_number
 
 
 def read_vectors(
@@ -197,7 +197,7 @@ def _is_cut(v: torch.Tensor, array: Array, placement: Placement, *, limit: float
         return True
     if limit is None:
         limit = array.dac.v_max if isinstance(array, SimulatedArray) and array.dac is not None else array.v_read
-    least, most = map(float, torch.aminmax(in_memory_order(v.detach())))
+    least, most = map(float, torch.aminmax(each_number(v.detach())))
     largest = max(most, -least)
     again = not (n_reads + 1) & n_reads or not largest <= GROWN * _LARGEST.get(placement, 0.0)
     if n_reads >= 0 and again and largest > limit * (1 + 1e-6):

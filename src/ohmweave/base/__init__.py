@@ -34,7 +34,7 @@ from ohmweave.base.extras import has_numba, worth_compiling
 from ohmweave.base.fields import check_fields, finite, integer, non_negative, positive, zero_to_one
 from ohmweave.base.inference import outside_inference_mode
 from ohmweave.base.magnitudes import Magnitudes
-from ohmweave.base.memory_order import in_memory_order
+from ohmweave.base.memory_order import each_number, in_memory_order
 from ohmweave.base.normals import NormalStream
 from ohmweave.base.plugins import load_plugins
 from ohmweave.base.rng import generator, stream_seed
@@ -70,6 +70,7 @@ __all__ = [
     "check_shape",
     "check_tensor",
     "check_text",
+    "each_number",
     "finite",
     "flatten_state",
     "generator",

@@ -8,3 +8,10 @@ def in_memory_order(v: torch.Tensor) -> torch.Tensor:
     if v.is_contiguous():
         return v
     return v.permute(sorted(range(v.dim()), key=v.stride, reverse=True))
+
+
+def each_number(v: torch.Tensor) -> torch.Tensor:
+    """The numbers of `v` in the order of the memory, those of an expanded dimension once: for extremes, not for sums."""
+    for dim, (size, stride) in enumerate(zip(v.shape, v.stride(), strict=True)):
+        v = v.narrow(dim, 0, 1) if stride == 0 and size > 1 else v
+    return in_memory_order(v)

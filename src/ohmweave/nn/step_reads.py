@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.modules import module as torch_module
 
+from ohmweave.base import OutOfRangeError
 from ohmweave.nn.chip_batch import is_in_software, split_chips
 from ohmweave.nn.linear import Linear
 from ohmweave.nn.module_hooks import HOOKS
@@ -41,7 +42,7 @@ def _is_plain(layer: Linear) -> bool:
     hooked = any(layer.__dict__[name] for name in HOOKS) or any(vars(torch_module)[name] for name in _GLOBAL_HOOKS)
     own = type(layer) is Linear and "forward" not in vars(layer)
     watched = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
-    return own and not hooked and not watched and not is_in_software()
+    return own and not layer.behind and not hooked and not watched and not is_in_software()
 
 
 class _StepRead:
@@ -60,7 +61,13 @@ class _StepRead:
         """The layer's output."""
         if self._first:
             self._first = False
-            y: torch.Tensor = self._layer(h)
-            return y
-        read = self._matrix.matmul(split_chips(h, self._chips)).flatten(0, len(self._chips))
+            return self._called(h)
+        try:
+            read = self._matrix.matmul(split_chips(h, self._chips)).flatten(0, len(self._chips))
+        except OutOfRangeError:  # of this step's values: the layer says so with its name
+            return self._called(h)
         return self._layer.biased(read)
+
+    def _called(self, h: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self._layer(h)
+        return y
