@@ -11,7 +11,7 @@ def in_memory_order(v: torch.Tensor) -> torch.Tensor:
 
 
 def each_number(v: torch.Tensor) -> torch.Tensor:
-    """The numbers of `v` in the order of the memory, those of an expanded dimension once: for extremes, not for sums."""
+    """`in_memory_order` with the numbers of expanded dimensions once: for extremes, not for sums."""
     for dim, (size, stride) in enumerate(zip(v.shape, v.stride(), strict=True)):
         v = v.narrow(dim, 0, 1) if stride == 0 and size > 1 else v
     return in_memory_order(v)
