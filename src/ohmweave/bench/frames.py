@@ -27,6 +27,7 @@ _DTYPES: dict[torch.dtype, tuple[int, Any]] = {
 }
 _CODES = {code: dtype for dtype, (code, _) in _DTYPES.items()}
 _ARRAYS = {kind.newbyteorder("="): code for code, kind in _DTYPES.values()}
+_TENSORS = (torch.Tensor, np.ndarray)
 MAX_DIMS = 8
 MAX_DEPTH = 8
 LARGE = 4096
@@ -71,14 +72,17 @@ def packed_parts(message: list[Any]) -> list[bytes | memoryview]:
         TypeError: as `packed`.
     """
     packer, _ = _tools()
+    large = [at for at, value in enumerate(message) if isinstance(value, _TENSORS) and value.nbytes >= LARGE]
+    if not large:
+        return [packer.pack(message)]
     n = len(message)
     head = bytes([0x90 | n]) if n < 16 else b"\xdc" + struct.pack(">H", n)
     parts: list[bytes | memoryview] = []
-    for value in message:
-        numbers = _numbers(value) if isinstance(value, torch.Tensor | np.ndarray) else None
-        if numbers is None or numbers.nbytes < LARGE:
+    for at, value in enumerate(message):
+        if at not in large:
             head += packer.pack(value)
             continue
+        numbers = _numbers(value)
         code, sizes = _described(numbers)
         # "ext 32" of msgpack: its length, its type, then the bytes.
         parts += [
@@ -97,7 +101,7 @@ def _tools() -> tuple[Any, Any]:
 
 
 def _extension(value: Any) -> Any:
-    if not isinstance(value, torch.Tensor | np.ndarray):
+    if not isinstance(value, _TENSORS):
         raise TypeError(f"a message must hold numbers, text, lists and tensors, but holds a {type(value).__name__}")
     numbers = _numbers(value)
     code, sizes = _described(numbers)
@@ -114,7 +118,7 @@ def _numbers(value: Any) -> Any:
 
 def _described(numbers: Any) -> tuple[int, bytes]:
     """The type of an extension, and the first of its bytes, which hold the shape."""
-    known = _ARRAYS.get(numbers.dtype.newbyteorder("="))
+    known = _ARRAYS.get(numbers.dtype if sys.byteorder == "little" else numbers.dtype.newbyteorder("="))
     if known is None or numbers.ndim > MAX_DIMS:
         raise TypeError(f"a tensor of a message must be one of {sorted(map(str, _DTYPES))}, but is {numbers.dtype}")
     return known, struct.pack(f"<B{numbers.ndim}I", numbers.ndim, *numbers.shape)
