@@ -70,6 +70,10 @@ class CellMap:
                 raise ShapeError(f"`{name}` must fit `state`, {tuple(state.shape)}, but has {tuple(leaf.shape)}")
             if name.startswith("g_") and not leaf.is_floating_point():
                 raise OutOfRangeError(f"`{name}` must be floating point numbers, in S, but is {leaf.dtype}")
+        measured = state != CellState.OPEN
+        for name in ("g_low", "g_high"):
+            if not bool((getattr(self, name)[measured].abs() < 1).all()):  # false for NaN
+                raise OutOfRangeError(f"`{name}` must be below 1 S for all cells that are not open, but is not")
         if int(state.min()) < 0 or int(state.max()) > max(CellState):
             raise OutOfRangeError(f"`state` must be from 0 to {max(CellState)}, but is up to {int(state.max())}")
 

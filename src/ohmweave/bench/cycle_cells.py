@@ -2,7 +2,7 @@
 
 import torch
 
-from ohmweave.arrays import Array
+from ohmweave.arrays import Array, count_pulses
 from ohmweave.base import check_integer, check_tensor
 from ohmweave.cells import RESET, SET, Pulse
 
@@ -26,6 +26,8 @@ def cycle_cells(array: Array, cells: torch.Tensor, *, n_pulses: int = 50, cycles
         OutOfRangeError: an argument is out of range; nothing was sent.
     """
     at = check_tensor("cells", cells, dtype=torch.int64).reshape(-1)
+    n_cells = (array.n_chips or 1) * array.n_arrays * array.rows * array.cols
+    count_pulses(at, Pulse(torch.full_like(at, SET)), n_cells=n_cells)  # refuses before anything is read
     n_pulses = check_integer("n_pulses", n_pulses, at_least=1, at_most=10**6)
     cycles = check_integer("cycles", cycles, at_least=1, at_most=10**6)
     found = [array.readout(at)]
@@ -35,4 +37,4 @@ def cycle_cells(array: Array, cells: torch.Tensor, *, n_pulses: int = 50, cycles
             for _ in range(n_pulses):
                 array.pulse(at, pulse)
                 found.append(array.readout(at))
-    return torch.stack(found).view(-1, *cells.shape)
+    return torch.stack(found).view(len(found), *cells.shape)
