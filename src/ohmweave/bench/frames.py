@@ -87,10 +87,16 @@ def packed_parts(message: list[Any]) -> list[bytes | memoryview]:
         # "ext 32" of msgpack: its length, its type, then the bytes.
         parts += [
             head + b"\xc9" + struct.pack(">IB", len(sizes) + numbers.nbytes, code) + sizes,
-            memoryview(np.ascontiguousarray(numbers)).cast("B"),
+            _bytes_of(numbers),
         ]
         head = b""
     return [*parts, head] if head else parts
+
+
+def _bytes_of(numbers: Any) -> memoryview:
+    """The bytes of an array, in the order of its indices; a copy only of a strided one."""
+    contiguous: Any = np.ascontiguousarray(numbers)
+    return memoryview(contiguous).cast("B")
 
 
 @cache

@@ -99,8 +99,9 @@ class Chip(NotCopied):
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
         seed = check_seed(seed)
-        options = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips, "v_read": v_read, "dac": dac}
-        options |= {"adc": adc, "wires": wires, "access": access, "readout": readout, "device": device, "dtype": dtype}
+        options: dict[str, Any] = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips, "dac": dac}
+        options |= {"v_read": v_read, "adc": adc, "wires": wires, "access": access, "readout": readout}
+        options |= {"device": device, "dtype": dtype}
         if array is not None:
             _refuse_others(options)
         self.array: Array = array or SimulatedArray(_not_none(cell), seed=seed, **options)
@@ -109,8 +110,7 @@ class Chip(NotCopied):
         self.placed: dict[str, Placement] = {}
         self.scales: WeakValueDictionary[str, Scaled] = WeakValueDictionary()
         """The matrices on this chip, by name: cells have a meaning only with the scale that they were written at."""
-        check_map(cell_map, self.array)
-        self.cell_map = cell_map
+        self.cell_map = check_map(cell_map, self.array)
         self._free = free_spaces(self.array, cell_map)
 
     def __repr__(self) -> str:
