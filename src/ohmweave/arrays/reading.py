@@ -214,7 +214,7 @@ def _warn_of_many(v: torch.Tensor, placement: Placement, limit: float) -> None:
     if share > MANY_CUT:
         _LOOKED_AT[placement] = -1
         warnings.warn(
-            f"{share:.0%} of the inputs of a layer are beyond the full scale of the row drivers, up to "
+            f"{share:.0%} of the inputs of {placement.named} are beyond the full scale of the row drivers, up to "
             f"{float(v.abs().max()) / limit:.3g} times, and are cut: calibrate its scaling, "
             "`ohmweave.calibrate(net, x)`",
             stacklevel=3,

@@ -13,6 +13,8 @@ _HEAD = struct.Struct("<I")
 GOODBYE = "goodbye"
 """The only entry of a client's last message; a connection that ends without it was lost."""
 NONCE = 32
+LONGEST = 1e8
+"""s, longest time to wait: some three years."""
 """Bytes of a challenge and of its answer."""
 
 

@@ -199,7 +199,9 @@ class Chip(NotCopied):
                 raise _no_room(self, name, size, where)
             tiles += found
         cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
-        made = Placement(tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain, groups=groups)
+        made = Placement(
+            tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain, groups=groups, name=name
+        )
         self._free, self.placed[name] = trial, made
         return made
 
