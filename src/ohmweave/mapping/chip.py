@@ -41,6 +41,7 @@ from ohmweave.mapping.place_request import (
     check_corners,
     check_gains,
     check_indices,
+    check_n_corners,
     check_new_name,
     check_size,
 )
@@ -187,8 +188,7 @@ class Chip(NotCopied):
             tile_rows=tile_rows,
             groups=groups,
         )
-        if corners is not None and len(corners) != len(sizes):
-            raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
+        check_n_corners(corners, len(sizes))
         trial = self.free_space()  # copies: a matrix that does not fit must take no cells
         tiles: list[Tile] = []
         for index, size in enumerate(sizes):
@@ -199,9 +199,8 @@ class Chip(NotCopied):
                 raise _no_room(self, name, size, where)
             tiles += found
         cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
-        made = Placement(
-            tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain, groups=groups, name=name
-        )
+        gains = {"row_gain": row_gain, "col_gain": col_gain}
+        made = Placement(tiles=tuple(tiles), cells=cells, groups=groups, name=name, **gains)
         self._free, self.placed[name] = trial, made
         return made
 
