@@ -5,19 +5,7 @@ from typing import Any
 import torch
 
 from ohmweave.arrays import SimulatedArray
-from ohmweave.bench import (
-    Board,
-    Crosspoints,
-    DriverArray,
-    Forming,
-    Limited,
-    Limits,
-    MapCells,
-    NominalPulse,
-    Retry,
-    StubBoard,
-    cycle_cells,
-)
+from ohmweave.bench import Board, Crosspoints, DriverArray, Limited, Limits, NominalPulse, StubBoard
 from ohmweave.cells import Pulse
 from tests.fuzz.cases.arrays import CELL
 from tests.fuzz.runner import Call, Case
@@ -82,49 +70,10 @@ def _driver_array() -> Call:
     return Call(function=DriverArray, arguments=arguments, use=used)
 
 
-def _forming() -> Call:
-    arguments = {
-        "v_start": 1.0, "v_step": 0.5, "v_max": 2.0, "width": 1e-7, "g_formed": 3e-6, "attempts": 2,
-    }  # fmt: skip
-
-    def use(made: Forming) -> Any:
-        report = made(DriverArray(stub()), torch.arange(4))
-        return [report.n_pulses, report.g_after]
-
-    return Call(function=Forming, arguments=arguments, use=use)
-
-
-def _map_cells() -> Call:
-    arguments = {"n_pulses": 3, "span": 0.5, "unformed": 0.5, "leaky": 1.5, "g_open": 1e-9}
-    return Call(function=MapCells, arguments=arguments, use=lambda made: made(cells()).state)
-
-
-def _measured_map() -> Call:
-    made = cells()
-    arguments = {"array": made, "sent": torch.zeros(20, dtype=torch.int64)}
-    return Call(function=MapCells(n_pulses=3), arguments=arguments, watched=(made,), use=lambda found: found.state)
-
-
-def _cycle_cells() -> Call:
-    made = cells()
-    arguments = {"array": made, "cells": torch.arange(3), "n_pulses": 3, "cycles": 1}
-    return Call(function=cycle_cells, arguments=arguments, watched=(made,))
-
-
-def _retry() -> Call:
-    arguments = {"attempts": 2, "wait": 0.01, "timeout": 5.0}
-    return Call(function=Retry, arguments=arguments, use=lambda made: used(DriverArray(stub(), retry=made)))
-
-
 BENCH: dict[str, Case] = {
     "bench.Board": _board,
     "bench.NominalPulse": _nominal,
     "bench.Limits": _limits,
     "bench.Limited": _limited,
     "bench.DriverArray": _driver_array,
-    "bench.Forming": _forming,
-    "bench.MapCells": _map_cells,
-    "bench.MapCells()": _measured_map,
-    "bench.cycle_cells": _cycle_cells,
-    "bench.Retry": _retry,
 }

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ohmweave import cells, mapping, programming
-from ohmweave.arrays import ADC, DAC, CellMap, CellState, Wires, yao2020_macro
+from ohmweave.arrays import ADC, DAC, Wires, yao2020_macro
 from ohmweave.mapping import CentredPair, Chip, DeviationClip, DifferentialPair, FixedScaling, Matrix, QuantileClip
 from ohmweave.programming import BlindWrite, CompensatedWrite, WriteVerify
 from tests.fuzz.cases.arrays import CELL, array
@@ -28,28 +28,6 @@ def matrix(**options: Any) -> Matrix:
     made = Matrix(chip(), "fc", (3, 4), **{"mapping": DifferentialPair()} | options)
     made.program(WEIGHT, WRITE)
     return made
-
-
-def cell_map(rows: int = 32, cols: int = 64) -> CellMap:
-    """A map of an array of which one cell is stuck."""
-    state = torch.zeros(1, rows, cols, dtype=torch.int8)
-    state[0, 1, 2] = CellState.STUCK
-    g = torch.full(state.shape, 4e-6)
-    lines = torch.zeros(1, rows, dtype=torch.bool), torch.zeros(1, cols, dtype=torch.bool)
-    return CellMap(
-        state=state, g_low=g, g_high=g, open_rows=lines[0], open_cols=lines[1], n_pulses=torch.zeros_like(g).long()
-    )
-
-
-def _fault_aware() -> Call:
-    return Call(
-        function=mapping.FaultAware, arguments={"mapping": DifferentialPair(), "cell_map": cell_map()}, use=mapped
-    )
-
-
-def _mapped_chip() -> Call:
-    arguments = {"cell": CELL, "rows": 8, "cols": 16, "cell_map": cell_map(8, 16)}
-    return Call(function=Chip, arguments=arguments, use=lambda made: made.place("w", (4, 3)).cells)
 
 
 def mapped(pair: mapping.WeightMapping) -> torch.Tensor:
@@ -150,8 +128,6 @@ def _checked(g_target: Any, repeats: Any, seed: Any) -> Any:
 
 
 MAPPING: dict[str, Case] = {
-    "mapping.FaultAware": _fault_aware,
-    "mapping.Chip(cell_map)": _mapped_chip,
     "mapping.Chip": _chip,
     "mapping.Chip.place": _place,
     "mapping.Chip.place:by hand": _place_by_hand,
