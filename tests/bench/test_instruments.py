@@ -21,6 +21,8 @@ from ohmweave.bench import (
     Limits,
     PulsesStoppedError,
     Recorded,
+    RemoteArray,
+    RemoteServer,
     Replayed,
     check_array,
 )
@@ -159,6 +161,13 @@ def test_a_five_layer_network_through_every_driver(tmp_path: Path) -> None:
         found, its_g = run(array, model, data)
         assert torch.equal(found, predicted), name
         assert_close(its_g, g, rtol=1e-9)
+    token = "a secret of the lab"
+    served = DriverArray(arc_two(), dtype=torch.float64)
+    with RemoteServer(served, token=token) as server, RemoteArray(server.port, token=token) as remote:
+        found, its_g = run(remote, model, data)
+        assert torch.equal(found, predicted)
+        assert_close(its_g, g, rtol=1e-9)
+        assert remote.books.activity == served.books.activity
     inner = arrays["limited and recorded"]
     assert isinstance(inner, Limited)
     assert isinstance(inner.array, Recorded)

@@ -99,6 +99,30 @@ def test_one_owner_at_a_time_and_lines_at_0_v_when_it_is_gone(served: tuple[Remo
         first.readout(torch.tensor([0]))
 
 
+def test_a_client_that_closes_and_one_that_is_lost_are_told_apart(
+    served: tuple[RemoteServer, Faulty], caplog: pytest.LogCaptureFixture
+) -> None:
+    server, board = served
+    caplog.set_level("INFO", logger="ohmweave.bench.remote")
+    for lost in (False, True):
+        caplog.clear()
+        array = RemoteArray(server.port, token=TOKEN)
+        array.readout(torch.tensor([0]))
+        if lost:
+            array._connection.close()
+        array.close()
+        array.close()  # nothing happens
+        deadline = time.monotonic() + 20
+        while "the array is free" not in caplog.messages:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.2)
+        dropped = [one for one in caplog.records if one.levelname == "WARNING"]
+        assert ("the client gave the array back" in caplog.messages) != lost
+        assert bool(dropped) == lost, caplog.messages
+    assert board.driven == {}
+
+
 def test_wrong_tokens_and_missing_servers_are_named(served: tuple[RemoteServer, Faulty]) -> None:
     server, _ = served
     with pytest.raises(RemoteError, match=r"is the token right\?"):

@@ -75,6 +75,10 @@ class CellMap:
                 raise OutOfRangeError(f"`{name}` must be NaN or from -1 to 1 S, but has other numbers")
             if name == "n_pulses" and bool((leaf < 0).any()):
                 raise OutOfRangeError(f"`n_pulses` must be >= 0, but is {int(leaf.min())}")
+        measured = state != CellState.OPEN
+        for name in ("g_low", "g_high"):
+            if not bool((getattr(self, name)[measured].abs() < 1).all()):  # false for NaN
+                raise OutOfRangeError(f"`{name}` must be below 1 S for all cells that are not open, but is not")
         if int(state.min()) < 0 or int(state.max()) > max(CellState):
             raise OutOfRangeError(f"`state` must be from 0 to {max(CellState)}, but is up to {int(state.max())}")
 

@@ -3,6 +3,7 @@
 from ohmweave.arrays import CellMap, CellState
 from ohmweave.bench.board import Board
 from ohmweave.bench.check import Conformance, Finding, check_array, inspect_array
+from ohmweave.bench.cycle_cells import cycle_cells
 from ohmweave.bench.driver import (
     BatchSense,
     Compliance,
@@ -79,6 +80,7 @@ __all__ = [
     "Wrapper",
     "activity",
     "check_array",
+    "cycle_cells",
     "inspect_array",
     "read_events",
     "read_header",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import torch
 
-from ohmweave.arrays import Array
+from ohmweave.arrays import Array, count_pulses
 from ohmweave.base import OhmweaveError, OutOfRangeError, check_fields, check_tensor, integer, positive
 from ohmweave.base.files import atomic_write
 from ohmweave.bench.station import station_of
@@ -153,6 +153,8 @@ class Forming:
                 "`bench.Compliance`"
             )
         at = check_tensor("cells", cells, dtype=torch.int64).reshape(-1)
+        n_cells = (array.n_chips or 1) * array.n_arrays * array.rows * array.cols
+        count_pulses(at, Pulse(torch.full_like(at, SET)), n_cells=n_cells)  # refuses before anything is read
         before = array.readout(at)
         report = FormingReport(
             cells=at,

@@ -27,8 +27,11 @@ _DTYPES: dict[torch.dtype, tuple[int, Any]] = {
 }
 _CODES = {code: dtype for dtype, (code, _) in _DTYPES.items()}
 _ARRAYS = {kind.newbyteorder("="): code for code, kind in _DTYPES.values()}
+_TENSORS = (torch.Tensor, np.ndarray)
 MAX_DIMS = 8
 MAX_DEPTH = 8
+LARGE = 4096
+"""Bytes of a tensor from which on its numbers are not copied."""
 
 
 class FrameError(DataError):
@@ -59,6 +62,43 @@ def packed(message: Any) -> bytes:
     return found
 
 
+def packed_parts(message: list[Any]) -> list[bytes | memoryview]:
+    """A message that is a list, as the parts of its bytes: the numbers of its large tensors are not copied.
+
+    Args:
+        message: as in `packed`. Its tensors must not change while the parts are in use.
+
+    Raises:
+        TypeError: as `packed`.
+    """
+    packer, _ = _tools()
+    large = [at for at, value in enumerate(message) if isinstance(value, _TENSORS) and value.nbytes >= LARGE]
+    if not large:
+        return [packer.pack(message)]
+    n = len(message)
+    head = bytes([0x90 | n]) if n < 16 else b"\xdc" + struct.pack(">H", n)
+    parts: list[bytes | memoryview] = []
+    for at, value in enumerate(message):
+        if at not in large:
+            head += packer.pack(value)
+            continue
+        numbers = _numbers(value)
+        code, sizes = _described(numbers)
+        # "ext 32" of msgpack: its length, its type, then the bytes.
+        parts += [
+            head + b"\xc9" + struct.pack(">IB", len(sizes) + numbers.nbytes, code) + sizes,
+            _bytes_of(numbers),
+        ]
+        head = b""
+    return [*parts, head] if head else parts
+
+
+def _bytes_of(numbers: Any) -> memoryview:
+    """The bytes of an array, in the order of its indices; a copy only of a strided one."""
+    contiguous: Any = np.ascontiguousarray(numbers)
+    return memoryview(contiguous).cast("B")
+
+
 @cache
 def _tools() -> tuple[Any, Any]:
     """A packer, which is kept from message to message, and the type of extensions."""
@@ -67,17 +107,27 @@ def _tools() -> tuple[Any, Any]:
 
 
 def _extension(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    elif not isinstance(value, np.ndarray):
+    if not isinstance(value, _TENSORS):
         raise TypeError(f"a message must hold numbers, text, lists and tensors, but holds a {type(value).__name__}")
-    known = _ARRAYS.get(value.dtype)
-    if known is None or value.ndim > MAX_DIMS:
-        raise TypeError(f"a tensor of a message must be one of {sorted(map(str, _DTYPES))}, but is {value.dtype}")
-    if sys.byteorder == "big":
-        value = value.astype(_DTYPES[_CODES[known]][1])
-    sizes = struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)
-    return _tools()[1](known, sizes + value.tobytes())
+    numbers = _numbers(value)
+    code, sizes = _described(numbers)
+    return _tools()[1](code, sizes + numbers.tobytes())
+
+
+def _numbers(value: Any) -> Any:
+    """The numbers of a tensor or array, little-endian."""
+    found = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+    if sys.byteorder == "big" and found.dtype in _ARRAYS:
+        found = found.astype(_DTYPES[_CODES[_ARRAYS[found.dtype]]][1])
+    return found
+
+
+def _described(numbers: Any) -> tuple[int, bytes]:
+    """The type of an extension, and the first of its bytes, which hold the shape."""
+    known = _ARRAYS.get(numbers.dtype if sys.byteorder == "little" else numbers.dtype.newbyteorder("="))
+    if known is None or numbers.ndim > MAX_DIMS:
+        raise TypeError(f"a tensor of a message must be one of {sorted(map(str, _DTYPES))}, but is {numbers.dtype}")
+    return known, struct.pack(f"<B{numbers.ndim}I", numbers.ndim, *numbers.shape)
 
 
 def unpacked(data: bytes) -> Any:

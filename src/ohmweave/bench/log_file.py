@@ -12,7 +12,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from weakref import finalize
 from ohmweave.base import DataError
 from ohmweave.base.files import check_path, named_errors
 from ohmweave.base.locks import lock_file
-from ohmweave.bench.frames import FrameError, packed, unpacked
+from ohmweave.bench.frames import FrameError, packed_parts, unpacked
 
 MAGIC = b"ohmweave log 1\n"
 _HEAD = struct.Struct("<II")
@@ -29,8 +29,14 @@ MAX_RECORD = 2**31
 _WAITING = 2**16
 if sys.platform == "win32":
     _BINARY = os.O_BINARY
+
+    def _write_all(handle: int, parts: Sequence[bytes | bytearray | memoryview]) -> int:
+        return os.write(handle, b"".join(parts))
 else:
     _BINARY = 0
+
+    def _write_all(handle: int, parts: Sequence[bytes | bytearray | memoryview]) -> int:
+        return os.writev(handle, parts)
 
 
 class LogFile:
@@ -77,7 +83,7 @@ class LogFile:
         if end < size:
             os.ftruncate(self._handle, end)
         if not end:
-            self._write(MAGIC)
+            self._write([MAGIC])
         return first
 
     def append(self, record: Any, *, at_once: bool = True) -> None:
@@ -93,15 +99,21 @@ class LogFile:
         """
         if not self._close.alive:
             raise DataError(f"{self.path} is closed: nothing can be recorded after `close`")
-        payload = packed(record)
-        if len(payload) > MAX_RECORD:
-            raise DataError(f"a record of a log must have at most {MAX_RECORD:,} bytes, but has {len(payload):,}")
-        self._waiting += _HEAD.pack(len(payload), zlib.crc32(payload))
-        self._waiting += payload
+        parts = packed_parts(record)
+        length, checksum = sum(map(len, parts)), 0
+        if length > MAX_RECORD:
+            raise DataError(f"a record of a log must have at most {MAX_RECORD:,} bytes, but has {length:,}")
+        for part in parts:
+            checksum = zlib.crc32(part, checksum)
+        self._waiting += _HEAD.pack(length, checksum)
         now = time.monotonic()
-        if at_once or len(self._waiting) > _WAITING or now - self._written > 1.0:
-            self.flush()
+        if at_once or len(self._waiting) + length > _WAITING or now - self._written > 1.0:
+            waiting, self._waiting = self._waiting, bytearray()
+            self._write([waiting, *parts])
             self._written = now
+        else:
+            for part in parts:
+                self._waiting += part
         if now - self._synced >= self._sync_every:
             self.sync()
             self._synced = now
@@ -109,12 +121,16 @@ class LogFile:
     def flush(self) -> None:
         """Hand all records to the operating system."""
         if self._waiting:
-            self._write(self._waiting)
-            self._waiting = bytearray()
+            waiting, self._waiting = self._waiting, bytearray()
+            self._write([waiting])
 
-    def _write(self, data: bytes | bytearray) -> None:
+    def _write(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+        """Write parts of records, in one call where the system can."""
         with named_errors(self.path):
-            written = os.write(self._handle, data)
+            written = _write_all(self._handle, parts)
+            if written == sum(map(len, parts)):
+                return
+            data = b"".join(parts)
             while written < len(data):  # a disk that is nearly full
                 written += os.write(self._handle, data[written:])
 

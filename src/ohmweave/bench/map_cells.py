@@ -73,6 +73,8 @@ class MapCells:
         if sent is not None:
             if tuple(check_tensor("sent", sent, dtype=torch.int64).shape) != (n_cells,):
                 raise OutOfRangeError(f"`sent` must be ({n_cells},) int64, but is {tuple(sent.shape)}")
+            if len(sent) and int(sent.min()) < 0:
+                raise OutOfRangeError(f"`sent` must be >= 0 everywhere, but is down to {int(sent.min())}")
             before += sent.to(array.device)
         at = every[touched]
         first = array.readout(at)

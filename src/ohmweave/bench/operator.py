@@ -210,7 +210,7 @@ class Operator:
 
             def batch() -> Volts:
                 select()
-                return self._numbers("sense_batch", self._call(driver.sense_batch, v), (len(v), len(cols)))
+                return _numbers(driver, "sense_batch", self._call(driver.sense_batch, v), (len(v), len(cols)))
 
             return self._measured(self.tried(batch), array, cols, "column")
         currents = self._vectors(
@@ -244,7 +244,7 @@ class Operator:
             if not ready:
                 select()
             ready = False  # until this one has succeeded
-            found = self._numbers(method, drive(vector), (n_lines,))
+            found = _numbers(self.driver, method, drive(vector), (n_lines,))
             ready = True
             return found
 
@@ -256,22 +256,6 @@ class Operator:
         if v is not None and isinstance(self.driver, Gated):
             self._call(self.driver.gate, v)
 
-    def _numbers(self, method: str, found: Any, shape: tuple[int, ...]) -> Volts:
-        """What a method of the driver returned, as numbers of `shape`. Raises `DriverError` if it is something else."""
-        try:
-            numbers = np.asarray(found, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise DriverError(
-                f"`{type(self.driver).__name__}.{method}` must return currents, in A, but returned a "
-                f"{type(found).__name__}"
-            ) from None
-        if numbers.shape != shape:
-            raise DriverError(
-                f"`{type(self.driver).__name__}.{method}` must return the shape {shape}, one current for each selected "
-                f"line, but returned {numbers.shape}"
-            )
-        return numbers
-
     def _measured(self, currents: Volts, array: int, lines: Sequence[int], kind: str) -> Volts:
         """Currents, `(n, len(lines))`, with NaN for those that are no measurement, which are noted for the warning."""
         end = np.inf if self.board.i_max is None else self.board.i_max
@@ -281,6 +265,18 @@ class Operator:
         for line in np.flatnonzero(lost.any(axis=0)):
             self._lost += [f"array {array}, {kind} {lines[int(line)]}"] * int(lost[:, line].sum())
         return np.where(lost, np.nan, currents)
+
+
+def _numbers(driver: Driver, method: str, found: Any, shape: tuple[int, ...]) -> Volts:
+    """What a method of the driver returned, as numbers of `shape`. Raises `DriverError` if it is something else."""
+    what = f"`{type(driver).__name__}.{method}` must return"
+    try:
+        numbers = np.asarray(found, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DriverError(f"{what} currents, in A, but returned a {type(found).__name__}") from None
+    if numbers.shape != shape:
+        raise DriverError(f"{what} the shape {shape}, one current for each selected line, but returned {numbers.shape}")
+    return numbers
 
 
 def to_numpy(x: torch.Tensor) -> Volts:

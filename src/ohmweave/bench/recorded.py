@@ -201,6 +201,10 @@ def _pulse_record(pulse: Pulse) -> list[Any] | None:
     ):
         return None
     polarity = pulse.polarity.detach().cpu().numpy()
-    if polarity.dtype.kind != "f" or np.isin(polarity, (-1, 0, 1)).all():  # NaN is kept as it is; the array refuses it
+    small = polarity.astype(np.int8) if polarity.dtype.kind == "i" else None
+    # Other numbers, NaN among them, are kept as they are: the array refuses them.
+    if small is not None and (small == polarity).all():
+        polarity = small
+    elif polarity.dtype.kind == "f" and np.isin(polarity, (-1, 0, 1)).all():
         polarity = polarity.astype(np.int8)
     return [polarity, *(None if one is None else one.detach() for one in fields)]

@@ -1,5 +1,6 @@
 """An array on another computer, or in another process: the client of `RemoteServer`."""
 
+import contextlib
 import socket
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ from ohmweave.bench.failures import raise_again
 from ohmweave.bench.header_array import HeaderArray
 from ohmweave.bench.log_header import LogHeader
 from ohmweave.bench.station import Station
-from ohmweave.bench.wire import LONGEST, NONCE, RemoteError, answer, receive, send
+from ohmweave.bench.wire import GOODBYE, LONGEST, NONCE, RemoteError, answer, receive, send
 from ohmweave.cells import Pulse
 
 
@@ -77,6 +78,9 @@ class RemoteArray(HeaderArray):
 
     def close(self) -> None:
         """Give the array back; the server puts its lines at 0 V."""
+        with contextlib.suppress(OSError):  # it may be closed already, or the server may be gone
+            self._connection.settimeout(self._timeout)
+            send(self._connection, [GOODBYE])
         self._connection.close()
 
     def _greeted(self, token: str) -> LogHeader:

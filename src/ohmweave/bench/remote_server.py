@@ -23,7 +23,7 @@ from ohmweave.bench.failures import failure_of
 from ohmweave.bench.frames import FrameError
 from ohmweave.bench.log_header import LogHeader
 from ohmweave.bench.station import station_of
-from ohmweave.bench.wire import LONGEST, NONCE, RemoteError, answer, receive, send
+from ohmweave.bench.wire import GOODBYE, LONGEST, NONCE, RemoteError, answer, receive, send
 from ohmweave.bench.wrapper import as_array, patches_of
 from ohmweave.cells import Pulse
 
@@ -163,6 +163,9 @@ class RemoteServer:
             except FrameError as error:
                 send(connection, ["error", "FrameError", str(error), None])
                 raise
+            if message == [GOODBYE]:
+                _LOG.info("the client gave the array back")
+                return
             try:
                 reply = ["ok", calls.do(message)]
             except Exception as error:  # noqa: BLE001 - a driver may raise anything; the client gets it

@@ -10,6 +10,8 @@ from ohmweave.base import OhmweaveError
 from ohmweave.bench.frames import packed, unpacked
 
 _HEAD = struct.Struct("<I")
+GOODBYE = "goodbye"
+"""The only entry of a client's last message; a connection that ends without it was lost."""
 NONCE = 32
 LONGEST = 1e8
 """s, longest time to wait: some three years."""

@@ -8,7 +8,7 @@ import typer
 from ohmweave.cli.bench_board import DriverName, ImportFile, load_driver
 from ohmweave.cli.bench_bring_up import form, map_cells
 from ohmweave.cli.bench_run import run
-from ohmweave.cli.console import print_result
+from ohmweave.cli.console import print_note, print_result
 
 bench = typer.Typer(
     name="bench",
@@ -82,6 +82,11 @@ def replay(
         lines.append(f"  {event.kind.name.lower()} raised {event.failure.kind}: {event.failure.text}")
     if trains is not None:
         lines.append(f"{save_pulse_trains(log, trains):,} readings written to {trains}")
+        if min(done.n_set, done.n_reset) < 20:
+            print_note(
+                "note: `ohmweave fit` needs at least 20 single pulses of each polarity, and this log has not: "
+                "`ohmweave.bench.cycle_cells` moves some cells up and down"
+            )
     print_result("\n".join(lines))
 
 

@@ -41,6 +41,7 @@ from ohmweave.mapping.place_request import (
     check_corners,
     check_gains,
     check_indices,
+    check_n_corners,
     check_new_name,
     check_size,
 )
@@ -99,15 +100,9 @@ class Chip(NotCopied):
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
         seed = check_seed(seed)
-        options: dict[str, Any] = {
-            "n_arrays": n_arrays,
-            "rows": rows,
-            "cols": cols,
-            "n_chips": n_chips,
-            "v_read": v_read,
-            "dac": dac,
-        }
-        options |= {"adc": adc, "wires": wires, "access": access, "readout": readout, "device": device, "dtype": dtype}
+        options: dict[str, Any] = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips, "dac": dac}
+        options |= {"v_read": v_read, "adc": adc, "wires": wires, "access": access, "readout": readout}
+        options |= {"device": device, "dtype": dtype}
         if array is not None:
             _refuse_others(options)
         self.array: Array = array or SimulatedArray(_not_none(cell), seed=seed, **options)
@@ -116,8 +111,7 @@ class Chip(NotCopied):
         self.placed: dict[str, Placement] = {}
         self.scales: WeakValueDictionary[str, Scaled] = WeakValueDictionary()
         """The matrices on this chip, by name: cells have a meaning only with the scale that they were written at."""
-        check_map(cell_map, self.array)
-        self.cell_map = cell_map
+        self.cell_map = check_map(cell_map, self.array)
         self._free = free_spaces(self.array, cell_map)
 
     def __repr__(self) -> str:
@@ -194,8 +188,7 @@ class Chip(NotCopied):
             tile_rows=tile_rows,
             groups=groups,
         )
-        if corners is not None and len(corners) != len(sizes):
-            raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
+        check_n_corners(corners, len(sizes))
         trial = self.free_space()  # copies: a matrix that does not fit must take no cells
         tiles: list[Tile] = []
         for index, size in enumerate(sizes):
@@ -206,9 +199,8 @@ class Chip(NotCopied):
                 raise _no_room(self, name, size, where)
             tiles += found
         cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
-        made = Placement(
-            tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain, groups=groups, name=name
-        )
+        gains = {"row_gain": row_gain, "col_gain": col_gain}
+        made = Placement(tiles=tuple(tiles), cells=cells, groups=groups, name=name, **gains)
         self._free, self.placed[name] = trial, made
         return made
 

@@ -42,6 +42,12 @@ def check_corners(corners: Sequence[Corner] | None) -> list[Corner] | None:
     return found
 
 
+def check_n_corners(corners: Sequence[Corner] | None, n_tiles: int) -> None:
+    """Raise `OutOfRangeError` unless `corners` is None or has one for each of `n_tiles` tiles."""
+    if corners is not None and len(corners) != n_tiles:
+        raise OutOfRangeError(f"`corners` must be {n_tiles}, one for each tile, but are {len(corners)}")
+
+
 def check_new_name(name: str, placed: Container[str]) -> None:
     """Raise `OutOfRangeError` unless `name` is text that is not in `placed`."""
     if not isinstance(name, str):

@@ -67,15 +67,16 @@ def _costs(array: Array, cell_map: CellMap) -> torch.Tensor:
     return cost.sum(0) if cost.dim() == 4 else cost
 
 
-def check_map(cell_map: CellMap | None, array: Array) -> None:
-    """Raise unless `cell_map` is None or a map of the cells of `array`."""
+def check_map(cell_map: CellMap | None, array: Array) -> CellMap | None:
+    """`cell_map`, if it is None or a map of the cells of `array`; raises `TypeError` or `ShapeError` otherwise."""
     if cell_map is None:
-        return
+        return None
     if not isinstance(cell_map, CellMap):
         raise TypeError(f"`cell_map` must be a CellMap or None, but is {shown(cell_map)}")
     shape = (*array.chip_shape, array.n_arrays, array.rows, array.cols)
     if tuple(cell_map.state.shape) != shape:
         raise ShapeError(f"`cell_map` must be of {shape} cells, as the array, but is of {tuple(cell_map.state.shape)}")
+    return cell_map
 
 
 def take_tiles(

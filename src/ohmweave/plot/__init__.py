@@ -1,6 +1,6 @@
 """Figures of chips, circuits, fits and bills. Figures of an experiment's rows belong to the experiment."""
 
-from ohmweave.plot.cell_map import cell_map
+from ohmweave.plot.drawn_cells import cell_map
 from ohmweave.plot.floor_plan import floor_plan
 from ohmweave.plot.part_fit import part_fit
 from ohmweave.plot.pulse_fit import pulse_fit

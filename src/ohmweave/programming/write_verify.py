@@ -88,6 +88,10 @@ class WriteVerify(Settling):
         """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
         active = torch.arange(at.numel(), device=at.device)
         miss = read_cells(array, at, unmeasured=True) - target
+        if len(miss) and bool(miss.isnan().all()):
+            raise OutOfRangeError(
+                f"`{type(array).__name__}.readout` must return finite numbers, but all {len(miss)} are NaN or infinite"
+            )
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
         for _ in range(self.max_pulses):

@@ -39,6 +39,12 @@ def _formed(procedure: bench.Forming, at: Any) -> Any:
     return [report.n_pulses, report.g_after]
 
 
+def _cycled() -> Call:
+    made = cells()
+    arguments = {"array": made, "cells": torch.arange(3), "n_pulses": 3, "cycles": 1}
+    return Call(function=bench.cycle_cells, arguments=arguments, watched=(made,))
+
+
 _FORMING = {
     "v_start": 1.0, "v_step": 0.5, "v_max": 3.0, "width": 1e-7, "g_formed": 3e-6, "attempts": 2, "i_max": None,
     "i_after": None, "v_gate": None,
@@ -76,6 +82,7 @@ BRING_UP: dict[str, Case] = {
         function=bench.Retry, arguments={"attempts": 3, "wait": 0.1, "timeout": 5.0},
         use=lambda made: [made.attempts, made.wait, made.timeout or 1.0], negative=False,
     ),
+    "bench.cycle_cells": _cycled,
     "plot.cell_map": lambda: Call(
         function=plot.cell_map, arguments={"cells": CellMap(**_parts()), "chip": 0}, use=lambda figure: str(figure)
     ),
