@@ -26,7 +26,7 @@ from ohmweave.experiments.claims import (
     judge,
 )
 from ohmweave.experiments.discovery import LeftOut, import_experiments, load_installed, source_of
-from ohmweave.experiments.distributed import run_distributed
+from ohmweave.experiments.distributed import local_scheduler, run_distributed
 from ohmweave.experiments.estimators import (
     Estimate,
     Estimator,
@@ -112,6 +112,7 @@ __all__ = [
     "import_experiments",
     "judge",
     "load_installed",
+    "local_scheduler",
     "lowest_of",
     "lowest_rate_of",
     "match",
