@@ -26,7 +26,7 @@ from ohmweave.experiments.claims import (
     judge,
 )
 from ohmweave.experiments.discovery import LeftOut, import_experiments, load_installed, source_of
-from ohmweave.experiments.distributed import local_scheduler, run_distributed
+from ohmweave.experiments.distributed import local_scheduler, n_workers, run_distributed
 from ohmweave.experiments.estimators import (
     Estimate,
     Estimator,
@@ -121,6 +121,7 @@ __all__ = [
     "mean_rate_difference_of",
     "mean_rate_gap_of",
     "mean_rate_of",
+    "n_workers",
     "nested_interval",
     "nested_mean_rate_of",
     "nested_rate_difference_of",

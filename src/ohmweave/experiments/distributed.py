@@ -84,6 +84,16 @@ def local_scheduler(workers: int) -> Iterator[str]:
         yield str(cluster.scheduler_address)
 
 
+def n_workers(scheduler: str) -> int:
+    """Processes of the cluster whose scheduler has this address, at least 1.
+
+    Raises:
+        ExperimentError: Dask is not installed, or no scheduler answers.
+    """
+    with _client(scheduler, None) as client:
+        return max(1, len(client.ncores()))
+
+
 def _submit(
     client: Any, experiment: Experiment, tasks: Sequence[Task], options: Options, files: Sequence[Path]
 ) -> list[Any]:

@@ -55,6 +55,11 @@ class Effect:
     span: float
     share: float
 
+    @property
+    def shown_span(self) -> str:
+        """The span for people."""
+        return f"{100 * self.span:.1f} points" if QUANTITIES[self.figure].high else f"a factor {self.span:.2f}"
+
 
 def main_effects(
     points: Sequence[Point], figures: Sequence[Figures], axes: Sequence[str], objectives: Sequence[str]

@@ -87,6 +87,6 @@ def _effect(one: Effect) -> dict[str, Any]:
         "key": one.key,
         "figure": quantity.title,
         "share": round(100 * one.share),
-        "span": f"{100 * one.span:.1f} points" if quantity.high else f"a factor {one.span:.2f}",
+        "span": one.shown_span,
         "levels": ", ".join(f"{label}: {quantity.factor * mean:.4g}" for label, mean, _ in one.levels),
     }

@@ -135,8 +135,8 @@ class Exploration:
     def knobs(self) -> list[str]:
         """Which key matters for what, one sentence for each effect that explains a twentieth of the variance."""
         return [
-            f"{QUANTITIES[one.figure].title}: {one.key} explains {100 * one.share:.0f} % of the variance between designs,"
-            " " + (f"{100 * one.span:.1f} points" if QUANTITIES[one.figure].high else f"a factor {one.span:.2f}")
+            f"{QUANTITIES[one.figure].title}: {one.key} explains {100 * one.share:.0f} % of the variance between "
+            f"designs; its means span {one.shown_span}"
             for one in self.effects
             if one.share >= 0.05
         ]

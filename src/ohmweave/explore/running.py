@@ -16,6 +16,7 @@ from ohmweave.experiments import (
     Row,
     Task,
     local_scheduler,
+    n_workers,
     read_rows,
     run_distributed,
     run_experiment,
@@ -190,9 +191,12 @@ class _Run:
 
     def all(self, points: Sequence[Point]) -> Sequence[Point]:
         """Compute all points: the first alone, for the expected time, and then stage by stage."""
-        self._expect(points)
+        expected = self._expect(points)
+        total, before = sum(expected.values()) or 1.0, 0.0
         for stage in Stage:
-            self._stage(stage, points)
+            share = expected.get(stage, 0.0) / total
+            self._stage(stage, points, progress=self._part(stage, before, share))
+            before += share
         self.progress(1.0, "done")
         return points
 
@@ -203,7 +207,7 @@ class _Run:
         for number in range(wanted):
             point = search.propose()
             for stage in Stage:
-                self._stage(stage, [point], quiet=True)
+                self._stage(stage, [point])
             search.tell(Exploration.of(self.study, [point], _rows(self.options.out), self.options.out, self.work))
             self.progress((number + 1) / wanted, f"point {number + 1} of {wanted}")
         return search.points
@@ -213,42 +217,49 @@ class _Run:
         tasks = (task_of(stage, point, self.work, self.study.seed) for point in points)
         return list({task.id: task for task in tasks}.values())
 
-    def _expect(self, points: Sequence[Point]) -> None:
-        """Run the first point, and say how long the rest will take if it goes on like this."""
+    def _expect(self, points: Sequence[Point]) -> dict[Stage, float]:
+        """Run the first point, and say how long the rest will take if it goes on like this; seconds by stage."""
         done = {row.id for row in _rows(self.options.out)}
-        seconds, text = 0.0, []
+        seconds: dict[Stage, float] = {}
+        text = []
         for stage in Stage:
-            tasks = self._tasks(stage, points)
-            left = [task for task in tasks if task.id not in done]
-            if not left:
-                continue
-            start = time.monotonic()
-            self._stage(stage, points, only=left[:1], quiet=True)
-            each = time.monotonic() - start
-            text.append(f"{len(left)} to {stage.name.lower()} at {each:.3g} s")
-            seconds += each * (len(left) - 1)
+            left = [task for task in self._tasks(stage, points) if task.id not in done]
+            if left:
+                start = time.monotonic()
+                self._stage(stage, points, only=left[:1])
+                each = time.monotonic() - start
+                text.append(f"{len(left)} to {stage.name.lower()} at {each:.3g} s")
+                seconds[stage] = each * (len(left) - 1)
         if text:
-            n = _n_workers(self.scheduler)
+            n = 1 if self.scheduler is None else n_workers(self.scheduler)
             spread = f", on {n} processes" if n > 1 else ""
             self.say(
-                f"{len(points)} designs: {'; '.join(text)}. About {_duration(seconds / n)} to go{spread}, if the first "
-                "design is typical"
+                f"{len(points)} designs: {'; '.join(text)}. About {_duration(sum(seconds.values()) / n)} to go{spread}"
+                ", if the first design is typical"
             )
+        return seconds
 
     def _stage(
-        self, stage: Stage, points: Sequence[Point], *, only: Sequence[Task] | None = None, quiet: bool = False
+        self,
+        stage: Stage,
+        points: Sequence[Point],
+        *,
+        only: Sequence[Task] | None = None,
+        progress: Progress = lambda fraction, text: None,
     ) -> None:
+        """Run the tasks of a stage that have no row, or those of `only`."""
         tasks = self._tasks(stage, points) if only is None else list(only)
         experiment = replace(_EMPTY, tasks=lambda options: tasks, run=runner(self.work))
-        progress = (lambda fraction, text: None) if quiet else self._part(stage)
         if self.scheduler is None or len(tasks) == 1:
             run_experiment(experiment, self.options, progress)
         else:
             run_distributed(experiment, self.options, progress, scheduler=self.scheduler)
 
-    def _part(self, stage: Stage) -> Progress:
-        share = 1 / len(Stage)
-        return lambda fraction, text: self.progress(share * (stage + fraction), f"{stage.name.lower()}: {_short(text)}")
+    def _part(self, stage: Stage, before: float, share: float) -> Progress:
+        """The progress of a stage as a part of the whole."""
+        return lambda fraction, text: self.progress(
+            min(before + share * fraction, 1.0), f"{stage.name.lower()}: {_short(text)}"
+        )
 
 
 _EMPTY = Experiment(
@@ -281,12 +292,3 @@ def _duration(seconds: float) -> str:
         if seconds < 7_200
         else f"{seconds / 3_600:.1f} h"
     )
-
-
-def _n_workers(scheduler: str | None) -> int:
-    if scheduler is None:
-        return 1
-    from distributed import Client
-
-    with Client(scheduler) as client:
-        return max(1, len(client.scheduler_info()["workers"]))
