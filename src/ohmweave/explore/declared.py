@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from ohmweave.base import DataError, OutOfRangeError, shown
+from ohmweave.base import DataError, OutOfRangeError, check_fields, integer, positive, shown, zero_to_one
 from ohmweave.base.text import safe_name
 from ohmweave.explore.keys import Key, keys
 from ohmweave.explore.ranges import Range, range_of
@@ -22,11 +22,14 @@ MOST_CHOICES = 1_000
 LONGEST_FILE = 1_000_000
 
 Axis = tuple[Value, ...] | Range
+Images = Annotated[int, integer(at_least=20, at_most=1_000_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """A declared space of designs, and how it is explored.
+
+    `read_study` and `declare` make it.
 
     Attributes:
         name: of the study, and of its results folder.
@@ -41,22 +44,36 @@ class Study:
         endurance: pulses that a cell endures; None: not known.
         within: share of right images by which a cheaper design may be worse than the best one.
         objectives: figures that decide which designs are on the front.
+
+    Raises:
+        OutOfRangeError: a setting is out of range, or a key of the space is missing.
     """
 
     name: str
     space: Mapping[str, Axis]
     typed: tuple[str, ...]
     files: Mapping[str, Path] = field(default_factory=dict)
-    method: str = "grid"
-    points: int | None = None
-    chips: int = 5
-    seed: int = 0
-    n_train: int | None = None
-    n_validation: int | None = None
-    n_test: int | None = None
-    endurance: float | None = None
-    within: float = 0.01
+    method: Literal["grid", "sobol", "search"] = "grid"
+    points: Annotated[int, integer(at_least=2, at_most=100_000)] | None = None
+    chips: Annotated[int, integer(at_least=2, at_most=1_000)] = 5
+    seed: Annotated[int, integer(at_least=0)] = 0
+    n_train: Images | None = None
+    n_validation: Images | None = None
+    n_test: Images | None = None
+    endurance: Annotated[float, positive(at_least=1.0, at_most=1e18)] | None = None
+    within: Annotated[float, zero_to_one()] = 0.01
     objectives: tuple[str, ...] = ("accuracy", "energy", "latency", "area")
+
+    def __post_init__(self) -> None:
+        """Check the fields; `declare` checks the values of the space, one by one."""
+        check_fields(self)
+        if missing := sorted(set(keys()) ^ set(self.space)):
+            raise OutOfRangeError(
+                f"`space` must have every key of a study, as `declare` makes it, but differs in {shown(missing)}"
+            )
+        _objectives(self.objectives)
+        if (self.points is None) != (self.method == "grid"):
+            raise OutOfRangeError("`points` must be given for a sample or a search, and for a grid it must be None")
 
     @property
     def axes(self) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from ohmweave.base import OutOfRangeError, shown
+from ohmweave.base import OutOfRangeError, check_fields, finite, shown
 from ohmweave.explore.values import OF_THE_WINDOW, Kind, Value, nearest, refused
 
 _ENDS = ("low", "high", "log")
@@ -19,13 +19,24 @@ class Range:
         log: True if equal ratios are equally likely, not equal differences.
         whole: True if the numbers are integers.
         of_window: True if they are fractions of a cell's window.
+
+    Raises:
+        OutOfRangeError: `low` is not below `high`, or not above 0 where `log` is true.
     """
 
-    low: float
-    high: float
+    low: Annotated[float, finite()]
+    high: Annotated[float, finite()]
     log: bool = False
     whole: bool = False
     of_window: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
+        if not self.low < self.high:
+            raise OutOfRangeError(f"`high` must be above `low`, {self.low!r}, but is {self.high!r}")
+        if self.log and not self.low > 0:
+            raise OutOfRangeError(f"`low` must be above 0 where `log` is true, but is {self.low!r}")
 
     def at(self, share: float) -> Value:
         """The value at `share`, from 0 (low) to 1 (high)."""

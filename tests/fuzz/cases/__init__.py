@@ -8,6 +8,7 @@ from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
 from tests.fuzz.cases.cost import COST
 from tests.fuzz.cases.evaluation import EVALUATION
+from tests.fuzz.cases.explore import EXPLORE
 from tests.fuzz.cases.fitting import FITTING
 from tests.fuzz.cases.layers import LAYERS
 from tests.fuzz.cases.mapping import MAPPING
@@ -27,6 +28,7 @@ CASES: dict[str, Case] = {
     **COST,
     **EVALUATION,
     **CHIP_COSTS,
+    **EXPLORE,
     **FITTING,
     **BENCH,
 }
@@ -43,6 +45,7 @@ PACKAGES = (
     "cost",
     "fitting",
     "evaluation",
+    "explore",
 )
 
 NOT_CALLED = {
@@ -52,6 +55,15 @@ NOT_CALLED = {
     # Newer than the fuzzer.
     **dict.fromkeys(["CalibratedLayer", "CalibrationTable"], "not fuzzed yet"),
     **dict.fromkeys(["evaluate", "read_subject"], "files and whole runs: their own tests check what they refuse"),
+    **dict.fromkeys(
+        ["checked", "find_study", "read_study", "study", "write_parquet"],
+        "files and whole runs: `tests.fuzz.studies` mutates study files",
+    ),
+    **dict.fromkeys(["cheapest", "front", "main_effects", "points_of"], "takes what `declare` and `study` return"),
+    **dict.fromkeys(
+        ["network_stages", "network_schedule", "stages_of_bill", "schedule_of"],
+        "takes a network: its own tests check what it refuses",
+    ),
     # Interfaces, which other code implements.
     **dict.fromkeys(
         [
@@ -131,6 +143,13 @@ NOT_CALLED = {
             "Evaluation",
             "PropertyCost",
             "Subject",
+            "Effect",
+            "Exploration",
+            "Figures",
+            "Key",
+            "LayerStage",
+            "Stage",
+            "Wear",
         ],
         "a result, or a plain record that is checked where it is used",
     ),
@@ -158,6 +177,8 @@ NOT_CALLED = {
             "AlwaysOn",
             "PerSampleScaling",
             "published",
+            "keys",
+            "shipped",
             "yao2020_macro",
             "comparators",
             "isaac2016",
