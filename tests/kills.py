@@ -1,6 +1,6 @@
 """SIGKILL at random moments: no row is lost or doubled, no checkpoint is torn. Takes minutes; not a part of the tests.
 
-    python -m tests.kills [N] [--seed S] [--what saves|runs|deployments|trainings|fits]
+    python -m tests.kills [N] [--seed S] [--what saves|runs|deployments|trainings|fits|studies]
 
 Kills N processes of each kind. A killed process is a fork of this one, which has imported everything: so the kills
 fall on the work, not on imports.
@@ -224,6 +224,15 @@ def fit_once(path: Path) -> None:
         main(["fit", str(trains), "--no-figure", "--out", str(path)])
 
 
+def explore_once(path: Path) -> None:
+    """Explore eight designs; the file has the rows in a fixed order and the table of designs."""
+    space = {"epochs": 1, "rows": 64, "cols": 64, "wire": ["0 Ohm", "2 Ohm"], "dac_bits": 2, "adc_bits": [3, 4, 6, 8]}
+    settings = {"chips": 2, "n_train": 60, "n_validation": 20, "n_test": 20}
+    found = ow.explore.study(space, settings=settings, out=path.parent / "study")
+    rows = (path.parent / "study" / "explore" / "study" / "rows.jsonl").read_text().splitlines()
+    path.write_text("\n".join([*sorted(rows), *map(str, found.records())]))
+
+
 def kill_work(n: int, pick: random.Random, folder: Path, work: Callable[[Path], None]) -> tuple[int, int]:
     """Kill `n` processes that make one file, each time until it is there; it must be that of an undisturbed process.
 
@@ -247,7 +256,12 @@ def kill_work(n: int, pick: random.Random, folder: Path, work: Callable[[Path], 
     return kills, files
 
 
-WORKS: dict[str, Callable[[Path], None]] = {"deployments": deploy_once, "trainings": train, "fits": fit_once}
+WORKS: dict[str, Callable[[Path], None]] = {
+    "deployments": deploy_once,
+    "trainings": train,
+    "fits": fit_once,
+    "studies": explore_once,
+}
 
 
 def _main() -> int:

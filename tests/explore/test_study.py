@@ -83,6 +83,15 @@ def test_a_design_equals_the_network_deployed_through_its_converters(tmp_path: P
     assert row.result["n_correct"] == n_correct(net, data.test)
 
 
+def test_files_that_are_gone_are_made_again(tmp_path: Path) -> None:
+    first = explored(tmp_path)
+    for path in (tmp_path / "artifacts").iterdir():
+        path.unlink()
+    more = explored(tmp_path, SPACE | {"adc_bits": [4, 6, 8]})
+    kept = [one for point, one in zip(more.points, more.figures, strict=True) if point["adc_bits"] != 6]
+    assert kept == list(first.figures)
+
+
 def test_figures_follow_from_rows(tmp_path: Path) -> None:
     found = explored(tmp_path)
     for figures, row in zip(

@@ -144,9 +144,13 @@ class _Job:
         }
 
     def _trained(self, data: Dataset) -> torch.nn.Module:
+        """The trained network. A file that is gone, as from a folder that was copied without it, is made again."""
         model = self._model(data)
         if not self.design.in_situ:
-            model.load_state_dict(load_file(self._file(Stage.TRAIN)))
+            path = self._file(Stage.TRAIN)
+            if not path.is_file():
+                self.train()
+            model.load_state_dict(load_file(path))
         return model
 
     def _mapping(self, model: torch.nn.Module) -> WeightMapping:
@@ -210,8 +214,10 @@ class _Job:
 
     def _rewritten(self, data: Dataset) -> Deployed:
         """The written network on chips with the converters of the point; no cell is written again."""
-        design, state = self.design, load_file(self._file(Stage.WRITE))
-        model = self._trained(data)
+        design, path = self.design, self._file(Stage.WRITE)
+        if not path.is_file():
+            self.write()
+        state, model = load_file(path), self._trained(data)
         signed = _negative_inputs(model, data.train.images[:_CALIBRATION])
         mapping = self._mapping(model)
         matrices = matrices_of(design["rule"]) if design.in_situ else 1
