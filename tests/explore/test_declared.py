@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ohmweave.base import DataError, OutOfRangeError
-from ohmweave.explore import Range, declare, find_study, points_of, read_study, shipped
+from ohmweave.explore import Range, declare, find_study, keys, points_of, read_study, shipped
 
 GRID = {"network": "mlp", "rows": [32, 64], "adc_bits": ["none", 4, 8], "columns_per_adc": [1, 4]}
 
@@ -123,3 +123,9 @@ def test_files_are_refused_by_what_they_must_be(tmp_path: Path) -> None:
 def test_shipped_studies_are_valid() -> None:
     for name in shipped():
         assert len(points_of(find_study(name))) >= 8
+
+
+def test_the_documentation_lists_every_key_with_what_it_must_be() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explore.md").read_text(encoding="utf-8")
+    for name, key in keys().items():
+        assert f"| `{name}` | {key.stage.name.lower()} | {key.kind.must_be} |" in page, name

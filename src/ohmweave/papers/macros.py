@@ -76,7 +76,7 @@ _OPS_256 = 2.0 * 256 * 256
 PUBLISHED = (
     Published(
         key="yao2020",
-        title="Yao 2020, 128 x 128, 65 nm",
+        title="Yao 2020, 128 x 128, converters of 32 nm",
         source="P. Yao et al., Nature 577, 641 (2020): 32 ADCs of 8 bits and 32 nm, eight reads of 50 ns",
         printed=11_014e9,
         node=32e-9,
