@@ -26,6 +26,7 @@ import ohmweave as ow
 from ohmweave.base import generator
 from ohmweave.cli import main
 from ohmweave.experiments import Context, Experiment, Options, Task, load_installed, register
+from ohmweave.experiments.provenance import commit
 
 EXPERIMENT = "kills/write"
 N_TASKS = 12
@@ -271,6 +272,7 @@ def _main() -> int:
     parser.add_argument("--what", choices=("saves", "runs", *WORKS, "all"), default="all")
     options = parser.parse_args()
     load_installed()  # here once, and not in each fork
+    commit()  # rows have it: it is looked up once, so that a commit during the run makes no difference
     torch.set_num_threads(1)
     pick = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:

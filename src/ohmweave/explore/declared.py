@@ -12,7 +12,7 @@ from ohmweave.base import DataError, OutOfRangeError, check_fields, integer, pos
 from ohmweave.base.text import safe_name
 from ohmweave.explore.keys import Key, keys
 from ohmweave.explore.ranges import Range, range_of
-from ohmweave.explore.values import LONGEST, Kind, Parse, Value, integers, nearest, numbers, refused, words
+from ohmweave.explore.value_kinds import LONGEST, Kind, Parse, Value, integers, nearest, numbers, refused, words
 
 METHODS = ("grid", "sobol", "search")
 OBJECTIVES = ("accuracy", "worst_chip", "energy", "latency", "area", "pulses", "programming_energy", "endurance_used")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ohmweave.cells import published
-from ohmweave.explore.values import Kind, Value, integers, names_or_files, numbers, quantities, words
+from ohmweave.explore.value_kinds import Kind, Value, integers, names_or_files, numbers, quantities, words
 
 
 class Stage(IntEnum):

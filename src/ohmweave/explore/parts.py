@@ -13,7 +13,7 @@ from ohmweave.base import OutOfRangeError
 from ohmweave.cells import Cell
 from ohmweave.cost import ComponentCosts, Process, chip_costs
 from ohmweave.explore.keys import IN_SITU
-from ohmweave.explore.values import OF_THE_WINDOW
+from ohmweave.explore.value_kinds import OF_THE_WINDOW
 from ohmweave.mapping import Chip, DifferentialPair, WeightMapping
 from ohmweave.nn import plan
 from ohmweave.programming import WriteVerify

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ohmweave.base import OutOfRangeError, check_fields, finite, shown
-from ohmweave.explore.values import OF_THE_WINDOW, Kind, Value, nearest, refused
+from ohmweave.explore.value_kinds import OF_THE_WINDOW, Kind, Value, nearest, refused
 
 _ENDS = ("low", "high", "log")
 

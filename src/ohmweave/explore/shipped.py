@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ohmweave.base import DataError
 from ohmweave.explore.declared import Study, read_study
-from ohmweave.explore.values import nearest
+from ohmweave.explore.value_kinds import nearest
 
 _FOLDER = Path(__file__).parent / "studies"
 

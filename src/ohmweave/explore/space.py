@@ -8,7 +8,7 @@ from ohmweave.base import OutOfRangeError
 from ohmweave.explore.declared import Study
 from ohmweave.explore.keys import WITHOUT_EFFECT, settled
 from ohmweave.explore.ranges import Range
-from ohmweave.explore.values import Value
+from ohmweave.explore.value_kinds import Value
 
 Point = Mapping[str, Value]
 MOST_POINTS = 100_000

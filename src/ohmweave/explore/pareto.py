@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ohmweave.explore.figures import QUANTITIES, Figures, Point
+from ohmweave.explore.design_figures import QUANTITIES, Figures, Point
 
 _BINS = 4
 """Parts of a sampled range, with equally many designs each, whose means are compared."""

@@ -22,9 +22,9 @@ from ohmweave.data import Dataset
 from ohmweave.experiments import JSON, Context, Task
 from ohmweave.explore.declared import Study
 from ohmweave.explore.keys import AWARE, Stage, keys
-from ohmweave.explore.networks import images, n_correct, network_of, train
+from ohmweave.explore.learning import learn, mapping_of, matrices_of
 from ohmweave.explore.parts import Design
-from ohmweave.explore.rules import learn, mapping_of, matrices_of
+from ohmweave.explore.study_networks import images, n_correct, network_of, train
 from ohmweave.mapping import Chip, DifferentialPair, WeightMapping, reset_unused
 from ohmweave.nn import Deployed, NoiseAware, calibrate, deploy
 from ohmweave.nn.weight import ArrayWeight

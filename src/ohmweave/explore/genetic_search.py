@@ -9,7 +9,7 @@ from ohmweave.explore.ranges import Range
 from ohmweave.explore.space import Point, point_at
 
 if TYPE_CHECKING:
-    from ohmweave.explore.results import Exploration
+    from ohmweave.explore.exploration import Exploration
 
 _WORST = 1e30
 """In place of a figure that is not known."""

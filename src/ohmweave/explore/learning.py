@@ -11,8 +11,8 @@ from ohmweave.arrays import SimulatedArray
 from ohmweave.base import generator
 from ohmweave.cells import SET, Cell, Pulse
 from ohmweave.data import Dataset
-from ohmweave.explore.networks import BATCH, Progress
 from ohmweave.explore.parts import Design
+from ohmweave.explore.study_networks import BATCH, Progress
 from ohmweave.mapping import CentredPair
 from ohmweave.nn import Deployed
 from ohmweave.optim import AdaptiveWriteVerify, Manhattan, MixedPrecision, PulsedSGD, TikiTakaV2

@@ -9,12 +9,12 @@ from typing import Any
 from ohmweave.base import ExperimentError
 from ohmweave.base.files import atomic_write
 from ohmweave.experiments import Estimate, Row
-from ohmweave.explore.choice import Effect, cheapest, front, main_effects, shown_value
 from ohmweave.explore.declared import Study
-from ohmweave.explore.figures import QUANTITIES, Figures, Point, figures_of
+from ohmweave.explore.design_figures import QUANTITIES, Figures, Point, figures_of
+from ohmweave.explore.design_stages import Work, task_of
 from ohmweave.explore.keys import Stage
-from ohmweave.explore.page import page
-from ohmweave.explore.stages import Work, task_of
+from ohmweave.explore.pareto import Effect, cheapest, front, main_effects, shown_value
+from ohmweave.explore.study_page import page
 
 _MOST_LINES = 30
 """Designs of the front that are printed."""

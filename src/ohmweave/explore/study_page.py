@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ohmweave.explore.choice import Effect
-from ohmweave.explore.figures import QUANTITIES
+from ohmweave.explore.design_figures import QUANTITIES
+from ohmweave.explore.pareto import Effect
 
 if TYPE_CHECKING:
-    from ohmweave.explore.results import Exploration
+    from ohmweave.explore.exploration import Exploration
 
 _AXES = (
     "energy", "latency", "area", "pulses", "programming_energy", "programming_time", "most_pulses", "n_arrays",
