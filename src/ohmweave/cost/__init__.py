@@ -20,6 +20,7 @@ from ohmweave.cost.published import (
     yao2020_periphery,
 )
 from ohmweave.cost.schedule import Job, Schedule, Stage, balance, pipeline, schedule
+from ohmweave.cost.shares import per_chip
 
 __all__ = [
     "ADC_ENERGY_YAO",
@@ -51,6 +52,7 @@ __all__ = [
     "ledger",
     "network_schedule",
     "network_stages",
+    "per_chip",
     "pipeline",
     "schedule",
     "schedule_of",

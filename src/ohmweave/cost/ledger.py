@@ -143,6 +143,11 @@ class Bill:
                 setattr(usage, name, round(wanted * weight / sum(weights)))
 
     @property
+    def numbers_of_chips(self) -> tuple[int, ...]:
+        """Chips that are simulated together, for each chip of the bill; their energies and times are summed."""
+        return tuple(chip.chip_shape[0] if chip.chip_shape else 1 for chip in self._chips)
+
+    @property
     def usage(self) -> dict[tuple[str, str], Usage]:
         """The counters by (phase, layer)."""
         return _summed(self._meters)

@@ -61,7 +61,7 @@ NOT_CALLED = {
     ),
     **dict.fromkeys(["cheapest", "front", "main_effects", "points_of"], "takes what `declare` and `study` return"),
     **dict.fromkeys(
-        ["network_stages", "network_schedule", "stages_of_bill", "schedule_of"],
+        ["network_stages", "network_schedule", "per_chip", "stages_of_bill", "schedule_of"],
         "takes a network: its own tests check what it refuses",
     ),
     # Interfaces, which other code implements.
