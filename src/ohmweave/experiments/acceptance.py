@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from ohmweave.base.errors import ExperimentError
+from ohmweave.base.errors import ExperimentError, OutOfRangeError
+from ohmweave.base.fields import check_fields, finite, non_negative
 
 
 class Acceptance(Protocol):
@@ -23,7 +24,10 @@ class Acceptance(Protocol):
 class Within:
     """At most `absolute` away from the paper's number, either way."""
 
-    absolute: float
+    absolute: Annotated[float, non_negative()]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
@@ -38,7 +42,10 @@ class Within:
 class AtLeast:
     """`value` or more: for conditions of ours, and where the paper's own words are one-sided."""
 
-    value: float
+    value: Annotated[float, finite()]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
@@ -53,7 +60,10 @@ class AtLeast:
 class AtMost:
     """`value` or less: for conditions of ours, and where the paper's own words are one-sided."""
 
-    value: float
+    value: Annotated[float, finite()]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
@@ -68,8 +78,13 @@ class AtMost:
 class Between:
     """From `low` to `high`, both included."""
 
-    low: float
-    high: float
+    low: Annotated[float, finite()]
+    high: Annotated[float, finite()]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.low > self.high:
+            raise OutOfRangeError(f"`low` must be <= `high` = {self.high!r}, but is {self.low!r}")
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""

@@ -196,7 +196,7 @@ class _Run:
                 with in_software(weights_of=chip):
                     exact = layer.forward(*args, **kwargs)
                 for one, wanted in zip(tree_leaves(y), tree_leaves(exact), strict=True):
-                    found, right = (self._of_chip(part, chip).double() for part in (one, wanted))
+                    found, right = (self._of_chip(layer.chips_first(part), chip).double() for part in (one, wanted))
                     total[0] += float((found - right).square().sum())
                     total[1] += float(right.square().sum())
 

@@ -15,7 +15,7 @@ import torch
 
 from ohmweave.base import ChipsMixedError
 from ohmweave.nn.chip_arguments import ChipArguments
-from ohmweave.nn.chip_batch import in_software
+from ohmweave.nn.chip_batch import ChipsNotFirstError, in_software
 from ohmweave.nn.chip_recurrent import chip_by_chip
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.undisturbed import Watch, undisturbed
@@ -78,6 +78,8 @@ class _Comparison:
         for inputs in (_distinct(x, self._n), x):
             try:
                 together = self._together(inputs)
+            except ChipsNotFirstError as error:  # the read would refuse it, with the same words
+                raise ChipsMixedError(str(error)) from error
             except Exception:  # noqa: BLE001 - a model may refuse other numbers, and the call with the array any
                 continue
             break
@@ -109,7 +111,7 @@ class _Comparison:
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], chip: int | None, watch: Watch | None) -> Any:
         x = self._arguments.x
-        quiet = (torch.no_grad(), in_software(alone=chip), without_chance())
+        quiet = (torch.no_grad(), in_software(alone=chip, strict=chip is None), without_chance())
         with undisturbed(self._model, x, (watch,)) as changed, quiet[0], quiet[1], quiet[2]:
             found = self._model(*args, **kwargs)
         self._counted |= changed

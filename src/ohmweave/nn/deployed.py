@@ -14,6 +14,7 @@ from ohmweave.nn.chip_batch import forward_pass
 from ohmweave.nn.chip_layer import check_stays
 from ohmweave.nn.chip_recurrent import chip_by_chip
 from ohmweave.nn.chips_apart import Apart
+from ohmweave.nn.chips_behind import chips_behind
 from ohmweave.nn.generation import Generation, refuse_caches
 from ohmweave.nn.image_layout import ImageLayout
 from ohmweave.nn.nests import tree_leaves
@@ -105,7 +106,10 @@ class Deployed(torch.nn.Module):
             self._layout.choose(self.model, args, kwargs)
         with forward_pass() as called:
             try:
-                with chip_by_chip(self._apart.one_by_one, chips[0] if chips else 1):
+                with (
+                    chip_by_chip(self._apart.one_by_one, chips[0] if chips else 1),
+                    chips_behind(self._apart.behind, self._apart.n_repeats),
+                ):
                     y = self.model(*args, **kwargs)
             except RuntimeError as error:
                 _check_dtypes(self.model, self.digital, self.chip, error)

@@ -2,10 +2,14 @@
 
 from typing import Any
 
-from ohmweave import explore
+import torch
+
+from ohmweave import cost, explore
+from ohmweave.arrays import Wear
 from ohmweave.cells import yao2020
 from ohmweave.experiments import Estimate
-from ohmweave.mapping import Chip, reset_unused
+from ohmweave.mapping import Chip, DifferentialPair, reset_unused
+from ohmweave.nn import deploy
 from tests.fuzz.runner import Call, Case
 
 SPACE: dict[str, Any] = {"rows": [32, 64], "adc_bits": ["none", 4], "columns_per_adc": 2, "tolerance": 0.05}
@@ -32,6 +36,22 @@ def _study(**settings: Any) -> Any:
     return [one.chips, one.seed, one.within, one.n_train or 0, one.endurance or 0]
 
 
+def _net() -> Any:
+    chip = Chip(yao2020(), rows=8, cols=8)
+    return deploy(torch.nn.Linear(3, 2), chip, mapping=DifferentialPair(g_unit=1e-6), write=None)
+
+
+def _scheduled(n_images: Any) -> Any:
+    return cost.network_schedule(_net(), torch.ones(1, 3), n_images=n_images).makespan
+
+
+def _shared(n_images: Any) -> Any:
+    net = _net()
+    with cost.ledger(net) as bill:
+        net(torch.ones(2, 3))
+    return [record["energy_J_per_chip"] for record in cost.per_chip(bill, n_images)]
+
+
 EXPLORE: dict[str, Case] = {
     "explore.declare": lambda: Call(
         function=_declared, arguments={"space": SPACE, "settings": SETTINGS}, negative=False
@@ -40,6 +60,18 @@ EXPLORE: dict[str, Case] = {
         function=lambda max_pulses: reset_unused(Chip(yao2020(), rows=4, cols=4), max_pulses=max_pulses),
         arguments={"max_pulses": 20}, negative=False,
     ),
+    "arrays.Wear": lambda: Call(
+        function=Wear, arguments={"n_cells": 4}, use=lambda made: made.n_pulses, negative=False
+    ),
+    "cost.LayerStage": lambda: Call(
+        function=cost.LayerStage,
+        arguments={
+            "name": "a", "duration": 1e-6, "n_reads": 2.0, "cells": 4, "arrays": (0, 1), "machine": "a",
+        },
+        use=lambda made: cost.schedule_of([made], n_images=2).makespan, negative=False,
+    ),
+    "cost.network_schedule": lambda: Call(function=_scheduled, arguments={"n_images": 2}, negative=False),
+    "cost.per_chip": lambda: Call(function=_shared, arguments={"n_images": 2}, negative=False),
     "explore.Study": lambda: Call(
         function=_study,
         arguments={"chips": 3, "seed": 1, "within": 0.1, "n_train": 50, "endurance": 1e6, "objectives": ("energy",)},
