@@ -158,6 +158,15 @@ def test_age_lets_the_cells_relax(tmp_path: Path) -> None:
     assert found.figures[0].pulses == found.figures[1].pulses
 
 
+def test_converters_that_saturate_and_writes_that_fail_are_said(tmp_path: Path) -> None:
+    found = explored(tmp_path, SPACE | {"adc_bits": 8, "max_pulses": [1, 500]})
+    assert [one.failed > 0.05 for one in found.figures] == [True, False]
+    (remark,) = found.remarks()
+    assert remark.startswith("1 of 2 designs")
+    assert "did not converge" in remark
+    assert "did not converge" in found.write().read_text()
+
+
 def test_fresh_cells_are_an_option(tmp_path: Path) -> None:
     found = explored(tmp_path, SPACE | {"adc_bits": 8, "wire": "5 Ohm", "unused": ["reset", "fresh"]})
     reset, fresh = found.figures

@@ -68,6 +68,8 @@ def explore(
     print_result(_table(f"{declared.name}: the front of {len(found.points)} designs", found.table()))
     for line in (*found.advice(), *found.knobs()):
         print_note(line)
+    for line in found.remarks():
+        print_note(f"note: {line}")
     print_note(f"page: {page}   designs: {page.parent / 'designs.csv'}")
 
 

@@ -29,6 +29,7 @@ class Figures:
         programming_energy: J of these pulses on one chip.
         programming_time: s, pulses and verify reads of one chip one after another.
         failed: share of the written cells that did not converge.
+        warnings: of its converters, where currents or inputs are beyond their range.
     """
 
     accuracy: Estimate
@@ -47,6 +48,7 @@ class Figures:
     programming_energy: float
     programming_time: float
     failed: float
+    warnings: tuple[str, ...] = ()
 
     def value(self, name: str) -> float | None:
         """The figure called `name` as one number, the mean of those with an interval."""
@@ -77,6 +79,7 @@ def figures_of(trained: Row, written: Row, read: Row, *, endurance: float | None
         programming_energy=write["programming_energy"],
         programming_time=write["programming_time"],
         failed=write["n_failed"] / max(1, write["n_cells"]),
+        warnings=tuple(result.get("warnings", ())),
     )
 
 

@@ -5,7 +5,7 @@ stage leaves for the next is a file in the results folder, named after its task.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -198,19 +198,22 @@ class _Job:
         energy = bill.total("energy", phase="inference") / (len(few) * self.work.chips)
         schedule = schedule_of(stages, n_images=8)
         self.context.progress(0.2, "reading")
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*beyond the full scale", category=UserWarning)
-            return {
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            counts = {
                 "n_correct_validation": n_correct(net, data.validation),
                 "n_validation": len(data.validation),
                 "n_correct": n_correct(net, data.test),
                 "n_test": len(data.test),
-                "energy": energy,
-                "latency": schedule.latency,
-                "throughput": schedule.throughput,
-                "area": bill.total("area"),
-                "n_arrays": net.chip.array.n_arrays,
             }
+        return counts | {
+            "energy": energy,
+            "latency": schedule.latency,
+            "throughput": schedule.throughput,
+            "area": bill.total("area"),
+            "n_arrays": net.chip.array.n_arrays,
+            "warnings": _of_converters(caught),
+        }
 
     def _rewritten(self, data: Dataset) -> Deployed:
         """The written network on chips with the converters of the point; no cell is written again."""
@@ -236,6 +239,11 @@ class _Job:
             for name, leaf in digital.items():
                 leaf.copy_(state[f"digital.{name}"])
         return net.eval()
+
+
+def _of_converters(caught: Sequence[warnings.WarningMessage]) -> list[str]:
+    """What converters say of currents and inputs beyond their range. Torch's own warnings come once a process."""
+    return sorted({str(one.message) for one in caught if "beyond the full scale" in str(one.message)})
 
 
 def _is_placed(name: str, chip: Chip) -> bool:

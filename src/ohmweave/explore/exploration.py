@@ -16,6 +16,8 @@ from ohmweave.explore.keys import Stage
 from ohmweave.explore.pareto import Effect, cheapest, front, main_effects, shown_value
 from ohmweave.explore.study_page import page
 
+MANY_FAILED = 0.05
+"""Share of the written cells that do not converge above which a remark says so (ours)."""
 _MOST_LINES = 30
 """Designs of the front that are printed."""
 
@@ -115,7 +117,16 @@ class Exploration:
 
     def __str__(self) -> str:
         """The front, the cheapest good designs, and what matters, as text."""
-        lines = [repr(self), "", *_columns(self.table()[:_MOST_LINES]), "", *self.advice(), "", *self.knobs()]
+        lines = [
+            repr(self),
+            "",
+            *_columns(self.table()[:_MOST_LINES]),
+            "",
+            *self.advice(),
+            "",
+            *self.knobs(),
+            *self.remarks(),
+        ]
         return "\n".join(lines)
 
     def advice(self) -> list[str]:
@@ -130,6 +141,19 @@ class Exploration:
                     f"{shown_figure(figures, name)} with {design or 'the only design'} (test accuracy "
                     f"{shown_figure(figures, 'test_accuracy')})"
                 )
+        return found
+
+    def remarks(self) -> list[str]:
+        """What stands against some of the designs: converters that saturate, and writes that did not converge."""
+        n = len(self.points)
+        cut = [one.warnings for one in self.figures if one.warnings]
+        failed = [one.failed for one in self.figures if one.failed > MANY_FAILED]
+        found = [f"{len(cut)} of {n} designs: {cut[0][0]}"] if cut else []
+        if failed:
+            found.append(
+                f"{len(failed)} of {n} designs: up to {100 * max(failed):.0f} % of the written cells did not converge; "
+                "see `share_of_cells_not_converged`, and raise `tolerance` or `max_pulses`"
+            )
         return found
 
     def knobs(self) -> list[str]:

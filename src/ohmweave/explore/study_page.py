@@ -38,6 +38,7 @@ def page(found: "Exploration") -> str:
         heads=list(table[0]) if table else [],
         cells=[list(line.values()) for line in table],
         advice=found.advice(),
+        remarks=found.remarks(),
         effects=[_effect(one) for one in found.effects if one.share >= 0.005],
     )
 
