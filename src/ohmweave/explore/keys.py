@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 from ohmweave.cells import published
 from ohmweave.explore.value_kinds import Kind, Value, integers, names_or_files, numbers, quantities, words
@@ -51,6 +52,7 @@ def _lines(default: int, meaning: str) -> Key:
     return _key(Stage.WRITE, integers(at_least=2, at_most=2_048), default, meaning)
 
 
+@cache
 def keys() -> Mapping[str, Key]:
     """All keys by name, in the order of the documentation."""
     return {

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ohmweave.explore.design_figures import QUANTITIES, Figures, Point
 
 _BINS = 4
@@ -18,21 +20,19 @@ def front(figures: Sequence[Figures], objectives: Sequence[str]) -> list[bool]:
 
     Source: Pareto dominance.
     """
-    values = [[_signed(one, name) for name in objectives] for one in figures]
+    values = np.array([[_signed(one, name) for name in objectives] for one in figures], dtype=np.float64)
+    known: list[bool] = (~np.isnan(values).any(axis=1)).tolist()
+    # A comparison with NaN is false: a design of which something is not known dominates no other.
     return [
-        None not in mine and not any(_dominates(other, mine) for other in values if None not in other)
-        for mine in values
+        bool(here and not ((values <= mine).all(axis=1) & (values < mine).any(axis=1)).any())
+        for mine, here in zip(values, known, strict=True)
     ]
 
 
-def _signed(one: Figures, name: str) -> float | None:
-    """The figure, with its sign changed where it is to be high: smaller is better."""
+def _signed(one: Figures, name: str) -> float:
+    """The figure, with its sign changed where it is to be high: smaller is better. NaN if it is not known."""
     value = one.value(name)
-    return None if value is None else -value if QUANTITIES[name].high else value
-
-
-def _dominates(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True)) and any(a < b for a, b in zip(one, other, strict=True))
+    return math.nan if value is None else -value if QUANTITIES[name].high else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
