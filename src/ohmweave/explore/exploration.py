@@ -13,7 +13,7 @@ from ohmweave.explore.declared import Study
 from ohmweave.explore.design_figures import QUANTITIES, Figures, Point, figures_of
 from ohmweave.explore.design_stages import Work, task_of
 from ohmweave.explore.keys import Stage
-from ohmweave.explore.pareto import Effect, cheapest, front, main_effects, shown_value
+from ohmweave.explore.pareto import Effect, cheapest, front, main_effects, shown_key
 from ohmweave.explore.study_page import page
 
 MANY_FAILED = 0.05
@@ -164,16 +164,6 @@ class Exploration:
             for one in self.effects
             if one.share >= 0.05
         ]
-
-
-def shown_key(name: str, value: Any) -> str:
-    """A value of the space for people, with its unit."""
-    if value is None:
-        return {"levels": "analogue", "adc_bits": "none", "dac_bits": "none"}.get(name, "-")
-    unit = {"wire": "Ohm", "driver": "Ohm", "sense": "Ohm", "age": "s", "node": "m"}.get(name)
-    if name == "tolerance" and not isinstance(value, str):
-        unit = "S"
-    return shown_value(value) if unit is None else f"{value:g} {unit}"
 
 
 def shown_figure(figures: Figures, name: str) -> str:

@@ -21,10 +21,10 @@ def front(figures: Sequence[Figures], objectives: Sequence[str]) -> list[bool]:
     Source: Pareto dominance.
     """
     values = np.array([[_signed(one, name) for name in objectives] for one in figures], dtype=np.float64)
-    known: list[bool] = (~np.isnan(values).any(axis=1)).tolist()
+    known = [not math.isnan(math.fsum(row)) for row in values.tolist()]
     # A comparison with NaN is false: a design of which something is not known dominates no other.
     return [
-        bool(here and not ((values <= mine).all(axis=1) & (values < mine).any(axis=1)).any())
+        here and not bool(((values <= mine).all(axis=1) & (values < mine).any(axis=1)).any())
         for mine, here in zip(values, known, strict=True)
     ]
 
@@ -125,6 +125,16 @@ def _groups(axis: str, known: Sequence[tuple[Point, float]]) -> dict[str, list[f
 def shown_value(value: Any) -> str:
     """A value of a point for a table; None is a key without effect, or without a converter."""
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def shown_key(name: str, value: Any) -> str:
+    """A value of the space for people, with its unit."""
+    if value is None:
+        return {"levels": "analogue", "adc_bits": "none", "dac_bits": "none"}.get(name, "-")
+    unit = {"wire": "Ohm", "driver": "Ohm", "sense": "Ohm", "age": "s", "node": "m"}.get(name)
+    if name == "tolerance" and not isinstance(value, str):
+        unit = "S"
+    return shown_value(value) if unit is None else f"{value:g} {unit}"
 
 
 def cheapest(figures: Sequence[Figures], objectives: Sequence[str], *, within: float) -> Mapping[str, int | None]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ohmweave.explore.design_figures import QUANTITIES
-from ohmweave.explore.pareto import Effect
+from ohmweave.explore.pareto import Effect, shown_key
 
 if TYPE_CHECKING:
     from ohmweave.explore.exploration import Exploration
@@ -46,7 +46,7 @@ def page(found: "Exploration") -> str:
 def _facts(found: "Exploration") -> str:
     study = found.study
     fixed = [
-        f"{name} {found.points[0][name]}"
+        f"{name} {shown_key(name, found.points[0][name])}"
         for name in study.typed
         if name not in study.axes and found.points[0][name] is not None
     ]
@@ -79,6 +79,7 @@ def _data(found: "Exploration") -> dict[str, Any]:
         "x": [name for name in _AXES if name in known],
         "y": [name for name in _HEIGHTS if name in known],
         "keys": list(found.study.axes),
+        "colour": found.effects[0].key if found.effects else "",
     }
 
 
