@@ -41,7 +41,7 @@ BASES: tuple[Content, ...] = (
 
 _VALUES: tuple[Any, ...] = (
     -1, 0, 1, 3, 2**31, 10**30, 0.5, -0.25, 1e300, math.inf, math.nan, True, "", "none", "nan", "-3 Ohm", "5",
-    "1 furlong", "0 Ohm", "2 S", "1e999 Ohm", "µ" * 500, "../x.py", [], [1, "x"], [[1]], {}, {"low": 1},
+    "1 furlong", "0 Ohm", "2 S", "1e999 Ohm", "µ" * 500, "../no-such-network.py", [], [1, "x"], [[1]], {}, {"low": 1},
     {"low": 5, "high": 2},
     {"low": 1, "high": 2, "log": "yes"}, "in situ", "analogue", 2.0, "1 Ohm", 0.02,
 )  # fmt: skip
