@@ -21,8 +21,8 @@ from ohmweave.cost import EnergyBasis, chip_costs, ledger, schedule_of, stages_o
 from ohmweave.data import Dataset
 from ohmweave.experiments import JSON, Context, Task
 from ohmweave.explore.declared import Study
+from ohmweave.explore.design_learning import learn, mapping_of, matrices_of
 from ohmweave.explore.keys import AWARE, Stage, keys
-from ohmweave.explore.learning import learn, mapping_of, matrices_of
 from ohmweave.explore.parts import Design
 from ohmweave.explore.study_networks import images, n_correct, network_of, train
 from ohmweave.mapping import Chip, DifferentialPair, WeightMapping, reset_unused

@@ -22,11 +22,11 @@ from ohmweave.experiments import (
     run_experiment,
 )
 from ohmweave.explore.declared import Study, declare, read_study
+from ohmweave.explore.design_learning import mapping_of
 from ohmweave.explore.design_stages import NAME, Work, runner, task_of
 from ohmweave.explore.exploration import Exploration
 from ohmweave.explore.genetic_search import Search
 from ohmweave.explore.keys import Stage
-from ohmweave.explore.learning import mapping_of
 from ohmweave.explore.parts import Design
 from ohmweave.explore.space import Point, points_of
 from ohmweave.explore.study_networks import Progress, check_network, network_of
