@@ -1,7 +1,7 @@
 """The figures of a design, from the rows of its three tasks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ohmweave.experiments import Estimate, Row, mean_interval
@@ -14,7 +14,8 @@ class Figures:
     """What a design is worth and costs; a chip and an image are what the names say.
 
     Attributes:
-        accuracy: share of right validation images, mean of the chips with its 95 % interval. Designs are chosen by it.
+        accuracy: share of right validation images, mean of the chips with its 95 % interval, cut at 0 and 1. Designs
+            are chosen by it.
         worst_chip: the same of the worst chip.
         test_accuracy, worst_chip_test: the same of test images, by which nothing is chosen.
         software: of test images in software; None for a network that learns on the chip.
@@ -90,7 +91,10 @@ def _rates(n_correct: Sequence[int], n: int) -> list[float]:
 def _mean(values: Sequence[float]) -> Estimate:
     found = mean_interval(values)
     assert found is not None  # there are two chips or more
-    return found
+    assert found.low is not None
+    assert found.high is not None
+    # Student's interval of a few chips may leave the shares that are possible.
+    return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
