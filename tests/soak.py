@@ -141,6 +141,7 @@ def soak_updates(n: int) -> dict[str, Facts]:
         assert pulses == sent.n_set + sent.n_reset, f"the bill of {name} has {pulses} pulses, the array {sent}"
         before = activity.copy()
         facts[f"updates of {name}"] = found = repeated(step, n)
+        sys.stderr.write(f"{found.line(name)}\n")  # at once: all of them take an hour
         sent_in_all = activity - before
         if name == "SignPulse":  # five weights with a gradient, a SET and a RESET each
             assert (sent_in_all.n_set, sent_in_all.n_reset) == (5 * found.n, 5 * found.n), sent_in_all

@@ -16,13 +16,13 @@ def test_a_name_becomes_a_path() -> None:
 
 @pytest.mark.parametrize("name", ["", "a\0b", "\ud800"])
 def test_what_no_file_can_be_called_is_refused(name: str) -> None:
-    with pytest.raises(OutOfRangeError, match=r"`path` must be the name of a file, but is "):
+    with pytest.raises(OutOfRangeError, match=r"`path` must be a path, but is "):
         check_path("path", name)
 
 
 def test_another_type_is_refused() -> None:
     for value in (None, 3, b"x", ["x"]):
-        with pytest.raises(TypeError, match=r"`path` must be the name of a file, but is "):
+        with pytest.raises(OutOfRangeError, match=r"`path` must be a path, but is "):
             check_path("path", value)  # type: ignore[arg-type]
 
 
@@ -33,5 +33,5 @@ def test_the_doors_to_files_use_it() -> None:
         lambda path: list(bench.read_events(path)), lambda path: atomic_write(path).__enter__(),
     )  # fmt: skip
     for door in doors:
-        with pytest.raises(OutOfRangeError, match="must be the name of a file"):
+        with pytest.raises(OutOfRangeError, match="must be a path"):
             door("a\0b")

@@ -13,6 +13,7 @@ from ohmweave.experiments import (
     AtMost,
     Between,
     Claim,
+    Equal,
     Estimate,
     Expected,
     FigureSpec,
@@ -69,6 +70,10 @@ EXPECTED: dict[str, Any] = {"experiment": "x", "n_todo": 1, "n_tasks": 2, "secon
         (lambda: gap_interval([0.5], [INF]), "others[0]"),
         (lambda: nested_interval([[0.5], [0.1, NAN]]), "groups[1][1]"),
         (lambda: wilson_interval(3, INF), "n_total"),
+        (lambda: Equal().accepts(NAN, 1.0), "ours"),
+        (lambda: Equal().accepts(1.0, INF), "paper"),
+        (lambda: Within(absolute=1.0).accepts(INF, 1.0), "ours"),
+        (lambda: AtMost(1.0).accepts(-INF), "ours"),
         (lambda: wilson_interval(NAN, 10), "n_correct"),
     ],
 )

@@ -306,3 +306,18 @@ def test_a_map_is_saved_and_loaded(tmp_path: Path) -> None:
             open_cols=cells.open_cols,
             n_pulses=cells.n_pulses,
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("g_low", -torch.inf), ("g_high", torch.inf), ("g_high", 2.0), ("n_pulses", -1)]
+)
+def test_a_map_has_measured_conductances_and_counts(name: str, value: float) -> None:
+    good = map_of((1, 4, 4))
+    parts = {
+        one: getattr(good, one).clone() for one in ("state", "g_low", "g_high", "open_rows", "open_cols", "n_pulses")
+    }
+    parts["g_low"][0, 0, 0] = -1e-9  # an instrument's offset
+    CellMap(**parts)
+    parts[name].view(-1)[3] = value
+    with pytest.raises(OutOfRangeError, match=f"`{name}` must be"):
+        CellMap(**parts)

@@ -71,6 +71,8 @@ def test_labels_of_an_error_loss_are_class_numbers_one_for_each_output() -> None
     ):
         with pytest.raises(error, match="`labels` must"):
             loss(z, labels)
+    with pytest.raises(OutOfRangeError, match="`z` must be a floating point tensor"):
+        loss(z.bool(), torch.tensor([0, 1]))
     with pytest.raises(TypeError, match="`error` must be a function"):
         ErrorLoss("margin")  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import ohmweave as ow
-from ohmweave.base import OutOfRangeError
+from ohmweave.base import OutOfRangeError, UnplaceableLayerError
 from ohmweave.mapping import Chip, DifferentialPair
 from ohmweave.nn import OnChip, deploy, plan
 from tests.nn.networks import ViT
@@ -128,3 +128,15 @@ def test_a_plan_shows_what_deploy_would_raise() -> None:
     assert planned.problems == ("`weight` of '2' must be finite, but 1 entries are NaN or infinite",)
     assert "cannot be deployed: `weight` of '2' must be finite" in repr(planned)
     assert isinstance(planned.error, OutOfRangeError)
+
+
+def test_a_refusal_of_many_layers_is_short() -> None:
+    """Five layers and the number of others; the table of `plan` has all of them."""
+    model = nn.Sequential(*(Unchanged(3, 3) for _ in range(12)))
+    with pytest.raises(UnplaceableLayerError) as caught:
+        deploy(model, chip(), write=EXACT)
+    text = str(caught.value)
+    assert "; and 7 more. Name them in `digital`" in text
+    assert "`as_known={Unchanged: torch.nn.Linear}`" in text
+    assert len(text) < 800
+    assert len(plan(model, chip()).refused) == 12

@@ -46,7 +46,8 @@ class CellMap:
 
     Raises:
         ShapeError: the shapes do not belong together.
-        OutOfRangeError: a dtype or a state is another.
+        OutOfRangeError: a dtype or a state is another, or a number is out of range. Conductances may be a little below
+            0 S, as instruments measure them.
     """
 
     state: torch.Tensor
@@ -70,6 +71,10 @@ class CellMap:
                 raise ShapeError(f"`{name}` must fit `state`, {tuple(state.shape)}, but has {tuple(leaf.shape)}")
             if name.startswith("g_") and not leaf.is_floating_point():
                 raise OutOfRangeError(f"`{name}` must be floating point numbers, in S, but is {leaf.dtype}")
+            if name.startswith("g_") and bool((leaf.abs() > 1).any()):
+                raise OutOfRangeError(f"`{name}` must be NaN or from -1 to 1 S, but has other numbers")
+            if name == "n_pulses" and bool((leaf < 0).any()):
+                raise OutOfRangeError(f"`n_pulses` must be >= 0, but is {int(leaf.min())}")
         if int(state.min()) < 0 or int(state.max()) > max(CellState):
             raise OutOfRangeError(f"`state` must be from 0 to {max(CellState)}, but is up to {int(state.max())}")
 

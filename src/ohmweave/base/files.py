@@ -14,18 +14,15 @@ def check_path(name: str, value: str | os.PathLike[str]) -> Path:
     """`value` as a path.
 
     Raises:
-        TypeError: `value` is neither text nor a path.
-        OutOfRangeError: it cannot be the name of a file: it is empty, or has a character that no name can have.
+        OutOfRangeError: it is neither text nor a path, is empty, or has a character that no file name can have.
     """
-    if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"`{name}` must be the name of a file, but is {shown(value)}")
-    text = os.fspath(value)
     try:
+        text = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
         possible = bool(text) and b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         possible = False
     if not possible:
-        raise OutOfRangeError(f"`{name}` must be the name of a file, but is {shown(value)}")
+        raise OutOfRangeError(f"`{name}` must be a path, but is {shown(value)}")
     return Path(text)
 
 

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
+from ohmweave.base.checks import check_finite
 from ohmweave.base.errors import ExperimentError, OutOfRangeError
 from ohmweave.base.fields import check_fields, finite, non_negative
 
 
 class Acceptance(Protocol):
-    """The condition on our number. It uses the estimate, not its interval."""
+    """The condition on our number, which is finite. It uses the estimate, not its interval."""
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """True if `ours` fulfils the condition; both in the claim's unit."""
@@ -31,7 +32,7 @@ class Within:
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return abs(ours - printed_number(paper)) <= self.absolute
+        return abs(check_finite("ours", ours) - printed_number(paper)) <= self.absolute
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -49,7 +50,7 @@ class AtLeast:
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return ours >= self.value
+        return check_finite("ours", ours) >= self.value
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -67,7 +68,7 @@ class AtMost:
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return ours <= self.value
+        return check_finite("ours", ours) <= self.value
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -88,7 +89,7 @@ class Between:
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return self.low <= ours <= self.high
+        return self.low <= check_finite("ours", ours) <= self.high
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -101,7 +102,7 @@ class Equal:
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return ours == printed_number(paper)
+        return check_finite("ours", ours) == printed_number(paper)
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -109,10 +110,10 @@ class Equal:
 
 
 def printed_number(paper: float | None) -> float:
-    """`paper`, or an `ExperimentError` where it is None."""
+    """`paper`; raises `ExperimentError` where it is None, `OutOfRangeError` where it is not finite."""
     if paper is None:
         raise ExperimentError("`paper` must be a number for an acceptance relative to it, but is None")
-    return paper
+    return check_finite("paper", paper)
 
 
 ONE_SIDED = (AtLeast, AtMost)

@@ -13,24 +13,24 @@ from ohmweave.mapping.chip import Chip
 class UnreadArray:
     """An array with the sizes and the window of another one; its readouts are `g_min`, and it computes nothing.
 
-    It has no dimension of chips: what can be refused before a write does not depend on their number.
-
     Args:
         array: the other one.
     """
 
     def __init__(self, array: Array) -> None:
-        self.n_chips, self.chip_shape = None, ()
+        self.n_chips, self.chip_shape = array.n_chips, tuple(array.chip_shape)
         self.n_arrays, self.rows, self.cols = array.n_arrays, array.rows, array.cols
         self.g_min, self.g_max, self.v_read = array.g_min, array.g_max, array.v_read
         self.device, self.dtype = torch.device(array.device), array.dtype
-        self.usable = array.usable
+        self.usable, self._like = array.usable, array
         n_cells = array.n_arrays * array.rows * array.cols
-        self.books = Books(n_cells=n_cells, v_read=array.v_read, dac=array.books.dac, adc=array.books.adc)
+        self.books = Books(
+            n_cells=n_cells, v_read=array.v_read, n_chips=array.n_chips, dac=array.books.dac, adc=array.books.adc
+        )
 
     def cells(self, placement: Placement) -> torch.Tensor:
-        """`(row lines, column lines)` int64."""
-        return placement.cells.to(self.device)
+        """`(*chips, row lines, column lines)` int64."""
+        return self._like.cells(placement)
 
     def readout(self, cells: torch.Tensor) -> torch.Tensor:
         """`g_min` S, in the shape of `cells`."""
@@ -58,7 +58,7 @@ class UnreadArray:
 
 def unread_copy(chip: Chip) -> Chip:
     """A chip with the placements and the free cells of `chip`, on an `UnreadArray`."""
-    copy = Chip(array=UnreadArray(chip.array), seed=chip.seed)
+    copy = Chip(array=UnreadArray(chip.array), cell_map=chip.cell_map, seed=chip.seed)
     copy.placed.update(chip.placed)
     copy._free = chip.free_space()
     return copy

@@ -8,7 +8,7 @@ from ohmweave.base import ChipsMixedError, ShapeError
 from ohmweave.nn.chip_arguments import ALL_READINGS, N_READINGS, ChipArguments
 from ohmweave.nn.chip_batch import in_software, repeating_masks
 from ohmweave.nn.chip_recurrent import is_sequence_first
-from ohmweave.nn.chips_alone import compare_with_each_chip
+from ohmweave.nn.chips_alone import compare_with_each_chip, cut_of_outputs
 from ohmweave.nn.chips_apart import Apart, check_apart
 from ohmweave.nn.chips_behind import Call, chips_behind, find_behind
 from ohmweave.nn.composite import SequenceLayer
@@ -93,9 +93,9 @@ class ApartChecks:
                 continue
             if apart.cut is not None:
                 return apart._replace(reading=reading)
-        apart = self._with_chips_behind(model, arguments)
-        if apart is not None:
-            return apart
+        behind = self._with_chips_behind(model, arguments)
+        if behind is not None:
+            return behind
         if refused is not None:
             raise refused
         if arguments.problem:
@@ -166,5 +166,8 @@ class ApartChecks:
         """`apart`, with the dimensions that the comparison of each chip with that chip alone finds."""
         compared = compare_with_each_chip(model, arguments, apart.one_by_one)
         self._counted |= compared.counted
+        if self._n_chips == 1:
+            cut = cut_of_outputs(model, arguments, apart.one_by_one)
+            return apart if cut is None else apart._replace(cut=cut)
         own_cut = self._n_chips > 1 and compared.cut is not None
         return apart._replace(cut=compared.cut) if own_cut else apart

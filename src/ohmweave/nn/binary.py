@@ -104,7 +104,8 @@ class ErrorLoss(torch.nn.Module):
             ShapeError: there is not one label for each output.
         """
         check_tensor("labels", labels, dtype=torch.int64)
-        check_tensor("z", z)
+        if not check_tensor("z", z).is_floating_point():
+            raise OutOfRangeError(f"`z` must be a floating point tensor, but has the dtype {z.dtype}")
         if z.dim() < 2 or labels.shape != z.shape[-2:-1]:
             raise ShapeError(
                 "`labels` must have the shape (batch,) of outputs `z` (..., batch, n), but has "

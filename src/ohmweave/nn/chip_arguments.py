@@ -50,7 +50,7 @@ class ChipArguments:
         self, args: tuple[Any, ...], kwargs: dict[str, Any], n_chips: int, reading: int = 0, *, recurrent: bool = False
     ) -> None:
         self.n_chips, self._given, self._recurrent = n_chips, (args, kwargs), recurrent
-        self._behind = reading in (3, 4)
+        self._reading, self._behind = reading, reading in (3, 4)
         self.has_more, self.problem = False, ""
         usual = len(args) == 1 and not kwargs and not self._behind
         if usual and type(args[0]) is torch.Tensor and args[0].dim() > 0:
@@ -65,7 +65,7 @@ class ChipArguments:
         first = tensors[0]
         self.has_more = any(leaf is not first for leaf in tensors)
         self._batch = first.shape[0]
-        self._sizes = tuple(first.shape[:2])
+        self._sizes = (self._batch, first.shape[1] if first.dim() > 1 else 0)
         self._padding = {id(one) for name, one in kwargs.items() if "pad" in name}
         first_behind = first.transpose(0, 1) if self._behind else first
         self.x = first_behind.expand(n_chips, *first_behind.shape).flatten(0, 1)
@@ -127,6 +127,11 @@ class ChipArguments:
             return self
         args, kwargs = self._given
         return ChipArguments(args, kwargs, self.n_chips, reading, recurrent=self._recurrent)
+
+    def with_chips(self, n_chips: int) -> "ChipArguments":
+        """The same arguments for another number of chips, with the shapes read as here."""
+        args, kwargs = self._given
+        return ChipArguments(args, kwargs, n_chips, self._reading, recurrent=self._recurrent)
 
     def with_input(self, x: torch.Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Copies of (args, kwargs) with another input `(chips * batch, ...)`: a model may change them in place."""

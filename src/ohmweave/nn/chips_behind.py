@@ -88,8 +88,8 @@ def find_behind(model: torch.nn.Module, x: torch.Tensor, n_chips: int, calls: tu
     """
     together, alone = _sizes(model, x, calls[0], None), _sizes(model, x, calls[1], 0)
     found: dict[ChipLayer, set[int]] = {}
-    for layer, calls in together.items():
-        for whole, part in zip(calls, alone.get(layer, []), strict=False):
+    for layer, sizes in together.items():
+        for whole, part in zip(sizes, alone.get(layer, []), strict=False):
             second = len(whole) == len(part) > 1 and whole[0] == part[0] and whole[1] == n_chips * part[1]
             if second:
                 found.setdefault(layer, set()).add(len(whole))

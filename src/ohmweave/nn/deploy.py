@@ -1,6 +1,5 @@
 """`deploy`: put the layers of a torch model on a chip; layers that cannot be placed are refused by name."""
 
-import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
@@ -13,6 +12,7 @@ from ohmweave.mapping.unread import unread_copy
 from ohmweave.nn.as_known import AsKnown
 from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
 from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.copied import copied
 from ohmweave.nn.deployed import Deployed
 from ohmweave.nn.hand_over import hand_over, hand_over_gradient_hooks
 from ohmweave.nn.modes import outside_autocast, outside_inference_mode
@@ -131,7 +131,7 @@ def _on_chip(
     """A copy of `model` with its layers on the chip, and the reports of their writes; all or nothing."""
     for layer in plan:  # before cells are placed and read
         _check_alone(layer)
-    twin = copy.deepcopy(model)
+    twin = copied(model)
     hand_over_gradient_hooks(model, twin)
     shells = _place_all(plan, chip, prefix)
     try:

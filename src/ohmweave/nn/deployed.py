@@ -73,6 +73,11 @@ class Deployed(torch.nn.Module):
         else:
             super().__setattr__(name, value)
 
+    def __getitem__(self, index: Any) -> Any:
+        """`model[index]`, of a model that is a `Sequential` or another container."""
+        container: Any = self.model
+        return container[index]
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model on all chips.
 
@@ -99,6 +104,8 @@ class Deployed(torch.nn.Module):
         Warns:
             RuntimeWarning: in the first pass of each mode (training or evaluation), a layer on the chip is not called.
         """
+        if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None:
+            raise WeightOnChipError("a deployed network must not be traced by torch.jit: trace the model itself")
         chips = self.chip.chip_shape
         chosen = len(args) != 1 or bool(kwargs)
         args, kwargs = self._merged(args, kwargs)

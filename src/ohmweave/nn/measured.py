@@ -1,10 +1,11 @@
 """A network in software with the weights that were measured on a chip."""
 
 import copy
+from numbers import Integral
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer, check_kind, shown
+from ohmweave.base import OutOfRangeError, check_kind, shown
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.composite import CompositeLayer, composites_of, take_apart
 from ohmweave.nn.deployed import Deployed
@@ -30,10 +31,10 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
     check_kind("net", net, Deployed)
     check_kind("model", model, torch.nn.Module)
     n_chips = net.chip.chip_shape[0] if net.chip.chip_shape else None
-    if n_chips is None and chip is not None:
-        raise OutOfRangeError(f"`chip` must be None on a single chip, but is {shown(chip)}")
-    if n_chips is not None:
-        chip = check_integer("chip", chip, at_least=0, at_most=n_chips - 1)
+    index = isinstance(chip, Integral) and not isinstance(chip, bool) and 0 <= chip < (n_chips or 0)
+    if chip is not None if n_chips is None else not index:
+        wanted = "None on a single chip" if n_chips is None else f"from 0 to {n_chips - 1}"
+        raise OutOfRangeError(f"`chip` must be {wanted}, but is {shown(chip)}")
     twin = copy.deepcopy(model)
     state = net.model.state_dict()
     whole = [name for name in composites_of(model) if not isinstance(net.model.get_submodule(name), CompositeLayer)]

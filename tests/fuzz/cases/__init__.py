@@ -4,6 +4,7 @@ from tests.fuzz.cases.array_calls import ARRAY_CALLS
 from tests.fuzz.cases.arrays import ARRAYS
 from tests.fuzz.cases.bench import BENCH
 from tests.fuzz.cases.bench_logs import BENCH_LOGS
+from tests.fuzz.cases.bring_up import BRING_UP
 from tests.fuzz.cases.cells import CELLS
 from tests.fuzz.cases.chip_costs import CHIP_COSTS
 from tests.fuzz.cases.circuit import CIRCUIT
@@ -38,6 +39,7 @@ CASES: dict[str, Case] = {
     **FITTING,
     **BENCH,
     **BENCH_LOGS,
+    **BRING_UP,
     **DATA,
     **EXPERIMENTS,
     **FILES,

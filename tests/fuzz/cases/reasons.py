@@ -19,7 +19,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _INTERFACE: "Access Array CompiledCells ConverterRanges Corner CoupledCells PatchReads RangedConverters "
         "SavedState ScaledReads",
         _RESULT: "Activity Usage",
-        _CONSTANT: "UNASSIGNED",
+        _CONSTANT: "CellState UNASSIGNED",
         "takes a placement, which `Placement` has checked": "corner_of",
     },
     "circuit": {
@@ -30,15 +30,16 @@ _BY_REASON: dict[str, dict[str, str]] = {
     "programming": {
         _INTERFACE: "Settling Write",
         _ERROR: "WriteInterrupted WriteStoppedError",
-        _RESULT: "WriteReport",
+        _RESULT: "WriteCheck WriteReport",
         "takes reports, which writes return": "warn_if_many_failed",
     },
     "bench": {
         _INTERFACE: "BatchSense Compliance DrivenColumns Driver Gated OnBench Thermometer",
-        _ERROR: "AbortedError DriverError LimitError PulsesInterrupted PulsesStoppedError RemoteError RemoteFailure "
-        "ReplayError ReplayedFailure UnmeasuredWarning",
-        _RESULT: "Conformance Event Failure Finding LogHeader Station",
+        _ERROR: "AbortedError DriverError FormingInterrupted FormingStoppedError HungError LimitError "
+        "PulsesInterrupted PulsesStoppedError RemoteError RemoteFailure ReplayError ReplayedFailure UnmeasuredWarning",
+        _RESULT: "Conformance Event Failure Finding FormingReport LogHeader Station",
         _CONSTANT: "Kind",
+        "the same as in `arrays`": "CellMap CellState",
         _BASE: "Wrapper",
     },
     "mapping": {_INTERFACE: "Clip Corner InputScaling ProportionalScaling StagedMapping UniformScaling WeightMapping"},
@@ -66,8 +67,8 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "takes what `declare` and `study` return": "cheapest front main_effects points_of",
     },
     "fitting": {
-        _RESULT: "Agreement CellFit ConductionFit CyclingFit CyclingState Fit FittedLaw Measurement NoiseFit PartFit "
-        "RetentionFit Thresholds",
+        _RESULT: "Agreement AmplitudeFit CellFit ConductionFit CyclingFit CyclingState Fit FittedLaw Measurement "
+        "NoiseFit PartFit RetentionFit Thresholds",
         _CONSTANT: "LAWS",
     },
     "evaluation": {
@@ -77,8 +78,8 @@ _BY_REASON: dict[str, dict[str, str]] = {
     },
     "data": {
         _CONSTANT: "DATASETS MEASURED_SETS",
-        _RESULT: "FoundFile MeasuredFile MeasuredSet",
-        "files of fixed checksums; `tests/data/test_measured.py` has damaged ones": "measured",
+        _RESULT: "FoundFile MeasuredFile MeasuredSet MissingFile",
+        "files of fixed checksums; `tests/data/test_measured.py` has damaged ones": "measured measured_files",
     },
     "experiments": {
         _INTERFACE: "Acceptance Estimator JSON Progress",
