@@ -1,6 +1,6 @@
 """SIGKILL at random moments: no row is lost or doubled, no checkpoint is torn. Takes minutes; not a part of the tests.
 
-    python -m tests.kills [N] [--seed S] [--what saves|runs|deployments|trainings|fits]
+    python -m tests.kills [N] [--seed S] [--what saves|runs|deployments|trainings|fits|studies]
 
 Kills N processes of each kind. A killed process is a fork of this one, which has imported everything: so the kills
 fall on the work, not on imports.
@@ -26,6 +26,7 @@ import ohmweave as ow
 from ohmweave.base import generator
 from ohmweave.cli import main
 from ohmweave.experiments import Context, Experiment, Options, Task, load_installed, register
+from ohmweave.experiments.provenance import commit
 
 EXPERIMENT = "kills/write"
 N_TASKS = 12
@@ -224,6 +225,15 @@ def fit_once(path: Path) -> None:
         main(["fit", str(trains), "--no-figure", "--out", str(path)])
 
 
+def explore_once(path: Path) -> None:
+    """Explore eight designs; the file has the rows in a fixed order and the table of designs."""
+    space = {"epochs": 1, "rows": 64, "cols": 64, "wire": ["0 Ohm", "2 Ohm"], "dac_bits": 2, "adc_bits": [3, 4, 6, 8]}
+    settings = {"chips": 2, "n_train": 60, "n_validation": 20, "n_test": 20}
+    found = ow.explore.study(space, settings=settings, out=path.parent / "study")
+    rows = (path.parent / "study" / "explore" / "study" / "rows.jsonl").read_text().splitlines()
+    path.write_text("\n".join([*sorted(rows), *map(str, found.records())]))
+
+
 def kill_work(n: int, pick: random.Random, folder: Path, work: Callable[[Path], None]) -> tuple[int, int]:
     """Kill `n` processes that make one file, each time until it is there; it must be that of an undisturbed process.
 
@@ -247,7 +257,12 @@ def kill_work(n: int, pick: random.Random, folder: Path, work: Callable[[Path], 
     return kills, files
 
 
-WORKS: dict[str, Callable[[Path], None]] = {"deployments": deploy_once, "trainings": train, "fits": fit_once}
+WORKS: dict[str, Callable[[Path], None]] = {
+    "deployments": deploy_once,
+    "trainings": train,
+    "fits": fit_once,
+    "studies": explore_once,
+}
 
 
 def _main() -> int:
@@ -257,6 +272,7 @@ def _main() -> int:
     parser.add_argument("--what", choices=("saves", "runs", *WORKS, "all"), default="all")
     options = parser.parse_args()
     load_installed()  # here once, and not in each fork
+    commit()  # rows have it: it is looked up once, so that a commit during the run makes no difference
     torch.set_num_threads(1)
     pick = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:

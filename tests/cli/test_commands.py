@@ -16,7 +16,7 @@ from ohmweave.cli import app, main
 from ohmweave.experiments import Context, ExperimentError, Task, read_rows
 from tests.helpers.experiments import NAME, experiment, only_registered, run
 
-COMMANDS = ["list", "run", "claims", "report", "cost", "data", "fit", "evaluate", "netlist", "bench"]
+COMMANDS = ["list", "run", "claims", "report", "cost", "data", "fit", "evaluate", "explore", "netlist", "bench"]
 
 
 @pytest.fixture(autouse=True)

@@ -158,3 +158,32 @@ def test_a_broken_header_is_an_error_and_writes_nothing(
 
 def test_sizes_that_fit_in_no_memory_are_bad_usage(tmp_path: Path) -> None:
     assert run("--rows", str(2**40), "--out", str(tmp_path / "x.cir")) == 2
+
+
+@pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
+@pytest.mark.parametrize("options", [[], ["--sinh-v0", "0.1 V", "--r-cell", "200 Ohm"]])
+def test_expected_currents_are_beside_those_of_ngspice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    millivolts = tmp_path / "v.csv"
+    np.savetxt(millivolts, np.array([200.0, -50.0, 0.0, 120.0]), delimiter=",")
+    out = tmp_path / "tile.cir"
+    sizes = ["--rows", "4", "--cols", "10", "--r-row", "30 Ohm", "--r-col", "10 Ohm", "--r-sense", "50 Ohm"]
+    assert run(*sizes, "--inputs", str(millivolts), "--inputs-unit", "mV", *options, "--out", str(out)) == 0
+    printed = subprocess.run(["ngspice", "-b", str(out)], capture_output=True, text=True, check=False).stdout
+    theirs = [float(x) for x in re.findall(r"i\(vsense\d+\) = (\S+)", printed)]
+    ours = [float(x) for x in re.findall(r"expected by ohmweave: (\S+) A", printed)]
+    assert len(theirs) == len(ours) == 10
+    assert_close(ours, theirs, rtol=1e-6)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected, column by column" in said
+    assert "and 2 more in the file" in said
+
+
+def test_voltages_in_the_wrong_unit_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "v.csv"
+    np.savetxt(path, np.array([200.0, 50.0]), delimiter=",")
+    assert run("--rows", "2", "--inputs", str(path)) == 1
+    assert "name it, as in --inputs-unit mV" in " ".join(capsys.readouterr().err.split())
+    assert run("--rows", "2", "--inputs-unit", "mV") == 2
+    assert "--inputs-unit has no effect without --inputs" in " ".join(capsys.readouterr().err.split())

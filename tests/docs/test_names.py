@@ -43,6 +43,7 @@ UNIQUE = (
     "data",
     "report",
     "plot",
+    "explore",
 )
 
 

@@ -17,6 +17,7 @@ from tests.fuzz.cases import CASES
 from tests.fuzz.commands import run_commands
 from tests.fuzz.crafted import run_checkpoints, run_texts
 from tests.fuzz.runner import Tally, run
+from tests.fuzz.studies import run_studies
 from tests.fuzz.texts import cell_files, measurements, use_cell, use_measurement
 
 
@@ -60,12 +61,17 @@ def _commands(options: argparse.Namespace, folder: Path) -> Tally:
     return run_commands(folder, n=max(1, options.n // 10), seed=options.seed)
 
 
+def _studies(options: argparse.Namespace, folder: Path) -> Tally:
+    return run_studies(folder, n=max(1, options.n // 10), seed=options.seed, run_every=20)
+
+
 FUZZERS: dict[str, Callable[[argparse.Namespace, Path], Tally]] = {
     "calls": _calls,
     "checkpoints": _checkpoints,
     "cell files": _cells,
     "measurements": _measurements,
     "commands": _commands,
+    "study files": _studies,
 }
 """The fuzzers; of files there are a tenth of the inputs."""
 

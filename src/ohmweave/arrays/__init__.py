@@ -4,6 +4,7 @@ from ohmweave.arrays.books.activity import Activity
 from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.meter import UNASSIGNED, Meter
 from ohmweave.arrays.books.usage import Usage
+from ohmweave.arrays.books.wear import Wear
 from ohmweave.arrays.capabilities import (
     CompiledCells,
     ConverterRanges,
@@ -55,6 +56,7 @@ __all__ = [
     "Tile",
     "Transistors",
     "Usage",
+    "Wear",
     "Wires",
     "cells_of",
     "corner_of",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from ohmweave.base import OutOfRangeError, ShapeError, check_non_negative, check_positive, check_tensor, shown
-from ohmweave.circuit.wires import Wires, check_inputs, check_wires, series_conductance
+from ohmweave.circuit.wires import Wires, check_inputs, check_numbers, check_wires, series_conductance
 
 
 def to_spice(
@@ -16,6 +16,7 @@ def to_spice(
     r_cell: float = 0.0,
     sinh_v0: float | None = None,
     title: str = "crossbar",
+    expected: torch.Tensor | None = None,
 ) -> str:
     """Netlist of one crossbar and one input for the batch mode of ngspice, which prints the column currents.
 
@@ -31,13 +32,14 @@ def to_spice(
         r_cell: Ohm, >= 0, in series with every cell.
         sinh_v0: V, > 0. Cells carry g v0 sinh(v / v0) (behavioural sources); None: resistors.
         title: First line of the netlist.
+        expected: `(cols,)`, A, finite: column currents that ngspice prints beside its own; None: none.
 
     Returns:
         The text, the same for the same arguments, with 17 significant digits.
 
     Raises:
         OutOfRangeError: a number is out of range.
-        ShapeError: `g` or `v_row` is not that of one crossbar and one input.
+        ShapeError: `g` or `v_row` is not that of one crossbar and one input, or `expected` has another shape.
     """
     series_conductance(g, r_cell)
     check_non_negative("r_cell", r_cell, "Ohm")
@@ -63,7 +65,7 @@ def to_spice(
         "set numdgt=16",
         "set width=1000",
         "op",
-        *(f"print i(vsense{j})" for j in range(cols)),
+        *_prints(cols, expected),
         ".endc",
         ".end",
     ]
@@ -76,6 +78,16 @@ def _row_node(i: int, j: int, wires: Wires) -> str:
 
 def _col_node(i: int, j: int, wires: Wires) -> str:
     return f"c{i if wires.r_col > 0 else 0}_{j}"
+
+
+def _prints(cols: int, expected: torch.Tensor | None) -> list[str]:
+    """The commands that print the column currents, and after each the expected one."""
+    prints = [f"print i(vsense{j})" for j in range(cols)]
+    if expected is None:
+        return prints
+    check_numbers("expected", expected, (cols,), whole=True)
+    echoes = [f"echo expected by ohmweave: {current:.9e} A" for current in expected.detach().double().tolist()]
+    return [line for both in zip(prints, echoes, strict=True) for line in both]
 
 
 def _rows(rows: int, cols: int, v_row: list[float], wires: Wires) -> Iterator[str]:

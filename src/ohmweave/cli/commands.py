@@ -18,6 +18,7 @@ from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
 from ohmweave.cli.data import data
 from ohmweave.cli.evaluate import evaluate
+from ohmweave.cli.explore import explore
 from ohmweave.cli.fit import fit
 from ohmweave.cli.listing import list_experiments
 from ohmweave.cli.netlist import netlist
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data": data,
     "fit": fit,
     "evaluate": evaluate,
+    "explore": explore,
     "netlist": netlist,
 }
 

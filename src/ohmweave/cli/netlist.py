@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from ohmweave.circuit import Wires
+
 
 Conductances = Annotated[
     Path | None,
@@ -23,7 +25,8 @@ Conductances = Annotated[
     ),
 ]
 Inputs = Annotated[
-    Path | None, typer.Option(show_default="all rows at --v-read", help="Row voltages in V: .csv or .npy, one a row.")
+    Path | None,
+    typer.Option(show_default="all rows at --v-read", help="Row voltages in --inputs-unit: .csv or .npy, one a row."),
 ]
 CellResistance = Annotated[str, typer.Option(help="Resistance in series with every cell, as of its transistor.")]
 SinhVoltage = Annotated[
@@ -32,7 +35,10 @@ SinhVoltage = Annotated[
 Unit = Annotated[str, typer.Option(help="Unit of the conductances in FILE: S, uS, ...")]
 
 _OF_RANDOM_CELLS = ("rows", "cols", "g_min", "g_max", "seed")
+_MOST_EXPECTED = 2**20  # cells of an array whose currents are worked out: larger ones would take minutes
+_SHOWN = 8  # currents that are printed here; ngspice prints all
 _MOST_LINES = 4096  # three lines of text a cell: 3 GB
+_LARGEST_V = 100.0  # V: no cell survives it, but a number in mV that is taken for V often reaches it
 _LARGEST_G = 1.0  # S: no cell conducts as much, but a number in uS or mS that is taken for S often does
 
 
@@ -41,6 +47,7 @@ def netlist(
     conductances: Conductances = None,
     inputs: Inputs = None,
     unit: Unit = "S",
+    inputs_unit: Annotated[str, typer.Option(help="Unit of the voltages in --inputs: V, mV, ...")] = "V",
     rows: Annotated[int, typer.Option(min=1, max=_MOST_LINES, help="Rows of a random array.")] = 16,
     cols: Annotated[int, typer.Option(min=1, max=_MOST_LINES, help="Columns of a random array.")] = 16,
     g_min: Annotated[str, typer.Option(help="Lowest conductance of random cells.")] = "2 uS",
@@ -64,30 +71,49 @@ def netlist(
     v0 = None if sinh_v0 is None else _positive_volts(sinh_v0, "--sinh-v0")
     g = _random_cells(rows, cols, g_min, g_max, seed) if conductances is None else _conductances(conductances, unit)
     volts = parse_quantity(v_read, "V", "--v-read")
-    v_row = g.new_full((len(g),), volts) if inputs is None else _voltages(inputs, len(g))
+    v_row = g.new_full((len(g),), volts) if inputs is None else _voltages(inputs, len(g), inputs_unit)
     wires = Wires(
         r_row=_ohms(r_row, "--r-row"),
         r_col=_ohms(r_col, "--r-col"),
         r_driver=_ohms(r_driver, "--r-driver"),
         r_sense=_ohms(r_sense, "--r-sense"),
     )
-    size = f"{len(g)} x {g.shape[1]} cells"
-    text = to_spice(g, v_row, wires, r_cell=_ohms(r_cell, "--r-cell"), sinh_v0=v0, title=f"crossbar of {size}")
+    size, series = f"{len(g)} x {g.shape[1]} cells", _ohms(r_cell, "--r-cell")
+    expected = _expected(g, v_row, wires, series, v0) if g.numel() <= _MOST_EXPECTED else None
+    text = to_spice(g, v_row, wires, r_cell=series, sinh_v0=v0, title=f"crossbar of {size}", expected=expected)
     with atomic_write(out) as part:
         part.write_text(text, encoding="utf-8")
     window = " to ".join(format_quantity(float(end), "S") for end in (g.min(), g.max()))
     print_note(f"{size} of {window} in {out}; currents of the columns: ngspice -b {out}")
+    if expected is not None:
+        shown = ", ".join(format_quantity(float(current), "A", digits=6) for current in expected[:_SHOWN])
+        more = f", and {len(expected) - _SHOWN} more in the file" if len(expected) > _SHOWN else ""
+        print_note(f"expected, column by column: {shown}{more}; ngspice prints them beside its own")
 
 
 def _refuse_unused_options(context: typer.Context, *, from_file: bool, with_inputs: bool) -> None:
     """Raise `typer.BadParameter` if an option was typed that the other arguments leave without effect."""
     unused = dict.fromkeys(_OF_RANDOM_CELLS, "with FILE, whose cells are not random") if from_file else {}
     unused |= {} if from_file else {"unit": "without FILE"}
-    unused |= {"v_read": "with --inputs, which gives the voltages"} if with_inputs else {}
+    unused |= (
+        {"v_read": "with --inputs, which gives the voltages"} if with_inputs else {"inputs_unit": "without --inputs"}
+    )
     for name, why in unused.items():
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"--{name.replace('_', '-')} has no effect {why}; leave one of them out")
+
+
+def _expected(
+    g: "torch.Tensor", v_row: "torch.Tensor", wires: "Wires", r_cell: float, v0: float | None
+) -> "torch.Tensor":
+    """Column currents `(cols,)`, A, that the netlist should give."""
+    from ohmweave.circuit import read_through_wires, sinh_law, solve_nonlinear
+
+    if v0 is None:
+        return read_through_wires(g, v_row, wires, r_cell=r_cell, tolerance=1e-12)
+    current, slope = sinh_law(g, v0)
+    return solve_nonlinear(current, v_row, g.shape[1], wires, didv=slope, r_cell=r_cell, tolerance=1e-12).i_col
 
 
 def _ohms(text: str, option: str) -> float:
@@ -141,11 +167,17 @@ def _conductances(path: Path, unit: str) -> "torch.Tensor":
     return g
 
 
-def _voltages(path: Path, n_rows: int) -> "torch.Tensor":
-    """The row voltages in a file: `(rows,)`, V, float64."""
-    from ohmweave.base import ShapeError
+def _voltages(path: Path, n_rows: int, unit: str) -> "torch.Tensor":
+    """The row voltages in a file in `unit`: `(rows,)`, V, float64, at most `_LARGEST_V`."""
+    from ohmweave.base import OutOfRangeError, ShapeError
+    from ohmweave.base.units import parse_quantity
 
-    v_row = _numbers(path, "--inputs").flatten()
+    v_row = _numbers(path, "--inputs").flatten() * parse_quantity(f"1 {unit}", "V", "--inputs-unit")
+    if not (v_row.abs() <= _LARGEST_V).all():  # false for NaN as well
+        raise OutOfRangeError(
+            f"`--inputs` must hold voltages up to {_LARGEST_V:g} V, but {path} holds {float(v_row.abs().max()):g} V; "
+            "if its numbers are in another unit, name it, as in --inputs-unit mV"
+        )
     if len(v_row) != n_rows:
         raise ShapeError(
             f"`--inputs` must hold one voltage for each of the {n_rows} rows, but {path} holds {len(v_row)}"

@@ -5,6 +5,7 @@ from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, Energ
 from ohmweave.cost.converter_prices import ADCDesign, ConverterPrice, adc_price, dac_price
 from ohmweave.cost.ledger import Bill, BillItem, ledger
 from ohmweave.cost.macro import Macro, Part
+from ohmweave.cost.network_schedule import LayerStage, network_schedule, network_stages, schedule_of, stages_of_bill
 from ohmweave.cost.process import Process
 from ohmweave.cost.published import (
     ADC_ENERGY_YAO,
@@ -19,6 +20,7 @@ from ohmweave.cost.published import (
     yao2020_periphery,
 )
 from ohmweave.cost.schedule import Job, Schedule, Stage, balance, pipeline, schedule
+from ohmweave.cost.shares import per_chip
 
 __all__ = [
     "ADC_ENERGY_YAO",
@@ -35,6 +37,7 @@ __all__ = [
     "ConverterPrice",
     "EnergyBasis",
     "Job",
+    "LayerStage",
     "Macro",
     "Part",
     "Process",
@@ -47,9 +50,14 @@ __all__ = [
     "dac_price",
     "isaac2016",
     "ledger",
+    "network_schedule",
+    "network_stages",
+    "per_chip",
     "pipeline",
     "schedule",
+    "schedule_of",
     "sram_energy",
+    "stages_of_bill",
     "wang2019_estimate",
     "yao2020_periphery",
 ]

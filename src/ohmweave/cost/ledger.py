@@ -152,6 +152,11 @@ class Bill:
                 setattr(usage, name, round(wanted * weight / sum(weights)))
 
     @property
+    def numbers_of_chips(self) -> tuple[int, ...]:
+        """Chips that are simulated together, for each chip of the bill; their energies and times are summed."""
+        return tuple(chip.chip_shape[0] if chip.chip_shape else 1 for chip in self._chips)
+
+    @property
     def usage(self) -> dict[tuple[str, str], Usage]:
         """The counters by (phase, layer)."""
         return _summed(self._meters)
@@ -242,7 +247,7 @@ def ledger(
         OhmweaveError: none of `what` is on a chip, or no `costs` are given for an array whose converters are not known.
         OutOfRangeError: `costs` are of other converters than a chip's.
     """
-    chips = list(dict.fromkeys(chip for one in what for chip in _chips_of(one)))
+    chips = list(dict.fromkeys(chip for one in what for chip in chips_of(one)))
     if not chips:
         raise OhmweaveError("`what` must have layers on a chip, but has none")
     if costs is not None:
@@ -254,7 +259,8 @@ def ledger(
         bill.close()
 
 
-def _chips_of(one: torch.nn.Module | Chip | Matrix) -> list[Chip]:
+def chips_of(one: torch.nn.Module | Chip | Matrix) -> list[Chip]:
+    """The chips that hold `one`, or layers of it, in the order of its layers; a chip may be there several times."""
     if isinstance(one, Chip):
         return [one]
     if isinstance(one, Matrix):

@@ -26,7 +26,7 @@ from ohmweave.experiments.claims import (
     judge,
 )
 from ohmweave.experiments.discovery import LeftOut, import_experiments, load_installed, source_of
-from ohmweave.experiments.distributed import run_distributed
+from ohmweave.experiments.distributed import local_scheduler, n_workers, run_distributed
 from ohmweave.experiments.estimators import (
     Estimator,
     lowest_of,
@@ -108,6 +108,7 @@ __all__ = [
     "import_experiments",
     "judge",
     "load_installed",
+    "local_scheduler",
     "lowest_of",
     "lowest_rate_of",
     "match",
@@ -116,6 +117,7 @@ __all__ = [
     "mean_rate_difference_of",
     "mean_rate_gap_of",
     "mean_rate_of",
+    "n_workers",
     "nested_interval",
     "nested_mean_rate_of",
     "nested_rate_difference_of",

@@ -1,7 +1,8 @@
 """Runs tasks on many processes or machines with Dask. Needs the extra: `pip install ohmweave[distributed]`."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,33 @@ def run_distributed(
     return Summary(n_tasks=len(tasks), n_before=n_before, path=path, seconds=time.monotonic() - start, other=other)
 
 
+@contextmanager
+def local_scheduler(workers: int) -> Iterator[str]:
+    """The address of a Dask cluster of `workers` processes on this machine, which ends with the block.
+
+    For several calls of `run_distributed`, which else starts a cluster each time.
+
+    Raises:
+        ExperimentError: Dask is not installed.
+    """
+    try:
+        from distributed import LocalCluster
+    except ImportError:
+        raise _not_installed() from None
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield str(cluster.scheduler_address)
+
+
+def n_workers(scheduler: str) -> int:
+    """Processes of the cluster whose scheduler has this address, at least 1.
+
+    Raises:
+        ExperimentError: Dask is not installed, or no scheduler answers.
+    """
+    with _client(scheduler, None) as client:
+        return max(1, len(client.ncores()))
+
+
 def _submit(
     client: Any, experiment: Experiment, tasks: Sequence[Task], options: Options, files: Sequence[Path]
 ) -> list[Any]:
@@ -107,9 +135,7 @@ def _client(scheduler: str | None, workers: int | None) -> Any:
     try:
         from distributed import Client
     except ImportError:
-        raise ExperimentError(
-            "--workers and --scheduler need Dask, which is not installed; `pip install ohmweave[distributed]`"
-        ) from None
+        raise _not_installed() from None
     if scheduler is None:
         return Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
     try:
@@ -122,3 +148,9 @@ def _as_completed(futures: list[Any]) -> Any:
     from distributed import as_completed
 
     return as_completed(futures)
+
+
+def _not_installed() -> ExperimentError:
+    return ExperimentError(
+        "--workers and --scheduler need Dask, which is not installed; `pip install ohmweave[distributed]`"
+    )

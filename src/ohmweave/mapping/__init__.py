@@ -9,6 +9,7 @@ from ohmweave.mapping.fault_aware import FaultAware
 from ohmweave.mapping.matrix import Matrix
 from ohmweave.mapping.residual import ResidualPairs, split_error
 from ohmweave.mapping.scaling import FixedScaling, InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
+from ohmweave.mapping.unused import reset_unused
 from ohmweave.mapping.weight_mapping import StagedMapping, WeightMapping
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "StagedMapping",
     "UniformScaling",
     "WeightMapping",
+    "reset_unused",
     "split_error",
 ]

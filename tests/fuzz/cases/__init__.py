@@ -12,6 +12,7 @@ from tests.fuzz.cases.cost import COST
 from tests.fuzz.cases.data import DATA
 from tests.fuzz.cases.evaluation import EVALUATION
 from tests.fuzz.cases.experiments import EXPERIMENTS
+from tests.fuzz.cases.explore import EXPLORE
 from tests.fuzz.cases.files import FILES
 from tests.fuzz.cases.fitting import FITTING
 from tests.fuzz.cases.layers import LAYERS
@@ -34,6 +35,7 @@ CASES: dict[str, Case] = {
     **COST,
     **EVALUATION,
     **CHIP_COSTS,
+    **EXPLORE,
     **FITTING,
     **BENCH,
     **BENCH_LOGS,

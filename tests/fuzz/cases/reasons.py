@@ -55,6 +55,16 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "SET_ENERGY_YAO",
         _RESULT: "Bill",
         _NO_ARGUMENTS: "comparators isaac2016 wang2019_estimate yao2020_periphery",
+        "takes a network or its stages; its own tests have what it refuses": "network_stages schedule_of "
+        "stages_of_bill",
+    },
+    "explore": {
+        _RESULT: "Effect Exploration Figures",
+        _CONSTANT: "Key Stage",
+        _NO_ARGUMENTS: "keys shipped",
+        "files and whole runs: `tests.fuzz.studies` mutates study files": "checked find_study read_study study "
+        "write_parquet",
+        "takes what `declare` and `study` return": "cheapest front main_effects points_of",
     },
     "fitting": {
         _RESULT: "Agreement AmplitudeFit CellFit ConductionFit CyclingFit CyclingState Fit FittedLaw Measurement "
@@ -79,7 +89,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "VERDICTS WORSE",
         _NO_ARGUMENTS: "experiments load_installed",
         "takes an experiment, which `Experiment` has checked": "register",
-        "starts processes; its arguments are those of `run_experiment`": "run_distributed",
+        "starts processes; its arguments are those of `run_experiment`": "local_scheduler n_workers run_distributed",
     },
     "report": {_CONSTANT: "DETAILS", _ERROR: "NotMadeWarning"},
     "testing": {"classes of tests": "ArrayContract CellContract LayerContract RuleContract"},
