@@ -41,8 +41,8 @@ class Steps(NamedTuple):
     z_max: float
 
 
-class _Tables(NamedTuple):
-    """Attributes: offset, spread: `(2, bins)` S; slope: `(2, bins)`; z_max."""
+class StepsOfLaw(NamedTuple):
+    """The steps of a switching law as tables. Attributes: offset, spread: `(2, bins)` S; slope: `(2, bins)`; z_max."""
 
     offset: torch.Tensor
     slope: torch.Tensor
@@ -86,28 +86,42 @@ def check_steps(cell: Cell) -> None:
     _tables(cell.switching, torch.empty(0, dtype=torch.float64, device="cpu"))
 
 
+def has_tables(law: SwitchingLaw[Any]) -> bool:
+    """True if the steps of `law` are tables."""
+    return _tables.dispatch(type(law)) is not _tables.dispatch(object)
+
+
+def tables_of(law: SwitchingLaw[Any], like: torch.Tensor) -> StepsOfLaw:
+    """The tables of `law`, with the dtype and device of `like`.
+
+    Raises:
+        OutOfRangeError: the law has none; see `has_tables`.
+    """
+    return _tables(law, like)
+
+
 @singledispatch
-def _tables(law: SwitchingLaw[Any], like: torch.Tensor) -> _Tables:
+def _tables(law: SwitchingLaw[Any], like: torch.Tensor) -> StepsOfLaw:
     raise OutOfRangeError(
         f"`cell` must switch by LinearStep, AffineStep or PulseTable to be compiled, but is a {type(law).__name__}"
     )
 
 
 @_tables.register
-def _(law: LinearStep, like: torch.Tensor) -> _Tables:
+def _(law: LinearStep, like: torch.Tensor) -> StepsOfLaw:
     step = like.new_tensor([[law.g_step], [-law.g_step]])
-    return _Tables(step, torch.zeros_like(step), torch.zeros_like(step))
+    return StepsOfLaw(step, torch.zeros_like(step), torch.zeros_like(step))
 
 
 @_tables.register
-def _(law: AffineStep, like: torch.Tensor) -> _Tables:
+def _(law: AffineStep, like: torch.Tensor) -> StepsOfLaw:
     ends = like.new_tensor([law.set_step, law.reset_step])
     slope = (ends[:, 1:] - ends[:, :1]) / (law.g_max - law.g_min)
-    return _Tables(ends[:, :1], slope, torch.full_like(slope, law.sigma))
+    return StepsOfLaw(ends[:, :1], slope, torch.full_like(slope, law.sigma))
 
 
 @_tables.register
-def _(law: PulseTable, like: torch.Tensor) -> _Tables:
+def _(law: PulseTable, like: torch.Tensor) -> StepsOfLaw:
     mean = like.new_tensor([law.set_mean, law.reset_mean])
     spread = like.new_tensor([law.set_spread, law.reset_spread])
-    return _Tables(mean, torch.zeros_like(mean), spread, law.z_max)
+    return StepsOfLaw(mean, torch.zeros_like(mean), spread, law.z_max)

@@ -1,6 +1,5 @@
 """Gradient descent with a digital accumulator, from which whole pulses are sent."""
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -10,8 +9,9 @@ import torch
 from ohmweave.base import OutOfRangeError, check_integer, check_positive
 from ohmweave.nn import ArrayWeight
 from ohmweave.optim.hyperparameters import Checks
-from ohmweave.optim.pulses import largest_train, polarity_of, send_pulses, step_in_weight
+from ohmweave.optim.pulses import largest_train, polarity_of, send_steps, step_in_weight
 from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
+from ohmweave.optim.step_counts import accumulated
 
 
 class MixedPrecision(ArrayRule, DropsSteps):
@@ -52,16 +52,14 @@ class MixedPrecision(ArrayRule, DropsSteps):
         for weight, grad, group in moves:
             # chi / epsilon of the source: the accumulator counts pulses.
             memory: torch.Tensor = self.state[weight]["accumulated"]
-            added = torch.add(memory, grad, alpha=-group["lr"] / step_in_weight(weight.matrix, group["g_step"]))
-            if not math.isfinite(float(added.sum())):
+            per_grad = -float(group["lr"]) / step_in_weight(weight.matrix, group["g_step"])
+            steps = accumulated(memory, grad, per_grad, group["max_pulses"])
+            if steps is None:
                 raise OutOfRangeError(
                     f"`lr` times the gradient of {weight.matrix.name!r} must be finite in pulses, but is not: nothing "
                     "was accumulated"
                 )
-            memory.copy_(added)
-            n = memory.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
-            memory.sub_(n)
-            sent.append(send_pulses(weight.matrix, n, only=only))
+            sent.append(send_steps(weight.matrix, steps, only=only))
         return any(sent)
 
     def why_silent(self, move: Move) -> str:

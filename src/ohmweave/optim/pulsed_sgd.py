@@ -8,15 +8,9 @@ import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_positive
 from ohmweave.optim.hyperparameters import Checks, check_generator, one_of
-from ohmweave.optim.pulses import (
-    draw_coincidences,
-    largest_train,
-    polarity_of,
-    round_stochastically,
-    send_pulses,
-    step_in_weight,
-)
+from ohmweave.optim.pulses import largest_train, polarity_of, send_steps, step_in_weight
 from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
+from ohmweave.optim.step_counts import coincidences, rounded
 
 
 def _check_length(name: str, value: Any) -> None:
@@ -77,19 +71,18 @@ class PulsedSGD(ArrayRule, DropsSteps):
         assert self._generator is not None
         sent, only = [], polarity_of(self.n_steps, "alternate")
         for move in moves:
-            wanted, limit = _wanted(move), move.group["max_pulses"]
-            if move.group["draw"] == "rounded":
-                n = round_stochastically(wanted, self._generator).clamp_(-limit, limit)
-            else:
-                n = draw_coincidences(wanted, limit, self._generator)
-            sent.append(send_pulses(move.weight.matrix, n, only=only))
+            draw = rounded if move.group["draw"] == "rounded" else coincidences
+            steps = draw(move.grad, _per_grad(move), move.group["max_pulses"], self._generator)
+            sent.append(send_steps(move.weight.matrix, steps, only=only))
         return any(sent)
 
     def why_silent(self, move: Move) -> str:
         """As in `DropsSteps`."""
-        return f"the largest step of {move.name!r} is {largest_train(_wanted(move))} at random: raise `lr`"
+        return (
+            f"the largest step of {move.name!r} is {largest_train(move.grad * _per_grad(move))} at random: raise `lr`"
+        )
 
 
-def _wanted(move: Move) -> torch.Tensor:
-    """-lr * grad in pulses, `(*chips, out, in)`; positive where the weight must rise."""
-    return move.grad * (-float(move.group["lr"]) / step_in_weight(move.weight.matrix, move.group["g_step"]))
+def _per_grad(move: Move) -> float:
+    """Pulses per unit of the gradient, positive where the weight must rise."""
+    return -float(move.group["lr"]) / step_in_weight(move.weight.matrix, move.group["g_step"])
