@@ -21,6 +21,57 @@ def _train_sums(slope: Any, n: int) -> tuple[float, float]:
 _sums: Any = compiled(_train_sums)
 
 
+def _after_train(
+    before: Any,
+    own: Any,
+    row: int,
+    n: int,
+    z: Any,
+    first: int,
+    offset: Any,
+    slope: Any,
+    spread: Any,
+    g_min: Any,
+    bins_per_s: Any,
+    g_max: Any,
+    z_max: Any,
+    summed: bool,
+) -> Any:
+    """Conductance, S, of one cell after `n` pulses of one polarity.
+
+    Args:
+        before: S.
+        own: factor of the cell's steps.
+        row: 0 for SET, 1 for RESET.
+        n: pulses.
+        z: normal numbers, of which this cell takes those from `first` on; `(0,)` without noise.
+        first: see `z`.
+        offset: this and the others as in `StepTables`.
+        slope: likewise.
+        spread: likewise.
+        g_min: likewise.
+        bins_per_s: likewise.
+        g_max: likewise.
+        z_max: likewise.
+        summed: likewise.
+    """
+    for k in range(min(n, 1) if summed else n):
+        x = before - g_min
+        b = min(max(int(x * bins_per_s), 0), offset.shape[1] - 1)
+        dg, sigma = offset[row, b] + slope[row, b] * x, spread[row, b]
+        if summed and n > 1:
+            steps, variances = _sums(slope[row, b], n)
+            dg, sigma = dg * z.dtype.type(steps), sigma * z.dtype.type(np.sqrt(variances))
+        if len(z):
+            dg += sigma * min(max(z[first + k], -z_max), z_max)
+        dg *= own
+        before = min(max(before + dg, min(before, g_min)), max(before, g_max))
+    return before
+
+
+after_train: Any = compiled(_after_train)
+
+
 def _send_trains(
     g: Any,
     factor: Any,
@@ -38,25 +89,15 @@ def _send_trains(
     summed: bool,
 ) -> None:
     """See `table_pulses.send_trains`; every operation rounds as there."""
-    number = g.dtype.type
     first = 0  # of the cell's numbers
     for i in range(len(cells)):
         at = cells[i]
         n_pulses = 0 if polarity[i] == 0 else n[i] if len(n) else 1
         row = 1 if polarity[i] < 0 else 0
-        own = factor[at] if len(factor) else number(1)
-        for k in range(min(n_pulses, 1) if summed else n_pulses):
-            before = g[at]
-            x = before - g_min
-            b = min(max(int(x * bins_per_s), 0), offset.shape[1] - 1)
-            dg, sigma = offset[row, b] + slope[row, b] * x, spread[row, b]
-            if summed:
-                steps, variances = _sums(slope[row, b], n_pulses)
-                dg, sigma = dg * number(steps), sigma * number(np.sqrt(variances))
-            if len(z):
-                dg += sigma * min(max(z[first + k], -z_max), z_max)
-            dg *= own
-            g[at] = min(max(before + dg, min(before, g_min)), max(before, g_max))
+        own = factor[at] if len(factor) else g.dtype.type(1)
+        g[at] = after_train(
+            g[at], own, row, n_pulses, z, first, offset, slope, spread, g_min, bins_per_s, g_max, z_max, summed
+        )
         first += 1 if summed or not len(n) else n_pulses
 
 
@@ -90,36 +131,49 @@ def _checked(cells: Any, polarity: Any, n: Any, seen: Any, mark: int, max_train:
 checked: Any = compiled(_checked)
 
 
+def _signed(by_weight: Any, weight: int, g: Any, row_gain: Any, col_gain: Any) -> Any:
+    """The signed conductance, S, of a weight; bits as `Placement.sum_weights` gives them.
+
+    Args:
+        by_weight: `(weights, H * C)`, cells of each weight.
+        weight: its row there.
+        g: S, of all cells.
+        row_gain: H factors, with the dtype of `g`.
+        col_gain: C factors.
+    """
+    n_rows, n_cols = len(row_gain), len(col_gain)
+    total = g[0] * 0
+    for c in range(n_cols):
+        line = g[by_weight[weight, c]] * row_gain[0]
+        for h in range(1, n_rows):
+            line += g[by_weight[weight, h * n_cols + c]] * row_gain[h]
+        total = line * col_gain[0] if c == 0 else total + line * col_gain[c]
+    return total
+
+
+signed_of: Any = compiled(_signed)
+
+
 def _refold(
     changed: Any, weight_of_cell: Any, by_weight: Any, g: Any, row_gain: Any, col_gain: Any, signed: Any
 ) -> None:
-    """Recompute the weights of the `changed` cells in `signed`, flat; bits as `Placement.sum_weights` gives them.
+    """Recompute the weights of the `changed` cells in `signed`, flat.
 
     Args:
         changed: `(k,)`.
         weight_of_cell: `(cells,)`, -1 for cells of no weight; cells beyond its end are of none.
-        by_weight: `(weights, H * C)`, cells of each weight.
-        g: S, of all cells.
-        row_gain: H factors, with the dtype of `g`.
-        col_gain: C factors.
+        by_weight: as in `_signed`.
+        g: likewise.
+        row_gain: likewise.
+        col_gain: likewise.
         signed: `(weights,)` S.
     """
-    n_rows, n_cols = len(row_gain), len(col_gain)
     for i in range(len(changed)):
         if changed[i] >= len(weight_of_cell):
             continue
         weight = weight_of_cell[changed[i]]
-        if weight < 0:
-            continue
-        for c in range(n_cols):
-            line = g[by_weight[weight, c]] * row_gain[0]
-            for h in range(1, n_rows):
-                line += g[by_weight[weight, h * n_cols + c]] * row_gain[h]
-            if c == 0:
-                total = line * col_gain[0]
-            else:
-                total += line * col_gain[c]
-        signed[weight] = total
+        if weight >= 0:
+            signed[weight] = signed_of(by_weight, weight, g, row_gain, col_gain)
 
 
 refold: Any = compiled(_refold)

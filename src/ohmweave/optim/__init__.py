@@ -1,6 +1,8 @@
 """Learning rules: torch optimizers whose `step()` sends pulses."""
 
 from ohmweave.optim.adaptive import AdaptiveWriteVerify
+from ohmweave.optim.counted import CountedRule, CountLaw
+from ohmweave.optim.epoch import train_epoch
 from ohmweave.optim.gate_voltage import GateControlled
 from ohmweave.optim.manhattan import Manhattan
 from ohmweave.optim.mixed_precision import MixedPrecision
@@ -14,6 +16,8 @@ from ohmweave.optim.tiki_taka import TikiTakaV2
 __all__ = [
     "AdaptiveWriteVerify",
     "ArrayRule",
+    "CountLaw",
+    "CountedRule",
     "DropsSteps",
     "ExtraState",
     "GateControlled",
@@ -25,4 +29,5 @@ __all__ = [
     "Stellar",
     "ThresholdedWriteVerify",
     "TikiTakaV2",
+    "train_epoch",
 ]

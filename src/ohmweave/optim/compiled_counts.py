@@ -10,21 +10,7 @@ import numpy as np
 
 from ohmweave.base.compiled_counters import uniform
 from ohmweave.base.extras import compiled
-
-
-def _rounded_counts(grad: Any, per_grad: Any, limit: int, key: np.uint64) -> tuple[Any, Any]:
-    """See `step_counts.rounded`; `grad` is flat."""
-    index, count = np.empty(len(grad), np.int64), np.empty(len(grad), np.int64)
-    n_found = 0
-    for i in range(len(grad)):
-        wanted = grad[i] * per_grad
-        if wanted == 0:
-            continue
-        n = np.floor(np.float64(wanted) + uniform(key, i))
-        if n != 0:
-            index[n_found], count[n_found] = i, int(min(max(n, -limit), limit))
-            n_found += 1
-    return index[:n_found], count[:n_found]
+from ohmweave.optim.step_counts import COINCIDENCES, ROUNDED, WHOLE
 
 
 def _binomial(mean: float, length: int, u: float) -> int:
@@ -50,17 +36,33 @@ def _binomial(mean: float, length: int, u: float) -> int:
 binomial: Any = compiled(_binomial)
 
 
-def _coincidence_counts(grad: Any, per_grad: Any, length: int, key: np.uint64) -> tuple[Any, Any]:
-    """See `step_counts.coincidences`; `grad` is flat."""
+def _number(kind: int, wanted: Any, limit: int, key: np.uint64, i: int) -> int:
+    """Pulses of weight `i`, for the wanted number `wanted`, which is not 0; see `step_counts` and its `KINDS`."""
+    if kind == ROUNDED:
+        n = np.floor(np.float64(wanted) + uniform(key, i))
+        return int(min(max(n, -limit), limit))
+    if kind == COINCIDENCES:
+        n_pulses = binomial(np.float64(abs(wanted)), limit, uniform(key, i))
+        return n_pulses if wanted > 0 else -n_pulses
+    if kind == WHOLE:
+        return int(min(max(np.trunc(wanted), -limit), limit))
+    return 1 if wanted > 0 else -1  # SIGN
+
+
+number: Any = compiled(_number)
+
+
+def _counts(kind: int, grad: Any, per_grad: Any, limit: int, key: np.uint64) -> tuple[Any, Any]:
+    """The law `kind`, without a memory, for a flat gradient."""
     index, count = np.empty(len(grad), np.int64), np.empty(len(grad), np.int64)
     n_found = 0
     for i in range(len(grad)):
         wanted = grad[i] * per_grad
         if wanted == 0:
             continue
-        n = binomial(np.float64(abs(wanted)), length, uniform(key, i))
+        n = number(kind, wanted, limit, key, i)
         if n != 0:
-            index[n_found], count[n_found] = i, n if wanted > 0 else -n
+            index[n_found], count[n_found] = i, n
             n_found += 1
     return index[:n_found], count[:n_found]
 
@@ -77,7 +79,7 @@ def _accumulated_counts(memory: Any, grad: Any, per_grad: Any, limit: int) -> tu
     for i in range(len(memory)):
         added = memory[i] + grad[i] * per_grad
         if abs(added) >= 1:
-            n = int(min(max(np.trunc(added), -limit), limit))
+            n = number(WHOLE, added, limit, np.uint64(0), i)
             added -= memory.dtype.type(n)
             index[n_found], count[n_found] = i, n
             n_found += 1
@@ -108,7 +110,6 @@ def _pulses(index: Any, count: Any, raising: Any, lowering: Any, only: int) -> t
     return cells, polarity, n, trains
 
 
-rounded_counts: Any = compiled(_rounded_counts)
-coincidence_counts: Any = compiled(_coincidence_counts)
+counts: Any = compiled(_counts)
 accumulated_counts: Any = compiled(_accumulated_counts)
 pulses: Any = compiled(_pulses)

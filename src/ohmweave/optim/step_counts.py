@@ -16,6 +16,9 @@ from ohmweave.base.extras import Worthwhile
 
 _COMPILED = Worthwhile()
 
+ROUNDED, COINCIDENCES, WHOLE, SIGN = range(4)
+"""The kinds of laws: two kinds of random numbers of pulses, the whole pulses of a memory, and one pulse by the sign."""
+
 
 class Steps(NamedTuple):
     """Numbers of pulses of the weights that get any.
@@ -51,9 +54,9 @@ def rounded(grad: torch.Tensor, per_grad: float, limit: int, generator: torch.Ge
         return Steps.of(torch.floor(wanted + u).clamp_(-limit, limit))
     x, key = _flat(grad), new_key(generator)
     if _COMPILED.after(x.size // 8):
-        from ohmweave.optim.compiled_counts import rounded_counts
+        from ohmweave.optim.compiled_counts import counts
 
-        return _steps(*rounded_counts(x, _factor(per_grad, x), limit, np.uint64(key)))
+        return _steps(*counts(ROUNDED, x, _factor(per_grad, x), limit, np.uint64(key)))
     with np.errstate(over="ignore"):  # more than any limit
         wanted_numbers = x * _factor(per_grad, x)
     n = np.floor(wanted_numbers.astype(np.float64) + uniform(key, np.arange(x.size)))
@@ -75,9 +78,9 @@ def coincidences(grad: torch.Tensor, per_grad: float, length: int, generator: to
         return Steps.of(_inverted(grad * per_grad, length, generator))
     x, key = _flat(grad), new_key(generator)
     if _COMPILED.after(x.size // 8):
-        from ohmweave.optim.compiled_counts import coincidence_counts
+        from ohmweave.optim.compiled_counts import counts
 
-        return _steps(*coincidence_counts(x, _factor(per_grad, x), length, np.uint64(key)))
+        return _steps(*counts(COINCIDENCES, x, _factor(per_grad, x), length, np.uint64(key)))
     with np.errstate(over="ignore"):
         mean = x * _factor(per_grad, x)
     (index,) = np.nonzero(mean)
