@@ -7,7 +7,7 @@ clamped to the window.
 """
 
 from functools import singledispatch
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 
@@ -60,7 +60,7 @@ def steps_of(cell: Cell, state: CellState) -> Steps:
     """
     check_steps(cell)
     g: torch.Tensor = state.switching.g
-    tables = _tables(cell.switching, g)
+    tables = tables_of(cell.switching, g)
     factor = torch.ones_like(g) if state.factor is None else state.factor
     if cell.faults is not None:
         stuck, g_stuck = state.faults
@@ -83,12 +83,13 @@ def check_steps(cell: Cell) -> None:
         raise OutOfRangeError("`cell` must have no `retention` to be compiled, but has: compiled loops keep no ages")
     if cell.faults is not None and not isinstance(cell.faults, StuckCells):
         raise OutOfRangeError(f"`cell` must have StuckCells or no faults to be compiled, but has {cell.faults!r}")
-    _tables(cell.switching, torch.empty(0, dtype=torch.float64, device="cpu"))
+    if not has_tables(cell.switching):
+        _no_tables(cell.switching)
 
 
 def has_tables(law: SwitchingLaw[Any]) -> bool:
-    """True if the steps of `law` are tables."""
-    return _tables.dispatch(type(law)) is not _tables.dispatch(object)
+    """True if the steps of `law` are tables; not of a subclass, which may compute them otherwise."""
+    return type(law) is not object and type(law) in _tables.registry
 
 
 def tables_of(law: SwitchingLaw[Any], like: torch.Tensor) -> StepsOfLaw:
@@ -97,11 +98,16 @@ def tables_of(law: SwitchingLaw[Any], like: torch.Tensor) -> StepsOfLaw:
     Raises:
         OutOfRangeError: the law has none; see `has_tables`.
     """
-    return _tables(law, like)
+    return _tables(law, like) if has_tables(law) else _no_tables(law)
 
 
 @singledispatch
 def _tables(law: SwitchingLaw[Any], like: torch.Tensor) -> StepsOfLaw:
+    del like
+    _no_tables(law)
+
+
+def _no_tables(law: SwitchingLaw[Any]) -> NoReturn:
     raise OutOfRangeError(
         f"`cell` must switch by LinearStep, AffineStep or PulseTable to be compiled, but is a {type(law).__name__}"
     )
