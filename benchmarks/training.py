@@ -109,7 +109,7 @@ ROWS = {
     "MLP, Manhattan, soft bounds": (mlp, "soft bounds", "Manhattan"),
     "CNN, pulsed SGD, constant steps": (cnn, "constant steps", "pulsed SGD"),
 }
-LR = 0.05
+LR = 0.01
 
 
 def of_chip(row: str) -> tuple[Any, Any]:

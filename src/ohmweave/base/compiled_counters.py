@@ -22,7 +22,8 @@ random_word: Any = compiled(_random_word)
 
 
 def _uniform(key: np.uint64, counter: int) -> np.float64:
-    return np.float64(random_word(key, counter) >> np.uint64(11)) * np.float64(2.0**-53)
+    # From a signed integer, which fits, because processors have no instruction for unsigned ones.
+    return np.float64(np.int64(random_word(key, counter) >> np.uint64(11))) * np.float64(2.0**-53)
 
 
 uniform: Any = compiled(_uniform)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ohmweave.arrays import CompiledCells
 from ohmweave.arrays.table_pulses import LONGEST, StepTables
 from ohmweave.base.counters import new_keys
-from ohmweave.optim.compiled_network import HUGE, learn, numbers, send
+from ohmweave.optim.compiled_network import HUGE, learn
+from ohmweave.optim.compiled_send import numbers, send
 from ohmweave.optim.counted import CountedRule
 from ohmweave.optim.feed_forward import Chain, NotCompiledError, chain_of, mean_of
-from ohmweave.optim.pulses import cells_by_sign
 
 
 class CompiledEpoch:
@@ -43,12 +43,9 @@ class CompiledEpoch:
         dtype = self._array.dtype
         number = torch.empty(0, dtype=dtype, device="cpu").numpy().dtype.type
         self._number: Any = number
-        cells = [cells_by_sign(matrix) for matrix in chain.matrices]
-        self._raising, self._lowering = (
-            np.ascontiguousarray(torch.cat([pair[side] for pair in cells]).numpy()) for side in (0, 1)
-        )
         placement = chain.matrices[0].placement
         self._gains = np.array(placement.row_gain, number), np.array(placement.col_gain, number)
+        self._sides = _sides_of(chain.matrices[0])
         self._by_weight = np.concatenate([_cells_by_weight(matrix) for matrix in chain.matrices])
         n_weights, n_layers = len(self._by_weight), len(chain.matrices)
         self._index, self._count = np.empty(n_weights, np.int64), np.empty(n_weights, np.int64)
@@ -101,7 +98,7 @@ class CompiledEpoch:
         """Draw the noise of the pulses that were counted, and send them."""
         rule, tables, bank = self._rule, self._tables, self._array.bank
         only = rule.polarity(rule.param_groups[0])
-        width = self._raising.shape[1] * (2 if only is None else 1)
+        width = self._sides.shape[1] * (2 if only is None else 1)
         self._sent |= self._n_found > 0
         z = self._z[:0]
         if tables.noisy:
@@ -121,9 +118,8 @@ class CompiledEpoch:
             self._index,
             self._count,
             self._n_found,
-            self._raising,
-            self._lowering,
             self._by_weight,
+            self._sides,
             *self._gains,
             state.switching.g.numpy(),
             np.empty(0, self._number) if state.factor is None else state.factor.numpy(),
@@ -242,8 +238,18 @@ def _tables_of(chain: Chain) -> StepTables:
     return tables
 
 
-def _cells_by_weight(matrix: Any) -> NDArray[np.int64]:
+def _cells_by_weight(matrix: Any) -> NDArray[np.int32]:
     """`(out * in, H * C)`: the cells of each weight."""
     by_weight = matrix.placement.by_weight(matrix.cells)  # (in, H, out, C)
-    cells: NDArray[np.int64] = by_weight.permute(2, 0, 1, 3).flatten(2).flatten(0, 1).contiguous().numpy()
+    cells: NDArray[np.int32] = by_weight.permute(2, 0, 1, 3).flatten(2).flatten(0, 1).to(torch.int32).numpy()
     return cells
+
+
+def _sides_of(matrix: Any) -> NDArray[np.int64]:
+    """`(2, H * C / 2)`: which of a weight's H * C cells count positively, and which negatively."""
+    gain = matrix.placement.gain(torch.empty(0, device="cpu")).flatten()
+    sides = [torch.nonzero(part).flatten() for part in (gain > 0, gain < 0)]
+    if len(sides[0]) != len(sides[1]):
+        raise NotCompiledError("the mapping has not as many positive as negative cells")
+    both: NDArray[np.int64] = torch.stack(sides).numpy()
+    return both

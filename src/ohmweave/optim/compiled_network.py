@@ -1,7 +1,7 @@
 """One step of a feed-forward network of linear layers, compiled. Needs Numba (`ohmweave[fast]`); see `epoch`.
 
-`learn` runs a batch forward and backward and counts the pulses of each weight; `send` gives them to the cells and keeps
-the signed matrices up to date. Between them the caller draws the noise of the pulses, with torch's generator.
+`learn` runs a batch forward and backward and counts the pulses of each weight; `compiled_send.send` gives them to the
+cells. Between them the caller draws the noise of the pulses, with torch's generator.
 
 In both, `sizes` is `(layers, 7)` int64: inputs, outputs, the first of the layer's weights in arrays of all layers'
 weights, the activation (see `ACTIVATIONS`), 1 if the last input is always on, 1 for a transposed read in the backward
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ohmweave.arrays.compiled_pulses import after_train, signed_of
+from ohmweave.base.compiled_counters import uniform
 from ohmweave.base.extras import compiled
 from ohmweave.optim.compiled_counts import number
-from ohmweave.optim.step_counts import WHOLE
+from ohmweave.optim.step_counts import ROUNDED, WHOLE
 
-HUGE = 1e30
+HUGE = 1e15
 """Of gradients and pulses: beyond it a step is left to torch, which tells what is not finite."""
 ACTIVATIONS = ("none", "relu", "sigmoid", "tanh")
 
@@ -46,14 +46,24 @@ def _times_slope(d: Any, y: Any, kind: int) -> None:
             d[i] *= one - y[i] * y[i]
 
 
+def _add_row(out: Any, factor: Any, row: Any) -> None:
+    """`out += factor * row`, without memory for the product."""
+    for j in range(len(out)):
+        out[j] += factor * row[j]
+
+
+add_row: Any = compiled(_add_row)
+
+
 def _product(x: Any, f: Any) -> Any:
     """`x @ f`; a single row is a sum over the inputs that are not 0."""
     if x.shape[0] > 1:
         return np.dot(x, f)
     y = np.zeros((1, f.shape[1]), f.dtype)
+    out = y[0]
     for i in range(x.shape[1]):
         if x[0, i] != 0:
-            y[0] += x[0, i] * f[i]
+            add_row(out, x[0, i], f[i])
     return y
 
 
@@ -80,6 +90,46 @@ activate: Any = compiled(_activate)
 times_slope: Any = compiled(_times_slope)
 product: Any = compiled(_product)
 cross_entropy: Any = compiled(_cross_entropy)
+
+
+def _draw_row(kind: int, row: Any, used: Any, first: int, limit: int, key: np.uint64, memory: Any, drawn: Any) -> bool:
+    """Numbers of pulses of a row of weights, by the law of one weight in `compiled_counts`.
+
+    Args:
+        kind: of the law.
+        row: `(k,)`, wanted numbers of pulses.
+        used: `(k,)`, inputs of the weights.
+        first: number of the row's first weight in its layer.
+        limit: greatest number of pulses.
+        key: of the random numbers.
+        memory: of the row's weights, `(inputs,)`, changed; or `(0,)`.
+        drawn: `(k,)`, the results.
+
+    Returns:
+        True if whole pulses were left in the memory.
+    """
+    left = False
+    if kind == ROUNDED:
+        # As `number` does, in a loop that vector instructions serve.
+        for j in range(len(row)):
+            drawn[j] = np.int64(np.floor(np.float64(row[j]) + uniform(key, first + used[j])))
+        for j in range(len(row)):
+            drawn[j] = min(max(drawn[j], -limit), limit)
+        return left
+    for j in range(len(row)):
+        wanted, drawn[j] = row[j], 0
+        if kind == WHOLE:
+            wanted += memory[used[j]]
+        if wanted != 0 and (kind != WHOLE or abs(wanted) >= 1):
+            drawn[j] = number(kind, wanted, limit, key, first + used[j])
+        if kind == WHOLE:
+            wanted -= row.dtype.type(drawn[j])
+            left |= abs(wanted) >= 1
+            memory[used[j]] = wanted
+    return left
+
+
+draw_row: Any = compiled(_draw_row)
 
 
 def _count_layer(
@@ -114,26 +164,22 @@ def _count_layer(
         The number of weights with pulses, and the new `clipped`.
     """
     n_out, n_in, found, left = d.shape[1], x.shape[1], 0, False
-    single = d.shape[0] == 1
+    single, dense = d.shape[0] == 1, kind != WHOLE or not clipped
     # Of one sample the gradient is a product of inputs and errors: only rows and columns that are not 0 are visited.
-    used = np.nonzero(x[0])[0] if single and not clipped else np.arange(n_in)
+    used = np.nonzero(x[0])[0] if single and dense else np.arange(n_in)
+    inputs = x[0][used]
     grad = np.empty((1, 1), d.dtype) if single else np.dot(np.ascontiguousarray(d.T), x)
+    row, drawn = np.empty(len(used), d.dtype), np.empty(len(used), np.int64)
     for o in range(n_out):
-        if single and not clipped and d[0, o] == 0:
+        if single and dense and d[0, o] == 0:
             continue
-        for i in used:
-            wanted, n, place = (d[0, o] * x[0, i] if single else grad[o, i]) * per_grad, 0, o * n_in + i
-            if kind == WHOLE:
-                wanted = memory[at + place] + wanted
-                if abs(wanted) >= 1:
-                    n = number(kind, wanted, limit, key, place)
-                    wanted -= d.dtype.type(n)
-                    left |= abs(wanted) >= 1
-                memory[at + place] = wanted
-            elif wanted != 0:
-                n = number(kind, wanted, limit, key, place)
-            if n != 0:
-                index[at + found], count[at + found] = place, n
+        first = o * n_in
+        for j in range(len(used)):
+            row[j] = (d[0, o] * inputs[j] if single else grad[o, j]) * per_grad
+        left |= draw_row(kind, row, used, first, limit, key, memory[at + first : at + first + n_in], drawn)
+        for j in range(len(used)):
+            if drawn[j] != 0:
+                index[at + found], count[at + found] = first + used[j], drawn[j]
                 found += 1
     return found, left
 
@@ -228,95 +274,3 @@ def _learn(
 
 
 learn: Any = compiled(_learn)
-
-
-def _numbers(sizes: Any, width: int, summed: bool, count: Any, n_found: Any, n_numbers: Any) -> None:
-    """Normal numbers that the pulses of each layer take, into `n_numbers`, `(layers,)`; see `_send`."""
-    for at in range(len(sizes)):
-        total, first = 0, sizes[at, 2]
-        for k in range(first, first + n_found[at]):
-            total += width * (1 if summed else abs(count[k]))
-        n_numbers[at] = total
-
-
-numbers: Any = compiled(_numbers)
-
-
-def _send(
-    sizes: Any,
-    only: int,
-    index: Any,
-    count: Any,
-    n_found: Any,
-    raising: Any,
-    lowering: Any,
-    by_weight: Any,
-    row_gain: Any,
-    col_gain: Any,
-    g: Any,
-    factor: Any,
-    z: Any,
-    signed: Any,
-    stale: Any,
-    books: Any,
-    offset: Any,
-    slope: Any,
-    spread: Any,
-    g_min: Any,
-    bins_per_s: Any,
-    g_max: Any,
-    z_max: Any,
-    summed: bool,
-) -> None:
-    """Send the pulses that `learn` counted, in the order of `pulses.send_steps` and `table_pulses.send_trains`.
-
-    Args:
-        sizes: see the module.
-        only: SET, RESET, or 0 for both.
-        index: as `learn` left it; likewise `count` and `n_found`.
-        count: see `index`.
-        n_found: see `index`.
-        raising: `(weights, half)`, cells that raise a weight by a SET.
-        lowering: `(weights, half)`, cells that lower it.
-        by_weight: `(weights, H * C)`, cells of a weight.
-        row_gain: H factors.
-        col_gain: C factors.
-        g: S, of all cells; changed.
-        factor: of the steps of all cells, or `(0,)`.
-        z: normal numbers of the pulses of all layers; `(0,)` without noise.
-        signed: as in `learn`; changed.
-        stale: likewise.
-        books: likewise.
-        offset: this and the others as in `table_pulses.StepTables`.
-        slope: likewise.
-        spread: likewise.
-        g_min: likewise.
-        bins_per_s: likewise.
-        g_max: likewise.
-        z_max: likewise.
-        summed: likewise.
-    """
-    used = 0
-    for layer in range(len(sizes)):
-        n_in, n_out, first = sizes[layer, 0], sizes[layer, 1], sizes[layer, 2]
-        stale[layer] |= n_found[layer] > 0
-        for k in range(first, first + n_found[layer]):
-            weight, up, n = first + index[k], count[k] > 0, abs(count[k])
-            for side in range(2):
-                sign = 1 if up == (side == 0) else -1
-                if only != 0 and sign != only:
-                    continue
-                for copy in range(raising.shape[1]):
-                    at = raising[weight, copy] if side == 0 else lowering[weight, copy]
-                    own = factor[at] if len(factor) else g.dtype.type(1)
-                    row = 0 if sign > 0 else 1
-                    g[at] = after_train(
-                        g[at], own, row, n, z, used, offset, slope, spread, g_min, bins_per_s, g_max, z_max, summed
-                    )
-                    used += 1 if summed else n
-                    books[2 + row] += n
-            i = index[k] % n_in
-            signed[first + i * n_out + index[k] // n_in] = signed_of(by_weight, weight, g, row_gain, col_gain)
-
-
-send: Any = compiled(_send)

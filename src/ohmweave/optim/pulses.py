@@ -48,7 +48,7 @@ def send_steps(matrix: Matrix, steps: Steps, *, only: int | None = None) -> bool
     if not index.numel():
         return False
     # `raising` are the cells that raise the weight by a SET, `lowering` those that lower it.
-    raising, lowering = cells_by_sign(matrix)
+    raising, lowering = _cells_of(matrix)
     if index.device.type == "cpu" and _COMPILED.after(index.numel()):
         from ohmweave.optim.compiled_counts import pulses
 
@@ -76,7 +76,7 @@ _COMPILED = Worthwhile()
 _CELLS: WeakKeyDictionary[Matrix, tuple[torch.Tensor, torch.Tensor]] = WeakKeyDictionary()
 
 
-def cells_by_sign(matrix: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
+def _cells_of(matrix: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
     """Cells of each weight that count positively and those that count negatively, each `(chips * out * in, half)`."""
     if matrix not in _CELLS:
         by_weight = matrix.placement.by_weight(matrix.cells).movedim(-2, -4)  # (*chips, out, in, H, C)
