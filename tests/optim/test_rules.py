@@ -174,7 +174,7 @@ def test_pulses_drawn_once_have_the_moments_of_trains_sent_bit_by_bit(draw):
 
 def test_stochastic_rounding_keeps_the_mean_and_the_neighbours():
     x = torch.full((40_000,), -1.3, dtype=torch.float64)
-    n = rounded(x, 1.0, 31, generator(3, "x")).count
+    n = rounded(x, 1.0, 31, generator(3, "x")).n
     assert set(n.tolist()) == {-2, -1}
     assert_close(n.double().mean(), -1.3, rtol=0.01)
 

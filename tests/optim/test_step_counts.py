@@ -40,7 +40,7 @@ LAWS = {
 def test_compiled_and_numpy_have_the_same_bits(name, dtype):
     x = gradient(dtype)
     fast, slow = (by(way, lambda: LAWS[name](x)) for way in ("numba", "numpy"))
-    assert len(fast.index) > 100
+    assert len(fast.at) > 100
     for one, other in zip(fast, slow, strict=True):
         assert one.dtype == other.dtype == torch.int64
         assert torch.equal(one, other)
@@ -51,7 +51,7 @@ def test_the_memory_keeps_what_was_not_sent(way):
     x = gradient()
     memory = torch.full_like(x, 0.25)
     steps = by(way, lambda: accumulated(memory, x, -0.3, 2))
-    sent = torch.zeros(x.numel(), dtype=x.dtype).index_copy_(0, steps.index, steps.count.double()).view_as(x)
+    sent = torch.zeros(x.numel(), dtype=x.dtype).index_copy_(0, steps.at, steps.n.double()).view_as(x)
     assert_close(memory + sent, 0.25 - 0.3 * x, rtol=1e-14, scale=1.0)
     assert float(sent.abs().max()) == 2
     assert bool((memory[sent.abs() < 2].abs() < 1).all())
@@ -70,8 +70,8 @@ def test_a_sum_that_is_not_finite_changes_no_memory(way):
 def test_coincidences_are_binomial(way, mean):
     x = torch.full((20_000,), mean, dtype=torch.float64)
     steps = by(way, lambda: coincidences(x, 1.0, 7, generator(4, "key")))
-    assert bool((steps.count * mean > 0).all())
-    n = np.bincount(steps.count.abs().numpy(), minlength=8)
+    assert bool((steps.n * mean > 0).all())
+    n = np.bincount(steps.n.abs().numpy(), minlength=8)
     n[0] = 20_000 - n[1:].sum()
     expected = stats.binom.pmf(np.arange(8), 7, abs(mean) / 7) * 20_000
     often = expected > 5
@@ -85,4 +85,4 @@ def test_rounding_of_tiny_gradients_keeps_the_mean(way):
     """Of a mean of 1e-3 pulses, 400,000 times: 5 standard errors."""
     x = torch.full((400_000,), 1e-3, dtype=torch.float32)
     steps = by(way, lambda: rounded(x, 1.0, 31, generator(5, "key")))
-    assert abs(int(steps.count.sum()) - 400) < 5 * 20
+    assert abs(int(steps.n.sum()) - 400) < 5 * 20

@@ -188,12 +188,13 @@ def test_what_is_not_compiled_runs_in_the_loop_and_says_so_once(why, build, monk
 
 @needs_numba
 def test_a_gradient_that_is_not_finite_is_refused_by_name_and_the_steps_before_are_done():
-    net, rule, chip = network(SOFT, RULES["rounded"])
+    net, rule, chip = network(SOFT, RULES["mixed precision"])
     x, labels = samples()
-    x[7] = float("nan")
-    with pytest.raises(OutOfRangeError, match=r"first|x"):
-        train_epoch(net, rule, x, labels)
-    twin_net, twin_rule, twin = network(SOFT, RULES["rounded"])
+    train_epoch(net, rule, x[:7], labels[:7])
+    rule.param_groups[0]["lr"] = 1e308
+    with pytest.raises(OutOfRangeError, match="first"):
+        train_epoch(net, rule, x[7:], labels[7:])
+    twin_net, twin_rule, twin = network(SOFT, RULES["mixed precision"])
     loop(twin_net, twin_rule, x[:7], labels[:7])
     assert rule.n_steps == twin_rule.n_steps == 7
     assert torch.equal(chip.array.bank.state.switching.g, twin.array.bank.state.switching.g)
@@ -215,5 +216,14 @@ def test_wrong_arguments_are_refused():
         train_epoch(net, rule, x, labels[:3])
     with pytest.raises(OutOfRangeError, match="batch_size"):
         train_epoch(net, rule, x, labels, batch_size=0)
+    with pytest.raises(OutOfRangeError, match="`x` must be finite"):
+        train_epoch(net, rule, x / 0, labels)
+    for wrong in (labels + 5, labels - 5, labels.double(), labels[:, None]):
+        with pytest.raises((OutOfRangeError, ShapeError), match="labels"):
+            train_epoch(net, rule, x, wrong)
+    with pytest.raises(OutOfRangeError, match="at least one"):
+        train_epoch(net, rule, x[:0], labels[:0])
+    with pytest.raises(OutOfRangeError, match="loss"):
+        train_epoch(net, rule, x, labels, loss=None)
     with pytest.raises(OutOfRangeError, match="rule"):
         train_epoch(net, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), x, labels)

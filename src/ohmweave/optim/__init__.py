@@ -1,7 +1,6 @@
 """Learning rules: torch optimizers whose `step()` sends pulses."""
 
 from ohmweave.optim.adaptive import AdaptiveWriteVerify
-from ohmweave.optim.counted import CountedRule, CountLaw
 from ohmweave.optim.epoch import train_epoch
 from ohmweave.optim.gate_voltage import GateControlled
 from ohmweave.optim.manhattan import Manhattan
@@ -16,8 +15,6 @@ from ohmweave.optim.tiki_taka import TikiTakaV2
 __all__ = [
     "AdaptiveWriteVerify",
     "ArrayRule",
-    "CountLaw",
-    "CountedRule",
     "DropsSteps",
     "ExtraState",
     "GateControlled",

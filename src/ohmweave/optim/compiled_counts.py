@@ -42,7 +42,7 @@ def _number(kind: int, wanted: Any, limit: int, key: np.uint64, i: int) -> int:
         n = np.floor(np.float64(wanted) + uniform(key, i))
         return int(min(max(n, -limit), limit))
     if kind == COINCIDENCES:
-        n_pulses = binomial(np.float64(abs(wanted)), limit, uniform(key, i))
+        n_pulses: int = binomial(np.float64(abs(wanted)), limit, uniform(key, i))
         return n_pulses if wanted > 0 else -n_pulses
     if kind == WHOLE:
         return int(min(max(np.trunc(wanted), -limit), limit))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ohmweave.arrays import CompiledCells
 from ohmweave.arrays.table_pulses import LONGEST, StepTables
+from ohmweave.base import OutOfRangeError
 from ohmweave.base.counters import new_keys
 from ohmweave.optim.compiled_network import HUGE, learn
 from ohmweave.optim.compiled_send import numbers, send
@@ -38,9 +39,9 @@ class CompiledEpoch:
         chain = chain_of(net)
         self._chain, self._rule, self._mean = chain, _checked_rule(rule, chain), mean_of(loss)
         _check_samples(x, labels, chain)
-        self._tables = _tables_of(chain)
-        self._array = chain.matrices[0].chip.array
-        dtype = self._array.dtype
+        self._array = _array_of(chain)
+        self._tables = _tables_of(self._array)
+        dtype = chain.matrices[0].chip.array.dtype
         number = torch.empty(0, dtype=dtype, device="cpu").numpy().dtype.type
         self._number: Any = number
         placement = chain.matrices[0].placement
@@ -53,6 +54,8 @@ class CompiledEpoch:
         self._z = torch.empty(0, dtype=dtype, device="cpu")
         self._running = False
         self._read_out: NDArray[Any] | None = None
+        self._books: NDArray[np.int64] = np.zeros(4, np.int64)
+        self._stale: NDArray[np.bool_] = np.zeros(n_layers, np.bool_)
 
     def step(self, x: torch.Tensor, labels: torch.Tensor, *, last: bool = False) -> float | None:
         """One step on a batch; `last`: True for the last one, after which weights keep their readouts.
@@ -148,7 +151,7 @@ class CompiledEpoch:
         self._g_per_w = np.array([matrix.g_per_w for matrix in chain.matrices], number)
         self._stale = np.array([weight.is_stale for weight in chain.weights])
         self._sent = np.zeros(len(self._laws), bool)
-        self._books = np.zeros(4, np.int64)
+        self._books[:] = 0
         self._running = True
 
     def pause(self) -> None:
@@ -164,7 +167,9 @@ class CompiledEpoch:
         history.before_pulses()
         array.bank.mark_all_changed()
         cells_per_weight = self._by_weight.shape[1]
-        array.books.add_totals(n_reads=n_reads, n_readouts=n_readouts * cells_per_weight, n_set=n_set, n_reset=n_reset)
+        self._chain.matrices[0].chip.array.books.add_totals(
+            n_reads=n_reads, n_readouts=n_readouts * cells_per_weight, n_set=n_set, n_reset=n_reset
+        )
         for matrix, sent in zip(self._chain.matrices, self._sent, strict=True):
             if sent:
                 history.after_pulses(matrix.name)
@@ -211,16 +216,14 @@ def _check_samples(x: torch.Tensor, labels: torch.Tensor, chain: Chain) -> None:
         raise NotCompiledError(f"`x` must be {dtype} on the CPU without a gradient")
     if x.shape[1:].numel() != n_in or (x.dim() != 2 and not chain.flattens):
         raise NotCompiledError(f"`x` must have {n_in} numbers a sample")
-    if labels.dtype != torch.int64 or labels.dim() != 1:
-        raise NotCompiledError("`labels` must be (n,) int64")
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < n_out:
-        raise NotCompiledError(f"`labels` must be from 0 to {n_out - 1}")
+    if int(labels.max()) >= n_out:
+        raise OutOfRangeError(f"`labels` must be from 0 to {n_out - 1}, but are up to {int(labels.max())}")
     if torch.is_autocast_enabled("cpu") or not torch.is_grad_enabled():
         raise NotCompiledError("gradients are switched off, or torch casts types")
 
 
-def _tables_of(chain: Chain) -> StepTables:
-    """The steps of the cells, if the array has nothing else that acts on reads and pulses."""
+def _array_of(chain: Chain) -> CompiledCells:
+    """The array, if it has nothing but cells that acts on reads and pulses."""
     array = chain.matrices[0].chip.array
     if not isinstance(array, CompiledCells) or array.bank.device.type != "cpu":
         raise NotCompiledError("the array is not simulated on the CPU")
@@ -228,6 +231,11 @@ def _tables_of(chain: Chain) -> StepTables:
         raise NotCompiledError(f"the array has {', '.join(array.not_compiled)}")
     if array.books.metered:
         raise NotCompiledError("a bill is open")
+    return array
+
+
+def _tables_of(array: CompiledCells) -> StepTables:
+    """The steps of the cells, if nothing else acts on them."""
     cell = array.bank.cell
     for name, part in (("read_noise", cell.read_noise), ("faults", cell.faults), ("conduction", cell.conduction)):
         if part is not None:

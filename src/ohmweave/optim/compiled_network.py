@@ -248,6 +248,7 @@ def _learn(
             stale[at] = False
         activate(y.reshape(-1), sizes[at, 3])
         inputs.append(y)
+    loss: float
     loss, d = cross_entropy(inputs[n_layers], labels, mean)
     errors = [d]
     for at in range(n_layers - 1, 0, -1):

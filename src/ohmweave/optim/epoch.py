@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ohmweave.base import OutOfRangeError, ShapeError, check_integer, has_numba
+from ohmweave.base import OutOfRangeError, ShapeError, check_integer, has_numba, shown
+from ohmweave.optim.feed_forward import NotCompiledError
 from ohmweave.optim.rule import ArrayRule
 
 if TYPE_CHECKING:
@@ -45,30 +46,24 @@ def train_epoch(
     Args:
         net: deployed network or layers; `(batch, ...)` to `(batch, classes)`.
         rule: of all its weights on the chip.
-        x: `(n, ...)`, samples in the order of training, in the dtype of the chip.
-        labels: `(n,)` int64.
+        x: `(n, ...)`, finite, samples in the order of training, in the dtype of the chip.
+        labels: `(n,)` int64, classes from 0.
         batch_size: samples in a step; the last step may have fewer.
         loss: of outputs and labels; to be compiled, `torch.nn.functional.cross_entropy` or
             `torch.nn.CrossEntropyLoss()`.
 
     Returns:
-        The mean of the loss over the steps, each with the weights before it; NaN without samples.
+        The mean of the loss over the steps, each with the weights before it.
 
     Raises:
-        ShapeError: `x` and `labels` have different lengths.
+        ShapeError: `x` and `labels` have different lengths, or `labels` another shape.
         OutOfRangeError: an argument is out of range, or what the loop raises; the steps before are done then.
 
     Warns:
         RuntimeWarning: once a process for each reason, that the loop is used, which is slower.
     """
-    check_integer("batch_size", batch_size, at_least=1)
-    for name, part in (("x", x), ("labels", labels)):
-        if not isinstance(part, torch.Tensor) or not part.dim():
-            raise OutOfRangeError(f"`{name}` must be a tensor of samples, but is {part!r}")
-    if len(x) != len(labels):
-        raise ShapeError(f"`labels` must have one entry for each of the {len(x)} samples, but has {len(labels)}")
-    if not isinstance(rule, ArrayRule):
-        raise OutOfRangeError(f"`rule` must be a rule of ohmweave.optim, but is a {type(rule).__name__}")
+    batch_size = check_integer("batch_size", batch_size, at_least=1)
+    _check_arguments(rule, x, labels, loss)
     epoch = _compiled(net, rule, x, labels, loss)
     total, n_steps = 0.0, 0
     batches = list(zip(x.split(batch_size), labels.split(batch_size), strict=True))
@@ -85,7 +80,28 @@ def train_epoch(
         if epoch is not None:
             epoch.pause()
         rule.zero_grad()
-    return total / n_steps if n_steps else float("nan")
+    return total / n_steps
+
+
+def _check_arguments(rule: ArrayRule, x: torch.Tensor, labels: torch.Tensor, loss: Loss) -> None:
+    """Raise as `train_epoch`, before a step."""
+    for name, part in (("x", x), ("labels", labels)):
+        if not isinstance(part, torch.Tensor) or not part.dim():
+            raise OutOfRangeError(f"`{name}` must be a tensor of samples, but is {shown(part)}")
+        if not bool(part.isfinite().all()):
+            raise OutOfRangeError(f"`{name}` must be finite, but has values that are NaN or infinite")
+    if not callable(loss):
+        raise OutOfRangeError(f"`loss` must be a function of outputs and labels, but is {shown(loss)}")
+    if labels.dtype != torch.int64 or (len(labels) and int(labels.min()) < 0):
+        raise OutOfRangeError(f"`labels` must be classes, int64 from 0, but are {shown(labels)}")
+    if labels.dim() != 1:
+        raise ShapeError(f"`labels` must have the shape (n,), but has {tuple(labels.shape)}")
+    if not len(x):
+        raise OutOfRangeError("`x` must have at least one sample, but has none")
+    if len(x) != len(labels):
+        raise ShapeError(f"`labels` must have one entry for each of the {len(x)} samples, but has {len(labels)}")
+    if not isinstance(rule, ArrayRule):
+        raise OutOfRangeError(f"`rule` must be a rule of ohmweave.optim, but is a {type(rule).__name__}")
 
 
 def _step(net: torch.nn.Module, rule: ArrayRule, x: torch.Tensor, labels: torch.Tensor, loss: Loss) -> float:
@@ -101,16 +117,18 @@ def _compiled(
 ) -> "CompiledEpoch | None":
     """The compiled steps; None, with the reason said once, where there are none."""
     if not has_numba():
-        return _said("Numba is not installed (`pip install ohmweave[fast]`)")
-    from ohmweave.optim.compiled_epoch import CompiledEpoch, NotCompiledError
+        _say("Numba is not installed (`pip install ohmweave[fast]`)")
+        return None
+    from ohmweave.optim.compiled_epoch import CompiledEpoch
 
     try:
         return CompiledEpoch(net, rule, x, labels, loss)
     except NotCompiledError as reason:
-        return _said(str(reason))
+        _say(str(reason))
+    return None
 
 
-def _said(why: str) -> None:
+def _say(why: str) -> None:
     if why not in _SAID:
         _SAID.add(why)
         warnings.warn(f"`train_epoch` runs in an ordinary loop, because {why}", RuntimeWarning, stacklevel=4)

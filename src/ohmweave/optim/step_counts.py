@@ -24,12 +24,12 @@ class Steps(NamedTuple):
     """Numbers of pulses of the weights that get any.
 
     Attributes:
-        index: `(k,)` int64, rising, in the flattened `(*chips, out, in)`.
-        count: `(k,)` int64, not 0; positive where the weight must rise.
+        at: `(k,)` int64, rising, in the flattened `(*chips, out, in)`.
+        n: `(k,)` int64, not 0; positive where the weight must rise.
     """
 
-    index: torch.Tensor
-    count: torch.Tensor
+    at: torch.Tensor
+    n: torch.Tensor
 
     @classmethod
     def of(cls, steps: torch.Tensor) -> "Steps":
