@@ -51,21 +51,22 @@ SHARE ?= 0.1
 soak: $(READY) ## a million reads, updates, placements and rows, or a SHARE: memory, counters, bills and times
 	$(BIN)/python -m tests.soak $(SHARE)
 
-docs: $(READY) ## the documentation's checks: links, commands, examples, docstrings
-	$(BIN)/python -m pytest tests/docs
+docs: $(READY) ## the documentation as a site that opens from disk: site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
+	@echo "$(CURDIR)/site/index.html"
 
 format: $(READY) ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean: ## remove the environments, caches and the demo's results
-	rm -rf .venv .venv-* build dist $(DEMO) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* build dist site $(DEMO) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ohmweave needs Python 3.11 or newer; say which: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,distributed,fast]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,distributed,docs,fast]"
 	@# badcrossbar, an independent circuit solver, is a referee of the tests. Its plotting wants cairo, its solver does not.
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps badcrossbar pathvalidate
 	@touch $@

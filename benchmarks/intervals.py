@@ -13,14 +13,25 @@ import numpy as np
 import torch
 
 from ohmweave.base import generator
-from ohmweave.cells import AffineStep, Cell, PulseTable, Spread, exponential_steps, linear_steps, soft_bounds
+from ohmweave.cells import (
+    AffineStep,
+    Cell,
+    PulseTable,
+    Spread,
+    StretchedStep,
+    exponential_steps,
+    linear_steps,
+    soft_bounds,
+)
 from ohmweave.fitting import Interval, trains_of
 from ohmweave.fitting.between_cells import population
+from ohmweave.fitting.curved_fit import fitted_curved
+from ohmweave.fitting.curved_laws import POWER, STRETCHED
 from ohmweave.fitting.estimates import fitted
 from ohmweave.fitting.families import EXPONENTIAL, LINEAR, SOFT_BOUNDS, Family, table
 from ohmweave.fitting.lanes import lanes_of
 from ohmweave.fitting.noisy_fit import fitted_noisy
-from ohmweave.fitting.noisy_laws import noisy
+from ohmweave.fitting.noisy_laws import NoisyLaw, noisy
 from ohmweave.fitting.usable import usable
 from tests.fitting.bench import cycles, measured
 
@@ -35,7 +46,19 @@ _TABLE = PulseTable(
     reset_spread=(0.2e-6, 0.3e-6),
     z_max=8.0,
 )
-LAWS: dict[str, tuple[Family, AffineStep | PulseTable]] = {
+_POWER = StretchedStep(**WINDOW, n_set=40, n_reset=45, exponent_set=0.6, exponent_reset=0.5, sigma=0.1e-6)
+_STRETCHED = StretchedStep(
+    **WINDOW,
+    n_set=45,
+    n_reset=50,
+    exponent_set=0.6,
+    exponent_reset=0.8,
+    saturation_set=0.8,
+    saturation_reset=0.9,
+    sigma=0.1e-6,
+)
+Law = AffineStep | PulseTable | StretchedStep
+LAWS: dict[str, tuple[Family | NoisyLaw, Law]] = {
     "linear": (LINEAR, linear_steps(**WINDOW, levels=100, c2c=1.0)),
     "soft-bounds": (SOFT_BOUNDS, soft_bounds(**WINDOW, levels=40, c2c=0.4)),
     "exponential": (
@@ -43,18 +66,25 @@ LAWS: dict[str, tuple[Family, AffineStep | PulseTable]] = {
         exponential_steps(**WINDOW, n_set=60, n_reset=60, shape_set=0.5, shape_reset=0.4, c2c=0.01),
     ),
     "pulse-table": (table(2), _TABLE),
+    POWER.name: (POWER, _POWER),
+    STRETCHED.name: (STRETCHED, _STRETCHED),
 }
 
 
-def truth(law: AffineStep | PulseTable, name: str) -> list[float]:
-    """Coefficients and spreads, S, in the order of the family."""
+def truth(law: Law, name: str) -> list[float]:
+    """Coefficients and spreads, S or numbers, in the order of the family."""
+    if isinstance(law, StretchedStep):
+        up = [law.n_set, law.exponent_set, law.saturation_set]
+        down = [law.n_reset, law.exponent_reset, law.saturation_reset]
+        n = 2 if name == POWER.name else 3
+        return [*up[:n], *down[:n], law.sigma]
     if isinstance(law, PulseTable):
         return [*law.set_mean, *law.reset_mean, *law.set_spread, *law.reset_spread]
     ends = [*law.set_step, *law.reset_step]
     return [ends[k] for k in {"linear": (0, 2), "soft-bounds": (0, 3)}.get(name, (0, 1, 2, 3))] + [law.sigma]
 
 
-def known(law: AffineStep | PulseTable, seed: int) -> Interval:
+def known(law: Law, seed: int) -> Interval:
     """The interval of d2d from the true factors of the cells of `measured`: what chance leaves to any fit."""
     chance = generator(seed, "bench")
     state = Cell(law, spread=Spread(d2d=D2D)).init_state((CELLS,), generator=chance, dtype=torch.float64)
@@ -75,10 +105,11 @@ def covered(name: str, sets: int, first: int = 0) -> dict[str, float]:
         g = data.g + READ_NOISE * np.random.default_rng(seed).normal(size=len(data.g))
         trains = trains_of(g.reshape(CELLS, -1).T, np.array(pulses))
         used = usable(trains, **WINDOW, stuck_below=0.1)
-        start = fitted(family, used, held=False)
+        curved = isinstance(family, NoisyLaw)
+        start = fitted_curved(family, trains, used) if curved else fitted(family, used, held=False)
         found = fitted_noisy(
-            noisy(family), used, lanes_of(trains, used), start=start, growth="constant", r2=(READ_NOISE / 18e-6) ** 2,
-            held=False,
+            family if curved else noisy(family), used, lanes_of(trains, used), start=start, growth="constant",
+            r2=(READ_NOISE / 18e-6) ** 2, held=False,
         )  # fmt: skip
         intervals = {
             **found.law.parameters,

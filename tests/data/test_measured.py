@@ -8,7 +8,7 @@ import pytest
 
 from ohmweave.base import DataError, OutOfRangeError
 from ohmweave.cli import main
-from ohmweave.data import MEASURED_SETS, MeasuredFile, measured, measured_sets
+from ohmweave.data import MEASURED_SETS, FoundFile, MeasuredFile, MissingFile, measured, measured_files, measured_sets
 from ohmweave.data.measured_sets import git_blob
 
 CONTENT = {"a.csv": b"1,2\n3,4\n", "LICENSE": b"MIT"}
@@ -113,7 +113,27 @@ def test_the_command_goes_on_with_the_next_set(
     said = capsys.readouterr()
     assert ended.value.code == 1
     assert "a.csv  (downloaded)" in said.out
+    assert "2 of 4 files are missing: nowhere/a.csv, nowhere/LICENSE" in said.err
     assert "nowhere/a.csv was not found" in said.err
+    assert said.out.count("MISSING: ") == 2
+
+
+def test_a_file_in_the_place_of_a_missing_one_is_named(
+    served: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.clear()
+    folder = tmp_path / "here" / "measured" / "ours"
+    folder.mkdir(parents=True)
+    (folder / "a-half.csv").write_bytes(b"1")
+    (folder / "LICENSE").write_bytes(CONTENT["LICENSE"])
+    monkeypatch.setenv("OHMWEAVE_DATA", str(tmp_path / "here"))
+    missing, found = measured_files(allow_download=False)
+    assert isinstance(missing, MissingFile)
+    assert missing.instead == (folder / "a-half.csv",)
+    assert isinstance(found, FoundFile)
+    with pytest.raises(SystemExit):
+        main(["data", "measured", "--no-download"])
+    assert "there instead, not verified" in capsys.readouterr().out
 
 
 @pytest.mark.data("measured")

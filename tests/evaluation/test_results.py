@@ -9,17 +9,15 @@ import torch
 from scipy import stats
 
 from ohmweave.base import generator
-from ohmweave.cells import Cell, LinearStep, StuckCells
 from ohmweave.evaluation.figures import draw_accuracy, draw_costs
 from ohmweave.evaluation.results import accuracy_of, property_costs, reasons
-from ohmweave.evaluation.tables import accuracy_table, cost_table, search_table
+from ohmweave.evaluation.tables import accuracy_table, cost_table, result_lines, search_table, spent_table
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
 from ohmweave.evaluation.without import PERFECT
 from ohmweave.experiments import Row
 from tests.helpers import assert_close
 
 N = 1_000
-GOOD = Cell(LinearStep(g_min=1e-6, g_max=1.1e-5))
 SETTING = {"tolerance": 1.0, "window": 1.0, "copies": 1, "clip": 0.99, "sigma": 0.02, "epochs": 3}
 
 
@@ -37,7 +35,9 @@ def rows(accuracy: int = 960, *, failed: int = 0, moved: float = 0.1, draws: Seq
     made = [Row(**{**_fields(one), "id": str(k)}) for k, one in enumerate(made)]
     for way in WAYS:
         made.append(row("search", way, [accuracy] * 2, failed=failed, round=0, setting=SETTING))
-        made.append(row("accuracy", way, [accuracy - 1, accuracy + 1], failed=failed, moved=moved, draw=0))
+        made.append(
+            row("accuracy", way, [accuracy - 1, accuracy + 1], failed=failed, moved=moved, draw=0, setting=SETTING)
+        )
         made += [row("accuracy", way, draw, draw=k) for k, draw in enumerate(draws, start=1)]
     for way in (TRANSFER, IN_SITU):
         made.append(row("property", way, [accuracy + 20, accuracy + 22], without="scatter of pulses"))
@@ -57,6 +57,13 @@ def test_interval_without_draws_is_students_over_the_chips() -> None:
     assert_close([one.mean.low, one.mean.high], [low, high], rtol=1e-9)
     assert one.fit_sd is None
     assert_close(one.chip_sd, statistics.stdev([0.959, 0.961]), rtol=1e-9)
+
+
+def test_an_interval_of_few_chips_stays_an_accuracy() -> None:
+    one = accuracy_of([row("accuracy", TRANSFER, [160, 900], draw=0)], TRANSFER)
+    assert one is not None
+    assert (one.cell.low, one.cell.high) == (0.0, 1.0)
+    assert_close(one.cell.value, 0.53, rtol=1e-12)
 
 
 def test_interval_with_draws_is_that_of_a_further_draw() -> None:
@@ -91,38 +98,50 @@ def test_the_two_parts_are_told_apart_in_the_mean() -> None:
     assert_close(statistics.fmean(part[1] for part in parts), chip**2, rtol=0.1)
 
 
-def test_costs_are_sorted_and_have_welchs_interval() -> None:
+def test_costs_are_sorted_and_compare_the_same_chips() -> None:
     costs = property_costs(rows(), TRANSFER)
     assert [cost.name for cost in costs] == ["scatter of pulses", "spread between cells", PERFECT]
     assert_close(costs[0].gain.value, 0.021, rtol=1e-9)
-    test = stats.ttest_ind([0.980, 0.982], [0.959, 0.961], equal_var=False)
-    interval = test.confidence_interval(0.95)
-    assert_close([costs[0].gain.low, costs[0].gain.high], [interval.low, interval.high], rtol=1e-9)
+    # Chips 20 points apart, each of which wins one or two points: the differences tell it, the means do not.
+    whole, without = [700, 900, 800], [710, 920, 815]
+    made = [row("accuracy", IN_SITU, whole, draw=0), row("property", IN_SITU, without, without="asymmetry")]
+    interval = stats.ttest_rel(without, whole).confidence_interval(0.95)
+    gain = property_costs(made, IN_SITU)[0].gain
+    assert_close([gain.low, gain.high], [interval.low / N, interval.high / N], rtol=1e-9)
+    assert gain.low is not None
+    assert gain.low > 0
+    # Another number of chips: they are others, and Welch's interval holds.
+    fewer = [made[0], row("property", IN_SITU, without[:2], without="asymmetry")]
+    interval = stats.ttest_ind(without[:2], whole, equal_var=False).confidence_interval(0.95)
+    gain = property_costs(fewer, IN_SITU)[0].gain
+    assert_close([gain.low, gain.high], [interval.low / N, interval.high / N], rtol=1e-9)
 
 
 def test_reasons_name_what_failed() -> None:
-    assert reasons(rows(), GOOD) == []
-    failed = reasons(rows(500, failed=97), GOOD)
+    assert reasons(rows(), 0.0) == []
+    failed = reasons(rows(500, failed=97), 0.0)
     assert failed[0] == "no way comes within 3 points of the software network"
     assert "write-verify: 47.2 points below software; 97% of the writes did not converge" in failed[1]
     assert "without scatter of pulses it would be 2.1 points better" in failed[1]
     assert "without scatter of pulses a network that is only written would be 2.1 points better" in failed[2]
-    stuck = Cell(GOOD.switching, faults=StuckCells(fraction=0.9, g_stuck=2e-6))
-    assert "90% of the cells are stuck" in reasons(rows(500), stuck)[1]
-    still = reasons(rows(900, moved=0.0001), GOOD)
+    assert "90% of the cells are stuck" in reasons(rows(500), 0.9)[1]
+    still = reasons(rows(900, moved=0.0001), 0.0)
     assert "the rule moved the weights by 0.01% of the window" in still[-1]
 
 
 def test_tables_and_figures_are_made_of_whole_and_partial_rows() -> None:
     made = rows(draws=[[940, 950], [960, 962]])
     assert [line["way"] for line in accuracy_table(made)] == [SOFTWARE, *WAYS]
-    assert accuracy_table(made)[1]["an image (pJ)"] == "not known"
-    assert [line["without"] for line in cost_table(made)] == ["scatter of pulses", "spread between cells", PERFECT]
+    assert accuracy_table(made)[1]["with the fit (%)"].startswith("95.3 (")
+    assert spent_table(made)[0]["an image (pJ)"] == "not known"
+    assert spent_table(made)[0]["pulses"] == "10,000"
+    assert [line["removed"] for line in cost_table(made)] == ["scatter of pulses", "spread between cells", PERFECT]
     assert [line["chosen"] for line in search_table(made)] == ["yes"] * len(WAYS)
     assert draw_accuracy(made) is not None
     assert draw_costs(made) is not None
     for n in range(len(made)):
         accuracy_table(made[:n])
+        result_lines(made[:n])
         cost_table(made[:n])
     assert draw_accuracy(made[:3]) is None
     assert draw_costs(made[:3]) is None

@@ -34,8 +34,9 @@ def row(trial: Trial, number: int, n_correct: int) -> Row:
 
 
 def pulses(setting: Mapping[str, Any]) -> float:
-    """Finer writes, copies and higher rates cost pulses."""
-    return 1e3 * setting.get("copies", 1) / setting.get("tolerance", 1) + 1e4 * setting.get("lr", 0)
+    """Finer writes, copies, higher rates and tuning cost pulses."""
+    tuning = 1e2 / setting["threshold"] if setting.get("threshold") and "rule" not in setting else 0.0
+    return tuning + 1e3 * setting.get("copies", 1) / setting.get("tolerance", 1) + 1e4 * setting.get("lr", 0)
 
 
 def score(setting: Mapping[str, Any]) -> int:
@@ -91,6 +92,26 @@ def test_search_finds_the_made_up_truth_and_is_bounded() -> None:
     sigmas = [one.setting["sigma"] for one in tried(rows, AWARE)]
     assert sorted(sigmas) == [0.005, 0.01, 0.02]  # 0.25, 0.5 and 1 times the error of the write
     assert {one.setting["sigma"] for one in tried(rows, TUNED)} == {None}  # the plain network was not worse
+    # Here every threshold is as good as none, which sends no pulses: the network stays as it was written.
+    assert best(rows, TUNED).setting["threshold"] is None
+    assert {one.setting["threshold"] for one in tried(rows, TUNED)} >= {None, 2.0, 4.0}
+
+
+def test_tuning_is_chosen_where_it_helps_and_its_ladder_goes_on() -> None:
+    written = [one for one in searched() if one.params["round"] < 5]
+
+    def tuned(rows: list[Row], gain: float) -> list[Row]:
+        new = ROUNDS[5][1](rows, SMOKE)
+        points = {t.setting["threshold"]: 800 + round(gain * (t.setting["threshold"] or 0)) for t in new}
+        made = [row(trial, 5, points[trial.setting["threshold"]]) for trial in new]
+        return [*rows, *(one for one in made if one.id not in {old.id for old in rows})]
+
+    rows = written
+    for _ in range(4):
+        rows = tuned(rows, 10)
+    assert {one.setting["threshold"] for one in tried(rows, TUNED)} == {None, 2.0, 4.0, 8.0, 16.0}
+    assert best(rows, TUNED).setting["threshold"] == 16.0
+    assert best(tuned(written, -10), TUNED).setting["threshold"] is None
 
 
 def test_a_stopped_search_takes_the_same_path() -> None:

@@ -3,10 +3,21 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 import ohmweave as ow
-from ohmweave.base import OutOfRangeError
-from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, ReadNoise, Relaxation, Spread, StuckCells
+from ohmweave.base import OutOfRangeError, generator
+from ohmweave.cells import (
+    AffineStep,
+    Cell,
+    CellState,
+    LinearStep,
+    PulseTable,
+    ReadNoise,
+    Relaxation,
+    Spread,
+    StuckCells,
+)
 from ohmweave.evaluation import PERFECT, PROPERTIES, without
 from ohmweave.evaluation.without import step_of
 from tests.helpers import assert_close
@@ -41,7 +52,7 @@ def test_each_property_is_removed_alone() -> None:
     expected = {
         "read noise": replace(WHOLE, read_noise=None),
         "scatter of pulses": replace(WHOLE, switching=replace(LAW, sigma=0.0)),
-        "spread between cells": replace(WHOLE, spread=None),
+        "spread between cells": replace(WHOLE, spread=Spread(d2d=0.0)),
         "asymmetry": replace(WHOLE, switching=replace(LAW, set_step=(3.5e-7, 3.5e-7), reset_step=(-3.5e-7, -3.5e-7))),
         "size of steps": replace(
             WHOLE, switching=replace(LAW, set_step=(6e-8, 2e-8), reset_step=(-1e-8, -5e-8), sigma=1e-8)
@@ -60,7 +71,8 @@ def test_each_property_is_removed_alone() -> None:
         assert (law.sigma == 0) == (wanted.sigma == 0)
     perfect = without(WHOLE, PERFECT)
     assert perfect is not None
-    assert (perfect.spread, perfect.faults, perfect.read_noise, perfect.retention) == (None, None, None, ())
+    assert (perfect.faults, perfect.read_noise, perfect.retention) == (None, None, ())
+    assert perfect.spread == Spread(d2d=0.0)
     assert perfect.switching.sigma == 0
     assert_close(list(perfect.switching.set_step), [3.5e-8, 3.5e-8], rtol=1e-12)
 
@@ -88,3 +100,22 @@ def test_absent_properties_and_unknown_ones() -> None:
         without(plain, "noise")
     with pytest.raises(OutOfRangeError, match="GateCompliance"):
         without(ow.cells.wang2019(), "scatter of pulses")
+
+
+def test_chips_keep_their_other_properties_without_one() -> None:
+    # Costs are differences of the same chips: the same cells are stuck and have the same factors.
+    whole = fresh_cells(WHOLE)
+    for name in PROPERTIES:
+        cell = without(WHOLE, name)
+        assert cell is not None
+        found = fresh_cells(cell)
+        if name not in ("stuck cells", "retention"):  # retention draws before the faults do: then chips are others
+            assert torch.equal(found.faults.stuck, whole.faults.stuck), name
+        if name != "spread between cells":
+            assert torch.equal(found.factor, whole.factor), name
+        else:
+            assert bool((found.factor == 1).all())
+
+
+def fresh_cells(cell: Cell) -> CellState:
+    return cell.init_state((500,), generator=generator(0, "fabrication"), dtype=torch.float32, device="cpu")

@@ -126,7 +126,7 @@ def test_a_claim_that_makes_no_sense_is_refused(changes: dict[str, Any], message
 
 def test_acceptances_say_what_they_accept() -> None:
     texts = [one.describe(lambda x: f"{x} S") for one in (Within(absolute=1), AtLeast(2), AtMost(3), Between(4, 5))]
-    assert texts == ["within 1 S of the paper", "at least 2 S", "at most 3 S", "from 4 S to 5 S"]
+    assert texts == ["within 1.0 S of the paper", "at least 2.0 S", "at most 3.0 S", "from 4.0 S to 5.0 S"]
     assert Equal().describe() == "equal to the paper"
 
 

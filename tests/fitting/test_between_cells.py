@@ -36,8 +36,9 @@ def test_intervals_of_spread_and_mean_cover_what_they_say() -> None:
     covered = np.zeros(2)
     for _ in range(n):
         found = population(chance.normal(1, 0.2, 6) + errors * chance.normal(size=6), errors)
-        variance = found.spread.value**2 * float(np.sum(found.weights**2))
-        mean = found.interval(found.mean, float(found.weights**2 @ errors**2) + variance)
+        between = float(np.sum(found.weights**2))
+        variance = float(found.weights**2 @ errors**2) + between * found.spread.value**2
+        mean = found.interval(found.mean, variance, between)
         covered += [found.spread.low <= 0.2 <= found.spread.high, mean.low <= 1 <= mean.high]
     assert abs(covered[0] / n - 0.95) < 0.023
     assert abs(covered[1] / n - 0.95) < 0.023

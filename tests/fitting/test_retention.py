@@ -86,6 +86,13 @@ def series(n: int = 4000, dt: float = 0.01) -> torch.Tensor:
     return torch.stack(g, dim=1)
 
 
+def test_written_conductances_are_above_zero() -> None:
+    given = readings(2000)
+    for scale in (0.0, -1.0):
+        with pytest.raises(DataError, match="`g_written` must be conductances > 0 S"):
+            fit_retention(**given | {"g_written": scale * given["g_written"]})
+
+
 def test_noise_in_time_is_found_and_says_what_averaging_leaves() -> None:
     g = series()
     white = 0.05e-6 * torch.randn(g.shape, generator=generator(2), dtype=torch.float64)

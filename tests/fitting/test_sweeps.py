@@ -6,7 +6,7 @@ import torch
 
 from ohmweave.base import DataError, ShapeError
 from ohmweave.cells import PolynomialConduction, SinhConduction
-from ohmweave.fitting import fit_conduction
+from ohmweave.fitting import Sweep, fit_conduction, thresholds
 from tests.helpers import assert_close
 
 V = np.tile(np.linspace(-0.5, 0.5, 41), 3)
@@ -79,3 +79,25 @@ def test_bad_sweeps() -> None:
         fit_conduction(V[:5], V[:5])
     with pytest.raises(DataError, match="`i` must be finite"):
         fit_conduction(V, V * np.nan)
+
+
+def swept(jumping: int, sweeps: int = 40) -> Sweep:
+    """Sweeps of ohmic cells, of which some double their conductance at 0.3 V."""
+    v = np.linspace(0.01, 0.5, 50)
+    g = np.where((np.arange(sweeps)[:, None] < jumping) & (v > 0.3), 40e-6, 20e-6)
+    i = g * v * (1 + 0.005 * np.random.default_rng(0).normal(size=g.shape))
+    names = tuple(str(k) for k in range(sweeps))
+    return Sweep(names=names, cell=np.repeat(np.arange(sweeps), 50), v=np.tile(v, sweeps), i=i.ravel())
+
+
+def test_thresholds_of_many_sweeps_and_jumps_of_single_cells() -> None:
+    found = thresholds(swept(30))
+    assert len(found.v_set) == 30
+    assert len(found.v_reset) == 0
+    assert_close(np.median(found.v_set), 0.31, rtol=0.01)
+    assert found.before.sum() == 10 * 50 + 30 * 30
+    few = thresholds(swept(1))
+    assert (len(few.v_set), few.rare) == (0, 1)
+    assert few.before.all()
+    assert "1 jumps of single cells not counted" in repr(few)
+    assert len(thresholds(swept(1, sweeps=1)).v_set) == 1  # of one sweep nothing is rare

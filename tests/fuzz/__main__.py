@@ -7,6 +7,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial, reduce
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -20,8 +22,24 @@ from tests.fuzz.texts import cell_files, measurements, use_cell, use_measurement
 
 def _calls(options: argparse.Namespace, folder: Path) -> Tally:
     del folder
-    cases = {name: case for name, case in CASES.items() if options.only in name}
-    return run(cases, n=options.n, seed=options.seed, seconds=options.seconds)
+    each = partial(_one_process, options.only, -(-options.n // options.workers), options.seconds)
+    seeds = [1000 * worker + options.seed for worker in range(options.workers)]
+    if options.workers == 1:
+        return each(seeds[0])
+    with get_context("fork").Pool(options.workers) as pool:
+        return reduce(Tally.merged, pool.map(each, seeds))
+
+
+def _one_process(only: str, n: int, seconds: float | None, seed: int) -> Tally:
+    cases = {name: case for name, case in CASES.items() if only in name}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return run(cases, n=n, seed=seed, seconds=seconds, watch=_told)
+
+
+def _told(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def _checkpoints(options: argparse.Namespace, folder: Path) -> Tally:
@@ -58,6 +76,7 @@ def main() -> int:
     parser.add_argument("n", type=int, nargs="?", default=2000, help="inputs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, help="of the calls, after which they end with fewer inputs")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the calls, each with a seed of its own")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--what", choices=[*FUZZERS, "all"], default="all")
     parser.add_argument("--types", action="store_true", help="list refusals of wrong types without a name as well")

@@ -46,6 +46,8 @@ def refusal(error: BaseException, *, wrong_type: bool) -> Outcome:
     """The outcome of a call that raised."""
     if isinstance(error, OhmweaveError) or (isinstance(error, TypeError | ValueError) and _names(error)):
         return Outcome(Kind.REFUSED)
+    if isinstance(error, OSError) and error.filename is not None:  # the system's own words, with the file's name
+        return Outcome(Kind.REFUSED)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{type(error).__name__}: {str(error)[:120]} [{Path(frame.filename).name}:{frame.lineno} {_ours(error)}]"
     if wrong_type and isinstance(error, TypeError | ValueError | AttributeError):
@@ -98,6 +100,19 @@ def _unsound_tensor(result: torch.Tensor, *, negative: bool, nan: bool) -> str:
     if n_bad and not nan:
         return f"{n_bad} of {result.numel()} entries are NaN or infinite"
     return f"down to {float(result.min())}" if not negative and bool((result < 0).any()) else ""
+
+
+def nan_as_in(result: Any, referee: Any) -> bool:
+    """True if all that is not finite in `result` is NaN, at places where `referee`, of the same form, has NaN."""
+    if isinstance(result, torch.Tensor):
+        return (
+            isinstance(referee, torch.Tensor)
+            and result.shape == referee.shape
+            and bool((result.isfinite() | (result.isnan() & referee.isnan())).all())
+        )
+    if isinstance(result, tuple | list):
+        return len(result) == len(referee) and all(map(nan_as_in, result, referee))
+    return result is referee is None
 
 
 def overflows(arguments: Mapping[str, Any]) -> bool:

@@ -3,10 +3,13 @@
 import importlib
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
-from tests.fuzz.cases import CASES, NOT_CALLED, PACKAGES
+import ohmweave
+from tests.fuzz.cases import CASES
+from tests.fuzz.cases.reasons import NOT_CALLED
 from tests.fuzz.commands import run_commands
 from tests.fuzz.crafted import run_checkpoints, run_texts
 from tests.fuzz.judge import Kind
@@ -17,9 +20,23 @@ SECONDS = 8.0
 
 
 def test_every_public_name_has_a_case_or_a_reason() -> None:
-    covered = {name.split(":")[0].split(".")[1] for name in CASES} | set(NOT_CALLED)
-    public = {name for package in PACKAGES for name in importlib.import_module(f"ohmweave.{package}").__all__}
-    assert public - covered == set()
+    cases = {".".join(name.split(":")[0].split(".")[:2]) for name in CASES}
+    public = {f"{package}.{name}" for package in packages() for name in names_of(package)}
+    assert public - cases - set(NOT_CALLED) == set()
+    assert cases & set(NOT_CALLED) == set()
+    assert (cases | set(NOT_CALLED)) - public == set()
+    shortcuts = set(ohmweave.__all__) - set(packages()) - {"__version__"}
+    assert shortcuts <= {name.split(".")[1] for name in public}
+
+
+def packages() -> list[str]:
+    """The public packages."""
+    return [name for name in ohmweave.__all__ if isinstance(getattr(ohmweave, name), ModuleType)]
+
+
+def names_of(package: str) -> list[str]:
+    """The public names of a package."""
+    return list(importlib.import_module(f"ohmweave.{package}").__all__)
 
 
 def test_the_valid_calls_are_accepted() -> None:
@@ -57,6 +74,17 @@ def test_the_judge_sees_what_it_is_for() -> None:
     for function, kind in ((half, Kind.HALF), (foreign, Kind.FOREIGN), (lambda x: float("nan") * x, Kind.NONSENSE)):
         call = Call(function=function, arguments={"x": 5.0}, watched=(state,))
         assert outcome_of(call, {"x": 5.0}, {}).kind == kind
+
+
+def test_a_nan_is_accepted_only_where_the_referee_has_one() -> None:
+    x = torch.tensor([1.0, 2.0])
+
+    def ours(x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x > 1, torch.nan, x)
+
+    for like, kind in ((ours, Kind.OK), (torch.neg, Kind.NONSENSE), (lambda x: ours(x).flip(0), Kind.NONSENSE)):
+        call = Call(function=ours, arguments={"x": x}, like=like)
+        assert outcome_of(call, {"x": x}, {}).kind == kind
 
 
 def test_crafted_checkpoints_are_refused_or_what_was_saved(tmp_path: Path) -> None:

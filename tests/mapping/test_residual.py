@@ -166,3 +166,21 @@ def test_a_write_that_stops_reports_all_pairs() -> None:
 def test_refusals(call: Any, message: str) -> None:
     with pytest.raises(OutOfRangeError, match=message):
         call()
+
+
+def test_a_ratio_that_clips_residuals_warns_with_the_ratio_that_holds_them() -> None:
+    """By hand: a write that misses every target by 2 uS below leaves 2 uS in a window of 18 uS: 0.11 of it."""
+
+    def low(array: Any, cells: torch.Tensor, g_target: torch.Tensor) -> Any:
+        return BlindWrite(g_step=1.8e-8)(array, cells, torch.where(g_target > 5e-6, g_target - 2e-6, g_target))
+
+    cell = LinearStep(g_min=2e-6, g_max=20e-6, levels=1_001)
+    for ratio, clips in ((0.05, True), (0.15, False)):
+        chip = Chip(cell, n_arrays=1, rows=16, cols=16, dtype=torch.float64)
+        one = Matrix(chip, "fc", (4, 4), mapping=ResidualPairs(pairs=2, ratio=ratio))
+        weight = torch.full((4, 4), 1.0, dtype=torch.float64)
+        if clips:
+            with pytest.warns(UserWarning, match=r"100% of the residuals of 'fc' are larger than pair 2 .* least 0.11"):
+                one.program(weight, low)
+        else:
+            one.program(weight, low)

@@ -59,3 +59,10 @@ def test_bad_arguments() -> None:
     for quantile in (-0.1, 99.9):
         with pytest.raises(OutOfRangeError, match="`quantile` must be a fraction from 0 to 1"):
             FixedScaling().calibrate(X, quantile)
+
+
+@pytest.mark.parametrize("scaling", [PerSampleScaling(), FixedScaling(1.0)])
+def test_numbers_that_are_no_floats_are_refused(scaling: InputScaling) -> None:
+    for x in (torch.tensor([True, False]), torch.tensor([1, 2]), torch.tensor([1j, 2.0])):
+        with pytest.raises(OutOfRangeError, match="`x` must be a floating point tensor"):
+            scaling.to_voltage(x, 0.2)

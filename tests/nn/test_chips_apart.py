@@ -123,20 +123,26 @@ def test_a_sequence_first_layer_whose_batch_is_behind_is_left_as_it_is(kind: Any
     assert_close(y, alone.expand(3, *alone.shape), rtol=1e-3, scale=1.0)
 
 
-def test_a_state_from_one_sequence_first_layer_to_the_next_is_refused() -> None:
+def test_a_state_from_one_sequence_first_layer_to_the_next_is_of_the_same_chip() -> None:
     def after(self: Any, y: torch.Tensor) -> torch.Tensor:
         decoded: torch.Tensor = self.parts["decoder"](y, self.parts["encoder"](y)[1])[0]
         return decoded
 
-    net = on_chips(after, encoder=nn.GRU(4, 3), decoder=nn.GRU(4, 3))
-    with pytest.raises(ChipsMixedError, match=r"coder' \(GRU\) mixes.*batch_first=True"):
-        net(torch.rand(5, 2, 4, generator=generator(3)))
+    parts = {"encoder": nn.GRU(4, 3), "decoder": nn.GRU(4, 3)}
+    assert_as_alone(after, torch.rand(5, 2, 4, generator=generator(3)), **parts)
 
 
 def test_a_shared_state_is_given_to_each_chip() -> None:
     given = torch.rand(1, 2, 3, generator=generator(5))
     rnn, x = nn.GRU(4, 3), torch.rand(5, 2, 4, generator=generator(3))
     y, alone = (on_chips(lambda self, y: self.parts["rnn"](y, given)[0], n, rnn=rnn)(x) for n in (3, None))
+    assert_close(y, alone.expand(3, *alone.shape), rtol=1e-3, scale=1.0)
+
+
+def assert_as_alone(after: Any, x: torch.Tensor, **parts: nn.Module) -> None:
+    """Three chips with the same weights give what one chip gives, with the chips first."""
+    y, alone = on_chips(after, **parts)(x), on_chips(after, None, **parts)(x)
+    assert y.shape == (3, *alone.shape)
     assert_close(y, alone.expand(3, *alone.shape), rtol=1e-3, scale=1.0)
 
 
@@ -147,7 +153,8 @@ def test_attention_over_the_batch_is_found() -> None:
 
     net = on_chips(after, attention=nn.MultiheadAttention(4, 2))
     with pytest.raises(ChipsMixedError, match=r"'parts.attention' \(MultiheadAttention\).*batch_first=True"):
-        net(torch.rand(5, 2, 4))
+        net(torch.rand(5, 4))  # without a time
+    assert_as_alone(after, torch.rand(5, 2, 4, generator=generator(3)), attention=nn.MultiheadAttention(4, 2))
 
 
 KEEPS: dict[str, Any] = {
@@ -374,11 +381,9 @@ def test_further_tensors_are_for_all_chips_or_have_the_chips_first() -> None:
 
 
 @pytest.mark.parametrize("n", [2, 4, 5, 6])
-def test_the_last_output_of_a_sequence_first_layer_is_refused(n: int) -> None:
+def test_the_last_output_of_a_sequence_first_layer_has_the_chips_first(n: int) -> None:
     def after(self: Any, y: torch.Tensor) -> torch.Tensor:
         last: torch.Tensor = self.parts["rnn"](y)[0][-1]
         return last
 
-    net = on_chips(after, rnn=nn.GRU(4, 3))
-    with pytest.raises(ChipsMixedError):
-        net(torch.rand(5, n, 4, generator=generator(3)))
+    assert_as_alone(after, torch.rand(5, n, 4, generator=generator(3)), rnn=nn.GRU(4, 3))

@@ -89,7 +89,8 @@ def test_what_does_not_fit_and_how_many_arrays_it_would_take() -> None:
     assert planned.n_arrays == 3  # the second has two tiles of 32 x 64, which fill an array
     assert row_of(planned, "0").note == ""
     assert row_of(planned, "1").note == "does not fit: 1 further array"
-    assert "does not fit: it needs 3 arrays, but the chip has 1" in repr(planned)
+    assert (planned.n_arrays_here, planned.n_arrays_missing) == (1, 2)
+    assert "does not fit: it takes 3 arrays, of which 2 are not on this chip" in repr(planned)
     assert plan(model, chip(n_arrays=3)).fits
     assert not plan(model, chip(n_arrays=2)).fits
     pinned = plan(model, chip(n_arrays=3), layers={"1": OnChip(arrays=(0,))})
@@ -105,7 +106,7 @@ def test_the_table() -> None:
         "  0      Conv2d       chip        36      1       1   360",
         "  1      BatchNorm2d  digital                              no matrix",
         "  3      Linear       chip        48      1       1   120",
-        "  2 layers and 84 cells on the chip, biases digital; 1.000 of 480 MACs on the chip",
+        "  2 layers and 84 cells on 1 of 24 arrays of the chip, biases digital; 1.000 of 480 MACs on the chip",
     ]
     long = repr(plan(nn.Sequential(*(nn.Linear(2, 2) for _ in range(50))), chip())).splitlines()
     assert long[-2] == "  and 10 more"
@@ -231,3 +232,15 @@ def test_arrays_that_the_chip_does_not_have_are_refused_by_name() -> None:
     chip = Chip(ow.cells.yao2020(), n_arrays=2, rows=16, cols=16)
     with pytest.raises(OutOfRangeError, match="`arrays` must be from 0 to 1, but has 99"):
         plan(nn.Sequential(nn.Linear(3, 3)), chip, layers={"0": OnChip(arrays=[99])})
+
+
+def test_arrays_are_those_that_the_model_takes() -> None:
+    """Not those of the chip: three layers of 64 x 64 cells need three of ten arrays, behind one that is taken."""
+    model = nn.Sequential(*(nn.Linear(64, 32) for _ in range(3)))
+    one = chip(n_arrays=10)
+    one.place("taken", (64, 64))
+    planned = plan(model, one)
+    assert (planned.n_arrays, planned.n_arrays_here, planned.n_arrays_missing) == (3, 10, 0)
+    net = deploy(model.double(), one, write=EXACT)
+    used = {tile.array for name in net.on_chip for tile in net.matrix(name).placement.tiles}
+    assert planned.n_arrays == len(used)

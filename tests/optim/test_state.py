@@ -24,6 +24,7 @@ from ohmweave.optim import (
 from ohmweave.optim.pulses import send_pulses, step_in_weight
 from ohmweave.optim.rule import PATIENCE
 from ohmweave.programming import BlindWrite, WriteVerify
+from tests.fuzz.cases.rules import rule_on_layer
 from tests.helpers import assert_close
 from tests.optim.test_contract import TestGateControlled as Gates
 
@@ -428,3 +429,16 @@ def test_repr_shows_groups_and_steps():
         "b: lr=0.5, g_step=1e-08, max_pulses=31, draw='rounded'; n_steps=0)"
     )
     assert repr(Manhattan([a], g_step=STEP)) == "Manhattan(a: g_step=1e-08, dead=0.0; n_steps=0)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("weight_decay", {}), ("momentum", True), ("nesterov", 3), ("dampening", float("nan"))]
+)
+def test_a_hyperparameter_of_the_inner_optimizer_keeps_its_kind(name, value):
+    weight, _ = rule_on_layer("GateControlled")
+    rule = GateControlled([weight], torch.optim.SGD, lr=0.01, momentum=0.9)
+    state = rule.state_dict()
+    state["param_groups"][0][name] = value
+    with pytest.raises(DataError, match=f"`{name}` must be"):
+        rule.load_state_dict(state)
+    assert rule.param_groups[0]["momentum"] == 0.9

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from ohmweave.experiments import Context, FigureSpec, Options, Row, TableSpec, Task, read_rows, run_experiment
+from ohmweave.base import OutOfRangeError
+from ohmweave.experiments import (
+    Context,
+    ExperimentError,
+    FigureSpec,
+    Options,
+    Row,
+    TableSpec,
+    Task,
+    read_rows,
+    run_experiment,
+)
 from ohmweave.report import drawn_figures, write_report
 from tests.helpers.experiments import experiment, no_progress, only_registered
 
@@ -111,6 +122,16 @@ def test_the_page_says_all_and_escapes_it(tmp_path: Path) -> None:
     assert "<fair>" not in text
 
 
+def test_tables_come_above_the_figures_if_they_say_so(tmp_path: Path) -> None:
+    first = replace(TABLE, name="first", title="First of all", above=True)
+    coins = replace(COINS, tables=(TABLE, first), claims=(), assumptions=())
+    with only_registered(coins):
+        run_experiment(coins, Options(out=tmp_path, seeds=2), no_progress)
+        text = write_report(tmp_path).read_text(encoding="utf-8")
+    assert text.index("First of all</h4>") < text.index("<figure>") < text.index(">All</h4>")
+    assert text.count("<table>") == 2
+
+
 def test_a_bill_is_shown_with_what_stands_behind_it(tmp_path: Path) -> None:
     def billed(task: Task, context: Context) -> Mapping[str, Any]:
         common = {"phase": "training", "count": 1, "energy": 1e-12 * (1 + task.seed), "time": 1e-9, "area": 0.0}
@@ -194,3 +215,11 @@ def test_rows_from_two_versions_are_both_named(tmp_path: Path) -> None:
     text = report_on(tmp_path)[1].text
     assert re.search(r"torch\s*\S+, 9\.9\.9", text)
     assert re.search(r"1 of 2 rows was computed by other code: ohmweave \S+ with torch 9\.9\.9", text)
+
+
+def test_a_folder_that_is_no_path_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(OutOfRangeError, match="`folder` must be a path, but is 3"):
+        write_report(3)  # type: ignore[arg-type]
+    with pytest.raises(ExperimentError):
+        write_report("a folder that is not there")
+    assert write_report(str(tmp_path)) == tmp_path / "report.html"

@@ -62,6 +62,7 @@ class Placement:
         row_gain: H factors, of the row lines of one input.
         col_gain: C factors, of the column lines of one output.
         groups: number of groups of neighbouring outputs, all of the same size.
+        name: of the matrix, for messages; "" if it has none.
         n_in, n_out: inputs of one group, and outputs of all groups.
         parts: the placement of each group, if there are several; else ().
 
@@ -75,6 +76,7 @@ class Placement:
     row_gain: tuple[Gain, ...] = (1.0,)
     col_gain: tuple[Gain, ...] = (1.0,)
     groups: Annotated[int, integer(at_least=1)] = 1
+    name: str = ""
     n_in: int = field(init=False)
     n_out: int = field(init=False)
     parts: tuple["Placement", ...] = field(init=False, default=())
@@ -121,9 +123,14 @@ class Placement:
                 )
             tiles[group].append(replace(tile, col_line=first))
         return tuple(
-            Placement(tiles=tuple(own), cells=cells, row_gain=self.row_gain, col_gain=self.col_gain)
+            replace(self, tiles=tuple(own), cells=cells, groups=1)
             for own, cells in zip(tiles, self.cells.split(width, dim=1), strict=True)
         )
+
+    @property
+    def named(self) -> str:
+        """The matrix in a message."""
+        return repr(self.name) if self.name else "a matrix"
 
     def by_weight(self, lines: torch.Tensor) -> torch.Tensor:
         """Values by line, `(..., n_in * H, n_out * C)`, viewed by weight, `(..., n_in, H, n_out, C)`."""

@@ -105,15 +105,27 @@ def read_transposed(array: Array, v_col: torch.Tensor, placement: Placement, *, 
     return _checked("read_transposed", i_in, (*v_col.shape[:-1], placement.n_in), array)
 
 
-def read_cells(array: Array, cells: torch.Tensor) -> torch.Tensor:
-    """Measured conductances of `cells`, any shape, S, in that shape."""
-    return _checked("readout", array.readout(cells), tuple(cells.shape), array)
+def read_cells(array: Array, cells: torch.Tensor, *, unmeasured: bool = False) -> torch.Tensor:
+    """Measured conductances of cells.
+
+    Args:
+        array: any array.
+        cells: any shape, int64 addresses.
+        unmeasured: True: NaN stays, for cells that could not be measured, of which the caller must take care. False:
+            they are an error.
+
+    Returns:
+        S, the shape of `cells`.
+    """
+    return _checked("readout", array.readout(cells), tuple(cells.shape), array, unmeasured=unmeasured)
 
 
-def _checked(method: str, found: torch.Tensor, shape: tuple[int, ...], array: Array) -> torch.Tensor:
+def _checked(
+    method: str, found: torch.Tensor, shape: tuple[int, ...], array: Array, *, unmeasured: bool = False
+) -> torch.Tensor:
     """What a method of an array returned, checked unless the array is a simulated one.
 
-    A wrong shape would broadcast, and NaN would count as converged in a write, without a word.
+    A wrong shape would broadcast without a word, and NaN would become NaN outputs of a network.
 
     Raises:
         ShapeError: it has another shape.
@@ -131,7 +143,7 @@ def _checked(method: str, found: torch.Tensor, shape: tuple[int, ...], array: Ar
             f"{what} {array.dtype} on {array.device}, its `dtype` and `device`, but returned {found.dtype} on "
             f"{found.device}"
         )
-    finite = found.isfinite()
+    finite = ~found.isinf() if unmeasured else found.isfinite()
     if not bool(finite.all()):
         n_bad = int((~finite).sum())
         raise OutOfRangeError(f"{what} finite numbers, but {n_bad} of {found.numel()} are NaN or infinite")
@@ -200,7 +212,7 @@ def _warn_of_many(v: torch.Tensor, placement: Placement, limit: float) -> None:
     if share > MANY_CUT:
         _LOOKED_AT[placement] = -1
         warnings.warn(
-            f"{share:.0%} of the inputs of a layer are beyond the full scale of the row drivers, up to "
+            f"{share:.0%} of the inputs of {placement.named} are beyond the full scale of the row drivers, up to "
             f"{float(v.abs().max()) / limit:.3g} times, and are cut: calibrate its scaling, "
             "`ohmweave.calibrate(net, x)`",
             stacklevel=3,

@@ -2,14 +2,17 @@
 
 from ohmweave.base.allocator import keep_freed_buffers
 from ohmweave.base.checks import (
+    check_callable,
     check_finite,
     check_fraction,
     check_integer,
+    check_kind,
     check_non_negative,
     check_positive,
     check_seed,
     check_shape,
     check_tensor,
+    check_text,
     shown,
 )
 from ohmweave.base.copies import NotCopied
@@ -53,15 +56,18 @@ __all__ = [
     "ShapeError",
     "UnplaceableLayerError",
     "WeightOnChipError",
+    "check_callable",
     "check_fields",
     "check_finite",
     "check_fraction",
     "check_integer",
+    "check_kind",
     "check_non_negative",
     "check_positive",
     "check_seed",
     "check_shape",
     "check_tensor",
+    "check_text",
     "finite",
     "flatten_state",
     "generator",

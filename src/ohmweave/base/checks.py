@@ -114,6 +114,25 @@ def check_seed(seed: Any) -> int:
     return int(seed)
 
 
+def check_text(name: str, value: Any) -> str:
+    """`value`. Raises `TypeError` unless it is text."""
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` must be text, but is {shown(value)}")
+    return value
+
+
+def check_callable(name: str, value: Any) -> None:
+    """Raise `TypeError` unless `value` can be called."""
+    if not callable(value):
+        raise TypeError(f"`{name}` must be a function, but is {shown(value)}")
+
+
+def check_kind(name: str, value: Any, kind: type) -> None:
+    """Raise `TypeError` unless `value` is an object of the class `kind`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"`{name}` must be a {kind.__name__}, but is {shown(value)}")
+
+
 def check_tensor(name: str, value: Any, *, dtype: torch.dtype | None = None) -> torch.Tensor:
     """`value`. Raises `OutOfRangeError` unless it is a tensor, of type `dtype` if one is given."""
     if not isinstance(value, torch.Tensor):

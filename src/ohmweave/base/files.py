@@ -6,6 +6,25 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ohmweave.base.checks import shown
+from ohmweave.base.errors import OutOfRangeError
+
+
+def check_path(name: str, value: str | os.PathLike[str]) -> Path:
+    """`value` as a path.
+
+    Raises:
+        OutOfRangeError: it is neither text nor a path, is empty, or has a character that no file name can have.
+    """
+    try:
+        text = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
+        possible = bool(text) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise OutOfRangeError(f"`{name}` must be a path, but is {shown(value)}")
+    return Path(text)
+
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
@@ -14,7 +33,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Yields a path in the same folder, with the same suffix, to write to. At the end of the block that file is flushed to
     the disk and renamed to `path`. If the block raises, the file is removed and `path` stays as it was. An `OSError` of
     the disk names `path`.
+
+    Raises:
+        OutOfRangeError: no file can have this name.
     """
+    check_path("path", path)
     with named_errors(path):
         yield from _written(path)
 

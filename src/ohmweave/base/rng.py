@@ -7,10 +7,16 @@ import hashlib
 
 import torch
 
+from ohmweave.base.checks import check_seed
+
 
 def stream_seed(seed: int, *names: str | int) -> int:
-    """63-bit seed of the stream `names` under the experiment's `seed`; equal arguments, equal seed."""
-    text = "\x1f".join([str(int(seed)), *map(str, names)])
+    """63-bit seed of the stream `names` under the experiment's `seed`; equal arguments, equal seed.
+
+    Raises:
+        OutOfRangeError: `seed` is no integer of 64 bits.
+    """
+    text = "\x1f".join([str(check_seed(seed)), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

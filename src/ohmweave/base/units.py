@@ -62,7 +62,15 @@ def parse_quantity(text: str, unit: str, name: str) -> float:
     try:
         quantity = _registry().Quantity(Decimal(number), _spelt_for_pint(given))
         value = float(quantity.to(_spelt_for_pint(unit)).magnitude)
-    except (_pint_error(), ArithmeticError, AssertionError, TypeError, ValueError, tokenize.TokenError) as error:
+    except (
+        _pint_error(),
+        ArithmeticError,
+        AssertionError,
+        KeyError,
+        TypeError,
+        ValueError,
+        tokenize.TokenError,
+    ) as error:
         raise _refused(name, unit, text) from error
     if not math.isfinite(value):
         raise _refused(name, unit, text)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -13,8 +14,9 @@ from ohmweave.arrays import Books, Placement, count_pulses
 from ohmweave.arrays.reads.requests import ReadRequests
 from ohmweave.arrays.writes.writer import check_addresses
 from ohmweave.base import OhmweaveError, OutOfRangeError, ShapeError, check_non_negative, check_tensor
-from ohmweave.bench.driver import Compliance, Driver, Gated, Thermometer
+from ohmweave.bench.driver import Compliance, Driver, DriverError, Gated, Thermometer
 from ohmweave.bench.operator import Operator, to_numpy
+from ohmweave.bench.retry import Retry
 from ohmweave.bench.station import NominalPulse, OnBench, Station
 from ohmweave.cells import Pulse
 
@@ -56,6 +58,7 @@ class DriverArray(OnBench):
         driver: of the board.
         usable: `(n_arrays, rows, cols)` bool, the cells on which matrices may be placed; None: all.
         dtype: of voltages and currents, torch.float32 or torch.float64; that of the network.
+        retry: what happens to calls of the driver that raise or hang; None: their errors are raised.
         sleep: waits for a number of seconds; for tests.
 
     Raises:
@@ -70,9 +73,11 @@ class DriverArray(OnBench):
         *,
         usable: torch.Tensor | None = None,
         dtype: torch.dtype = torch.float32,
+        retry: Retry | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._operator = Operator(driver)
+        self._operator = Operator(driver, Retry() if retry is None else retry, sleep)
+        self._attempts = 1 if retry is None else retry.attempts
         self.driver, self.board = driver, driver.board
         if dtype not in (torch.float32, torch.float64):
             raise OutOfRangeError(f"`dtype` must be torch.float32 or torch.float64, but is {dtype}")
@@ -98,13 +103,20 @@ class DriverArray(OnBench):
         return f"DriverArray({type(self.driver).__name__}, {size}, {self.board.reads} reads, v_read={self.v_read:g} V)"
 
     @property
+    def n_failed(self) -> int:
+        """Calls of the driver that failed or hung and were repeated, or passed over if they were pulses."""
+        return self._operator.n_failed
+
+    @property
     def station(self) -> Station:
         """What the driver has around the array."""
-        driver, board = self.driver, self.board
+        driver, board, operator = self.driver, self.board, self._operator
+        measure = partial(operator.measure, driver.temperature) if isinstance(driver, Thermometer) else None
+        limit = partial(operator.limit_current, driver.limit_current) if isinstance(driver, Compliance) else None
         return Station(
-            ground=self._operator.ground,
-            temperature=driver.temperature if isinstance(driver, Thermometer) else None,
-            limit_current=driver.limit_current if isinstance(driver, Compliance) else None,
+            ground=operator.ground,
+            temperature=measure,
+            limit_current=limit,
             nominal=NominalPulse(v_set=board.v_set, v_reset=board.v_reset, t_set=board.t_set, t_reset=board.t_reset),
         )
 
@@ -205,17 +217,18 @@ class DriverArray(OnBench):
         self.books.pulse(cells, pulse, counts=counts)
 
     def _send(self, cells: torch.Tensor, pulse: Pulse, sent: torch.Tensor) -> None:
-        """Send the pulses, and count each in `sent`, `(k,)`, when it has been sent."""
+        """Send the pulses, and count each in `sent`, `(k,)`, when it has been sent, or may have been."""
         board, k = self.board, len(cells)
         polarity = [int(sign) for sign in pulse.polarity.tolist()]
         fields = (pulse.n, pulse.v, pulse.width, pulse.v_gate)
         lists: list[list[Any]] = [[None] * k if field is None else field.tolist() for field in fields]
         n, v, width, v_gate = lists
+        in_a_row = 0
         for index, (array, row, col) in enumerate(self._places(cells)):
             sign = polarity[index]
             many = 0 if sign == 0 else 1 if n[index] is None else int(n[index])
             for _ in range(many):
-                self._operator.pulse(
+                certain = self._operator.pulse(
                     array,
                     row,
                     col,
@@ -223,6 +236,9 @@ class DriverArray(OnBench):
                     width=board.width(sign) if width[index] is None else width[index],
                     v_gate=board.gate(sign) if v_gate[index] is None else v_gate[index],
                 )
+                in_a_row = 0 if certain else in_a_row + 1
+                if in_a_row >= self._attempts:
+                    raise DriverError(f"{in_a_row} pulses in a row failed")
                 sent[index] += 1
 
     def wait(self, duration: float) -> None:

@@ -7,7 +7,7 @@ a second record only if they fail: so a process that is killed leaves all pulses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
+from os import PathLike
 from typing import Any, NamedTuple
 
 import torch
@@ -135,7 +135,7 @@ def geometry_of(record: list[list[int]]) -> ConvGeometry:
     return ConvGeometry(kernel_size=kernel_size, stride=stride, dilation=dilation, padding=padding)  # type: ignore[arg-type]
 
 
-def read_events(path: Path) -> Iterator[Event]:
+def read_events(path: str | PathLike[str]) -> Iterator[Event]:
     """The events of a log, in order; headers of later sessions are passed over.
 
     Raises:

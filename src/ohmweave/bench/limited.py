@@ -15,9 +15,10 @@ from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.base import OhmweaveError, OutOfRangeError, ShapeError, check_non_negative
 from ohmweave.bench.driver import Driver
 from ohmweave.bench.driver_array import PulsesInterrupted, PulsesStoppedError
+from ohmweave.bench.instrument_limits import TemperatureWindow, check_instruments, with_compliance_limit
 from ohmweave.bench.limits import LimitError, Limits
 from ohmweave.bench.pulse_totals import PulseTotals
-from ohmweave.bench.station import NominalPulse
+from ohmweave.bench.station import NominalPulse, Station
 from ohmweave.bench.wrapper import Wrapper
 from ohmweave.cells import Pulse, pulse_count
 
@@ -67,12 +68,12 @@ class Limited(Wrapper):
         super().__init__(array)
         if not isinstance(limits, Limits):
             raise TypeError(f"`limits` must be Limits, but is a {type(limits).__name__}")
-        self.limits, self.dry_run, self._clock = limits, dry_run, clock
-        station = self.station
+        self.limits, self.dry_run = limits, dry_run
+        station = super().station
         self._nominal = nominal or station.nominal
         self._nominal_passes = limits.passes(self._nominal)
-        self._temperature = station.temperature
-        self._check_instruments()
+        check_instruments(limits, station, self._nominal, type(self.array).__name__)
+        self._temperature = TemperatureWindow(limits, station.temperature, clock)
         if limits.i_max is not None and station.limit_current is not None and not dry_run:
             station.limit_current(limits.i_max)
         if sent is None:
@@ -81,30 +82,14 @@ class Limited(Wrapper):
         self._forbidden = _table_of_forbidden(limits.forbidden, self.n_cells)
         self._allowed: tuple[torch.Tensor, int] | None = None
         """Cells that are not forbidden, and torch's version of their tensor."""
-        self._checked: tuple[float, float] | None = None
-        """The time and the temperature, K, of the last measurement."""
         self._aborted: str | None = None
         cells = self.n_cells // (self.n_chips or 1)
         self._own_books = Books(n_cells=cells, v_read=self.v_read, n_chips=self.n_chips) if dry_run else None
 
-    def _check_instruments(self) -> None:
-        """Raise `OutOfRangeError` if a limit cannot be kept on this array."""
-        limits, kind = self.limits, type(self.array).__name__
-        if limits.of_pulses and self._nominal is None:
-            raise OutOfRangeError(
-                f"`nominal` must be given, because `limits` has amplitudes or widths, and a {kind} does not say "
-                "those of pulses that are sent without: NominalPulse(v_set=..., v_reset=..., t_set=..., t_reset=...)"
-            )
-        if limits.i_max is not None and self.station.limit_current is None:
-            raise OutOfRangeError(
-                f"`limits.i_max` must be None for a {kind} without a compliance: only an instrument can limit a "
-                "current while it flows. Let the driver inherit from `bench.Compliance`"
-            )
-        if limits.temperature is not None and self._temperature is None:
-            raise OutOfRangeError(
-                f"`limits.temperature` must be None for a {kind} without a thermometer: let the driver inherit from "
-                "`bench.Thermometer`"
-            )
+    @property
+    def station(self) -> Station:
+        """That of the array inside, whose compliance cannot be set above the limit, nor during a dry run."""
+        return with_compliance_limit(super().station, self.limits, dry_run=self.dry_run)
 
     @property
     def sent(self) -> torch.Tensor:
@@ -154,7 +139,7 @@ class Limited(Wrapper):
             raise AbortedError(
                 f"the array was aborted ({self._aborted}) and takes no calls: look at the board, then call `clear()`"
             )
-        self._check_temperature()
+        self._temperature.check()
         try:
             yield
         except LimitError:  # nothing was driven
@@ -165,22 +150,6 @@ class Limited(Wrapper):
         except BaseException as stop:
             self.abort(type(stop).__name__)
             raise
-
-    def _check_temperature(self) -> None:
-        limits, measure = self.limits, self._temperature
-        if limits.temperature is None or measure is None:
-            return
-        now = self._clock()
-        if self._checked is None or now - self._checked[0] >= limits.temperature_period:
-            self._checked = now, float(measure())
-        kelvin, (low, high) = self._checked[1], limits.temperature
-        if not low <= kelvin <= high:
-            self._checked = None  # measured again at the next call
-            raise LimitError(
-                f"the temperature must be from {low:g} to {high:g} K (`temperature`), but is {kelvin:g} K",
-                limit="temperature",
-                value=kelvin,
-            )
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """As the array inside, for voltages within the limits and matrices without forbidden cells."""

@@ -13,12 +13,13 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from weakref import finalize
 
 from ohmweave.base import DataError
-from ohmweave.base.files import named_errors
+from ohmweave.base.files import check_path, named_errors
 from ohmweave.base.locks import lock_file
 from ohmweave.bench.frames import FrameError, packed, unpacked
 
@@ -130,14 +131,14 @@ class LogFile:
             self._close()
 
 
-def positions(path: Path) -> Iterator[tuple[int, Any]]:
+def positions(path: str | PathLike[str]) -> Iterator[tuple[int, Any]]:
     """The records of a log, each with the position behind it; an incomplete one at the end is left out.
 
     Raises:
         DataError: the file cannot be read, is no log, or is damaged before its end.
     """
     try:
-        file = path.open("rb")
+        file = check_path("path", path).open("rb")
     except OSError as error:
         raise DataError(f"{path} must be a log, but cannot be read: {error.strerror}") from error
     with file:

@@ -1,7 +1,7 @@
 """The header of a log: the facts of the array whose calls it holds."""
 
 from dataclasses import dataclass, fields
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import torch
@@ -122,7 +122,7 @@ class LogHeader:
         return None
 
 
-def read_header(path: Path) -> LogHeader:
+def read_header(path: str | PathLike[str]) -> LogHeader:
     """The header of a log.
 
     Raises:

@@ -2,13 +2,12 @@
 
 import csv
 from os import PathLike
-from pathlib import Path
 
 import torch
 
 from ohmweave.arrays import Activity, Meter
 from ohmweave.base import OhmweaveError
-from ohmweave.base.files import atomic_write
+from ohmweave.base.files import atomic_write, check_path
 from ohmweave.bench.events import Event, Kind, read_events
 from ohmweave.bench.log_header import read_header
 from ohmweave.bench.replayed import Replayed
@@ -27,7 +26,7 @@ def wear(path: str | PathLike[str]) -> torch.Tensor:
     Raises:
         DataError: the file is no log.
     """
-    where = Path(path)
+    where = check_path("path", path)
     total = torch.zeros(read_header(where).n_cells, dtype=torch.int64, device="cpu")
     for event in read_events(where):
         if event.kind is Kind.PULSE:
@@ -108,10 +107,11 @@ def save_pulse_trains(path: str | PathLike[str], csv_path: str | PathLike[str]) 
     Raises:
         DataError: the file is no log.
     """
+    table_path = check_path("csv_path", csv_path)
     rows: dict[int, list[tuple[int, int, float]]] = {}
     count: dict[int, int] = {}
     last: dict[int, int] = {}
-    for event in read_events(Path(path)):
+    for event in read_events(path):
         if event.cells is None or (event.kind is Kind.READOUT and event.result is None):
             continue
         cells = event.cells.reshape(-1).tolist()
@@ -127,7 +127,7 @@ def save_pulse_trains(path: str | PathLike[str], csv_path: str | PathLike[str]) 
             of_cell, n = rows.setdefault(cell, []), count.get(cell, 0)
             if g == g and not (of_cell and of_cell[-1][0] == n):  # NaN: not measured
                 of_cell.append((n, last.get(cell, 0) if of_cell else 0, g))
-    with atomic_write(Path(csv_path)) as part, part.open("w", newline="") as file:
+    with atomic_write(table_path) as part, part.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["cell", "pulse", "polarity", "g (S)"])
         for cell in sorted(rows):

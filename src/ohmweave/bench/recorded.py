@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -13,6 +12,7 @@ import torch
 
 from ohmweave.arrays import Array, ConvGeometry, Placement
 from ohmweave.base import DataError, check_positive
+from ohmweave.base.files import check_path
 from ohmweave.bench.driver import Driver
 from ohmweave.bench.events import Kind, geometry_record, placement_record
 from ohmweave.bench.failures import failure_of
@@ -58,7 +58,7 @@ class Recorded(Wrapper):
         sync_every = check_positive("sync_every", sync_every, "s")
         self._period = check_positive("temperature_period", temperature_period, "s")
         header = LogHeader.of(self.array)
-        self.path, self._clock = Path(path), clock
+        self.path, self._clock = check_path("path", path), clock
         self._file = LogFile(self.path, sync_every=sync_every)
         if self._file.first is not None:
             other = LogHeader.from_record(self._file.first).differs(header)

@@ -17,7 +17,7 @@ from ohmweave.bench.failures import raise_again
 from ohmweave.bench.header_array import HeaderArray
 from ohmweave.bench.log_header import LogHeader
 from ohmweave.bench.station import Station
-from ohmweave.bench.wire import NONCE, RemoteError, answer, receive, send
+from ohmweave.bench.wire import LONGEST, NONCE, RemoteError, answer, receive, send
 from ohmweave.cells import Pulse
 
 
@@ -44,7 +44,7 @@ class RemoteArray(HeaderArray):
     def __init__(
         self, port: int, *, token: str, host: str = "127.0.0.1", timeout: float = 60.0, max_bytes: int = 2**28
     ) -> None:
-        self._timeout = check_positive("timeout", timeout, "s")
+        self._timeout = check_positive("timeout", timeout, "s", at_most=LONGEST)
         self._max_bytes = check_integer("max_bytes", max_bytes, at_least=1024)
         try:
             self._connection = socket.create_connection(

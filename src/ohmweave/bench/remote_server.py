@@ -23,7 +23,7 @@ from ohmweave.bench.failures import failure_of
 from ohmweave.bench.frames import FrameError
 from ohmweave.bench.log_header import LogHeader
 from ohmweave.bench.station import station_of
-from ohmweave.bench.wire import NONCE, RemoteError, answer, receive, send
+from ohmweave.bench.wire import LONGEST, NONCE, RemoteError, answer, receive, send
 from ohmweave.bench.wrapper import as_array, patches_of
 from ohmweave.cells import Pulse
 
@@ -68,7 +68,10 @@ class RemoteServer:
         if not isinstance(token, str) or len(token) < LEAST_TOKEN:
             raise OutOfRangeError(f"`token` must be a text of at least {LEAST_TOKEN} characters, but is shorter")
         self._array, self._token = as_array(array), token
-        self._timeout, self._idle = check_positive("timeout", timeout, "s"), check_positive("idle", idle, "s")
+        self._timeout, self._idle = (
+            check_positive("timeout", timeout, "s", at_most=LONGEST),
+            check_positive("idle", idle, "s", at_most=LONGEST),
+        )
         self._max_bytes = check_integer("max_bytes", max_bytes, at_least=1024)
         self._owner, self._slots = threading.Lock(), threading.BoundedSemaphore(MAX_CLIENTS)
         self._closing = threading.Event()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 
 import torch
 
@@ -10,6 +9,7 @@ from ohmweave.arrays import ConvGeometry, Placement
 from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.base import OhmweaveError
+from ohmweave.base.files import check_path
 from ohmweave.bench.events import Event, Kind, read_events
 from ohmweave.bench.failures import raise_again
 from ohmweave.bench.header_array import HeaderArray
@@ -45,7 +45,7 @@ class Replayed(HeaderArray):
     """
 
     def __init__(self, path: str | PathLike[str], *, skip: int = 0) -> None:
-        self.path = Path(path)
+        self.path = check_path("path", path)
         super().__init__(read_header(self.path))
         self._temperature: float | None = None
         self._events: Iterator[Event] = read_events(self.path)

@@ -16,6 +16,9 @@ from ohmweave.bench.board import Board
 from ohmweave.bench.driver import DrivenColumns, Driver, Thermometer
 from ohmweave.cells import Pulse
 
+G_UNFORMED = 50e-9
+"""S, conductance of an unformed cell; ours."""
+
 HALF = 0.5
 """Fraction of the nominal amplitude at or below which a pulse leaves a cell that does not feel the voltage as it is."""
 
@@ -32,6 +35,9 @@ class Crosspoints:
         open_rows: `(n_arrays, rows)` bool, broken row lines; settable.
         open_cols: `(n_arrays, cols)` bool, broken column lines; settable. Their current is NaN, and pulses do not
             reach their cells.
+        v_form: `(n_arrays, rows, cols)` V, settable: a cell is unformed, conducts `G_UNFORMED` and takes no pulse until
+            a SET pulse of this amplitude; 0 for formed cells.
+        shunt: `(n_arrays, rows, cols)` S, settable: a leak beside each cell.
 
     Raises:
         OutOfRangeError: the array has several chips, converters, wires or non-linear cells, or an amplitude is not > 0.
@@ -46,6 +52,8 @@ class Crosspoints:
         self.v_set, self.v_reset = check_positive("v_set", v_set, "V"), check_positive("v_reset", v_reset, "V")
         self.open_rows = np.zeros((array.n_arrays, array.rows), dtype=bool)
         self.open_cols = np.zeros((array.n_arrays, array.cols), dtype=bool)
+        self.v_form = np.zeros((array.n_arrays, array.rows, array.cols))
+        self.shunt = np.zeros_like(self.v_form)
         self.n_pulses = 0
         self._known: tuple[int, NDArray[np.float64]] | None = None
 
@@ -61,6 +69,8 @@ class Crosspoints:
         else:
             at = (array * shape[1] + np.asarray(rows)[:, None]) * shape[2] + np.asarray(cols)
             found = self.array.readout(torch.from_numpy(at).to(bank.device)).cpu().double().numpy()
+        place = array, np.asarray(rows)[:, None], np.asarray(cols)
+        found = np.where(self.v_form[place] > 0, G_UNFORMED, found) + self.shunt[place]
         return np.where(self.open_rows[array, list(rows)][:, None], 0.0, found)
 
     def currents(
@@ -75,6 +85,9 @@ class Crosspoints:
         self.n_pulses += 1
         if self.open_rows[array, row] or self.open_cols[array, col]:
             return
+        if self.v_form[array, row, col] > max(v, 0.0):
+            return
+        self.v_form[array, row, col] = 0.0
         bank, cell = self.array.bank, self.array.cell
         at = torch.tensor([(array * self.array.rows + row) * self.array.cols + col], device=bank.device)
         nominal = self.v_set if v > 0 else self.v_reset

@@ -11,6 +11,8 @@ from ohmweave.bench.frames import packed, unpacked
 
 _HEAD = struct.Struct("<I")
 NONCE = 32
+LONGEST = 1e8
+"""s, longest time to wait: some three years."""
 """Bytes of a challenge and of its answer."""
 
 

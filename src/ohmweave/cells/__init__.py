@@ -28,6 +28,7 @@ from ohmweave.cells.read_noise import ReadNoise
 from ohmweave.cells.relaxation import Relaxation
 from ohmweave.cells.spread import Spread
 from ohmweave.cells.stellar2023 import stellar2023
+from ohmweave.cells.stretched_step import StretchedStep
 from ohmweave.cells.stuck_cells import StuckCells
 from ohmweave.cells.two_state import TwoState
 from ohmweave.cells.voltage import VoltageDependence
@@ -60,6 +61,7 @@ __all__ = [
     "SinhConduction",
     "Spread",
     "SpreadLaw",
+    "StretchedStep",
     "StuckCells",
     "SummedTrains",
     "SwitchingLaw",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ohmweave.base import DataError, OhmweaveError
-from ohmweave.base.files import atomic_write
+from ohmweave.base.files import atomic_write, check_path
 from ohmweave.cells.affine_step import AffineStep
 from ohmweave.cells.cell import Cell
 from ohmweave.cells.cell_file_v1 import FORMATS_V1, parts_of_v1
@@ -33,13 +33,14 @@ from ohmweave.cells.pulse_table import PulseTable
 from ohmweave.cells.read_noise import ReadNoise
 from ohmweave.cells.relaxation import Relaxation
 from ohmweave.cells.spread import Spread
+from ohmweave.cells.stretched_step import StretchedStep
 from ohmweave.cells.stuck_cells import StuckCells
 from ohmweave.cells.two_state import TwoState
 from ohmweave.cells.voltage import VoltageDependence
 
 FORMAT, VERSION = "ohmweave cell", 2
 PARTS: Mapping[str, tuple[type[Any], ...]] = {
-    "switching": (AffineStep, GateCompliance, LinearStep, PulseTable, TwoState),
+    "switching": (AffineStep, GateCompliance, LinearStep, PulseTable, StretchedStep, TwoState),
     "spread": (Spread,),
     "voltage": (VoltageDependence,),
     "retention": (Relaxation, LevelRelaxation, FlickerNoise),
@@ -68,7 +69,7 @@ def save(cell: Cell | SwitchingLaw[Any], path: str | Path, *, about: Mapping[str
         text = json.dumps(content, indent=2, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise DataError(f"`about` must hold JSON values, but: {error}") from None
-    with atomic_write(Path(path)) as part:
+    with atomic_write(check_path("path", path)) as part:
         part.write_text(text + "\n", encoding="utf-8")
 
 
@@ -80,7 +81,7 @@ def load(path: str | Path) -> Cell:
             unknown, missing, of the wrong type or out of range: the message names file and field, and says what it
             must be.
     """
-    path = Path(path)
+    path = check_path("path", path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:

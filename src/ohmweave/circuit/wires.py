@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 
@@ -14,7 +14,6 @@ from ohmweave.base import (
     check_positive,
     check_shape,
     check_tensor,
-    non_negative,
     shown,
 )
 from ohmweave.circuit.ladder import Line
@@ -22,13 +21,23 @@ from ohmweave.circuit.ladder import Line
 OHMS = 1e12
 """Ohm, above which nothing is a conductor."""
 
-Ohms: TypeAlias = Annotated[float, non_negative("Ohm", at_most=OHMS)]
+LEAST_OHMS = 1e-12
+"""Ohm, below which everything but 0 is refused: conductances of smaller resistances overflow."""
+
+
+def _ohms(name: str, value: Any) -> float:
+    """`value` as a float: 0, or from `LEAST_OHMS` to `OHMS`."""
+    r = check_non_negative(name, value, "Ohm", at_most=OHMS)
+    return r and check_positive(name, r, "Ohm", at_least=LEAST_OHMS)
+
+
+Ohms: TypeAlias = Annotated[float, _ohms]
 """A resistance as a field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wires:
-    """Resistances around a crossbar, all in Ohm and >= 0; zero is an ideal conductor, solved exactly.
+    """Resistances around a crossbar, all in Ohm: 0, an ideal conductor, solved exactly, or from 1e-12 on.
 
     A row is driven at its left end: driver, `r_driver`, one segment `r_row`, the first cell, one segment, the next
     cell. A column ends at the bottom: last cell, one segment `r_col`, `r_sense`, virtual ground.
@@ -41,7 +50,7 @@ class Wires:
         driven_from: "left", or "both": then the right end has a segment `r_row` and a driver at the same voltage too.
 
     Raises:
-        OutOfRangeError: a resistance is negative or not finite, or `driven_from` is neither word.
+        OutOfRangeError: a resistance is negative, not finite or too near to 0, or `driven_from` is neither word.
     """
 
     r_row: Ohms

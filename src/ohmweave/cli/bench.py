@@ -1,40 +1,27 @@
-"""`ohmweave bench`: check the driver of a board, and read the log of a run."""
+"""`ohmweave bench`: check a driver, form and map the cells of its board, run a network, and read a log."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ohmweave.cli.bench_board import DriverName, ImportFile, load_driver
+from ohmweave.cli.bench_bring_up import form, map_cells
+from ohmweave.cli.bench_run import run
 from ohmweave.cli.console import print_result
-
-if TYPE_CHECKING:
-    from ohmweave.arrays import Array
-    from ohmweave.bench import Driver
 
 bench = typer.Typer(
     name="bench",
-    help="Check the driver of a real board, and read the log of what happened on it.",
+    help="Check the driver of a real board, form and map its cells, run a network on it, and read the log.",
     no_args_is_help=True,
     add_completion=False,
 )
-
-DriverName = Annotated[
-    str,
-    typer.Argument(
-        metavar="DRIVER",
-        help="Entry point of the group ohmweave.drivers, or with --import a function or class of the file; called "
-        "without arguments, it returns a driver or an array.",
-        show_default=False,
-    ),
-]
 
 
 @bench.command("check")
 def check(
     driver: DriverName,
-    file: Annotated[
-        Path | None, typer.Option("--import", metavar="FILE.py", help="The file with the driver.", show_default=False)
-    ] = None,
+    file: ImportFile = None,
     corner: Annotated[
         str, typer.Option(help="ARRAY,ROW,COLUMN where the rectangle of 2 x 4 sacrificial cells begins.")
     ] = "0,0,0",
@@ -64,6 +51,11 @@ def check(
         raise typer.Exit(1)
 
 
+bench.command("form")(form)
+bench.command("map")(map_cells)
+bench.command("run")(run)
+
+
 @bench.command("replay")
 def replay(
     log: Annotated[Path, typer.Argument(metavar="LOG", help="A log of `bench.Recorded`.", show_default=False)],
@@ -91,40 +83,6 @@ def replay(
     if trains is not None:
         lines.append(f"{save_pulse_trains(log, trains):,} readings written to {trains}")
     print_result("\n".join(lines))
-
-
-def load_driver(name: str, file: Path | None) -> "Array | Driver":
-    """The driver or array that a name stands for; see the argument DRIVER.
-
-    Raises:
-        DataError: there is no such name, the file cannot be imported, or the call returns something else.
-    """
-    from ohmweave.base import DataError, load_plugins
-
-    made: dict[str, Any] = load_plugins("drivers") if file is None else _names_of(file)
-    if name not in made or not callable(made[name]):
-        known = ", ".join(sorted(one for one, value in made.items() if callable(value))) or "none"
-        where = "an entry point of the group ohmweave.drivers" if file is None else f"a function or class of {file}"
-        raise DataError(f"`DRIVER` must be {where} ({known}), but is {name!r}")
-    found: Array | Driver = made[name]()
-    return found
-
-
-def _names_of(file: Path) -> dict[str, Any]:
-    """The public names of a file that is imported; running it is its owner's wish, as with `--import` elsewhere."""
-    import importlib.util
-
-    from ohmweave.base import DataError
-
-    spec = importlib.util.spec_from_file_location(file.stem, file) if file.suffix == ".py" and file.is_file() else None
-    if spec is None or spec.loader is None:
-        raise DataError(f"`--import` must name an existing .py file, but is {str(file)!r}")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise DataError(f"{file} must be importable, but gives {type(error).__name__}: {error}") from error
-    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
 
 
 def _corner(text: str) -> tuple[int, int, int]:

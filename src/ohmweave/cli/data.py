@@ -9,7 +9,7 @@ import typer
 from ohmweave.cli.console import print_note, print_result
 
 if TYPE_CHECKING:
-    from ohmweave.data import FoundFile
+    from ohmweave.data import FoundFile, MissingFile
 
 DataDir = Annotated[
     Path | None, typer.Option(metavar="DIR", show_default="OHMWEAVE_DATA, the cache", help="Folder to look in first.")
@@ -25,29 +25,35 @@ def data(
 ) -> None:
     """Find or download measurements of real cells: pinned commits, verified by checksum, licences shown."""
     from ohmweave.base import DataError
-    from ohmweave.data import measured, measured_sets
+    from ohmweave.data import MissingFile, measured_files
 
     if name != "measured":
         raise typer.BadParameter(
             f"the data must be `measured`, but are {name!r}; `run` finds MNIST and CIFAR-10 itself"
         )
-    failures = []
-    for one in measured_sets.MEASURED_SETS if only is None else [None]:
-        try:
-            _show(measured(only if one is None else one.name, data_dir=data_dir, allow_download=download))
-        except DataError as error:
-            failures.append(str(error))
-    if failures:
-        raise DataError("; ".join(failures))
+    files = _shown(measured_files(only, data_dir=data_dir, allow_download=download))
+    missing = [one for one in files if isinstance(one, MissingFile)]
     print_note("docs/fit.md has a command for each of these files")
+    if missing:
+        names = ", ".join(f"{one.of.name}/{one.name}" for one in missing)
+        raise DataError(f"{len(missing)} of {len(files)} files are missing: {names}. The first one: {missing[0].why}")
 
 
-def _show(files: "Iterator[FoundFile]") -> None:
-    shown = ""
+def _shown(files: "Iterator[FoundFile | MissingFile]") -> "list[FoundFile | MissingFile]":
+    """Print each file as it is found, and return all."""
+    from ohmweave.data import MissingFile
+
+    seen: list[FoundFile | MissingFile] = []
     for found in files:
         one = found.of
-        if one.name != shown:
+        if not seen or seen[-1].of != one:
             print_result(f"{one.name}: {one.holds}")
             print_result(f"  github.com/{one.repository}, commit {one.commit}; licence: {one.licence}")
-            shown = one.name
-        print_result(f"  {found.path}{'  (downloaded)' if found.downloaded else ''}")
+        seen.append(found)
+        if isinstance(found, MissingFile):
+            print_result(f"  MISSING: {found.name}")
+            for path in found.instead:
+                print_result(f"    there instead, not verified: {path}")
+        else:
+            print_result(f"  {found.path}{'  (downloaded)' if found.downloaded else ''}")
+    return seen

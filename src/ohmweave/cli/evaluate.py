@@ -62,16 +62,16 @@ def evaluate(
     out: Out = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
     wait: Wait = "1 day",
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Evaluate a cell whose file says that no law describes its data.")
+    ] = False,
 ) -> None:
     """Accuracy of a network on chips of a cell: written, tuned and learnt in situ, and what each property costs."""
     from ohmweave.base.units import parse_quantity
     from ohmweave.evaluation import EVALUATION
     from ohmweave.evaluation import evaluate as run
-    from ohmweave.evaluation.search import declared
     from ohmweave.report import write_report
 
-    for line in declared():
-        print_note(f"search, on validation images: {line}")
     try:
         with shown_progress("evaluate") as progress:
             result = run(
@@ -84,7 +84,9 @@ def evaluate(
                 out=out,
                 seed=seed,
                 wait=parse_quantity(wait, "s", "wait"),
+                anyway=anyway,
                 progress=progress,
+                told=print_note,
             )
     except KeyboardInterrupt:
         print_note("stopped; the rows of finished tasks are kept, and the same command continues from there")
@@ -95,9 +97,10 @@ def evaluate(
 
 
 def _print(result: "Evaluation") -> None:
-    from ohmweave.evaluation.tables import accuracy_table, cost_table
+    from ohmweave.evaluation.tables import accuracy_table, cost_table, spent_table
 
     print_result(_table("Test accuracy", accuracy_table(result.rows)))
+    print_result(_table("Of one chip", spent_table(result.rows)))
     print_result(_table("Points won without one property", cost_table(result.rows)))
     for remark in result.remarks:
         print_note(f"note: {remark}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ohmweave.cli.console import print_note
-from ohmweave.cli.fit_report import print_fits
+from ohmweave.cli.fit_report import print_fits, print_verdicts
 from ohmweave.cli.measured_files import (
     ColumnList,
     ColumnMap,
@@ -43,7 +43,10 @@ StuckBelow = Annotated[
 ]
 Law = Annotated[
     str | None,
-    typer.Option(show_default="by held-out likelihood", help="linear, soft-bounds, exponential or pulse-table."),
+    typer.Option(
+        show_default="by held-out likelihood",
+        help="linear, soft-bounds, exponential, power, stretched-exponential or pulse-table.",
+    ),
 ]
 
 
@@ -62,7 +65,9 @@ def fit(
     stuck_below: StuckBelow = 0.1,
     law: Law = None,
     cell: BaseCell = None,
-    out: Annotated[Path | None, typer.Option(show_default="FILE with .json", help="The cell file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(show_default="beside the first FILE, with .json", help="The cell file.")
+    ] = None,
     figure: Annotated[bool, typer.Option(help="Draw data beside the laws, next to the cell file.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the estimates as JSON, in SI units.")] = False,
 ) -> None:
@@ -88,16 +93,19 @@ def fit(
     pulses = [part.result for part in result.parts if isinstance(part.result, Fit)]
     paths = _paths(first if out is None else out, pulses)
     written = _write(result, paths, abouts, figure=figure)
+    verdicts = [str(part.result.agreement) for part in result.parts if isinstance(part.result, Fit)]
+    notes = [f"note: {note}" for part in result.parts for note in part.notes if note not in verdicts]
+    notes += [f"note: {note}" for note in result.notes]
+    if not result.cells:
+        notes.append("no cell file: these data do not tell how cells switch; --cell CELL.json adds them to a cell")
+    if not as_json:
+        print_verdicts(result)
+    for note in (*written, *notes):
+        print_note(note)
     if as_json:
         typer.echo(json.dumps(abouts[0] if len(abouts) == 1 else abouts, indent=2))
     else:
         print_fits(result)
-    notes = [f"note: {note}" for part in result.parts for note in part.notes]
-    notes += [f"note: {note}" for note in result.notes]
-    if not result.cells:
-        notes.append("no cell file: these data do not tell how cells switch; --cell CELL.json adds them to a cell")
-    for note in (*notes, *written):
-        print_note(note)
 
 
 def _loaded(path: Path) -> "Cell":

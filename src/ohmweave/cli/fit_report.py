@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from ohmweave.fitting import CellFit, CyclingState, Fit, Interval, PartFit
 
 
+def print_verdicts(result: "CellFit") -> None:
+    """Print of each law whether it describes its data, which is what a reader needs first."""
+    from ohmweave.fitting import Fit
+
+    for part in result.parts:
+        if isinstance(part.result, Fit):
+            one = part.result
+            print_result(f"{one.chosen.name} law: {one.agreement}" if one.agreement.describes else str(one.agreement))
+
+
 def print_fits(result: "CellFit") -> None:
     """Print the fit of each kind of measurement."""
     from ohmweave.fitting import Fit
@@ -56,8 +66,6 @@ def _state(word: str, state: "CyclingState") -> str:
 def _print(result: "Fit") -> None:
     print_result(_laws_table(result))
     print_result(_chosen_table(result))
-    if result.agreement.describes:
-        print_result(str(result.agreement))
 
 
 def _laws_table(result: "Fit") -> "Table":
@@ -86,15 +94,19 @@ def _chosen_table(result: "Fit") -> "Table":
     from ohmweave.base.units import format_quantity
 
     def row(name: str, interval: "Interval", unit: str = "") -> tuple[str, str, str]:
-        value, *ends = (None if x is None else format_quantity(x, unit) for x in interval)
+        # A number without a unit, such as an exponent, has intervals that three digits would hide.
+        value, *ends = (None if x is None else format_quantity(x, unit, digits=3 if unit else 4) for x in interval)
         return name, str(value), "none" if None in ends else f"{ends[0]} to {ends[1]}"
 
     table = Table(result.chosen.name, "estimate", "95 %", header_style="dim")
     used = result.used
     table.add_row("window", f"{format_quantity(used.g_min, 'S')} to {format_quantity(used.g_max, 'S')}", "")
     for name, interval in result.chosen.parameters.items():
-        table.add_row(*row(name, interval, "S"))
-    table.add_row(*row("d2d", result.chosen.d2d))
+        table.add_row(*row(name, interval, "" if name in result.chosen.numbers else "S"))
+    if len(used.working) > 1:
+        table.add_row(*row("d2d", result.chosen.d2d))
+    else:
+        table.add_row("d2d", "not seen", "one cell: its difference from others is unknown")
     for name, interval in result.chosen.read_noise.items():
         table.add_row(*row(f"read noise, {name}", interval, "S" if name == "floor" else ""))
     if not result.chosen.read_noise and result.read_noise is not None:

@@ -7,8 +7,9 @@ Performance Survey") scatter by a factor of several about any such line, so that
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-from ohmweave.base import OutOfRangeError, check_integer
+from ohmweave.base import OutOfRangeError, check_fields, check_integer, non_negative
 from ohmweave.cost.published import ADC_ENERGY_KULL
 
 ADC_AREA_KULL = 0.0015e-6
@@ -45,10 +46,14 @@ class ConverterPrice:
         source: reference and scaling.
     """
 
-    energy: float
-    area: float
-    duration: float
+    energy: Annotated[float, non_negative("J")]
+    area: Annotated[float, non_negative("m2")]
+    duration: Annotated[float, non_negative("s")]
     source: str
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
 
 def adc_price(bits: int, design: ADCDesign | str = ADCDesign.SAR) -> ConverterPrice:

@@ -14,12 +14,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isnan
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import torch
 
 from ohmweave.arrays import Meter, Usage
-from ohmweave.base import OhmweaveError, OutOfRangeError
+from ohmweave.base import OhmweaveError, OutOfRangeError, check_fields, check_non_negative, integer, non_negative
 from ohmweave.cost.chip_costs import chip_costs
 from ohmweave.cost.components import ComponentCosts
 from ohmweave.mapping import Chip, Matrix
@@ -42,6 +42,11 @@ UNKNOWN_HEAT = (
 Quantity: TypeAlias = Literal["energy", "time", "area", "count"]
 
 
+def _energy(name: str, value: Any) -> float:
+    """An energy >= 0 J, or NaN where it is not known."""
+    return value if isinstance(value, float) and isnan(value) else check_non_negative(name, value, "J")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillItem:
     """One item of a bill.
@@ -49,7 +54,7 @@ class BillItem:
     Attributes:
         phase, layer, component: names.
         count: number of uses.
-        energy: J.
+        energy: J; NaN where it is not known, and `source` says why.
         time: s.
         area: m2.
         source: reference of the price.
@@ -58,11 +63,15 @@ class BillItem:
     phase: str
     layer: str
     component: str
-    count: int
-    energy: float = 0.0
-    time: float = 0.0
-    area: float = 0.0
+    count: Annotated[int, integer(at_least=0, at_most=2**63)]
+    energy: Annotated[float, _energy] = 0.0
+    time: Annotated[float, non_negative("s")] = 0.0
+    area: Annotated[float, non_negative("m2")] = 0.0
     source: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     def __repr__(self) -> str:
         """One line, as in "inference, fc, ADC: 640 uses, 1.632e-09 J"."""

@@ -184,14 +184,16 @@ def isaac2016() -> ComponentCosts:
 def wang2019_estimate() -> ComponentCosts:
     """A 128 x 64 array trained by gate voltages, with the converters of `yao2020_periphery`: ours throughout.
 
-    The paper prints voltages but neither pulse widths nor energies; the shortest pulse of its board is 100 ns.
+    The paper prints voltages but neither pulse widths nor energies; the shortest pulse of its board is 100 ns. Its
+    board drives rows with analogue voltages, but the drivers of `yao2020_periphery` switch one voltage: no converter at
+    the rows is priced, so energy and area are lower bounds.
     """
     return ComponentCosts(
         name="wang2019, ours",
         t_read=100e-9,
         t_set=100e-9,
         t_reset=100e-9,
-        source="ours; Wang et al., Nat. Mach. Intell. 1, 434 (2019) prints no energies",
+        source="ours; Wang et al., Nat. Mach. Intell. 1, 434 (2019) prints no energies; rows without converters",
         components=(_ADC_YAO, _DRIVERS_YAO, *_PULSES_WANG),
         adc_bits=8,
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from ohmweave.base import OutOfRangeError, check_fields, check_integer, integer, positive, shown
+from ohmweave.base import OutOfRangeError, check_fields, check_integer, integer, non_negative, positive, shown
 
 MOST_JOBS = 2**18
 """Number of jobs or replicas that are planned within a second."""
@@ -56,7 +56,16 @@ class Schedule:
         )
 
     jobs: tuple[Job, ...]
-    start: tuple[float, ...]
+    start: tuple[Annotated[float, non_negative("s")], ...]
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
+        if not self.jobs or len(self.start) != len(self.jobs):
+            raise OutOfRangeError(
+                f"`start` must have as many times as there are jobs, and one or more, but has {len(self.start)} for "
+                f"{len(self.jobs)} jobs"
+            )
 
     def _span(self, image: int) -> tuple[float, float]:
         mine = [(s, s + job.duration) for job, s in zip(self.jobs, self.start, strict=True) if job.image == image]

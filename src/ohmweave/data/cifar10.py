@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from ohmweave.base import DataError, OutOfRangeError, check_integer
+from ohmweave.base import DataError, OutOfRangeError, check_finite, check_integer, check_positive, shown
 from ohmweave.data.download import DownloadError, download
 from ohmweave.data.sources import Content, DataFile, cache_folder, find, missing, read, search_folders, verified
 from ohmweave.data.split import Dataset, Split
@@ -96,7 +96,17 @@ def normalised(split: Split, *, mean: Sequence[float] = RESNET_MEAN, std: Sequen
 
     Returns:
         Images of the same shape in new memory; the labels are shared.
+
+    Raises:
+        OutOfRangeError: `mean` or `std` does not have one number for each channel, finite and of `std` > 0.
     """
+    for name, values, check in (("mean", mean, check_finite), ("std", std, check_positive)):
+        if not isinstance(values, list | tuple) or len(values) != split.images.shape[-3]:
+            raise OutOfRangeError(
+                f"`{name}` must have a number for each of {split.images.shape[-3]} channels, but is {shown(values)}"
+            )
+        for index, value in enumerate(values):
+            check(f"{name}[{index}]", value)
     per_channel = (-1, 1, 1)
     shift, scale = (split.images.new_tensor(values).reshape(per_channel) for values in (mean, std))
     return Split(images=(split.images - shift).div_(scale), labels=split.labels)

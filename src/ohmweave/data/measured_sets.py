@@ -142,6 +142,23 @@ class FoundFile:
     downloaded: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingFile:
+    """A file that is not there.
+
+    Attributes:
+        of: its set.
+        name: of the file in the set's folder.
+        why: where it was looked for and why it was not downloaded, or what is wrong with it.
+        instead: files in its place that begin with the same word, such as a part of its lines; not verified.
+    """
+
+    of: MeasuredSet
+    name: str
+    why: str
+    instead: tuple[Path, ...]
+
+
 def measured(
     name: str | None = None,
     *,
@@ -165,6 +182,31 @@ def measured(
         OutOfRangeError: there is no set `name`.
         DataError: a file is damaged, or was not found and cannot be downloaded.
     """
+    for one in measured_files(name, data_dir=data_dir, allow_download=allow_download):
+        if isinstance(one, MissingFile):
+            raise DataError(one.why)
+        yield one
+
+
+def measured_files(
+    name: str | None = None,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    allow_download: bool = True,
+) -> Iterator[FoundFile | MissingFile]:
+    """As `measured`, but a file that is missing or damaged is told as such, and the next ones follow.
+
+    Args:
+        name: of one of `MEASURED_SETS`; None: of all.
+        data_dir: a folder to look in first.
+        allow_download: False tells a missing file instead of downloading it.
+
+    Yields:
+        One file after the other, in the order of `MEASURED_SETS`.
+
+    Raises:
+        OutOfRangeError: there is no set `name`.
+    """
     names = [one.name for one in MEASURED_SETS]
     if name is not None and name not in names:
         raise OutOfRangeError(f"`name` must be one of {', '.join(names)}, but is {name!r}")
@@ -172,12 +214,23 @@ def measured(
     for one in MEASURED_SETS:
         for file in one.files if name in (None, one.name) else ():
             path = next((at for at in (folder / one.name / file.name for folder in folders) if at.is_file()), None)
-            if path is not None:
-                _verify(path.read_bytes(), file, str(path))
-                yield FoundFile(of=one, path=path, downloaded=False)
-            else:
+            try:
+                if path is not None:
+                    _verify(path.read_bytes(), file, str(path))
+                    yield FoundFile(of=one, path=path, downloaded=False)
+                    continue
                 path = _download(one, file, folders, allowed=allow_download)
                 yield FoundFile(of=one, path=path, downloaded=True)
+            except DataError as error:
+                instead = () if path is not None else _instead(one, file, folders)
+                yield MissingFile(of=one, name=file.name, why=str(error), instead=instead)
+
+
+def _instead(one: MeasuredSet, file: MeasuredFile, folders: list[Path]) -> tuple[Path, ...]:
+    places = [(folder / one.name / file.name).parent for folder in folders]
+    word = file.name.rsplit("/", 1)[-1].split(".")[0]
+    found = [path for place in places if place.is_dir() for path in place.glob(f"{word}*")]
+    return tuple(sorted({path for path in found if path.is_file()}))
 
 
 def git_blob(data: bytes) -> str:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
-from ohmweave.base import OutOfRangeError, ShapeError, check_integer
+from ohmweave.base import OutOfRangeError, ShapeError, check_fields, check_integer, check_tensor, integer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -19,6 +20,7 @@ class Split:
 
     Raises:
         ShapeError: the number of labels differs from the number of images.
+        OutOfRangeError: images or labels are of another type.
     """
 
     images: torch.Tensor
@@ -29,6 +31,13 @@ class Split:
         return f"Split({len(self):,} images of {shape}, {dtype}, on {self.images.device})"
 
     def __post_init__(self) -> None:
+        check_tensor("images", self.images)
+        check_tensor("labels", self.labels, dtype=torch.int64)
+        if self.images.dtype not in (torch.float32, torch.float64) or not self.images.dim():
+            raise OutOfRangeError(
+                "`images` must be of torch.float32 or torch.float64 and have the dimension of the images first, but "
+                f"they are of {self.images.dtype} and {tuple(self.images.shape)}"
+            )
         if self.labels.shape != self.images.shape[:1]:
             wanted, found = tuple(self.images.shape[:1]), tuple(self.labels.shape)
             raise ShapeError(f"`labels` must have the shape {wanted}, one for each image, but has {found}")
@@ -42,7 +51,7 @@ class Split:
 
     def take(self, n: int) -> "Split":
         """The first `n` images (a view). Raises `OutOfRangeError` if there are fewer."""
-        check_integer("n", n, at_least=0)
+        n = check_integer("n", n, at_least=0)
         if n > len(self):
             raise OutOfRangeError(f"`n` must be <= {len(self)}, the number of images, but is {n}")
         return self[:n]
@@ -66,7 +75,7 @@ class Split:
         Raises:
             OutOfRangeError: `size` is below 1.
         """
-        check_integer("size", size, at_least=1)
+        size = check_integer("size", size, at_least=1)
         return self._batches(size, generator)
 
     def _batches(self, size: int, generator: torch.Generator | None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -93,8 +102,11 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    n_classes: int
+    n_classes: Annotated[int, integer(at_least=1)]
     note: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __repr__(self) -> str:
         parts = f"{len(self.train):,} training, {len(self.validation):,} validation, {len(self.test):,} test"

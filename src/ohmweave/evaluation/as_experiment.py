@@ -6,7 +6,7 @@ from typing import Any
 from ohmweave.evaluation.figures import draw_accuracy, draw_costs
 from ohmweave.evaluation.search import declared
 from ohmweave.evaluation.stages import NAME
-from ohmweave.evaluation.tables import accuracy_table, cost_table, search_table
+from ohmweave.evaluation.tables import accuracy_table, cell_table, cost_table, remarks_table, search_table, spent_table
 from ohmweave.experiments import (
     JSON,
     Assumption,
@@ -39,9 +39,8 @@ EVALUATION = Experiment(
     paper="no paper: one cell, as its file describes it",
     summary="One network in software, written with verify, trained with the errors of the write and written, tuned in "
     "situ, and learnt in situ, on chips of the cell and of cells drawn from the uncertainty of its fit; then without "
-    "each property of the cell.\n\nThe search, on validation images: "
-    + ". ".join(line[0].upper() + line[1:] for line in declared())
-    + ".",
+    "each property of the cell. Settings are found on validation images by the search below; test images are read once "
+    "for each result.",
     claims=(),
     assumptions=(
         Assumption(text="wires, row drivers and converters are ideal: what is lost is lost by the cell", source="ours"),
@@ -54,7 +53,11 @@ EVALUATION = Experiment(
         Assumption(
             text="one network for all chips: its luck is not in the intervals, but in that of software", source="ours"
         ),
-        Assumption(text="parameters of the fit are drawn independently of each other", source="ours"),
+        Assumption(
+            text="parameters of the law are drawn together, with the correlations of the file; d2d, read noise and "
+            "the share of stuck cells apart from them and from each other",
+            source="ours",
+        ),
         Assumption(
             text="without a property, settings are those of the whole cell, except that cells with smaller steps learn "
             "at the best of its rate and the two beside it: a whole search for that cell could find more",
@@ -78,37 +81,61 @@ EVALUATION = Experiment(
             name="accuracy",
             title="Accuracy",
             caption="A point is a chip; filled points are of the fitted cell, open ones of cells drawn from the "
-            "uncertainty of the fit. Squares and bars are mean and 95 % interval of a further drawn cell, or of the "
-            "mean of the chips where none are drawn. The line is the software network.",
+            "uncertainty of the fit, a column for each cell. Squares and bars are mean and 95 % interval of a further "
+            "drawn cell, or of the mean of the chips where none are drawn. The line is the software network, the band "
+            "its 95 % interval.",
             draw=draw_accuracy,
         ),
         FigureSpec(
             name="properties",
             title="What each property costs",
-            caption="Accuracy without the property less accuracy with it, with 95 % intervals.",
+            caption="Accuracy without the property less accuracy with it on the same chips, with 95 % intervals; "
+            "smaller steps are ten times smaller, with their scatter.",
             draw=draw_costs,
         ),
     ),
     tables=(
         TableSpec(
+            name="cell",
+            title="The cell",
+            caption="What its file says.",
+            rows=cell_table,
+            above=True,
+        ),
+        TableSpec(
             name="accuracy",
-            title="Accuracy, pulses and energy",
-            caption="Accuracy of the test images, in %: with all that is not known of the cell, and of the fitted cell "
-            "alone. Pulses, readouts and energy are those of one chip of the "
-            "fitted cell: from fresh cells to the trained network, and of one image.",
+            title="Accuracy",
+            caption="Accuracy of the test images with 95 % intervals: of the mean chip of the fitted cell, and of a "
+            "further cell drawn from what the fit does not know; then standard deviations, in points, between chips "
+            "of one cell and between drawn cells.",
             rows=accuracy_table,
+            above=True,
+        ),
+        TableSpec(
+            name="remarks",
+            title="Remarks",
+            caption="Why ways lose more than three points, and what the file does not tell.",
+            rows=remarks_table,
+            above=True,
         ),
         TableSpec(
             name="properties",
             title="What each property costs",
-            caption="Points of accuracy that are won without the property; 95 % intervals over the chips.",
+            caption="Points of accuracy that are won without the property, chip by chip, with 95 % intervals.",
             rows=cost_table,
+        ),
+        TableSpec(
+            name="spent",
+            title="Pulses and energy",
+            caption="Of one chip of the fitted cell: from fresh cells to the trained network, and of one image.",
+            rows=spent_table,
         ),
         TableSpec(
             name="search",
             title="The search",
-            caption="Every setting that was tried, and its share of right validation images, best first. Chosen is, of "
-            "those within one standard error of the best, the one with the fewest pulses.",
+            caption="Every setting that was tried, and its share of right validation images, best first. Declared was: "
+            + "; ".join(declared())
+            + ".",
             rows=_search_rows,
         ),
     ),

@@ -37,6 +37,7 @@ class Bench:
         wait: s, between the last write and the test; it matters for cells with retention alone.
         progress: of the run.
         artifact: from a file name to its path in the results folder, for networks that are trained once.
+        key: of the task, for the names of its checkpoints.
     """
 
     cell: Cell
@@ -50,6 +51,7 @@ class Bench:
     wait: float
     progress: Progress
     artifact: Callable[[str], Path]
+    key: str
 
     @property
     def window(self) -> float:

@@ -25,7 +25,7 @@ class Effort:
         finalists: rules that are compared at full length.
         draws: cells that are drawn from the uncertainty of the fit, beside the fitted cell.
         draw_chips: chips of each drawn cell, at most `chips`.
-        property_chips: chips without one of the properties, at most `chips`.
+        property_chips: chips without one of the properties, at most `chips`; with as many, the same chips are compared.
 
     Raises:
         OutOfRangeError: a number is no integer in its range.
@@ -62,7 +62,7 @@ EFFORTS: Mapping[str, Effort] = {
         finalists=2,
         draws=4,
         draw_chips=2,
-        property_chips=4,
+        property_chips=10,
     ),
     "full": Effort(
         networks=10,

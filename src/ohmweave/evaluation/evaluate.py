@@ -1,56 +1,25 @@
 """`evaluate`: what a cell is worth in a network."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
+from ohmweave.base import DataError, OutOfRangeError, check_integer, check_non_negative
 from ohmweave.cells import Cell
 from ohmweave.data import Dataset
 from ohmweave.evaluation.as_experiment import EVALUATION
 from ohmweave.evaluation.effort import EFFORTS, Effort
 from ohmweave.evaluation.networks import Progress, check_network, images, network_of
 from ohmweave.evaluation.results import Evaluation
-from ohmweave.evaluation.search import ROUNDS
-from ohmweave.evaluation.stages import (
-    NAME,
-    Question,
-    Stage,
-    drawn_stage,
-    fitted_stage,
-    property_search_stage,
-    property_stage,
-    run_task,
-    search_stage,
-    software_stage,
-)
-from ohmweave.evaluation.subject import subject_of
+from ohmweave.evaluation.search import declared
+from ohmweave.evaluation.stages import NAME, Question, run_task
+from ohmweave.evaluation.steps import steps_of
+from ohmweave.evaluation.subject import Subject, subject_of
+from ohmweave.evaluation.tables import result_lines
 from ohmweave.experiments import ExperimentError, Options, Row, read_rows, run_experiment
 
 DATA = ("digits", "mnist")
 DAY = 86_400.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """A stage and its share of the time, roughly."""
-
-    text: str
-    stage: Stage
-    weight: float
-
-
-_STEPS: Sequence[_Step] = (
-    _Step(text="software", stage=software_stage, weight=2),
-    *(
-        _Step(text=f"search, {text}", stage=search_stage(number), weight=8 if "rates" in text or "full" in text else 2)
-        for number, (text, _, _) in enumerate(ROUNDS)
-    ),
-    _Step(text="accuracy", stage=fitted_stage, weight=4),
-    _Step(text="search, rates without properties", stage=property_search_stage, weight=5),
-    _Step(text="properties", stage=property_stage, weight=12),
-    _Step(text="drawn cells", stage=drawn_stage, weight=12),
-)
 
 
 def evaluate(
@@ -65,7 +34,9 @@ def evaluate(
     wait: float = DAY,
     data_dir: str | Path | None = None,
     effort: Effort | None = None,
+    anyway: bool = False,
     progress: Progress = lambda fraction, text: None,
+    told: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """What a cell is worth: the accuracy of a network on chips of it, and what each of its properties costs.
 
@@ -84,14 +55,17 @@ def evaluate(
         wait: s, >= 0, between the last write and the test, for cells with retention.
         data_dir: folder of the data set's files; None as for `ohmweave.data.load`.
         effort: the size, in place of that of `scale`.
+        anyway: evaluate a cell whose file says that no law describes its data; such a cell is refused otherwise.
         progress: called with the fraction that is done and a text.
+        told: called with lines of text: what the cell file says, what the search tries, then each result as soon as it
+            is there.
 
     Returns:
         The results; `str()` is a table, `.rows` are the rows.
 
     Raises:
-        OutOfRangeError: an argument is out of range.
-        DataError: the cell file or the data set cannot be read.
+        OutOfRangeError: an argument is out of range, or the cell has no steps (`TwoState`).
+        DataError: the cell file or the data set cannot be read, or the file says that no law describes its data.
         ExperimentError: `out` holds the rows of another evaluation.
         UnplaceableLayerError: the network has layers that cannot be placed on a chip.
 
@@ -103,6 +77,11 @@ def evaluate(
         raise OutOfRangeError(f"`scale` must be one of {', '.join(EFFORTS)}, but is {scale!r}")
     check_integer("chips", chips, at_least=2, at_most=1_000)
     subject = subject_of(cell)
+    for line in subject.heading():
+        told(f"cell: {line}")
+    _check_verdict(subject, anyway=anyway)
+    for line in declared():
+        told(f"search, on validation images: {line}")
     question = Question(
         subject=subject,
         network=network_of(network),
@@ -121,8 +100,19 @@ def evaluate(
     dataset = images(data, data_dir=options.data_dir, n_train=question.effort.n_train)
     check_network(question.network, dataset)
     _check_folder(question, options)
-    _run(question, dataset, options, progress)
-    return Evaluation.of(question, options, _rows(question, options))
+    _run(question, dataset, options, progress, told)
+    return Evaluation.of(options, _rows(question, options))
+
+
+def _check_verdict(subject: Subject, *, anyway: bool) -> None:
+    """Refuse a cell of which its own file says that it is not the measured one."""
+    if subject.verdict is not None and not subject.verdict.describes and not anyway:
+        raise DataError(
+            f"`cell`: {subject.name} says that {subject.verdict}. Networks on this law may be better or worse than on "
+            "the measured cells. Look at the figure that `ohmweave fit` drew and at its notes, fit again (another "
+            "window with --g-min and --g-max, another law with --law, trains of one amplitude), or evaluate the law as "
+            "it is with `--anyway` (`anyway=True`)"
+        )
 
 
 def _folder(cell: str, network: str, data: str, scale: str) -> Path:
@@ -151,11 +141,15 @@ def _check_folder(question: Question, options: Options) -> None:
             )
 
 
-def _run(question: Question, dataset: Dataset, options: Options, progress: Progress) -> None:
-    """All stages in order; each makes its tasks from the rows of those before."""
+def _run(
+    question: Question, dataset: Dataset, options: Options, progress: Progress, told: Callable[[str], None]
+) -> None:
+    """All steps in order; each makes its tasks from the rows of those before. New results are told after each."""
     progress = _forward(progress)
-    total, done = sum(step.weight for step in _STEPS), 0.0
-    for step in _STEPS:
+    steps = steps_of(question)
+    total, done = sum(step.weight for step in steps), 0.0
+    lines: dict[str, str] = {}
+    for step in steps:
         report = _part(progress, done / total, step.weight / total, step.text)
         n_before = -1
         while (n_now := len(_rows(question, options))) > n_before:  # a round of the search may grow with its rows
@@ -168,6 +162,11 @@ def _run(question: Question, dataset: Dataset, options: Options, progress: Progr
             )
             run_experiment(experiment, options, report)
         done += step.weight
+        now = result_lines(_rows(question, options))
+        for key, line in now.items():
+            if key not in lines:
+                told(line)
+        lines = now
     progress(1.0, "done")
 
 

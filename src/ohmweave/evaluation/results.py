@@ -2,12 +2,12 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ohmweave.evaluation.search import best
-from ohmweave.evaluation.stages import Question
+from ohmweave.evaluation.stages import CELL
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
 from ohmweave.evaluation.without import PERFECT
 from ohmweave.experiments import Estimate, Options, Row, gap_interval, mean_interval
@@ -45,7 +45,9 @@ class PropertyCost:
     Attributes:
         name: of the property.
         way: written with verify, or learnt in situ.
-        gain: with Welch's interval over the chips.
+        gain: with Student's interval over the differences of the same chips, which have the same stuck cells and the
+            same factors with and without the property (chips without retention are others, for which the interval
+            holds as well); with Welch's if their numbers are not equal.
     """
 
     name: str
@@ -76,14 +78,15 @@ def accuracy_of(rows: Sequence[Row], way: str) -> Accuracy | None:
     """
     if way == SOFTWARE:
         values = [share for row in of_stage(rows, "software") for share in shares(row)]
-        mean = mean_interval(values)
-        return None if mean is None else Accuracy(way=way, mean=mean, chip_sd=None, fit_sd=None, cell=mean)
+        if not values:
+            return None
+        mean = _of_shares(values)
+        return Accuracy(way=way, mean=mean, chip_sd=None, fit_sd=None, cell=mean)
     found = sorted(of_stage(rows, "accuracy", way=way), key=lambda row: row.params["draw"])
     if not found or found[0].params["draw"] != 0:
         return None
     groups = [shares(row) for row in found]
-    cell = mean_interval(groups[0])
-    assert cell is not None
+    cell = _of_shares(groups[0])
     variance = _pooled_variance(groups)
     drawn = [statistics.fmean(group) for group in groups[1:]]
     if len(drawn) < 2:
@@ -98,6 +101,15 @@ def accuracy_of(rows: Sequence[Row], way: str) -> Accuracy | None:
         fit_sd=math.sqrt(max(0.0, spread - variance / len(groups[-1]))),
         cell=cell,
     )
+
+
+def _of_shares(values: Sequence[float]) -> Estimate:
+    """Mean with Student's interval, within 0 and 1: between few chips it may be wider than all accuracies there are."""
+    found = mean_interval(values)
+    assert found is not None
+    if found.low is None or found.high is None:
+        return found
+    return Estimate(value=found.value, low=max(0.0, found.low), high=min(1.0, found.high), n=found.n)
 
 
 def _pooled_variance(groups: Sequence[Sequence[float]]) -> float:
@@ -121,10 +133,16 @@ def property_costs(rows: Sequence[Row], way: str) -> list[PropertyCost]:
         return []
     costs = []
     for row in of_stage(rows, "property", way=way):
-        gain = gap_interval(shares(row), shares(whole[0]))
+        gain = _gain(shares(row), shares(whole[0]))
         if gain is not None:
             costs.append(PropertyCost(name=row.params["without"], way=way, gain=gain))
     return sorted(costs, key=lambda cost: (cost.name == PERFECT, -cost.gain.value))
+
+
+def _gain(values: Sequence[float], others: Sequence[float]) -> Estimate | None:
+    if len(values) != len(others):
+        return gap_interval(values, others)
+    return mean_interval([a - b for a, b in zip(values, others, strict=True)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -146,7 +164,7 @@ class Evaluation:
     options: Options
 
     @classmethod
-    def of(cls, question: Question, options: Options, rows: Sequence[Row]) -> "Evaluation":
+    def of(cls, options: Options, rows: Sequence[Row]) -> "Evaluation":
         """From the rows of a run that has finished."""
         found = {way: one for way in (SOFTWARE, *WAYS) if (one := accuracy_of(rows, way)) is not None}
         costs = tuple(cost for way in (TRANSFER, IN_SITU) for cost in property_costs(rows, way))
@@ -154,27 +172,39 @@ class Evaluation:
             rows=tuple(rows),
             accuracy=found,
             costs=costs,
-            remarks=(*reasons(rows, question.subject.cell), *question.subject.unknown()),
+            remarks=tuple(remarks(rows)),
             options=options,
         )
 
     def __repr__(self) -> str:
         """Accuracies in lines, then the remarks."""
-        lines = [f"{way}: {shown(one)}" for way, one in self.accuracy.items()]
+        lines = [f"{way}: {shown(one.mean)}" for way, one in self.accuracy.items()]
         return "\n".join([*lines, *self.remarks])
 
 
-def shown(one: Accuracy) -> str:
+def shown(one: Estimate) -> str:
     """As in "97.0 % (96.1 to 97.9)"."""
-    mean = one.mean
-    ends = "" if mean.low is None or mean.high is None else f" ({100 * mean.low:.1f} to {100 * mean.high:.1f})"
-    return f"{100 * mean.value:.1f} %{ends}"
+    ends = "" if one.low is None or one.high is None else f" ({100 * one.low:.1f} to {100 * one.high:.1f})"
+    return f"{100 * one.value:.1f} %{ends}"
 
 
-def reasons(rows: Sequence[Row], cell: Any) -> list[str]:
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """What the results are of if no law describes the data, why ways do not work, and what the file does not tell."""
+    found = of_stage(rows, CELL)
+    facts: Mapping[str, Any] = found[0].result if found else {"describes": None, "stuck": 0.0, "unknown": ()}
+    notes = []
+    if facts["describes"] is False:
+        notes.append(
+            "no law describes the data of this cell: these are results of the law in the file, and the measured cells "
+            "may be worth more or less"
+        )
+    return [*notes, *reasons(rows, facts["stuck"]), *facts["unknown"]]
+
+
+def reasons(rows: Sequence[Row], stuck: float) -> list[str]:
     """Why ways lose more than three points: cells that cannot be written, that do not move, or a property.
 
-    One more sentence if no way works.
+    One more sentence if no way works. `stuck` is the share of stuck cells in the file.
     """
     software = accuracy_of(rows, SOFTWARE)
     if software is None:
@@ -186,16 +216,15 @@ def reasons(rows: Sequence[Row], cell: Any) -> list[str]:
             continue
         lost.append(way)
         loss = software.mean.value - one.cell.value
-        notes.append(f"{way}: {100 * loss:.1f} points below software; {_why(rows, way, cell)}")
+        notes.append(f"{way}: {100 * loss:.1f} points below software; {_why(rows, way, stuck)}")
     if len(lost) == len(WAYS):
         notes.insert(0, f"no way comes within {100 * NEAR:.0f} points of the software network")
     return notes
 
 
-def _why(rows: Sequence[Row], way: str, cell: Any) -> str:
+def _why(rows: Sequence[Row], way: str, stuck: float) -> str:
     row = of_stage(rows, "accuracy", way=way, draw=0)[0]
     parts = []
-    stuck = 0.0 if cell.faults is None else float(cell.faults.fraction)
     if stuck >= 0.5:
         parts.append(f"{stuck:.0%} of the cells are stuck")
     failed = row.result["n_failed"] / max(1, row.result["n_written"])

@@ -1,10 +1,10 @@
 """The declared search: rounds of trials, judged by validation images alone.
 
 Written networks: the tolerance first, on a ladder that is extended where an end is best; then window, copies and clip,
-one after the other. Noise-aware training: the assumed error of a weight. Tuning: start and threshold. Learning in situ:
-one number of each rule on its ladder, in short trainings; then the scale of the weights of the best rules; then these
-at full length, and at the next smaller rate. Each round depends on the rows of the rounds before alone, so that a
-search goes on where it stopped.
+one after the other. Noise-aware training: the assumed error of a weight. Tuning: start and threshold, or none. Learning
+in situ: one number of each rule on its ladder, in short trainings; then the scale of the weights of the best rules;
+then these at full length, and at the next smaller rate. Each round depends on the rows of the rounds before alone, so
+that a search goes on where it stopped.
 
 A few images of the validation set do not tell one setting from another. Of the trials within one standard error of the
 best, the one with the fewest pulses is chosen (`best`).
@@ -174,7 +174,12 @@ def _sigmas(rows: Sequence[Row], effort: Effort) -> list[Trial]:
 def _tuning(rows: Sequence[Row], effort: Effort) -> list[Trial]:
     plain, aware = best(rows, TRANSFER), best(rows, AWARE)
     start = aware.setting if aware.accuracy > plain.accuracy else {**plain.setting, "sigma": None}
-    return [Trial(way=TUNED, setting={**start, "threshold": factor, "epochs": effort.tuning}) for factor in THRESHOLDS]
+    found = {
+        one.setting["threshold"]: one.accuracy for one in tried(rows, TUNED) if one.setting["threshold"] is not None
+    }
+    # Tuning can make a network that was written well worse: leaving it as it was written is one of the trials.
+    thresholds = [None, *_ladder(THRESHOLDS, found, effort.extensions)]
+    return [Trial(way=TUNED, setting={**start, "threshold": one, "epochs": effort.tuning}) for one in thresholds]
 
 
 def _in_situ(rule: str, value: float, w_max: float, epochs: int) -> Trial:
@@ -232,7 +237,7 @@ ROUNDS: Sequence[tuple[str, Round, bool]] = (
     ("copies of each pair", _mapping("copies", 2), False),
     ("clip of the weights", _mapping("clip", 1.0), False),
     ("error in noise-aware training", _sigmas, False),
-    ("threshold of tuning", _tuning, False),
+    ("threshold of tuning", _tuning, True),
     ("rates of the rules", _rates, True),
     ("scale of the weights in situ", _scales, False),
     ("the best rules at full length", _finals, False),
@@ -250,7 +255,8 @@ def declared() -> list[str]:
         "and on beyond an end that is best",
         "window of the mapping: whole, or its inner 80 %; copies of each pair: 1 or 2; clip: 0.99 quantile or none",
         f"noise-aware training: {', '.join(f'{v:g}' for v in SIGMAS)} times the error of the write",
-        f"tuning: thresholds of {', '.join(f'{v:g}' for v in THRESHOLDS)} tolerances",
+        f"tuning: thresholds of {', '.join(f'{v:g}' for v in THRESHOLDS)} tolerances, and on beyond an end that is "
+        "best; or none, the network as it was written",
         f"learning in situ, and on beyond an end that is best: {rules}",
         f"largest weight in situ: {', '.join(f'{v:g}' for v in W_MAX)} times the spread of the initial weights; then "
         "the best rules at full length, and at the next smaller rate",

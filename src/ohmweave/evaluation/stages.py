@@ -12,14 +12,17 @@ from ohmweave.cells import Cell
 from ohmweave.data import Dataset
 from ohmweave.evaluation.bench import Bench, Made
 from ohmweave.evaluation.effort import Effort
+from ohmweave.evaluation.learning import drop_checkpoints
 from ohmweave.evaluation.networks import Network, fresh, kept, n_correct, train
 from ohmweave.evaluation.search import PROPERTY_SEARCH, ROUNDS, best, best_on_equal_steps, retried, tried
 from ohmweave.evaluation.subject import Subject
-from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS, inference_energy, make
-from ohmweave.evaluation.without import FINER, PERFECT, PROPERTIES, without
+from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, inference_energy, make
+from ohmweave.evaluation.without import FINER, PERFECT, without
 from ohmweave.experiments import JSON, Context, Options, Row, Task
 
 NAME = "evaluate/cell"
+CELL = "cell"
+"""The stage whose one row keeps what the cell file says."""
 _OF_THE_CELL = ("did not converge", "has sent no pulse", "of the weights of")
 """Words of the warnings of writes and rules."""
 _SEARCH_SEED = 1_000  # chips of the search are others than those of the results
@@ -61,6 +64,12 @@ class Question:
 Stage = Callable[[Question, Options, Sequence[Row]], list[Task]]
 
 
+def cell_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+    """What the cell file says, so that the page has it from the rows alone."""
+    del rows
+    return [question.task(options, options.seed, stage=CELL, way=CELL)]
+
+
 def software_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
     """The networks in software. That of the first seed is the one of all chips."""
     del rows
@@ -87,24 +96,31 @@ def search_stage(number: int) -> Stage:
     return stage
 
 
-def fitted_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
-    """Each way with its best setting, on chips of the fitted cell."""
-    return _on_cells(question, options, rows, range(1))
+def fitted_stage(way: str) -> Stage:
+    """A way with its best setting, on chips of the fitted cell."""
+
+    def stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+        return _on_cells(question, options, rows, way, range(1))
+
+    return stage
 
 
-def drawn_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
-    """Each way with its best setting, on chips of each drawn cell."""
-    n_draws = question.effort.draws if question.subject.has_intervals else 0
-    return _on_cells(question, options, rows, range(1, n_draws + 1))
+def drawn_stage(way: str) -> Stage:
+    """A way with its best setting, on chips of each drawn cell."""
+
+    def stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+        n_draws = question.effort.draws if question.subject.has_intervals else 0
+        return _on_cells(question, options, rows, way, range(1, n_draws + 1))
+
+    return stage
 
 
-def _on_cells(question: Question, options: Options, rows: Sequence[Row], draws: range) -> list[Task]:
+def _on_cells(question: Question, options: Options, rows: Sequence[Row], way: str, draws: range) -> list[Task]:
+    if not draws:
+        return []
+    setting = dict(best(rows, way).setting)
     return [
-        question.task(
-            options, options.seed, stage="accuracy", way=way, draw=draw, setting=dict(best(rows, way).setting)
-        )
-        for draw in draws
-        for way in WAYS
+        question.task(options, options.seed, stage="accuracy", way=way, draw=draw, setting=setting) for draw in draws
     ]
 
 
@@ -113,25 +129,30 @@ def property_search_stage(question: Question, options: Options, rows: Sequence[R
     return [
         question.task(options, options.seed, stage=PROPERTY_SEARCH, way=IN_SITU, without=name, setting=dict(setting))
         for name in FINER
-        if name == PERFECT or name in _present(question)
+        if name == PERFECT or has(question, name)
         for setting in retried(_of_whole_cell(rows, IN_SITU, name))
     ]
 
 
-def property_stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
-    """Transfer and learning in situ on the fitted cell without one of its properties."""
-    tasks = []
-    for name in (*_present(question), PERFECT):
+def property_stage(name: str) -> Stage:
+    """Transfer and learning in situ on the cell without one property; no tasks if the cell does not have it."""
+
+    def stage(question: Question, options: Options, rows: Sequence[Row]) -> list[Task]:
+        if name != PERFECT and not has(question, name):
+            return []
+        tasks = []
         for way in (TRANSFER, IN_SITU):
             found = tried(rows, way, without=name)
             setting = dict(found[0].setting if found else _of_whole_cell(rows, way, name))
             tasks.append(question.task(options, options.seed, stage="property", way=way, without=name, setting=setting))
-    return tasks
+        return tasks
+
+    return stage
 
 
-def _present(question: Question) -> list[str]:
-    """The properties that the cell has."""
-    return [name for name in PROPERTIES if without(question.subject.cell, name) is not None]
+def has(question: Question, name: str) -> bool:
+    """True if the cell has the property `name`."""
+    return without(question.subject.cell, name) is not None
 
 
 def _of_whole_cell(rows: Sequence[Row], way: str, name: str) -> Mapping[str, Any]:
@@ -143,6 +164,8 @@ def _of_whole_cell(rows: Sequence[Row], way: str, name: str) -> Mapping[str, Any
 
 def run_task(question: Question, data: Dataset, task: Task, context: Context) -> Mapping[str, JSON]:
     """Do one task: train, write, learn, and count right images: validation images in the search, test images else."""
+    if task.params["stage"] == CELL:
+        return question.subject.facts()
     if task.params["stage"] == "software":
         net = _software(question, task.seed, data, context)
         return {
@@ -166,6 +189,7 @@ def run_task(question: Question, data: Dataset, task: Task, context: Context) ->
     if task.params["stage"] == "accuracy":
         found |= _spent(question.subject, made.spent, bench.n_chips)
         found["energy_inference"] = inference_energy(made, bench)
+    drop_checkpoints(bench)
     return found
 
 
@@ -199,6 +223,7 @@ def _bench(question: Question, task: Task, data: Dataset, context: Context) -> B
         wait=question.wait,
         progress=context.progress,
         artifact=context.artifact,
+        key=task.id,
     )
 
 

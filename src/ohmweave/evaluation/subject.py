@@ -3,16 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ohmweave.base import DataError, OutOfRangeError, generator
-from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, load
+from ohmweave.base.files import check_path
+from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, StuckCells, TwoState, load
+from ohmweave.evaluation.draws import uncertainty_of
+from ohmweave.evaluation.verdict import Verdict, heading_of, verdict_of
 
-_HALF = 1.959963984540054  # half width of a Gaussian's 95 % interval, in standard deviations
 _KINDS = (AffineStep, PulseTable, LinearStep)
 
 
@@ -35,48 +35,61 @@ class Subject:
     @property
     def has_intervals(self) -> bool:
         """True if the file has intervals of parameters, from which cells can be drawn."""
-        return bool(_intervals(self.about))
+        return uncertainty_of(self.about, self.name).known
 
     @property
     def n_measured(self) -> int | None:
         """Working cells that the law was fitted to; None if the file does not say."""
-        n = self.about.get("cells")
-        return n if isinstance(n, int) and not isinstance(n, bool) else None
+        return uncertainty_of(self.about, self.name).n_measured
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """How well the law describes the measured trains; None if the file does not say."""
+        return verdict_of(self.about, self.name)
+
+    def heading(self) -> tuple[str, ...]:
+        """What the file says about the cell, one sentence each: its law and where it holds, verdict and notes."""
+        return heading_of(self.cell, self.name, self.about)
+
+    def facts(self) -> dict[str, Any]:
+        """For the row: what the file says and does not say, and what reasons need to know of the cell."""
+        faults = self.cell.faults
+        return {
+            "name": self.name,
+            "said": list(self.heading()),
+            "unknown": list(self.unknown()),
+            "describes": None if self.verdict is None else self.verdict.describes,
+            "stuck": float(faults.fraction) if isinstance(faults, StuckCells) else 0.0,
+        }
 
     def drawn(self, draw: int, *, seed: int) -> Cell:
         """The cell of the file (`draw` 0), or a cell drawn from the uncertainty of its fit (from 1 on).
 
-        Each parameter of the law, and d2d, has a Gaussian number of its own, as far as its interval goes to either
-        side. The share of stuck cells is drawn from its posterior with Jeffreys' prior. What a single measured cell
-        does not show, the spread and the share of stuck cells, stays as in the file. Correlations of the parameters
-        are not in the file, and are left out. Ours.
+        The parameters of the law are drawn together, with the correlations of the file; d2d, the sizes of the read
+        noise and the share of stuck cells apart (`ohmweave.evaluation.draws`).
         """
-        if draw == 0 or not self.has_intervals:
+        if draw == 0:
             return self.cell
-        chance = generator(seed, "evaluation", "draw", draw)
-        intervals = _intervals(self.about)
-        values = {name: _drawn(interval, chance) for name, interval in intervals.items()}
-        cell = replace(self.cell, switching=_law(self.cell.switching, values))
-        several = self.n_measured is None or self.n_measured > 1
-        if cell.spread is not None and (d2d := _interval(self.about.get("d2d"))) is not None:
-            cell = replace(cell, spread=replace(cell.spread, d2d=max(0.0, _drawn(d2d, chance))))  # type: ignore[type-var]
-        if cell.faults is not None and several and (n := self.n_measured):
-            fraction = cell.faults.fraction  # type: ignore[attr-defined]
-            total = round(n / (1 - fraction)) if fraction < 1 else n
-            cell = replace(cell, faults=replace(cell.faults, fraction=_share(total - n, total, chance)))  # type: ignore[type-var]
-        return cell
+        return uncertainty_of(self.about, self.name).drawn(self.cell, generator(seed, "evaluation", "draw", draw))
 
     def unknown(self) -> tuple[str, ...]:
         """What the file does not tell about the cell, one sentence each."""
-        notes = []
-        if not self.has_intervals:
+        notes, known = [], uncertainty_of(self.about, self.name)
+        if not known.known:
             notes.append("the file has no intervals of a fit: what the fit does not know is not in the results")
-        if self.n_measured == 1:
+        elif not known.correlated:
+            notes.append(
+                "the file has no correlations of the parameters: they are drawn independently; a new `ohmweave fit` "
+                "writes them"
+            )
+        if known.n_measured == 1:
             notes.append("one cell was measured: the spread between cells and the share of stuck cells are not known")
         if self.cell.read_noise is None:
             notes.append("the file has no read noise: reads are exact")
         if not self.cell.processes:
             notes.append("the file has no retention: cells keep what was written")
+        elif known.known:
+            notes.append("retention and noise in time are taken as fitted: their own intervals are not drawn")
         if not isinstance(self.about.get("conditions"), dict) or not self.about["conditions"]:
             notes.append("the file has no amplitudes and widths of pulses: their energy is not known")
         return tuple(notes)
@@ -86,21 +99,19 @@ def read_subject(path: str | Path) -> Subject:
     """The cell of a file, with its `about`.
 
     Raises:
-        DataError: as `ohmweave.cells.load`.
+        DataError: as `ohmweave.cells.load`, or what the file says about the fit is damaged.
         OutOfRangeError: the cell does not switch by identical pulses.
     """
-    path = Path(path)
+    path = check_path("path", path)
     cell = load(path)
     text = path.read_bytes()
     content = json.loads(text)
     about = content.get("about", {})
     if not isinstance(about, dict):
         raise DataError(f"{path}: `about` must be an object, but is {about!r}")
-    if type(cell.switching) not in _KINDS:
-        raise OutOfRangeError(
-            f"`cell` must switch by identical pulses ({', '.join(kind.__name__ for kind in _KINDS)}), but {path} has "
-            f"{type(cell.switching).__name__}"
-        )
+    _check_law(cell, f"{path} has")
+    uncertainty_of(about, str(path))
+    verdict_of(about, str(path))
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     return Subject(cell=cell, name=path.stem, digest=digest, about=about)
 
@@ -109,85 +120,27 @@ def subject_of(cell: Cell | str | Path) -> Subject:
     """The subject of a cell or of a cell file."""
     if isinstance(cell, str | Path):
         return read_subject(cell)
-    if not isinstance(cell, Cell) or type(cell.switching) not in _KINDS:
-        raise OutOfRangeError(
-            f"`cell` must be a cell file or a Cell that switches by identical pulses, but is {cell!r}"
-        )
+    if not isinstance(cell, Cell):
+        raise OutOfRangeError(f"`cell` must be a cell file or a Cell, but is {cell!r}")
+    _check_law(cell, "it has")
     return Subject(
         cell=cell, name="cell", digest=hashlib.sha256(repr(asdict(cell)).encode()).hexdigest()[:12], about={}
     )
 
 
-_Interval = tuple[float, float, float]
-
-
-def _interval(value: Any) -> _Interval | None:
-    """(value, low, high) of the file; None if it is none or has no ends."""
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        return None
-    if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in value):
-        return None
-    return float(value[0]), float(value[1]), float(value[2])
-
-
-def _intervals(about: Mapping[str, Any]) -> dict[str, _Interval]:
-    parameters = about.get("parameters")
-    found = parameters if isinstance(parameters, dict) else {}
-    return {name: interval for name, value in found.items() if (interval := _interval(value)) is not None}
-
-
-def _normal(chance: torch.Generator) -> float:
-    return float(torch.randn((), generator=chance, dtype=torch.float64))
-
-
-def _drawn(interval: _Interval, chance: torch.Generator) -> float:
-    """A Gaussian about the value, with the half width of the interval on either side."""
-    value, low, high = interval
-    z = _normal(chance) / _HALF
-    return value + z * ((high - value) if z > 0 else (value - low))
-
-
-def _share(n: int, total: int, chance: torch.Generator) -> float:
-    """The share of which n of total were seen: Beta(n + 1/2, total - n + 1/2), Jeffreys' posterior."""
-    from scipy.special import betaincinv
-
-    uniform = float(torch.rand((), generator=chance, dtype=torch.float64))
-    return float(betaincinv(n + 0.5, total - n + 0.5, uniform))
-
-
-def _law(law: Any, values: Mapping[str, float]) -> Any:
-    """The switching law with drawn parameters, by the names that the fit gives them; others stay."""
-    window = law.g_max - law.g_min
-    if isinstance(law, AffineStep):
-        ends = {
-            sign: tuple(
-                values.get(f"{sign} step", values.get(f"{sign} step at {end}", old))
-                for end, old in zip(("g_min", "g_max"), steps, strict=True)
-            )
-            for sign, steps in (("SET", law.set_step), ("RESET", law.reset_step))
-        }
-        return replace(
-            law,
-            set_step=tuple(min(max(step, 0.0), window) for step in ends["SET"]),
-            reset_step=tuple(max(min(step, 0.0), -window) for step in ends["RESET"]),
-            sigma=max(0.0, values.get("sigma", law.sigma)),
+def _check_law(cell: Cell, has: str) -> None:
+    """Refuse laws that no way of the evaluation can use."""
+    law = cell.switching
+    if type(law) is TwoState:
+        raise OutOfRangeError(
+            f"`cell` must have steps, but {has} TwoState: each pulse draws one of two states anew, so there are no "
+            "conductances between that a weight could be written to, and no small steps for a rule to learn by. "
+            "Fit pulse trains of the same cells, below the amplitude that switches them whole (`ohmweave fit "
+            "trains.csv`), or put a network of ternary weights on the cell yourself (`ohmweave.deploy` with "
+            "`DifferentialPair(levels=3)`, docs/network.md)"
         )
-    if isinstance(law, PulseTable):
-        return _table(law, values)
-    return law
-
-
-def _table(law: PulseTable, values: Mapping[str, float]) -> PulseTable:
-    def drawn(name: str, old: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(values.get(f"{name}, bin {i}", value) for i, value in enumerate(old, start=1))
-
-    def spread(name: str, old: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(max(0.0, value) for value in drawn(name, old))
-
-    return replace(
-        law,
-        set_mean=drawn("SET step", law.set_mean),
-        set_spread=spread("SET sigma", law.set_spread),
-        reset_mean=drawn("RESET step", law.reset_mean),
-        reset_spread=spread("RESET sigma", law.reset_spread),
-    )
+    if type(law) not in _KINDS:
+        raise OutOfRangeError(
+            f"`cell` must switch by identical pulses ({', '.join(kind.__name__ for kind in _KINDS)}), but {has} "
+            f"{type(law).__name__}"
+        )

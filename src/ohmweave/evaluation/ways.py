@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 import torch
-import torch.nn.functional as F
 
 from ohmweave.arrays import Activity
 from ohmweave.base import generator
 from ohmweave.cost import Bill, ledger
 from ohmweave.evaluation.bench import Bench, Made
 from ohmweave.evaluation.in_situ_rules import RULES, Setting
-from ohmweave.evaluation.networks import BATCH, fresh, kept, n_correct, parameters_rms, train
+from ohmweave.evaluation.learning import learn
+from ohmweave.evaluation.networks import fresh, kept, n_correct, parameters_rms, train
 from ohmweave.experiments import canonical
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, QuantileClip
 from ohmweave.nn import Deployed, NoiseAware, OnChip, deploy
@@ -20,7 +20,6 @@ from ohmweave.programming import WriteReport, WriteVerify
 
 SOFTWARE, TRANSFER, AWARE, TUNED, IN_SITU = "software", "write-verify", "noise-aware", "tuned in situ", "learnt in situ"
 WAYS = (TRANSFER, AWARE, TUNED, IN_SITU)
-_RATE_OF_BIASES = 1e-2  # of Adam, beside a rule
 _INNER = 0.1  # of the window, left out at either end with `window` 0.8
 
 
@@ -81,13 +80,14 @@ def _noise_aware(bench: Bench, setting: Setting) -> Made:
 
 
 def _tuned(bench: Bench, setting: Setting) -> Made:
-    """A written network whose weights are then tuned on the chip, with large steps alone, written with verify."""
+    """A written network, tuned on the chip with large steps alone, written with verify; `threshold` None: not tuned."""
     model = bench.software if setting["sigma"] is None else _aware_model(bench, setting)
     net, chip = _written(bench, model, setting)
-    tolerance = bench.tolerance(setting["tolerance"])
-    threshold = setting["threshold"] * tolerance
-    rule = AdaptiveWriteVerify(net.chip_parameters(), threshold=threshold, write=bench.change(threshold, tolerance))
-    _learn(bench, net, rule, epochs=setting["epochs"])
+    if setting["threshold"] is not None:
+        tolerance = bench.tolerance(setting["tolerance"])
+        threshold = setting["threshold"] * tolerance
+        rule = AdaptiveWriteVerify(net.chip_parameters(), threshold=threshold, write=bench.change(threshold, tolerance))
+        learn(bench, net, rule, epochs=setting["epochs"])
     return _made(bench, net, chip.array.books.activity.copy())
 
 
@@ -102,7 +102,7 @@ def _in_situ(bench: Bench, setting: Setting) -> Made:
     net = deploy(model, chip, write=write, layers=layers)
     optimizer = rule.make(list(net.chip_parameters()), bench, setting)
     before = [weight.detach().clone() for weight in net.chip_parameters()]
-    _learn(bench, net, optimizer, epochs=setting["epochs"])
+    learn(bench, net, optimizer, epochs=setting["epochs"])
     made = _made(bench, net, chip.array.books.activity.copy())
     after = list(net.chip_parameters())
     moved = max(
@@ -110,29 +110,6 @@ def _in_situ(bench: Bench, setting: Setting) -> Made:
         for new, old in zip(after, before, strict=True)
     )
     return Made(net=net, facts={**made.facts, "moved": moved}, spent=made.spent)
-
-
-def _learn(bench: Bench, net: Deployed, rule: torch.optim.Optimizer, *, epochs: int) -> None:
-    """Train on the chip: weights by `rule`, digital parameters by Adam, in an order that all chips share."""
-    digital = list(net.digital_parameters())
-    beside = torch.optim.Adam(digital, lr=_RATE_OF_BIASES) if digital else None
-    order = generator(bench.first, "evaluation", "order on the chip")
-    net.train()
-    for epoch in range(epochs):
-        bench.progress(epoch / epochs, f"learning in situ, epoch {epoch + 1} of {epochs}")
-        for x, y in bench.data.train.batches(BATCH, order):
-            rule.zero_grad()
-            if beside is not None:
-                beside.zero_grad()
-            net.loss(_summed, net(x), y).backward()
-            rule.step()
-            if beside is not None:
-                beside.step()
-    net.eval()
-
-
-def _summed(z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(z, labels, reduction="sum")
 
 
 def _made(bench: Bench, net: Deployed, spent: Activity) -> Made:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import RESET, SET, AffineStep, Cell, LinearStep, Pulse, PulseTable
+from ohmweave.cells import RESET, SET, AffineStep, Cell, LinearStep, Pulse, PulseTable, Spread
 
 MORE_LEVELS = 10
 """Factor by which steps become smaller, and levels more, where the property "levels" is removed."""
@@ -54,7 +54,10 @@ def _without_read_noise(cell: Cell) -> Cell | None:
 
 
 def _without_spread(cell: Cell) -> Cell | None:
-    return None if cell.spread is None else replace(cell, spread=None)
+    if not isinstance(cell.spread, Spread):
+        return None if cell.spread is None else replace(cell, spread=None)
+    # Factors of 1 are drawn all the same, so that the other properties of each cell stay as they were.
+    return None if cell.spread.d2d == 0 else replace(cell, spread=replace(cell.spread, d2d=0.0))
 
 
 def _without_stuck(cell: Cell) -> Cell | None:

@@ -28,17 +28,13 @@ from ohmweave.experiments.claims import (
 from ohmweave.experiments.discovery import LeftOut, import_experiments, load_installed, source_of
 from ohmweave.experiments.distributed import run_distributed
 from ohmweave.experiments.estimators import (
-    Estimate,
     Estimator,
-    gap_interval,
     lowest_of,
     lowest_rate_of,
-    mean_interval,
     mean_of,
     mean_rate_difference_of,
     mean_rate_gap_of,
     mean_rate_of,
-    nested_interval,
     nested_mean_rate_of,
     nested_rate_difference_of,
     nested_rate_gap_of,
@@ -48,10 +44,10 @@ from ohmweave.experiments.estimators import (
     rates,
     select,
     value_of,
-    wilson_interval,
 )
 from ohmweave.experiments.expected_time import Expected, expected_times
 from ohmweave.experiments.experiment import Assumption, Experiment, FigureSpec, TableSpec
+from ohmweave.experiments.intervals import Estimate, gap_interval, mean_interval, nested_interval, wilson_interval
 from ohmweave.experiments.origin import other_origins, short_commit
 from ohmweave.experiments.registry import experiments, find, match, register
 from ohmweave.experiments.rows import read_log, read_results, read_rows

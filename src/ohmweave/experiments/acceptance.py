@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from ohmweave.base.errors import ExperimentError
+from ohmweave.base.checks import check_finite
+from ohmweave.base.errors import ExperimentError, OutOfRangeError
+from ohmweave.base.fields import check_fields, finite, non_negative
 
 
 class Acceptance(Protocol):
-    """The condition on our number. It uses the estimate, not its interval."""
+    """The condition on our number, which is finite. It uses the estimate, not its interval."""
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """True if `ours` fulfils the condition; both in the claim's unit."""
@@ -23,11 +25,14 @@ class Acceptance(Protocol):
 class Within:
     """At most `absolute` away from the paper's number, either way."""
 
-    absolute: float
+    absolute: Annotated[float, non_negative()]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return abs(ours - printed_number(paper)) <= self.absolute
+        return abs(check_finite("ours", ours) - printed_number(paper)) <= self.absolute
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -38,11 +43,14 @@ class Within:
 class AtLeast:
     """`value` or more: for conditions of ours, and where the paper's own words are one-sided."""
 
-    value: float
+    value: Annotated[float, finite()]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return ours >= self.value
+        return check_finite("ours", ours) >= self.value
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -53,11 +61,14 @@ class AtLeast:
 class AtMost:
     """`value` or less: for conditions of ours, and where the paper's own words are one-sided."""
 
-    value: float
+    value: Annotated[float, finite()]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return ours <= self.value
+        return check_finite("ours", ours) <= self.value
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -68,12 +79,17 @@ class AtMost:
 class Between:
     """From `low` to `high`, both included."""
 
-    low: float
-    high: float
+    low: Annotated[float, finite()]
+    high: Annotated[float, finite()]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.low > self.high:
+            raise OutOfRangeError(f"`low` must be <= `high` = {self.high!r}, but is {self.low!r}")
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return self.low <= ours <= self.high
+        return self.low <= check_finite("ours", ours) <= self.high
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -86,7 +102,7 @@ class Equal:
 
     def accepts(self, ours: float, paper: float | None = None) -> bool:
         """See `Acceptance`."""
-        return ours == printed_number(paper)
+        return check_finite("ours", ours) == printed_number(paper)
 
     def describe(self, show: Callable[[float], str] = str) -> str:
         """See `Acceptance`."""
@@ -94,10 +110,10 @@ class Equal:
 
 
 def printed_number(paper: float | None) -> float:
-    """`paper`, or an `ExperimentError` where it is None."""
+    """`paper`; raises `ExperimentError` where it is None, `OutOfRangeError` where it is not finite."""
     if paper is None:
         raise ExperimentError("`paper` must be a number for an acceptance relative to it, but is None")
-    return paper
+    return check_finite("paper", paper)
 
 
 ONE_SIDED = (AtLeast, AtMost)

@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ohmweave.base.checks import check_callable, check_finite, check_text
 from ohmweave.base.errors import ExperimentError
+from ohmweave.base.fields import check_fields
 from ohmweave.experiments.acceptance import NEED_A_NUMBER, ONE_SIDED, Acceptance, Equal
-from ohmweave.experiments.estimators import Estimate, Estimator
+from ohmweave.experiments.estimators import Estimator
+from ohmweave.experiments.intervals import Estimate
 from ohmweave.experiments.stored_row import RowWarning
 from ohmweave.experiments.tasks import Row
 
@@ -37,6 +40,9 @@ class Needs:
 
     data: str | None = None
     scale: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, row: Row) -> bool:
         """True if `row` is comparable."""
@@ -85,6 +91,8 @@ class Claim:
         declared: date and reason, where the claim was added or changed after results were known; otherwise empty.
 
     Raises:
+        TypeError: a text or a function is something else.
+        OutOfRangeError: a number is not finite.
         ExperimentError: `accept` compares with the paper's number, and `paper` is None; it does not accept the paper's
             own number; `better` is another word; `one_sided` is missing for a one-sided number of the paper; or
             `one_sided` or `explained` is given where it has no meaning.
@@ -110,6 +118,7 @@ class Claim:
         return f"Claim({self.key!r}: {self.quantity}; {printed} in {self.where}; {self.condition() or NOT_JUDGED})"
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         of = f"of claim {self.key!r}"
         if self.paper is None and isinstance(self.accept, NEED_A_NUMBER):
             raise ExperimentError(f"`paper` {of} must be a number for {type(self.accept).__name__}, but is None")
@@ -127,6 +136,17 @@ class Claim:
         if self.one_sided and not isinstance(self.accept, ONE_SIDED):
             raise ExperimentError(f"`one_sided` {of} must be empty unless `accept` is AtLeast or AtMost")
         self._check_explained(of)
+
+    def _check_kinds(self) -> None:
+        texts = {"key": self.key, "quantity": self.quantity, "unit": self.unit, "where": self.where, "note": self.note}
+        more = {"one_sided": self.one_sided, "explained": self.explained, "declared": self.declared}
+        for name, text in (texts | more).items():
+            check_text(name, text)
+        for name, number in (("paper", self.paper), ("explained_value", self.explained_value)):
+            if number is not None:
+                check_finite(name, number)
+        check_callable("estimate", self.estimate)
+        check_callable("needs", self.needs)
 
     def _check_explained(self, of: str) -> None:
         if bool(self.explained) != (self.explained_value is not None):

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ohmweave.base.errors import ExperimentError, OhmweaveError
+from ohmweave.base.files import check_path
 from ohmweave.base.plugins import Plugin, plugins
 from ohmweave.experiments.registry import experiments, registered_by, unregister
 
@@ -59,7 +60,7 @@ def _load(plugin: Plugin) -> None:
         )
 
 
-def import_experiments(path: Path) -> list[str]:
+def import_experiments(path: str | Path) -> list[str]:
     """Import the file `path` under its own name and register its experiments.
 
     The name of the module is that of the file without `.py`. Its folder is added at the end of `sys.path`, so that it
@@ -72,7 +73,7 @@ def import_experiments(path: Path) -> list[str]:
         ExperimentError: there is no such file, its name is no Python name or that of another module, importing it
             raises, or it registers no experiment.
     """
-    path = path.resolve()
+    path = check_path("path", path).resolve()
     if path.suffix != ".py" or not path.is_file():
         raise ExperimentError(f"`path` (--import) must name an existing .py file, but is {str(path)!r}")
     name = path.stem

@@ -7,98 +7,23 @@ key are left out, so that an estimate over a partial run uses the rows that exis
 """
 
 import math
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from ohmweave.base.checks import check_text, shown
 from ohmweave.base.errors import ExperimentError
+from ohmweave.experiments.intervals import (
+    Estimate,
+    gap_interval,
+    mean_interval,
+    nested_interval,
+    wilson_interval,
+)
 from ohmweave.experiments.tasks import Row
 from ohmweave.experiments.values import JSON, canonical
 
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A number, the ends of its interval (None if it has none) and the number of observations."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: int = 1
-
-
 Estimator: TypeAlias = Callable[[Sequence[Row]], Estimate | None]
 Where: TypeAlias = Mapping[str, JSON] | None
-
-
-def mean_interval(values: Sequence[float]) -> Estimate | None:
-    """Mean with Student's t interval; None without values, no interval for a single value."""
-    n = len(values)
-    if n == 0:
-        return None
-    mean = math.fsum(values) / n
-    if n == 1:
-        return Estimate(value=mean)
-    from scipy.special import stdtrit
-
-    t = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
-    half = t * statistics.stdev(values, mean) / math.sqrt(n)
-    return Estimate(value=mean, low=mean - half, high=mean + half, n=n)
-
-
-def gap_interval(values: Sequence[float], others: Sequence[float]) -> Estimate | None:
-    """Mean of `values` less mean of independent `others`, with Welch's interval; n is the smaller group's."""
-    if not values or not others:
-        return None
-    groups = (values, others)
-    gap = math.fsum(values) / len(values) - math.fsum(others) / len(others)
-    n = min(map(len, groups))
-    errors = [statistics.variance(group) / len(group) if len(group) > 1 else 0.0 for group in groups]
-    if n == 1 or sum(errors) == 0:
-        return Estimate(value=gap, n=n)
-    from scipy.special import stdtrit
-
-    freedom = sum(errors) ** 2 / sum(error**2 / (len(g) - 1) for error, g in zip(errors, groups, strict=True))
-    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(sum(errors))
-    return Estimate(value=gap, low=gap - half, high=gap + half, n=n)
-
-
-def nested_interval(groups: Sequence[Sequence[float]]) -> Estimate | None:
-    """Mean over groups of each group's mean, with Student's t interval over the group means.
-
-    For numbers that scatter on two levels: networks (or draws) and, within each, chips. Chips of one network share its
-    luck, so that a pooled interval is too narrow; the means of the networks are independent.
-
-    Args:
-        groups: the numbers of each group, e.g. one group for each network with one number for each chip. Groups
-            without numbers are left out.
-
-    Returns:
-        The estimate, whose `n` is the number of groups; without an interval for one group, None for no group.
-    """
-    return mean_interval([math.fsum(group) / len(group) for group in groups if group])
-
-
-def wilson_interval(n_correct: float, n_total: float) -> Estimate | None:
-    """Rate with Wilson's score interval; None where `n_total` is 0.
-
-    Raises:
-        ExperimentError: not 0 <= `n_correct` <= `n_total`.
-    """
-    if not 0 <= n_correct <= n_total:
-        raise ExperimentError(f"`n_correct` must be from 0 to {n_total!r}, but is {n_correct!r}")
-    if n_total == 0:
-        return None
-    z = statistics.NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
-    rate = n_correct / n_total
-    centre = (rate + z**2 / (2 * n_total)) / (1 + z**2 / n_total)
-    half = z / (1 + z**2 / n_total) * math.sqrt(rate * (1 - rate) / n_total + (z / (2 * n_total)) ** 2)
-    # Rounding errors must not move the ends out of [0, 1], nor exclude the rate itself at 0 and 1.
-    return Estimate(
-        value=rate, low=min(rate, max(0.0, centre - half)), high=max(rate, min(1.0, centre + half)), n=int(n_total)
-    )
 
 
 def numbers(rows: Iterable[Row], key: str, where: Where = None) -> list[float]:
@@ -113,11 +38,13 @@ def rates(rows: Iterable[Row], correct: str, total: str, where: Where = None) ->
 
 def select(rows: Iterable[Row], where: Where = None) -> list[Row]:
     """The rows whose params have all the values of `where`."""
+    _check(where)
     return [row for row in rows if all(row.params.get(name) == value for name, value in (where or {}).items())]
 
 
 def mean_of(key: str, *, where: Where = None) -> Estimator:
     """Mean of all numbers under `key` with Student's t interval."""
+    _check(where, key=key)
     return lambda rows: mean_interval(numbers(rows, key, where))
 
 
@@ -126,6 +53,7 @@ def rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
 
     Several chips that were tested on the same images are not independent trials: use `mean_rate_of` for them.
     """
+    _check(where, correct=correct, total=total)
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         counts = _counts(rows, correct, total, where)
@@ -136,11 +64,13 @@ def rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
 
 def mean_rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
     """Mean over chips of each chip's rate, with Student's t interval over the chips."""
+    _check(where, correct=correct, total=total)
     return lambda rows: mean_interval(rates(rows, correct, total, where))
 
 
 def value_of(key: str, *, where: Where = None) -> Estimator:
     """The number under `key`, for quantities without randomness; the mean if rows differ. No interval."""
+    _check(where, key=key)
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         values = numbers(rows, key, where)
@@ -151,6 +81,7 @@ def value_of(key: str, *, where: Where = None) -> Estimator:
 
 def lowest_of(key: str, *, where: Where = None) -> Estimator:
     """The smallest number under `key`. No interval."""
+    _check(where, key=key)
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         values = numbers(rows, key, where)
@@ -161,6 +92,7 @@ def lowest_of(key: str, *, where: Where = None) -> Estimator:
 
 def lowest_rate_of(correct: str, total: str, *, where: Where = None) -> Estimator:
     """The lowest rate of all chips. No interval."""
+    _check(where, correct=correct, total=total)
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         values = rates(rows, correct, total, where)
@@ -171,6 +103,7 @@ def lowest_rate_of(correct: str, total: str, *, where: Where = None) -> Estimato
 
 def mean_rate_difference_of(correct: str, minus: str, total: str, *, where: Where = None) -> Estimator:
     """Mean over chips of (`correct` - `minus`) / `total`, each chip against itself, with Student's t interval."""
+    _check(where, correct=correct, minus=minus, total=total)
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         return mean_interval(_rate_differences(select(rows, where), correct, minus, total))
@@ -186,6 +119,7 @@ def nested_mean_rate_of(
     `by` is the param of a row that names its group; "seed" is the row's seed. Rows without it are one group. With
     `chips_of_one`, a single group has the interval over its chips, which says nothing about other networks.
     """
+    _check(where, correct=correct, total=total, by=by)
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         return _nested([rates(group, correct, total) for group in grouped_by(select(rows, where), by)], chips_of_one)
@@ -201,6 +135,7 @@ def nested_rate_difference_of(
     `by` and `chips_of_one` as in `nested_mean_rate_of`. A number that all chips of a row have
     in common (the software network's count) may stand alone under either key.
     """
+    _check(where, correct=correct, minus=minus, total=total, by=by)
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         groups = grouped_by(select(rows, where), by)
@@ -216,6 +151,7 @@ def nested_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where, 
     is taken within each group, so that its luck cancels, and the interval is over the groups. Groups that have only
     one of the two are left out.
     """
+    _check(where, minus, correct=correct, total=total, by=by)
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         gaps = []
@@ -234,6 +170,7 @@ def paired_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where) 
     For the same chips in two settings. Several seeds have an interval over their means, one seed over its chips. Seeds
     that are in one setting alone, and chips beyond the smaller number of the two, are left out.
     """
+    _check(where, minus, correct=correct, total=total)
 
     def estimate(rows: Sequence[Row]) -> Estimate | None:
         gaps = []
@@ -272,7 +209,17 @@ def _rate_differences(rows: Iterable[Row], correct: str, minus: str, total: str)
 
 def mean_rate_gap_of(correct: str, total: str, *, where: Where, minus: Where) -> Estimator:
     """Mean rate of the chips selected by `where` less that of the independent chips selected by `minus`."""
+    _check(where, minus, correct=correct, total=total)
     return lambda rows: gap_interval(rates(rows, correct, total, where), rates(rows, correct, total, minus))
+
+
+def _check(*conditions: Where, **texts: str) -> None:
+    """Check the arguments of an estimator: `where` and `minus` are mappings or None, keys are text."""
+    for name, condition in zip(("where", "minus"), conditions, strict=False):
+        if condition is not None and not isinstance(condition, Mapping):
+            raise TypeError(f"`{name}` must be a mapping or None, but is {shown(condition)}")
+    for name, text in texts.items():
+        check_text(name, text)
 
 
 def _numbers_in(row: Row, key: str) -> list[float]:

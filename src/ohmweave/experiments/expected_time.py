@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Annotated
 
 import torch
 
+from ohmweave.base.fields import check_fields, integer, non_negative
 from ohmweave.experiments.experiment import Experiment
 from ohmweave.experiments.rows import ROWS, read_log, read_rows
 from ohmweave.experiments.running import unique_tasks
@@ -37,10 +39,13 @@ class Expected:
     """
 
     experiment: str
-    n_todo: int
-    n_tasks: int
-    seconds: float | None
+    n_todo: Annotated[int, integer(at_least=0)]
+    n_tasks: Annotated[int, integer(at_least=0)]
+    seconds: Annotated[float, non_negative("s")] | None
     source: str
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def calibrate() -> float:

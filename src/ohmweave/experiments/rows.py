@@ -10,10 +10,11 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ohmweave.base.errors import ExperimentError
+from ohmweave.base.files import check_path
 from ohmweave.experiments.append_only import append_line, drop_torn_line, exclusive, whole_lines
 from ohmweave.experiments.computing import mixed
 from ohmweave.experiments.origin import is_current
@@ -28,12 +29,13 @@ _NAMED_LINES = 5
 """Lines of one file that a warning gives with their reasons; of more, the numbers alone."""
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: str | Path) -> list[Row]:
     """The rows of one file in their order, each id once: of rows with the same id the last, whose task was run again.
 
     An incomplete last line is ignored; no file has no rows. Lines that are not rows are left out with a `RowWarning`
     that names the file and the lines, and so are all if `path` is not a regular file.
     """
+    path = check_path("path", path)
     if path.exists() and not path.is_file():
         warnings.warn(f"{path} is not a file of rows: left out", RowWarning, stacklevel=2)
         return []
@@ -57,7 +59,7 @@ def _left_out(path: Path, problems: Sequence[tuple[int, str]]) -> str:
     return f"{path}, {named}{f'; and lines {rest}' if rest else ''}: not rows of ohmweave, left out"
 
 
-def read_results(folder: Path) -> dict[str, list[Row]]:
+def read_results(folder: str | Path) -> dict[str, list[Row]]:
     """All rows in `folder` and the folders below, by experiment name, each id once.
 
     Where two files have different rows with one id, that of the first file counts, with a `RowWarning`; lines that are
@@ -66,6 +68,7 @@ def read_results(folder: Path) -> dict[str, list[Row]]:
     Raises:
         ExperimentError: there is no such folder.
     """
+    folder = check_path("folder", folder)
     if not folder.is_dir():
         raise ExperimentError(f"no results folder {folder}; `ohmweave run NAME --out {folder}` makes one")
     results: dict[str, dict[str, Row]] = {}
@@ -81,10 +84,10 @@ def read_results(folder: Path) -> dict[str, list[Row]]:
     return {name: list(rows.values()) for name, rows in sorted(results.items())}
 
 
-def read_log(folder: Path) -> dict[str, float]:
+def read_log(folder: str | Path) -> dict[str, float]:
     """Seconds that each task took, by row id, from all logs in `folder` and below; unreadable lines are skipped."""
     seconds: dict[str, float] = {}
-    for path in sorted(folder.rglob(LOG)):
+    for path in sorted(check_path("folder", folder).rglob(LOG)):
         for line in whole_lines(path) if path.is_file() else ():
             with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 entry = json.loads(line)
@@ -100,18 +103,18 @@ class RowWriter:
 
     Attributes:
         folder: of the rows.
-        done: ids of the tasks that need not be run.
+        done: ids of the tasks that need not be run, of the rows that were there. Rows that are appended are on the disk
+            alone, so that the memory does not grow with them.
         before: the rows that were there.
     """
 
     folder: Path
-    done: set[str] = field(default_factory=set)
+    done: frozenset[str] = frozenset()
     before: Sequence[Row] = ()
 
     def append(self, row: Row, *, seconds: float, started: str) -> None:
         """Write `row`, then its time to the log; both are on the disk on return. `started` is an ISO 8601 time."""
         append_line(self.folder / ROWS, row.to_line())
-        self.done.add(row.id)
         append_line(self.folder / LOG, canonical({"id": row.id, "seconds": seconds, "started": started}))
 
 
@@ -135,7 +138,7 @@ def open_rows(out: Path, experiment: str, *, refresh: bool = False) -> Iterator[
         drop_torn_line(folder / ROWS)
         drop_torn_line(folder / LOG)
         rows = read_rows(folder / ROWS)
-        done = {row.id for row in rows if not refresh or is_current(row)}
+        done = frozenset(row.id for row in rows if not refresh or is_current(row))
         if why := mixed([row.versions for row in rows]):
             warnings.warn(f"{folder / ROWS}: {why}", stacklevel=3)
         yield RowWriter(folder=folder, done=done, before=rows)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
+from ohmweave.base.fields import check_fields, integer, non_negative
 from ohmweave.experiments.computing import in_threads
 from ohmweave.experiments.experiment import Experiment
 from ohmweave.experiments.origin import other_origins
@@ -30,11 +31,14 @@ class Summary:
         other: one line on those of the `n_before` rows that another version or commit computed; empty if none.
     """
 
-    n_tasks: int
-    n_before: int
+    n_tasks: Annotated[int, integer(at_least=0)]
+    n_before: Annotated[int, integer(at_least=0)]
     path: Path
-    seconds: float
+    seconds: Annotated[float, non_negative("s")]
     other: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __repr__(self) -> str:
         done = f"{self.n_tasks - self.n_before} of {self.n_tasks} tasks run"

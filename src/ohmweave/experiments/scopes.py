@@ -6,7 +6,9 @@ there is no such entry, and more rows may be added later. Rows on digits and row
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from ohmweave.base.fields import check_fields, integer
 from ohmweave.base.text import safe_name
 from ohmweave.experiments.claims import DATA_TITLES
 from ohmweave.experiments.tasks import Row
@@ -19,7 +21,10 @@ class Scope:
 
     data: str | None = None
     scale: str | None = None
-    seeds: int | None = None
+    seeds: Annotated[int, integer(at_least=1)] | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def title(self) -> str:

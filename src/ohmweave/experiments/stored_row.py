@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from ohmweave.base.errors import ExperimentError
+from ohmweave.base.errors import ExperimentError, OutOfRangeError
 from ohmweave.experiments.old_names import renamed
 from ohmweave.experiments.tasks import CHECK, Row, Task, digest_of
 from ohmweave.experiments.values import JSON, plain
@@ -52,7 +52,10 @@ def parse_row(line: bytes) -> Row:
     content = _content(line)
     check = content.pop(CHECK, None)
     _check_fields(content)
-    task = Task(experiment=content["experiment"], params=content["params"], seed=content["seed"])
+    try:
+        task = Task(experiment=content["experiment"], params=content["params"], seed=content["seed"])
+    except OutOfRangeError as error:
+        raise NotARowError(str(error)) from None
     if content["id"] != task.id:
         raise NotARowError(f"its id is that of another task: it must be {task.id} for this content")
     if check is not None and check != digest_of(content):

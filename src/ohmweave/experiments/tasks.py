@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
 from ohmweave.base.checks import check_integer
 from ohmweave.base.errors import ExperimentError
+from ohmweave.base.fields import check_fields
 from ohmweave.experiments.values import JSON, canonical, plain
 
 SCALES = ("smoke", "full")
@@ -53,6 +55,11 @@ class Options:
         check_integer("threads", self.threads, at_least=1, at_most=2**12)
 
 
+def check_any_integer(name: str, value: Any) -> int:
+    """`value` as an int. Raises `OutOfRangeError` unless it is an integer of at most 64 bits in magnitude."""
+    return check_integer(name, value, at_least=-(2**64), at_most=2**64)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One piece of work with one row as its result. It is not run again while that row exists.
@@ -63,7 +70,10 @@ class Task:
 
     experiment: str
     params: Mapping[str, JSON]
-    seed: int
+    seed: Annotated[int, check_any_integer]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def id(self) -> str:
@@ -82,10 +92,13 @@ class Row:
     id: str
     experiment: str
     params: Mapping[str, JSON]
-    seed: int
+    seed: Annotated[int, check_any_integer]
     result: Mapping[str, JSON]
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value}" for name, value in self.params.items())

@@ -28,6 +28,7 @@ def about_of(
     """
     fitted = {_NAMES[type(one)]: _other(one) for one in others}
     return {
+        **({} if pulses is None else {"verdict": str(pulses.agreement), "notes": list(pulses.notes)}),
         "file": ", ".join(measured.files),
         **({} if pulses is None else _pulses(pulses)),
         **({"parts": fitted} if fitted else {}),
@@ -58,7 +59,7 @@ def _pulses(result: Fit) -> dict[str, Any]:
         "read_noise": {name: list(interval) for name, interval in law.read_noise.items()},
         "agreement": asdict(result.agreement),
         "behind": {name: list(gap) for name, gap in result.behind.items()},
-        "notes": list(result.notes),
+        "numbers": list(law.numbers),
     }
 
 

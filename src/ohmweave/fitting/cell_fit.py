@@ -238,6 +238,11 @@ def _conduction(data: Sweep) -> PartFit:
         switched = thresholds(data, offset=result.offset.value)
         result = fit_conduction(data.v[switched.before], data.i[switched.before], cell=data.cell[switched.before])
     notes = []
+    if switched.rare:
+        notes.append(
+            f"{switched.rare} jumps of the conductance, in less than 5 % of the sweeps, are not taken for switching: "
+            "they are those of single cells between levels (random telegraph noise)"
+        )
     if not switched.before.all():
         notes.append(f"conduction is fitted to the {int(switched.before.sum()):,} readings before cells switch")
     if not result.describes:

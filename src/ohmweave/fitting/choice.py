@@ -6,9 +6,10 @@ from ohmweave.fitting.estimates import FittedLaw
 from ohmweave.fitting.trains import Floats
 
 
-def simplest(behind: Mapping[str, tuple[float, float]]) -> str:
-    """The law with the fewest parameters whose gap to the best is within one standard error."""
-    return next(name for name, (gap, error) in behind.items() if gap <= error)
+def simplest(laws: Mapping[str, FittedLaw]) -> str:
+    """The law with the fewest parameters whose gap to the best is within one standard error; of equals the nearest."""
+    near = {name: gap for name, (gap, error) in compared(laws).items() if gap <= error}
+    return min(near, key=lambda name: (laws[name].n_parameters, near[name]))
 
 
 def compared(laws: Mapping[str, FittedLaw]) -> dict[str, tuple[float, float]]:

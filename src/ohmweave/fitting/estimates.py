@@ -23,7 +23,7 @@ class FittedLaw:
     Attributes:
         name: of the law.
         cell: the fitted law, with a `Spread` if cells differ and with `StuckCells` if some are stuck.
-        parameters: S, by name: coefficients, then spreads. A parameter at its limit of 0 has no interval.
+        parameters: by name: coefficients, then spreads; S but for `numbers`. A parameter at a limit has no interval.
         d2d: standard deviation of the step sizes of cells as a fraction of the mean; no interval for a single cell.
         factor: `(cells,)`, step size of each working cell as a fraction of the mean.
         factor_error: `(cells,)`, standard errors of `factor`.
@@ -32,6 +32,7 @@ class FittedLaw:
             Only differences between laws are meaningful.
         n_parameters: without d2d, the window and read noise.
         read_noise: of the arguments of `ReadNoise`: `floor`, S, and `fraction`; empty if it is not part of it.
+        numbers: names of the parameters that are no conductances: numbers of pulses, exponents, saturations.
         correlation: `(parameters, parameters)`, of the errors of `parameters`, in their order; 0 for those at a limit.
     """
 
@@ -46,6 +47,7 @@ class FittedLaw:
     n_parameters: int
     read_noise: Mapping[str, Interval] = field(default_factory=dict)
     correlation: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    numbers: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Name, mean held-out log likelihood and spread between cells."""
@@ -130,15 +132,15 @@ def _parameters(
     by_w = -across.mean * np.diag(np.append(0 * beta, 1 / w**2))[:, len(beta) + 1 :]
     jacobian = np.hstack([by_rho, by_w, by_beta])
     within = jacobian @ best.information.solve(jacobian.T)
-    between = np.outer(relative, relative) * across.spread.value**2 * np.sum(across.weights**2)
-    covariance = within + between
+    between = np.outer(relative, relative) * np.sum(across.weights**2)
+    covariance = within + between * across.spread.value**2
 
     names = (*family.coefficients, *family.spreads)
     known = np.append(free, np.ones(len(w), dtype=bool))
-    variance = np.diag(covariance).tolist()
+    parts = (np.diag(part).tolist() for part in (covariance, between))
     intervals = {
         name: across.interval(*numbers) if is_known else Interval(0.0)
-        for name, is_known, *numbers in zip(names, known, value.tolist(), variance, strict=True)
+        for name, is_known, *numbers in zip(names, known, value.tolist(), *parts, strict=True)
     }
     return intervals, np.where(np.outer(known, known), covariance, 0.0)
 

@@ -4,18 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ohmweave.base import DataError, OutOfRangeError, check_fraction, check_integer, shown
+from ohmweave.base import ConvergenceError, DataError, OutOfRangeError, check_fraction, check_integer, shown
 from ohmweave.cells import Cell
 from ohmweave.fitting.between_cells import Interval, share
 from ohmweave.fitting.choice import compared, simplest
+from ohmweave.fitting.curved_fit import fitted_curved
+from ohmweave.fitting.curved_laws import POWER, STRETCHED, straight_laws_miss
 from ohmweave.fitting.estimates import FittedLaw, fitted
 from ohmweave.fitting.families import EXPONENTIAL, LINEAR, SOFT_BOUNDS, TABLE, table
 from ohmweave.fitting.goodness import Agreement, agreement
 from ohmweave.fitting.noise_of_reads import NoiseOfReads, noise_of_reads
+from ohmweave.fitting.noisy_laws import NoisyLaw, noisy
 from ohmweave.fitting.trains import PulseTrains
 from ohmweave.fitting.usable import Usable, most_bins, usable
 
-LAWS = (LINEAR.name, SOFT_BOUNDS.name, EXPONENTIAL.name, TABLE)
+LAWS = (LINEAR.name, SOFT_BOUNDS.name, EXPONENTIAL.name, POWER.name, STRETCHED.name, TABLE)
+_CURVED = {POWER.name: POWER, STRETCHED.name: STRETCHED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,10 +29,11 @@ class Fit:
     Attributes:
         trains: the data.
         used: the part of the data that was fitted, and the window.
-        laws: by name, in order of the number of parameters.
+        laws: by name; power and stretched exponential only where the others miss the form of the steps.
         behind: by name, the difference of the held-out log likelihood per step to that of the best law, and its
             standard error.
-        chosen: the law with the fewest parameters within one standard error of the best, or the one given by name.
+        chosen: the law with the fewest parameters within one standard error of the best, of equals the nearest; or the
+            one given by name.
         stuck: fraction of the cells that do not respond.
         agreement: how far simulated trains of the chosen law are from the measured ones, and whether it describes them.
         read_noise: S, standard deviation of a read at the middle of the window; None where it was not looked for.
@@ -101,22 +106,13 @@ def fit_trains(
     if law is not None and law not in LAWS:
         raise OutOfRangeError(f"`law` must be one of {', '.join(LAWS)}, but is {law!r}")
     used = usable(trains, g_min=g_min, g_max=g_max, stuck_below=stuck_below)
-    laws: dict[str, FittedLaw] = {}
-    refused: dict[str, str] = {}
-    families = {family.name: family for family in (LINEAR, SOFT_BOUNDS, EXPONENTIAL, table(most_bins(used, bins)))}
-    for family in families.values():
-        try:
-            laws[family.name] = fitted(family, used)
-        except OutOfRangeError as error:
-            refused[family.name] = f"the {family.name} law cannot describe the data: {error}"
+    laws, noisy_laws, refused = _fitted(trains, used, bins, law)
     if law in refused:
         raise DataError(f"`law` must fit the data, but {refused[law]}")
+    noise = NoiseOfReads({}, ()) if read_noise == "none" else noise_of_reads(trains, used, laws, noisy_laws, law)
+    laws = dict(noise.laws) or laws
     behind = compared(laws)
-    chosen = laws[law or simplest(behind)]
-    noise = NoiseOfReads({}, ()) if read_noise == "none" else noise_of_reads(trains, used, laws, families, law)
-    if noise.laws:
-        laws, behind = dict(noise.laws), compared(noise.laws)
-        chosen = laws[law or simplest(behind)]
+    chosen = laws[law or simplest(laws)]
     judged = agreement(trains, used, chosen)
     return Fit(
         trains=trains,
@@ -127,5 +123,35 @@ def fit_trains(
         stuck=share(len(used.stuck), len(used.stuck) + len(used.working)),
         agreement=judged,
         read_noise=noise.size,
-        notes=(*used.notes, *refused.values(), *noise.notes, *(() if judged.describes else (str(judged),))),
+        notes=(
+            *used.notes,
+            *refused.values(),
+            *noise.notes,
+            *(() if judged.describes else (str(judged), judged.advice)),
+        ),
     )
+
+
+def _fitted(
+    trains: PulseTrains, used: Usable, bins: int, law: str | None
+) -> tuple[dict[str, FittedLaw], dict[str, NoisyLaw], dict[str, str]]:
+    """All laws with readings taken for exact, as laws of noisy readings, and why some do not fit.
+
+    Curved laws take long, and are fitted where they are asked for, by name or by the residuals of the others.
+    """
+    families = {one.name: one for one in (LINEAR, SOFT_BOUNDS, EXPONENTIAL, table(most_bins(used, bins)))}
+    laws: dict[str, FittedLaw] = {}
+    refused: dict[str, str] = {}
+    for name in LAWS:
+        curved = _CURVED.get(name)
+        if curved is not None and name != law and not straight_laws_miss(laws, used):
+            continue
+        try:
+            laws[name] = fitted(families[name], used) if curved is None else fitted_curved(curved, trains, used)
+        except OutOfRangeError as error:
+            refused[name] = f"the {name} law cannot describe the data: {error}"
+        except ConvergenceError as error:
+            if curved is None:
+                raise
+            refused[name] = f"the {name} law was not fitted: {error}"
+    return laws, {**_CURVED, **{name: noisy(one) for name, one in families.items()}}, refused

@@ -52,6 +52,24 @@ class Agreement:
     correlation: float
     describes: bool
 
+    @property
+    def advice(self) -> str:
+        """What to do next where no law describes the data; empty where one does."""
+        if self.describes:
+            return ""
+        alike = (
+            "steps that follow each other err alike, so they depend on something besides the present conductance: the "
+            "number of the pulse, the time between pulses, heating, or the cycle; fit early and late cycles apart"
+            if self.correlation > ALIKE
+            else "the scatter of the steps does not explain the difference, so the mean steps have another form"
+        )
+        return (
+            f"what to do: look at the figure to see where the trains part from the law. Here {alike}. Give --g-min and "
+            "--g-max if you know the window, and check the polarity column and the order of the lines. The cell file "
+            f"holds the nearest law: use it for steps and spreads, not for trains that must be right within "
+            f"{self.median:.0%} of the window"
+        )
+
     def __str__(self) -> str:
         """One sentence for a report."""
         said = f"simulated trains of this law differ from yours by up to {self.median:.1%} of the window in median"

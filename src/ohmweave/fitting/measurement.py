@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ohmweave.base import DataError, ShapeError, check_positive, shown
+from ohmweave.base import DataError, ShapeError, check_fields, check_positive, integer, shown
 from ohmweave.fitting.trains import Floats, Ints, PulseTrains
 
 _MOST_SHOWN = 5
@@ -27,10 +27,14 @@ class LeftOut:
     """
 
     file: str
-    line: int
+    line: Annotated[int, integer(at_least=1)]
     column: str
     value: str
     why: str
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     def __str__(self) -> str:
         """The place, the value and the reason in one line."""

@@ -8,12 +8,11 @@ import numpy as np
 from ohmweave.base import ConvergenceError, OutOfRangeError
 from ohmweave.base.units import format_quantity
 from ohmweave.fitting.between_cells import Interval
-from ohmweave.fitting.choice import compared, simplest
+from ohmweave.fitting.choice import simplest
 from ohmweave.fitting.estimates import FittedLaw
-from ohmweave.fitting.families import Family
 from ohmweave.fitting.lanes import lanes_of
 from ohmweave.fitting.noisy_fit import Estimate, Growth, fitted_noisy
-from ohmweave.fitting.noisy_laws import noisy
+from ohmweave.fitting.noisy_laws import NoisyLaw
 from ohmweave.fitting.trains import PulseTrains
 from ohmweave.fitting.usable import Usable
 
@@ -44,7 +43,7 @@ def noise_of_reads(
     trains: PulseTrains,
     used: Usable,
     laws: Mapping[str, FittedLaw],
-    families: Mapping[str, Family],
+    families: Mapping[str, NoisyLaw],
     law: str | None,
 ) -> NoiseOfReads:
     """Look for read noise, and fit the laws with it if there is any.
@@ -55,14 +54,14 @@ def noise_of_reads(
         trains: the data.
         used: the part that is fitted.
         laws: fitted as if readings were exact.
-        families: of these laws.
+        families: these laws, as the filter needs them.
         law: name of the law that is asked for; None if the best one is.
     """
-    chosen = laws[law or simplest(compared(laws))]
+    chosen = laws[law or simplest(laws)]
     lanes = lanes_of(trains, used)
 
     def with_noise(name: str, growth: Growth, r2: float, *, held: bool = False) -> Estimate:
-        return fitted_noisy(noisy(families[name]), used, lanes, start=laws[name], growth=growth, r2=r2, held=held)
+        return fitted_noisy(families[name], used, lanes, start=laws[name], growth=growth, r2=r2, held=held)
 
     hint = _variance(chosen, used)
     tried: dict[Growth, Estimate] = {"constant": with_noise(chosen.name, "constant", hint)}

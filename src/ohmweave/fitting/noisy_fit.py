@@ -1,6 +1,6 @@
 """Fit of one law and of the noise of reads by maximum likelihood: the estimates, their intervals, the cell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from ohmweave.fitting.between_cells import CONFIDENCE, Interval, Population, pop
 from ohmweave.fitting.estimates import FittedLaw, cell_of, correlation_of
 from ohmweave.fitting.kalman import Lanes
 from ohmweave.fitting.noisy_laws import LEAST_VARIANCE, NoisyLaw
-from ohmweave.fitting.noisy_likelihood import FACTOR_PRIOR, Peak, Point, Problem, held_out, peak
+from ohmweave.fitting.noisy_likelihood import Peak, Point, Problem, held_out, peak
 from ohmweave.fitting.trains import Floats
 from ohmweave.fitting.usable import Usable
 
@@ -24,6 +24,10 @@ _SLOPES: Mapping[Growth, tuple[float, float]] = {
     "both": (0.0, 1.0),
 }
 _Z = float(ndtri(0.5 + CONFIDENCE / 2))
+_NO_FACTOR = 1e-6
+"""Standard deviation of the logarithm of a factor that is held at 1."""
+_ROUNDS, _SAME = 4, 1e-3
+"""Fits of a curved law to several cells, at most, and the logarithm of their mean factor that is near enough to 0."""
 
 
 class Estimate(NamedTuple):
@@ -53,27 +57,60 @@ def fitted_noisy(
         OutOfRangeError: the steps that fit best are larger than the window.
         ConvergenceError: the likelihood has no maximum.
     """
-    window, cells = data.g_max - data.g_min, len(data.working)
-    c = [start.parameters[name].value / window for name in law.coefficients]
+    window = data.g_max - data.g_min
+    c = law.inward(start.parameters, window)
     q = [max((start.parameters[name].value / window) ** 2 - 2 * r2, 0.1 * r2) for name in law.spreads]
+    return estimated(law, data, lanes, c=c, q=q, factor=start.factor, growth=growth, r2=r2, held=held)
+
+
+def estimated(
+    law: NoisyLaw,
+    data: Usable,
+    lanes: Lanes,
+    *,
+    c: Sequence[float],
+    q: Sequence[float],
+    factor: Floats,
+    growth: Growth,
+    r2: float,
+    held: bool,
+) -> Estimate:
+    """`fitted_noisy` from a start in units of the window: coefficients, variances of steps and `(cells,)` factors."""
+    window, cells = data.g_max - data.g_min, len(data.working)
     low = np.array([*law.low, *[LEAST_VARIANCE] * len(q), 0.0, _SLOPES[growth][0]])
     high = np.array([*law.high, *[1.0] * len(q), float(growth != "none"), _SLOPES[growth][1]])
-    # A factor that multiplies all steps of all cells is the same law with larger coefficients: one of them is fixed.
-    reference = int(np.argmax(np.abs(c)))
-    low[reference] = high[reference] = c[reference]
-    problem = Problem(lanes, law.motion, len(c), low, high, data.g_min / window, cells)
     slope = sum(_SLOPES[growth]) / 2
-    log_f = np.log(np.clip(start.factor, 0.05, 20))[None]
-    best = peak(problem, Point(shared=np.array([[*c, *q, max(r2, 1e-10), slope]]), log_f=log_f))
+    point = Point(shared=np.array([[*c, *q, max(r2, 1e-10), slope]]), log_f=np.log(np.clip(factor, 0.05, 20))[None])
+    logarithms = np.array([kind == "logarithm" for kind in law.of_coefficients])
+    if logarithms.any() and cells == 1:
+        # Steps of a curved law do not scale with its rates, so that a single cell has no factor of its own.
+        problem = Problem(lanes, law.motion, len(c), low, high, data.g_min / window, cells, _NO_FACTOR)
+        best = peak(problem, point.divided(factor[0], logarithms))
+        return _estimate(law, data, problem, best, held=held)
+    # A factor that multiplies all steps of all cells is the same law with larger coefficients: one of them is fixed.
+    reference = int(np.argmax(logarithms)) if logarithms.any() else int(np.argmax(np.abs(c)))
+    for _ in range(_ROUNDS if logarithms.any() else 1):
+        low[reference] = high[reference] = point.shared[0, reference]
+        problem = Problem(lanes, law.motion, len(c), low, high, data.g_min / window, cells)
+        best = peak(problem, point)
+        point = best.point.divided(_population(problem, best).mean, logarithms)
+        if abs(float((point.log_f - best.point.log_f)[0, 0])) < _SAME:
+            break
     return _estimate(law, data, problem, best, held=held)
+
+
+def _population(problem: Problem, best: Peak) -> Population:
+    """The factors of the cells: mean and spread."""
+    size = np.exp(best.point.log_f[0])
+    return population(size, size / np.sqrt(np.maximum(best.information.cells - problem.prior**-2, 1e-9)))
 
 
 def _estimate(law: NoisyLaw, data: Usable, problem: Problem, best: Peak, *, held: bool) -> Estimate:
     window = data.g_max - data.g_min
     size = np.exp(best.point.log_f[0])
-    across = population(size, size / np.sqrt(np.maximum(best.information.cells - FACTOR_PRIOR**-2, 1e-9)))
+    across = _population(problem, best)
     intervals, covariance = _parameters(law, best, size, across)
-    parameters = {name: one.scaled(window) for name, one in intervals.items()}
+    parameters = {name: law.outward(name, one, window) for name, one in intervals.items()}
     d2d = across.spread.scaled(1 / across.mean)
     noise = _read_noise(best, data)
     part = ReadNoise(**{name: one.value for name, one in noise.items()})
@@ -95,6 +132,7 @@ def _estimate(law: NoisyLaw, data: Usable, problem: Problem, best: Peak, *, held
         n_parameters=law.n_parameters,
         read_noise=noise,
         correlation=correlation_of(covariance),
+        numbers=law.numbers,
     )
     return Estimate(fitted, best, problem, _of_variance(best, len(problem.low) - 2).scaled(window))
 
@@ -106,24 +144,32 @@ def _parameters(law: NoisyLaw, best: Peak, size: Floats, across: Population) -> 
     relative = np.append(shared[:n], deviation)
     at_limit = np.append(np.zeros(n, dtype=bool), shared[n:] <= LEAST_VARIANCE)
     relative[at_limit] = 0.0
-    value = relative * across.mean
-    slope = across.mean * np.append(np.ones(n), 1 / (2 * deviation))
+    kinds = np.array([*law.of_coefficients, *["step"] * len(law.spreads)])
+    # How a parameter follows the mean of the factors: steps are multiplied by it, its logarithm is taken from those of
+    # numbers of pulses, and shapes do not depend on it.
+    steps = kinds == "step"
+    by_mean = np.where(steps, relative, np.where(kinds == "logarithm", -1 / across.mean, 0.0))
+    value = np.where(steps, relative * across.mean, relative - (kinds == "logarithm") * np.log(across.mean))
+    slope = np.where(steps, across.mean, 1.0) * np.append(np.ones(n), 1 / (2 * deviation))
     # The parameters that move come first in the information, then those of the noise of reads.
     by_shared = np.zeros((len(value), int(best.moving.sum())))
     by_shared[np.flatnonzero(moving), np.arange(int(moving.sum()))] = slope[moving]
-    jacobian = np.hstack([np.outer(relative, across.weights * size), by_shared])
+    jacobian = np.hstack([np.outer(by_mean, across.weights * size), by_shared])
     within = jacobian @ best.information.solve(jacobian.T)
-    covariance = within + np.outer(relative, relative) * across.spread.value**2 * np.sum(across.weights**2)
-    variance = np.diag(covariance)
+    between = np.outer(by_mean, by_mean) * np.sum(across.weights**2)
+    covariance = within + between * across.spread.value**2
+    variance, between_cells = np.diag(covariance), np.diag(between)
     found: dict[str, Interval] = {}
     for k, name in enumerate((*law.coefficients, *law.spreads)):
-        one = across.interval(float(value[k]), float(variance[k]))
+        one = across.interval(float(value[k]), float(variance[k]), float(between_cells[k]))
         if k >= n and (at_limit[k] or one.low is None or one.low < 0.3 * one.value):
             # A deviation that is little known has a symmetric interval in its square.
-            half = across.interval(0.0, 1.0).high or _Z
+            half = across.interval(0.0, 1.0, float(between_cells[k] / max(variance[k], 1e-300))).high or _Z
             one = _of_variance(best, k, half).scaled(across.mean)
         elif k < n and shared[k] == 0 and not moving[k]:
             one = Interval(0.0)  # at the limit that the sign of the step sets
+        elif k < n and best.slopes.varied[k] and not moving[k]:
+            one = Interval(float(value[k]))  # at another limit
         found[name] = one
     return found, covariance
 

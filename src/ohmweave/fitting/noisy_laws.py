@@ -1,21 +1,24 @@
 r"""Laws as the filter of noisy readings needs them: moments of a step, ranges of the parameters, and how to build them.
 
-Everything is in units of the window, x from 0 to 1. `power` is a law whose conductance follows a power of the pulse
-number, x = (n a)^p from its end of the window: a pulse takes x to (x^{1/p} + a)^p.
+Everything is in units of the window, x from 0 to 1. A coefficient is a step, which the factor of a cell multiplies; the
+logarithm of a number of pulses, from which that of the factor is taken; or a number that gives the shape of a law.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ohmweave.cells import SwitchingLaw
+from ohmweave.fitting.between_cells import Interval
 from ohmweave.fitting.families import EXPONENTIAL, LINEAR, SOFT_BOUNDS, Family
 from ohmweave.fitting.kalman import Motion
 from ohmweave.fitting.likelihood import RESOLUTION
 from ohmweave.fitting.motion import affine_motion, table_motion
-from ohmweave.fitting.trains import Floats
+from ohmweave.fitting.trains import Floats, Mask
+
+Kind = Literal["step", "logarithm", "shape"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,9 @@ class NoisyLaw:
         name, coefficients, spreads: as in `Family`.
         motion: moments of its steps.
         low, high: ranges of the coefficients.
-        build: (g_min, g_max, g_fresh, c, sigma), S, to the switching law.
+        build: (g_min, g_max, g_fresh, c, sigma), S and numbers, to the switching law.
+        kinds: `(coefficients,)`, of each; empty where all are steps.
+        mean: of a curved law, from coefficients, x and SET, `(sets, lanes)`, to its mean step; None for others.
     """
 
     name: str
@@ -36,6 +41,37 @@ class NoisyLaw:
     low: tuple[float, ...]
     high: tuple[float, ...]
     build: Callable[[float, float, float, list[float], list[float]], SwitchingLaw[Any]]
+    kinds: tuple[Kind, ...] = ()
+    mean: Callable[[Floats, Floats, Mask], Floats] | None = None
+
+    @property
+    def of_coefficients(self) -> tuple[Kind, ...]:
+        """The kind of each coefficient."""
+        return self.kinds or ("step",) * len(self.coefficients)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the parameters that are not in S."""
+        pairs = zip(self.coefficients, self.of_coefficients, strict=True)
+        return tuple(name for name, kind in pairs if kind != "step")
+
+    def inward(self, parameters: Mapping[str, Interval], window: float) -> list[float]:
+        """Coefficients in units of the window, from parameters, S and numbers."""
+        values = [parameters[name].value for name in self.coefficients]
+        pairs = zip(values, self.of_coefficients, strict=True)
+        to = {"step": lambda c: c / window, "logarithm": np.log, "shape": float}
+        return [float(to[kind](value)) for value, kind in pairs]
+
+    def outward(self, name: str, one: Interval, window: float) -> Interval:
+        """A parameter, S or a number, from its estimate in units of the window."""
+        if name not in self.numbers:
+            return one.scaled(window)
+        at = self.coefficients.index(name)
+        if self.of_coefficients[at] == "logarithm":
+            return Interval(*(None if end is None else float(np.exp(end)) for end in one))
+        low, high = self.low[at], self.high[at]
+        ends = (None if end is None else min(max(end, low), high) for end in one[1:])
+        return Interval(one.value, *ends)
 
     @property
     def n_parameters(self) -> int:

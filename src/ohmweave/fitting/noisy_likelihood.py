@@ -41,6 +41,12 @@ class Point:
         c, q = self.shared[:, :n_coefficients], self.shared[:, n_coefficients:-2]
         return Values(c, q, np.exp(self.log_f), self.shared[:, -2], self.shared[:, -1])
 
+    def divided(self, mean: float, logarithms: Mask) -> "Point":
+        """Factors divided by their `mean`, and the logarithms of numbers of pulses among the parameters with them."""
+        shared = self.shared.copy()
+        shared[:, : len(logarithms)] -= logarithms * np.log(mean)
+        return Point(shared=shared, log_f=self.log_f - np.log(mean))
+
     def moved(self, step: Floats, moving: Mask, low: Floats, high: Floats) -> "Point":
         """One set moved by a vector of cells, then moving shared parameters; kept within `low` and `high`."""
         cells = self.log_f.shape[1]
@@ -60,6 +66,7 @@ class Problem(NamedTuple):
         low, high: `(shared,)`, range of the shared parameters; equal where fixed.
         g_min: lower end of the window in units of the window.
         cells: how many.
+        prior: standard deviation of the logarithm of a cell's factor that is assumed.
     """
 
     lanes: Lanes
@@ -69,6 +76,7 @@ class Problem(NamedTuple):
     high: Floats
     g_min: float
     cells: int
+    prior: float = FACTOR_PRIOR
 
     def run(self, point: Point, lanes: Lanes | None = None) -> Filtered:
         """The filter at some sets of parameters."""
@@ -77,7 +85,7 @@ class Problem(NamedTuple):
     def value(self, point: Point) -> float:
         """Log likelihood with the prior of the factors, of the first set."""
         seen = self.run(point).value[:, 0]
-        total = float(seen[self.lanes.counted].sum() - (point.log_f[0] ** 2).sum() / (2 * FACTOR_PRIOR**2))
+        total = float(seen[self.lanes.counted].sum() - (point.log_f[0] ** 2).sum() / (2 * self.prior**2))
         return total if np.isfinite(total) else -np.inf
 
 
@@ -128,7 +136,7 @@ def slopes(problem: Problem, point: Point, size: Floats) -> Slopes:
             np.add.at(mixed, some.cell, np.einsum("tl,tsl->ls", part[:, 0], part[:, 1:]))
             flat = part[:, 1:].transpose(1, 0, 2).reshape(n, -1)
             square += flat @ flat.T
-    prior = FACTOR_PRIOR**-2.0
+    prior = problem.prior**-2.0
     gradient = by_fold.sum(axis=0)
     gradient[:cells] -= prior * point.log_f[0]
     share = np.bincount(lanes.fold[lanes.counted], minlength=N_FOLDS) / max(int(lanes.counted.sum()), 1)
@@ -225,6 +233,17 @@ def _sizes(slope: Slopes, size: Floats) -> Floats:
 def held_out(problem: Problem, best: Peak) -> Floats:
     """`(readings, lanes)`: log likelihood of each reading under the law fitted without its fold.
 
+    See `without_folds`.
+    """
+    seen = problem.run(without_folds(problem, best)).value
+    of_fold = problem.lanes.fold[:, None]
+    score: Floats = np.take_along_axis(seen, of_fold, axis=1)[:, 0]
+    return score
+
+
+def without_folds(problem: Problem, best: Peak) -> Point:
+    """Five sets of parameters, each fitted without one fold.
+
     The law without a fold is one step of scoring from the law of all data, which is what leaving out a fifth changes up
     to second order (Beirami et al., NIPS 30, 3396 (2017)).
     """
@@ -237,10 +256,6 @@ def held_out(problem: Problem, best: Peak) -> Floats:
         rest = Arrow(*(part * max(kept, 0.2) for part in best.information)).damped(1e-9)
         step = rest.solve(-best.slopes.by_fold[fold][chosen, None])[:, 0]
         points.append(best.point.moved(step, moving, problem.low, problem.high))
-    all_of = Point(
+    return Point(
         shared=np.concatenate([point.shared for point in points]), log_f=np.concatenate([p.log_f for p in points])
     )
-    seen = problem.run(all_of).value
-    of_fold = problem.lanes.fold[:, None]
-    score: Floats = np.take_along_axis(seen, of_fold, axis=1)[:, 0]
-    return score

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ohmweave.base import DataError, OutOfRangeError, shown
+from ohmweave.base.files import check_path
 from ohmweave.fitting.arc2control import SUFFIXES, arc2control_table
 from ohmweave.fitting.by_condition import trains_by_condition
 from ohmweave.fitting.long_trains import Readings, long_readings
@@ -62,7 +63,7 @@ def read(
     paths = [path] if isinstance(path, str | Path) else path
     if not isinstance(paths, Sequence) or not paths or not all(isinstance(one, str | Path) for one in paths):
         raise OutOfRangeError(f"`path` must be the path of a file, or several, but is {shown(path)}")
-    found = [_read_one(Path(one), options) for one in paths]
+    found = [_read_one(check_path("path", one), options) for one in paths]
     return found[0] if len(found) == 1 else merged(found)
 
 

@@ -38,6 +38,12 @@ def conductances(columns: Columns) -> Floats:
 
 def conductances_of(columns: Columns, column: int, role: str) -> Floats:
     """As `conductances`, of one column that holds `role`: "g", "r" or "i"."""
+    columns.check_readings(column)
+    if columns.titles[column].unit.strip() == "%" and columns.options.scale is None:
+        raise DataError(
+            f"{columns.table.name}, line {columns.table.header_at}: the {columns.table.column(column)} holds "
+            "percentages: `scale` must say what two of them are, as in `--scale '0 = 1 uS, 100 = 20 uS'`"
+        )
     if columns.options.scale is not None:
         slope, offset = columns.options.scale
         g: Floats = slope * columns.numbers(column) + offset

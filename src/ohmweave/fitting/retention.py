@@ -76,7 +76,7 @@ def fit_retention(
 
     Raises:
         ShapeError: lengths differ.
-        DataError: a value is not finite, or there are too few readings.
+        DataError: a value is not finite, there are too few readings, or the written conductances are not > 0 S.
         OutOfRangeError: `levels` is out of range.
 
     Valid for: cells at rest, read at a few ages each. Each write is taken for independent of the others.
@@ -89,6 +89,8 @@ def fit_retention(
     for name, value in (("age", ages), ("g_written", start), ("g", final)):
         if value.shape != cells.shape:
             raise ShapeError(f"`{name}` must have the shape of `cell`, {cells.shape}, but has {value.shape}")
+    if not start.mean() > 0:
+        raise DataError(f"`g_written` must be conductances > 0 S, but their mean is {start.mean():g} S")
     rests = ages > 0
     if not rests.any():
         raise DataError("`age` must be > 0 s for some readings, but is not for any")
@@ -110,7 +112,7 @@ def fit_retention(
     _, row = np.unique(np.searchsorted(edges, start), return_inverse=True)
     part, count = _tables(row, column, start, change, nodes, ~unseen)
     medians, quartiles = _compared(part, row, column, start, change, unseen)
-    window = float(np.ptp(start)) or float(start.mean())
+    window = float(np.ptp(start)) or float(start[0])
     part, count = _tables(row, column, start, change, nodes, np.ones(len(row), dtype=bool))
     sigma = np.array(part.sigma)
     return RetentionFit(

@@ -11,7 +11,7 @@ from ohmweave.base import DataError, OutOfRangeError
 from ohmweave.fitting.measurement import LeftOut
 from ohmweave.fitting.read_options import NOT_READ, ReadOptions, role_of_unit
 from ohmweave.fitting.text_table import MISSING, OVERFLOW, Table, is_number, is_value, looks_cut
-from ohmweave.fitting.titles import SI, Title, parse_title
+from ohmweave.fitting.titles import SI, Title, not_values, parse_title
 from ohmweave.fitting.trains import Floats, Ints
 
 OVERFLOW_FROM = 1e30
@@ -137,12 +137,22 @@ class Columns:
         """The factor of a column to SI units."""
         title, table = self.titles[column], self.table
         where = f"{table.name}, line {table.header_at}"
+        self.check_readings(column)
         if role in ("g", "r", "i", "up", "down") and self.options.unit and not title.unit:
             title = replace(title, unit=self.options.unit)
         if not title.unit:
             remedy = REMEDIES.get(role, f"name it in the header, as in `{role} ({SI[role]})`")
             raise OutOfRangeError(f"{where}: the {table.column(column)} must have a unit, but has none: {remedy}")
         return title.factor(where, role)
+
+    def check_readings(self, column: int) -> None:
+        """Raise `DataError` if the title says that a column holds logarithms or changes, not values."""
+        if what := not_values(self.titles[column].text):
+            where = f"{self.table.name}, line {self.table.header_at}"
+            raise DataError(
+                f"{where}: the {self.table.column(column)} must hold values, but holds {what}: write conductances in a "
+                "unit of their own, as `g (uS)`"
+            )
 
     def kelvin(self) -> Floats:
         """The temperatures, K; without a unit they are in Celsius, and that is noted."""

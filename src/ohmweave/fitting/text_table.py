@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ohmweave.base import DataError
+from ohmweave.fitting.instrument_lines import without_marks
+from ohmweave.fitting.number_marks import with_points
 from ohmweave.fitting.text_lines import Line, read_lines
 
 Split = Callable[[str], list[str]]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
-_LIKE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _TWO_NUMBERS = re.compile(r"\d\s+[+-]?[.\d]")
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "-", "--", "---", "nil", "missing", "?"})
 """Fields, in lower case, that say that there is no value."""
@@ -113,24 +113,27 @@ def read_table(path: Path, *, decimal: str | None = None) -> Table:
     text = read_lines(path)
     if not text.lines:
         raise DataError(f"{path} must hold readings, but has no line below its header")
-    name, split, how = _delimiter(text.lines)
-    fields = [_split(line, split, path.name) for line in text.lines]
+    lines, marked, instrument = without_marks(text.lines, path.name)
+    if not lines:
+        raise DataError(f"{path} must hold readings, but has no line below its header")
+    name, split, how = _delimiter(lines)
+    fields = [_split(line, split, path.name) for line in lines]
     start, width = _start(fields)
-    body, at = fields[start:], [line.at for line in text.lines[start:]]
+    body, at = fields[start:], [line.at for line in lines[start:]]
     if width < 2:
         raise DataError(
             f"{path.name}, line {at[0]} must have at least two columns, separated by commas, semicolons, tabs or "
-            f"spaces, but is {text.lines[start].text[:60]!r}"
+            f"spaces, but is {lines[start].text[:60]!r}"
         )
-    above = [line.text for line in text.lines[:start]]
+    above = [*marked, *(line.text for line in lines[:start])]
     n_titles = _n_titles(body, width)
     if n_titles > 2 or (n_titles == 2 and not _are_units(body[1])):
         # Lines of the instrument may have as many fields as the table: its header is the last of them.
         surplus = n_titles - (2 if _are_units(body[n_titles - 1]) else 1)
-        above += [line.text for line in text.lines[start : start + surplus]]
+        above += [line.text for line in lines[start : start + surplus]]
         body, at, n_titles = body[surplus:], at[surplus:], n_titles - surplus
     rows = _rows(body, at, n_titles, width, path.name)
-    rows, decimal_guess = _with_points(rows, at[n_titles:], how, path.name, decimal)
+    rows, of_numbers = with_points(rows, at[n_titles:], how, path.name, decimal)
     return Table(
         name=path.name,
         titles=tuple(body[0]) if n_titles else (),
@@ -139,7 +142,7 @@ def read_table(path: Path, *, decimal: str | None = None) -> Table:
         rows=rows,
         at=at[n_titles:],
         above=(*text.comments, *above),
-        guesses=tuple(guess for guess in (text.guess, name, decimal_guess) if guess),
+        guesses=tuple(guess for guess in (text.guess, instrument, name, *of_numbers) if guess),
         may_be_cut=not text.ends,
     )
 
@@ -237,35 +240,3 @@ def _rows(body: list[list[str]], at: list[int], n_titles: int, width: int, name:
                 short = f": column {missing} is missing"
             raise DataError(f"{name}, line {line} must have {n} fields as {like}, but has {len(one)}{short}")
     return rows
-
-
-def _with_points(
-    rows: list[list[str]], at: list[int], delimiter: str, name: str, decimal: str | None
-) -> tuple[list[list[str]], str]:
-    """The rows with decimal points, and what was guessed."""
-    with_comma = [(row, column) for row, one in enumerate(rows) for column, field in enumerate(one) if "," in field]
-    commas = [(row, column) for row, column in with_comma if _DECIMAL_COMMA.fullmatch(rows[row][column])]
-    if decimal == "." or not commas:
-        return rows, ""
-    points = next(
-        ((row, column) for row, one in enumerate(rows) for column, field in enumerate(one)
-         if "." in field and is_number(field)),
-        None,
-    )  # fmt: skip
-    row, column = commas[0]
-    if points is not None:
-        fewer = points if len(commas) > 1 else (row, column)
-        mark, other = ("a point", "commas") if fewer == points else ("a comma", "points")
-        raise DataError(
-            f"{name}, line {at[fewer[0]]}, column {fewer[1] + 1}: {rows[fewer[0]][fewer[1]]!r} has {mark} where "
-            f"other numbers have decimal {other}; a file must have one decimal mark, and no mark of thousands"
-        )
-    if decimal is None and all(_LIKE_THOUSANDS.fullmatch(rows[row][column]) for row, column in commas):
-        raise DataError(
-            f"{name}, line {at[row]}, column {column + 1}: {rows[row][column]!r} may be a number with a decimal comma "
-            "or with a mark of thousands; say which by `decimal` (`--decimal ,`), or take marks of thousands away"
-        )
-    changed = [list(one) for one in rows]
-    for row, column in commas:
-        changed[row][column] = changed[row][column].replace(",", ".")
-    return changed, "the decimal mark is a comma"

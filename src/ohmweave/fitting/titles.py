@@ -107,6 +107,17 @@ def parse_title(text: str) -> Title:
     return title if title.role or unit else _with_unit_inside(title)
 
 
+_LOGARITHM = re.compile(r"(?i)(?<![a-z])(log(_?10|_?e|2)?|ln|lg)(?![a-z])")
+_CHANGE = re.compile(r"(?i)\s*([Δ∆δ]\s*|delta[\s_]*|d)(g|r|i|cond\w*|res\w*|current)(?![a-z])")
+
+
+def not_values(text: str) -> str:
+    """What a title says that its column holds instead of values: "logarithms" or "changes"; else ""."""
+    if _LOGARITHM.search(text):
+        return "logarithms"
+    return "changes" if _CHANGE.match(text) else ""
+
+
 def _without_at(text: str) -> tuple[str, float | None, float | None]:
     """The text without `@ 0.2 V` or `@ 400 Hz`, the read voltage, and the interval."""
     match = _AT.search(text.replace(" at ", " @ "))

@@ -26,6 +26,21 @@ def wide_columns(columns: Columns) -> list[int]:
     ]
 
 
+def check_terminals(columns: Columns, found: list[int]) -> None:
+    """Raise `DataError` where two columns are the current and the voltage of one terminal, as AnodeI and AnodeV."""
+    by_name = {columns.titles[at].name.lower(): at for at in found}
+    for name, at in by_name.items():
+        other = by_name.get(f"{name[:-1]}v")
+        if len(name) > 1 and name.endswith("i") and other is not None:
+            table = columns.table
+            first, second = (columns.titles[one].name for one in (at, other))
+            raise DataError(
+                f"{table.name}, line {table.header_at}: the {table.column(at)} and the {table.column(other)} must be "
+                f"cells, but look like the current and the voltage of one terminal: say so by `columns` (`--column 'i "
+                f"(A)={first}' --column 'v_read (V)={second}'`)"
+            )
+
+
 def _is_digit(field: str) -> bool:
     return bool(field) and field[-1].isdigit()
 
@@ -40,6 +55,7 @@ def wide_readings(columns: Columns) -> Readings:
         DataError: a direction is not certain, or a field is invalid.
     """
     found = wide_columns(columns)
+    check_terminals(columns, found)
     g = [conductances_in(columns, column) for column in found]
     if columns.has("polarity"):
         return _cells(columns, found, g)

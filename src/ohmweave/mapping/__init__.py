@@ -5,6 +5,7 @@ from ohmweave.mapping.centred import CentredPair
 from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.clip import Clip, DeviationClip, QuantileClip
 from ohmweave.mapping.differential import DifferentialPair
+from ohmweave.mapping.fault_aware import FaultAware
 from ohmweave.mapping.matrix import Matrix
 from ohmweave.mapping.residual import ResidualPairs, split_error
 from ohmweave.mapping.scaling import FixedScaling, InputScaling, PerSampleScaling, ProportionalScaling, UniformScaling
@@ -17,6 +18,7 @@ __all__ = [
     "Corner",
     "DeviationClip",
     "DifferentialPair",
+    "FaultAware",
     "FixedScaling",
     "InputScaling",
     "Matrix",

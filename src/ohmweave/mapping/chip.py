@@ -12,11 +12,13 @@ from ohmweave.arrays import (
     DAC,
     Access,
     Array,
+    CellMap,
     Corner,
     Placement,
     RangedConverters,
     SavedState,
     SimulatedArray,
+    Tile,
     Wires,
     cells_of,
 )
@@ -42,7 +44,7 @@ from ohmweave.mapping.place_request import (
     check_new_name,
     check_size,
 )
-from ohmweave.mapping.tiling import take_tile, tile_sizes
+from ohmweave.mapping.tiling import TileSize, check_map, free_spaces, take_tiles, tile_sizes
 
 
 class Scaled(Protocol):
@@ -63,7 +65,9 @@ class Chip(NotCopied):
         n_arrays, rows, cols: number of arrays on the chip, and the size of each, in cells.
         n_chips: None for one chip; n for n chips that differ by fabrication and noise and are simulated together.
         seed: of all random numbers of the chips.
-        array: an `Array`, such as the driver of a real board; then no other argument except `seed` may be given.
+        array: an `Array`, such as the driver of a real board; then no other argument but the next two may be given.
+        cell_map: of the array's cells. Matrices are placed around its open cells, cut into smaller tiles where
+            necessary, and with as few of its unusable cells as possible. `FaultAware` makes up for those.
         v_read, dac, adc, wires, access, readout, device, dtype: as in `SimulatedArray`.
 
     Raises:
@@ -82,6 +86,7 @@ class Chip(NotCopied):
         n_chips: int | None = None,
         seed: int = 0,
         array: Array | None = None,
+        cell_map: CellMap | None = None,
         v_read: float = 0.2,
         dac: DAC | None = None,
         adc: ADC | None = None,
@@ -94,9 +99,8 @@ class Chip(NotCopied):
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
         seed = check_seed(seed)
-        options: dict[str, Any] = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips}
-        options |= {"v_read": v_read, "dac": dac, "adc": adc, "wires": wires, "access": access}
-        options |= {"readout": readout, "device": device, "dtype": dtype}
+        options = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips, "v_read": v_read, "dac": dac}
+        options |= {"adc": adc, "wires": wires, "access": access, "readout": readout, "device": device, "dtype": dtype}
         if array is not None:
             _refuse_others(options)
         self.array: Array = array or SimulatedArray(_not_none(cell), seed=seed, **options)
@@ -105,9 +109,9 @@ class Chip(NotCopied):
         self.placed: dict[str, Placement] = {}
         self.scales: WeakValueDictionary[str, Scaled] = WeakValueDictionary()
         """The matrices on this chip, by name: cells have a meaning only with the scale that they were written at."""
-        usable = self.array.usable.cpu()
-        self._n_unusable = usable.numel() - int(usable.sum())
-        self._free = [FreeSpace(self.array.rows, self.array.cols, of_array.numpy()) for of_array in usable]
+        check_map(cell_map, self.array)
+        self.cell_map = cell_map
+        self._free = free_spaces(self.array, cell_map)
 
     def __repr__(self) -> str:
         """Matrices on the chip, cells in use, and the array."""
@@ -186,23 +190,24 @@ class Chip(NotCopied):
         if corners is not None and len(corners) != len(sizes):
             raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
         trial = self.free_space()  # copies: a matrix that does not fit must take no cells
-        tiles = []
+        tiles: list[Tile] = []
         for index, size in enumerate(sizes):
             corner = None if corners is None else corners[index]
-            tile = take_tile(trial, size, order, corner)
-            if tile is None:
-                row_line, col_line, rows, cols = size
+            found = take_tiles(trial, size, order, corner, cut=self.cut(row_gain, col_gain))
+            if found is None:
                 where = f"on none of the arrays {order}" if corner is None else f"not at {corner}"
-                raise ChipFullError(
-                    f"no room for {name!r}: its tile of {rows} x {cols} cells at line ({row_line}, {col_line}) fits "
-                    f"{where}; {self.n_taken} of {self.n_cells} cells are taken by {sorted(self.placed)}"
-                    + (f", {self._n_unusable} are unusable" if self._n_unusable else "")
-                )
-            tiles.append(tile)
+                raise _no_room(self, name, size, where)
+            tiles += found
         cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
-        made = Placement(tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain, groups=groups)
+        made = Placement(
+            tiles=tuple(tiles), cells=cells, row_gain=row_gain, col_gain=col_gain, groups=groups, name=name
+        )
         self._free, self.placed[name] = trial, made
         return made
+
+    def cut(self, row_gain: Sequence[float], col_gain: Sequence[float]) -> tuple[int, int] | None:
+        """Lines of a weight, between which its matrix may be cut into smaller tiles; None without a `cell_map`."""
+        return None if self.cell_map is None else (len(row_gain), len(col_gain))
 
     def free_space(self) -> list[FreeSpace]:
         """The free cells of each array, as copies: for trying out what would fit."""
@@ -304,6 +309,18 @@ class Chip(NotCopied):
                 f"{type(self.array).__name__} has no `SavedState`"
             )
         return self.array
+
+
+def _no_room(chip: Chip, name: str, size: TileSize, where: str) -> ChipFullError:
+    """The error of a matrix `name` whose tile of `size` fits nowhere, for which `where` gives the arrays tried."""
+    free = sum(space.n_free for space in chip.free_space())
+    unusable = chip.n_cells - chip.n_taken - free
+    row_line, col_line, rows, cols = size
+    return ChipFullError(
+        f"no room for {name!r}: its tile of {rows} x {cols} cells at line ({row_line}, {col_line}) fits {where}; "
+        f"{chip.n_taken} of {chip.n_cells} cells are taken by {sorted(chip.placed)}"
+        + (f", {unusable} are unusable" if unusable else "")
+    )
 
 
 def _refuse_others(given: Mapping[str, object]) -> None:

@@ -98,8 +98,17 @@ class Matrix(NotCopied):
         """
         self._check_weight(weight)
         # The mapping may refuse a weight too; better here than when the layers before it have been written.
-        array, weight, mapping = self.chip.array, weight.detach().to(self.cells.device), self.mapping
+        array, weight, mapping = self.chip.array, self._in_chip_precision(weight), self.mapping
         mapping.to_conductance(weight, self.placement, g_per_w=mapping.g_per_w(weight, array), array=array)
+
+    def _in_chip_precision(self, weight: torch.Tensor) -> torch.Tensor:
+        """The weight on the chip's device, and in its dtype if its own is coarser.
+
+        Conductances of some uS are subnormal numbers of float16, and would be rounded to steps of 60 nS.
+        """
+        array = self.chip.array
+        coarser = torch.finfo(weight.dtype).eps > torch.finfo(array.dtype).eps
+        return weight.detach().to(device=self.cells.device, dtype=array.dtype if coarser else weight.dtype)
 
     def _check_weight(self, weight: torch.Tensor) -> None:
         if not check_tensor("weight", weight).is_floating_point():
@@ -135,7 +144,7 @@ class Matrix(NotCopied):
         self._check_placed()
         self._check_weight(weight)
         _check_write(write)
-        array, weight = self.chip.array, weight.detach().to(self.cells.device)
+        array, weight = self.chip.array, self._in_chip_precision(weight)
         g_per_w = self.mapping.g_per_w(weight, array)
         target = self.mapping.to_conductance(weight, self.placement, g_per_w=g_per_w, array=array)
         before, self.g_per_w = self.g_per_w, g_per_w

@@ -9,6 +9,7 @@ pair, and so on. Only the error of the last pair remains, at its gain: r^(n - 1)
 """
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ from ohmweave.mapping.weight_mapping import StagedMapping
 from ohmweave.programming import Write, WriteReport, WriteStoppedError
 from ohmweave.programming.stopped import WriteInterrupted
 
+MANY_CLIPPED = 0.05
+"""Fraction of the residuals of a pair that may be clipped without a warning, such as those of stuck cells; ours."""
+
 N_SIGMA = 4.0
 """Standard deviations of a residual that a later pair must hold, in `split_error`; ours."""
 
@@ -41,7 +45,8 @@ class ResidualPairs(StagedMapping):
 
     All pairs of a weight are on neighbouring columns, and the currents (the codes of an ADC) are multiplied with the
     gains and added as numbers. A residual beyond what a pair can hold is clipped: for a write within `tolerance`,
-    `ratio` must be >= 2 tolerance / (g_high - g_low).
+    `ratio` must be >= 2 tolerance / (g_high - g_low). A write in which more than `MANY_CLIPPED` of the residuals are
+    clipped warns with the ratio that it needs.
 
     Args:
         pairs: of each weight, the first one included.
@@ -124,7 +129,7 @@ class ResidualPairs(StagedMapping):
 
     def staged(self, write: Write, placement: Placement) -> Write:
         """See `StagedMapping.staged`."""
-        return _Residual(mapping=self, write=write, n_out=placement.n_out)
+        return _Residual(mapping=self, write=write, n_out=placement.n_out, named=placement.named)
 
     @property
     def error_gain(self) -> float:
@@ -139,6 +144,7 @@ class _Residual:
     mapping: ResidualPairs
     write: Write
     n_out: int
+    named: str
 
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
         """Write the pairs of `cells`, `(..., column lines)`, whose first pairs have the targets `g_target`, S."""
@@ -151,10 +157,29 @@ class _Residual:
             target = first
             if k:
                 left = (wanted - self._written(array, at, k)) / gain
+                self._warn_of_clipped(left.abs() / (high - low), k)
                 target = low + torch.stack([left, -left], dim=-1).clamp(0, high - low)
             with _joined(reports, at):
                 reports.append(self.write(array, at[..., k, :], target))
         return _joint(reports, at)
+
+    def _warn_of_clipped(self, left: torch.Tensor, k: int) -> None:
+        """Warn if the pair `k` cannot hold many of the residuals `left`, any shape, in units of its window."""
+        share = float((left > 1).double().mean())
+        if not share > MANY_CLIPPED:
+            return
+        flat = left.flatten()
+        needed = self.mapping.ratio * float(flat.kthvalue(math.ceil((1 - MANY_CLIPPED) * flat.numel())).values)
+        remedy = (
+            f"`ratio` must be at least {needed:.2g}"
+            if needed <= 1
+            else "write more closely, no `ratio` <= 1 holds them"
+        )
+        warnings.warn(
+            f"{share:.0%} of the residuals of {self.named} are larger than pair {k + 1} of its `ResidualPairs` can "
+            f"hold with `ratio` = {self.mapping.ratio:g}, and are clipped: {remedy}",
+            stacklevel=2,
+        )
 
     def _written(self, array: Array, at: torch.Tensor, n: int) -> torch.Tensor:
         """What the first `n` pairs hold, `(..., n_out)` S, by a readout after the wait."""

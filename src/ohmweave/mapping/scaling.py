@@ -41,6 +41,7 @@ class UniformScaling(ProportionalScaling):
 
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
         """Voltages of `x` `(*chips, batch, in)`, V, and V per unit."""
+        _check_real(x)
         v_per_x = self.v_per_x(v_read)
         return x * v_per_x, v_per_x
 
@@ -54,6 +55,7 @@ class PerSampleScaling(ProportionalScaling):
 
     def to_voltage(self, x: torch.Tensor, v_read: float) -> tuple[torch.Tensor, torch.Tensor | float]:
         """Voltages of `x` `(*chips, batch, in)`, V, and V per unit of each vector, `(*chips, batch, 1)`."""
+        _check_real(x)
         largest = x.abs().amax(dim=-1, keepdim=True)
         v_per_x = torch.where(largest > 0, v_read / largest, torch.ones_like(largest))
         return x * v_per_x, v_per_x
@@ -90,8 +92,7 @@ class FixedScaling(UniformScaling):
             OutOfRangeError: `quantile` is not a fraction, or `x` is empty or has numbers that are NaN or infinite.
         """
         check_fraction("quantile", quantile)
-        if not check_tensor("x", x).is_floating_point():
-            raise OutOfRangeError(f"`x` must be a floating point tensor, but has the dtype {x.dtype}")
+        _check_real(check_tensor("x", x))
         flat = x.detach().abs().flatten()
         check_positive("x.numel()", flat.numel())
         n_bad = int((~flat.isfinite()).sum())
@@ -109,3 +110,8 @@ class FixedScaling(UniformScaling):
     def __repr__(self) -> str:
         """The call that makes it."""
         return f"FixedScaling({self.x_max:g})"
+
+
+def _check_real(x: torch.Tensor) -> None:
+    if not x.is_floating_point():
+        raise OutOfRangeError(f"`x` must be a floating point tensor, but has the dtype {x.dtype}")

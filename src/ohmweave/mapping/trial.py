@@ -8,7 +8,7 @@ from ohmweave.base import OutOfRangeError
 from ohmweave.mapping.chip import Chip
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.place_request import check_below
-from ohmweave.mapping.tiling import take_tile, tile_sizes
+from ohmweave.mapping.tiling import take_tiles, tile_sizes
 from ohmweave.mapping.weight_mapping import WeightMapping
 
 
@@ -19,7 +19,8 @@ class Trial:
         chip: the chip.
 
     Attributes:
-        n_arrays: arrays that have been needed so far: those of the chip, and further ones of the same size.
+        n_arrays: arrays that hold a tile of the matrices so far: of the chip, and further ones of the same size.
+        n_further: those that the chip does not have.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -27,11 +28,17 @@ class Trial:
         self._free = chip.free_space()
         # Matrices that do not fit take no room on the chip; they are placed on further arrays of their own.
         self._further: list[FreeSpace] = []
+        self._used: set[int] = set()
 
     @property
     def n_arrays(self) -> int:
-        """Arrays of the chip, and further ones that were needed."""
-        return self._chip.array.n_arrays + len(self._further)
+        """Arrays of the chip with a tile, and further ones that were needed."""
+        return len(self._used) + len(self._further)
+
+    @property
+    def n_further(self) -> int:
+        """Further arrays that were needed."""
+        return len(self._further)
 
     def place(
         self,
@@ -61,24 +68,29 @@ class Trial:
         """
         array, per_weight = self._chip.array, (len(mapping.row_gain), len(mapping.col_gain))
         if per_weight[1] > array.cols:
-            raise OutOfRangeError(f"`mapping` must have at most {array.cols} column lines, but has {per_weight[1]}")
+            raise OutOfRangeError(f"`col_gain` must have at most {array.cols} lines, but has {per_weight[1]}")
         lines = shape[1] * per_weight[0], shape[0] * per_weight[1]
         sizes = tile_sizes((array.rows, array.cols), lines, per_weight, tile_rows=tile_rows, groups=groups)
         order = list(range(array.n_arrays)) if arrays is None else list(arrays)
         check_below("arrays", order, array.n_arrays)
         trial = [space.copy() for space in self._free]
+        if corners is not None and len(corners) != len(sizes):
+            raise OutOfRangeError(f"`corners` must be {len(sizes)}, one for each tile, but are {len(corners)}")
         places = [None] * len(sizes) if corners is None else list(corners)
-        tiles = [take_tile(trial, size, order, place) for size, place in zip(sizes, places, strict=True)]
-        found = [tile for tile in tiles if tile is not None]
+        cut = self._chip.cut(mapping.row_gain, mapping.col_gain)
+        tiles = [take_tiles(trial, size, order, place, cut=cut) for size, place in zip(sizes, places, strict=True)]
+        found = [of_size for of_size in tiles if of_size is not None]
         if len(found) == len(sizes):
             self._free = trial
-            return found, True
+            placed = [tile for of_size in found for tile in of_size]
+            self._used |= {tile.array for tile in placed}
+            return placed, True
         return [self._on_further(size) for size in sizes], False
 
     def _on_further(self, size: tuple[int, int, int, int]) -> Tile:
-        tile = take_tile(self._further, size, range(len(self._further)), None)
-        if tile is None:
+        tiles = take_tiles(self._further, size, range(len(self._further)), None)
+        if tiles is None:
             self._further.append(FreeSpace(self._chip.array.rows, self._chip.array.cols))
-            tile = take_tile(self._further, size, [len(self._further) - 1], None)
-        assert tile is not None, f"a tile of {math.prod(size[2:])} cells is no larger than an array"
-        return tile
+            tiles = take_tiles(self._further, size, [len(self._further) - 1], None)
+        assert tiles is not None, f"a tile of {math.prod(size[2:])} cells is no larger than an array"
+        return tiles[0]

@@ -5,12 +5,22 @@ from typing import Any
 import torch
 
 from ohmweave.base import ChipsMixedError, ShapeError
-from ohmweave.nn.chip_arguments import N_READINGS, ChipArguments
+from ohmweave.nn.chip_arguments import ALL_READINGS, N_READINGS, ChipArguments
+from ohmweave.nn.chip_batch import in_software, repeating_masks
 from ohmweave.nn.chip_recurrent import is_sequence_first
-from ohmweave.nn.chips_alone import compare_with_each_chip
+from ohmweave.nn.chips_alone import compare_with_each_chip, cut_of_outputs
 from ohmweave.nn.chips_apart import Apart, check_apart
+from ohmweave.nn.chips_behind import Call, chips_behind, find_behind
 from ohmweave.nn.composite import SequenceLayer
 from ohmweave.nn.model_state import state_of
+from ohmweave.nn.undisturbed import undisturbed
+
+
+def _run_quietly(model: torch.nn.Module, x: torch.Tensor, call: Call, *, alone: int | None) -> None:
+    """Run the model in software and leave its state as it was."""
+    args, kwargs = call
+    with torch.no_grad(), undisturbed(model, x), in_software(alone=alone):
+        model(*args, **kwargs)
 
 
 class ApartChecks:
@@ -59,7 +69,8 @@ class ApartChecks:
         if apart is None:
             apart = self._first(model, arguments)
         else:  # another number of samples: what may have changed is how the model computes with it
-            compared = compare_with_each_chip(model, arguments.read_as(apart.reading), apart.one_by_one)
+            with chips_behind(apart.behind, apart.n_repeats):
+                compared = compare_with_each_chip(model, arguments.read_as(apart.reading), apart.one_by_one)
             self._counted |= compared.counted
         if len(self._counted) > before:
             key = (state_of(model, self._counted), arguments.kinds)
@@ -82,11 +93,50 @@ class ApartChecks:
                 continue
             if apart.cut is not None:
                 return apart._replace(reading=reading)
+        behind = self._with_chips_behind(model, arguments)
+        if behind is not None:
+            return behind
         if refused is not None:
             raise refused
         if arguments.problem:
             raise ShapeError(arguments.problem)
+        self._refuse_merged(model, arguments)
         return Apart()  # the call with the array raises the model's own error
+
+    def _refuse_merged(self, model: torch.nn.Module, arguments: ChipArguments) -> None:
+        """Raise if the model runs with one chip alone: its own error would be of sizes with the chips in them."""
+        try:
+            _run_quietly(model, arguments.x, arguments.as_on_one_chip(), alone=0)
+        except Exception:  # noqa: BLE001 - the call raises it again
+            return
+        try:
+            _run_quietly(model, arguments.x, arguments.with_input(arguments.x.detach()), alone=None)
+        except Exception as error:
+            raise ShapeError(
+                f"the model runs with one chip, but not with the {self._n_chips} chips merged into its batch "
+                f"({type(error).__name__}: {error}): let the batch be the first dimension of inputs and masks, or the "
+                "second one of those that begin with the time, give `ohmweave.nn.Shared(tensor)` for a tensor without "
+                "a batch, or deploy on one chip at a time, without `n_chips`"
+            ) from error
+
+    def _with_chips_behind(self, model: torch.nn.Module, arguments: ChipArguments) -> Apart | None:
+        """The checks with the chips merged into the second dimension of the input; None if that is not right either."""
+        n = self._n_chips
+        for reading in range(N_READINGS, ALL_READINGS) if arguments.may_begin_with_time else ():
+            read = arguments.read_as(reading)
+            x = read.x.detach()
+            if read.problem:
+                continue
+            try:
+                with repeating_masks(n):
+                    behind = find_behind(model, x, n, (read.with_input(x), read.alone(x, 0)))
+                with chips_behind(behind, n):
+                    apart = self._read(model, read)
+            except Exception:  # noqa: BLE001 - what the other readings have raised is said
+                continue
+            if apart.cut is not None:
+                return apart._replace(reading=reading, behind=behind, n_repeats=n)
+        return None
 
     def _read(self, model: torch.nn.Module, arguments: ChipArguments) -> Apart:
         """The checks with one reading of the shapes; `cut` is None if the model does not run with it."""
@@ -116,5 +166,8 @@ class ApartChecks:
         """`apart`, with the dimensions that the comparison of each chip with that chip alone finds."""
         compared = compare_with_each_chip(model, arguments, apart.one_by_one)
         self._counted |= compared.counted
+        if self._n_chips == 1:
+            cut = cut_of_outputs(model, arguments, apart.one_by_one)
+            return apart if cut is None else apart._replace(cut=cut)
         own_cut = self._n_chips > 1 and compared.cut is not None
         return apart._replace(cut=compared.cut) if own_cut else apart

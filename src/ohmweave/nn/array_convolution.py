@@ -19,6 +19,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ohmweave.arrays import ConvGeometry, read_patches
 from ohmweave.arrays.reads.patches import fold_chips, unfold_chips
+from ohmweave.base import ShapeError, check_kind
 from ohmweave.mapping import Matrix
 from ohmweave.nn.backward_pass import connected, in_chip_dtype
 from ohmweave.nn.chip_batch import is_in_software, software_weight, split_chips
@@ -194,7 +195,10 @@ def array_convolution(x: torch.Tensor, weight: ArrayWeight, geometry: ConvGeomet
 
     Source: the backward pass in software on measured conductances is that of Wang et al. 2019 and Yao et al. 2020.
     """
+    check_kind("weight", weight, ArrayWeight)
     matrix = weight.matrix
+    if x.dim() != 4:
+        raise ShapeError(f"`x` must have 4 dimensions, `(chips * batch, channels, height, width)`, but has {x.dim()}")
     if is_in_software():
         held = weight._held
         kernels = software_weight(held, matrix.chip.chip_shape).view(matrix.shape[0], -1, *geometry.kernel_size)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ohmweave.base import check_kind
 from ohmweave.mapping import Matrix
 from ohmweave.nn.backward_pass import connected, in_chip_dtype
 from ohmweave.nn.chip_batch import is_in_software, software_weight, split_chips
@@ -55,7 +56,11 @@ def array_product(x: torch.Tensor, weight: ArrayWeight, *, transposed: bool = Fa
 
     Returns:
         `(chips * batch, out)`.
+
+    Raises:
+        TypeError: `weight` is no weight on a chip.
     """
+    check_kind("weight", weight, ArrayWeight)
     matrix = weight.matrix
     if is_in_software():
         held = _flat(weight._held, matrix)

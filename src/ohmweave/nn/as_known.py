@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
+from ohmweave.nn.copied import copied
 from ohmweave.nn.module_hooks import HOOKS
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.references import replace_everywhere
@@ -45,8 +46,8 @@ def as_known_layers(model: torch.nn.Module, as_known: AsKnown) -> torch.nn.Modul
     """
     if not as_known:
         return model
-    shared = {id(one): one for one in (*model.parameters(), *model.buffers())}
-    twin = copy.deepcopy(model, shared)
+    shared: dict[int, object] = {id(one): one for one in (*model.parameters(), *model.buffers())}
+    twin = copied(model, shared)
     names = {module: name for name, module in twin.named_modules()}
     for kind in as_known:
         if kind not in {type(module) for module in names}:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from ohmweave.base import ShapeError
 from ohmweave.nn.attention_mask import added_mask
+from ohmweave.nn.chip_batch import n_repeats
 from ohmweave.nn.chip_time import Layout
 from ohmweave.nn.composite import SequenceLayer, ToLayers, linear_of, register_composite
 from ohmweave.nn.further_inputs import check_dims, check_like
@@ -128,7 +129,7 @@ class MultiheadAttention(SequenceLayer):
         x = self._sequences(inputs, layout)
         # Before the projections, so that a mask that is refused leaves the array as it was.
         sizes = (x[0].shape[0], self.num_heads, x[0].shape[1], x[1].shape[1])
-        mask = added_mask(*masks, sizes=sizes, n_chips=n_chips or 1, like=x[0])
+        mask = added_mask(*masks, sizes=sizes, n_chips=n_chips or n_repeats(), like=x[0])
         q, k, v = self._projected(inputs, x)
         mask = None if mask is None else mask.to(q.dtype)  # autocast may have made it another
         k, v, mask = self._extended(k, v, mask)

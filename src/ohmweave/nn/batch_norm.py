@@ -135,8 +135,8 @@ def recalibrate_batch_norm(model: torch.nn.Module, batches: Iterable[torch.Tenso
             each is one sample of the variance. A list or iterator of batches, such as `x.split(200)`, not one tensor.
 
     Raises:
-        OutOfRangeError: `batches` is one tensor, or holds no batch. After this or any other error the statistics are
-            as they were.
+        OutOfRangeError: `batches` is one tensor, holds no batch, or gives statistics that are not finite. After this or
+            any other error the statistics are as they were.
 
     Source: no source; the usual recalibration of batch norm after a change of weights.
     """
@@ -155,6 +155,7 @@ def recalibrate_batch_norm(model: torch.nn.Module, batches: Iterable[torch.Tenso
             model(x)
         if not n_batches:
             raise OutOfRangeError("`batches` must hold a batch or more, but is empty")
+        _check_statistics(norms)
     except BaseException:
         for norm, saved in zip(norms, buffers, strict=True):
             for name, leaf in norm.named_buffers():
@@ -164,6 +165,13 @@ def recalibrate_batch_norm(model: torch.nn.Module, batches: Iterable[torch.Tenso
         for norm, (training, momentum) in zip(norms, before, strict=True):
             norm.momentum = momentum
             norm.train(training)
+
+
+def _check_statistics(norms: Iterable[torch.nn.Module]) -> None:
+    for norm in norms:
+        for name, leaf in norm.named_buffers():
+            if not bool(leaf.isfinite().all()):
+                raise OutOfRangeError(f"`batches` must give finite statistics, but `{name}` of a batch norm is not")
 
 
 def _checked_pairs(model: torch.nn.Module, x: torch.Tensor) -> list[tuple[str, str]]:

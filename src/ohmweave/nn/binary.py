@@ -5,7 +5,14 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import check_non_negative, check_positive
+from ohmweave.base import (
+    OutOfRangeError,
+    ShapeError,
+    check_callable,
+    check_non_negative,
+    check_positive,
+    check_tensor,
+)
 
 
 class AlwaysOn(torch.nn.Module):
@@ -85,11 +92,29 @@ class ErrorLoss(torch.nn.Module):
     """
 
     def __init__(self, error: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        check_callable("error", error)
         super().__init__()
         self.error = error
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Outputs `(*chips, batch, n)` and labels `(batch,)`, int64, to a scalar tensor."""
+        """Outputs `(*chips, batch, n)` and labels `(batch,)`, int64, to a scalar tensor.
+
+        Raises:
+            OutOfRangeError: labels are not int64 from 0 to n - 1.
+            ShapeError: there is not one label for each output.
+        """
+        check_tensor("labels", labels, dtype=torch.int64)
+        if not check_tensor("z", z).is_floating_point():
+            raise OutOfRangeError(f"`z` must be a floating point tensor, but has the dtype {z.dtype}")
+        if z.dim() < 2 or labels.shape != z.shape[-2:-1]:
+            raise ShapeError(
+                "`labels` must have the shape (batch,) of outputs `z` (..., batch, n), but has "
+                f"{tuple(labels.shape)} for {tuple(z.shape)}"
+            )
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < z.shape[-1]:
+            raise OutOfRangeError(
+                f"`labels` must be from 0 to {z.shape[-1] - 1}, but are from {int(labels.min())} to {int(labels.max())}"
+            )
         one_hot = torch.nn.functional.one_hot(labels, z.shape[-1]).expand(z.shape)
         loss: torch.Tensor = _GivenGradient.apply(z, self.error(z.detach(), one_hot))  # type: ignore[no-untyped-call]
         return loss

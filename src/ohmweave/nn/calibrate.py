@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from ohmweave.arrays import Array, ConverterRanges, Corner, RangedConverters, corner_of
-from ohmweave.base import Magnitudes, OutOfRangeError, check_fraction, check_positive, shown
+from ohmweave.base import Magnitudes, OutOfRangeError, check_fraction, shown
 from ohmweave.mapping import FixedScaling
-from ohmweave.nn.calibration_batches import Call, calls_of
+from ohmweave.nn.calibration_batches import Call, calls_of, check_headroom
 from ohmweave.nn.calibration_table import CalibratedLayer, CalibrationTable
 from ohmweave.nn.chip_batch import in_software, split_chips
 from ohmweave.nn.chip_layer import ChipLayer
@@ -31,6 +31,7 @@ def calibrate(
     method: Method = "quantile",
     quantile: float = 1.0,
     headroom: float = 1.0,
+    n_inputs: int | None = None,
 ) -> CalibrationTable:
     """Set `x_max` of each `FixedScaling` and the ranges of the ADCs of all layers on the chip, from training data.
 
@@ -43,25 +44,31 @@ def calibrate(
     Args:
         net: the network. Its chip has an ADC, or a layer has a `FixedScaling`, or both.
         batches: of the training set, never of the test set: one tensor `(batch, ...)`, or an iterable of batches, each
-            a tensor, a tuple of arguments or a dictionary of keyword arguments of the model. They are kept in memory.
+            a tensor, a dictionary of keyword arguments of the model, or a tuple or list that begins with its arguments:
+            `(x, y)` of a `DataLoader` is read as the input `x`, and the labels `y` are not used. They are kept in
+            memory.
         method: "quantile" takes the magnitude that a fraction `quantile` of the numbers does not exceed; "error" takes
             the full scale with the least squared error of rounding and clipping, by the codes of the array's DAC and of
             an ideal ADC. Without a DAC, inputs are not rounded, and "error" takes the largest.
         quantile: for the method "quantile", > 0; 1 is the largest magnitude. Zeros are numbers too.
-        headroom: ratio of an ADC's range to the current that was chosen, > 0.
+        headroom: ratio of an ADC's range to the current that was chosen, 0.01 to 100.
+        n_inputs: how many parts of a tuple are arguments of the model, the first ones; None: as many as it needs, so
+            that a further argument with a default, such as a mask, is not taken from a tuple.
 
     Returns:
         The full scales, the fractions that are clipped and the errors of each layer, before and after; `print` it.
 
     Raises:
-        OutOfRangeError: there is nothing to calibrate, no batch, or an argument is out of range; or an input of a layer
-            is NaN or infinite. All full scales are then as they were.
+        OutOfRangeError: there is nothing to calibrate, no batch, all inputs are 0, or an argument is out of range; or
+            an input of a layer is NaN or infinite. All full scales are then as they were.
 
     Source: calibration by maximum, percentile and mean squared error as usual in quantisation after training; errors of
         different conversions are taken to be independent (ours).
     """
     rule = _Rule.of(method, quantile, headroom)
-    calls = calls_of(batches)
+    if not isinstance(net, Deployed):
+        raise TypeError(f"`net` must be a deployed network, but is {shown(net)}")
+    calls = calls_of(batches, net.model, n_inputs)
     run = _Run.of(net, calls)
     with _in_evaluation(net), run.kept_on_failure():
         inputs = run.measure_inputs()
@@ -90,7 +97,7 @@ class _Rule:
             raise OutOfRangeError("`quantile` must be > 0, but is 0")
         if method == "error" and quantile != 1:
             raise OutOfRangeError(f"`quantile` must be left out with `method='error'`, but is {quantile:g}")
-        return cls(method=method, quantile=quantile, headroom=check_positive("headroom", headroom))
+        return cls(method=method, quantile=quantile, headroom=check_headroom(headroom))
 
     def scale(
         self, found: Magnitudes, converted: Callable[[torch.Tensor, float], torch.Tensor] | None, base: float = 1.0
@@ -120,8 +127,6 @@ class _Run:
 
     @classmethod
     def of(cls, net: Deployed, calls: Sequence[Call]) -> "_Run":
-        if not isinstance(net, Deployed):
-            raise TypeError(f"`net` must be a deployed network, but is {shown(net)}")
         layers = {name: net.model.get_submodule(name) for name in net.on_chip}
         own = {name: layer for name, layer in layers.items() if isinstance(layer, ChipLayer)}
         converters = _converters(net.chip.array)
@@ -181,7 +186,7 @@ class _Run:
                 raise
             raise TypeError(
                 f"`batches` must have the arguments of the model, but a batch has {len(args)}, with which it raised: "
-                f"{error}. Of a loader with labels, give the inputs alone: (x for x, _ in loader)"
+                f"{error}. Of a loader with labels, give the inputs alone, (x for x, _ in loader), or `n_inputs=1`"
             ) from error
 
     def errors(self) -> dict[ChipLayer, float]:
@@ -196,7 +201,7 @@ class _Run:
                 with in_software(weights_of=chip):
                     exact = layer.forward(*args, **kwargs)
                 for one, wanted in zip(tree_leaves(y), tree_leaves(exact), strict=True):
-                    found, right = (self._of_chip(part, chip).double() for part in (one, wanted))
+                    found, right = (self._of_chip(layer.chips_first(part), chip).double() for part in (one, wanted))
                     total[0] += float((found - right).square().sum())
                     total[1] += float(right.square().sum())
 

@@ -7,6 +7,7 @@ import torch
 from ohmweave.arrays import RangedConverters
 from ohmweave.base import OutOfRangeError, check_fraction
 from ohmweave.mapping import FixedScaling
+from ohmweave.nn.calibration_batches import check_headroom
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.deployed import Deployed
 
@@ -61,14 +62,14 @@ def calibrate_converters(net: Deployed, x: torch.Tensor, *, headroom: float = 1.
     Args:
         net: the network.
         x: `(batch, ...)`, inputs from the training set, never from the test set.
-        headroom: ratio of the full scale to the largest current, > 0. Below 1 the largest currents are clipped, and the
-            lsb is smaller.
+        headroom: ratio of the full scale to the largest current, 0.01 to 100. Below 1 the largest currents are clipped,
+            and the lsb is smaller.
         forward: further arguments of the model's forward pass.
 
     Raises:
         OutOfRangeError: the chip's array has no ADC whose range can be measured.
     """
-    array = net.chip.array
+    headroom, array = check_headroom(headroom), net.chip.array
     if not isinstance(array, RangedConverters):
         raise OutOfRangeError(
             f"`net` must be on an array whose converters have a range, but is on a {type(array).__name__}"

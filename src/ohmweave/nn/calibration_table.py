@@ -1,6 +1,12 @@
 """What `calibrate` returns: a table of the full scales of all layers, before and after."""
 
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from ohmweave.base import OutOfRangeError, check_fields, non_negative, zero_to_one
+
+_Size: TypeAlias = Annotated[float, non_negative()]
+_Share: TypeAlias = Annotated[float, zero_to_one()]
 
 SHOWN = 60
 """Number of rows that a table shows."""
@@ -11,6 +17,9 @@ _HEADS = ("layer", "kind", "input range", "clipped", "ADC range (uA)", "clipped"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibratedLayer:
     """One layer on the chip. A pair is the value before and the value after.
+
+    Raises:
+        OutOfRangeError: a number is negative or not finite, or a fraction is not from 0 to 1.
 
     Attributes:
         name: of the layer; "" for the model itself.
@@ -28,11 +37,17 @@ class CalibratedLayer:
 
     name: str
     kind: str
-    x_max: tuple[float, float] | None
-    inputs_clipped: tuple[float, float] | None
-    i_max: tuple[tuple[float, ...], tuple[float, ...]] | None
-    currents_clipped: tuple[float, float] | None
-    error: tuple[float, float] | None
+    x_max: tuple[_Size, _Size] | None
+    inputs_clipped: tuple[_Share, _Share] | None
+    i_max: tuple[tuple[_Size, ...], tuple[_Size, ...]] | None
+    currents_clipped: tuple[_Share, _Share] | None
+    error: tuple[_Size, _Size] | None
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
+        if self.i_max is not None and not all(self.i_max):
+            raise OutOfRangeError(f"`i_max` must have one full scale or more, but is {self.i_max}")
 
     def texts(self) -> tuple[str, ...]:
         """The row in words."""
@@ -60,6 +75,10 @@ class CalibrationTable:
 
     rows: tuple[CalibratedLayer, ...]
     title: str
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     def __repr__(self) -> str:
         """A line for each layer, in which a -> b is the value before and after; fractions of 1."""

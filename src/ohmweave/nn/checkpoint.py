@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from ohmweave.arrays import SavedState
 from ohmweave.base import DataError, NotCopied, OutOfRangeError, ShapeError
-from ohmweave.base.files import atomic_write
+from ohmweave.base.files import atomic_write, check_path
 from ohmweave.mapping import Chip, FixedScaling, Matrix
 from ohmweave.nn.fingerprint import chips_of, differences, fingerprint, weights_of
 from ohmweave.nn.optimizer_state import check_optimizer_state
@@ -46,6 +46,7 @@ def save(net: torch.nn.Module, path: str | Path, *, rule: Rules = None) -> None:
             `net.matrix(name).readout()` and write it with `program`); or a state has a part that is neither a tensor,
             a number nor a string.
     """
+    path = check_path("path", path)
     tensors, rules = _state(net, _as_list(rule))
     about = {
         "format": FORMAT,
@@ -55,7 +56,7 @@ def save(net: torch.nn.Module, path: str | Path, *, rule: Rules = None) -> None:
     }
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     about["sha256"] = _digest(plain)
-    with atomic_write(Path(path)) as part:
+    with atomic_write(path) as part:
         save_file(plain, part, metadata={_KEY: json.dumps(about, allow_nan=True)})
 
 
@@ -77,7 +78,8 @@ def load(net: torch.nn.Module, path: str | Path, *, rule: Rules = None, ignore_r
             differs from the saved one. The message gives the differences.
     """
     optimizers = _as_list(rule)
-    about, tensors = _read(Path(path))
+    path = check_path("path", path)
+    about, tensors = _read(path)
     if ignore_rule:
         if optimizers:
             raise DataError("`ignore_rule` must be False where `rule` is given, but is True")

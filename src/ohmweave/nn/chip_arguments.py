@@ -7,9 +7,11 @@ from typing import Any
 import torch
 
 from ohmweave.base import ShapeError
+from ohmweave.nn.chips_behind import merged_behind
 from ohmweave.nn.nests import Shared, tree_leaves, tree_map
 
 N_READINGS = 3
+ALL_READINGS = 6
 """Ways to read the shapes of further tensors, in the order in which they are tried; see `ChipArguments`."""
 
 
@@ -21,16 +23,21 @@ class ChipArguments:
     it as it is. These are the shapes of reading 0. Where a model does not run with it, the shapes are read otherwise:
 
     * 1: recurrent states whose batch is behind the layers, `(layers, batch, ...)` or `(chips, layers, batch, ...)`;
-    * 2: recurrent states of a network whose input begins with the time, `(chips, layers, ...)`.
+    * 2: recurrent states of a network whose input begins with the time, `(chips, layers, ...)`;
+    * 3: the input is `(time, batch, ...)`, and the chips are merged into its second dimension, as in `chips_behind`;
+    * 4: likewise, with `square` tensors read as in `merged_behind`;
+    * 5: as 0, but masks `(batch, batch)` have no batch: attention repeats those of its keys for each chip.
+
+    In 3 to 5 a keyword argument whose name has "pad" in it, as torch's `src_key_padding_mask`, has a batch if it can.
 
     Args:
         args, kwargs: as they were given, also nests of tensors.
         n_chips: number of chips.
-        reading: 0, 1 or 2.
+        reading: 0 to 5.
         recurrent: True if the model has recurrent layers, so that a tensor may be a state.
 
     Attributes:
-        x: `(chips * batch, ...)`, the input.
+        x: `(chips * batch, ...)`, the input; in the readings 3 and 4 the model is given it with the time first.
         n_chips: number of chips.
         problem: why a tensor cannot be read: it is not clear whether it has the chips first, or it has chips and batch
             merged already. Empty if there is no such tensor.
@@ -43,8 +50,10 @@ class ChipArguments:
         self, args: tuple[Any, ...], kwargs: dict[str, Any], n_chips: int, reading: int = 0, *, recurrent: bool = False
     ) -> None:
         self.n_chips, self._given, self._recurrent = n_chips, (args, kwargs), recurrent
+        self._reading, self._behind = reading, reading in (3, 4)
         self.has_more, self.problem = False, ""
-        if len(args) == 1 and not kwargs and type(args[0]) is torch.Tensor and args[0].dim() > 0:
+        usual = len(args) == 1 and not kwargs and not self._behind
+        if usual and type(args[0]) is torch.Tensor and args[0].dim() > 0:
             # The usual call, without the walks through a nest, which take longer than the merging.
             self.x = args[0].expand(n_chips, *args[0].shape).flatten(0, 1)
             self._nest: Any = (self.x,), {}
@@ -55,8 +64,11 @@ class ChipArguments:
             raise ShapeError("`x` must be a tensor (batch, ...) for a network on several chips, but no tensor is given")
         first = tensors[0]
         self.has_more = any(leaf is not first for leaf in tensors)
-        self.x = first.expand(n_chips, *first.shape).flatten(0, 1)
         self._batch = first.shape[0]
+        self._sizes = (self._batch, first.shape[1] if first.dim() > 1 else 0)
+        self._padding = {id(one) for name, one in kwargs.items() if "pad" in name}
+        first_behind = first.transpose(0, 1) if self._behind else first
+        self.x = first_behind.expand(n_chips, *first_behind.shape).flatten(0, 1)
         self._merged = {id(self.x): 0}
         self._nest = tree_map(lambda leaf: self.x if leaf is first else self._with_chips(leaf, reading), (args, kwargs))
 
@@ -66,9 +78,16 @@ class ChipArguments:
             return value.value
         if not isinstance(value, torch.Tensor) or value.dim() == 0:
             return value
+        padding = id(value) in self._padding and value.shape[0] == self._sizes[-1 if self._behind else 0]
+        if self._behind and not padding:
+            made, dim = merged_behind(value, self.n_chips, self._sizes, square=reading == 4)
+            if dim is not None:
+                self._merged[id(made)] = dim
+            return made
         may_be_state = self._recurrent or value.dim() > 3
+        reading = reading if (may_be_state or reading == 5) and not padding else 0
         try:
-            made, dim = _merged(value, self.n_chips, self._batch, reading if may_be_state else 0)
+            made, dim = _merged(value, self.n_chips, value.shape[0] if padding else self._batch, reading)
         except ShapeError as error:
             self.problem = self.problem or str(error)
             return value
@@ -76,11 +95,31 @@ class ChipArguments:
             self._merged[id(made)] = dim
         return made
 
+    def as_on_one_chip(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Copies of (args, kwargs) as they were given."""
+
+        def copied(leaf: Any) -> Any:
+            leaf = leaf.value if isinstance(leaf, Shared) else leaf
+            return leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf
+
+        args, kwargs = tree_map(copied, self._given)
+        return args, kwargs
+
+    @property
+    def may_begin_with_time(self) -> bool:
+        """True if the input may be `(time, batch, ...)`."""
+        return self.x.dim() > 1 and 0 not in self.x.shape[:2]
+
     @property
     def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """(args, kwargs)."""
-        args, kwargs = self._nest
+        args, kwargs = tree_map(self._as_given, self._nest) if self._behind else self._nest
         return args, kwargs
+
+    def _as_given(self, leaf: Any, made: torch.Tensor | None = None) -> Any:
+        """`made`, or `leaf` itself, with the time first if `leaf` is the input and was given so."""
+        made = leaf if made is None else made
+        return made.transpose(0, 1) if self._behind and leaf is self.x else made
 
     def read_as(self, reading: int) -> "ChipArguments":
         """The same arguments with the shapes of further tensors read in another way."""
@@ -88,6 +127,11 @@ class ChipArguments:
             return self
         args, kwargs = self._given
         return ChipArguments(args, kwargs, self.n_chips, reading, recurrent=self._recurrent)
+
+    def with_chips(self, n_chips: int) -> "ChipArguments":
+        """The same arguments for another number of chips, with the shapes read as here."""
+        args, kwargs = self._given
+        return ChipArguments(args, kwargs, n_chips, self._reading, recurrent=self._recurrent)
 
     def with_input(self, x: torch.Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Copies of (args, kwargs) with another input `(chips * batch, ...)`: a model may change them in place."""
@@ -118,7 +162,7 @@ class ChipArguments:
             if not isinstance(leaf, torch.Tensor):
                 return leaf
             if id(leaf) not in copies:
-                copies[id(leaf)] = change(leaf).detach().clone()
+                copies[id(leaf)] = self._as_given(leaf, change(leaf).detach().clone())
             return copies[id(leaf)]
 
         args, kwargs = tree_map(copied, self._nest)
@@ -136,10 +180,10 @@ class ChipArguments:
     def _shapes(self) -> Iterator[tuple[bool | int, ...]]:
         """What of the shapes of further tensors decides how they are read."""
         if self.has_more:
-            n = (self.n_chips, self._batch)
+            n = (self.n_chips, self._batch, *self.x.shape[1:2])
             for leaf in tree_leaves(self._given):
                 if isinstance(leaf, torch.Tensor) and leaf.dim() > 0:
-                    yield (leaf.dim(), *(size in n and (size == n[0]) + 2 * (size == n[1]) for size in leaf.shape[:3]))
+                    yield (leaf.dim(), *(_which(size, n) for size in leaf.shape[:3]))
 
 
 def without_shared(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -159,6 +203,8 @@ def _merged(value: torch.Tensor, n_chips: int, batch: int, reading: int) -> tupl
         return value.unsqueeze(1).expand(-1, n_chips, -1, -1).flatten(1, 2), 1
     if reading == 2 and len(shape) > 1 and shape[0] == n_chips:
         return value.flatten(0, 1), 0
+    if reading == 5 and shape == (batch, batch) and (value.is_floating_point() or value.dtype == torch.bool):
+        return value, None
     alone = shape[0] == batch
     apart = len(shape) > 1 and shape[:2] == (n_chips, batch)
     merged = not alone and n_chips > 1 and shape[0] == n_chips * batch
@@ -172,6 +218,10 @@ def _merged(value: torch.Tensor, n_chips: int, batch: int, reading: int) -> tupl
     if not alone and not apart:
         return value, None
     return (value if apart else value.expand(n_chips, *shape)).flatten(0, 1), 0
+
+
+def _which(size: int, sizes: tuple[int, ...]) -> int:
+    return sum((size == one) << place for place, one in enumerate(sizes))
 
 
 def _kind(value: Any) -> Any:

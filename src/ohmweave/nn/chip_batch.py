@@ -2,19 +2,55 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._pytree import tree_map
 
 from ohmweave.base import ShapeError, shown
 
-_in_software: list[tuple[int | None, int | None, int]] = []
-"""The arguments `kept`, `alone` and `weights_of` of each open `in_software` block, one inside the other."""
+
+class ChipsNotFirstError(ShapeError):
+    """The input of a layer on several chips does not begin with (chips * batch)."""
+
+
+class _InSoftware(NamedTuple):
+    """The arguments of an `in_software` block."""
+
+    kept: int | None
+    alone: int | None
+    weights_of: int
+    strict: bool
+
+
+_in_software: list[_InSoftware] = []
+"""The open `in_software` blocks, one inside the other."""
+
+
+_repeated: list[int] = []
+"""The argument of each open `repeating_masks` block, one inside the other."""
 
 
 _passes: list[set[Any]] = []
 """The matrices that were read so far in each forward pass of a deployed network that is running."""
+
+
+@contextmanager
+def repeating_masks(n_chips: int) -> Iterator[None]:
+    """Within this block attention repeats a mask `(batch, keys)` of one chip for `n_chips` chips.
+
+    Where a mask has as many samples as time steps, its shape does not say if it has a batch. Then it is not merged.
+    """
+    _repeated.append(n_chips)
+    try:
+        yield
+    finally:
+        _repeated.pop()
+
+
+def n_repeats() -> int:
+    """Chips for which a mask of one chip is repeated here."""
+    return _repeated[-1] if _repeated and chip_alone() is None else 1
 
 
 def merge_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
@@ -26,11 +62,11 @@ def merge_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
 
 def check_chips_first(x: torch.Tensor, chips: tuple[int, ...]) -> None:
     """Raise `ShapeError` unless `x` can be `(chips * batch, ...)`; `chips` is () or (n,)."""
-    if not chips:
+    if not chips or (is_in_software() and not _in_software[-1].strict):
         return
     whole = isinstance(x, torch.Tensor) and x.dim() > 0 and len(chips) == 1 and 1 <= chips[0] <= 2**31
     if not whole or x.shape[0] % chips[0]:
-        raise ShapeError(
+        raise ChipsNotFirstError(
             f"a layer on {shown(chips)} chips must have (chips * batch) as the first dimension of its input, but `x` "
             f"is {_shape(x)}: keep the batch first"
         )
@@ -44,6 +80,20 @@ def split_chips(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     n = x.shape[0] // chips[0]  # not -1, which has no value for an empty batch
     per_chip: torch.Tensor = x.unflatten(0, (*chips, n))
     return per_chip
+
+
+def chips_from_second(x: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
+    """`(time, chips * batch, ...)` to `(chips * time, batch, ...)`: each chip has the order of a chip alone."""
+    n = chips[0] if chips and chip_alone() is None else 1
+    apart: torch.Tensor = x.unflatten(1, (n, x.shape[1] // n)).movedim(1, 0)
+    return apart.flatten(0, 1)
+
+
+def chips_to_second(y: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
+    """`(chips * time, batch, ...)` to `(time, chips * batch, ...)`."""
+    n = chips[0] if chips and chip_alone() is None else 1
+    apart: torch.Tensor = y.unflatten(0, (n, y.shape[0] // n)).movedim(0, 1)
+    return apart.flatten(1, 2)
 
 
 def _shape(x: object) -> str:
@@ -80,7 +130,9 @@ def with_batch(x: torch.Tensor, n_dims: int, n_features: int, chips: tuple[int, 
 
 
 @contextmanager
-def in_software(kept: int | None = None, *, alone: int | None = None, weights_of: int = 0) -> Iterator[None]:
+def in_software(
+    kept: int | None = None, *, alone: int | None = None, weights_of: int = 0, strict: bool = False
+) -> Iterator[None]:
     """Within this block, layers on a chip compute with the last readout of one chip, the first.
 
     No array is read and no random number is drawn. `check_apart` and `compare_with_each_chip` use it.
@@ -90,8 +142,9 @@ def in_software(kept: int | None = None, *, alone: int | None = None, weights_of
         alone: the only chip in the batch: the inputs are `(batch, ...)`, and the biases those of this chip. None is
             `(chips * batch, ...)`.
         weights_of: the chip whose weights all chips compute with.
+        strict: True refuses inputs that a read would refuse because they do not begin with the chips.
     """
-    _in_software.append((kept, alone, weights_of))
+    _in_software.append(_InSoftware(kept, alone, weights_of, strict))
     try:
         yield
     finally:
@@ -105,17 +158,17 @@ def is_in_software() -> bool:
 
 def chip_alone() -> int | None:
     """The chip that an `in_software` block has alone in its batch, or None."""
-    return _in_software[-1][1] if _in_software else None
+    return _in_software[-1].alone if _in_software else None
 
 
 def software_weight(held: torch.Tensor, chips: tuple[int, ...]) -> torch.Tensor:
     """The weight that products `in_software` are computed with, of the readout `held`, `(*chips, ...)`."""
-    return held[_in_software[-1][2]] if chips else held
+    return held[_in_software[-1].weights_of] if chips else held
 
 
 def of_kept_chip(output: Any, chips: tuple[int, ...]) -> Any:
     """The output of a layer, with NaN for all chips but the one that `in_software` keeps."""
-    kept = _in_software[-1][0] if _in_software else None
+    kept = _in_software[-1].kept if _in_software else None
     if kept is None or not chips:
         return output
 

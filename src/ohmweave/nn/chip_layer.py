@@ -1,13 +1,23 @@
 """`ChipLayer`: the base of all layers on a chip, with a matrix, a weight that is its readout, and a digital bias."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from ohmweave.base import OutOfRangeError, WeightOnChipError, check_shape
+from ohmweave.base import OutOfRangeError, WeightOnChipError, check_integer, check_kind, check_shape, shown
 from ohmweave.mapping import Matrix
-from ohmweave.nn.chip_batch import add_bias, check_chips_first, is_in_software, of_kept_chip, record_call, split_chips
+from ohmweave.nn.chip_batch import (
+    add_bias,
+    check_chips_first,
+    chips_from_second,
+    chips_to_second,
+    is_in_software,
+    of_kept_chip,
+    record_call,
+    split_chips,
+)
 from ohmweave.nn.modes import outside_inference_mode
 from ohmweave.nn.weight import ArrayWeight, Mixed
 from ohmweave.programming import Write, WriteReport
@@ -24,16 +34,25 @@ class ChipLayer(torch.nn.Module):
         weight_shape: shape of one chip's `weight`, of out * in numbers; None is (out, in).
         bias: True for a digital bias `(*chips, out)`, zeros at first, which is added after the conversion.
 
+    Raises:
+        OutOfRangeError: `weight_shape` is not the shape of out * in numbers.
+
     Attributes:
         weight: `(*chips, *weight_shape)`, the readout of the cells.
         bias: `(*chips, out)`, or None.
+        behind: numbers of dimensions of inputs and outputs that have the chips in the second dimension, as
+            `chips_behind` sets them for a call; empty otherwise.
     """
 
+    behind: frozenset[int] = frozenset()
+
     def __init__(self, matrix: Matrix, *, weight_shape: tuple[int, ...] | None = None, bias: bool = True) -> None:
+        check_kind("matrix", matrix, Matrix)
+        own = _checked_shape(weight_shape, matrix.shape)
         super().__init__()
         self.matrix = matrix
         try:
-            weight = ArrayWeight(matrix, weight_shape or matrix.shape)
+            weight = ArrayWeight(matrix, own)
         except BaseException:
             matrix.chip.remove(matrix.name)  # the array failed at the first readout: free the cells again
             raise
@@ -103,10 +122,28 @@ class ChipLayer(torch.nn.Module):
                 return self._on_checked(_cast(args, held.dtype), held.dtype)
         return self._on_checked(args, held.dtype)
 
+    def chips_first(self, value: Any) -> Any:
+        """An input or output of this layer with the chips in its first dimension."""
+        if not isinstance(value, torch.Tensor) or value.dim() not in self.behind:
+            return value
+        return chips_from_second(value, self.matrix.chip.chip_shape)
+
     def _on_checked(self, args: tuple[Any, ...], dtype: torch.dtype) -> Any:
+        if self.behind:
+            y = self._on_first(tuple(map(self.chips_first, args)), dtype)
+            return chips_to_second(y, self.matrix.chip.chip_shape) if y.dim() in self.behind else y
+        return self._on_first(args, dtype)
+
+    def _on_first(self, args: tuple[Any, ...], dtype: torch.dtype) -> Any:
         for arg in args:
             self._check_input(arg, dtype)
-        y = self.on_array(*args)
+        try:
+            y = self.on_array(*args)
+        except OutOfRangeError as error:
+            name = repr(self.matrix.name)
+            if name in str(error):
+                raise
+            raise OutOfRangeError(f"{type(self).__name__} {name}: {error}") from error
         return of_kept_chip(y, self.matrix.chip.chip_shape) if is_in_software() else y
 
     def _check_input(self, arg: Any, dtype: torch.dtype) -> None:
@@ -119,7 +156,7 @@ class ChipLayer(torch.nn.Module):
                 f"the input of {type(self).__name__} {self.matrix.name!r} must have the dtype of its chip, {dtype}, "
                 f"but has {arg.dtype}: convert it with `x.to({dtype})`, or make the chip with another `dtype`"
             )
-        elif isinstance(arg, torch.Tensor) and not is_in_software():
+        elif isinstance(arg, torch.Tensor):
             check_chips_first(arg, self.matrix.chip.chip_shape)  # before a stale weight is read out
         if isinstance(arg, Mixed):
             raise WeightOnChipError(f"the input of {self.matrix.name!r} was computed with a weight past the array")
@@ -205,6 +242,18 @@ class _Parameters(dict[str, Any]):
                 "before it is deployed"
             )
         super().__delitem__(name)
+
+
+def _checked_shape(weight_shape: tuple[int, ...] | None, shape: tuple[int, int]) -> tuple[int, ...]:
+    """The shape of one chip's weight with the numbers of a matrix of `shape`."""
+    if weight_shape is None:
+        return shape
+    if not isinstance(weight_shape, tuple | list):
+        raise OutOfRangeError(f"`weight_shape` must be a tuple, but is {shown(weight_shape)}")
+    own = tuple(check_integer(f"weight_shape[{at}]", size, at_least=1) for at, size in enumerate(weight_shape))
+    if math.prod(own) != math.prod(shape):
+        raise OutOfRangeError(f"`weight_shape` must have {math.prod(shape)} numbers, those of the cells, but is {own}")
+    return own
 
 
 def _cast(arg: Any, dtype: torch.dtype) -> Any:

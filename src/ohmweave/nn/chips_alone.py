@@ -8,6 +8,7 @@ all and the biases of each, without a read, without noise, and with constants in
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +16,9 @@ import torch
 
 from ohmweave.base import ChipsMixedError
 from ohmweave.nn.chip_arguments import ChipArguments
-from ohmweave.nn.chip_batch import in_software
+from ohmweave.nn.chip_batch import ChipsNotFirstError, in_software
 from ohmweave.nn.chip_recurrent import chip_by_chip
+from ohmweave.nn.chosen_samples import ChosenSamples
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.undisturbed import Watch, undisturbed
 from ohmweave.nn.without_chance import without_chance
@@ -67,6 +69,22 @@ def compare_with_each_chip(
     return _Comparison(model, arguments, one_by_one).result()
 
 
+def cut_of_outputs(
+    model: torch.nn.Module, arguments: ChipArguments, one_by_one: Sequence[torch.nn.Module]
+) -> Cut | None:
+    """The dimensions of the batch of a model on one chip, found with its inputs twice; None if it does not run so.
+
+    An output may depend on a further input alone, which `check_apart` does not change.
+    """
+    twice = arguments.with_chips(2)
+    try:
+        comparison = _Comparison(model, twice, one_by_one)
+        x = twice.x.detach()
+        return comparison.cut(comparison.together(x), comparison.alone(x, 0))
+    except Exception:  # noqa: BLE001 - an argument may fix the number of samples
+        return None
+
+
 class _Comparison:
     def __init__(self, model: torch.nn.Module, arguments: ChipArguments, one_by_one: Sequence[torch.nn.Module]) -> None:
         self._model, self._arguments, self._one_by_one = model, arguments, one_by_one
@@ -77,7 +95,11 @@ class _Comparison:
         together, x = None, self._arguments.x.detach()
         for inputs in (_distinct(x, self._n), x):
             try:
-                together = self._together(inputs)
+                together = self._together_without_choice(inputs)
+            except ChipsNotFirstError as error:  # the read would refuse it, with the same words
+                raise ChipsMixedError(str(error)) from error
+            except ChipsMixedError:
+                raise
             except Exception:  # noqa: BLE001 - a model may refuse other numbers, and the call with the array any
                 continue
             break
@@ -86,36 +108,71 @@ class _Comparison:
         cut: Cut | None = None
         for chip in range(self._n):
             try:
-                alone = self._alone(inputs, chip)
+                alone = self.alone(inputs, chip)
             except Exception as error:
                 raise ChipsMixedError(
                     f"the model runs with {self._n} chips merged into the batch, but not with one chip alone "
                     f"({type(error).__name__}: {error}), so that the outputs would be those of no chip; {_REMEDY}"
                 ) from error
-            cut = self._cut(together, alone) if cut is None else cut
+            cut = self.cut(together, alone) if cut is None else cut
             if cut is None or not self._agree(together, alone, cut, chip, inputs):
                 raise ChipsMixedError(self._reason(inputs, chip))
         return Compared(cut, self._counted)
 
-    def _together(self, x: torch.Tensor, watch: Watch | None = None) -> Any:
+    def _together_without_choice(self, x: torch.Tensor) -> Any:
+        """As `together`; raise if a layer on the chip is given samples that the model chooses by their numbers."""
+        if self._n == 1:
+            return self.together(x)
+        chosen = ChosenSamples()
+        with chosen:
+            found = self.together(x, chosen.watch)
+        if chosen.given:
+            raise ChipsMixedError(
+                f"{chosen.given[0]!r} on the chip is given samples that the model chooses by their numbers (a boolean "
+                "mask, `nonzero`), as a mixture of experts does: chips may choose different numbers of samples, and in "
+                f"a batch of {self._n} chips it cannot be seen where one of them ends; compute the layer for all "
+                "samples and multiply by the choice, or deploy on one chip at a time, without `n_chips`"
+            )
+        return found
+
+    def together(self, x: torch.Tensor, watch: Watch | None = None) -> Any:
         args, kwargs = self._arguments.with_input(x)
         with chip_by_chip(self._one_by_one, self._n):
             return self._run(args, kwargs, None, watch)
 
-    def _alone(self, x: torch.Tensor, chip: int, watch: Watch | None = None) -> Any:
+    def alone(self, x: torch.Tensor, chip: int, watch: Watch | None = None) -> Any:
         args, kwargs = self._arguments.alone(x, chip)
         with chip_by_chip(self._one_by_one, 1):
             return self._run(args, kwargs, chip, watch)
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], chip: int | None, watch: Watch | None) -> Any:
         x = self._arguments.x
-        quiet = (torch.no_grad(), in_software(alone=chip), without_chance())
+        quiet = (torch.no_grad(), in_software(alone=chip, strict=chip is None), without_chance())
         with undisturbed(self._model, x, (watch,)) as changed, quiet[0], quiet[1], quiet[2]:
+            if chip is not None:
+                self._cut_kept(chip)
             found = self._model(*args, **kwargs)
         self._counted |= changed
         return found
 
-    def _cut(self, together: Any, alone: Any) -> Cut | None:
+    def _cut_kept(self, chip: int) -> None:
+        """Cut what the model keeps from an earlier call of all chips, such as a state, to what is of one chip."""
+        whole = self._arguments.x.shape[0]
+
+        def cut(value: Any) -> Any:
+            if type(value) in (tuple, list):
+                parts = [cut(one) for one in value]
+                # The same object where nothing is cut: another list would count as one that the model has changed.
+                return value if all(map(operator.is_, parts, value)) else type(value)(parts)
+            if type(value) is not torch.Tensor:
+                return value
+            dim = next((dim for dim in range(min(2, value.dim())) if value.shape[dim] == whole), None)
+            return value if dim is None else self._part(value, dim, chip)
+
+        for module in self._model.modules():
+            module.__dict__.update({name: cut(value) for name, value in module.__dict__.items() if name[:1] != "_"})
+
+    def cut(self, together: Any, alone: Any) -> Cut | None:
         """The dimensions that are as many times as large as there are chips; None if the outputs have other shapes."""
         leaves, own = tree_leaves(together), tree_leaves(alone)
         if len(leaves) != len(own):
@@ -145,7 +202,7 @@ class _Comparison:
         # A model may amplify rounding, for instance at a threshold: compare with a change in the last digits.
         signs = torch.ones_like(x)
         signs.view(-1)[::2] = -1
-        moved = tree_leaves(self._alone(x * (1 + 4 * torch.finfo(x.dtype).eps * signs), chip))
+        moved = tree_leaves(self.alone(x * (1 + 4 * torch.finfo(x.dtype).eps * signs), chip))
         return all(_is_near(part, want, precision, other) for part, want, other in zip(parts, own, moved, strict=True))
 
     def _precision(self, x: torch.Tensor) -> float:
@@ -174,8 +231,8 @@ class _Comparison:
     def _first_that_differs(self, x: torch.Tensor, chip: int) -> str:
         """The first module whose outputs differ although its inputs do not; "" if there is none, for the model."""
         together, alone = _Recorder(), _Recorder()
-        self._together(x, together)
-        self._alone(x, chip, alone)
+        self.together(x, together)
+        self.alone(x, chip, alone)
         precision = self._precision(x)
 
         def same(mine: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:

@@ -16,6 +16,7 @@ import torch
 from ohmweave.base import ChipsMixedError
 from ohmweave.nn.chip_batch import in_software
 from ohmweave.nn.chip_recurrent import chip_by_chip, is_sequence_first
+from ohmweave.nn.chips_behind import Behind
 from ohmweave.nn.composite import SequenceLayer
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.undisturbed import Watch, undisturbed
@@ -37,11 +38,15 @@ class Apart(NamedTuple):
             not depend on the input, such as a buffer. None if the model could not be run.
         one_by_one: recurrent layers that must be run in `chip_by_chip`.
         reading: of the shapes of further tensors, as in `ChipArguments`.
+        behind: layers on the chip that have the chips in their second dimension.
+        n_repeats: chips for which attention repeats a mask of one chip.
     """
 
     cut: Cut | None = None
     one_by_one: tuple[torch.nn.Module, ...] = ()
     reading: int = 0
+    behind: Behind = ()
+    n_repeats: int = 1
 
 
 def check_apart(

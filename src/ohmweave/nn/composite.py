@@ -7,7 +7,6 @@ layers are. A new kind is one new entry:
     TO_LAYERS = register_composite(ToLayers(module=torch.nn.GRUCell, build=GRUCell, parameters=...))
 """
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 from ohmweave.base import OutOfRangeError, check_fields, shown
+from ohmweave.nn.copied import copied
 from ohmweave.nn.hand_over import has_gradient_hooks
 from ohmweave.nn.module_hooks import HOOKS
 from ohmweave.nn.references import replace_everywhere
@@ -134,8 +134,8 @@ def take_apart(model: torch.nn.Module, digital: Sequence[str] = ()) -> TakenApar
     found, refused = _with_entries(model, digital)
     if not found:
         return TakenApart(original=model, model=model, refused=refused)
-    shared = {id(one): one for one in (*model.parameters(), *model.buffers())}
-    twin = copy.deepcopy(model, shared)
+    shared: dict[int, object] = {id(one): one for one in (*model.parameters(), *model.buffers())}
+    twin = copied(model, shared)
     copies = dict(zip(model.modules(), twin.modules(), strict=True))
     new = {copies[old]: _built(copies[old], entry) for old, entry in found.values()}
     names = {copies[old]: name or "model" for name, (old, _) in found.items()}

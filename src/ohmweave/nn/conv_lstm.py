@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
-from ohmweave.base import OutOfRangeError, check_integer, check_shape
+from ohmweave.base import OutOfRangeError, check_integer, check_kind, check_shape, shown
 from ohmweave.mapping import Chip
 from ohmweave.nn.array_product import array_product
 from ohmweave.nn.backward_pass import Backward
@@ -122,9 +122,10 @@ class ConvLSTM(torch.nn.Module):
     """
 
     def __init__(self, cell: ConvLSTMCell, *, batch_first: bool = True) -> None:
+        check_kind("cell", cell, ConvLSTMCell)
         super().__init__()
-        if not batch_first:
-            raise OutOfRangeError("`batch_first` must be True on chips, but is False")
+        if batch_first is not True:
+            raise OutOfRangeError(f"`batch_first` must be True on chips, but is {shown(batch_first)}")
         self.cell = cell
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:

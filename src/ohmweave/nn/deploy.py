@@ -1,15 +1,18 @@
 """`deploy`: put the layers of a torch model on a chip; layers that cannot be placed are refused by name."""
 
-import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 
-from ohmweave.base import DeployError, DeployInterrupted, OutOfRangeError, shown
+from ohmweave.arrays.converters.signs import check_sign_pair
+from ohmweave.base import DeployError, DeployInterrupted, OhmweaveError, OutOfRangeError, shown
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
+from ohmweave.mapping.unread import unread_copy
 from ohmweave.nn.as_known import AsKnown
 from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
 from ohmweave.nn.chip_layer import ChipLayer
+from ohmweave.nn.copied import copied
 from ohmweave.nn.deployed import Deployed
 from ohmweave.nn.hand_over import hand_over, hand_over_gradient_hooks
 from ohmweave.nn.modes import outside_autocast, outside_inference_mode
@@ -24,6 +27,8 @@ from ohmweave.programming import (
     defer_settling,
     warn_if_many_failed,
 )
+
+_WriteAll: TypeAlias = Callable[[Sequence[Layer], Sequence[ChipLayer], Chip], dict[str, WriteReport]]
 
 
 def deploy(
@@ -78,7 +83,7 @@ def deploy(
 
     After an error nothing is placed. Before any error but the last two no pulse is sent.
     """
-    _check_arguments(model, chip, layers, digital, name)
+    check_arguments(model, chip, layers, digital, name)
     default = OnChip(mapping=DifferentialPair() if mapping is None else mapping, scaling=scaling, write=write)
     parts = sort_layers(model, layers=layers or {}, digital=digital, as_known=as_known or {}, default=default)
     parts.check()
@@ -87,8 +92,8 @@ def deploy(
     return Deployed(twin, chip, reports, [layer.name for layer in parts.layers], parts.digital)
 
 
-def _check_arguments(model: object, chip: object, layers: object, digital: object, name: object) -> None:
-    """Raise `TypeError` where an argument of `deploy` is of another kind."""
+def check_arguments(model: object, chip: object, layers: object, digital: object, name: object) -> None:
+    """Raise `TypeError` where an argument of `deploy` or `plan` is of another kind."""
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"`model` must be a torch.nn.Module, but is {shown(model)}")
     if not isinstance(chip, Chip):
@@ -103,19 +108,36 @@ def _check_arguments(model: object, chip: object, layers: object, digital: objec
         raise TypeError(f"`name` must be text or None, but is {shown(name)}")
 
 
+def refusal(model: torch.nn.Module, chip: Chip, plan: Sequence[Layer], prefix: str) -> OhmweaveError | None:
+    """What `deploy` would raise for these layers before it sends a pulse, found on a copy of the chip; None if nothing.
+
+    Args:
+        model: with the layers in it; it is not changed.
+        chip: the chip; no cell of it is read, and nothing is placed on it.
+        plan: the layers.
+        prefix: of the names of the placements.
+    """
+    try:
+        with outside_inference_mode(), outside_autocast(chip.array.device.type):
+            _on_chip(model, unread_copy(chip), plan, prefix, write_all=lambda *given: {})
+    except OhmweaveError as error:
+        return error
+    return None
+
+
 def _on_chip(
-    model: torch.nn.Module, chip: Chip, plan: Sequence[Layer], prefix: str
+    model: torch.nn.Module, chip: Chip, plan: Sequence[Layer], prefix: str, *, write_all: _WriteAll | None = None
 ) -> tuple[torch.nn.Module, dict[str, WriteReport]]:
     """A copy of `model` with its layers on the chip, and the reports of their writes; all or nothing."""
     for layer in plan:  # before cells are placed and read
         _check_alone(layer)
-    twin = copy.deepcopy(model)
+    twin = copied(model)
     hand_over_gradient_hooks(model, twin)
     shells = _place_all(plan, chip, prefix)
     try:
         for layer, shell in zip(plan, shells, strict=True):
             _check(layer, shell)
-        reports = _write_all(plan, shells, chip)
+        reports = (write_all or _write_all)(plan, shells, chip)
         warn_if_many_failed(reports)
         twin = _assembled(model, twin, plan, shells)
     except BaseException:
@@ -157,6 +179,8 @@ def _check(layer: Layer, shell: ChipLayer) -> None:
     """Raise before any pulse if the layer cannot be written."""
     weight = layer.entry.weight(layer.module).detach()
     shell.matrix.check(weight.reshape(shell.matrix.shape))
+    books = shell.matrix.chip.array.books
+    check_sign_pair(shell.matrix.placement, dac=books.dac, adc=books.adc)
 
 
 def _write_all(plan: Sequence[Layer], shells: Sequence[ChipLayer], chip: Chip) -> dict[str, WriteReport]:
@@ -175,6 +199,7 @@ def _write_all(plan: Sequence[Layer], shells: Sequence[ChipLayer], chip: Chip) -
             chip.wait(longest)
         for layer, shell in zip(plan, shells, strict=True):
             if layer.how.write is not None:
+                current = layer.name
                 shell.weight.refresh()
     except (WriteStoppedError, WriteInterrupted) as stopped:
         reports[current] = stopped.report

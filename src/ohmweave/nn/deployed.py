@@ -14,6 +14,7 @@ from ohmweave.nn.chip_batch import forward_pass
 from ohmweave.nn.chip_layer import check_stays
 from ohmweave.nn.chip_recurrent import chip_by_chip
 from ohmweave.nn.chips_apart import Apart
+from ohmweave.nn.chips_behind import chips_behind
 from ohmweave.nn.generation import Generation, refuse_caches
 from ohmweave.nn.image_layout import ImageLayout
 from ohmweave.nn.nests import tree_leaves
@@ -72,6 +73,11 @@ class Deployed(torch.nn.Module):
         else:
             super().__setattr__(name, value)
 
+    def __getitem__(self, index: Any) -> Any:
+        """`model[index]`, of a model that is a `Sequential` or another container."""
+        container: Any = self.model
+        return container[index]
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model on all chips.
 
@@ -98,6 +104,8 @@ class Deployed(torch.nn.Module):
         Warns:
             RuntimeWarning: in the first pass of each mode (training or evaluation), a layer on the chip is not called.
         """
+        if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None:
+            raise WeightOnChipError("a deployed network must not be traced by torch.jit: trace the model itself")
         chips = self.chip.chip_shape
         chosen = len(args) != 1 or bool(kwargs)
         args, kwargs = self._merged(args, kwargs)
@@ -105,7 +113,10 @@ class Deployed(torch.nn.Module):
             self._layout.choose(self.model, args, kwargs)
         with forward_pass() as called:
             try:
-                with chip_by_chip(self._apart.one_by_one, chips[0] if chips else 1):
+                with (
+                    chip_by_chip(self._apart.one_by_one, chips[0] if chips else 1),
+                    chips_behind(self._apart.behind, self._apart.n_repeats),
+                ):
                     y = self.model(*args, **kwargs)
             except RuntimeError as error:
                 _check_dtypes(self.model, self.digital, self.chip, error)

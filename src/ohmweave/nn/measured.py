@@ -1,10 +1,11 @@
 """A network in software with the weights that were measured on a chip."""
 
 import copy
+from numbers import Integral
 
 import torch
 
-from ohmweave.base import OutOfRangeError
+from ohmweave.base import OutOfRangeError, check_kind, shown
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.composite import CompositeLayer, composites_of, take_apart
 from ohmweave.nn.deployed import Deployed
@@ -27,10 +28,13 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
 
     Source: no source.
     """
+    check_kind("net", net, Deployed)
+    check_kind("model", model, torch.nn.Module)
     n_chips = net.chip.chip_shape[0] if net.chip.chip_shape else None
-    if (n_chips is None) != (chip is None) or (n_chips is not None and not 0 <= (chip or 0) < n_chips):
+    index = isinstance(chip, Integral) and not isinstance(chip, bool) and 0 <= chip < (n_chips or 0)
+    if chip is not None if n_chips is None else not index:
         wanted = "None on a single chip" if n_chips is None else f"from 0 to {n_chips - 1}"
-        raise OutOfRangeError(f"`chip` must be {wanted}, but is {chip!r}")
+        raise OutOfRangeError(f"`chip` must be {wanted}, but is {shown(chip)}")
     twin = copy.deepcopy(model)
     state = net.model.state_dict()
     whole = [name for name in composites_of(model) if not isinstance(net.model.get_submodule(name), CompositeLayer)]

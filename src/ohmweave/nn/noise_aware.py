@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
+from ohmweave.base import OutOfRangeError, check_integer, check_kind, check_non_negative
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, StagedMapping, WeightMapping
 from ohmweave.nn.as_known import AsKnown, equals_of
 from ohmweave.nn.composite import apart_in_place, composites_of
@@ -69,6 +69,7 @@ class NoiseAware(torch.nn.Module):
 
     Raises:
         OutOfRangeError: an argument is out of range.
+        TypeError: an argument is of another class.
 
     Source: noise in the forward pass as in V. Joshi et al., Nat. Commun. 11, 2473 (2020); straight-through gradients
     as in Y. Bengio et al., arXiv:1308.3432 (2013); the gradient of a learnt range as in S. K. Esser et al., "Learned
@@ -94,6 +95,13 @@ class NoiseAware(torch.nn.Module):
         check_integer("renew", renew, at_least=1)
         if input_bits is not None:
             check_integer("input_bits", input_bits, at_least=1)
+        check_kind("model", model, torch.nn.Module)
+        check_kind("chip", chip, Chip)
+        check_kind("generator", generator, torch.Generator)
+        if mapping is not None:
+            check_kind("mapping", mapping, WeightMapping)
+        for name, how in (layers or {}).items():
+            check_kind(f"layers[{name!r}]", how, OnChip)
         super().__init__()
         self.model = model
         self.sigma, self.input_bits, self.renew = sigma, input_bits, renew

@@ -8,10 +8,20 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ohmweave.base import OhmweaveError, ShapeError, check_fields, shown
+from ohmweave.arrays import Array
+from ohmweave.base import (
+    ChipFullError,
+    OhmweaveError,
+    OutOfRangeError,
+    ShapeError,
+    UnplaceableLayerError,
+    check_fields,
+    shown,
+)
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.mapping.trial import Trial
 from ohmweave.nn.as_known import AsKnown
+from ohmweave.nn.deploy import check_arguments, refusal
 from ohmweave.nn.layer_registry import to_chip
 from ohmweave.nn.layer_table import Count, LayerRow, counted, table
 from ohmweave.nn.nests import tree_leaves
@@ -19,7 +29,7 @@ from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.printout import digital_products, in_order
 from ohmweave.nn.sorting import ALWAYS_DIGITAL, Layer, Sorted, sort_layers
 from ohmweave.nn.undisturbed import undisturbed
-from ohmweave.programming import Write
+from ohmweave.programming import Write, WriteReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -29,11 +39,14 @@ class Plan:
     Attributes:
         rows: of the layers and parameters, in the order of the model.
         title: the model and the chip, in words.
-        n_arrays: arrays that all layers need together, those that are taken included.
+        n_arrays: arrays on which the layers of the model have cells, those that the chip does not have included.
         n_arrays_here: arrays of the chip.
+        n_arrays_missing: further arrays of the same size that would hold what does not fit.
         macs: products that are summed in one call of the model on the given input, also those of no layer; None if no
             input was given.
-        problems: further reasons why the model cannot be deployed, such as tied parameters.
+        problems: further reasons why the model cannot be deployed, such as tied parameters, a name that is on the chip
+            already, or a weight that is NaN.
+        error: what `deploy` raises with these arguments before it sends a pulse; None if nothing.
     """
 
     rows: tuple[LayerRow, ...]
@@ -42,6 +55,8 @@ class Plan:
     n_arrays_here: Count
     macs: Count | None
     problems: tuple[str, ...]
+    n_arrays_missing: Count = 0
+    error: OhmweaveError | None = None
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -50,7 +65,12 @@ class Plan:
     @property
     def fits(self) -> bool:
         """True if all layers have room on the chip."""
-        return self.n_arrays <= self.n_arrays_here
+        return self.n_arrays_missing == 0
+
+    def check(self) -> None:
+        """Raise `error`, if there is one, as `deploy` does."""
+        if self.error is not None:
+            raise self.error
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -72,11 +92,16 @@ class Plan:
         """The table, and below it the sums and what stands against a deployment."""
         n_on_chip = sum(row.on == "chip" for row in self.rows)
         text = [self.title, *(f"  {line}" for line in table(self.rows))]
-        text.append(f"  {counted(n_on_chip, 'layer')} and {counted(self.n_cells, 'cell')} on the chip, biases digital")
+        cells = f"{counted(self.n_cells, 'cell')} on {self.n_arrays:,} of {counted(self.n_arrays_here, 'array')}"
+        cells = f"{cells} of" if self.fits else f"{counted(self.n_cells, 'cell')} on"
+        text.append(f"  {counted(n_on_chip, 'layer')} and {cells} the chip, biases digital")
         if self.macs is not None:
             text[-1] += f"; {self.share_on_chip:.3f} of {self.macs:,} MACs on the chip"
         if not self.fits:
-            text.append(f"  does not fit: it needs {self.n_arrays:,} arrays, but the chip has {self.n_arrays_here:,}")
+            text.append(
+                f"  does not fit: it takes {counted(self.n_arrays, 'array')}, of which {self.n_arrays_missing:,} "
+                f"{'is' if self.n_arrays_missing == 1 else 'are'} not on this chip"
+            )
         text += [f"  cannot be deployed: {one}" for one in self.problems]
         return "\n".join(text)
 
@@ -101,25 +126,29 @@ def plan(
         chip: the chip; cells that are taken are left out.
         x: an input of the model, to count its MACs: a tensor, a tuple of arguments, or a dictionary of keyword
             arguments. The model is called once, in software.
-        write: as in `deploy`, which takes the same arguments; it makes no difference here.
+        write: as in `deploy`, which takes the same arguments; None is any write.
         mapping: as in `deploy`.
-        scaling: as `write`.
+        scaling: as in `deploy`.
         layers: as in `deploy`.
         digital: as in `deploy`.
         as_known: as in `deploy`.
-        name: as `write`.
+        name: as in `deploy`.
 
     Raises:
         OutOfRangeError: an argument names what the model does not have.
         ShapeError: the model raised an error for `x`, which is the cause of this one.
 
-    What cannot be placed does not raise, but is a row with the reason and the argument that helps.
+    What cannot be placed does not raise, but is a row with the reason and the argument that helps. `Plan.error` is what
+    `deploy` raises, found on a copy of the chip's sizes and free cells: `ow.plan(...).check()` raises it.
     """
-    default = OnChip(mapping=mapping or DifferentialPair(), scaling=scaling, write=write)
+    check_arguments(model, chip, layers, digital, name)
+    mapping = DifferentialPair() if mapping is None else mapping
+    default = OnChip(mapping=mapping, scaling=scaling, write=_any_write if write is None else write)
     parts = sort_layers(model, layers=layers or {}, digital=digital, as_known=as_known or {}, default=default)
     by_layer, total = (None, None) if x is None else _macs(parts, x)
+    error = _error(parts, chip, "" if name is None else f"{name}.")
     trial, refused = Trial(chip), {one.name for one in parts.refused}
-    rows = [
+    rows: list[LayerRow] = [
         _on_chip(layer, trial, None if by_layer is None else by_layer[layer.name])
         for layer in parts.layers
         if layer.name not in refused
@@ -134,10 +163,30 @@ def plan(
         rows=tuple(in_order(rows, parts.model)),
         title=_title(model, chip),
         n_arrays=trial.n_arrays,
+        n_arrays_missing=trial.n_further,
+        error=error,
         n_arrays_here=chip.array.n_arrays,
         macs=total,
-        problems=parts.problems,
+        problems=parts.problems if error is None or parts.problems else _further_problem(error, bool(refused)),
     )
+
+
+def _any_write(array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
+    raise OutOfRangeError("a plan writes nothing")
+
+
+def _error(parts: Sorted, chip: Chip, prefix: str) -> OhmweaveError | None:
+    """What `deploy` raises before any pulse."""
+    try:
+        parts.check()
+    except UnplaceableLayerError as error:
+        return error
+    return refusal(parts.model, chip, parts.layers, prefix)
+
+
+def _further_problem(error: OhmweaveError, in_rows: bool) -> tuple[str, ...]:
+    """The error in words, unless the rows say it."""
+    return () if in_rows or isinstance(error, ChipFullError) else (str(error),)
 
 
 def _title(model: torch.nn.Module, chip: Chip) -> str:

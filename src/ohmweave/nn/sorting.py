@@ -1,7 +1,7 @@
 """What of a model goes on a chip, what stays digital, and what can do neither unless the caller says more."""
 
 import fnmatch
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,6 +11,7 @@ from ohmweave.base import OutOfRangeError, UnplaceableLayerError
 from ohmweave.nn.as_known import AsKnown, as_known_layers
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.composite import CompositeLayer, TakenApart, composite_types, take_apart
+from ohmweave.nn.copied import check_plain
 from ohmweave.nn.hand_over import reasons_against
 from ohmweave.nn.layer_registry import ToChip, placeable_types, to_chip
 from ohmweave.nn.on_chip import OnChip
@@ -25,6 +26,10 @@ ALWAYS_DIGITAL = (
     CompositeLayer,  # its own parameters; those in the layers inside are placed
 )
 """Layers with parameters but without a matrix: they stay digital and need not be named in `digital`."""
+
+
+MOST_LISTED = 5
+"""Layers that an error names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,20 +100,29 @@ class Sorted:
 
     def check(self) -> None:
         """Raise `UnplaceableLayerError` if the model cannot be deployed."""
-        known = ", ".join(sorted([*placeable_types(), *composite_types()]))
         if self.refused:
             names = tuple(dict.fromkeys(name for one in self.refused for name in one.digital))
-            kinds = ", ".join(dict.fromkeys(one.as_known for one in self.refused if one.as_known))
-            text = f"these layers have parameters that cannot be put on a chip: {', '.join(map(str, self.refused))}; "
-            text += "name them in `digital` to leave them as they are"
-            text += f", `digital={names!r}`" if names else ""
+            kinds = list(dict.fromkeys(one.as_known for one in self.refused if one.as_known))
+            text = (
+                f"these layers have parameters that cannot be put on a chip: {_first(map(str, self.refused), '; ')}. "
+            )
+            text += "Name them in `digital` to leave them as they are"
+            text += f", `digital={names!r}`" if 0 < len(names) <= MOST_LISTED else ""
             if kinds:
-                text += f", or give `as_known={{{kinds}}}` if they compute as known layers do"
-            raise UnplaceableLayerError(f"{text}; layers that can be placed: {known}")
+                text += f", or give `as_known={{{_first(kinds)}}}` if they compute as known layers do"
+            raise UnplaceableLayerError(f"{text}. `ow.plan(model, chip)` shows all layers")
         if not self.layers:
+            known = ", ".join(sorted([*placeable_types(), *composite_types()]))
             raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {known}")
         if self.problems:
             raise UnplaceableLayerError(f"the model cannot be put on a chip as it is: {'; '.join(self.problems)}")
+
+
+def _first(texts: Iterable[str], comma: str = ", ") -> str:
+    """The first of these texts, and how many more there are."""
+    all_of_them = list(texts)
+    left = len(all_of_them) - MOST_LISTED
+    return comma.join(all_of_them[:MOST_LISTED]) + (f"{comma}and {left} more" if left > 0 else "")
 
 
 def sort_layers(
@@ -131,6 +145,7 @@ def sort_layers(
     Raises:
         OutOfRangeError: an argument names what the model does not have.
     """
+    check_plain(model)
     known = as_known_layers(model, as_known)
     inside = {name for name, _ in take_apart(known).model.named_modules() if name}
     modules, parameters = _named(known, inside, (digital,) if isinstance(digital, str) else digital)
@@ -194,15 +209,14 @@ def _sorted(
     apart: TakenApart, digital: Collection[str], parameters: Collection[str], asked: Collection[str]
 ) -> Iterator[Layer | Refusal | str]:
     """Layers to place, refusals, and names of what stays digital, in the order of the model."""
+    inside: list[str] = []  # quantised layers, whose parts are not named
     for name, module in apart.model.named_modules():
         own = [f"{name}.{one}".removeprefix(".") for one, _ in module.named_parameters(recurse=False)]
         entry, kind = to_chip(module), type(module).__name__
-        if any(name == skip or name.startswith(skip + ".") for skip in digital):
+        if _is_inside(name, digital):
             yield from [name] if own else []
-        elif isinstance(module, ChipLayer):
-            yield Refusal(name=name, kind=kind, why="it is on a chip already", digital=(name,) if name else ())
-        elif own and isinstance(module, LazyModuleMixin):  # of a usual class as soon as its sizes are known
-            why = "its sizes are not known before the first call: call the model once before it is deployed"
+        elif (why := _never(module, own)) is not None and not _is_inside(name, inside):
+            inside += [name] if _is_quantised(module) else []
             yield Refusal(name=name, kind=kind, why=why, digital=(name,) if name else tuple(own))
         elif entry is not None and (entry.unasked or name in asked):
             if reasons := reasons_against(module, entry):
@@ -215,6 +229,30 @@ def _sorted(
             left = [one for one in own if one not in parameters]
             if left:
                 yield _refusal(name, module, left, apart.refused.get(name, ""))
+
+
+def _is_inside(name: str, modules: Collection[str]) -> bool:
+    """True for one of these modules, and for what is inside them."""
+    return any(name == one or name.startswith(f"{one}.") for one in modules)
+
+
+def _never(module: torch.nn.Module, own: Sequence[str]) -> str | None:
+    """Why a module cannot be placed in the state that it is in, or None."""
+    if isinstance(module, ChipLayer):
+        return "it is on a chip already"
+    if own and isinstance(module, LazyModuleMixin):  # of a usual class as soon as its sizes are known
+        return "its sizes are not known before the first call: call the model once before it is deployed"
+    if _is_quantised(module):
+        return (
+            "it is quantised: deploy the model before, and choose the levels of its cells by `mapping`, such as "
+            "DifferentialPair(levels=15)"
+        )
+    return None
+
+
+def _is_quantised(module: torch.nn.Module) -> bool:
+    """True for a quantised layer of torch, which has its weight packed and no parameters."""
+    return type(module).__module__.startswith(("torch.ao.nn.quantized.", "torch.ao.nn.intrinsic.quantized."))
 
 
 def _refusal(name: str, module: torch.nn.Module, own: Sequence[str], why: str) -> Refusal:

@@ -63,12 +63,32 @@ def check_hyperparameters(
         if name in _TORCH_KEYS:
             continue
         if name not in checks:
-            _check_number(name, value)
+            _check_like(name, value, defaults[name])
         elif not (paused and name in _RATES and isinstance(value, float | int) and value == 0):
             checks[name](name, value)
 
 
-def _check_number(name: str, value: Any) -> None:
-    """Raise `OutOfRangeError` if a hyperparameter without a check of its own is a number that is not finite."""
-    if isinstance(value, Real) and not isinstance(value, bool):
+def _check_like(name: str, value: Any, default: Any) -> None:
+    """Raise `OutOfRangeError` if a hyperparameter without a check of its own is of another kind than its default.
+
+    Numbers must be finite; torch takes tensors in their place.
+    """
+    if _is_number(value):
         check_finite(name, value)
+    if isinstance(default, bool):
+        same = isinstance(value, bool)
+    elif _is_number(default):
+        same = _is_number(value) or isinstance(value, torch.Tensor)
+    elif isinstance(default, tuple):
+        same = isinstance(value, tuple | list) and len(value) == len(default)
+    else:
+        return
+    if not same:
+        raise OutOfRangeError(f"`{name}` must be of the kind of {default!r}, but is {shown(value)}")
+    if isinstance(default, tuple):
+        for index, (part, one) in enumerate(zip(value, default, strict=True)):
+            _check_like(f"{name}[{index}]", part, one)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -1,6 +1,7 @@
 """Measured pulse trains beside the law that was fitted to them."""
 
 from dataclasses import replace
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ _SHOWN = 300
 def pulse_fit(fit: Fit) -> "Figure":
     """Four panels: trains, steps by conductance, residuals, and the spread from cell to cell.
 
+    Of a single cell the fourth shows how far its readings are from the median of the law.
+
     The curves of the law are simulated: cells of `fit.cell`, without stuck ones, get the measured sequence of pulses.
     In the first panel they are read with the fitted noise. The title says how far they are from the data.
 
@@ -33,18 +36,36 @@ def pulse_fit(fit: Fit) -> "Figure":
     from matplotlib.figure import Figure
 
     cell = replace(fit.cell, faults=None)
-    figure = Figure(figsize=(10, 6.8), layout="constrained")
+    figure = Figure(figsize=(10, 7.4), layout="constrained")
     trains, steps, residuals, cells = figure.subplots(2, 2).flatten()
-    _draw_trains(trains, fit, cell)
+    n = len(fit.used.working)
+    at, bands = _draw_trains(trains, fit, cell)
     _draw_steps(steps, fit, cell)
     _draw_residuals(residuals, fit)
-    _draw_cells(cells, fit)
+    if n > 1:
+        _draw_cells(cells, fit)
+    else:
+        _draw_distance(cells, fit, at, bands)
     figure.suptitle(
-        f"{fit.chosen.name} law, {len(fit.used.cell):,} pulses on {len(fit.used.working)} cells\n{fit.agreement}",
+        f"{fit.chosen.name} law, {len(fit.used.cell):,} pulses on {n} cell{'s' if n > 1 else ''}\n"
+        + "\n".join(wrap(str(fit.agreement), 120)),
         fontsize=9,
-        wrap=True,
     )
     return figure
+
+
+def _legend(axes: "Axes", title: str) -> None:
+    """The title of a panel and its legend, above the axes, where they cover no data."""
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=2,
+        fontsize=7,
+        frameon=False,
+        title=title,
+        title_fontproperties={"size": 10},
+        alignment="left",
+    )
 
 
 def _unit(fit: Fit) -> tuple[float, str]:
@@ -53,8 +74,11 @@ def _unit(fit: Fit) -> tuple[float, str]:
     return 1 / size, f"{_PREFIXES[size]}S"
 
 
-def _draw_trains(axes: "Axes", fit: Fit, cell: Cell) -> None:
-    """The cell with the median size of steps in black, others with the same pulses in grey, and the law."""
+def _draw_trains(axes: "Axes", fit: Fit, cell: Cell) -> tuple[Any, Any]:
+    """The cell with the median size of steps in black, others with the same pulses in grey, and the law.
+
+    Returns the indices of the black readings, `(readings,)`, and the law's quantiles there, `(3, readings)` S.
+    """
     data, (factor, unit) = fit.trains, _unit(fit)
     middle = fit.used.working[np.argsort(fit.chosen.factor)[len(fit.chosen.factor) // 2]]
     readings = {index: np.flatnonzero(data.cell == index)[:_SHOWN] for index in fit.used.working}
@@ -64,7 +88,8 @@ def _draw_trains(axes: "Axes", fit: Fit, cell: Cell) -> None:
         if index != middle and same:
             axes.plot(data.pulse[at], factor * data.g[at], color="0.8", linewidth=0.4, zorder=1)
     gap = np.diff(data.pulse[shown], prepend=data.pulse[shown[0]])
-    low, median, high = factor * _simulated(cell, data.g[shown], data.polarity[shown], gap)
+    bands = _simulated(cell, data.g[shown], data.polarity[shown], gap)
+    low, median, high = factor * bands
     axes.fill_between(data.pulse[shown], low, high, color="#dd8452", alpha=0.3, linewidth=0, label="law, 5 to 95 %")
     axes.plot(data.pulse[shown], median, color="#dd8452", label="law, median")
     axes.plot(
@@ -76,9 +101,23 @@ def _draw_trains(axes: "Axes", fit: Fit, cell: Cell) -> None:
         linewidth=0.6,
         label=data.names[middle],
     )
-    axes.set(xlabel="pulse", ylabel=f"g ({unit})", title="Trains: one cell in black, others in grey")
-    axes.set_ylim(top=axes.get_ylim()[1] + 0.12 * float(np.ptp(axes.get_ylim())))  # room for the legend
-    axes.legend(fontsize=7, loc="upper center", ncols=3)
+    axes.set(xlabel="pulse", ylabel=f"g ({unit})")
+    _legend(axes, "Trains: one cell in black, others in grey" if len(fit.used.working) > 1 else "Train")
+    return shown, bands
+
+
+def _draw_distance(axes: "Axes", fit: Fit, at: Any, bands: Any) -> None:
+    """Readings less the median of the law, and its band, as percentages of the window."""
+    percent = 100 / (fit.used.g_max - fit.used.g_min)
+    low, median, high = percent * bands
+    pulse, g = fit.trains.pulse[at], percent * fit.trains.g[at]
+    axes.fill_between(
+        pulse, low - median, high - median, color="#dd8452", alpha=0.3, linewidth=0, label="law, 5 to 95 %"
+    )
+    axes.plot(pulse, g - median, ".", color=_LAW, markersize=4, label=fit.trains.names[fit.used.working[0]])
+    axes.axhline(0, color="#dd8452", linewidth=1)
+    axes.set(xlabel="pulse", ylabel="distance (% of the window)")
+    _legend(axes, "Distance of the readings from the law's median")
 
 
 def _simulated(cell: Cell, g: Any, polarity: Any, gap: Any) -> Any:
@@ -121,7 +160,8 @@ def _draw_steps(axes: "Axes", fit: Fit, cell: Cell) -> None:
         chosen = np.flatnonzero(steps.polarity == sign)
         g, dg = steps.g_before[chosen], steps.g_after[chosen] - steps.g_before[chosen]
         few = slice(None, None, max(1, len(g) // 3000))
-        axes.plot(factor * g[few], factor * dg[few], ".", color=colour, markersize=1.5, alpha=0.25, rasterized=True)
+        size, alpha = (1.5, 0.25) if len(g) > 300 else (4, 0.6)
+        axes.plot(factor * g[few], factor * dg[few], ".", color=colour, markersize=size, alpha=alpha, rasterized=True)
         at = np.digitize(g, bins[1:-1])
         count, total = np.bincount(at, minlength=15), np.bincount(at, dg, 15)
         enough = count >= 5  # a mean of fewer steps is mostly noise
@@ -139,8 +179,8 @@ def _draw_steps(axes: "Axes", fit: Fit, cell: Cell) -> None:
         axes.fill_between(factor * grid, factor * low, factor * high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(factor * grid, factor * moved.mean(0), color=colour, label=f"{name}, law: mean, 5 to 95 %")
     axes.axhline(0, color="0.5", linewidth=0.5)
-    axes.set(xlabel=f"g before the pulse ({unit})", ylabel=f"step ({unit})", title="Steps")
-    axes.legend(fontsize=7)
+    axes.set(xlabel=f"g before the pulse ({unit})", ylabel=f"step ({unit})")
+    _legend(axes, "Steps")
 
 
 def _draw_residuals(axes: "Axes", fit: Fit) -> None:
@@ -154,8 +194,8 @@ def _draw_residuals(axes: "Axes", fit: Fit) -> None:
     axes.plot(
         bins, np.exp(-(bins**2) / 2) / (2 * np.pi) ** 0.5, color=_LAW, linestyle="--", label="Gaussian, as the law"
     )
-    axes.set(xlabel="residual / spread", ylabel="density", title="Residuals of steps that end inside the window")
-    axes.legend(fontsize=7)
+    axes.set(xlabel="residual / spread", ylabel="density")
+    _legend(axes, "Residuals of steps that end inside the window")
 
 
 def _draw_cells(axes: "Axes", fit: Fit) -> None:
@@ -175,5 +215,5 @@ def _draw_cells(axes: "Axes", fit: Fit) -> None:
     )
     if len(order) <= 24:
         axes.set_xticks(at, [fit.trains.names[fit.used.working[index]] for index in order], fontsize=7, rotation=90)
-    axes.set(xlabel="cell, from the smallest steps to the largest", ylabel="size of its steps / mean", title="Cells")
-    axes.legend(fontsize=7, loc="upper left")
+    axes.set(xlabel="cell, from the smallest steps to the largest", ylabel="size of its steps / mean")
+    _legend(axes, "Cells")

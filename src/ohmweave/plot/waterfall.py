@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ohmweave.base import check_non_negative, check_text
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -13,7 +15,12 @@ def waterfall(parts: Mapping[str, float], *, ylabel: str) -> "Figure":
     Args:
         parts: values >= 0 by name, in the unit of `ylabel`; zeros are left out.
         ylabel: quantity and unit, for example "energy (J)".
+
+    Raises:
+        OutOfRangeError: a value is negative or not finite.
     """
+    parts = {str(name): check_non_negative(f"parts[{name!r}]", value) for name, value in parts.items()}
+    check_text("ylabel", ylabel)
     from matplotlib.figure import Figure
 
     shown = {name: value for name, value in sorted(parts.items(), key=lambda part: -part[1]) if value}

@@ -19,7 +19,7 @@ class WriteReport:
         n_set, n_reset: int64, pulses sent to each cell.
         n_reads: int64, verify reads of each cell.
         converged: bool, whether the last verify read was inside the tolerance.
-        error: S, last verified conductance minus target.
+        error: S, last verified conductance minus target; NaN for a cell without a measurement.
     """
 
     n_set: torch.Tensor
@@ -45,10 +45,14 @@ class WriteReport:
         return f"WriteReport({n} cells, {self.n_failed} not converged, {pulses:.3g} pulses a cell)"
 
     def summary(self) -> dict[str, float]:
-        """Totals, means and spread as plain numbers: counts, pulses per cell, errors in S; all 0 without cells."""
+        """Totals, means and spread as plain numbers: counts, pulses per cell, errors in S; all 0 without cells.
+
+        Cells that were never read have no error, and are left out of its mean and spread.
+        """
         none = self.converged.new_zeros(1)
         pulses = (self.n_pulses if self.n_pulses.numel() else none).double()
-        error = (self.error if self.error.numel() else none).double()
+        known = self.error[~self.error.isnan()]
+        error = (known if known.numel() else none).double()
         return {
             "n_cells": self.converged.numel(),
             "n_failed": self.n_failed,

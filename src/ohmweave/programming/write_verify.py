@@ -27,7 +27,8 @@ class WriteVerify(Settling):
     """Closed-loop write with identical pulses.
 
     Each round reads the remaining cells, removes those within the band, and sends one pulse to each of the others: SET
-    below the target, RESET above it. All cells of all chips are written in parallel; a real array writes them one by
+    below the target, RESET above it. A cell that could not be measured (NaN) gets no further pulse and counts as
+    failed; the others are written. All cells of all chips are written in parallel; a real array writes them one by
     one, which changes only the duration. A cell exactly on the edge of the band is inside it.
 
     Args:
@@ -86,11 +87,11 @@ class WriteVerify(Settling):
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "_Bill") -> None:
         """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
         active = torch.arange(at.numel(), device=at.device)
-        miss = read_cells(array, at) - target
+        miss = read_cells(array, at, unmeasured=True) - target
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
         for _ in range(self.max_pulses):
-            outside = miss.abs() > self.tolerance  # strictly greater: the edge belongs to the band
+            outside = miss.abs() > self.tolerance  # strictly greater: the edge belongs to the band; false for NaN
             active, miss = active[outside], miss[outside]
             if active.numel() == 0:
                 return
@@ -99,7 +100,7 @@ class WriteVerify(Settling):
             bill.n_set[active] += below
             bill.n_reset[active] += ~below
             bill.unread = active
-            miss = read_cells(array, cells) - target[active]
+            miss = read_cells(array, cells, unmeasured=True) - target[active]
             bill.error[active], bill.unread = miss, None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ohmweave.base import OutOfRangeError, check_integer, check_non_negative
+from ohmweave.base import OutOfRangeError, check_finite, check_integer, check_kind, check_non_negative, shown
 from ohmweave.experiments import Row, RowWarning, by_params, mean_interval
 from ohmweave.report.quantities import show
 
@@ -29,10 +29,23 @@ class Bills:
     Attributes:
         params: the params that distinguish these rows from others with a bill.
         each: the records of each row.
+
+    Raises:
+        TypeError, OutOfRangeError: a record is none of a bill.
     """
 
     params: Mapping[str, Any]
     each: Sequence[Sequence[Record]]
+
+    def __post_init__(self) -> None:
+        check_kind("params", self.params, Mapping)
+        if isinstance(self.each, str) or not isinstance(self.each, Sequence):
+            raise TypeError(f"`each` must be the records of each row, but is {shown(self.each)}")
+        for index, records in enumerate(self.each):
+            if isinstance(records, str) or not isinstance(records, Sequence):
+                raise TypeError(f"`each[{index}]` must be records, but is {shown(records)}")
+            for record in records:
+                _check_record(record)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,19 +80,21 @@ def _is_bill(row: Row) -> bool:
     try:
         for record in row.result[KEY]:
             _check_record(record)
-    except (KeyError, TypeError, OutOfRangeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        warnings.warn(f"row {row.id} of {row.experiment}: its bill is left out: {reason}", RowWarning, stacklevel=3)
+    except (TypeError, OutOfRangeError) as error:
+        warnings.warn(f"row {row.id} of {row.experiment}: its bill is left out: {error}", RowWarning, stacklevel=3)
         return False
     return True
 
 
 def _check_record(record: Record) -> None:
     if not isinstance(record, dict):
-        raise TypeError("a record of it is no mapping")
+        raise TypeError(f"a record of a bill must be a `dict`, but is {shown(record)}")
+    missing = {"phase", *DETAILS, "energy", "time", "area"} - set(record)
+    if missing:
+        raise OutOfRangeError(f"a record of a bill must have `{min(missing)}`")
     for name in ("phase", *DETAILS):
         if not isinstance(record[name], str):
-            raise TypeError(f"`{name}` of a record is no text")
+            raise TypeError(f"`{name}` of a record must be text, but is {shown(record[name])}")
     for name in ("energy", "time", "area"):
         check_non_negative(name, record[name])
     check_non_negative("count", record.get("count", 0))
@@ -104,7 +119,12 @@ def bill_records(bills: Bills, by: Sequence[str] = DETAILS) -> list[dict[str, An
         interval `energy_low` and `energy_high` (None for a single row), J; `time`, s; `area`, m2; `images` and
         `image_energy`, J (None in a phase without images); `share` of the energy of the phase (None if that is 0). With
         "component" in `by` also `count` and `source`.
+
+    Raises:
+        OutOfRangeError: `by` has another field than these two.
     """
+    if isinstance(by, str) or not set(by) <= set(DETAILS):
+        raise OutOfRangeError(f"`by` must be some of {', '.join(DETAILS)}, but is {shown(by)}")
     sums: list[dict[tuple[str, ...], _Sum]] = []
     samples: dict[tuple[str, ...], Record] = {}
     for records in bills.each:
@@ -147,12 +167,22 @@ def bill_table(groups: Sequence[Bills], by: Sequence[str] = DETAILS) -> list[dic
 
 
 def energy_of(records: Sequence[Record], **where: str) -> float:
-    """Sum of `energy`, J, over records of a bill whose fields equal `where`."""
-    return sum(float(one["energy"]) for one in records if all(one[name] == value for name, value in where.items()))
+    """Sum of `energy`, J, over records of a bill whose fields equal `where`.
+
+    Raises:
+        OutOfRangeError: a record lacks one of these fields.
+    """
+    for record in records:
+        if missing := {"energy", *where} - set(record):
+            raise OutOfRangeError(f"`records` must have `{min(missing)}`, but one has not: {shown(record)}")
+    chosen = [one for one in records if all(one[name] == value for name, value in where.items())]
+    return sum(check_non_negative("energy", one["energy"]) for one in chosen)
 
 
 def show_spread(value: float, high: float | None) -> str:
     """Half of the interval around `value` relative to it, as in "± 2.1 %"; empty without an interval."""
+    value = check_finite("value", value)
+    high = None if high is None else check_finite("high", high)
     return f"± {100 * (high - value) / value:.1f} %" if value and high is not None else ""
 
 

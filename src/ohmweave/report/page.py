@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ohmweave.base.files import check_path
 from ohmweave.base.text import safe_name, visible
 from ohmweave.experiments import (
     NOT_RUN,
@@ -35,13 +36,17 @@ from ohmweave.report.quantities import show, show_cell, show_duration, show_inte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrintedTable:
-    """A table in the page: `heads` of the columns, `cells` row by row; `problem` is the reason if there are none."""
+    """A table in the page: `heads` of the columns, `cells` row by row; `problem` is the reason if there are none.
+
+    With `above` it comes before the figures.
+    """
 
     title: str
     caption: str
     heads: Sequence[str] = ()
     cells: Sequence[Sequence[str]] = ()
     problem: str = ""
+    above: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,7 @@ def _run_first(group: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(group, key=lambda record: record["verdict"] == NOT_RUN)
 
 
-def write_report(folder: Path, *, also: Sequence[Experiment] = ()) -> Path:
+def write_report(folder: str | Path, *, also: Sequence[Experiment] = ()) -> Path:
     """Write `report.html` into `folder` from the rows in it and below, and its figures into `folder/figures`.
 
     It works for a partial run and for several experiments and scopes. Figures, style and data are inside the page.
@@ -81,9 +86,11 @@ def write_report(folder: Path, *, also: Sequence[Experiment] = ()) -> Path:
         Path of the page.
 
     Raises:
+        OutOfRangeError: `folder` is no path.
         ExperimentError: there is no such folder, or its folder `figures` is a link to another place.
         OSError: a file cannot be written; the message names it.
     """
+    folder = check_path("folder", folder)
     results = read_results(folder)
     _check_inside(folder / "figures", folder)
     seconds = read_log(folder)
@@ -214,7 +221,7 @@ def _table(spec: TableSpec, rows: Sequence[Row]) -> PrintedTable:
     except Exception as error:  # noqa: BLE001  as with figures: a table that fails must not stop the report
         problem = f"could not be made from these rows: {type(error).__name__}: {error}"
         warnings.warn(f"table {spec.name!r} {problem}", NotMadeWarning, stacklevel=2)
-        return PrintedTable(title=spec.title, caption=spec.caption, problem=f"This table {problem}.")
+        return PrintedTable(title=spec.title, caption=spec.caption, problem=f"This table {problem}.", above=spec.above)
     heads = list(dict.fromkeys(head for row in table for head in row))
     return PrintedTable(
         title=spec.title,
@@ -222,4 +229,5 @@ def _table(spec: TableSpec, rows: Sequence[Row]) -> PrintedTable:
         heads=heads,
         cells=[[show_cell(row.get(head)) for head in heads] for row in table],
         problem="" if table else "There are no rows to make this table from yet.",
+        above=spec.above,
     )

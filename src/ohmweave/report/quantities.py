@@ -2,6 +2,8 @@
 
 import math
 
+from ohmweave.base import check_finite, check_non_negative, check_text
+
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
 _PREFIXED = {unit: unit for unit in ("S", "A", "V", "s", "J", "W", "Hz", "F", "OPS", "OPS/W", "OPS/s")} | {"Ohm": "Ω"}
 _AREAS = ((1e-2, 1.0, "m²"), (1e-8, 1e-6, "mm²"), (0.0, 1e-12, "µm²"))
@@ -12,6 +14,8 @@ def show(value: float | None, unit: str) -> str:
     """`value` with its unit, as in "96.19 %" (unit "1"), "1.5 µS" or "9,456 cells"; a dash for None."""
     if value is None:
         return "–"
+    value = check_finite("value", value)
+    check_text("unit", unit)
     if unit == "1":
         return f"{100 * value:.2f} %"
     if unit in _PREFIXED:
@@ -30,6 +34,7 @@ def show_interval(low: float | None, high: float | None, unit: str) -> str:
 
 def show_duration(duration: float) -> str:
     """`duration` s, as in "3.2 s", "4 min 10 s" or "2 h 5 min"."""
+    duration = check_non_negative("duration", duration, "s")
     if duration < 60:
         return f"{duration:.1f} s"
     minutes, rest = divmod(round(duration), 60)

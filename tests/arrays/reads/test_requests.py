@@ -72,7 +72,7 @@ def test_later_reads_warn_once_of_inputs_beyond_the_drivers(dac: DAC | None) -> 
     v = torch.tensor([[0.2, 0.1, 0.03, 0.15]])
     for _ in range(3):
         read_vectors(array, v, place)
-    with pytest.warns(UserWarning, match=r"75% of the inputs of a layer are beyond .* up to 5 times, and are cut"):
+    with pytest.warns(UserWarning, match=r"75% of the inputs of a matrix are beyond .* up to 5 times, and are cut"):
         read_vectors(array, 5 * v, place)
     read_vectors(array, 5 * v, place)  # no second warning
     other, place = made(dac=dac)

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 
-from ohmweave import bench
 from ohmweave.arrays import SimulatedArray
 from ohmweave.bench import Board, Crosspoints, DriverArray, Limited, Limits, NominalPulse, StubBoard
 from ohmweave.cells import Pulse
@@ -78,7 +77,3 @@ BENCH: dict[str, Case] = {
     "bench.Limited": _limited,
     "bench.DriverArray": _driver_array,
 }
-
-_CALLED = {name.split(".")[1] for name in BENCH}
-NOT_FUZZED = {name: "interfaces, files and errors: their own tests" for name in bench.__all__ if name not in _CALLED}
-"""Interfaces that drivers implement, errors, and what reads or writes files."""

@@ -152,6 +152,11 @@ CELLS: dict[str, Case] = {
         function=cells.PolynomialConduction, arguments={"linear": 0.2, "square": 0.4, "v_max": 0.5},
         use=lambda made: made.current(torch.full((3,), 1e-5), torch.full((3,), 0.2)),
     ),
+    "cells.StretchedStep": law(
+        cells.StretchedStep,
+        {"g_min": 2e-6, "g_max": 2e-5, "n_set": 50.0, "n_reset": 60.0, "exponent_set": 0.5, "exponent_reset": 0.4}
+        | {"saturation_set": 0.3, "saturation_reset": 0.5, "sigma": 1e-7, "g_fresh": 1e-5},
+    ),
     "cells.TwoState": law(
         cells.TwoState, {"g_set": (1e-5, 2e-5, 3e-5), "g_reset": (1e-6, 3e-6), "own_set": 0.5, "own_reset": 0.2}
     ),

@@ -51,7 +51,7 @@ def _stage(name: str, duration: float, cells: int) -> Any:
     return cost.balance([Stage(name=name, duration=duration, cells=cells), *STAGES], n_cells=200)
 
 
-def _trains() -> dict[str, Any]:
+def switched_trains() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     polarity = np.tile([1, 1, 1, 1, -1, -1, -1, -1], (6, 5))
     g = np.empty((6, 41))
@@ -63,7 +63,7 @@ def _trains() -> dict[str, Any]:
 
 def _fit(g_min: float, g_max: float, bins: int, stuck_below: float, law: str) -> Any:
     found = fitting.fit_trains(
-        fitting.trains_of(**_trains()), g_min=g_min, g_max=g_max, bins=bins, stuck_below=stuck_below, law=law
+        fitting.trains_of(**switched_trains()), g_min=g_min, g_max=g_max, bins=bins, stuck_below=stuck_below, law=law
     )
     return [found.chosen.cell.g_min, found.chosen.cell.g_max]
 
@@ -146,7 +146,7 @@ COST: dict[str, Case] = {
         },
     ),
     "fitting.trains_of": lambda: Call(
-        function=fitting.trains_of, arguments=_trains(), use=lambda made: torch.from_numpy(made.g)
+        function=fitting.trains_of, arguments=switched_trains(), use=lambda made: torch.from_numpy(made.g)
     ),
     "fitting.PulseTrains": lambda: Call(
         function=fitting.PulseTrains,

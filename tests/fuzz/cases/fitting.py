@@ -42,7 +42,7 @@ def _scaled(scale: Any) -> Any:
 
 
 _MANY = 1e-6 * np.linspace(1, 2, 30)
-_CYCLING = fitting.Cycling(
+CYCLED = fitting.Cycling(
     names=("a",), cell=np.zeros(30, dtype=np.int64), cycle=np.arange(30), g_set=3 * _MANY, g_reset=_MANY
 )
 _SWEEP = fitting.Sweep(names=("a",), cell=np.zeros(30, dtype=np.int64), v=_MANY * 1e6, i=_MANY)
@@ -54,7 +54,7 @@ FITTING: dict[str, Case] = {
         use=lambda made: torch.from_numpy(made.g),
     ),
     "fitting.fit_cell": lambda: Call(
-        function=_cell, arguments={"measured": fitting.Measurement(files=(), parts=(_CYCLING,)), "bins": 5},
+        function=_cell, arguments={"measured": fitting.Measurement(files=(), parts=(CYCLED,)), "bins": 5},
     ),
     "fitting.thresholds": lambda: Call(
         function=fitting.thresholds, arguments={"data": _SWEEP, "offset": 0.0},

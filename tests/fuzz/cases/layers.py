@@ -56,7 +56,15 @@ def _composite_forward(kind: Any, like: Callable[[], torch.nn.Module], n_chips: 
         torch.default_generator.manual_seed(1)
         net = nn.deploy(like(), made, write=WRITE, scaling=FixedScaling, mapping=DifferentialPair())
         given = {name: x.clone() if isinstance(x, torch.Tensor) else x for name, x in inputs.items()}
-        return Call(function=lambda **x: net(*x.values()), arguments=given, watched=(made, net), lets_nan_through=True)
+
+        def torchs(**x: Any) -> Any:
+            """Torch's results, with the dimension of the one chip first."""
+            return tuple(y if y is None else y[None] for y in like()(*x.values()))
+
+        return Call(
+            function=lambda **x: net(*x.values()), arguments=given, watched=(made, net), lets_nan_through=True,
+            like=torchs if kind is nn.MultiheadAttention else None,
+        )  # fmt: skip
 
     return case
 
@@ -103,7 +111,7 @@ def _registered(module: Any, build: Any, parameters: Any) -> Any:
     return entry.module
 
 
-_LSTM = {"input_size": 3, "hidden_size": 2, "num_layers": 2, "bidirectional": True}
+_LSTM = {"input_size": 3, "hidden_size": 2, "num_layers": 1, "bidirectional": True}
 _SEQUENCE = torch.linspace(-1, 1, 24).view(4, 2, 3)
 _ATTENTION = {
     "query": torch.linspace(-1, 1, 24).view(3, 2, 4),
@@ -147,10 +155,10 @@ _COMPOSITES: dict[str, tuple[Any, Callable[[], torch.nn.Module], dict[str, Any]]
     "LSTM": (
         nn.LSTM,
         lambda: torch.nn.LSTM(**_LSTM),
-        {"x": _SEQUENCE, "hx": (torch.zeros(4, 2, 2), torch.zeros(4, 2, 2))},
+        {"x": _SEQUENCE, "hx": (torch.zeros(2, 2, 2), torch.zeros(2, 2, 2))},
     ),
-    "GRU": (nn.GRU, lambda: torch.nn.GRU(**_LSTM), {"x": _SEQUENCE, "hx": torch.zeros(4, 2, 2)}),
-    "RNN": (nn.RNN, lambda: torch.nn.RNN(**_LSTM), {"x": _SEQUENCE, "hx": torch.zeros(4, 2, 2)}),
+    "GRU": (nn.GRU, lambda: torch.nn.GRU(**_LSTM), {"x": _SEQUENCE, "hx": torch.zeros(2, 2, 2)}),
+    "RNN": (nn.RNN, lambda: torch.nn.RNN(**_LSTM), {"x": _SEQUENCE, "hx": torch.zeros(2, 2, 2)}),
     "GRUCell": (nn.GRUCell, lambda: torch.nn.GRUCell(3, 2), {"x": torch.rand(2, 3), "hx": torch.zeros(2, 2)}),
     "MultiheadAttention": (
         nn.MultiheadAttention,
@@ -188,6 +196,10 @@ LAYERS: dict[str, Case] = {
         for name, (kind, like, inputs) in _COMPOSITES.items()
         if name != "MultiheadAttention"
     },
+    "nn.LSTM:two layers": _composite(
+        nn.LSTM, lambda: torch.nn.LSTM(**_LSTM | {"num_layers": 2}), x=_SEQUENCE,
+        hx=(torch.zeros(4, 2, 2), torch.zeros(4, 2, 2)),
+    ),
     "nn.plan": _plan,
     "nn.Plan": lambda: Call(
         function=nn.Plan,

@@ -9,6 +9,7 @@ import torch
 from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.capabilities import ConverterRanges
 from ohmweave.arrays.converters.adc import ADC, AdcFaults, draw_faults
+from ohmweave.arrays.converters.saturation import ReadCount, SaturationWatch
 from ohmweave.arrays.placement import Corner, Placement, corner_of
 from ohmweave.base import Magnitudes, OutOfRangeError, ShapeError, check_positive, check_tensor, generator
 
@@ -61,6 +62,7 @@ class ColumnConverters(ConverterRanges):
             dtype=bank.dtype,
         )
         self.version = 0
+        self._n_reads: dict[str | Corner, ReadCount] = {}
         self._records: dict[Corner, Any] | None = None
         self._new_record: type[Peak] | type[Magnitudes] = Peak
         self._ranges: dict[Corner, float] = {}
@@ -70,6 +72,17 @@ class ColumnConverters(ConverterRanges):
         by_data_sheet = max(tile.rows for tile in placement.tiles) * self._i_cell_max
         return self._ranges.get(corner_of(placement), by_data_sheet if self.adc.i_max is None else self.adc.i_max)
 
+    def watch(self, placement: Placement) -> SaturationWatch:
+        """What looks for currents of `placement` beyond its full scale."""
+        key = placement.name or corner_of(placement)  # all groups of a matrix have its name, and one warning
+        return SaturationWatch(
+            self.adc,
+            placement.named,
+            self._n_reads.setdefault(key, ReadCount()),
+            i_max=self.full_scale(placement),
+            calibrated=corner_of(placement) in self._ranges,
+        )
+
     @contextmanager
     def ranging(self, *, headroom: float) -> Iterator[None]:
         """See `RangedConverters.ranging`; if a read in the block fails, all ranges stay as they were."""
@@ -77,7 +90,7 @@ class ColumnConverters(ConverterRanges):
         with self._recording(Peak) as peaks:
             yield
             self._ranges |= {corner: headroom * peak.largest for corner, peak in peaks.items() if peak.largest > 0}
-            self.version += 1
+            self._new_ranges()
 
     @contextmanager
     def measuring(self) -> Iterator[Mapping[Corner, Magnitudes]]:
@@ -105,7 +118,11 @@ class ColumnConverters(ConverterRanges):
     def set_ranges(self, ranges: Mapping[Corner, float]) -> None:
         """See `ConverterRanges.set_ranges`."""
         self._ranges = {corner: check_positive(f"ranges[{corner}]", one, "A") for corner, one in ranges.items()}
+        self._new_ranges()
+
+    def _new_ranges(self) -> None:
         self.version += 1
+        self._n_reads.clear()  # what was warned of is mended, or comes back
 
     def rounded(self, i: torch.Tensor, i_max: float) -> torch.Tensor:
         """See `ConverterRanges.rounded`."""
@@ -114,6 +131,7 @@ class ColumnConverters(ConverterRanges):
 
     def forget(self, placement: Placement) -> None:
         """Forget the range of `placement`; another placement may begin at the first cell of one of its tiles."""
+        self._n_reads.pop(placement.name or corner_of(placement), None)
         # Each group of a placement has a range of its own, at the corner of its first tile.
         found = [self._ranges.pop((tile.array, tile.row, tile.col), None) for tile in placement.tiles]
         if any(one is not None for one in found):

@@ -20,6 +20,7 @@ import torch
 from ohmweave.arrays.converters.columns import ColumnConverters, Record
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.row_voltages import RowVoltages
+from ohmweave.arrays.converters.signs import check_signs
 from ohmweave.arrays.placement import Placement, Tile
 from ohmweave.arrays.reads.tile_currents import TileCurrents, TilesOf
 from ohmweave.base import NormalStream, OutOfRangeError, ShapeError
@@ -65,9 +66,8 @@ class ConvertedMatrix:
         adc = columns.adc
         self._adc, self._n_out = adc, placement.n_out
         self._lsb = adc.lsb(columns.full_scale(placement))
-        # A row driven at -V sends a negative current into an unsigned converter, whatever the cells hold.
-        if not adc.signed and min(placement.row_gain) < 0:
-            raise OutOfRangeError("`signed` of the ADC must be true where rows are driven both ways, but is False")
+        check_signs(placement, dac=dac, adc=adc)
+        self._watch = columns.watch(placement)
         serial = dac is not None and dac.bit_serial
         self._n_planes = dac.n_planes if dac is not None else 1
         # Each bit plane is driven at `v_max`; `_scale` converts the weighted sum of codes to A at the DAC's voltages.
@@ -98,6 +98,7 @@ class ConvertedMatrix:
         chips, n, _ = row.numbers.shape
         out = row.numbers.new_zeros(chips, self._n_out, n)
         drive = self._drive_of(row)
+        watched = record is None and self._watch.is_due()
         for stack in self._stacks:
             conversions = math.prod(stack.shape[:3]) * self._n_planes
             # Chunks of the batch that stay in the cache while they are converted; noise is drawn chunk by chunk.
@@ -105,7 +106,8 @@ class ConvertedMatrix:
             for first in range(0, n, n_chunk):
                 part = slice(first, first + n_chunk)
                 planes = self._planes(drive[..., part].index_select(1, stack.inputs), row.dac, stack.offset.dtype)
-                out[:, stack.outputs, part] += self._convert(stack, planes, noise, record)
+                look = watched and first == 0
+                out[:, stack.outputs, part] += self._convert(stack, planes, noise, record, look=look)
         return out.mul_(self._scale).mT
 
     def _drive_of(self, row: RowVoltages) -> torch.Tensor:
@@ -119,11 +121,15 @@ class ConvertedMatrix:
         # Bits are extracted from integers; uint8 is faster than int32.
         return row.numbers.mT.to(torch.uint8 if row.dac.bits <= 8 else torch.int32)
 
-    def _convert(self, stack: _Stack, planes: torch.Tensor, noise: NormalStream, record: Record | None) -> torch.Tensor:
+    def _convert(
+        self, stack: _Stack, planes: torch.Tensor, noise: NormalStream, record: Record | None, *, look: bool
+    ) -> torch.Tensor:
         """Drives `(chips, T * k, planes, n)` to `(chips, outputs, n)`, in lsb of the lowest plane."""
         chips, tiles, _, k = stack.shape
         n = planes.shape[-1]
         code = stack.currents(planes.view(chips * tiles, k, self._n_planes * n), noise=noise)
+        if look:
+            self._watch.look(code)
         if record is None:
             self._adc.digitise(code, offset=stack.offset, inl=stack.inl, noise=noise)
         else:

@@ -1,0 +1,94 @@
+"""Public names without a case, and why, by package."""
+
+_INTERFACE = "an interface, which other code implements, or a name of a type"
+_ERROR = "an error or a warning, which is raised and not made by users"
+_RESULT = "a result, which is returned and not made by users"
+_CONSTANT = "a constant or an enumeration"
+_NO_ARGUMENTS = "takes no arguments"
+_BASE = "a base class, which users extend"
+
+_BY_REASON: dict[str, dict[str, str]] = {
+    "cells": {
+        _INTERFACE: "ConductionLaw DirectPulses FaultLaw GateCurve ReadNoiseLaw RetentionLaw SpreadLaw SummedTrains "
+        "SwitchingLaw VoltageLaw",
+        _RESULT: "CellState ConductanceState",
+        _CONSTANT: "RESET SET",
+        _NO_ARGUMENTS: "published",
+    },
+    "arrays": {
+        _INTERFACE: "Access Array CompiledCells ConverterRanges Corner CoupledCells PatchReads RangedConverters "
+        "SavedState ScaledReads",
+        _RESULT: "Activity Usage",
+        _CONSTANT: "CellState UNASSIGNED",
+        "takes a placement, which `Placement` has checked": "corner_of",
+    },
+    "circuit": {
+        _INTERFACE: "Law",
+        _RESULT: "CellSolution CircuitPower CircuitSolution NonlinearSolution",
+        _CONSTANT: "FLOATING",
+    },
+    "programming": {
+        _INTERFACE: "Settling Write",
+        _ERROR: "WriteInterrupted WriteStoppedError",
+        _RESULT: "WriteReport",
+        "takes reports, which writes return": "warn_if_many_failed",
+    },
+    "bench": {
+        _INTERFACE: "BatchSense Compliance DrivenColumns Driver Gated OnBench Thermometer",
+        _ERROR: "AbortedError DriverError FormingInterrupted FormingStoppedError HungError LimitError "
+        "PulsesInterrupted PulsesStoppedError RemoteError RemoteFailure ReplayError ReplayedFailure UnmeasuredWarning",
+        _RESULT: "Conformance Event Failure Finding FormingReport LogHeader Station",
+        _CONSTANT: "Kind",
+        "the same as in `arrays`": "CellMap CellState",
+        _BASE: "Wrapper",
+    },
+    "mapping": {_INTERFACE: "Clip Corner InputScaling ProportionalScaling StagedMapping UniformScaling WeightMapping"},
+    "nn": {
+        _BASE: "CompositeLayer SequenceLayer",
+        _ERROR: "DeployInterrupted",
+        "made by layers, whose constructors have cases": "ArrayWeight",
+        "takes functions and types of a program's own layers": "ToChip register_layer",
+    },
+    "optim": {_INTERFACE: "ArrayRule DropsSteps ExtraState", "made by rules, in each step": "Move"},
+    "cost": {
+        _CONSTANT: "ADCDesign ADC_ENERGY_YAO AreaBasis COMPARATOR_ENERGY EnergyBasis GOPS_PER_W_V100 RESET_ENERGY_YAO "
+        "SET_ENERGY_YAO",
+        _RESULT: "Bill",
+        _NO_ARGUMENTS: "comparators isaac2016 wang2019_estimate yao2020_periphery",
+    },
+    "fitting": {
+        _RESULT: "Agreement CellFit ConductionFit CyclingFit CyclingState Fit FittedLaw Measurement NoiseFit PartFit "
+        "RetentionFit Thresholds",
+        _CONSTANT: "LAWS",
+    },
+    "evaluation": {
+        _RESULT: "Accuracy Evaluation PropertyCost Subject",
+        _CONSTANT: "EFFORTS EVALUATION PERFECT PROPERTIES",
+        "runs for minutes; `tests/evaluation/test_evaluate.py` has what it refuses": "evaluate",
+    },
+    "data": {
+        _CONSTANT: "DATASETS MEASURED_SETS",
+        _RESULT: "FoundFile MeasuredFile MeasuredSet MissingFile",
+        "files of fixed checksums; `tests/data/test_measured.py` has damaged ones": "measured measured_files",
+    },
+    "experiments": {
+        _INTERFACE: "Acceptance Estimator JSON Progress",
+        _ERROR: "ExperimentError RowWarning",
+        _RESULT: "Finding LeftOut",
+        _CONSTANT: "BETTER EXPLAINED HIGHER LOWER MET NOT_COMPARABLE NOT_JUDGED NOT_MET NOT_RUN REPRODUCED "
+        "VERDICTS WORSE",
+        _NO_ARGUMENTS: "experiments load_installed",
+        "takes an experiment, which `Experiment` has checked": "register",
+        "starts processes; its arguments are those of `run_experiment`": "run_distributed",
+    },
+    "report": {_CONSTANT: "DETAILS", _ERROR: "NotMadeWarning"},
+    "testing": {"classes of tests": "ArrayContract CellContract LayerContract RuleContract"},
+}
+
+NOT_CALLED: dict[str, str] = {
+    f"{package}.{name}": reason
+    for package, reasons in _BY_REASON.items()
+    for reason, names in reasons.items()
+    for name in names.split()
+}
+"""Reasons by "package.name"."""
