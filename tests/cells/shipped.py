@@ -60,6 +60,9 @@ LAWS: dict[str, SwitchingLaw[Any]] = {
         g_fresh=9e-6,
     ),
     "two states": TwoState(g_set=(8e-6, 15e-6, 16e-6, 20e-6), g_reset=(2e-6, 2.5e-6, 4e-6), own_set=0.3, own_reset=0.6),
+    "two states that wear": TwoState(
+        g_set=(8e-6, 15e-6, 20e-6), g_reset=(2e-6, 4e-6), drift_set=-0.1, drift_reset=0.2, drift_from=2.0
+    ),
     "gate": GATE,
     "gate, listed cells disturbed": replace(GATE, noise_on="all", g_reset=3e-6),
 }

@@ -52,3 +52,19 @@ def test_bad_arguments() -> None:
         TwoState(g_set=G_SET, g_reset=(1e-6,))
     with pytest.raises(OutOfRangeError, match="`own_set`"):
         TwoState(g_set=G_SET, g_reset=G_RESET, own_set=1.5)
+    with pytest.raises(OutOfRangeError, match="`drift_from` must be"):
+        TwoState(g_set=G_SET, g_reset=G_RESET, drift_from=0.0)
+
+
+def test_wear_is_a_power_of_the_number_of_set_pulses() -> None:
+    law = TwoState(g_set=G_SET, g_reset=G_RESET, drift_set=-0.2, drift_reset=0.1, drift_from=2.0)
+    fresh = TwoState(g_set=G_SET, g_reset=G_RESET)
+    polarities = [1, -1, 1, -1] + [1] * 6 + [-1]
+    worn, new = drawn(law, polarities), drawn(fresh, polarities)
+    # After 1 and 2 SET pulses nothing has changed; the ninth pulse is the seventh SET.
+    for k in (0, 1, 2, 3):
+        assert_close(worn[k], new[k], rtol=1e-12)
+    assert_close(worn[8], np.maximum(new[8] * (7 / 2) ** -0.2, 1e-6), rtol=1e-9)
+    assert_close(worn[10], new[10] * (8 / 2) ** 0.1, rtol=1e-9)
+    assert "drift_set=-0.2" in repr(law)
+    assert "drift" not in repr(fresh)

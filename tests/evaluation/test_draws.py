@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ohmweave.base import DataError, generator
-from ohmweave.cells import AffineStep, Cell, PulseTable, ReadNoise, save
+from ohmweave.cells import AffineStep, Cell, PulseTable, ReadNoise, StretchedStep, save
 from ohmweave.evaluation import read_subject
 from ohmweave.evaluation.draws import HALF_WIDTH, uncertainty_of
 from tests.helpers import assert_close
@@ -116,6 +116,31 @@ def test_bins_of_a_table_move_together(tmp_path: Path) -> None:
     assert {law.set_mean[1] for law in laws} == {2e-7}
 
 
+def test_stretched_laws_are_drawn_within_their_range() -> None:
+    law = StretchedStep(g_min=2e-6, g_max=20e-6, n_set=50, n_reset=40, exponent_set=0.5, saturation_reset=0.99)
+    about = {
+        "parameters": {
+            "SET pulses across the window": [50.0, 40.0, 70.0],
+            "SET exponent": [0.5, 0.4, 0.6],
+            "RESET saturation": [0.99, 0.9, 1.2],
+            "sigma": [1e-7, 0.9e-7, 1.1e-7],
+        }
+    }
+    known, chance = uncertainty_of(about, "cell.json"), generator(2, "draws")
+    laws = [known.drawn(Cell(law), chance).switching for _ in range(500)]
+    inside = [
+        sum(low <= value <= high for value in values) / 500
+        for low, high, values in (
+            (40, 70, [one.n_set for one in laws]),
+            (0.4, 0.6, [one.exponent_set for one in laws]),
+            (0.9e-7, 1.1e-7, [one.sigma for one in laws]),
+        )
+    ]
+    assert all(0.92 < share < 0.98 for share in inside)
+    assert max(one.saturation_reset for one in laws) == 0.999
+    assert {one.n_reset for one in laws} == {40}
+
+
 @pytest.mark.parametrize(
     ("correlations", "message"),
     [
@@ -140,3 +165,24 @@ def test_a_file_without_correlations_says_so(tmp_path: Path) -> None:
     save(CELL, tmp_path / "whole.json", about=ABOUT)
     assert not any("drawn independently" in note for note in read_subject(tmp_path / "whole.json").unknown())
     assert json.loads((tmp_path / "whole.json").read_text(encoding="utf-8"))["about"]["cells"] == 5
+
+
+def test_a_power_law_is_drawn_within_its_range(tmp_path: Path) -> None:
+    law = StretchedStep(g_min=2e-6, g_max=20e-6, n_set=40, n_reset=60, exponent_set=0.5, exponent_reset=0.4, sigma=1e-7)
+    about = {
+        "cells": 5,
+        "parameters": {
+            "SET pulses across the window": [40, 36, 44],
+            "RESET exponent": [0.4, 0.3, 0.5],
+            "SET saturation": [0.0, 0.0, 0.2],
+            "sigma": [1e-7, 0.8e-7, 1.2e-7],
+        },
+    }
+    chance = generator(0, "draws")
+    known = uncertainty_of(about, "a.json")
+    laws = [known.drawn(Cell(law), chance).switching for _ in range(2000)]
+    assert_close(np.std([one.n_set for one in laws]), 4 / 1.96, rtol=0.1)
+    assert_close(np.std([one.exponent_reset for one in laws]), 0.1 / 1.96, rtol=0.1)
+    assert {one.n_reset for one in laws} == {60}
+    assert {one.exponent_set for one in laws} == {0.5}
+    assert min(one.saturation_set for one in laws) == 0

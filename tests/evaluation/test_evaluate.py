@@ -43,7 +43,7 @@ def one_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     rules = {name: RULES[name] for name in ("mixed precision", "Manhattan")}
     properties = {name: PROPERTIES[name] for name in ("read noise", "scatter of pulses")}
     monkeypatch.setattr("ohmweave.evaluation.search.RULES", rules)
-    monkeypatch.setattr("ohmweave.evaluation.steps.PROPERTIES", properties)
+    monkeypatch.setattr("ohmweave.evaluation.course.PROPERTIES", properties)
     path = tmp_path / "one.py"
     path.write_text(
         "from torch.nn import Flatten, Linear, Sequential\n"
@@ -187,7 +187,7 @@ def test_command_prints_search_results_and_page(
     # First what the file says, then what is searched, then each way when it has ended.
     lines = [line for line in printed.err.splitlines() if not line.startswith("evaluate ")]
     starts = ["cell: switching law LinearStep", "cell: valid from", "search, on", f"{SOFTWARE}: ", f"{TRANSFER}: "]
-    starts += [f"{IN_SITU}: ", "without size of steps", "without all properties", "note: "]
+    starts += [f"{IN_SITU}: ", "without all properties", "note: "]
     at = [next(k for k, line in enumerate(lines) if line.startswith(start)) for start in starts]
     assert at == sorted(at)
     assert "learnt in situ" in printed.out

@@ -1,13 +1,12 @@
 """The paths of `ohmweave evaluate` that other tests do not take: MNIST, a convolutional network, one of a file."""
 
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
 from ohmweave.cells import AffineStep, Cell, ReadNoise, Spread, save
 from ohmweave.cli import main
-from ohmweave.evaluation import EVALUATION, Effort
+from ohmweave.evaluation import EFFORTS, EVALUATION, Effort
 from ohmweave.evaluation.in_situ_rules import RULES
 from ohmweave.evaluation.ways import SOFTWARE, WAYS
 from ohmweave.experiments import read_rows
@@ -57,7 +56,6 @@ def network(shape, n_classes):
     [
         pytest.param(["--data", "mnist"], marks=pytest.mark.data("mnist")),
         ["--network", "cnn"],
-        pytest.param(["--network", "cnn", "--data", "mnist"], marks=pytest.mark.data("mnist")),
         ["--network", "mine.py"],
     ],
     ids=" ".join,
@@ -66,7 +64,7 @@ def test_path(
     options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ohmweave.evaluation.evaluate.EFFORTS", MappingProxyType({"smoke": LEAST}))
+    monkeypatch.setitem(EFFORTS, "smoke", LEAST)  # type: ignore[arg-type]
     monkeypatch.setattr("ohmweave.evaluation.search.RULES", {"mixed precision": RULES["mixed precision"]})
     Path("mine.py").write_text(FILE, encoding="utf-8")
     save(CELL, "cell.json", about={"cells": 9, "parameters": {"sigma": [2e-7, 1e-7, 3e-7]}})

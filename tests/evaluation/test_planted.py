@@ -1,24 +1,25 @@
 """Whole evaluations of cells whose worth is known: a perfect one, and ones with one property that spoils all."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ohmweave.cells import AffineStep, Cell, LinearStep, ReadNoise, Spread, StuckCells
-from ohmweave.evaluation import EVALUATION, PERFECT, Effort, Evaluation, evaluate
+from ohmweave.evaluation import EVALUATION, PERFECT, PROPERTIES, Effort, Evaluation, evaluate
 from ohmweave.evaluation.in_situ_rules import RULES
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, TUNED, WAYS
 from ohmweave.report import write_report
 
 EFFORT = Effort(
     networks=4,
-    n_train=600,
-    epochs=12,
-    in_situ=12,
+    n_train=997,
+    epochs=20,
+    in_situ=8,
     trial=2,
     tuning=1,
     search_chips=1,
-    extensions=1,
+    extensions=0,
     finalists=1,
     draws=0,
     draw_chips=2,
@@ -31,7 +32,8 @@ WHOLE = Cell(LAW, spread=Spread(d2d=0.05), read_noise=ReadNoise(floor=2e-8))
 
 
 def evaluated(cell: Cell, out: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluation:
-    """One layer and two rules, so that a test takes seconds."""
+    """One layer and one rule, and no other rates for smaller steps: a test takes seconds, not minutes."""
+    monkeypatch.setattr("ohmweave.evaluation.stages.FINER", ())
     monkeypatch.setattr("ohmweave.evaluation.search.RULES", {name: RULES[name] for name in ("mixed precision",)})
     path = out / "one.py"
     path.write_text(
@@ -77,9 +79,10 @@ def test_perfect_cell_gives_the_accuracy_of_software_in_every_way(
                 "switching": AffineStep(
                     g_min=2e-6,
                     g_max=20e-6,
+                    # 1 to 30, with small steps, costs a point only: the rule sends more pulses. This RESET is abrupt.
                     set_step=(0.1 * STEP, 0.1 * STEP),
-                    reset_step=(-3 * STEP, -3 * STEP),
-                    sigma=0.1 * STEP,
+                    reset_step=(-30 * STEP, -30 * STEP),
+                    sigma=0.01 * STEP,
                 )
             },
         ),
@@ -88,8 +91,9 @@ def test_perfect_cell_gives_the_accuracy_of_software_in_every_way(
 def test_planted_property(
     name: str, way: str, parts: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
+    # Writing cells with ten times smaller steps takes most of the time, and says nothing about these properties.
+    others = {one: remove for one, remove in PROPERTIES.items() if one != "size of steps"}
+    monkeypatch.setattr("ohmweave.evaluation.course.PROPERTIES", others)
     result = evaluated(replace(WHOLE, **parts), tmp_path, monkeypatch)  # type: ignore[arg-type]
     costs = [cost for cost in result.costs if cost.way == way and cost.name != PERFECT]
     assert costs[0].name == name

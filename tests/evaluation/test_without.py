@@ -16,6 +16,7 @@ from ohmweave.cells import (
     ReadNoise,
     Relaxation,
     Spread,
+    StretchedStep,
     StuckCells,
 )
 from ohmweave.evaluation import PERFECT, PROPERTIES, without
@@ -119,3 +120,23 @@ def test_chips_keep_their_other_properties_without_one() -> None:
 
 def fresh_cells(cell: Cell) -> CellState:
     return cell.init_state((500,), generator=generator(0, "fabrication"), dtype=torch.float32, device="cpu")
+
+
+def test_stretched_steps_become_exact_equal_and_small() -> None:
+    law = StretchedStep(
+        g_min=2e-6, g_max=20e-6, n_set=50, n_reset=40, exponent_set=0.5, saturation_reset=0.9, sigma=1e-7
+    )
+    exact, flat, small = (without(Cell(law), name) for name in ("scatter of pulses", "asymmetry", "size of steps"))
+    assert exact is not None and flat is not None and small is not None  # noqa: PT018
+    assert exact.switching == replace(law, sigma=0.0)
+    assert (small.switching.n_set, small.switching.n_reset) == (500, 400)
+    assert_close(small.switching.sigma, 1e-8, rtol=1e-12)
+    # The mean step of a law that is linear is its step; here by a fine sum of the closed form of a power.
+    plain = without(Cell(replace(law, exponent_set=1.0, saturation_reset=0.0)), "asymmetry")
+    assert plain is not None
+    assert_close(list(plain.switching.set_step), [18e-6 * (1 / 50 + 1 / 40) / 2] * 2, rtol=1e-9)
+    x = torch.linspace(0, 1, 100_001, dtype=torch.float64)
+    up = ((x**2 + 1 / 50).sqrt() - x).mean()
+    down = ((1 - 0.1 ** (1 / 40)) * (1 / 0.9 - (1 - x))).mean()  # 1 - q x falls by the factor (1 - q)^(1 / N) a pulse
+    assert_close(flat.switching.set_step[0], 18e-6 * float(up + down) / 2, rtol=5e-3)
+    assert flat.switching.reset_step == (-flat.switching.set_step[0],) * 2

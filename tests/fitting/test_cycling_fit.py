@@ -60,6 +60,30 @@ def test_one_cell_is_judged_on_its_later_cycles() -> None:
     assert "one cell" in found.notes[-1]
 
 
+def test_wear_that_goes_as_a_power_of_the_cycles_is_found_and_followed() -> None:
+    chance, cycle = np.random.default_rng(1), np.arange(100, 400_100, 100)
+    zero = np.zeros(len(cycle), dtype=np.int64)
+    worn = cycle / 100
+    g_set = 100e-6 * worn**-0.05 * np.exp(0.05 * chance.normal(size=len(cycle)))
+    g_reset = 5e-6 * worn**0.1 * np.exp(0.3 * chance.normal(size=len(cycle)))
+    found = fit_cycling(Cycling(names=("a",), cell=zero, cycle=cycle, g_set=g_set, g_reset=g_reset))
+    assert found.after_set.wear.low < -0.05 < found.after_set.wear.high < -0.04
+    assert 0.05 < found.after_reset.wear.low < 0.1 < found.after_reset.wear.high
+    assert_close(found.part.drift_set, -0.05, rtol=0.1)
+    assert_close(found.part.drift_reset, 0.1, rtol=0.2)
+    assert found.part.drift_from == 100
+    # The quantiles are those before wear; the later half of the cycles is predicted from the first.
+    assert_close(np.median(found.part.g_set), 100e-6, rtol=0.03)
+    assert found.agrees
+    assert found.off_median < 0.03
+    assert "the law follows it as a power" in found.notes[0]
+
+
+def test_steady_cells_have_no_wear_in_their_law() -> None:
+    found = fit_cycling(bench())
+    assert (found.part.drift_set, found.part.drift_reset) == (0.0, 0.0)
+
+
 def test_bad_cycling() -> None:
     with pytest.raises(DataError, match="at least 20 cycles, but holds 5"):
         fit_cycling(bench(cells=1, cycles=5))

@@ -8,6 +8,10 @@ of the measured conductances (linear between equally spaced quantiles) and
 a drawn once for each cell and polarity, z new for every pulse: \rho is the share of the cell (device to device) in the
 scatter of the normal scores, the rest is cycle to cycle. The form, a Gaussian copula, is ours. It holds for pulses that
 switch a cell whole, as those of endurance tests; it has no steps between, so write-verify chooses among draws.
+
+Wear changes both states with the number n of SET pulses that a cell has got, by the factor (n / n_0)^d after n_0 of
+them, with an exponent d for each state (ours; d = 0 is a cell without wear). A worn state stays inside the window of
+all conductances that the quantiles hold, which `g_min` and `g_max` are.
 """
 
 from collections.abc import Sequence
@@ -17,18 +21,19 @@ from typing import Annotated, NamedTuple
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_fields, zero_to_one
+from ohmweave.base import OutOfRangeError, check_fields, finite, positive, zero_to_one
 from ohmweave.cells.laws import SwitchingLaw
 from ohmweave.cells.pulse import Pulse
 from ohmweave.cells.window import Siemens, check_window
 
 
 class TwoStateState(NamedTuple):
-    """Attributes: g: S; a_set, a_reset: normal scores of the cell, drawn at fabrication."""
+    """Attributes: g: S; a_set, a_reset: normal scores of the cell, drawn at fabrication; n: SET pulses so far."""
 
     g: torch.Tensor
     a_set: torch.Tensor
     a_reset: torch.Tensor
+    n: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,9 @@ class TwoState(SwitchingLaw[TwoStateState]):
         own_set: share of the cell in the variance of normal scores after a SET: 0 all cycle to cycle, 1 all cell to
             cell.
         own_reset: the same after a RESET.
+        drift_set: exponent d of the state after a SET: at 10 n_0 pulses its conductance has changed by the factor 10^d.
+        drift_reset: the same after a RESET.
+        drift_from: n_0, SET pulses of a cell from which its states change.
 
     Raises:
         OutOfRangeError: quantiles fall, or the window from the lowest to the highest of all is empty.
@@ -50,6 +58,9 @@ class TwoState(SwitchingLaw[TwoStateState]):
     g_reset: tuple[Siemens, ...]
     own_set: Annotated[float, zero_to_one()] = 0.0
     own_reset: Annotated[float, zero_to_one()] = 0.0
+    drift_set: Annotated[float, finite(within=3.0)] = 0.0
+    drift_reset: Annotated[float, finite(within=3.0)] = 0.0
+    drift_from: Annotated[float, positive(at_least=1.0, at_most=1e15)] = 1.0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -65,7 +76,12 @@ class TwoState(SwitchingLaw[TwoStateState]):
             f"{word} {values[0]:.4g} to {values[-1]:.4g} S, median {values[len(values) // 2]:.4g} S"
             for word, values in (("SET", self.g_set), ("RESET", self.g_reset))
         ]
-        return f"TwoState({', '.join(parts)}, own_set={self.own_set:.3g}, own_reset={self.own_reset:.3g})"
+        drift = f", drift_set={self.drift_set:.3g}, drift_reset={self.drift_reset:.3g}" if self._drifts else ""
+        return f"TwoState({', '.join(parts)}, own_set={self.own_set:.3g}, own_reset={self.own_reset:.3g}{drift})"
+
+    @property
+    def _drifts(self) -> bool:
+        return bool(self.drift_set or self.drift_reset)
 
     @property
     def g_min(self) -> float:
@@ -84,14 +100,22 @@ class TwoState(SwitchingLaw[TwoStateState]):
         a_set, a_reset, z = (
             torch.empty(tuple(shape), dtype=dtype, device=device).normal_(generator=generator) for _ in range(3)
         )
-        return TwoStateState(_drawn(self.g_reset, self.own_reset, a_reset, z), a_set, a_reset)
+        fresh = _drawn(self.g_reset, self.own_reset, a_reset, z)
+        return TwoStateState(fresh, a_set, a_reset, torch.zeros_like(fresh))
 
     def step(self, state: TwoStateState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
         """S, from the present conductance to the one that is drawn."""
         z = torch.empty_like(state.g).normal_(generator=generator)
         up = _drawn(self.g_set, self.own_set, state.a_set, z)
         down = _drawn(self.g_reset, self.own_reset, state.a_reset, z)
+        if self._drifts:
+            worn = ((state.n + (pulse.polarity > 0)) / self.drift_from).clamp_min(1.0)
+            up, down = up * worn**self.drift_set, down * worn**self.drift_reset
         return torch.where(pulse.polarity > 0, up, down) - state.g
+
+    def after_pulse(self, state: TwoStateState, g: torch.Tensor, pulse: Pulse, chosen: torch.Tensor) -> TwoStateState:
+        """The cells that got a SET pulse have one more."""
+        return state._replace(g=g, n=state.n + (chosen & (pulse.polarity > 0)))
 
 
 def _drawn(quantiles: tuple[float, ...], own: float, a: torch.Tensor, z: torch.Tensor) -> torch.Tensor:

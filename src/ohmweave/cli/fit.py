@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +42,12 @@ UpperEnd = Annotated[
 StuckBelow = Annotated[
     float, typer.Option(min=0, max=1, help="Stuck: spans less than this fraction of what the widest cell spans.")
 ]
+Amplitude = Annotated[
+    str | None,
+    typer.Option(
+        show_default="no such cell", help="Also a cell at this amplitude, '1.25 V', by the law over three or more."
+    ),
+]
 Law = Annotated[
     str | None,
     typer.Option(
@@ -64,6 +71,8 @@ def fit(
     bins: Annotated[int, typer.Option(min=1, help="Bins of the pulse table, at most.")] = 10,
     stuck_below: StuckBelow = 0.1,
     law: Law = None,
+    v_set: Amplitude = None,
+    v_reset: Amplitude = None,
     cell: BaseCell = None,
     out: Annotated[
         Path | None, typer.Option(show_default="beside the first FILE, with .json", help="The cell file.")
@@ -89,9 +98,15 @@ def fit(
     options = {"g_min": low, "g_max": high, "bins": bins, "stuck_below": stuck_below, "law": law}
     origin = {"options": {name: value for name, value in options.items() if value is not None}, **_code()}
     abouts = [_about(result, index, cell, origin) for index in range(max(1, len(result.cells)))]
+    if v_set is not None or v_reset is not None:
+        result, abouts = _at_amplitude(
+            result, abouts, _quantity(v_set, "V", "v_set"), _quantity(v_reset, "V", "v_reset")
+        )
     first = (files[0].with_suffix("") if files[0].suffix == ".gz" else files[0]).with_suffix(".json")
     pulses = [part.result for part in result.parts if isinstance(part.result, Fit)]
+    at = "-".join(f"{name} {v}".replace(" ", "") for name, v in (("set", v_set), ("reset", v_reset)) if v is not None)
     paths = _paths(first if out is None else out, pulses)
+    paths += [paths[0].with_name(f"{(first if out is None else out).stem}-at-{at}.json")] if at else []
     written = _write(result, paths, abouts, figure=figure)
     verdicts = [str(part.result.agreement) for part in result.parts if isinstance(part.result, Fit)]
     notes = [f"note: {note}" for part in result.parts for note in part.notes if note not in verdicts]
@@ -106,6 +121,28 @@ def fit(
         typer.echo(json.dumps(abouts[0] if len(abouts) == 1 else abouts, indent=2))
     else:
         print_fits(result)
+
+
+def _at_amplitude(
+    result: "CellFit", abouts: list[dict[str, Any]], v_set: float | None, v_reset: float | None
+) -> "tuple[CellFit, list[dict[str, Any]]]":
+    """The result with one cell more, by the law over the amplitude, and its note."""
+    from ohmweave.base import DataError
+
+    if result.amplitudes is None:
+        raise DataError(
+            "`v_set`, `v_reset` (`--v-set`, `--v-reset`) need pulses of three amplitudes or more, but there are fewer"
+        )
+    cell = result.amplitudes.cell(v_set=v_set, v_reset=v_reset)
+    found = result.amplitudes.parameters(v_set=v_set, v_reset=v_reset)
+    about = {
+        "verdict": f"by the law over the amplitude, not measured itself: {result.amplitudes!r}",
+        **{name: value for name, value in abouts[0].items() if name in ("file", "guessed", "left_out", "origin")},
+        "conditions": {"v_set": v_set, "v_reset": v_reset},
+        "parameters": {name: list(one) for name, one in found.items()},
+        "d2d": list(result.amplitudes.d2d),
+    }
+    return replace(result, cells=(*result.cells, cell)), [*abouts, about]
 
 
 def _loaded(path: Path) -> "Cell":

@@ -24,6 +24,9 @@ def print_fits(result: "CellFit") -> None:
     """Print the fit of each kind of measurement."""
     from ohmweave.fitting import Fit
 
+    if result.amplitudes is not None:
+        print_result(repr(result.amplitudes))
+
     for part in result.parts:
         if isinstance(part.result, Fit):
             _print(part.result)
@@ -60,6 +63,8 @@ def _state(word: str, state: "CyclingState") -> str:
         said += "" if value is None else f"; sd of ln g {name} {value:.3g}"
     if state.drift is not None and state.drift.low is not None and state.drift.high is not None:
         said += f"; median drifts by {state.drift.value:+.1%} ({state.drift.low:+.1%} to {state.drift.high:+.1%})"
+    if state.wear is not None and state.wear.low is not None and state.wear.high is not None:
+        said += f"; as cycles^d, d = {state.wear.value:.3g} ({state.wear.low:.3g} to {state.wear.high:.3g})"
     return said
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from ohmweave.base import DataError
-from ohmweave.cells import AffineStep, Cell, PulseTable, ReadNoise, StuckCells
+from ohmweave.cells import AffineStep, Cell, PulseTable, ReadNoise, StretchedStep, StuckCells
+from ohmweave.cells.stretched_step import LARGEST_EXPONENT, LEAST_EXPONENT, MOST_SATURATED
 
 HALF_WIDTH = 1.959963984540054
 """Half width of a Gaussian's 95 % interval, in standard deviations."""
@@ -146,8 +147,8 @@ def _factor(found: Any, names: Sequence[str], file: str) -> torch.Tensor | None:
             f"{float(values[0]):.3g}"
         )
     # Symmetric root: columns of eigenvectors may change their sign from one library to another, the root may not.
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    return root / root.square().sum(1, keepdim=True).sqrt()
+    root: torch.Tensor = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    return root.div(root.square().sum(1, keepdim=True).sqrt())
 
 
 def _matrix(found: Any, names: Sequence[str], wanted: str) -> torch.Tensor:
@@ -190,7 +191,7 @@ def _law(law: Any, values: Mapping[str, float]) -> Any:
         )
     if isinstance(law, PulseTable):
         return _table(law, values)
-    return law
+    return _stretched(law, values) if isinstance(law, StretchedStep) else law
 
 
 def _table(law: PulseTable, values: Mapping[str, float]) -> PulseTable:
@@ -207,3 +208,21 @@ def _table(law: PulseTable, values: Mapping[str, float]) -> PulseTable:
         reset_mean=drawn("RESET step", law.reset_mean),
         reset_spread=spread("RESET sigma", law.reset_spread),
     )
+
+
+_STRETCHED = {
+    "pulses across the window": ("n", 1.0, 1e9),
+    "exponent": ("exponent", LEAST_EXPONENT, LARGEST_EXPONENT),
+    "saturation": ("saturation", 0.0, MOST_SATURATED),
+}
+"""Parameters of a stretched law by the names of the fit: the start of the argument's name and its range."""
+
+
+def _stretched(law: StretchedStep, values: Mapping[str, float]) -> StretchedStep:
+    found = {
+        f"{start}_{sign.lower()}": min(max(values[name], low), high)
+        for sign in ("SET", "RESET")
+        for what, (start, low, high) in _STRETCHED.items()
+        if (name := f"{sign} {what}") in values
+    }
+    return replace(law, **found, sigma=max(0.0, values.get("sigma", law.sigma)))

@@ -8,12 +8,12 @@ from ohmweave.base import DataError, OutOfRangeError, check_integer, check_non_n
 from ohmweave.cells import Cell
 from ohmweave.data import Dataset
 from ohmweave.evaluation.as_experiment import EVALUATION
+from ohmweave.evaluation.course import steps_of
 from ohmweave.evaluation.effort import EFFORTS, Effort
 from ohmweave.evaluation.networks import Progress, check_network, images, network_of
 from ohmweave.evaluation.results import Evaluation
 from ohmweave.evaluation.search import declared
 from ohmweave.evaluation.stages import NAME, Question, run_task
-from ohmweave.evaluation.steps import steps_of
 from ohmweave.evaluation.subject import Subject, subject_of
 from ohmweave.evaluation.tables import result_lines
 from ohmweave.experiments import ExperimentError, Options, Row, read_rows, run_experiment

@@ -9,11 +9,11 @@ from typing import Any
 
 from ohmweave.base import DataError, OutOfRangeError, generator
 from ohmweave.base.files import check_path
-from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, StuckCells, TwoState, load
+from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, StretchedStep, StuckCells, TwoState, load
 from ohmweave.evaluation.draws import uncertainty_of
 from ohmweave.evaluation.verdict import Verdict, heading_of, verdict_of
 
-_KINDS = (AffineStep, PulseTable, LinearStep)
+_KINDS = (AffineStep, PulseTable, StretchedStep, LinearStep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

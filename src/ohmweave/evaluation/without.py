@@ -8,11 +8,23 @@ from typing import Any
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import RESET, SET, AffineStep, Cell, LinearStep, Pulse, PulseTable, Spread
+from ohmweave.cells import (
+    RESET,
+    SET,
+    AffineStep,
+    Cell,
+    ConductanceState,
+    LinearStep,
+    Pulse,
+    PulseTable,
+    Spread,
+    StretchedStep,
+)
 
 MORE_LEVELS = 10
 """Factor by which steps become smaller, and levels more, where the property "levels" is removed."""
 _N_CELLS = 4_000  # simulated cells from which the step is measured
+_N_POINTS = 201  # of the window, for the mean step of a law without a closed form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +130,8 @@ def without(cell: Cell, name: str) -> Cell | None:
 
 def _refused(law: Any) -> OutOfRangeError:
     return OutOfRangeError(
-        f"`cell` must switch by identical pulses (AffineStep, PulseTable or LinearStep), but has {type(law).__name__}"
+        "`cell` must switch by identical pulses (AffineStep, PulseTable, StretchedStep or LinearStep), but has "
+        f"{type(law).__name__}"
     )
 
 
@@ -198,3 +211,33 @@ def _(law: PulseTable) -> PulseTable:
         reset_mean=less(law.reset_mean),
         reset_spread=less(law.reset_spread),
     )
+
+
+@_exact.register
+def _(law: StretchedStep) -> StretchedStep:
+    return replace(law, sigma=0.0)
+
+
+@_symmetric.register
+def _(law: StretchedStep) -> AffineStep:
+    g = torch.linspace(law.g_min, law.g_max, _N_POINTS, dtype=torch.float64, device="cpu")
+    exact, still = replace(law, sigma=0.0), torch.Generator(device="cpu")
+    moved = [
+        exact.step(ConductanceState(g), Pulse(torch.full((_N_POINTS,), polarity)), generator=still)
+        for polarity in (SET, RESET)
+    ]
+    size = float(torch.cat(moved).abs().mean())
+    return AffineStep(
+        g_min=law.g_min,
+        g_max=law.g_max,
+        set_step=(size, size),
+        reset_step=(-size, -size),
+        sigma=law.sigma,
+        g_fresh=law.g_fresh,
+    )
+
+
+@_smaller.register
+def _(law: StretchedStep) -> StretchedStep:
+    many = {"n_set": MORE_LEVELS * law.n_set, "n_reset": MORE_LEVELS * law.n_reset}
+    return replace(law, **many, sigma=law.sigma / MORE_LEVELS)

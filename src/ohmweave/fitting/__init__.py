@@ -1,5 +1,6 @@
 """Cells from measurements: reading files, fitting each kind, joining the parts to one cell."""
 
+from ohmweave.fitting.amplitudes import AmplitudeFit, fit_amplitudes
 from ohmweave.fitting.between_cells import Interval
 from ohmweave.fitting.cell_fit import CellFit, PartFit, fit_cell
 from ohmweave.fitting.cycling_fit import CyclingFit, CyclingState, fit_cycling
@@ -17,6 +18,7 @@ from ohmweave.fitting.trains import PulseTrains, trains_of
 __all__ = [
     "LAWS",
     "Agreement",
+    "AmplitudeFit",
     "CellFit",
     "ConductionFit",
     "Cycling",
@@ -36,6 +38,7 @@ __all__ = [
     "Sweep",
     "Thresholds",
     "TimeSeries",
+    "fit_amplitudes",
     "fit_cell",
     "fit_conduction",
     "fit_cycling",

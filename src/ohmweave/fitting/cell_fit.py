@@ -9,6 +9,7 @@ import numpy as np
 from ohmweave.base import DataError, OutOfRangeError, shown
 from ohmweave.cells import Cell
 from ohmweave.fitting.about import about_of
+from ohmweave.fitting.amplitudes import LEAST, AmplitudeFit, common_window, fit_amplitudes, has_amplitudes
 from ohmweave.fitting.cycling_fit import CyclingFit, fit_cycling
 from ohmweave.fitting.fit import Fit, fit_trains
 from ohmweave.fitting.measurement import Cycling, Measurement, Part, RelaxationData, Sweep, TimeSeries
@@ -54,12 +55,14 @@ class CellFit:
         parts: the fit of each kind.
         cells: one for each amplitude and width of pulses; empty if no measurement tells how cells switch.
         notes: remarks on how the parts were joined.
+        amplitudes: the law over the amplitude, where pulses have three or more; else None.
     """
 
     measured: Measurement
     parts: tuple[PartFit, ...]
     cells: tuple[Cell, ...]
     notes: tuple[str, ...]
+    amplitudes: AmplitudeFit | None = None
 
     @property
     def cell(self) -> Cell:
@@ -88,7 +91,8 @@ class CellFit:
         cells = [f"cell: {cell!r}" for cell in self.cells] or ["no cell: nothing here tells how cells switch"]
         notes = [f"note: {note}" for note in self.notes]
         head = f"CellFit of {', '.join(self.measured.files) or 'data'}"
-        return "\n  ".join([head, *cells, *map(repr, self.parts), *notes])
+        over = [] if self.amplitudes is None else [repr(self.amplitudes)]
+        return "\n  ".join([head, *cells, *map(repr, self.parts), *over, *notes])
 
 
 class _Options(NamedTuple):
@@ -128,7 +132,8 @@ def fit_cell(
         read_noise: "fit" or "none".
 
     Returns:
-        The fits and the cell. What cannot be fitted has a note; pulse trains raise.
+        The fits and the cell. What cannot be fitted has a note; pulse trains raise. Pulses of three amplitudes or more
+        are fitted with one window, and have a law over the amplitude.
 
     Raises:
         DataError: pulse trains cannot be fitted, or there are pulse trains and `cell` is given too.
@@ -143,12 +148,20 @@ def fit_cell(
     if cell is not None and not isinstance(cell, Cell):
         raise OutOfRangeError(f"`cell` must be a Cell or None, but is {shown(cell)}")
     whole = listed[0] if len(listed) == 1 else merged(list(listed))
+    trains = [part for part in whole.parts if isinstance(part, PulseTrains)]
+    several = len(trains) >= LEAST and has_amplitudes(trains)
+    if several:
+        g_min, g_max = common_window(trains, g_min=g_min, g_max=g_max, stuck_below=stuck_below)
     options = _Options(g_min, g_max, bins, stuck_below, law, read_noise)
     parts = tuple(_fitted(part, options) for part in whole.parts)
     bases, notes = _bases(parts, cell)
     joined = [_joined(base, parts) for base in bases]
     notes += [note for _, more in joined[:1] for note in more]
-    return CellFit(measured=whole, parts=parts, cells=tuple(one for one, _ in joined), notes=tuple(notes))
+    over = fit_amplitudes([part.result for part in parts if isinstance(part.result, Fit)]) if several else None
+    notes += [] if over is None else over.notes
+    return CellFit(
+        measured=whole, parts=parts, cells=tuple(one for one, _ in joined), notes=tuple(notes), amplitudes=over
+    )
 
 
 def _fitted(part: Part, options: _Options) -> PartFit:

@@ -17,13 +17,15 @@ from ohmweave.cells.stretched_step import LARGEST_EXPONENT, LEAST_EXPONENT, MOST
 from ohmweave.fitting.estimates import FittedLaw
 from ohmweave.fitting.kalman import Motion
 from ohmweave.fitting.motion import curved_motion
-from ohmweave.fitting.noisy_laws import NoisyLaw
+from ohmweave.fitting.noisy_laws import Kind, NoisyLaw
 from ohmweave.fitting.trains import Floats, Ints, Mask, PulseTrains
 from ohmweave.fitting.usable import Usable
 
 _MOST_PULSES = float(np.log(1e7))
 _PARTS, _BY_CHANCE = 8, 0.005
 """Parts of the residuals of a polarity, and the probability that those of the right law seem to depend on g."""
+_WORTH = 0.003
+"""Ours: share of the variance of residuals that must depend on g; of long trains read noise alone makes less seen."""
 _LONGEST, _READINGS = 300, 6000
 """Pulses of a run, and readings of all, that a first guess looks at."""
 
@@ -75,6 +77,7 @@ def _law(name: str, saturated: bool) -> NoisyLaw:
         )  # fmt: skip
 
     motion: Motion = curved_motion(mean, variance)
+    kinds: tuple[Kind, ...] = ("logarithm", "shape", "shape")
     return NoisyLaw(
         name=name,
         coefficients=tuple(f"{word} {one}" for word in ("SET", "RESET") for one in per_polarity),
@@ -82,7 +85,7 @@ def _law(name: str, saturated: bool) -> NoisyLaw:
         motion=motion,
         low=(0.0, LEAST_EXPONENT, 0.0)[:n] * 2,
         high=(_MOST_PULSES, LARGEST_EXPONENT, MOST_SATURATED)[:n] * 2,
-        kinds=("logarithm", "shape", "shape")[:n] * 2,
+        kinds=kinds[:n] * 2,
         build=build,
         mean=mean,
     )
@@ -114,7 +117,7 @@ def _depends(z: Floats, x: Floats, y: Floats, polarity: Ints) -> bool:
         order = np.argsort(x[inside], kind="stable")
         parts = np.array_split(z[inside][order], min(_PARTS, len(order) // 2))
         square = sum(len(part) * float(part.mean()) ** 2 for part in parts) / float(np.mean(z[inside] ** 2))
-        if square > chdtri(len(parts), _BY_CHANCE):
+        if square > chdtri(len(parts), _BY_CHANCE) and square - len(parts) > _WORTH * len(order):
             return True
     return False
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
+from scipy.stats import linregress
 
 from ohmweave.base import DataError, shown
 from ohmweave.cells import TwoState
@@ -18,6 +19,8 @@ _MIN_CYCLES = 20
 _FEW = 10
 """Fewest different cycle numbers for a drift."""
 _QUARTILES = (0.25, 0.5, 0.75)
+_WEAR_PARTS = 10
+"""Parts of the cycles through whose medians the line of wear goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +34,15 @@ class CyclingState:
         cycle_to_cycle: standard deviation of ln g within a cell; None if every cell has one cycle.
         drift: relative change of the median from the first to the last fifth of the cycles, with an interval that takes
             cycles for independent; None with fewer than 10 different cycle numbers.
+        wear: exponent of the median over the number of cycles, as in `TwoState`, with an interval that takes parts of
+            the cycles for independent; None as for `drift`. It is in the law if its interval does not hold 0.
     """
 
     quartiles: tuple[float, float, float]
     cell_to_cell: float | None
     cycle_to_cycle: float | None
     drift: Interval | None
+    wear: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,8 +92,7 @@ def fit_cycling(data: Cycling) -> CyclingFit:
     Raises:
         DataError: there are less than 20 cycles, or a conductance is not above 0 S.
 
-    Valid for: cycles that do not depend on each other. A drift with the cycle is reported and not part of the law,
-        which holds the mean of all cycles.
+    Valid for: cycles that do not depend on each other but by wear that goes as a power of their number.
     Source: ours; the law is `TwoState`.
     """
     if not isinstance(data, Cycling):
@@ -101,7 +106,8 @@ def fit_cycling(data: Cycling) -> CyclingFit:
     median, quartiles = _off(data, unseen)
     states = [_state(data, g) for g in (data.g_set, data.g_reset)]
     drifts = [
-        f"after {word} the median conductance changes by {one.drift.value:+.1%} over the cycles; the law holds the mean"
+        f"after {word} the median conductance changes by {one.drift.value:+.1%} over the cycles"
+        + ("; the law follows it as a power of their number" if _sure(one.wear) else "; the law holds the mean")
         for word, one in zip(("SET", "RESET"), states, strict=True)
         if one.drift is not None and one.drift.low is not None and one.drift.high is not None
         and one.drift.low * one.drift.high > 0 and abs(one.drift.value) > 0.05
@@ -119,14 +125,44 @@ def fit_cycling(data: Cycling) -> CyclingFit:
 
 
 def _law(data: Cycling, chosen: Mask) -> TwoState:
-    at = np.linspace(0, 1, _QUANTILES)
-    up, down = data.g_set[chosen], data.g_reset[chosen]
+    at, cycle = np.linspace(0, 1, _QUANTILES), np.maximum(data.cycle[chosen], 1)
+    states, exponents = [], []
+    for g in (data.g_set[chosen], data.g_reset[chosen]):
+        wear = _wear(cycle, g)
+        exponents.append(wear.value if wear is not None and _sure(wear) else 0.0)
+        states.append(g * (cycle / cycle.min()) ** -exponents[-1])  # as they were before wear
+    up, down = states
     return TwoState(
         g_set=tuple(np.quantile(up, at).tolist()),
         g_reset=tuple(np.quantile(down, at).tolist()),
         own_set=_own(data.cell[chosen], up),
         own_reset=_own(data.cell[chosen], down),
+        drift_set=exponents[0],
+        drift_reset=exponents[1],
+        drift_from=float(cycle.min()) if any(exponents) else 1.0,
     )
+
+
+def _wear(cycle: Ints, g: Floats) -> Interval | None:
+    """Exponent of the median over the cycle: a straight line through the medians of parts of the cycles.
+
+    Medians of parts scatter by more than their readings say, since cells wander; so the interval is that of the line
+    through the parts, with Student's factor.
+    """
+    if len(np.unique(cycle)) < _FEW:
+        return None
+    parts = np.array_split(np.argsort(cycle, kind="stable"), _WEAR_PARTS)
+    x = np.array([np.log(np.median(cycle[part])) for part in parts])
+    y = np.array([np.log(np.median(g[part])) for part in parts])
+    if np.ptp(x) == 0:
+        return None
+    found = linregress(x, y)
+    half = float(stdtrit(_WEAR_PARTS - 2, 0.975)) * float(found.stderr)
+    return Interval(float(found.slope), float(found.slope) - half, float(found.slope) + half)
+
+
+def _sure(wear: Interval | None) -> bool:
+    return wear is not None and wear.low is not None and wear.high is not None and wear.low * wear.high > 0
 
 
 def _own(cell: Ints, g: Floats) -> float:
@@ -161,6 +197,7 @@ def _state(data: Cycling, g: Floats) -> CyclingState:
         cell_to_cell=between,
         cycle_to_cycle=None if within is None else within**0.5,
         drift=_drift(data.cycle, g),
+        wear=_wear(np.maximum(data.cycle, 1), g),
     )
 
 
@@ -188,7 +225,12 @@ def _off(data: Cycling, unseen: Mask) -> tuple[float, float]:
     law = _law(data, ~unseen)
     window = abs(float(np.median(data.g_set) - np.median(data.g_reset))) or float(np.median(data.g_set))
     median = quartiles = 0.0
-    for said, g in ((law.g_set, data.g_set[unseen]), (law.g_reset, data.g_reset[unseen])):
-        off = np.abs(np.quantile(g, _QUARTILES) - np.quantile(np.array(said), _QUARTILES)) / window
+    worn = np.maximum(np.quantile(data.cycle[unseen], np.linspace(0, 1, _QUANTILES)) / law.drift_from, 1.0)
+    for quantiles, exponent, g in (
+        (law.g_set, law.drift_set, data.g_set[unseen]),
+        (law.g_reset, law.drift_reset, data.g_reset[unseen]),
+    ):
+        said = np.outer(worn**exponent, quantiles)
+        off = np.abs(np.quantile(g, _QUARTILES) - np.quantile(said, _QUARTILES)) / window
         median, quartiles = max(median, float(off[1])), max(quartiles, float(off[0]), float(off[2]))
     return median, quartiles

@@ -11,7 +11,7 @@ from ohmweave.fitting.between_cells import CONFIDENCE, Interval, Population, pop
 from ohmweave.fitting.estimates import FittedLaw, cell_of, correlation_of
 from ohmweave.fitting.kalman import Lanes
 from ohmweave.fitting.noisy_laws import LEAST_VARIANCE, NoisyLaw
-from ohmweave.fitting.noisy_likelihood import Peak, Point, Problem, held_out, peak
+from ohmweave.fitting.noisy_likelihood import Peak, Point, Problem, held_out, peak, slopes
 from ohmweave.fitting.trains import Floats
 from ohmweave.fitting.usable import Usable
 
@@ -96,7 +96,27 @@ def estimated(
         point = best.point.divided(_population(problem, best).mean, logarithms)
         if abs(float((point.log_f - best.point.log_f)[0, 0])) < _SAME:
             break
-    return _estimate(law, data, problem, best, held=held)
+    by_mean = None
+    if logarithms.any():
+        low[reference], high[reference] = law.low[reference], law.high[reference]
+        by_mean = _by_mean_factor(problem._replace(low=low, high=high), best)
+    return _estimate(law, data, problem, best, held=held, by_mean=by_mean)
+
+
+def _by_mean_factor(problem: Problem, best: Peak) -> Floats:
+    """`(shared,)`: how estimates follow the mean factor of the measured cells, for a law whose steps do not scale.
+
+    The fit takes that mean for 1. Where the factors of all cells are smaller by the logarithm d than they are taken
+    for, the other parameters are best at I_ss^-1 I_sf 1 d from where they are, with the information I of the shared
+    parameters s, all of them free, and of the factors f.
+    """
+    size = np.append(1e-4, np.maximum(1e-3 * np.abs(best.point.shared[0]), 1e-9))
+    slope = slopes(problem, best.point, size)
+    moving = best.moving | ((problem.high > problem.low) & ~best.slopes.varied)
+    information = slope.information.of(moving[slope.varied])
+    found = np.zeros(len(moving))
+    found[moving] = np.linalg.solve(information.shared, information.mixed.sum(axis=0))
+    return found
 
 
 def _population(problem: Problem, best: Peak) -> Population:
@@ -105,11 +125,13 @@ def _population(problem: Problem, best: Peak) -> Population:
     return population(size, size / np.sqrt(np.maximum(best.information.cells - problem.prior**-2, 1e-9)))
 
 
-def _estimate(law: NoisyLaw, data: Usable, problem: Problem, best: Peak, *, held: bool) -> Estimate:
+def _estimate(
+    law: NoisyLaw, data: Usable, problem: Problem, best: Peak, *, held: bool, by_mean: Floats | None = None
+) -> Estimate:
     window = data.g_max - data.g_min
     size = np.exp(best.point.log_f[0])
     across = _population(problem, best)
-    intervals, covariance = _parameters(law, best, size, across)
+    intervals, covariance = _parameters(law, best, size, across, by_mean)
     parameters = {name: law.outward(name, one, window) for name, one in intervals.items()}
     d2d = across.spread.scaled(1 / across.mean)
     noise = _read_noise(best, data)
@@ -137,8 +159,13 @@ def _estimate(law: NoisyLaw, data: Usable, problem: Problem, best: Peak, *, held
     return Estimate(fitted, best, problem, _of_variance(best, len(problem.low) - 2).scaled(window))
 
 
-def _parameters(law: NoisyLaw, best: Peak, size: Floats, across: Population) -> tuple[dict[str, Interval], Floats]:
-    """Coefficients and spreads of the mean cell, in units of the window, by the delta method as in `estimates`."""
+def _parameters(
+    law: NoisyLaw, best: Peak, size: Floats, across: Population, response: Floats | None
+) -> tuple[dict[str, Interval], Floats]:
+    """Coefficients and spreads of the mean cell, in units of the window, by the delta method as in `estimates`.
+
+    `response` is that of `_by_mean_factor`; None for laws whose steps scale with the factors.
+    """
     n, shared, moving = len(law.coefficients), best.point.shared[0][:-2], best.moving[:-2]
     deviation = np.sqrt(shared[n:])
     relative = np.append(shared[:n], deviation)
@@ -156,6 +183,8 @@ def _parameters(law: NoisyLaw, best: Peak, size: Floats, across: Population) -> 
     by_shared[np.flatnonzero(moving), np.arange(int(moving.sum()))] = slope[moving]
     jacobian = np.hstack([np.outer(by_mean, across.weights * size), by_shared])
     within = jacobian @ best.information.solve(jacobian.T)
+    if response is not None:
+        by_mean = response[:-2] * np.append(np.ones(n), 1 / (2 * deviation))
     between = np.outer(by_mean, by_mean) * np.sum(across.weights**2)
     covariance = within + between * across.spread.value**2
     variance, between_cells = np.diag(covariance), np.diag(between)

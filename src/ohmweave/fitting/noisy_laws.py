@@ -47,7 +47,8 @@ class NoisyLaw:
     @property
     def of_coefficients(self) -> tuple[Kind, ...]:
         """The kind of each coefficient."""
-        return self.kinds or ("step",) * len(self.coefficients)
+        step: Kind = "step"
+        return self.kinds or (step,) * len(self.coefficients)
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -57,10 +58,10 @@ class NoisyLaw:
 
     def inward(self, parameters: Mapping[str, Interval], window: float) -> list[float]:
         """Coefficients in units of the window, from parameters, S and numbers."""
-        values = [parameters[name].value for name in self.coefficients]
-        pairs = zip(values, self.of_coefficients, strict=True)
-        to = {"step": lambda c: c / window, "logarithm": np.log, "shape": float}
-        return [float(to[kind](value)) for value, kind in pairs]
+        to: Mapping[Kind, Callable[[float], float]]
+        to = {"step": lambda c: c / window, "logarithm": lambda c: float(np.log(c)), "shape": float}
+        pairs = zip(self.coefficients, self.of_coefficients, strict=True)
+        return [to[kind](parameters[name].value) for name, kind in pairs]
 
     def outward(self, name: str, one: Interval, window: float) -> Interval:
         """A parameter, S or a number, from its estimate in units of the window."""
@@ -68,10 +69,10 @@ class NoisyLaw:
             return one.scaled(window)
         at = self.coefficients.index(name)
         if self.of_coefficients[at] == "logarithm":
-            return Interval(*(None if end is None else float(np.exp(end)) for end in one))
-        low, high = self.low[at], self.high[at]
-        ends = (None if end is None else min(max(end, low), high) for end in one[1:])
-        return Interval(one.value, *ends)
+            low, high = (None if end is None else float(np.exp(end)) for end in one[1:])
+            return Interval(float(np.exp(one.value)), low, high)
+        low, high = (None if end is None else min(max(end, self.low[at]), self.high[at]) for end in one[1:])
+        return Interval(one.value, low, high)
 
     @property
     def n_parameters(self) -> int:

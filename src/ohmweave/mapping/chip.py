@@ -99,7 +99,14 @@ class Chip(NotCopied):
         if (cell is None) == (array is None):
             raise OutOfRangeError("exactly one of `cell` and `array` must be given")
         seed = check_seed(seed)
-        options = {"n_arrays": n_arrays, "rows": rows, "cols": cols, "n_chips": n_chips, "v_read": v_read, "dac": dac}
+        options: dict[str, Any] = {
+            "n_arrays": n_arrays,
+            "rows": rows,
+            "cols": cols,
+            "n_chips": n_chips,
+            "v_read": v_read,
+            "dac": dac,
+        }
         options |= {"adc": adc, "wires": wires, "access": access, "readout": readout, "device": device, "dtype": dtype}
         if array is not None:
             _refuse_others(options)

@@ -2,6 +2,8 @@
 
 from ohmweave.programming.blind import BlindWrite
 from ohmweave.programming.compensation import CompensatedWrite, compensate
+from ohmweave.programming.incremental import IncrementalWrite, StagedWrite
+from ohmweave.programming.outcomes import WriteCheck, WriteOutcomes, check_write
 from ohmweave.programming.report import WriteReport, warn_if_many_failed
 from ohmweave.programming.stopped import WriteInterrupted, WriteStoppedError, reported
 from ohmweave.programming.write import Settling, Write, defer_settling
@@ -10,12 +12,17 @@ from ohmweave.programming.write_verify import WriteVerify
 __all__ = [
     "BlindWrite",
     "CompensatedWrite",
+    "IncrementalWrite",
     "Settling",
+    "StagedWrite",
     "Write",
+    "WriteCheck",
     "WriteInterrupted",
+    "WriteOutcomes",
     "WriteReport",
     "WriteStoppedError",
     "WriteVerify",
+    "check_write",
     "compensate",
     "defer_settling",
     "reported",

@@ -77,14 +77,14 @@ class WriteVerify(Settling):
         """
         check_targets(cells, g_target)
         check_below_window("tolerance", self.tolerance, array)
-        bill = _Bill(cells, g_target, self.tolerance)
+        bill = Bill(cells, g_target, self.tolerance)
         with reported(bill.report):
             self._write(array, cells.reshape(-1), g_target.reshape(-1), bill)
             if self.t_settle > 0:
                 array.wait(self.t_settle)
         return bill.report()
 
-    def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "_Bill") -> None:
+    def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "Bill") -> None:
         """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
         active = torch.arange(at.numel(), device=at.device)
         miss = read_cells(array, at, unmeasured=True) - target
@@ -104,7 +104,7 @@ class WriteVerify(Settling):
             bill.error[active], bill.unread = miss, None
 
 
-class _Bill:
+class Bill:
     """Running counts of a write, cell by cell."""
 
     def __init__(self, cells: torch.Tensor, g_target: torch.Tensor, tolerance: float) -> None:

@@ -159,6 +159,7 @@ CELLS: dict[str, Case] = {
     ),
     "cells.TwoState": law(
         cells.TwoState, {"g_set": (1e-5, 2e-5, 3e-5), "g_reset": (1e-6, 3e-6), "own_set": 0.5, "own_reset": 0.2}
+        | {"drift_set": -0.1, "drift_reset": 0.1, "drift_from": 10.0},
     ),
     "cells.SinhConduction": part(cells.SinhConduction, "conduction", {"v0": 0.3}),
     "cells.ReadNoise": part(cells.ReadNoise, "read_noise", {"fraction": 0.01, "floor": 1e-8}),

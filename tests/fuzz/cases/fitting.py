@@ -1,6 +1,8 @@
 """Files of measurements and what is in them."""
 
 import tempfile
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,23 @@ CYCLED = fitting.Cycling(
 )
 _SWEEP = fitting.Sweep(names=("a",), cell=np.zeros(30, dtype=np.int64), v=_MANY * 1e6, i=_MANY)
 
+
+@cache
+def _over_amplitudes() -> fitting.AmplitudeFit:
+    """A law over three amplitudes, of cells whose SET steps grow with it."""
+    fits = []
+    for seed, v in enumerate((1.0, 1.2, 1.4)):
+        chance, g, readings = np.random.default_rng(seed), 5e-6, [5e-6]
+        pulses = ([1] * 20 + [-1] * 20) * 2
+        for sign in pulses:
+            g = float(np.clip(g + sign * 3e-7 * v + 1e-7 * chance.normal(), 2e-6, 2e-5))
+            readings.append(g)
+        trains = fitting.trains_of(np.array(readings)[:, None], np.array(pulses))
+        trains = replace(trains, conditions={"v_set": v, "v_reset": 1.5})
+        fits.append(fitting.fit_trains(trains, g_min=2e-6, g_max=2e-5, law="linear", read_noise="none"))
+    return fitting.fit_amplitudes(fits)
+
+
 FITTING: dict[str, Case] = {
     "fitting.fit_cycling": lambda: Call(function=_cycled, arguments={"g_set": 3 * _MANY, "g_reset": _MANY}),
     "fitting.fit_conduction": lambda: Call(
@@ -67,6 +86,10 @@ FITTING: dict[str, Case] = {
     ),
     "fitting.read:scale": lambda: Call(
         function=_scaled, negative=False, arguments={"scale": {-1.0: 1e-6, 2.0: 4e-6}}
+    ),
+    "fitting.fit_amplitudes": lambda: Call(
+        function=lambda v_set, v_reset: _over_amplitudes().parameters(v_set=v_set, v_reset=v_reset)["SET step"].value,
+        arguments={"v_set": 1.1, "v_reset": 1.5}, negative=False,
     ),
     "fitting.Cycling": lambda: Call(
         function=fitting.Cycling,

@@ -118,6 +118,15 @@ def _scaled() -> Call:
 
 
 PULSED = {"g_low": 3e-6, "g_high": 18e-6, "lines": "columns"}
+
+
+def _checked(g_target: Any, repeats: Any, seed: Any) -> Any:
+    outcomes = programming.WriteOutcomes(g_target=g_target, n_pulses=torch.ones(3))
+    cell = cells.Cell(cells.linear_steps(g_min=2e-6, g_max=2e-5, levels=40))
+    write = WriteVerify(tolerance=5e-7, max_pulses=50)
+    return torch.tensor(programming.check_write(write, cell, outcomes, repeats=repeats, seed=seed).pulses_simulated)
+
+
 MAPPING: dict[str, Case] = {
     "mapping.Chip": _chip,
     "mapping.Chip.place": _place,
@@ -177,6 +186,30 @@ MAPPING: dict[str, Case] = {
     "programming.CompensatedWrite": lambda: Call(
         function=CompensatedWrite,
         arguments={"write": WRITE, "wires": Wires(r_row=1.0, r_col=1.0), "iterations": 3},
+        use=written,
+    ),
+    "programming.WriteOutcomes": lambda: Call(
+        function=programming.WriteOutcomes,
+        arguments={
+            "g_target": torch.tensor([4e-6, 9e-6, 1.5e-5]), "n_pulses": torch.tensor([4.0, 20.0, 9.0]),
+            "g_start": torch.full((3,), 5e-6), "g_final": torch.tensor([4.1e-6, 9e-6, 1.4e-5]),
+        },
+        use=lambda made: made.g_target,
+    ),
+    "programming.check_write": lambda: Call(
+        function=_checked, arguments={"g_target": torch.tensor([4e-6, 9e-6, 1.5e-5]), "repeats": 2, "seed": 1},
+        negative=False,
+    ),
+    "programming.IncrementalWrite": lambda: Call(
+        function=programming.IncrementalWrite,
+        arguments={
+            "tolerance": 5e-7, "v_set": 1.0, "v_reset": 1.2, "v_step": 0.1, "v_max": 2.0, "max_pulses": 50,
+            "t_settle": 1.0,
+        },
+        use=lambda made: made.settling_time,
+    ),
+    "programming.StagedWrite": lambda: Call(
+        function=programming.StagedWrite, arguments={"stages": (WRITE, WriteVerify(tolerance=5e-7, max_pulses=50))},
         use=written,
     ),
     "programming.BlindWrite.__call__": _write(WRITE),

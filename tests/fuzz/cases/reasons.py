@@ -30,7 +30,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
     "programming": {
         _INTERFACE: "Settling Write",
         _ERROR: "WriteInterrupted WriteStoppedError",
-        _RESULT: "WriteReport",
+        _RESULT: "WriteCheck WriteReport",
         "takes reports, which writes return": "warn_if_many_failed",
     },
     "bench": {
@@ -57,8 +57,8 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _NO_ARGUMENTS: "comparators isaac2016 wang2019_estimate yao2020_periphery",
     },
     "fitting": {
-        _RESULT: "Agreement CellFit ConductionFit CyclingFit CyclingState Fit FittedLaw Measurement NoiseFit PartFit "
-        "RetentionFit Thresholds",
+        _RESULT: "Agreement AmplitudeFit CellFit ConductionFit CyclingFit CyclingState Fit FittedLaw Measurement "
+        "NoiseFit PartFit RetentionFit Thresholds",
         _CONSTANT: "LAWS",
     },
     "evaluation": {
