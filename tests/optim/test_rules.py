@@ -10,7 +10,8 @@ from ohmweave.cells import RESET, SET, LinearStep, aggregate, linear_steps
 from ohmweave.mapping import CentredPair, Chip
 from ohmweave.nn import Linear, OnChip
 from ohmweave.optim import Manhattan, MixedPrecision, PulsedSGD, SignPulse, Stellar, TikiTakaV2
-from ohmweave.optim.pulses import round_stochastically, send_pulses
+from ohmweave.optim.pulses import send_pulses
+from ohmweave.optim.step_counts import rounded
 from ohmweave.programming import BlindWrite, WriteVerify
 from tests.helpers import assert_close
 
@@ -173,9 +174,9 @@ def test_pulses_drawn_once_have_the_moments_of_trains_sent_bit_by_bit(draw):
 
 def test_stochastic_rounding_keeps_the_mean_and_the_neighbours():
     x = torch.full((40_000,), -1.3, dtype=torch.float64)
-    n = round_stochastically(x, generator(3, "x"))
-    assert set(n.tolist()) == {-2.0, -1.0}
-    assert_close(n.mean(), -1.3, rtol=0.01)
+    n = rounded(x, 1.0, 31, generator(3, "x")).n
+    assert set(n.tolist()) == {-2, -1}
+    assert_close(n.double().mean(), -1.3, rtol=0.01)
 
 
 @pytest.mark.parametrize("columns", [1, 2, 5])

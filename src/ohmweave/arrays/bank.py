@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from ohmweave.arrays.placement import Placement
+from ohmweave.arrays.table_pulses import TablePulses
 from ohmweave.base import (
     OutOfRangeError,
     ShapeError,
@@ -77,6 +78,7 @@ class CellBank:
         self.relaxation_noise = generator(seed, "array", "time", device=device)
         fabrication = generator(seed, "array", "fabrication", device=device)
         self.state = cell.init_state((self.n_cells,), generator=fabrication, dtype=dtype, device=device)
+        self._table_pulses = TablePulses.of(self)
         self.version = 0
         # The last changes: the caller's tensor of cells, and torch's version of that tensor. If the caller has changed
         # the tensor in place since, it no longer lists the cells that were pulsed.
@@ -146,6 +148,10 @@ class CellBank:
 
     def switch(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Change the state of `cells`, `(k,)`, each at most once, by the pulses that they receive."""
+        if self._table_pulses is not None and self._table_pulses.send(cells, pulse):
+            self._log(cells)
+            self._pulsed = None
+            return
         before = self._gathered(cells)
         after = self.cell.pulse(before, pulse, generator=self.pulse_noise)
         # Parts that a pulse leaves as they are (`new is old`) are not written back.

@@ -32,6 +32,7 @@ from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.reads.requests import ReadRequests
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
 from ohmweave.arrays.writes.access import Access, Passive
+from ohmweave.arrays.writes.quick_count import QuickCount
 from ohmweave.arrays.writes.writer import check_addresses, count_pulses, max_train, writer_for
 from ohmweave.base import (
     NotCopied,
@@ -117,6 +118,7 @@ class SimulatedArray(
         self._columns = None if self.adc is None else ColumnConverters(self.adc, bank, v_read=self.v_read, seed=seed)
         self._reader = Reader(bank, dac=self.dac, columns=self._columns, wiring=wiring, seed=seed)
         self._writer = writer_for(bank, wiring)
+        self._quick_count = QuickCount(bank.n_cells, max_train=max_train(self.cell, self.access, _SINGLE))
         self._requests = ReadRequests(bank, v_read=self.v_read)
 
     def __repr__(self) -> str:
@@ -233,9 +235,11 @@ class SimulatedArray(
         """
         if isinstance(cells, torch.Tensor) and cells.is_inference():
             cells = cells.clone()  # caches ask for torch's version of this tensor, which inference tensors have not
-        most = partial(max_train, self.cell, self.access)
-        counts = count_pulses(cells, pulse, n_cells=self._bank.n_cells, distinct=self._bank.distinct, max_train=most)
-        self.cell.check_pulse(pulse)
+        counts = self._quick_count.counts(cells, pulse)
+        if counts is None:
+            most, bank = partial(max_train, self.cell, self.access), self._bank
+            counts = count_pulses(cells, pulse, n_cells=bank.n_cells, distinct=bank.distinct, max_train=most)
+            self.cell.check_pulse(pulse)
         self.books.settle()  # heat of the reads so far, with the conductances that they had
         self._writer.pulse(cells, pulse)
         self.books.pulse(cells, pulse, counts=counts)
@@ -296,6 +300,9 @@ class SimulatedArray(
         """Load a `state_dict` of an array of the same law and size; see `SavedState`."""
         self.books.settle()
         distribute(self._parts(), state)
+
+
+_SINGLE = Pulse(torch.ones(1, dtype=torch.int64, device="cpu"))
 
 
 def _with_adc(columns: ColumnConverters | None) -> ColumnConverters:

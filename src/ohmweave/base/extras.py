@@ -7,6 +7,8 @@ from typing import Any
 
 # Numbers in a pass above which the compiled loop is faster, the time to load it included.
 _WORTH = 2**12
+# Numbers that the operations of NumPy in a small pass are worth.
+_CALL = 2**5
 
 
 @cache
@@ -18,6 +20,21 @@ def has_numba() -> bool:
 def worth_compiling(n_numbers: int) -> bool:
     """True if a compiled pass over `n_numbers` is faster than torch: loading a compiled loop takes time once."""
     return n_numbers >= _WORTH and has_numba()
+
+
+class Worthwhile:
+    """Whether to use a compiled loop for many small passes; loading the loop takes as long as thousands of them."""
+
+    __slots__ = ("_n_before",)
+
+    def __init__(self) -> None:
+        self._n_before = 0
+
+    def after(self, n_numbers: int) -> bool:
+        """True if this pass over `n_numbers` and those before it are worth a compiled loop, and Numba is installed."""
+        if self._n_before < _WORTH:
+            self._n_before += n_numbers + _CALL
+        return self._n_before >= _WORTH and has_numba()
 
 
 def compiled(function: Callable[..., Any], *, nogil: bool = False) -> Any:

@@ -7,7 +7,7 @@ clamped to the window.
 """
 
 from functools import singledispatch
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 
@@ -41,8 +41,8 @@ class Steps(NamedTuple):
     z_max: float
 
 
-class _Tables(NamedTuple):
-    """Attributes: offset, spread: `(2, bins)` S; slope: `(2, bins)`; z_max."""
+class StepsOfLaw(NamedTuple):
+    """The steps of a switching law as tables. Attributes: offset, spread: `(2, bins)` S; slope: `(2, bins)`; z_max."""
 
     offset: torch.Tensor
     slope: torch.Tensor
@@ -60,7 +60,7 @@ def steps_of(cell: Cell, state: CellState) -> Steps:
     """
     check_steps(cell)
     g: torch.Tensor = state.switching.g
-    tables = _tables(cell.switching, g)
+    tables = tables_of(cell.switching, g)
     factor = torch.ones_like(g) if state.factor is None else state.factor
     if cell.faults is not None:
         stuck, g_stuck = state.faults
@@ -83,31 +83,51 @@ def check_steps(cell: Cell) -> None:
         raise OutOfRangeError("`cell` must have no `retention` to be compiled, but has: compiled loops keep no ages")
     if cell.faults is not None and not isinstance(cell.faults, StuckCells):
         raise OutOfRangeError(f"`cell` must have StuckCells or no faults to be compiled, but has {cell.faults!r}")
-    _tables(cell.switching, torch.empty(0, dtype=torch.float64, device="cpu"))
+    if not has_tables(cell.switching):
+        _no_tables(cell.switching)
+
+
+def has_tables(law: SwitchingLaw[Any]) -> bool:
+    """True if the steps of `law` are tables; not of a subclass, which may compute them otherwise."""
+    return type(law) is not object and type(law) in _tables.registry
+
+
+def tables_of(law: SwitchingLaw[Any], like: torch.Tensor) -> StepsOfLaw:
+    """The tables of `law`, with the dtype and device of `like`.
+
+    Raises:
+        OutOfRangeError: the law has none; see `has_tables`.
+    """
+    return _tables(law, like) if has_tables(law) else _no_tables(law)
 
 
 @singledispatch
-def _tables(law: SwitchingLaw[Any], like: torch.Tensor) -> _Tables:
+def _tables(law: SwitchingLaw[Any], like: torch.Tensor) -> StepsOfLaw:
+    del like
+    _no_tables(law)
+
+
+def _no_tables(law: SwitchingLaw[Any]) -> NoReturn:
     raise OutOfRangeError(
         f"`cell` must switch by LinearStep, AffineStep or PulseTable to be compiled, but is a {type(law).__name__}"
     )
 
 
 @_tables.register
-def _(law: LinearStep, like: torch.Tensor) -> _Tables:
+def _(law: LinearStep, like: torch.Tensor) -> StepsOfLaw:
     step = like.new_tensor([[law.g_step], [-law.g_step]])
-    return _Tables(step, torch.zeros_like(step), torch.zeros_like(step))
+    return StepsOfLaw(step, torch.zeros_like(step), torch.zeros_like(step))
 
 
 @_tables.register
-def _(law: AffineStep, like: torch.Tensor) -> _Tables:
+def _(law: AffineStep, like: torch.Tensor) -> StepsOfLaw:
     ends = like.new_tensor([law.set_step, law.reset_step])
     slope = (ends[:, 1:] - ends[:, :1]) / (law.g_max - law.g_min)
-    return _Tables(ends[:, :1], slope, torch.full_like(slope, law.sigma))
+    return StepsOfLaw(ends[:, :1], slope, torch.full_like(slope, law.sigma))
 
 
 @_tables.register
-def _(law: PulseTable, like: torch.Tensor) -> _Tables:
+def _(law: PulseTable, like: torch.Tensor) -> StepsOfLaw:
     mean = like.new_tensor([law.set_mean, law.reset_mean])
     spread = like.new_tensor([law.set_spread, law.reset_spread])
-    return _Tables(mean, torch.zeros_like(mean), spread, law.z_max)
+    return StepsOfLaw(mean, torch.zeros_like(mean), spread, law.z_max)

@@ -1,6 +1,7 @@
 """Learning rules: torch optimizers whose `step()` sends pulses."""
 
 from ohmweave.optim.adaptive import AdaptiveWriteVerify
+from ohmweave.optim.epoch import train_epoch
 from ohmweave.optim.gate_voltage import GateControlled
 from ohmweave.optim.manhattan import Manhattan
 from ohmweave.optim.mixed_precision import MixedPrecision
@@ -25,4 +26,5 @@ __all__ = [
     "Stellar",
     "ThresholdedWriteVerify",
     "TikiTakaV2",
+    "train_epoch",
 ]

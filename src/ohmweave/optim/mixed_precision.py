@@ -1,20 +1,21 @@
 """Gradient descent with a digital accumulator, from which whole pulses are sent."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
 
-from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.base import check_integer, check_positive
 from ohmweave.nn import ArrayWeight
+from ohmweave.optim.counted import CountedRule, CountLaw
 from ohmweave.optim.hyperparameters import Checks
-from ohmweave.optim.pulses import largest_train, polarity_of, send_pulses, step_in_weight
-from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
+from ohmweave.optim.pulses import largest_train, step_in_weight
+from ohmweave.optim.rule import DropsSteps, Move
+from ohmweave.optim.step_counts import WHOLE
 
 
-class MixedPrecision(ArrayRule, DropsSteps):
+class MixedPrecision(CountedRule, DropsSteps):
     """Adds -lr * grad to a digital accumulator, sends its whole pulses without verify, and subtracts them.
 
     Each call of `step()` sends one polarity, RESET and SET in turn.
@@ -46,23 +47,15 @@ class MixedPrecision(ArrayRule, DropsSteps):
         defaults = {"lr": lr, "g_step": g_step, "max_pulses": max_pulses}
         super().__init__(params, defaults, first_state=_empty)
 
-    def send(self, moves: Sequence[Move]) -> bool:
-        """Add to the accumulators, and send whole pulses of the polarity whose turn it is."""
-        sent, only = [], polarity_of(self.n_steps, "alternate")
-        for weight, grad, group in moves:
+    def law(self, weight: ArrayWeight, group: Mapping[str, Any]) -> CountLaw:
+        """As in `CountedRule`."""
+        return CountLaw(
+            kind=WHOLE,
             # chi / epsilon of the source: the accumulator counts pulses.
-            memory: torch.Tensor = self.state[weight]["accumulated"]
-            added = torch.add(memory, grad, alpha=-group["lr"] / step_in_weight(weight.matrix, group["g_step"]))
-            if not math.isfinite(float(added.sum())):
-                raise OutOfRangeError(
-                    f"`lr` times the gradient of {weight.matrix.name!r} must be finite in pulses, but is not: nothing "
-                    "was accumulated"
-                )
-            memory.copy_(added)
-            n = memory.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
-            memory.sub_(n)
-            sent.append(send_pulses(weight.matrix, n, only=only))
-        return any(sent)
+            per_grad=-float(group["lr"]) / step_in_weight(weight.matrix, group["g_step"]),
+            limit=group["max_pulses"],
+            memory=self.state[weight]["accumulated"],
+        )
 
     def why_silent(self, move: Move) -> str:
         """As in `DropsSteps`."""

@@ -1,22 +1,18 @@
 """Stochastic gradient descent with random numbers of pulses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
 
 from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.nn import ArrayWeight
+from ohmweave.optim.counted import CountedRule, CountLaw
 from ohmweave.optim.hyperparameters import Checks, check_generator, one_of
-from ohmweave.optim.pulses import (
-    draw_coincidences,
-    largest_train,
-    polarity_of,
-    round_stochastically,
-    send_pulses,
-    step_in_weight,
-)
-from ohmweave.optim.rule import ArrayRule, DropsSteps, Move
+from ohmweave.optim.pulses import largest_train, step_in_weight
+from ohmweave.optim.rule import DropsSteps, Move
+from ohmweave.optim.step_counts import COINCIDENCES, ROUNDED
 
 
 def _check_length(name: str, value: Any) -> None:
@@ -26,7 +22,7 @@ def _check_length(name: str, value: Any) -> None:
         raise OutOfRangeError(f"`{name}` must be at most 1000, but is {value!r}")
 
 
-class PulsedSGD(ArrayRule, DropsSteps):
+class PulsedSGD(CountedRule, DropsSteps):
     """Sends each weight a random number of pulses whose mean is -lr * grad in pulses; nothing is accumulated.
 
     The number is drawn once instead of bit by bit, and cells with `trains="aggregate"` apply the train as one change.
@@ -72,24 +68,15 @@ class PulsedSGD(ArrayRule, DropsSteps):
         defaults = {"lr": lr, "g_step": g_step, "max_pulses": max_pulses, "draw": draw}
         super().__init__(params, defaults, generator=generator)
 
-    def send(self, moves: Sequence[Move]) -> bool:
-        """Draw the numbers of pulses, and send those of the polarity whose turn it is."""
-        assert self._generator is not None
-        sent, only = [], polarity_of(self.n_steps, "alternate")
-        for move in moves:
-            wanted, limit = _wanted(move), move.group["max_pulses"]
-            if move.group["draw"] == "rounded":
-                n = round_stochastically(wanted, self._generator).clamp_(-limit, limit)
-            else:
-                n = draw_coincidences(wanted, limit, self._generator)
-            sent.append(send_pulses(move.weight.matrix, n, only=only))
-        return any(sent)
+    def law(self, weight: ArrayWeight, group: Mapping[str, Any]) -> CountLaw:
+        """As in `CountedRule`."""
+        return CountLaw(
+            kind=ROUNDED if group["draw"] == "rounded" else COINCIDENCES,
+            per_grad=-float(group["lr"]) / step_in_weight(weight.matrix, group["g_step"]),
+            limit=group["max_pulses"],
+        )
 
     def why_silent(self, move: Move) -> str:
         """As in `DropsSteps`."""
-        return f"the largest step of {move.name!r} is {largest_train(_wanted(move))} at random: raise `lr`"
-
-
-def _wanted(move: Move) -> torch.Tensor:
-    """-lr * grad in pulses, `(*chips, out, in)`; positive where the weight must rise."""
-    return move.grad * (-float(move.group["lr"]) / step_in_weight(move.weight.matrix, move.group["g_step"]))
+        largest = largest_train(move.grad * self.law(move.weight, move.group).per_grad)
+        return f"the largest step of {move.name!r} is {largest} at random: raise `lr`"

@@ -5,9 +5,11 @@ from weakref import WeakKeyDictionary
 import torch
 
 from ohmweave.base import OutOfRangeError
+from ohmweave.base.extras import Worthwhile
 from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.mapping import Matrix
 from ohmweave.optim.hyperparameters import one_of
+from ohmweave.optim.step_counts import Steps
 
 check_cycle = one_of("alternate", "both")
 """The check of the hyperparameter `cycle`."""
@@ -37,25 +39,38 @@ def send_pulses(matrix: Matrix, steps: torch.Tensor, *, only: int | None = None)
     Raises:
         OutOfRangeError: the weights are not made of pairs.
     """
-    flat = steps.reshape(-1)
-    index = flat.nonzero().squeeze(1)
+    return send_steps(matrix, Steps.of(steps), only=only)
+
+
+def send_steps(matrix: Matrix, steps: Steps, *, only: int | None = None) -> bool:
+    """As `send_pulses`, for the weights that have a step."""
+    index, count = steps
     if not index.numel():
         return False
-    count = flat.index_select(0, index)
-    with_step, against = (cells.index_select(0, index) for cells in _cells_of(matrix))
-    # `with_step` are the cells that raise the weight by a SET, `against` those that lower it.
-    n = count.abs().long()
+    # `raising` are the cells that raise the weight by a SET, `lowering` those that lower it.
+    raising, lowering = _cells_of(matrix)
+    if index.device.type == "cpu" and _COMPILED.after(index.numel()):
+        from ohmweave.optim.compiled_counts import pulses
+
+        found = pulses(index.numpy(), count.numpy(), raising.numpy(), lowering.numpy(), only or 0)
+        cells, polarity, n = (torch.from_numpy(part) for part in found[:3])
+        matrix.pulse(cells, Pulse(polarity, n=n if found[3] else None))
+        return True
+    with_step, against = raising.index_select(0, index), lowering.index_select(0, index)
+    n = count.abs()
     if only is None:
         cells, polarity = torch.cat([with_step, against], dim=1), count.sign()[:, None]
         polarity = torch.cat([polarity.expand_as(with_step), -polarity.expand_as(against)], dim=1)
     else:
         # A SET raises the weight through g_pos and lowers it through g_neg; a RESET the reverse.
         cells = torch.where((count * only > 0)[:, None], with_step, against)
-        polarity = count.new_full(cells.shape, float(only))
+        polarity = torch.full_like(cells, only)
     train = None if bool((n == 1).all()) else n[:, None].expand(cells.shape).flatten()
     matrix.pulse(cells.flatten(), Pulse(polarity.flatten(), n=train))
     return True
 
+
+_COMPILED = Worthwhile()
 
 # A cache without a version: the placement of a matrix never changes.
 _CELLS: WeakKeyDictionary[Matrix, tuple[torch.Tensor, torch.Tensor]] = WeakKeyDictionary()
@@ -76,41 +91,6 @@ def _cells_of(matrix: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
             )
         _CELLS[matrix] = halves
     return _CELLS[matrix]
-
-
-def round_stochastically(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Whole numbers with the mean `x`, `(...)` in its shape: rounded up with the probability of the fraction."""
-    return torch.floor(x + torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device))
-
-
-def draw_coincidences(x: torch.Tensor, length: int, generator: torch.Generator) -> torch.Tensor:
-    """Numbers of coincidences of random trains of `length` bits, with the sign of `x` and the mean `x`.
-
-    Binomial, by inversion of the distribution function. It uses one uniform number for each entry, so that the numbers
-    drawn for one chip do not depend on those of the others.
-
-    Args:
-        x: `(...)`, wanted means; |x| is cut at `length`.
-        length: bits in a train, from 1 to 1,000.
-        generator: of the uniform numbers, on the device of `x`.
-
-    Returns:
-        Whole numbers in the shape and dtype of `x`.
-    """
-    p = (x.abs().double() / length).clamp_(max=1)
-    rarer = torch.minimum(p, 1 - p)  # count ones or zeros, whichever is rarer, so that the ratio below is at most 1
-    u = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
-    ratio, pmf = rarer / (1 - rarer), (1 - rarer) ** length
-    cdf, n = pmf.clone(), torch.zeros_like(p)
-    for k in range(length):
-        # Inverse of the distribution function: n is the number of k with u >= P(N <= k).
-        beyond = u >= cdf
-        if not bool(beyond.any()):
-            break
-        n += beyond
-        pmf = pmf * ratio * ((length - k) / (k + 1))  # P(N = k + 1) from P(N = k)
-        cdf += pmf
-    return torch.where(p > 0.5, length - n, n).to(x.dtype) * x.sign()
 
 
 def step_in_weight(matrix: Matrix, g_step: float) -> float:

@@ -113,6 +113,16 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         """All weights, group by group."""
         return [weight for group in self.param_groups for weight in group["params"]]
 
+    @property
+    def is_watched(self) -> bool:
+        """True until the rule has sent a pulse, or has warned that it sends none."""
+        return self._n_silent is not None
+
+    @property
+    def stream(self) -> torch.Generator | None:
+        """The generator of random pulses."""
+        return self._generator
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add weights with hyperparameters of their own; nothing is added if one is refused."""
         params = param_group["params"]

@@ -1,14 +1,16 @@
 """One pulse for each non-zero entry of the gradient, against its sign, without verify."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
+from ohmweave.nn import ArrayWeight
+from ohmweave.optim.counted import CountedRule, CountLaw
 from ohmweave.optim.hyperparameters import Checks
-from ohmweave.optim.pulses import check_cycle, polarity_of, send_pulses
-from ohmweave.optim.rule import ArrayRule, Move
+from ohmweave.optim.pulses import check_cycle
+from ohmweave.optim.step_counts import SIGN
 
 
-class SignPulse(ArrayRule):
+class SignPulse(CountedRule):
     """The update of sign backpropagation: single pulses where the outer product of inputs and errors is not 0.
 
     With batches of one, `nn.BinaryStep` and a two-bit error, the gradient is the outer product of binary inputs and
@@ -34,10 +36,6 @@ class SignPulse(ArrayRule):
     def __init__(self, params: Iterable[Any], *, cycle: Literal["alternate", "both"] = "alternate") -> None:
         super().__init__(params, {"cycle": cycle})
 
-    def send(self, moves: Sequence[Move]) -> bool:
-        """Send one pulse to a cell of each weight whose gradient is not 0, of the polarity whose turn it is."""
-        sent = [
-            send_pulses(weight.matrix, -grad.sign(), only=polarity_of(self.n_steps, group["cycle"]))
-            for weight, grad, group in moves
-        ]
-        return any(sent)
+    def law(self, weight: ArrayWeight, group: Mapping[str, Any]) -> CountLaw:
+        """As in `CountedRule`."""
+        return CountLaw(kind=SIGN, per_grad=-1.0)

@@ -11,8 +11,9 @@ from ohmweave.cells import RESET, SET
 from ohmweave.mapping import Matrix
 from ohmweave.nn import ArrayWeight
 from ohmweave.optim.hyperparameters import Checks, check_generator, check_write
-from ohmweave.optim.pulses import largest_train, polarity_of, round_stochastically, send_pulses, step_in_weight
+from ohmweave.optim.pulses import largest_train, polarity_of, send_pulses, send_steps, step_in_weight
 from ohmweave.optim.rule import ArrayRule, DropsSteps, ExtraState, Move
+from ohmweave.optim.step_counts import Steps, rounded
 from ohmweave.programming import Write
 
 _COUNT = partial(check_integer, at_least=1)
@@ -127,18 +128,16 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         for move in moves:
             limit = move.group["max_pulses"]
             # Rounded at random, so that gradients far below one pulse still move A in the mean.
-            pulses = round_stochastically(self._wanted(move), self._generator).clamp_(-limit, limit)
-            sent.append(send_pulses(self._fast[move.weight], pulses, only=only))
+            steps = rounded(move.grad, self._per_grad(move), limit, self._generator)
+            sent.append(send_steps(self._fast[move.weight], steps, only=only))
             if self.n_steps % move.group["every"] == 0:
                 sent.append(self._transfer(move.weight, move.group))
         return any(sent)
 
-    def _wanted(self, move: Move) -> torch.Tensor:
-        """-fast_lr * grad in pulses of A, `(*chips, out, in)`."""
+    def _per_grad(self, move: Move) -> float:
+        """Pulses of A per unit of the gradient."""
         # Minus, because A accumulates the descent; divided by the step of A, which gives pulses.
-        return move.grad * (
-            -float(move.group["fast_lr"]) / step_in_weight(self._fast[move.weight], move.group["g_step"])
-        )
+        return -float(move.group["fast_lr"]) / step_in_weight(self._fast[move.weight], move.group["g_step"])
 
     def _transfer(self, weight: ArrayWeight, group: dict[str, Any]) -> bool:
         """Read the next columns of A, add them to H, and send whole pulses of H to C. True if any was sent."""
@@ -155,15 +154,17 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         n = full.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
         # H keeps what is less than a pulse, so that nothing of the gradient is lost by rounding.
         state["filtered"][..., columns] = full - n
-        steps = torch.zeros_like(state["filtered"])
-        steps[..., columns] = n
+        place = torch.arange(state["filtered"].numel(), device=weight.device).view(state["filtered"].shape)
+        chosen = n != 0
+        steps = Steps(place[..., columns][chosen], n[chosen].long())
         # The polarity changes with each pass over the columns, so that every column gets both in turn.
-        return send_pulses(weight.matrix, steps, only=polarity_of(first // n_in, "alternate"))
+        return send_steps(weight.matrix, steps, only=polarity_of(first // n_in, "alternate"))
 
     def why_silent(self, move: Move) -> str:
         """As in `DropsSteps`."""
         return (
-            f"the largest step of A of {move.name!r} is {largest_train(self._wanted(move))} at random: raise `fast_lr`"
+            f"the largest step of A of {move.name!r} is {largest_train(move.grad * self._per_grad(move))} at random: "
+            "raise `fast_lr`"
         )
 
     def extra_state(self) -> dict[str, Any]:

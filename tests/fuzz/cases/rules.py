@@ -1,6 +1,7 @@
 """Learning rules: their constructors, and steps with nasty gradients and hyperparameters."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -159,7 +160,34 @@ def _load(name: str) -> Case:
     return case
 
 
+@cache
+def _compile() -> None:
+    """Load the compiled loops, which may take longer than a call is given."""
+    call = _epoch_call()
+    call.function(**call.arguments)
+
+
+def _epoch() -> Call:
+    _compile()
+    return _epoch_call()
+
+
+def _epoch_call() -> Call:
+    layer = _layer(gate=False)
+    rule = optim.MixedPrecision([layer.weight], lr=0.1, g_step=STEP)
+    return Call(
+        function=lambda **given: optim.train_epoch(layer, rule, **given),
+        arguments={
+            "x": torch.tensor([[0.5, -0.2, 0.0], [0.1, 1.0, -1.0]]), "labels": torch.tensor([0, 1]), "batch_size": 1,
+        },
+        watched=(layer.matrix.chip, rule),
+        use=lambda loss: (torch.tensor(loss), _facts(layer.matrix.chip)),
+        negative=False,
+    )  # fmt: skip
+
+
 RULES: dict[str, Case] = {
+    "optim.train_epoch": _epoch,
     **{f"optim.{name}": _constructor(name) for name in MADE},
     **{f"optim.{name}.step": _step(name) for name in MADE},
     **{f"optim.{name}.param_groups": _group(name) for name in MADE},

@@ -164,7 +164,7 @@ class Books:
             meter.wait(duration)
         self._version += 1
 
-    def add_totals(self, *, n_reads: int = 0, n_set: int = 0, n_reset: int = 0) -> None:
+    def add_totals(self, *, n_reads: int = 0, n_readouts: int = 0, n_set: int = 0, n_reset: int = 0) -> None:
         """Add the reads and pulses of a compiled loop, which records neither voltages nor cells.
 
         Raises:
@@ -173,6 +173,7 @@ class Books:
         if self._meters:
             raise OutOfRangeError("`add_totals` must be called without a meter, but one is attached")
         self._activity.n_reads += n_reads
+        self._activity.n_readouts += n_readouts
         self._activity.n_set += n_set
         self._activity.n_reset += n_reset
         self._version += 1

@@ -209,10 +209,19 @@ class Reader:
     def _signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
         """As `signed_matrix`, without the variance where cells share resistances."""
         at = self._effective if self._shares else self.seen_at
-        return self._kept(placement).at(self._bank.version, placement, at, self._changed_since)
+        return self._kept(placement).at(self._bank.version, placement, at, self._changed_since, self._plain)
 
     def _kept(self, placement: Placement) -> SignedMatrix:
         return self._signed.get(placement, (), lambda: SignedMatrix(self._bank.cells(placement)))
+
+    @property
+    def _plain(self) -> torch.Tensor | None:
+        """Conductances of all cells on a CPU, if exact reads see these; see `SignedMatrix`."""
+        cell = self._bank.cell
+        if self._wiring is not None or cell.faults is not None or cell.read_noise is not None:
+            return None
+        g: torch.Tensor = self._bank.state.switching.g
+        return g if g.device.type == "cpu" else None
 
     @property
     def _shares(self) -> bool:

@@ -1,11 +1,14 @@
 """A cache of a placement's signed matrix: after a sparse pulse only the weights of the pulsed cells are recomputed."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 
 from ohmweave.arrays.bank import SPARSE
 from ohmweave.arrays.placement import Placement
+from ohmweave.base.extras import Worthwhile
 
 ConductanceAt = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
 """From cell indices, any shape, to conductances, S, and standard deviations of a read, S, of that shape (None if reads
@@ -33,9 +36,16 @@ class SignedMatrix:
         self._half: torch.Tensor | None = None
         self._weight_of_cell: torch.Tensor | None = None
         self._by_weight = cells.new_empty(0)
+        self._gains: tuple[Any, Any] | None = None
+        self._compiled = Worthwhile()
 
     def at(
-        self, version: int, placement: Placement, conductance_at: ConductanceAt, changed_since: ChangedSince
+        self,
+        version: int,
+        placement: Placement,
+        conductance_at: ConductanceAt,
+        changed_since: ChangedSince,
+        plain: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The signed matrix, S, and the variance of its read noise, S^2, both `(*chips, n_in, n_out)`.
 
@@ -44,6 +54,7 @@ class SignedMatrix:
             placement: the same in every call. It is not kept: a reference would keep a removed matrix alive.
             conductance_at: gives the present conductances.
             changed_since: gives the cells that have changed since a version.
+            plain: S, conductances of all cells on a CPU, if these are what exact reads see; None otherwise.
         """
         if self._g is None or self._version != version:
             self._half = None
@@ -53,6 +64,8 @@ class SignedMatrix:
                 g, sigma = conductance_at(self._cells)
                 self._g = placement.signed_matrix(g)
                 self._variance = None if sigma is None else placement.signed_variance(sigma.square())
+            elif changed.numel() and plain is not None and self._compiled.after(changed.numel()):
+                self._refold(changed, placement, plain)
             elif changed.numel():
                 self._update(changed, placement, conductance_at)
             self._version = version
@@ -65,6 +78,18 @@ class SignedMatrix:
         if self._half is None:
             self._half = self._variance.bfloat16()
         return self._half
+
+    def _refold(self, changed: torch.Tensor, placement: Placement, g: torch.Tensor) -> None:
+        """As `_update`, in one compiled pass."""
+        from ohmweave.arrays.compiled_pulses import refold
+
+        assert self._g is not None
+        table = self._table(placement)
+        numbers = g.numpy()
+        if self._gains is None:
+            gains = placement.row_gain, placement.col_gain
+            self._gains = np.array(gains[0], numbers.dtype), np.array(gains[1], numbers.dtype)
+        refold(changed.numpy(), table.numpy(), self._by_weight.numpy(), numbers, *self._gains, self._g.view(-1).numpy())
 
     def _update(self, changed: torch.Tensor, placement: Placement, conductance_at: ConductanceAt) -> None:
         """Recompute the weights of the `changed` cells, `(k,)`."""
@@ -83,13 +108,18 @@ class SignedMatrix:
         The indices may repeat if several cells of one weight have changed; the weight is then written twice, with the
         same value.
         """
+        table = self._table(placement)
+        weights = table[cells.clamp(max=len(table) - 1)]
+        return weights[weights >= 0]
+
+    def _table(self, placement: Placement) -> torch.Tensor:
+        """`(cells,)`: the weight of each cell, as in `_weights_of`; -1 for cells of others, and at the end."""
         if self._weight_of_cell is None:
             by_weight = placement.by_weight(self._cells).transpose(-3, -2).flatten(-2)
             self._by_weight = by_weight.reshape(-1, by_weight.shape[-1])
             # A table from cells to weights, -1 for cells of other placements. It ends one entry above the highest cell
             # of this placement; all cells beyond are clamped to that entry.
-            self._weight_of_cell = cells.new_full((int(self._cells.max()) + 2,), -1)
-            every = torch.arange(len(self._by_weight), device=cells.device)
+            self._weight_of_cell = self._cells.new_full((int(self._cells.max()) + 2,), -1)
+            every = torch.arange(len(self._by_weight), device=self._cells.device)
             self._weight_of_cell[self._by_weight] = every[:, None]
-        weights = self._weight_of_cell[cells.clamp(max=len(self._weight_of_cell) - 1)]
-        return weights[weights >= 0]
+        return self._weight_of_cell

@@ -1,0 +1,133 @@
+"""Which networks and losses `train_epoch` compiles: chains of linear layers on one chip."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ohmweave.mapping import Matrix, PerSampleScaling
+from ohmweave.nn import AlwaysOn, ArrayWeight, Deployed, Linear
+
+ACTIVATIONS: dict[type[torch.nn.Module], int] = {torch.nn.ReLU: 1, torch.nn.Sigmoid: 2, torch.nn.Tanh: 3}
+"""Numbers of the activations in `compiled_network`; 0 is none."""
+
+
+class NotCompiledError(Exception):
+    """Something has no compiled form; the message says what, as the end of a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """Linear layers on one chip, one after another.
+
+    Attributes:
+        layers: first to last.
+        sizes: as `compiled_network` takes them.
+        flattens: True if the network flattens its input.
+    """
+
+    layers: tuple[Linear, ...]
+    sizes: NDArray[np.int64]
+    flattens: bool
+
+    @property
+    def matrices(self) -> list[Matrix]:
+        """Of the layers."""
+        return [layer.matrix for layer in self.layers]
+
+    @property
+    def weights(self) -> list[ArrayWeight]:
+        """Of the layers."""
+        return [layer.weight for layer in self.layers]
+
+    @property
+    def n_in(self) -> int:
+        """Inputs of the network, without one that is always on."""
+        return int(self.sizes[0, 0] - self.sizes[0, 4])
+
+    @property
+    def n_out(self) -> int:
+        """Outputs of the network."""
+        return int(self.sizes[-1, 1])
+
+
+def chain_of(net: torch.nn.Module) -> Chain:
+    """The layers of `net`.
+
+    Raises:
+        NotCompiledError: it is of another form.
+    """
+    found: list[tuple[Linear, int, bool]] = []  # layer, activation, always on
+    always_on = flattens = False
+    for module in _parts(net):
+        if type(module) is torch.nn.Flatten and not found and module.start_dim == 1 and module.end_dim == -1:
+            flattens = True
+        elif type(module) is AlwaysOn and not always_on:
+            always_on = True
+        elif type(module) is Linear and module.bias is None:
+            found.append((module, 0, always_on))
+            always_on = False
+        elif type(module) in ACTIVATIONS and found and not always_on and not found[-1][1]:
+            found[-1] = found[-1][0], ACTIVATIONS[type(module)], found[-1][2]
+        else:
+            bias = " with a bias" if isinstance(module, Linear) else ""
+            raise NotCompiledError(f"the network has a {type(module).__name__}{bias} in this place")
+    if not found or always_on or found[-1][1]:
+        raise NotCompiledError("the network must end with a linear layer on the chip")
+    layers = tuple(layer for layer, _, _ in found)
+    _check_matrices(layers)
+    sizes, first = np.zeros((len(found), 7), np.int64), 0
+    for at, (layer, activation, on) in enumerate(found):
+        n_in, n_out = layer.in_features, layer.out_features
+        if at and n_in != layers[at - 1].out_features + on:
+            raise NotCompiledError(f"layer {layer.matrix.name!r} does not fit the one before")
+        n_tiles = len(layer.matrix.placement.tiles)
+        sizes[at] = n_in, n_out, first, activation, on, layer.backward == "array", n_tiles
+        first += n_in * n_out
+    return Chain(layers=layers, sizes=sizes, flattens=flattens)
+
+
+def _parts(net: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """The modules in the order in which they are called."""
+    if net._forward_hooks or net._forward_pre_hooks or net._backward_hooks or net._backward_pre_hooks:
+        raise NotCompiledError(f"a {type(net).__name__} has hooks")
+    if type(net) is Deployed:
+        yield from _parts(net.model)
+    elif type(net) is torch.nn.Sequential:
+        for part in net:
+            yield from _parts(part)
+    elif type(net) is not torch.nn.Identity:
+        yield net
+
+
+def _check_matrices(layers: tuple[Linear, ...]) -> None:
+    """Raise `NotCompiledError` unless all matrices are on one chip and read and written in the same way."""
+    matrices = [layer.matrix for layer in layers]
+    if len({id(matrix) for matrix in matrices}) < len(matrices):
+        raise NotCompiledError("a layer occurs twice")
+    if len({id(matrix.chip) for matrix in matrices}) > 1 or matrices[0].chip.chip_shape:
+        raise NotCompiledError("the layers must be on one chip alone")
+    for matrix in matrices:
+        scale, name = matrix.scaling, matrix.name
+        if type(scale) is not PerSampleScaling:
+            raise NotCompiledError(f"{name!r} is scaled by {type(scale).__name__}")
+        placement = matrix.placement
+        if (placement.row_gain, placement.col_gain) != (matrices[0].placement.row_gain, matrices[0].placement.col_gain):
+            raise NotCompiledError("the layers have different mappings")
+
+
+def mean_of(loss: Any) -> bool:
+    """True if `loss` is the mean of the cross-entropy over the batch, False if it is its sum.
+
+    Raises:
+        NotCompiledError: it is another loss.
+    """
+    if loss is torch.nn.functional.cross_entropy:
+        return True
+    plain = type(loss) is torch.nn.CrossEntropyLoss and loss.weight is None and not loss.label_smoothing
+    if plain and loss.reduction in ("mean", "sum") and loss.ignore_index < 0:
+        return bool(loss.reduction == "mean")
+    raise NotCompiledError("the loss is not the plain cross-entropy")
