@@ -12,8 +12,8 @@ import ohmweave as ow
 from ohmweave.arrays import SimulatedArray
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.bench import (
+    CellCondition,
     CellMap,
-    CellState,
     Compliance,
     Crosspoints,
     DriverArray,
@@ -165,11 +165,11 @@ def measured(points: Crosspoints, **options: Any) -> CellMap:
 def expected_states(points: Crosspoints, where: dict[str, Any]) -> torch.Tensor:
     faults = points.array.bank.state.faults
     assert faults is not None
-    state = torch.where(faults.stuck.view(2, 12, 20), int(CellState.STUCK), 0)
-    state[where["unformed"]] = CellState.UNFORMED
-    state[where["leaky"]] = CellState.LEAKY
-    state[where["row"]] = CellState.OPEN
-    state[1, :, 17] = CellState.OPEN
+    state = torch.where(faults.stuck.view(2, 12, 20), int(CellCondition.STUCK), 0)
+    state[where["unformed"]] = CellCondition.UNFORMED
+    state[where["leaky"]] = CellCondition.LEAKY
+    state[where["row"]] = CellCondition.OPEN
+    state[1, :, 17] = CellCondition.OPEN
     return state.to(torch.int8)
 
 
@@ -179,7 +179,7 @@ def test_the_map_is_what_the_cells_are(tmp_path: Path) -> None:
     assert torch.equal(found.state, expected_states(points, where))
     assert found.open_rows.nonzero().tolist() == [[0, 11]]
     assert found.open_cols.nonzero().tolist() == [[1, 17]]
-    usable = found.state == CellState.USABLE
+    usable = found.state == CellCondition.USABLE
     assert_close(found.g_low[usable], torch.full_like(found.g_low[usable], 2e-6), rtol=1e-9)
     assert_close(found.g_high[usable], torch.full_like(found.g_high[usable], 20e-6), rtol=1e-9)
     assert bool((found.n_pulses[usable] == 14).all())
@@ -187,7 +187,7 @@ def test_the_map_is_what_the_cells_are(tmp_path: Path) -> None:
     assert not found.n_pulses[1, :, 17].any(), "no pulse to a cell that cannot be measured"
     faults = points.array.bank.state.faults
     assert faults is not None
-    stuck = found.state == CellState.STUCK
+    stuck = found.state == CellCondition.STUCK
     assert_close(found.held[stuck], faults.g_stuck.view(2, 12, 20)[stuck], rtol=1e-9)
     assert_close(float(found.held[where["unformed"]]), 50e-9, rtol=1e-6)
     assert not found.held[where["row"]].any()
@@ -210,7 +210,7 @@ def test_cells_that_are_left_out_are_not_touched_and_wear_is_added(tmp_path: Pat
         found = MapCells(n_pulses=7)(array, leave_out=out, sent=before)
     assert torch.equal(found.n_pulses.flatten() - before, wear(tmp_path / "log"))
     assert not wear(tmp_path / "log")[out].any()
-    assert (found.state.flatten()[out] == CellState.OPEN).all()
+    assert (found.state.flatten()[out] == CellCondition.OPEN).all()
     with pytest.raises(OutOfRangeError, match="`leave_out` must be cells from 0 to 479"):
         MapCells()(array, leave_out=torch.tensor([480]))
 
@@ -221,7 +221,7 @@ def test_several_chips_have_a_map_each() -> None:
     found = MapCells(n_pulses=31)(array)
     faults = array.bank.state.faults
     assert faults is not None
-    assert torch.equal(found.state == CellState.STUCK, faults.stuck.view(3, 1, 8, 9))
+    assert torch.equal(found.state == CellCondition.STUCK, faults.stuck.view(3, 1, 8, 9))
     assert found.usable.shape == (1, 8, 9)
     assert torch.equal(found.usable, ~faults.stuck.view(3, 1, 8, 9).any(0))
     assert cell_map(found, chip=2) is not None
@@ -241,6 +241,6 @@ def test_a_network_is_written_on_a_board_with_broken_lines_and_stuck_cells() -> 
         write=ow.WriteVerify(tolerance=0.16e-6, max_pulses=200),
         mapping=FaultAware(mapping=ow.mapping.DifferentialPair(), cell_map=cells),
     )
-    assert not array.sent[cells.state.flatten() != CellState.USABLE].any()
+    assert not array.sent[cells.state.flatten() != CellCondition.USABLE].any()
     error = (net(x) - model(x)).detach()
     assert float(error.square().mean().sqrt()) < 0.15 * float(model(x).detach().std())

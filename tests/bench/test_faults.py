@@ -18,7 +18,7 @@ from ohmweave.base import DeployError, OutOfRangeError, generator
 from ohmweave.bench import (
     AbortedError,
     Board,
-    CellState,
+    CellCondition,
     Crosspoints,
     Driver,
     DriverArray,
@@ -106,7 +106,7 @@ def test_a_network_is_written_through_all_of_them(seed: int, tmp_path: Path) -> 
     with guarded(driver, log, timeout=0.1) as array:
         cells = MapCells(n_pulses=13)(array)
         assert cells.open_cols.nonzero().tolist() == [[0, 2 + seed]]
-        assert int(cells.state[0, 5, 20]) == CellState.OPEN
+        assert int(cells.state[0, 5, 20]) == CellCondition.OPEN
         chip = ow.Chip(array=array, cell_map=cells)
         model = torch.nn.Linear(10, 8, dtype=F64)
         mapping = FaultAware(mapping=DifferentialPair(), cell_map=cells)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ohmweave.bench import CellMap, CellState, read_events, wear
+from ohmweave.bench import CellCondition, CellMap, read_events, wear
 from ohmweave.cli import main
 
 LAB = """
@@ -101,7 +101,7 @@ def test_from_fresh_cells_to_an_accuracy(
     assert run("map", *common, "--n-pulses", 31, "--figure", "map.png", "--g-open", "10 nS") == 0
     cells = CellMap.load(lab / "cells.safetensors")
     assert repr(cells) in capsys.readouterr().out
-    assert int(cells.state[0, 3, 4]) == CellState.UNFORMED
+    assert int(cells.state[0, 3, 4]) == CellCondition.UNFORMED
     assert cells.open_rows.nonzero().tolist() == [[0, 17]]
     assert torch.equal(cells.n_pulses.flatten(), wear(lab / "board.log"))
     assert (lab / "map.png").stat().st_size > 1_000
@@ -118,7 +118,7 @@ def test_from_fresh_cells_to_an_accuracy(
     assert abs(accuracy[0] - accuracy[1]) < 6
     sent = wear(lab / "board.log") - before
     assert sent.any()
-    assert not sent[cells.state.flatten() != CellState.USABLE].any()
+    assert not sent[cells.state.flatten() != CellCondition.USABLE].any()
 
 
 @pytest.mark.parametrize(

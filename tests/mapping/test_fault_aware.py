@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import lsq_linear
 
 import ohmweave as ow
-from ohmweave.arrays import CellMap, CellState, SimulatedArray
+from ohmweave.arrays import CellCondition, CellMap, SimulatedArray
 from ohmweave.base import ChipFullError, DataError, OutOfRangeError, ShapeError, generator
 from ohmweave.cells import Cell, LinearStep, StuckCells
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FaultAware, Matrix, ResidualPairs
@@ -34,7 +34,7 @@ def map_of(shape: tuple[int, ...], **lines: Any) -> CellMap:
         open_rows[at] = True
     for at in lines.get("cols", ()):
         open_cols[at] = True
-    state[open_rows[..., :, None] | open_cols[..., None, :]] = CellState.OPEN
+    state[open_rows[..., :, None] | open_cols[..., None, :]] = CellCondition.OPEN
     g = torch.full(shape, LOW, dtype=F64)
     return CellMap(
         state=state,
@@ -53,7 +53,7 @@ def stuck_map(array: SimulatedArray) -> CellMap:
     assert faults is not None
     stuck = faults.stuck.view(found.state.shape)
     g = torch.where(stuck, faults.g_stuck.view(stuck.shape).double(), torch.nan)
-    state = torch.where(stuck, int(CellState.STUCK), found.state).to(torch.int8)
+    state = torch.where(stuck, int(CellCondition.STUCK), found.state).to(torch.int8)
     return CellMap(
         state=state,
         g_low=g.nan_to_num(LOW),
@@ -72,7 +72,7 @@ def some_map(chips: tuple[int, ...] = ()) -> CellMap:
     g = torch.rand(shape, generator=random, dtype=F64) * 40e-6  # some beyond the window
     whole = map_of(shape)
     return CellMap(
-        state=torch.where(bad, int(CellState.STUCK), 0).to(torch.int8),
+        state=torch.where(bad, int(CellCondition.STUCK), 0).to(torch.int8),
         g_low=torch.where(bad, g - 1e-6, LOW),
         g_high=torch.where(bad, g + 1e-6, HIGH),
         open_rows=whole.open_rows,

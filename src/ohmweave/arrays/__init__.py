@@ -15,7 +15,7 @@ from ohmweave.arrays.capabilities import (
     SavedState,
     ScaledReads,
 )
-from ohmweave.arrays.cell_map import CellMap, CellState
+from ohmweave.arrays.cell_map import CellCondition, CellMap
 from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.converters.periphery import Periphery, yao2020_macro
@@ -36,8 +36,8 @@ __all__ = [
     "Activity",
     "Array",
     "Books",
+    "CellCondition",
     "CellMap",
-    "CellState",
     "CompiledCells",
     "ConvGeometry",
     "ConverterRanges",

@@ -17,7 +17,7 @@ _FORMAT = "ohmweave cell map 1"
 _NAMES = ("state", "g_low", "g_high", "open_rows", "open_cols", "n_pulses")
 
 
-class CellState(IntEnum):
+class CellCondition(IntEnum):
     """What a cell does."""
 
     USABLE = 0
@@ -37,7 +37,7 @@ class CellMap:
     """What measurements found out about the cells of a chip; `bench.MapCells` measures it.
 
     Attributes:
-        state: `(*chips, n_arrays, rows, cols)` int8, a `CellState` of each cell.
+        state: `(*chips, n_arrays, rows, cols)` int8, a `CellCondition` of each cell.
         g_low: S, the same shape: measured after a train of RESET pulses; NaN where there is no measurement.
         g_high: S, the same: measured after a train of SET pulses.
         open_rows: `(*chips, n_arrays, rows)` bool, broken row lines.
@@ -75,12 +75,12 @@ class CellMap:
                 raise OutOfRangeError(f"`{name}` must be NaN or from -1 to 1 S, but has other numbers")
             if name == "n_pulses" and bool((leaf < 0).any()):
                 raise OutOfRangeError(f"`n_pulses` must be >= 0, but is {int(leaf.min())}")
-        measured = state != CellState.OPEN
+        measured = state != CellCondition.OPEN
         for name in ("g_low", "g_high"):
             if not bool((getattr(self, name)[measured].abs() < 1).all()):  # false for NaN
                 raise OutOfRangeError(f"`{name}` must be below 1 S for all cells that are not open, but is not")
-        if int(state.min()) < 0 or int(state.max()) > max(CellState):
-            raise OutOfRangeError(f"`state` must be from 0 to {max(CellState)}, but is up to {int(state.max())}")
+        if int(state.min()) < 0 or int(state.max()) > max(CellCondition):
+            raise OutOfRangeError(f"`state` must be from 0 to {max(CellCondition)}, but is up to {int(state.max())}")
 
     def __repr__(self) -> str:
         """Sizes, and how many cells are in each state."""
@@ -88,19 +88,19 @@ class CellMap:
         lines = int(self.open_rows.sum()), int(self.open_cols.sum())
         return f"CellMap({tuple(self.state.shape)}: {counts}; {lines[0]} open rows, {lines[1]} open columns)"
 
-    def counts(self) -> dict[CellState, int]:
+    def counts(self) -> dict[CellCondition, int]:
         """The number of cells in each state."""
-        return {state: int((self.state == state).sum()) for state in CellState}
+        return {state: int((self.state == state).sum()) for state in CellCondition}
 
     @property
     def usable(self) -> torch.Tensor:
         """`(n_arrays, rows, cols)` bool: cells that are usable on all chips, as `Array.usable` has them."""
-        return self._on_any_chip(self.state != CellState.USABLE).logical_not()
+        return self._on_any_chip(self.state != CellCondition.USABLE).logical_not()
 
     @property
     def open(self) -> torch.Tensor:
         """`(n_arrays, rows, cols)` bool: cells that are on a broken line of a chip, or could not be measured there."""
-        return self._on_any_chip(self.state == CellState.OPEN)
+        return self._on_any_chip(self.state == CellCondition.OPEN)
 
     @property
     def held(self) -> torch.Tensor:
@@ -109,8 +109,8 @@ class CellMap:
         It is the mean of the two measurements, and 0 where there is none, as on an open line.
         """
         mean = ((self.g_low + self.g_high) / 2).nan_to_num(nan=0.0)
-        mean = torch.where(self.state == CellState.OPEN, 0.0, mean)
-        return torch.where(self.state == CellState.USABLE, torch.nan, mean)
+        mean = torch.where(self.state == CellCondition.OPEN, 0.0, mean)
+        return torch.where(self.state == CellCondition.USABLE, torch.nan, mean)
 
     def _on_any_chip(self, mask: torch.Tensor) -> torch.Tensor:
         return mask.any(0) if mask.dim() == 4 else mask
@@ -118,7 +118,7 @@ class CellMap:
     def save(self, path: str | PathLike[str]) -> None:
         """Write the map to a file (safetensors); an old one is replaced when the new one is complete."""
         leaves = {name: getattr(self, name).detach().cpu().contiguous() for name in _NAMES}
-        about = {"format": _FORMAT, "states": json.dumps({one.name: int(one) for one in CellState})}
+        about = {"format": _FORMAT, "states": json.dumps({one.name: int(one) for one in CellCondition})}
         with atomic_write(Path(path)) as part:
             save_file(leaves, part, metadata=about)
 

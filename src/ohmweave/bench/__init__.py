@@ -1,6 +1,6 @@
 """The bench: drivers of real boards as arrays, limits, logs, replays and a conformance check."""
 
-from ohmweave.arrays import CellMap, CellState
+from ohmweave.arrays import CellCondition, CellMap
 from ohmweave.bench.board import Board
 from ohmweave.bench.check import Conformance, Finding, check_array, inspect_array
 from ohmweave.bench.cycle_cells import cycle_cells
@@ -36,8 +36,8 @@ __all__ = [
     "AbortedError",
     "BatchSense",
     "Board",
+    "CellCondition",
     "CellMap",
-    "CellState",
     "Compliance",
     "Conformance",
     "Crosspoints",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import torch
 
-from ohmweave.arrays import Array, CellMap, CellState
+from ohmweave.arrays import Array, CellCondition, CellMap
 from ohmweave.base import OutOfRangeError, check_fields, check_tensor, integer, positive, zero_to_one
 from ohmweave.cells import RESET, SET, Pulse
 
@@ -112,11 +112,11 @@ class MapCells:
         # An open line of a real board gives an offset of the meter, of either sign.
         empty = lost | (largest.abs() < g_open)
         open_rows, open_cols = (empty.double().mean(dim) >= _EMPTY for dim in (-1, -2))
-        state = torch.full(g_low.shape, int(CellState.USABLE), dtype=torch.int8, device=g_low.device)
-        state[(g_high - g_low) < self.span * (array.g_max - array.g_min)] = CellState.STUCK
-        state[torch.minimum(g_low, g_high) > self.leaky * array.g_max] = CellState.LEAKY
-        state[largest < self.unformed * array.g_min] = CellState.UNFORMED
-        state[lost | open_rows[..., :, None] | open_cols[..., None, :]] = CellState.OPEN
+        state = torch.full(g_low.shape, int(CellCondition.USABLE), dtype=torch.int8, device=g_low.device)
+        state[(g_high - g_low) < self.span * (array.g_max - array.g_min)] = CellCondition.STUCK
+        state[torch.minimum(g_low, g_high) > self.leaky * array.g_max] = CellCondition.LEAKY
+        state[largest < self.unformed * array.g_min] = CellCondition.UNFORMED
+        state[lost | open_rows[..., :, None] | open_cols[..., None, :]] = CellCondition.OPEN
         return CellMap(
             state=state, g_low=g_low, g_high=g_high, open_rows=open_rows, open_cols=open_cols, n_pulses=n_pulses
         )

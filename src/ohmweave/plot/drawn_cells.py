@@ -2,18 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from ohmweave.arrays import CellMap, CellState
+from ohmweave.arrays import CellCondition, CellMap
 from ohmweave.base import check_integer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = {
-    CellState.USABLE: "#d8e2dc",
-    CellState.UNFORMED: "#f2c14e",
-    CellState.LEAKY: "#c44536",
-    CellState.STUCK: "#4f5d75",
-    CellState.OPEN: "#ffffff",
+    CellCondition.USABLE: "#d8e2dc",
+    CellCondition.UNFORMED: "#f2c14e",
+    CellCondition.LEAKY: "#c44536",
+    CellCondition.STUCK: "#4f5d75",
+    CellCondition.OPEN: "#ffffff",
 }
 
 
@@ -43,8 +43,8 @@ def cell_map(cells: CellMap, *, chip: int = 0) -> "Figure":
     height = min(max(1.2, 3.6 * rows / cols), 6.0)
     figure = Figure(figsize=(8.6, (height + 0.4) * n_arrays + 2.8), layout="constrained")
     panels = figure.subplots(n_arrays + 1, 2, squeeze=False, height_ratios=[height] * n_arrays + [2.0])
-    colours = ListedColormap([_COLOURS[one] for one in CellState])
-    norm = BoundaryNorm([one - 0.5 for one in range(len(CellState) + 1)], len(CellState))
+    colours = ListedColormap([_COLOURS[one] for one in CellCondition])
+    norm = BoundaryNorm([one - 0.5 for one in range(len(CellCondition) + 1)], len(CellCondition))
     for index in range(n_arrays):
         left, right = panels[index]
         left.imshow(state[index], cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
@@ -55,7 +55,7 @@ def cell_map(cells: CellMap, *, chip: int = 0) -> "Figure":
         for axes in (left, right):
             axes.tick_params(labelsize=6)
     for axes, g, title in ((panels[-1][0], g_low, "after RESET"), (panels[-1][1], g_high, "after SET")):
-        for one in CellState:
+        for one in CellCondition:
             found = g[state == one]
             found = found[found == found] * 1e6
             if len(found):
@@ -64,14 +64,14 @@ def cell_map(cells: CellMap, *, chip: int = 0) -> "Figure":
         axes.set_xlabel(f"conductance {title} (uS)", fontsize=8)
         axes.set_ylabel("cells", fontsize=8)
         axes.tick_params(labelsize=6)
-    counts = {one: int((state == one).sum()) for one in CellState}
+    counts = {one: int((state == one).sum()) for one in CellCondition}
     figure.legend(
         handles=[
             Patch(facecolor=_COLOURS[one], edgecolor="grey", label=f"{one.name.lower()}: {n:,}")
             for one, n in counts.items()
         ],
         loc="outside lower center",
-        ncols=len(CellState),
+        ncols=len(CellCondition),
         fontsize=8,
         frameon=False,
     )

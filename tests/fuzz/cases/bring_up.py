@@ -17,7 +17,7 @@ def _parts() -> dict[str, torch.Tensor]:
     """The tensors of a map of 1 array of 8 x 16 cells, one of which is stuck."""
     shape = (1, 8, 16)
     state = torch.zeros(shape, dtype=torch.int8)
-    state[0, 0, 0] = arrays.CellState.STUCK
+    state[0, 0, 0] = arrays.CellCondition.STUCK
     return {
         "state": state,
         "g_low": torch.full(shape, 2e-6),

@@ -19,7 +19,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _INTERFACE: "Access Array CompiledCells ConverterRanges Corner CoupledCells PatchReads RangedConverters "
         "SavedState ScaledReads",
         _RESULT: "Activity Usage",
-        _CONSTANT: "CellState UNASSIGNED",
+        _CONSTANT: "CellCondition UNASSIGNED",
         "takes a placement, which `Placement` has checked": "corner_of",
     },
     "circuit": {
@@ -39,7 +39,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "PulsesInterrupted PulsesStoppedError RemoteError RemoteFailure ReplayError ReplayedFailure UnmeasuredWarning",
         _RESULT: "Conformance Event Failure Finding FormingReport LogHeader Station",
         _CONSTANT: "Kind",
-        "the same as in `arrays`": "CellMap CellState",
+        "the same as in `arrays`": "CellCondition CellMap",
         _BASE: "Wrapper",
     },
     "mapping": {_INTERFACE: "Clip Corner InputScaling ProportionalScaling StagedMapping UniformScaling WeightMapping"},
