@@ -12,6 +12,7 @@ from ohmweave.cells import Cell, LinearStep, ReadNoise, Spread, aggregate, soft_
 from ohmweave.cost import ledger
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair
 from ohmweave.nn import AlwaysOn, Linear, OnChip
+from ohmweave.nn.chip_batch import in_software
 from ohmweave.optim import Manhattan, MixedPrecision, PulsedSGD, SignPulse, epoch, train_epoch
 from tests.helpers import assert_close
 
@@ -228,3 +229,81 @@ def test_wrong_arguments_are_refused():
         train_epoch(net, rule, x, labels, loss=None)
     with pytest.raises(OutOfRangeError, match="rule"):
         train_epoch(net, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), x, labels)
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("lr", -0.03), ("lr", float("nan")), ("max_pulses", 0), ("max_pulses", 2.5), ("draw", "x"), ("g_step", -1e-9)],
+)
+def test_hyperparameters_that_were_changed_are_checked_as_by_the_loop(name, wrong):
+    net, rule, chip = network(SOFT, RULES["rounded"])
+    train_epoch(net, rule, *samples())
+    before = chip.array.bank.state.switching.g.clone()
+    rule.param_groups[0][name] = wrong
+    with pytest.raises(OutOfRangeError, match=name):
+        train_epoch(net, rule, *samples())
+    assert torch.equal(chip.array.bank.state.switching.g, before)
+
+
+def _hook_of_gradients(net, rule):
+    rule.weights[0].register_hook(lambda grad: grad * 0)
+
+
+def _hook_of_steps(net, rule):
+    def halved(rule, args, kwargs):
+        for weight in rule.weights:
+            weight.grad.div_(2)
+
+    rule.register_step_pre_hook(halved)
+
+
+def _other_forward(net, rule):
+    net[2].forward = lambda x: x * 2
+
+
+@needs_numba
+@pytest.mark.parametrize("change", [_hook_of_gradients, _hook_of_steps, _other_forward])
+def test_hooks_and_other_functions_of_modules_are_called(change, monkeypatch):
+    monkeypatch.setattr(epoch, "_SAID", set())
+    made = [network(SOFT, RULES["rounded"]) for _ in range(2)]
+    for net, rule, _ in made:
+        train_epoch(net, rule, *samples())
+        change(net, rule)
+    with pytest.warns(RuntimeWarning, match="hooks|forward"):
+        one = after(train_epoch, made[0])
+    assert_same(after(loop, made[1]), one)
+
+
+@needs_numba
+def test_in_software_the_loop_is_used(monkeypatch):
+    monkeypatch.setattr(epoch, "_SAID", set())
+    net, rule, chip = network(SOFT, RULES["rounded"])
+    train_epoch(net, rule, *samples())
+    n_reads = chip.array.books.activity.n_reads
+    with in_software(), pytest.warns(RuntimeWarning, match="software"), pytest.raises(RuntimeError):
+        train_epoch(net, rule, *samples())
+    assert chip.array.books.activity.n_reads == n_reads
+
+
+@needs_numba
+def test_a_pass_without_pulses_keeps_the_readout_that_it_made():
+    """The second layer is stale at first, is read out once, and is not read out again afterwards."""
+    made = [network(SOFT, RULES["rounded"]) for _ in range(2)]
+    for net, rule, _ in made:
+        train_epoch(net, rule, *samples())
+        assert rule.weights[1].is_stale
+        rule.param_groups[0]["lr"] = 0.0
+    assert_same(*[after(train, one) for train, one in zip((loop, train_epoch), made, strict=True)])
+    assert not made[1][1].weights[1].is_stale
+
+
+@needs_numba
+@pytest.mark.filterwarnings("error")
+def test_a_scheduler_that_begins_later_sees_the_steps():
+    net, rule, _ = network(SOFT, RULES["rounded"])
+    train_epoch(net, rule, *samples())
+    scheduler = torch.optim.lr_scheduler.StepLR(rule, 1, 0.5)
+    train_epoch(net, rule, *samples())
+    scheduler.step()
+    assert_close(torch.tensor(rule.param_groups[0]["lr"]), torch.tensor(0.015), rtol=1e-12)

@@ -1,5 +1,8 @@
 """Where torch keeps the hooks that it calls while a module computes."""
 
+import torch
+from torch.nn.modules import module as torch_module
+
 HOOKS = (
     "_forward_hooks",
     "_forward_pre_hooks",
@@ -10,3 +13,16 @@ HOOKS = (
     "_backward_pre_hooks",
 )
 """Attributes of `torch.nn.Module`, each an `OrderedDict`."""
+
+GLOBAL_HOOKS = (
+    "_global_forward_hooks",
+    "_global_forward_pre_hooks",
+    "_global_backward_hooks",
+    "_global_backward_pre_hooks",
+)
+"""Attributes of `torch.nn.modules.module`, of the hooks of all modules; each an `OrderedDict`."""
+
+
+def has_hooks(module: torch.nn.Module) -> bool:
+    """True if torch calls hooks while `module` computes: its own, or those of all modules."""
+    return any(module.__dict__[name] for name in HOOKS) or any(vars(torch_module)[name] for name in GLOBAL_HOOKS)

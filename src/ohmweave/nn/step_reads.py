@@ -3,22 +3,14 @@
 from collections.abc import Callable
 
 import torch
-from torch.nn.modules import module as torch_module
 
 from ohmweave.base import OutOfRangeError
 from ohmweave.nn.chip_batch import is_in_software, split_chips
 from ohmweave.nn.linear import Linear
-from ohmweave.nn.module_hooks import HOOKS
+from ohmweave.nn.module_hooks import has_hooks
 
 Step = Callable[[torch.Tensor], torch.Tensor]
 """From the state `(chips * batch, in)` to `(chips * batch, out)`."""
-
-_GLOBAL_HOOKS = (
-    "_global_forward_hooks",
-    "_global_forward_pre_hooks",
-    "_global_backward_hooks",
-    "_global_backward_pre_hooks",
-)
 
 
 def step_read(layer: torch.nn.Module) -> Step:
@@ -39,10 +31,9 @@ def step_read(layer: torch.nn.Module) -> Step:
 
 def _is_plain(layer: Linear) -> bool:
     """True if a call of the layer does nothing but read its array and add its bias."""
-    hooked = any(layer.__dict__[name] for name in HOOKS) or any(vars(torch_module)[name] for name in _GLOBAL_HOOKS)
     own = type(layer) is Linear and "forward" not in vars(layer)
     watched = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
-    return own and not layer.behind and not hooked and not watched and not is_in_software()
+    return own and not layer.behind and not has_hooks(layer) and not watched and not is_in_software()
 
 
 class _StepRead:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from ohmweave.arrays import CompiledCells
 from ohmweave.arrays.table_pulses import LONGEST, StepTables
@@ -94,7 +95,7 @@ class CompiledEpoch:
             return None
         self._read_out = self._signed.copy() if last else None
         self._send()
-        rule.n_steps += 1
+        rule.count_step()
         return float(loss)
 
     def _send(self) -> None:
@@ -150,7 +151,7 @@ class CompiledEpoch:
         self._signed = torch.cat(signed).numpy()
         self._g_per_w = np.array([matrix.g_per_w for matrix in chain.matrices], number)
         self._stale = np.array([weight.is_stale for weight in chain.weights])
-        self._sent = np.zeros(len(self._laws), bool)
+        self._was_stale, self._sent = self._stale.copy(), np.zeros(len(self._laws), bool)
         self._books[:] = 0
         self._running = True
 
@@ -179,8 +180,9 @@ class CompiledEpoch:
         """Give the weights that the layers read out the values of the last readout, as a loop leaves them."""
         for at, (weight, row) in enumerate(zip(self._chain.weights, self._chain.sizes, strict=True)):
             stale = bool(self._stale[at])
+            read = self._sent[at] or (self._was_stale[at] and not stale)
             # The first layer and those with a transposed read need no readout.
-            if not self._sent[at] or not at or row[5] or (stale and self._read_out is None):
+            if not read or not at or row[5] or (stale and self._read_out is None):
                 continue
             signed = self._read_out if stale else self._signed
             assert signed is not None
@@ -192,6 +194,9 @@ def _checked_rule(rule: Any, chain: Chain) -> CountedRule:
     """`rule`, if it has a compiled form and its weights are those of the network in order."""
     if not isinstance(rule, CountedRule) or type(rule).send is not CountedRule.send:
         raise NotCompiledError(f"the rule {type(rule).__name__} has no compiled form")
+    rule.check_groups()
+    if _has_hooks(rule):
+        raise NotCompiledError("the rule or its weights have hooks")
     weights = rule.weights
     if len(weights) != len(chain.weights) or any(a is not b for a, b in zip(weights, chain.weights, strict=True)):
         raise NotCompiledError("the rule must have all weights of the network, in the order of its layers")
@@ -207,6 +212,14 @@ def _checked_rule(rule: Any, chain: Chain) -> CountedRule:
     if len({law.memory is None for law in laws}) > 1:
         raise NotCompiledError("the weights have different laws")
     return rule
+
+
+def _has_hooks(rule: CountedRule) -> bool:
+    """True if torch calls hooks at the steps of the rule, or when a gradient of its weights is there."""
+    of_steps = rule._optimizer_step_pre_hooks or rule._optimizer_step_post_hooks
+    of_all = _global_optimizer_pre_hooks or _global_optimizer_post_hooks
+    of_weights = any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in rule.weights)
+    return bool(of_steps or of_all or of_weights)
 
 
 def _check_samples(x: torch.Tensor, labels: torch.Tensor, chain: Chain) -> None:

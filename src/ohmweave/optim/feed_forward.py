@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ohmweave.mapping import Matrix, PerSampleScaling
 from ohmweave.nn import AlwaysOn, ArrayWeight, Deployed, Linear
+from ohmweave.nn.chip_batch import is_in_software
+from ohmweave.nn.module_hooks import has_hooks
 
 ACTIVATIONS: dict[type[torch.nn.Module], int] = {torch.nn.ReLU: 1, torch.nn.Sigmoid: 2, torch.nn.Tanh: 3}
 """Numbers of the activations in `compiled_network`; 0 is none."""
@@ -60,6 +62,8 @@ def chain_of(net: torch.nn.Module) -> Chain:
     Raises:
         NotCompiledError: it is of another form.
     """
+    if is_in_software():
+        raise NotCompiledError("the network is run in software")
     found: list[tuple[Linear, int, bool]] = []  # layer, activation, always on
     always_on = flattens = False
     for module in _parts(net):
@@ -92,8 +96,10 @@ def chain_of(net: torch.nn.Module) -> Chain:
 
 def _parts(net: torch.nn.Module) -> Iterator[torch.nn.Module]:
     """The modules in the order in which they are called."""
-    if net._forward_hooks or net._forward_pre_hooks or net._backward_hooks or net._backward_pre_hooks:
+    if has_hooks(net):
         raise NotCompiledError(f"a {type(net).__name__} has hooks")
+    if "forward" in vars(net):
+        raise NotCompiledError(f"a {type(net).__name__} has another `forward`")
     if type(net) is Deployed:
         yield from _parts(net.model)
     elif type(net) is torch.nn.Sequential:

@@ -163,8 +163,7 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
                 range (a learning rate may be 0); no pulse was sent then.
         """
         loss = _loss_of(closure)
-        for group in self.param_groups:  # schedulers and users change them between steps
-            check_hyperparameters(group, {name: group.get(name) for name in self._names}, self.checks, paused=True)
+        self.check_groups()
         moves = self._moves()
         for move in moves:
             _check_finite(move)
@@ -172,6 +171,20 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         self.n_steps += 1
         self._watch(moves, sent)
         return loss
+
+    def check_groups(self) -> None:
+        """Check the hyperparameters of all groups, which schedulers and users change between steps.
+
+        Raises:
+            OutOfRangeError: one is unknown or out of range; a learning rate may be 0.
+        """
+        for group in self.param_groups:
+            check_hyperparameters(group, {name: group.get(name) for name in self._names}, self.checks, paused=True)
+
+    def count_step(self) -> None:
+        """Count a step that was computed elsewhere, as `train_epoch` does."""
+        self.n_steps += 1
+        self._opt_called = True  # without it a scheduler of torch warns that there was no step before its own
 
     def _moves(self) -> list[Move]:
         """The weights that have a gradient and are not frozen."""
