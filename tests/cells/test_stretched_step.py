@@ -79,3 +79,17 @@ def test_scatter_and_cells_outside_the_window() -> None:
 def test_bad_arguments(field: str, value: float) -> None:
     with pytest.raises(OutOfRangeError, match=f"`{field}`"):
         StretchedStep(**WINDOW, **{"n_set": 50, "n_reset": 50} | {field: value})
+
+
+@pytest.mark.parametrize(("side", "word"), [("set", "SET"), ("reset", "RESET")])
+def test_first_steps_that_float32_loses_are_refused(side: str, word: str) -> None:
+    """(1/100)^5 of the window: in float32 no pulse of a train from the end would move the cell."""
+    sides = {f"exponent_{side}": 5.0}
+    law = StretchedStep(g_min=1e-6, g_max=1e-5, n_set=100, n_reset=100, **sides)
+    made = {"generator": generator(0), "device": torch.device("cpu")}
+    with pytest.raises(OutOfRangeError, match=f"{word} step of StretchedStep, 9e-16 S.*float64"):
+        law.init_state((3,), dtype=torch.float32, **made)
+    law.init_state((3,), dtype=torch.float64, **made)
+    StretchedStep(g_min=1e-6, g_max=1e-5, n_set=100, n_reset=100, sigma=1e-8, **sides).init_state(
+        (3,), dtype=torch.float32, **made
+    )

@@ -19,7 +19,7 @@ from typing import Annotated, TypeAlias
 
 import torch
 
-from ohmweave.base import check_fields, positive
+from ohmweave.base import OutOfRangeError, check_fields, positive
 from ohmweave.base.fields import non_negative
 from ohmweave.cells.laws import ConductanceState, SwitchingLaw
 from ohmweave.cells.pulse import Pulse
@@ -45,6 +45,9 @@ class StretchedStep(SwitchingLaw[ConductanceState]):
 
     Raises:
         OutOfRangeError: an argument is out of range.
+
+    Valid for: first steps that the dtype of the cells resolves. With exponents above 1 they are far smaller than the
+    window over the number of pulses, and float32 may not hold them; `init_state` refuses that.
     """
 
     g_min: Bound
@@ -66,10 +69,29 @@ class StretchedStep(SwitchingLaw[ConductanceState]):
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> ConductanceState:
-        """All cells at `g_fresh`."""
+        """All cells at `g_fresh`.
+
+        Raises:
+            OutOfRangeError: the first step of a train would be lost to rounding in `dtype`.
+        """
         del generator
+        self._check_resolution(dtype)
         g = self.g_min if self.g_fresh is None else self.g_fresh
         return ConductanceState(torch.full(tuple(shape), g, dtype=dtype, device=device))
+
+    def _check_resolution(self, dtype: torch.dtype) -> None:
+        """Raise if a first step is rounded away: no train would move the cell, because each begins with that step."""
+        x = torch.zeros((), dtype=torch.float64, device="cpu")
+        up = _way(x, self.n_set, self.exponent_set, self.saturation_set)
+        down = _way(x, self.n_reset, self.exponent_reset, self.saturation_reset)
+        for word, way, end in (("SET", up, self.g_min), ("RESET", down, self.g_max)):
+            first, least = float(way) * (self.g_max - self.g_min), 2 * torch.finfo(dtype).eps * end
+            if max(first, self.sigma) < least:
+                raise OutOfRangeError(
+                    f"`dtype` must resolve the first {word} step of StretchedStep, {first:.3g} S at {end:.3g} S, but "
+                    f"{dtype} resolves {least:.3g} S: make the chip with `dtype=torch.float64`, or fit fewer pulses "
+                    "or a smaller exponent"
+                )
 
     def step(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
         """S, mean step at the present conductance plus sigma z; cells outside the window step as at its nearer end."""
