@@ -9,6 +9,7 @@ from torch import nn
 
 import ohmweave as ow
 from ohmweave.arrays import ADC, DAC
+from ohmweave.arrays.reads import converted_images
 from ohmweave.base import OutOfRangeError
 from ohmweave.cells import LinearStep
 from ohmweave.mapping import DifferentialPair, FixedScaling
@@ -55,6 +56,21 @@ def test_currents_beyond_full_scale_warn_once_with_the_layer_and_the_remedy() ->
     assert "up to 2 times" in message
     assert "`ohmweave.calibrate(net, batches)`" in message
     assert not caught(lambda: net(ones(10)))
+
+
+@pytest.mark.parametrize("worth", [0, 10**9])
+@pytest.mark.parametrize("n_chips", [None, 2])
+def test_every_tile_of_a_convolution_is_looked_at(worth: int, n_chips: int | None, monkeypatch: Any) -> None:
+    """Inputs of the second of two tiles alone: its g_pos, a quarter of all columns, carry twice full scale."""
+    monkeypatch.setattr(converted_images, "WORTH", worth)
+    model = nn.Sequential(nn.Conv2d(8, 2, (1, 4), bias=False)).double()
+    nn.init.ones_(model[0].weight)
+    net = deployed(model, {"scaling": FixedScaling(1.0)}, adc=ADC(bits=8, i_max=FULL), n_chips=n_chips)
+    x = torch.ones(3, 8, 2, 5, dtype=torch.float64)
+    x[:, :4] = 0.0
+    (message,) = caught(lambda: [net(x) for _ in range(9)])
+    assert message.startswith("25% of the column currents")
+    assert "up to 2 times" in message
 
 
 def test_few_currents_beyond_full_scale_do_not_warn() -> None:

@@ -49,28 +49,37 @@ class SaturationWatch:
     def __init__(self, adc: ADC, named: str, count: ReadCount, *, i_max: float, calibrated: bool) -> None:
         self._adc, self._named, self._count, self._i_max = adc, named, count, i_max
         self._most = MANY_OF_CALIBRATED if calibrated else MANY_SATURATED
+        self._n, self._n_beyond, self._largest = 0, 0.0, 0.0
 
     def is_due(self) -> bool:
-        """Count a read, and say if its currents should be given to `look`."""
+        """Count a read, and say if its currents should be given to `look`, and then `judge` be called."""
         count = self._count
         if count.n < 0 or self._adc.bits < FEWEST_BITS:
             return False
         count.n += 1
+        self._n, self._n_beyond, self._largest = 0, 0.0, 0.0
         return not count.n & (count.n - 1)
 
     def look(self, x: torch.Tensor) -> None:
-        """Warn if many of the currents `x`, `(..., n)` lsb, before they are converted, are beyond full scale."""
-        high = self._adc.codes[1]
-        x = x[..., :: -(-x.numel() // MOST_LOOKED_AT) or 1]
+        """Add some of the read's currents, `x`, `(..., n)` lsb, before they are converted."""
+        if not x.numel():
+            return
+        self._n += x.numel()
+        n, x = x.numel(), x[..., :: -(-x.numel() // MOST_LOOKED_AT) or 1]
         x = x.abs() if self._adc.signed else x
         # The highest code is right up to half an lsb beyond full scale.
-        share = float((x > high + 0.5).double().mean()) if x.numel() else 0.0
+        self._n_beyond += n * float((x > self._adc.codes[1] + 0.5).double().mean())
+        self._largest = max(self._largest, float(x.amax()) / self._adc.codes[1])
+
+    def judge(self) -> None:
+        """Warn if many of the currents that were looked at in this read are beyond full scale."""
+        share = self._n_beyond / max(1, self._n)
         if not share > self._most:
             return
         self._count.n = -1
         warnings.warn(
             f"{share:.0%} of the column currents of {self._named} are beyond the full scale of its ADC, "
-            f"{self._i_max:.3g} A, up to {float(x.amax()) / high:.3g} times, and saturate: calibrate its range on "
+            f"{self._i_max:.3g} A, up to {self._largest:.3g} times, and saturate: calibrate its range on "
             "training data, `ohmweave.calibrate(net, batches)`, or make the chip with a larger `i_max`",
             stacklevel=2,
         )

@@ -95,6 +95,8 @@ class ConvertedMatrix:
                 planes = bit_planes(lines, row.dac, self._n_planes, stack.offset.dtype)
                 look = watched and first == 0
                 out[:, stack.outputs, part] += self._convert(stack, planes, noise, record, look=look)
+        if watched:
+            self._watch.judge()
         return out.mul_(self._scale).mT
 
     @property

@@ -176,8 +176,10 @@ class ConvertedImages:
             for chip in range(len(drive)):
                 part = slice(first, first + n_images)
                 of_part, into = row.of_numbers(drive[chip, part]), out[chip, part]
-                look = watched and first == chip == 0
+                look = watched and first == 0
                 self._read_chip(chip, of_part, geometry, noise, record, into, look=look)
+        if watched:
+            self._watch.judge()
         return out.mul_(self._codes.scale)
 
     def _read_chip(
@@ -200,7 +202,7 @@ class ConvertedImages:
         for stack, tiles in zip(self._stacks, self._kernels_of(geometry), strict=True):
             for t, tile in enumerate(tiles):
                 current = tile.currents(planes, chip, geometry, noise=noise, halved=tile.halves(planes, n_patches))
-                if look and t == 0:
+                if look:
                     self._watch.look(current.view(-1, current.shape[-1]).mT)
                 at, into = chip * stack.shape[1] + t, out[..., stack.outputs]
                 if record is None and converts_alike(self._codes.adc) and worth_compiling(current.numel()):
