@@ -10,6 +10,7 @@ import pytest
 from ohmweave.base import DataError, OutOfRangeError
 from ohmweave.cells import Cell, Spread, linear_steps
 from ohmweave.fitting import AmplitudeFit, Fit, fit_amplitudes, fit_trains
+from ohmweave.fitting.amplitudes import has_amplitudes
 from tests.fitting.bench import cycles, measured
 from tests.helpers import assert_close
 
@@ -87,6 +88,17 @@ def test_refused() -> None:
         law.cell(v_set=1.6)
     with pytest.raises(OutOfRangeError, match=r"`v_set` must be an amplitude from 1 to 1\.5 V, but is not given"):
         law.cell()
+    assert law.cell(v_set=1.2, v_reset=1.5) == law.cell(v_set=1.2)
+    with pytest.raises(OutOfRangeError, match=r"`v_reset` must be 1\.5 V, the only amplitude .* but is 3 V"):
+        law.cell(v_set=1.2, v_reset=3.0)
+    two = [
+        replace(one, trains=replace(one.trains, conditions={**one.trains.conditions, "v_reset": v}))
+        for one, v in zip(fits(linear), (1.5, 1.5, 1.5, 2.0, 2.0), strict=True)
+    ]
+    with pytest.raises(DataError, match="one amplitude of RESET pulses, or 3 and more, but have 2"):
+        fit_amplitudes(two)
+    assert has_amplitudes([one.trains for one in fits(linear)])
+    assert not has_amplitudes([one.trains for one in two])
     with pytest.raises(DataError, match="must be fits at 3 amplitudes or more"):
         fit_amplitudes(fits(linear)[:2])
     with pytest.raises(DataError, match="must have 3 amplitudes of a polarity or more"):

@@ -118,6 +118,17 @@ def test_the_right_scheme_describes_its_outcomes_and_another_does_not() -> None:
     assert "does not describe" in str(other)
 
 
+def test_cells_that_fail_at_the_limit_are_not_those_that_converge_there() -> None:
+    """30 pulses each, measured ones inside their band, and simulated ones given up on the way."""
+    outcomes = WriteOutcomes(g_target=torch.full((20,), 19e-6, dtype=torch.float64), n_pulses=torch.full((20,), 30))
+    cell = Cell(linear_steps(g_min=2e-6, g_max=20e-6, levels=91))
+    found = check_write(WriteVerify(tolerance=0.01e-6, max_pulses=30), cell, outcomes)
+    assert (found.failed, found.failed_simulated) == (0.0, 1.0)
+    assert found.pulses == found.pulses_simulated
+    assert not found.agrees
+    assert str(found).startswith("the scheme does not describe these writes")
+
+
 def test_starts_are_those_of_the_measurement() -> None:
     target = torch.full((4,), 10e-6, dtype=torch.float64)
     start = torch.tensor([10e-6, 9e-6, 12e-6, 2e-6], dtype=torch.float64)

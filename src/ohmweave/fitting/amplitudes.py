@@ -132,7 +132,13 @@ class AmplitudeFit:
     def _amplitude(self, word: str, v: float | None) -> float:
         name = f"v_{word.lower()}"
         if word not in self.ranges:
-            return 0.0  # one amplitude only: its parameters do not depend on it
+            only = _sent(self.fits[0], word)  # of one amplitude only: there is no line over it
+            if v is not None and not abs(check_finite(name, v, "V") - only) <= _NEAR:
+                raise OutOfRangeError(
+                    f"`{name}` must be {only:g} V, the only amplitude that was measured, but is {v:g} V: of others the "
+                    "law is not known"
+                )
+            return 0.0
         low, high = self.ranges[word]
         if v is None:
             raise OutOfRangeError(f"`{name}` must be an amplitude from {low:g} to {high:g} V, but is not given")
@@ -153,7 +159,8 @@ def fit_amplitudes(fits: Sequence[Fit]) -> AmplitudeFit:
             `v_reset`.
 
     Raises:
-        DataError: no polarity has three amplitudes, windows differ, or no law was fitted at all of them.
+        DataError: no polarity has three amplitudes, or one has two, windows differ, or no law was fitted at all of
+            them.
 
     Valid for: amplitudes between the lowest and the highest, and pulses of one width.
     Source: ours.
@@ -168,6 +175,12 @@ def fit_amplitudes(fits: Sequence[Fit]) -> AmplitudeFit:
     varied = [word for word in v if len(np.unique(v[word])) >= LEAST]
     if not varied:
         raise DataError(f"`fits` must have {LEAST} amplitudes of a polarity or more, but have fewer")
+    for word, one in v.items():
+        if 1 < len(np.unique(one)) < LEAST:
+            raise DataError(
+                f"`fits` must have one amplitude of {word} pulses, or {LEAST} and more, but have 2: two give no law, "
+                "and the steps of one are not those of the other. Leave out the fits of one of them"
+            )
     order = np.lexsort((v["RESET"], v["SET"]))
     fits, v = tuple(fits[k] for k in order), {word: one[order] for word, one in v.items()}
     law = _common_law(fits)
@@ -268,10 +281,11 @@ def _family(name: str, law: FittedLaw) -> Any:
 
 
 def has_amplitudes(trains: Sequence[PulseTrains]) -> bool:
-    """True if a polarity has pulses of three amplitudes or more, and all trains name those of both."""
+    """True if `fit_amplitudes` finds a law: a polarity has three amplitudes or more, and none has two."""
     if not all({"v_set", "v_reset"} <= set(one.conditions) for one in trains):
         return False
-    return any(len({one.conditions[name] for one in trains}) >= LEAST for name in ("v_set", "v_reset"))
+    n_each = [len({one.conditions[name] for one in trains}) for name in ("v_set", "v_reset")]
+    return max(n_each) >= LEAST and LEAST - 1 not in n_each
 
 
 def common_window(

@@ -11,7 +11,7 @@ from ohmweave.programming.write import Write
 
 AGREES = 0.25
 """Ours: medians and quartiles of pulses that differ by no more than this share of the measured median, or by one pulse,
-agree."""
+agree, if the shares of failed cells differ by no more than this."""
 _QUARTILES = (0.25, 0.5, 0.75)
 
 
@@ -71,10 +71,16 @@ class WriteCheck:
 
     @property
     def agrees(self) -> bool:
-        """True if median and quartiles of the pulses differ by at most a quarter of the median, or by one pulse."""
+        """True if writes agree.
+
+        Median and quartiles of the pulses must differ by at most a quarter of the measured median, or by one pulse, and
+        the shares of cells that failed by at most a quarter: without that, cells that all end at the largest number of
+        pulses would agree with cells that all converge there.
+        """
         most = max(1.0, AGREES * self.pulses[1])
         pairs = zip(self.pulses, self.pulses_simulated, strict=True)
-        return all(abs(measured - simulated) <= most for measured, simulated in pairs)
+        alike = abs(self.failed - self.failed_simulated) <= AGREES
+        return alike and all(abs(measured - simulated) <= most for measured, simulated in pairs)
 
     def __str__(self) -> str:
         """In words."""
