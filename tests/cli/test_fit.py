@@ -144,7 +144,7 @@ def test_two_cycles_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (tmp_path / "cycles.tsv").write_text("7\t10000\t100000\t1\n7\t10500\t90000\t2\n")
     assert run(tmp_path / "cycles.tsv", "--columns", "cell, r_set (Ohm), r_reset (Ohm), cycle") == 0
     said = capsys.readouterr().err
-    assert "Cycling(1 cells, 2 cycles" in said
+    assert "Cycling(1 cell, 2 cycles" in said
     assert "not fitted: `data` must hold at least 20 cycles" in said
     assert "no cell file" in said
     assert [path.name for path in tmp_path.iterdir()] == ["cycles.tsv"]

@@ -335,7 +335,7 @@ def test_bills_and_items_read_well() -> None:
     set_item = next(item for item in bill.items() if (item.component, item.layer) == ("SET pulses", "w"))
     assert repr(set_item) == "update, w, SET pulses: 1 uses, 6e-12 J"
     lines = repr(bill).splitlines()
-    assert lines[0].startswith("Bill of 1 chip(s) by yao2020: 1.2e-11 J, 2 s, ")
+    assert lines[0].startswith("Bill of 1 chip by yao2020: 1.2e-11 J, 2 s, ")
     assert lines[1] == "  update 1.2e-11 J"
 
 

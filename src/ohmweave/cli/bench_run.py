@@ -55,6 +55,7 @@ def run(
     A write that was stopped goes on with the same command: cells within the tolerance get no further pulse.
     """
     import ohmweave as ow
+    from ohmweave.base.text import counted
     from ohmweave.evaluation.networks import check_network, fresh, n_correct, network_of, train
     from ohmweave.evaluation.networks import images as load_images
 
@@ -86,7 +87,7 @@ def run(
     lines = [f"in software   {in_software / n:.1%} of {n} test images"]
     lines.append("dry run: nothing was sent" if dry_run else f"on the board  {on_cells / n:.1%}")
     lines += [f"{name or 'network'}: {report!r}" for name, report in reports.items()]
-    lines += [repr(activity), f"the most worn cell has got {int(worn.max()):,} pulses"]
+    lines += [repr(activity), f"the most worn cell has got {counted(int(worn.max()), 'pulse')}"]
     print_result("\n".join(lines))
 
 

@@ -20,6 +20,7 @@ import torch
 
 from ohmweave.arrays import Meter, Usage
 from ohmweave.base import OhmweaveError, OutOfRangeError, check_fields, check_non_negative, integer, non_negative
+from ohmweave.base.text import counted
 from ohmweave.cost.chip_costs import chip_costs
 from ohmweave.cost.components import ComponentCosts
 from ohmweave.mapping import Chip, Matrix
@@ -100,8 +101,9 @@ class Bill:
         """Three lines: the totals, and energy by phase."""
         phases = ", ".join(f"{phase} {energy:.4g} J" for phase, energy in self.by("phase").items()) or "no energy"
         total = {quantity: self.total(quantity) for quantity in ("energy", "time", "area")}
+        lists = " and ".join(dict.fromkeys(one.name for one in self.costs))
         return (
-            f"Bill of {len(self._chips)} chip(s) by {' and '.join(dict.fromkeys(one.name for one in self.costs))}: "
+            f"Bill of {counted(len(self._chips), 'chip')} by {lists}: "
             f"{total['energy']:.4g} J, {total['time']:.4g} s, {total['area']:.4g} m2\n  {phases}"
         )
 

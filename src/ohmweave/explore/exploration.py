@@ -129,6 +129,11 @@ class Exploration:
         ]
         return "\n".join(lines)
 
+    @property
+    def _within(self) -> str:
+        points = 100 * self.study.within
+        return f"{points:g} point{'' if points == 1 else 's'}"
+
     def advice(self) -> list[str]:
         """The cheapest designs within `study.within` of the best accuracy, one sentence each."""
         found = []
@@ -137,7 +142,7 @@ class Exploration:
                 design = ", ".join(f"{key} {shown_key(key, self.points[index][key])}" for key in self.study.axes)
                 figures = self.figures[index]
                 found.append(
-                    f"lowest {QUANTITIES[name].title} within {100 * self.study.within:g} points of the best accuracy: "
+                    f"lowest {QUANTITIES[name].title} within {self._within} of the best accuracy: "
                     f"{shown_figure(figures, name)} with {design or 'the only design'} (test accuracy "
                     f"{shown_figure(figures, 'test_accuracy')})"
                 )

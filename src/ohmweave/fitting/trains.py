@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ohmweave.base import DataError, OutOfRangeError, ShapeError, check_finite, shown
+from ohmweave.base.text import counted
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -93,7 +94,7 @@ class PulseTrains:
     def __repr__(self) -> str:
         """Numbers of cells and readings, and the range of conductances."""
         g = f", g from {self.g.min():.4g} to {self.g.max():.4g} S" if len(self.g) else ""
-        return f"PulseTrains({len(self.names)} cells, {len(self.g):,} readings{g})"
+        return f"PulseTrains({counted(len(self.names), 'cell')}, {len(self.g):,} readings{g})"
 
     def steps(self) -> Steps:
         """The pulses with a reading before and after.
