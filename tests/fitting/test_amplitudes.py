@@ -85,7 +85,9 @@ def test_refused() -> None:
     law = found(linear)
     with pytest.raises(OutOfRangeError, match=r"`v_set` must be from 1 to 1\.5 V, .* but is 1\.6 V"):
         law.cell(v_set=1.6)
-    with pytest.raises(OutOfRangeError, match=r"`v_set` must be an amplitude from 1 to 1\.5 V, but is not given"):
+    with pytest.raises(
+        OutOfRangeError, match=r"\(`--v-set`\) must be an amplitude from 1 to 1\.5 V, but is not given: SET pulses"
+    ):
         law.cell()
     with pytest.raises(DataError, match="must be fits at 3 amplitudes or more"):
         fit_amplitudes(fits(linear)[:2])
