@@ -232,6 +232,7 @@ def test_a_network_is_written_on_a_board_with_broken_lines_and_stuck_cells() -> 
     cells = measured(faulty()[0])
     driver = StubBoard(faulty(levels=61)[0])
     array = Limited(DriverArray(driver, dtype=F64), Limits(v_max=1.5))
+    torch.manual_seed(0)
     model = torch.nn.Linear(10, 8, dtype=F64)
     x = torch.randn(40, 10, dtype=F64, generator=generator(0, "x"))
     chip = ow.Chip(array=array, cell_map=cells)
@@ -243,4 +244,4 @@ def test_a_network_is_written_on_a_board_with_broken_lines_and_stuck_cells() -> 
     )
     assert not array.sent[cells.state.flatten() != CellCondition.USABLE].any()
     error = (net(x) - model(x)).detach()
-    assert float(error.square().mean().sqrt()) < 0.15 * float(model(x).detach().std())
+    assert float(error.square().mean().sqrt()) < 0.2 * float(model(x).detach().std())  # 0.12; without `FaultAware` 0.35

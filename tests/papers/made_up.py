@@ -13,6 +13,7 @@ from typing import Any
 
 from ohmweave.experiments import Options, Row
 from ohmweave.experiments.tasks import Task, row_of
+from ohmweave.papers.macros import NAME, PUBLISHED, SETTLED
 
 PAPER, PERFECT, BROKEN = "paper", "perfect", "broken"
 SITUATIONS = (PAPER, PERFECT, BROKEN)
@@ -243,7 +244,14 @@ def array_law(situation: str) -> list[Row]:
     return array_law_rows(**ARRAY_LAW[situation])
 
 
+def macros(situation: str) -> list[Row]:
+    """Efficiencies as printed; a hundred times as high; a hundredth."""
+    factor = {PAPER: 1.0, PERFECT: 100.0, BROKEN: 0.01}[situation]
+    return [row(NAME, {one.key: {"tops_per_w": factor * one.printed / 1e12} for one in (*PUBLISHED, SETTLED)})]
+
+
 ROWS: dict[str, Callable[[str], list[Row]]] = {
+    NAME: macros,
     "stellar2023/last-layer": last_layer,
     "wang2019/array-law": array_law,
     "wang2019/cnn": cnn,

@@ -20,8 +20,9 @@ from ohmweave.papers.yao2020.resnet import ResNet
 from ohmweave.papers.yao2020.resnet_data import Subject
 from tests.papers.yao2020.conftest import few_images
 
-# Compiled loops and the law of Wang's array run on the CPU alone.
+# Compiled loops and the law of Wang's array run on the CPU alone; the prices of macros are arithmetic.
 ON_CPU = {
+    "macros/efficiency",
     "rules/compare",
     "rules/rates",
     "stellar2023/last-layer",

@@ -9,7 +9,7 @@ from ohmweave.nn.chip_arguments import ALL_READINGS, N_READINGS, ChipArguments
 from ohmweave.nn.chip_batch import in_software, repeating_masks
 from ohmweave.nn.chip_recurrent import is_sequence_first
 from ohmweave.nn.chips_alone import compare_with_each_chip, cut_of_outputs
-from ohmweave.nn.chips_apart import Apart, check_apart
+from ohmweave.nn.chips_apart import Apart, Cut, check_apart
 from ohmweave.nn.chips_behind import Call, chips_behind, find_behind
 from ohmweave.nn.composite import SequenceLayer
 from ohmweave.nn.model_state import state_of
@@ -168,6 +168,13 @@ class ApartChecks:
         self._counted |= compared.counted
         if self._n_chips == 1:
             cut = cut_of_outputs(model, arguments, apart.one_by_one)
-            return apart if cut is None else apart._replace(cut=cut)
+            return apart if cut is None else apart._replace(cut=_filled(apart.cut, cut))
         own_cut = self._n_chips > 1 and compared.cut is not None
         return apart._replace(cut=compared.cut) if own_cut else apart
+
+
+def _filled(cut: Cut | None, further: Cut) -> Cut:
+    """`cut`, with the dimensions of `further` for outputs that do not depend on the input."""
+    if cut is None or len(cut) != len(further):
+        return further
+    return tuple(other if one is None else one for one, other in zip(cut, further, strict=True))

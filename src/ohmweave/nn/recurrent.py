@@ -246,10 +246,11 @@ class GRUCell(CompositeLayer):
         batch = x if x.dim() > 1 else x.unsqueeze(0)
         size = (batch.shape[0], self.hidden_size)
         h = x.new_zeros(size) if hx is None else hx.reshape(size)
+        of_x = self.weight_ih(batch)  # first: it checks the number of features before the state is read
         of_h = self.weight_hh(h)
         if not torch.is_grad_enabled():
             of_h = of_h.clone()  # a hook may have kept the layer's output
-        new = gru_gated(self.weight_ih(batch), of_h, h)
+        new = gru_gated(of_x, of_h, h)
         return new if x.dim() > 1 else new.squeeze(0)
 
 

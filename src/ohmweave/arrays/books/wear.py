@@ -5,20 +5,25 @@ import torch
 from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.meter import Circuit, Meter
 from ohmweave.arrays.placement import Placement
+from ohmweave.base import check_integer
 
 
 class Wear(Meter):
     """Counts the pulses that each cell gets: `with array.books.attached(wear): ...`; reads and waits are not recorded.
 
     Args:
-        n_cells: of all chips together, >= 1.
+        n_cells: of all chips together, 1 to 2^31 - 1.
         device: of the counts.
 
     Attributes:
         n_pulses: `(n_cells,)` int64, pulses of both polarities.
+
+    Raises:
+        OutOfRangeError: `n_cells` is no integer in its range.
     """
 
     def __init__(self, n_cells: int, *, device: torch.device | str = "cpu") -> None:
+        n_cells = check_integer("n_cells", n_cells, at_least=1)
         super().__init__({})
         self.n_pulses = torch.zeros(n_cells, dtype=torch.int64, device=device)
 
