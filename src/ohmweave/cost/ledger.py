@@ -102,10 +102,11 @@ class Bill:
         phases = ", ".join(f"{phase} {energy:.4g} J" for phase, energy in self.by("phase").items()) or "no energy"
         total = {quantity: self.total(quantity) for quantity in ("energy", "time", "area")}
         lists = " and ".join(dict.fromkeys(one.name for one in self.costs))
-        return (
-            f"Bill of {counted(len(self._chips), 'chip')} by {lists}: "
-            f"{total['energy']:.4g} J, {total['time']:.4g} s, {total['area']:.4g} m2\n  {phases}"
-        )
+        chips, a_chip = counted(sum(self.numbers_of_chips), "chip"), ""
+        if max(self.numbers_of_chips) > 1:
+            chips, a_chip = f"{chips} together", " a chip"
+        totals = f"{total['energy']:.4g} J, {total['time']:.4g} s, {total['area']:.4g} m2{a_chip}"
+        return f"Bill of {chips} by {lists}: {totals}\n  {phases}"
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
