@@ -149,7 +149,7 @@ class Exploration:
         return found
 
     def remarks(self) -> list[str]:
-        """What stands against some of the designs: converters that saturate, and writes that did not converge."""
+        """What is against some of the designs: saturation, writes that did not converge, no price of a converter."""
         n = len(self.points)
         cut = [one.warnings for one in self.figures if one.warnings]
         failed = [one.failed for one in self.figures if one.failed > MANY_FAILED]
@@ -158,6 +158,12 @@ class Exploration:
             found.append(
                 f"{len(failed)} of {n} designs: up to {100 * max(failed):.0f} % of the written cells did not converge; "
                 "see `share_of_cells_not_converged`, and raise `tolerance` or `max_pulses`"
+            )
+        ideal = sum(point["adc_bits"] is None for point in self.points)
+        if 0 < ideal < n:
+            found.append(
+                f"{ideal} of {n} designs: without a converter (adc_bits none) currents are ideal and cost nothing; "
+                "compare the other designs with them, but do not choose them by energy or area"
             )
         return found
 
