@@ -181,12 +181,12 @@ def test_printouts_fit_in_three_lines() -> None:
     assert repr(place) == "Placement(16 inputs x 40 outputs on 16 row lines x 80 column lines, tiles on arrays [0])"
     assert repr(chip).splitlines() == [
         "Chip(1,280 of 16,384 cells taken by [fc], "
-        "SimulatedArray(8 of 16 x 128 LinearStep cells, 10 chips, v_read=0.2 V, torch.float32 on cpu,",
+        "SimulatedArray(8 arrays of 16 x 128 LinearStep cells, 10 chips, v_read=0.2 V, torch.float32 on cpu,",
         "  DAC(bits=8, v_max=0.2 V, unsigned, bit-serial) ADC(bits=8, unsigned, range from data, columns_per_adc=4),",
         "  Wires(r_row=1 Ohm, r_col=2 Ohm)))",
     ]
     assert repr(SimulatedArray(CELL, rows=4, cols=6)) == (
-        "SimulatedArray(1 of 4 x 6 LinearStep cells, v_read=0.2 V, torch.float32 on cpu)"
+        "SimulatedArray(1 array of 4 x 6 LinearStep cells, v_read=0.2 V, torch.float32 on cpu)"
     )
     assert repr(Transistors(r_on=300.0)) == "Transistors(r_on=300 Ohm)"
     assert repr(Transistors(v_set=1.0, v_reset=1.5)) == "Transistors(r_on=0 Ohm, v_set=1 V, v_reset=1.5 V)"

@@ -30,7 +30,7 @@ def test_a_cell_is_two_lines() -> None:
 
 
 def test_arrays_circuits_and_fits_are_short() -> None:
-    assert repr(BareArray(rows=4, cols=6, n_chips=2)) == "BareArray(1 of 4 x 6 cells, 2 chips, v_read=0.2 V)"
+    assert repr(BareArray(rows=4, cols=6, n_chips=2)) == "BareArray(1 array of 4 x 6 cells, 2 chips, v_read=0.2 V)"
     wires = Wires(r_row=0.0, r_col=0.0)
     g = torch.tensor([[1e-6, 2e-6]], device="cpu")
     solution = solve_nodes(g, read_bias(torch.full((1,), 0.5, device="cpu"), wires), wires)
@@ -40,7 +40,7 @@ def test_arrays_circuits_and_fits_are_short() -> None:
     steps = polarity * 0.2e-6 + 0.02e-6 * torch.randn(len(polarity), generator=chance, device="cpu")
     g = 5e-6 + torch.cat([torch.zeros(1, device="cpu"), steps.cumsum(0)])
     trains = trains_of(g[:, None].double(), polarity)
-    assert repr(trains).startswith("PulseTrains(1 cells, 161 readings, g from ")
+    assert repr(trains).startswith("PulseTrains(1 cell, 161 readings, g from ")
     fit = fit_trains(trains)
     assert repr(fit).startswith(f"Fit(chosen={fit.chosen.name!r} of linear, ")
     assert repr(fit).count("\n") == 1

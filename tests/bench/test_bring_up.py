@@ -136,7 +136,7 @@ def test_forming_keeps_to_limits_and_needs_its_instruments() -> None:
         assert isinstance(stopped.value.__cause__, LimitError)
     assert max(v for _, _, v in driver.sent) <= 2.0
     assert max(driver.limited) <= 60e-6
-    with pytest.raises(OutOfRangeError, match=r"`i_max` must be None for a SimulatedArray without a compliance"):
+    with pytest.raises(OutOfRangeError, match=r"must not be given for a SimulatedArray without a compliance"):
         FORMING(SimulatedArray(LAW, rows=2, cols=2), CELLS[:4])
     with pytest.raises(OutOfRangeError, match=r"`v_max` must be >= `v_start`"):
         Forming(v_start=2.0, v_step=0.1, v_max=1.0, width=1e-6, g_formed=1e-6)

@@ -12,6 +12,7 @@ from ohmweave.fitting import read_trains
 from ohmweave.testing import BareArray
 
 DRIVERS = """
+from ohmweave.bench import Driver
 from ohmweave.testing import BareArray
 
 def good():
@@ -22,6 +23,15 @@ class Reversed(BareArray):
         super().__init__(rows=5, cols=7)
     def pulse(self, cells, pulse):
         super().pulse(cells, pulse._replace(polarity=-pulse.polarity))
+
+class Half(Driver):
+    board = None
+
+def dead():
+    return 1 / 0
+
+def nothing():
+    return None
 
 NUMBER = 3
 """
@@ -53,7 +63,16 @@ def test_a_driver_of_a_file_is_checked(drivers: Path, capsys: pytest.CaptureFixt
     ("arguments", "message"),
     [
         (("check", "NUMBER", "--import", "{file}"), r"`DRIVER` must be a function or class of"),
-        (("check", "missing", "--import", "{file}"), r"\(BareArray, Reversed, good\), but is 'missing'"),
+        (
+            ("check", "missing", "--import", "{file}"),
+            r"\(BareArray, Driver, Half, Reversed, dead, good, nothing\), but is 'missing'",
+        ),
+        (("check", "Half", "--import", "{file}"), r"but Half raises TypeError: `Half` must define `apply`, `ground`"),
+        (
+            ("check", "dead", "--import", "{file}"),
+            r"but dead raises ZeroDivisionError in line 18 of .*: division by zero",
+        ),
+        (("check", "nothing", "--import", "{file}"), r"but nothing returns None"),
         (("check", "missing"), r"an entry point of the group ohmweave.drivers"),
         (("check", "good", "--import", "missing.py"), r"`--import` must name an existing .py file"),
         (("check", "good", "--import", "{file}", "--corner", "0,1"), r"`--corner` must be ARRAY,ROW,COLUMN"),
@@ -83,11 +102,11 @@ def test_a_log_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert run("replay", log, "--trains", table) == 0
     out = capsys.readouterr().out
     for words in (
-        "BareArray: 1 of 5 x 7 cells",
+        "BareArray: 1 array of 5 x 7 cells",
         "9 calls in",
         "1 of them failed",
         "4 SET + 4 RESET pulses",
-        "2 cells were pulsed, the most worn one 4 times",
+        "2 cells pulsed, the most worn one by 4 pulses",
         "pulse raised OutOfRangeError",
         "8 readings written",
     ):

@@ -138,13 +138,17 @@ def test_a_law_for_each_amplitude(csv: Path, tmp_path: Path, capsys: pytest.Capt
     assert [one["pulses"] for one in abouts] == [360, 360]
     names = sorted(path.name for path in tmp_path.glob("*.json"))
     assert names == ["several-set-1.00V-reset-1.50V.json", "several-set-1.20V-reset-1.50V.json"]
+    assert run(several, "--law", "linear", "--no-figure") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for words in ("SET 1.00 V, RESET 1.50 V: ", "SET 1.20 V, RESET 1.50 V: "):
+        assert printed.count(words) == 2  # the verdict and the table of laws
 
 
 def test_two_cycles_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cycles.tsv").write_text("7\t10000\t100000\t1\n7\t10500\t90000\t2\n")
     assert run(tmp_path / "cycles.tsv", "--columns", "cell, r_set (Ohm), r_reset (Ohm), cycle") == 0
     said = capsys.readouterr().err
-    assert "Cycling(1 cells, 2 cycles" in said
+    assert "Cycling(1 cell, 2 cycles" in said
     assert "not fitted: `data` must hold at least 20 cycles" in said
     assert "no cell file" in said
     assert [path.name for path in tmp_path.iterdir()] == ["cycles.tsv"]

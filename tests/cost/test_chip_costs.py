@@ -151,8 +151,8 @@ def test_prices_of_other_converters_than_the_chip_s_are_refused() -> None:
     macro = {"dac": DAC(bits=8, v_max=0.2, bit_serial=True), "adc": ADC(bits=8, columns_per_adc=4)}
     assert bill_of(yao2020_periphery(), **macro).total() > 0
     for changed, said in (
-        ({"adc": None}, "prices conversions 8 bits, and the chip has no such converter"),
-        ({"adc": ADC(bits=6)}, "prices conversions 8 bits, and the chip has 6 bits"),
+        ({"adc": None}, "prices conversions of 8 bits, and the chip has no such converter"),
+        ({"adc": ADC(bits=6)}, "prices conversions of 8 bits, and the chip has 6 bits"),
         ({"dac": None}, "prices rows driven with 1 bits, and the chip has no such converter"),
         ({"dac": DAC(bits=8, v_max=0.2)}, "prices rows driven with 1 bits, and the chip has 8 bits"),
     ):

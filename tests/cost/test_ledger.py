@@ -335,8 +335,12 @@ def test_bills_and_items_read_well() -> None:
     set_item = next(item for item in bill.items() if (item.component, item.layer) == ("SET pulses", "w"))
     assert repr(set_item) == "update, w, SET pulses: 1 uses, 6e-12 J"
     lines = repr(bill).splitlines()
-    assert lines[0].startswith("Bill of 1 chip(s) by yao2020: 1.2e-11 J, 2 s, ")
+    assert lines[0].startswith("Bill of 1 chip by yao2020: 1.2e-11 J, 2 s, ")
     assert lines[1] == "  update 1.2e-11 J"
+    with billed(small_chip(n_chips=3)[0]) as several:
+        pass
+    assert repr(several).startswith("Bill of 3 chips together by yao2020: 0 J, 0 s, ")
+    assert repr(several).splitlines()[0].endswith(" m2 a chip")
 
 
 def test_pulses_of_their_own_width_are_not_recounted() -> None:

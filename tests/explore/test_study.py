@@ -167,6 +167,11 @@ def test_converters_that_saturate_and_writes_that_fail_are_said(tmp_path: Path) 
     assert "did not converge" in found.write().read_text()
 
 
+def test_designs_without_a_converter_are_said_to_cost_nothing_for_it(tmp_path: Path) -> None:
+    (remark,) = explored(tmp_path, SPACE | {"adc_bits": [8, "none"]}).remarks()
+    assert remark.startswith("1 of 2 designs: without a converter")
+
+
 def test_fresh_cells_are_an_option(tmp_path: Path) -> None:
     found = explored(tmp_path, SPACE | {"adc_bits": 8, "wire": "5 Ohm", "unused": ["reset", "fresh"]})
     reset, fresh = found.figures

@@ -86,7 +86,9 @@ def test_refused() -> None:
     law = found(linear)
     with pytest.raises(OutOfRangeError, match=r"`v_set` must be from 1 to 1\.5 V, .* but is 1\.6 V"):
         law.cell(v_set=1.6)
-    with pytest.raises(OutOfRangeError, match=r"`v_set` must be an amplitude from 1 to 1\.5 V, but is not given"):
+    with pytest.raises(
+        OutOfRangeError, match=r"\(`--v-set`\) must be an amplitude from 1 to 1\.5 V, but is not given: SET pulses"
+    ):
         law.cell()
     assert law.cell(v_set=1.2, v_reset=1.5) == law.cell(v_set=1.2)
     with pytest.raises(OutOfRangeError, match=r"`v_reset` must be 1\.5 V, the only amplitude .* but is 3 V"):

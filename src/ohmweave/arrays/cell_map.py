@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from ohmweave.base import DataError, OutOfRangeError, ShapeError, check_tensor
 from ohmweave.base.files import atomic_write
+from ohmweave.base.text import counted
 
 _FORMAT = "ohmweave cell map 1"
 _NAMES = ("state", "g_low", "g_high", "open_rows", "open_cols", "n_pulses")
@@ -86,7 +87,10 @@ class CellMap:
         """Sizes, and how many cells are in each state."""
         counts = ", ".join(f"{n:,} {state.name.lower()}" for state, n in self.counts().items() if n)
         lines = int(self.open_rows.sum()), int(self.open_cols.sum())
-        return f"CellMap({tuple(self.state.shape)}: {counts}; {lines[0]} open rows, {lines[1]} open columns)"
+        return (
+            f"CellMap({tuple(self.state.shape)}: {counts}; {counted(lines[0], 'open row')}, "
+            f"{counted(lines[1], 'open column')})"
+        )
 
     def counts(self) -> dict[CellCondition, int]:
         """The number of cells in each state."""

@@ -43,6 +43,7 @@ from ohmweave.base import (
     keep_freed_buffers,
     outside_inference_mode,
 )
+from ohmweave.base.text import counted
 from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.circuit import Wires
 
@@ -123,8 +124,10 @@ class SimulatedArray(
 
     def __repr__(self) -> str:
         """Sizes, kind of cell, and the other parts."""
-        size = f"{self.n_arrays} of {self.rows} x {self.cols} {type(self.cell.switching).__name__} cells"
-        chips = "" if self.n_chips is None else f", {self.n_chips} chips"
+        size = (
+            f"{counted(self.n_arrays, 'array')} of {self.rows} x {self.cols} {type(self.cell.switching).__name__} cells"
+        )
+        chips = "" if self.n_chips is None else f", {counted(self.n_chips, 'chip')}"
         parts = [str(part) for part in (self.dac, self.adc, self.wires, self.access) if part is not None]
         more = "".join(f",\n  {part}" for part in (" ".join(parts[:2]), " ".join(parts[2:])) if part)
         return f"SimulatedArray({size}{chips}, v_read={self.v_read:g} V, {self.dtype} on {self.device}{more})"

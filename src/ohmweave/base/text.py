@@ -1,4 +1,4 @@
-"""Text of unknown origin in outputs: control characters made visible, and names that are safe in paths."""
+"""Text in outputs: nouns with their numbers, control characters made visible, and names that are safe in paths."""
 
 import hashlib
 import re
@@ -24,6 +24,11 @@ def visible(text: str, keep: str = "") -> str:
 
 def _is_shown(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def counted(n: int, word: str) -> str:
+    """A number and its noun, as in "1 cell" and "1,024 cells"."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def safe_name(text: str) -> str:

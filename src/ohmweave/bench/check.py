@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ohmweave.arrays import Array, Corner, Placement, Tile, cells_of
 from ohmweave.base import OutOfRangeError, check_fraction, check_integer, shown
+from ohmweave.base.text import counted
 from ohmweave.bench.check_probe import BudgetError, Probe
 from ohmweave.bench.driver import Driver
 from ohmweave.bench.single_checks import CHECKS
@@ -57,7 +58,9 @@ class Conformance:
         """One line for each check, then the durations."""
         lines = [f"{one.outcome:8} {one.check}" + (f": {one.words}" if one.words else "") for one in self.findings]
         spent = ", ".join(f"{value:.3g} s a {what}" for what, value in self.durations.items())
-        return "\n".join([self.array, *lines, f"{self.n_pulses} pulses sent" + (f"; {spent}" if spent else "")])
+        return "\n".join(
+            [self.array, *lines, f"{counted(self.n_pulses, 'pulse')} sent" + (f"; {spent}" if spent else "")]
+        )
 
 
 def inspect_array(
@@ -148,7 +151,7 @@ def _placement(array: Array, corner: Corner) -> Placement:
     index, row, col = (check_integer(f"corner[{i}]", one, at_least=0) for i, one in enumerate(corner))
     if index >= array.n_arrays or row + ROWS > array.rows or col + COLS > array.cols:
         raise OutOfRangeError(
-            f"`corner` must leave {ROWS} x {COLS} cells on one of the {array.n_arrays} arrays of {array.rows} x "
+            f"`corner` must leave {ROWS} x {COLS} cells on one of the arrays of {array.rows} x "
             f"{array.cols}, but is {corner}"
         )
     tiles = tuple(

@@ -14,6 +14,7 @@ from ohmweave.arrays import Books, Placement, count_pulses
 from ohmweave.arrays.reads.requests import ReadRequests
 from ohmweave.arrays.writes.writer import check_addresses
 from ohmweave.base import OhmweaveError, OutOfRangeError, ShapeError, check_non_negative, check_tensor
+from ohmweave.base.text import counted
 from ohmweave.bench.driver import Compliance, Driver, DriverError, Gated, Thermometer
 from ohmweave.bench.operator import Operator, to_numpy
 from ohmweave.bench.retry import Retry
@@ -99,7 +100,7 @@ class DriverArray(OnBench):
 
     def __repr__(self) -> str:
         """Sizes, driver and kind of reads."""
-        size = f"{self.n_arrays} of {self.rows} x {self.cols} cells"
+        size = f"{counted(self.n_arrays, 'array')} of {self.rows} x {self.cols} cells"
         return f"DriverArray({type(self.driver).__name__}, {size}, {self.board.reads} reads, v_read={self.v_read:g} V)"
 
     @property

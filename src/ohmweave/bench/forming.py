@@ -13,6 +13,7 @@ import torch
 from ohmweave.arrays import Array, count_pulses
 from ohmweave.base import OhmweaveError, OutOfRangeError, check_fields, check_tensor, integer, positive
 from ohmweave.base.files import atomic_write
+from ohmweave.base.text import counted
 from ohmweave.bench.station import station_of
 from ohmweave.cells import SET, Pulse
 
@@ -46,7 +47,7 @@ class FormingReport:
         span = f", at {float(v.min()):g} to {float(v.max()):g} V" if len(v) else ""
         lost = int(self.g_after.isnan().sum())
         return (
-            f"FormingReport({n} cells, {int(self.formed.sum())} conduct, {len(v)} were formed now{span}, "
+            f"FormingReport({counted(n, 'cell')}, {int(self.formed.sum())} conduct, {len(v)} were formed now{span}, "
             f"{n - lost - int(self.formed.sum())} are not formed, {lost} could not be measured)"
         )
 
@@ -149,8 +150,8 @@ class Forming:
         limit = station_of(array).limit_current
         if self.i_max is not None and limit is None:
             raise OutOfRangeError(
-                f"`i_max` must be None for a {type(array).__name__} without a compliance: let the driver inherit from "
-                "`bench.Compliance`"
+                f"`i_max` (`--i-form`) must not be given for a {type(array).__name__} without a compliance: "
+                "leave it out, or let the driver inherit from `bench.Compliance`"
             )
         at = check_tensor("cells", cells, dtype=torch.int64).reshape(-1)
         n_cells = (array.n_chips or 1) * array.n_arrays * array.rows * array.cols

@@ -12,6 +12,7 @@ from ohmweave.arrays import ConvGeometry, Placement
 from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.base import DataError, OhmweaveError, check_integer, check_positive
+from ohmweave.base.text import counted
 from ohmweave.bench.driver_array import PulsesInterrupted, PulsesStoppedError
 from ohmweave.bench.events import Failure, geometry_record, placement_record
 from ohmweave.bench.failures import raise_again
@@ -64,7 +65,7 @@ class RemoteArray(HeaderArray):
 
     def __repr__(self) -> str:
         """Sizes."""
-        return f"RemoteArray({self.n_arrays} of {self.rows} x {self.cols} cells)"
+        return f"RemoteArray({counted(self.n_arrays, 'array')} of {self.rows} x {self.cols} cells)"
 
     def __enter__(self) -> Self:
         """The array."""

@@ -65,6 +65,7 @@ def replay(
     ] = None,
 ) -> None:
     """Make all calls of a log again, without the board: what was done, how often, and to which cells."""
+    from ohmweave.base.text import counted
     from ohmweave.bench import activity, read_events, read_header, save_pulse_trains, wear
 
     header, done, worn = read_header(log), activity(log), wear(log)
@@ -72,10 +73,11 @@ def replay(
     failed = [event for event in events if event.failure is not None]
     span = events[-1].time - events[0].time if events else 0.0
     lines = [
-        f"{header.kind}: {header.n_arrays} of {header.rows} x {header.cols} cells, {header.n_chips or 1} chip(s)",
-        f"{len(events):,} calls in {span:,.1f} s, {len(failed)} of them failed",
+        f"{header.kind}: {counted(header.n_arrays, 'array')} of {header.rows} x {header.cols} cells, "
+        f"{counted(header.n_chips or 1, 'chip')}",
+        f"{counted(len(events), 'call')} in {span:,.1f} s, {len(failed)} of them failed",
         repr(done),
-        f"{int((worn > 0).sum()):,} cells were pulsed, the most worn one {int(worn.max()):,} times",
+        f"{counted(int((worn > 0).sum()), 'cell')} pulsed, the most worn one by {counted(int(worn.max()), 'pulse')}",
     ]
     for event in failed[:5]:
         assert event.failure is not None

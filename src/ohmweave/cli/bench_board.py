@@ -1,6 +1,6 @@
 """The board of a command: its driver by name, behind a log and limits, at 0 V however the command ends."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +110,7 @@ def load_driver(name: str, file: Path | None) -> "Array | Driver":
     """The driver or array that a name stands for; see the argument DRIVER.
 
     Raises:
-        DataError: there is no such name, the file cannot be imported, or the call returns something else.
+        DataError: there is no such name, the file cannot be imported, or the call fails or returns something else.
     """
     from ohmweave.base import DataError, load_plugins
 
@@ -119,7 +119,30 @@ def load_driver(name: str, file: Path | None) -> "Array | Driver":
         known = ", ".join(sorted(one for one, value in made.items() if callable(value))) or "none"
         where = "an entry point of the group ohmweave.drivers" if file is None else f"a function or class of {file}"
         raise DataError(f"`DRIVER` must be {where} ({known}), but is {name!r}")
-    found: Array | Driver = made[name]()
+    return _called(name, made[name], file)
+
+
+def _called(name: str, make: "Callable[[], Any]", file: Path | None) -> "Array | Driver":
+    """The driver or array that a call returns; an error of it becomes one line with the place in the file."""
+    from traceback import extract_tb
+
+    from ohmweave.base import DataError, OhmweaveError
+
+    try:
+        found: Array | Driver | None = make()
+    except OhmweaveError:
+        raise
+    except Exception as error:
+        lines = [one.lineno for one in extract_tb(error.__traceback__) if file and Path(one.filename) == file]
+        where = f" in line {lines[-1]} of {file}" if lines else ""
+        raise DataError(
+            f"`DRIVER` must return a driver or an array when it is called without arguments, but {name} raises "
+            f"{type(error).__name__}{where}: {error}"
+        ) from error
+    if found is None:
+        raise DataError(
+            f"`DRIVER` must return a driver or an array when it is called without arguments, but {name} returns None"
+        )
     return found
 
 

@@ -24,6 +24,7 @@ from ohmweave.cli.evaluate import Data, DataDir, NetworkOption
 from ohmweave.cli.progress import shown_progress
 
 if TYPE_CHECKING:
+    from ohmweave.arrays import CellMap
     from ohmweave.bench import Limited
     from ohmweave.mapping import Chip, WeightMapping
 
@@ -55,11 +56,14 @@ def run(
     A write that was stopped goes on with the same command: cells within the tolerance get no further pulse.
     """
     import ohmweave as ow
+    from ohmweave.arrays import CellMap
+    from ohmweave.base.text import counted
     from ohmweave.evaluation.networks import check_network, fresh, n_correct, network_of, train
     from ohmweave.evaluation.networks import images as load_images
 
     write = ow.WriteVerify(tolerance=needed(tolerance, "S", "--tolerance"), max_pulses=max_pulses)
     made = network_of(network)
+    found = None if cells is None else CellMap.load(cells)  # before the training, which takes longer
     options = BoardOptions(
         driver=driver,
         file=file,
@@ -78,24 +82,24 @@ def run(
     test = loaded.test.take(images)
     (in_software,) = n_correct(model, test)
     with on_board(options) as array:
-        chip, mapping = _chip(array, cells)
+        chip, mapping = _chip(array, found)
         net = ow.deploy(model.to(array.dtype), chip, write=write, mapping=mapping)
         (on_cells,) = (0,) if dry_run else n_correct(lambda x: net(x.to(array.dtype)), test)
         reports, activity, worn = net.reports, array.books.activity, array.sent
     n = len(test)
     lines = [f"in software   {in_software / n:.1%} of {n} test images"]
-    lines.append("dry run: nothing was sent" if dry_run else f"on the board  {on_cells / n:.1%}")
+    lines.append(
+        "dry run: nothing was sent; a run would send, at most:" if dry_run else f"on the board  {on_cells / n:.1%}"
+    )
     lines += [f"{name or 'network'}: {report!r}" for name, report in reports.items()]
-    lines += [repr(activity), f"the most worn cell has got {int(worn.max()):,} pulses"]
+    lines += [repr(activity), f"the most worn cell has got {counted(int(worn.max()), 'pulse')}"]
     print_result("\n".join(lines))
 
 
-def _chip(array: "Limited", cells: Path | None) -> "tuple[Chip, WeightMapping]":
+def _chip(array: "Limited", found: "CellMap | None") -> "tuple[Chip, WeightMapping]":
     """The chip of a board and its mapping, which make use of a map of the cells if there is one."""
-    from ohmweave.arrays import CellMap
     from ohmweave.mapping import Chip, DifferentialPair, FaultAware
 
-    if cells is None:
+    if found is None:
         return Chip(array=array), DifferentialPair()
-    found = CellMap.load(cells)
     return Chip(array=array, cell_map=found), FaultAware(mapping=DifferentialPair(), cell_map=found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ohmweave.cli.console import print_note
-from ohmweave.cli.fit_report import print_fits, print_verdicts
+from ohmweave.cli.fit_report import print_fits, print_verdicts, pulses_of
 from ohmweave.cli.measured_files import (
     ColumnList,
     ColumnMap,
@@ -109,7 +109,12 @@ def fit(
     paths += [paths[0].with_name(f"{(first if out is None else out).stem}-at-{at}.json")] if at else []
     written = _write(result, paths, abouts, figure=figure)
     verdicts = [str(part.result.agreement) for part in result.parts if isinstance(part.result, Fit)]
-    notes = [f"note: {note}" for part in result.parts for note in part.notes if note not in verdicts]
+    notes = [
+        f"note: {pulses_of(result, part.result) if isinstance(part.result, Fit) else ''}{note}"
+        for part in result.parts
+        for note in part.notes
+        if note not in verdicts
+    ]
     notes += [f"note: {note}" for note in result.notes]
     if not result.cells:
         notes.append("no cell file: these data do not tell how cells switch; --cell CELL.json adds them to a cell")

@@ -12,12 +12,23 @@ if TYPE_CHECKING:
 
 def print_verdicts(result: "CellFit") -> None:
     """Print of each law whether it describes its data, which is what a reader needs first."""
+    for one in _fits(result):
+        said = f"{one.chosen.name} law: {one.agreement}" if one.agreement.describes else str(one.agreement)
+        print_result(f"{pulses_of(result, one)}{said}")
+
+
+def pulses_of(result: "CellFit", one: "Fit") -> str:
+    """The pulses of a fit before what is said of it, where several were fitted: "SET 1.20 V for 50.0 ns: "."""
+    from ohmweave.fitting.trains import pulses_text
+
+    pulses = pulses_text(one.trains.conditions) if len(_fits(result)) > 1 else ""
+    return f"{pulses}: " if pulses else ""
+
+
+def _fits(result: "CellFit") -> "list[Fit]":
     from ohmweave.fitting import Fit
 
-    for part in result.parts:
-        if isinstance(part.result, Fit):
-            one = part.result
-            print_result(f"{one.chosen.name} law: {one.agreement}" if one.agreement.describes else str(one.agreement))
+    return [part.result for part in result.parts if isinstance(part.result, Fit)]
 
 
 def print_fits(result: "CellFit") -> None:
@@ -29,7 +40,7 @@ def print_fits(result: "CellFit") -> None:
 
     for part in result.parts:
         if isinstance(part.result, Fit):
-            _print(part.result)
+            _print(part.result, pulses_of(result, part.result))
         elif part.result is not None:
             for line in _lines(part):
                 print_result(line)
@@ -68,26 +79,26 @@ def _state(word: str, state: "CyclingState") -> str:
     return said
 
 
-def _print(result: "Fit") -> None:
-    print_result(_laws_table(result))
+def _print(result: "Fit", pulses: str) -> None:
+    print_result(_laws_table(result, pulses))
     print_result(_chosen_table(result))
 
 
-def _laws_table(result: "Fit") -> "Table":
-    """All laws, with the differences of their held-out log-likelihoods from the best."""
+def _laws_table(result: "Fit", pulses: str) -> "Table":
+    """All laws, with the differences of their held-out log-likelihoods from the best; `pulses` are in the title."""
     from rich.table import Table
 
     table = Table(
         "law",
         "parameters",
         "behind, nats a pulse",
-        title="Held-out likelihood",
+        title=f"{pulses}{'held' if pulses else 'Held'}-out likelihood",
         header_style="dim",
         title_justify="left",
     )
     for name, one in result.laws.items():
         gap, error = result.behind[name]
-        mark = "  chosen" if one is result.chosen else ""
+        mark = ", chosen" if one is result.chosen else ""
         table.add_row(name, str(one.n_parameters), (f"{gap:.4f} ± {error:.4f}" if gap else "best") + mark)
     return table
 

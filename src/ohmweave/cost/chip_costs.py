@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ohmweave.arrays import ADC, DAC, SimulatedArray
 from ohmweave.base import OhmweaveError
+from ohmweave.base.text import counted
 from ohmweave.cells.yao2020 import T_PULSE
 from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
 from ohmweave.cost.converter_prices import UNCERTAINTY, ADCDesign, adc_price, dac_price
@@ -120,7 +121,7 @@ def _columns(array: SimulatedArray, process: Process, design: ADCDesign | str) -
         area_basis=AreaBasis.COLUMN,
         node=process.node,
         uncertainty=UNCERTAINTY,
-        source=f"{price.source}; {adc.columns_per_adc} column(s) a converter",
+        source=f"{price.source}; {counted(adc.columns_per_adc, 'column')} a converter",
     )
     held = [SAMPLE_AND_HOLD] + ([SHIFT_AND_ADD] if array.dac is not None and array.dac.bit_serial else [])
     for part in held:

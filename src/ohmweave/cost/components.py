@@ -148,7 +148,7 @@ class ComponentCosts:
         dac, adc = array.dac, array.adc
         driven = None if dac is None else 1 if dac.bit_serial else dac.bits
         for what, priced, built in (
-            ("conversions", self.adc_bits, None if adc is None else adc.bits),
+            ("conversions of", self.adc_bits, None if adc is None else adc.bits),
             ("rows driven with", self.row_bits, driven),
         ):
             if priced is None or priced == built or (assumed and built is None):

@@ -20,6 +20,7 @@ import torch
 
 from ohmweave.arrays import Meter, Usage
 from ohmweave.base import OhmweaveError, OutOfRangeError, check_fields, check_non_negative, integer, non_negative
+from ohmweave.base.text import counted
 from ohmweave.cost.chip_costs import chip_costs
 from ohmweave.cost.components import ComponentCosts
 from ohmweave.mapping import Chip, Matrix
@@ -100,10 +101,12 @@ class Bill:
         """Three lines: the totals, and energy by phase."""
         phases = ", ".join(f"{phase} {energy:.4g} J" for phase, energy in self.by("phase").items()) or "no energy"
         total = {quantity: self.total(quantity) for quantity in ("energy", "time", "area")}
-        return (
-            f"Bill of {len(self._chips)} chip(s) by {' and '.join(dict.fromkeys(one.name for one in self.costs))}: "
-            f"{total['energy']:.4g} J, {total['time']:.4g} s, {total['area']:.4g} m2\n  {phases}"
-        )
+        lists = " and ".join(dict.fromkeys(one.name for one in self.costs))
+        chips, a_chip = counted(sum(self.numbers_of_chips), "chip"), ""
+        if max(self.numbers_of_chips) > 1:
+            chips, a_chip = f"{chips} together", " a chip"
+        totals = f"{total['energy']:.4g} J, {total['time']:.4g} s, {total['area']:.4g} m2{a_chip}"
+        return f"Bill of {chips} by {lists}: {totals}\n  {phases}"
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ohmweave.base import OutOfRangeError, check_fields, check_integer, integer, non_negative, positive, shown
+from ohmweave.base.text import counted
 
 MOST_JOBS = 2**18
 """Number of jobs or replicas that are planned within a second."""
@@ -50,10 +51,8 @@ class Schedule:
     def __repr__(self) -> str:
         """One line: jobs, images, machines and the time until all is done."""
         machines = len({job.machine for job in self.jobs})
-        return (
-            f"Schedule({len(self.jobs):,} jobs of {self.n_images:,} images on {machines} machines, "
-            f"makespan {self.makespan:.4g} s)"
-        )
+        jobs, images = counted(len(self.jobs), "job"), counted(self.n_images, "image")
+        return f"Schedule({jobs} of {images} on {counted(machines, 'machine')}, makespan {self.makespan:.4g} s)"
 
     jobs: tuple[Job, ...]
     start: tuple[Annotated[float, non_negative("s")], ...]

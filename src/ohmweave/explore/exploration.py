@@ -129,6 +129,11 @@ class Exploration:
         ]
         return "\n".join(lines)
 
+    @property
+    def _within(self) -> str:
+        points = 100 * self.study.within
+        return f"{points:g} point{'' if points == 1 else 's'}"
+
     def advice(self) -> list[str]:
         """The cheapest designs within `study.within` of the best accuracy, one sentence each."""
         found = []
@@ -137,14 +142,14 @@ class Exploration:
                 design = ", ".join(f"{key} {shown_key(key, self.points[index][key])}" for key in self.study.axes)
                 figures = self.figures[index]
                 found.append(
-                    f"lowest {QUANTITIES[name].title} within {100 * self.study.within:g} points of the best accuracy: "
+                    f"lowest {QUANTITIES[name].title} within {self._within} of the best accuracy: "
                     f"{shown_figure(figures, name)} with {design or 'the only design'} (test accuracy "
                     f"{shown_figure(figures, 'test_accuracy')})"
                 )
         return found
 
     def remarks(self) -> list[str]:
-        """What stands against some of the designs: converters that saturate, and writes that did not converge."""
+        """What is against some of the designs: saturation, writes that did not converge, no price of a converter."""
         n = len(self.points)
         cut = [one.warnings for one in self.figures if one.warnings]
         failed = [one.failed for one in self.figures if one.failed > MANY_FAILED]
@@ -153,6 +158,12 @@ class Exploration:
             found.append(
                 f"{len(failed)} of {n} designs: up to {100 * max(failed):.0f} % of the written cells did not converge; "
                 "see `share_of_cells_not_converged`, and raise `tolerance` or `max_pulses`"
+            )
+        ideal = sum(point["adc_bits"] is None for point in self.points)
+        if 0 < ideal < n:
+            found.append(
+                f"{ideal} of {n} designs: without a converter (adc_bits none) currents are ideal and cost nothing; "
+                "compare the other designs with them, but do not choose them by energy or area"
             )
         return found
 

@@ -131,7 +131,14 @@ class Design:
         """
         probe = Chip(self.cell, rows=self["rows"], cols=self["cols"])
         found = plan(model, probe, mapping=mapping)
-        problems = [f"its layer {name!r} cannot be placed" for name in found.refused] + list(found.problems)
+        kinds = dict(model.named_modules())
+        refused = [
+            f"{name!r} ({type(kinds[name]).__name__})" if name in kinds else repr(name) for name in found.refused
+        ]
+        problems = [
+            f"its layer {name} cannot be placed: it has parameters and is no layer of torch.nn that a chip knows"
+            for name in refused
+        ] + list(found.problems)
         if problems:
             raise OutOfRangeError(f"`space.network` must have layers that fit on a chip, but {problems[0]}")
         return matrices * found.n_arrays

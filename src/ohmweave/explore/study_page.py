@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ohmweave.base.text import counted
 from ohmweave.explore.design_figures import QUANTITIES
 from ohmweave.explore.pareto import Effect, shown_key
 
@@ -51,8 +52,9 @@ def _facts(found: "Exploration") -> str:
         if name not in study.axes and found.points[0][name] is not None
     ]
     return (
-        f"{len(found.points)} designs ({study.method}), {study.chips} chips each, {sum(found.on_front)} on the front "
-        f"of {', '.join(study.objectives)}." + (f" In all of them: {', '.join(fixed)}." if fixed else "")
+        f"{counted(len(found.points), 'design')} ({study.method}), {study.chips} chips each, "
+        f"{sum(found.on_front)} on the front of {', '.join(study.objectives)}."
+        + (f" In all of them: {', '.join(fixed)}." if fixed else "")
     )
 
 

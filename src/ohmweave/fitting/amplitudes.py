@@ -141,7 +141,10 @@ class AmplitudeFit:
             return 0.0
         low, high = self.ranges[word]
         if v is None:
-            raise OutOfRangeError(f"`{name}` must be an amplitude from {low:g} to {high:g} V, but is not given")
+            raise OutOfRangeError(
+                f"`{name}` (`--{name.replace('_', '-')}`) must be an amplitude from {low:g} to {high:g} V, but is not "
+                f"given: {word} pulses of several amplitudes were measured"
+            )
         v = check_finite(name, v, "V")
         if not low - _NEAR <= v <= high + _NEAR:
             raise OutOfRangeError(

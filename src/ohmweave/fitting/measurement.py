@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmweave.base import DataError, ShapeError, check_fields, check_positive, integer, shown
+from ohmweave.base.text import counted
 from ohmweave.fitting.trains import Floats, Ints, PulseTrains
 
 _MOST_SHOWN = 5
@@ -103,7 +104,9 @@ class Cycling:
     def __repr__(self) -> str:
         """Numbers of cells and cycles, and the median conductances."""
         medians = f", median g {np.median(self.g_set):.4g} S after SET, {np.median(self.g_reset):.4g} S after RESET"
-        return f"Cycling({len(self.names)} cells, {len(self.cell):,} cycles{medians if len(self.cell) else ''})"
+        return (
+            f"Cycling({counted(len(self.names), 'cell')}, {len(self.cell):,} cycles{medians if len(self.cell) else ''})"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,7 +147,7 @@ class RelaxationData:
 
     def __repr__(self) -> str:
         """Numbers of cells and readings, and the ranges of time and conductance."""
-        head = f"RelaxationData({len(self.names):,} cells, {len(self.g):,} readings"
+        head = f"RelaxationData({counted(len(self.names), 'cell')}, {len(self.g):,} readings"
         if not len(self.g):
             return f"{head})"
         levels = f", {len(np.unique(self.level))} levels" if self.level is not None else ""
@@ -220,7 +223,7 @@ class Sweep:
 
     def __repr__(self) -> str:
         """Numbers of cells and points, and the ranges."""
-        head = f"Sweep({len(self.names):,} cells, {len(self.v):,} points"
+        head = f"Sweep({counted(len(self.names), 'cell')}, {len(self.v):,} points"
         if not len(self.v):
             return f"{head})"
         v, i = self.v, self.i
@@ -255,7 +258,7 @@ class Readout:
     def __repr__(self) -> str:
         """Number of cells, and the range of conductances."""
         g = f", g from {self.g.min():.4g} to {self.g.max():.4g} S" if len(self.g) else ""
-        return f"Readout({len(self.names):,} cells{g})"
+        return f"Readout({counted(len(self.names), 'cell')}{g})"
 
 
 Part: TypeAlias = PulseTrains | Cycling | RelaxationData | TimeSeries | Sweep | Readout

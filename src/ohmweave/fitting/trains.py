@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from ohmweave.base import DataError, OutOfRangeError, ShapeError, check_finite, shown
+from ohmweave.base.text import counted
+from ohmweave.base.units import format_quantity
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,6 +34,21 @@ class Steps(NamedTuple):
     g_before: Floats
     g_after: Floats
     fold: Ints
+
+
+def pulses_text(conditions: Mapping[str, float]) -> str:
+    """Amplitudes and widths of both polarities: "SET 1.20 V for 50.0 ns, RESET 1.40 V"; "" if none is known.
+
+    Args:
+        conditions: `v_set`, `v_reset` (V), `width_set`, `width_reset` (s), as those of `PulseTrains`.
+    """
+    found = []
+    for word in ("SET", "RESET"):
+        v, width = (conditions.get(f"{name}_{word.lower()}") for name in ("v", "width"))
+        texts = [format_quantity(v, "V")] if v else []
+        texts += [f"for {format_quantity(width, 's')}"] if width else []
+        found += [" ".join([word, *texts])] if texts else []
+    return ", ".join(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,7 +110,9 @@ class PulseTrains:
     def __repr__(self) -> str:
         """Numbers of cells and readings, and the range of conductances."""
         g = f", g from {self.g.min():.4g} to {self.g.max():.4g} S" if len(self.g) else ""
-        return f"PulseTrains({len(self.names)} cells, {len(self.g):,} readings{g})"
+        pulses = pulses_text(self.conditions)
+        size = f"{counted(len(self.names), 'cell')}, {len(self.g):,} readings"
+        return f"PulseTrains({size}{g}{', ' if pulses else ''}{pulses})"
 
     def steps(self) -> Steps:
         """The pulses with a reading before and after.

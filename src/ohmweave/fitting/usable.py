@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ohmweave.base import DataError, check_positive
+from ohmweave.base.text import counted
 from ohmweave.cells.window import check_window
 from ohmweave.fitting.families import Family, table
 from ohmweave.fitting.likelihood import RESOLUTION, Sample
@@ -45,7 +46,7 @@ class Usable:
     def __repr__(self) -> str:
         """Numbers of steps and cells, and the window."""
         return (
-            f"Usable({len(self.cell):,} steps of {len(self.working)} cells, {len(self.stuck)} stuck, "
+            f"Usable({len(self.cell):,} steps of {counted(len(self.working), 'cell')}, {len(self.stuck)} stuck, "
             f"window {self.g_min:.4g} to {self.g_max:.4g} S)"
         )
 
@@ -115,7 +116,7 @@ def _notes(trains: PulseTrains, few: Mask, n_outside: int) -> tuple[str, ...]:
         names = ", ".join(np.array(trains.names)[few])
         notes.append(f"left out: {names}, with too few pulses that end inside the window")
     if n_outside:
-        notes.append(f"left out: {n_outside} pulses that began outside the window")
+        notes.append(f"left out: {counted(n_outside, 'pulse')} that began outside the window")
     if gaps:
         notes.append(f"{gaps} gaps in `pulse`: what happened across them is not used")
     return tuple(notes)

@@ -60,8 +60,3 @@ def table(rows: Sequence[LayerRow]) -> list[str]:
 
 def _cell(text: str, width: int, column: int) -> str:
     return text.rjust(width) if HEADS[column] in ("cells", "tiles", "arrays", "MACs") else text.ljust(width)
-
-
-def counted(n: int, word: str) -> str:
-    """As in "1,024 cells"."""
-    return f"{n:,} {word}{'' if n == 1 else 's'}"

@@ -18,12 +18,13 @@ from ohmweave.base import (
     check_fields,
     shown,
 )
+from ohmweave.base.text import counted
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.mapping.trial import Trial
 from ohmweave.nn.as_known import AsKnown
 from ohmweave.nn.deploy import check_arguments, refusal
 from ohmweave.nn.layer_registry import to_chip
-from ohmweave.nn.layer_table import Count, LayerRow, counted, table
+from ohmweave.nn.layer_table import Count, LayerRow, table
 from ohmweave.nn.nests import tree_leaves
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.printout import digital_products, in_order
@@ -191,7 +192,7 @@ def _further_problem(error: OhmweaveError, in_rows: bool) -> tuple[str, ...]:
 
 def _title(model: torch.nn.Module, chip: Chip) -> str:
     array, n = chip.array, chip.chip_shape
-    chips = f"{n[0]} chips, each" if n else "one chip"
+    chips = f"{counted(n[0], 'chip')}, each" if n else "one chip"
     size = f"{counted(array.n_arrays, 'array')} of {array.rows} x {array.cols} cells"
     return f"Plan of {type(model).__name__} on {chips} of {size}, {chip.n_taken:,} taken"
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from ohmweave.base.text import counted
 from ohmweave.mapping import Chip, Matrix
 from ohmweave.nn.composite import CompositeLayer
-from ohmweave.nn.layer_table import LayerRow, counted, table
+from ohmweave.nn.layer_table import LayerRow, table
 from ohmweave.programming import WriteReport
 
 
@@ -27,7 +28,7 @@ def printout(
         digital: names of the layers with parameters, and of parameters, that stayed digital.
     """
     array, n = chip.array, chip.chip_shape
-    chips, each = (f"{n[0]} chips, each", " on each") if n else ("one chip", "")
+    chips, each = (f"{counted(n[0], 'chip')}, each", " on each") if n else ("one chip", "")
     size = f"{counted(array.n_arrays, 'array')} of {array.rows} x {array.cols} cells"
     rows = [_on_chip(model, name, matrix, reports.get(name), n) for name, matrix in matrices.items()]
     rows += [_digital(model, name) for name in digital]
@@ -59,7 +60,7 @@ def _on_chip(
     notes = [f"placed as {matrix.name!r}"] if matrix.name != (name or "model") else []
     notes += ["bias digital"] if layer._parameters.get("bias") is not None else []
     if report is not None and report.n_failed:  # of all chips
-        on_all = f" on {chips[0]} chips" if chips else ""
+        on_all = f" on {counted(chips[0], 'chip')}" if chips else ""
         notes.append(f"{counted(report.n_failed, 'cell')} not converged{on_all}")
     return LayerRow(
         name=name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, has_numba, shown
+from ohmweave.nn import Deployed
 from ohmweave.optim.feed_forward import NotCompiledError
 from ohmweave.optim.rule import ArrayRule
 
@@ -34,8 +35,10 @@ def train_epoch(
 
         for images, wanted in zip(x.split(batch_size), labels.split(batch_size)):
             rule.zero_grad()
-            loss(net(images), wanted).backward()
+            loss(net(images), wanted).backward()  # of a deployed network `net.loss(loss, net(images), wanted)`
             rule.step()
+
+    So on several chips the loss of a deployed network is the sum over its chips.
 
     With Numba, networks of linear layers on one simulated chip are compiled: `ohmweave.nn.Linear` without bias,
     `AlwaysOn`, `Flatten`, `ReLU`, `Sigmoid` and `Tanh` in a `Sequential`, cross-entropy, exact reads, cells whose steps
@@ -44,16 +47,17 @@ def train_epoch(
     loop, and a warning says once why.
 
     Args:
-        net: deployed network or layers; `(batch, ...)` to `(batch, classes)`.
+        net: deployed network, `(batch, ...)` to `(*chips, batch, classes)`, or layers of one chip, `(batch, ...)` to
+            `(batch, classes)`.
         rule: of all its weights on the chip.
         x: `(n, ...)`, finite, samples in the order of training, in the dtype of the chip.
         labels: `(n,)` int64, classes from 0.
         batch_size: samples in a step; the last step may have fewer.
-        loss: of outputs and labels; to be compiled, `torch.nn.functional.cross_entropy` or
+        loss: of the outputs of one chip and labels; to be compiled, `torch.nn.functional.cross_entropy` or
             `torch.nn.CrossEntropyLoss()`.
 
     Returns:
-        The mean of the loss over the steps, each with the weights before it.
+        The mean of the loss over the steps, each with the weights before it; on several chips, of its sum over them.
 
     Raises:
         ShapeError: `x` and `labels` have different lengths, or `labels` another shape.
@@ -106,7 +110,8 @@ def _check_arguments(rule: ArrayRule, x: torch.Tensor, labels: torch.Tensor, los
 
 def _step(net: torch.nn.Module, rule: ArrayRule, x: torch.Tensor, labels: torch.Tensor, loss: Loss) -> float:
     rule.zero_grad()
-    found = loss(net(x), labels)
+    output = net(x)
+    found = net.loss(loss, output, labels) if isinstance(net, Deployed) else loss(output, labels)
     found.backward()
     rule.step()
     return float(found.detach())

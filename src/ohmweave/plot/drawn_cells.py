@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ohmweave.arrays import CellCondition, CellMap
 from ohmweave.base import check_integer
 
@@ -32,6 +34,7 @@ def cell_map(cells: CellMap, *, chip: int = 0) -> "Figure":
     from matplotlib.colors import BoundaryNorm, ListedColormap
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
+    from matplotlib.ticker import MaxNLocator, NullFormatter
 
     several = cells.state.dim() == 4
     chip = check_integer("chip", chip, at_least=0, at_most=len(cells.state) - 1 if several else 0)
@@ -54,13 +57,23 @@ def cell_map(cells: CellMap, *, chip: int = 0) -> "Figure":
         right.set_title(f"array {index}: wear", fontsize=8, pad=2)
         for axes in (left, right):
             axes.tick_params(labelsize=6)
+            axes.set_xlabel("column", fontsize=8)
+            axes.set_ylabel("row", fontsize=8)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(integer=True))
     for axes, g, title in ((panels[-1][0], g_low, "after RESET"), (panels[-1][1], g_high, "after SET")):
+        measured = g[g == g] * 1e6
+        # One set of bins for all conditions, of a fortieth of the range from zero to the largest.
+        low, high = (float(measured.min()), float(measured.max())) if len(measured) else (0.0, 0.0)
+        bins = np.linspace(min(low, 0.0), 1.02 * max(high, 1e-3), 41)
         for one in CellCondition:
             found = g[state == one]
             found = found[found == found] * 1e6
             if len(found):
-                axes.hist(found, bins=40, color=_COLOURS[one], edgecolor="grey", linewidth=0.3)
+                axes.hist(found, bins=bins, color=_COLOURS[one], edgecolor="grey", linewidth=0.8)
         axes.set_yscale("log")
+        axes.set_ylim(bottom=0.7)  # a single cell is seen
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(f"conductance {title} (uS)", fontsize=8)
         axes.set_ylabel("cells", fontsize=8)
         axes.tick_params(labelsize=6)

@@ -10,6 +10,7 @@ import torch
 from ohmweave.base import generator
 from ohmweave.cells import Cell, CellState, Pulse
 from ohmweave.fitting import Fit
+from ohmweave.fitting.trains import pulses_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,9 @@ def pulse_fit(fit: Fit) -> "Figure":
     else:
         _draw_distance(cells, fit, at, bands)
     figure.suptitle(
-        f"{fit.chosen.name} law, {len(fit.used.cell):,} pulses on {n} cell{'s' if n > 1 else ''}\n"
+        f"{fit.chosen.name} law, {len(fit.used.cell):,} pulses on {n} cell{'s' if n > 1 else ''}"
+        + (f": {pulses}" if (pulses := pulses_text(fit.trains.conditions)) else "")
+        + "\n"
         + "\n".join(wrap(str(fit.agreement), 120)),
         fontsize=9,
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ohmweave.base.text import counted
+
 MANY_FAILED = 0.25
 """Fraction of cells that do not converge above which `warn_if_many_failed` warns; cells at the idle level
 of a pair, which are half of them, nearly always converge."""
@@ -42,7 +44,7 @@ class WriteReport:
         """Totals in one line."""
         n = self.converged.numel()
         pulses = float(self.n_pulses.double().mean()) if n else 0.0
-        return f"WriteReport({n} cells, {self.n_failed} not converged, {pulses:.3g} pulses a cell)"
+        return f"WriteReport({counted(n, 'cell')}, {self.n_failed} not converged, {pulses:.3g} pulses a cell)"
 
     def summary(self) -> dict[str, float]:
         """Totals, means and spread as plain numbers: counts, pulses per cell, errors in S; all 0 without cells.
@@ -77,7 +79,7 @@ def warn_if_many_failed(reports: Mapping[str, WriteReport]) -> None:
     if n_failed > MANY_FAILED * n:
         worst = max(failed, key=lambda name: failed[name][0])
         warnings.warn(
-            f"{n_failed} of {n} cells ({n_failed / n:.0%}) did not converge, most of them in {worst!r}: see "
+            f"{n_failed} of {counted(n, 'cell')} ({n_failed / n:.0%}) did not converge, most of them in {worst!r}: see "
             "`net.reports`, and raise `tolerance` or `max_pulses` of the write",
             stacklevel=3,
         )

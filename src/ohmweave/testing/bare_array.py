@@ -7,6 +7,7 @@ import torch
 
 from ohmweave.arrays import Books, Placement
 from ohmweave.base import OutOfRangeError, check_integer, check_non_negative, check_positive, check_shape
+from ohmweave.base.text import counted
 from ohmweave.cells import Pulse
 
 
@@ -58,8 +59,9 @@ class BareArray:
 
     def __repr__(self) -> str:
         """Sizes, in one line."""
-        chips = "" if self.n_chips is None else f", {self.n_chips} chips"
-        return f"BareArray({self.n_arrays} of {self.rows} x {self.cols} cells{chips}, v_read={self.v_read:g} V)"
+        chips = "" if self.n_chips is None else f", {counted(self.n_chips, 'chip')}"
+        size = f"{counted(self.n_arrays, 'array')} of {self.rows} x {self.cols} cells"
+        return f"BareArray({size}{chips}, v_read={self.v_read:g} V)"
 
     def cells(self, placement: Placement) -> torch.Tensor:
         """`(*chips, row lines, column lines)` int64."""

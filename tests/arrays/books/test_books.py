@@ -376,7 +376,7 @@ def test_books_read_well() -> None:
     array.books.pulse(torch.tensor([0, 1]), Pulse(torch.tensor([1, -1]), width=torch.tensor([5e-8, 5e-8]).double()))
     array.wait(2.0)
     assert repr(array.books) == (
-        "Books of 48 cells on each of 2 chips: 5 interval(s) a vector, version 2\n"
+        "Books of 48 cells on each of 2 chips: 5 intervals a vector, version 2\n"
         "  Activity: 0 tile reads, 0 cells read out, 1 SET + 1 RESET pulses (1 of 5e-08 s, 1 of 5e-08 s), waited 2 s"
     )
     assert repr(ow.arrays.Usage(n_vectors=3, n_lines=12, n_active=7)).startswith("Usage: 3 vectors, 0 tile reads")

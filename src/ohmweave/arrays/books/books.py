@@ -25,6 +25,7 @@ from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.dac import DAC
 from ohmweave.arrays.placement import Placement
 from ohmweave.base import OutOfRangeError, check_integer, check_positive
+from ohmweave.base.text import counted
 from ohmweave.cells import Pulse
 
 
@@ -95,7 +96,7 @@ class Books:
         chips = "" if self.n_chips is None else f" on each of {self.n_chips} chips"
         meters = f", {len(self._meters)} attached" if self._meters else ""
         return (
-            f"Books of {self.n_cells:,} cells{chips}: {self.n_intervals} interval(s) a vector, "
+            f"Books of {self.n_cells:,} cells{chips}: {counted(self.n_intervals, 'interval')} a vector, "
             f"version {self._version}{meters}\n  {self._activity!r}"
         )
 
