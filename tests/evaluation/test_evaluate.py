@@ -166,7 +166,9 @@ def test_killed_commands_go_on_and_give_the_same_rows(tmp_path: Path, sent: sign
     last = started("killed")
     last.communicate(timeout=300)
     assert last.returncode == 0
-    assert (tmp_path / "killed" / rows).read_bytes() == (tmp_path / "whole" / rows).read_bytes()
+    # A stage that was cut short may begin with the trials that its last results ask for: the order is no result.
+    killed, uncut = ((tmp_path / out / rows).read_bytes().splitlines() for out in ("killed", "whole"))
+    assert sorted(killed) == sorted(uncut)
 
 
 def test_command_prints_search_results_and_page(
