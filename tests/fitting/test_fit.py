@@ -289,7 +289,7 @@ def test_what_was_left_out_is_said() -> None:
     parts = {name: getattr(data, name)[:cut] for name in ("cell", "polarity", "g")}
     fit = fit_trains(PulseTrains(names=("a", "b", "c"), pulse=pulse[:cut], **parts), g_min=7e-6)
     assert fit.notes[0] == "left out: c, with too few pulses that end inside the window"
-    assert "pulses that began outside the window" in fit.notes[1]
+    assert "that began outside the window" in fit.notes[1]
     assert fit.notes[2] == "1 gaps in `pulse`: what happened across them is not used"
     assert fit.used.working.tolist() == [0, 1]
 
