@@ -138,6 +138,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "log10 with a scale": (titled("log10(G)"), {"scale": {1: 1e-6, 2: 2e-6}}, "holds logarithms"),
     "dG (uS)": (titled("dG (uS)"), {}, "line 1: the column `dG .uS.` must hold values, but holds changes"),
     "G/G0": (titled("G/G0"), {}, r"`g of a.csv, line 1` must be a quantity in S.* but is '1 G0'"),
+    "an offset": (titled("G (uS)", lambda g: 1e6 * g - 12), {}, r"must hold conductances, but \d+ of \d+ are below"),
     "percentages": (titled("G (%)"), {}, "line 1: the column `G .%.` holds percentages: `scale` must say"),
 }  # fmt: skip
 

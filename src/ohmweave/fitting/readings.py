@@ -12,6 +12,8 @@ from ohmweave.fitting.trains import Floats
 
 SMALLEST_G = 1e-15
 """S; below it is what insulators and wrong units give."""
+MOST_NEGATIVE = 0.25
+"""Largest share of readings below zero. Those that are left out are the low ones, so that the rest is biased. Ours."""
 NOT_POSITIVE = "not above zero, as offsets of an instrument make small conductances"
 _V_READ = re.compile(
     r"(?:v[_ ]?read|read(?:ing)?[_ ]?(?:voltage|bias))\s*(?:\((?P<in>m?V)\))?\W*?"
@@ -26,7 +28,8 @@ def conductances(columns: Columns) -> Floats:
     If a file has both `g` and `r`, `g` is read, and rows in which the two contradict each other are left out.
 
     Raises:
-        DataError: a field is no number, or nothing gives the read voltage of currents.
+        DataError: a field is no number, nothing gives the read voltage of currents, or more than a quarter of the
+            conductances are below zero.
         OutOfRangeError: the unit is missing, or most conductances are outside what cells have.
     """
     role = next(role for role in ("g", "r", "i") if columns.has(role))
@@ -53,11 +56,22 @@ def conductances_of(columns: Columns, column: int, role: str) -> Floats:
         values = columns.numbers(column, columns.factor(column, role))
         with np.errstate(divide="ignore"):
             g = values if role == "g" else np.where(values == 0, 0.0, 1 / values)
+    _check_mostly_positive(columns, column, g)
     for row in np.flatnonzero(g <= 0):
         columns.leave_out(int(row), column, NOT_POSITIVE)
     g[~(g > 0)] = np.nan
     _check_plausible(columns, column, g)
     return g
+
+
+def _check_mostly_positive(columns: Columns, column: int, g: Floats) -> None:
+    below, n = int((g < 0).sum()), int((~np.isnan(g)).sum())
+    if below > MOST_NEGATIVE * n:
+        raise DataError(
+            f"{columns.table.name}, line {columns.table.header_at}: the {columns.table.column(column)} must hold "
+            f"conductances, but {below:,} of {n:,} are below zero, so that the others alone would be biased: subtract "
+            "the offset of the instrument, as in `--scale '-12 = 0 uS, 0 = 12 uS'`, or name the column by `--column`"
+        )
 
 
 def reading_role(columns: Columns, column: int) -> str:
