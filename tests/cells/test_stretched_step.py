@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from ohmweave.base import OutOfRangeError, generator
-from ohmweave.cells import AffineStep, Cell, Pulse, StretchedStep, SwitchingLaw, exponential_steps, linear_steps
+from ohmweave.cells import (
+    RESET,
+    AffineStep,
+    Cell,
+    ConductanceState,
+    Pulse,
+    StretchedStep,
+    SwitchingLaw,
+    exponential_steps,
+    linear_steps,
+)
 from tests.helpers import assert_close
 
 WINDOW = {"g_min": 2e-6, "g_max": 20e-6}
@@ -93,3 +103,17 @@ def test_first_steps_that_float32_loses_are_refused(side: str, word: str) -> Non
     StretchedStep(g_min=1e-6, g_max=1e-5, n_set=100, n_reset=100, sigma=1e-8, **sides).init_state(
         (3,), dtype=torch.float32, **made
     )
+
+
+def test_the_least_saturation_is_a_power() -> None:
+    # log1p of a saturation that is no normal number is 0: its steps were NaN.
+    law, power = (
+        StretchedStep(g_min=2e-6, g_max=20e-6, n_set=50, n_reset=40, exponent_set=0.5, saturation_reset=q)
+        for q in (1e-320, 0.0)
+    )
+    g = torch.full((3,), 11e-6, dtype=torch.float64)
+    found, expected = (
+        one.step(ConductanceState(g), Pulse(torch.full((3,), RESET)), generator=torch.Generator())
+        for one in (law, power)
+    )
+    assert torch.equal(found, expected)

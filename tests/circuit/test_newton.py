@@ -162,3 +162,8 @@ def test_a_small_signal_behind_a_resistance_is_divided() -> None:
     assert_close(found, [[3e-6 / (1 + 2e-4 * 5_000.0)]], rtol=1e-9)
     with pytest.raises(OutOfRangeError, match="`r_cell` must be >= 0 Ohm"):
         small_signal_currents(source, g, around, r_cell=-1.0)
+
+
+def test_the_scale_of_a_hyperbolic_sine_is_bounded() -> None:
+    with pytest.raises(OutOfRangeError, match="`v0` must be at most 10000 V"):
+        sinh_law(conductances(2, 2), 1e12)

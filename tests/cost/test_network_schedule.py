@@ -5,7 +5,7 @@ import torch
 
 import ohmweave as ow
 from ohmweave.base import OhmweaveError, OutOfRangeError
-from ohmweave.cost import network_schedule, network_stages, schedule_of
+from ohmweave.cost import LayerStage, network_schedule, network_stages, schedule_of
 from tests.helpers import assert_close
 
 LAW = ow.cells.linear_steps(g_min=2e-6, g_max=20e-6, levels=31)
@@ -80,3 +80,8 @@ def test_wrong_arguments_are_refused() -> None:
         network_schedule(net, X, n_images=0)
     with pytest.raises(OutOfRangeError, match="stages"):
         schedule_of([], n_images=1)
+
+
+def test_arrays_of_a_stage_have_numbers_from_zero() -> None:
+    with pytest.raises(OutOfRangeError, match="`arrays` must be an integer >= 0, but is -1"):
+        LayerStage(name="fc", duration=1e-7, n_reads=1.0, cells=8, arrays=(-1, 1), machine="a")

@@ -105,9 +105,13 @@ class StretchedStep(SwitchingLaw[ConductanceState]):
         return dg
 
 
+_POWER = 1e-30
+"""Saturation below which a train is a power: smaller ones are not normal numbers of float32."""
+
+
 def _way(x: torch.Tensor, n: float, p: float, q: float) -> torch.Tensor:
     """By how much one pulse raises x, the way gone from the end of the window."""
-    if not q:
+    if q < _POWER:
         return (x.pow(1 / p) + 1 / n).pow(p) - x
     # log1p and expm1: for small q the differences from 1 would lose all digits.
     whole = torch.log1p(x.new_tensor(-q))

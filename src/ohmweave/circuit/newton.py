@@ -59,15 +59,15 @@ def sinh_law(g: torch.Tensor, v0: float) -> tuple[Law, Law]:
 
     Args:
         g: `(*chips, rows, cols)`, S: the conductance at low voltage.
-        v0: V, > 0: the scale above which the current grows exponentially.
+        v0: V, 1e-3 to 1e4: the scale above which the current grows exponentially.
 
     Returns:
         `current(v)` (A) and `didv(v)` (S), of voltages that broadcast against `g`.
 
     Raises:
-        OutOfRangeError: `v0` is not > 0.
+        OutOfRangeError: `v0` is not in its range.
     """
-    check_positive("v0", v0, "V", at_least=1e-3)
+    check_positive("v0", v0, "V", at_least=1e-3, at_most=1e4)
     check_conductances(g)
     return (lambda v: g * v0 * torch.sinh(v / v0)), (lambda v: g * torch.cosh(v / v0))
 

@@ -43,6 +43,8 @@ class LayerStage:
     def __post_init__(self) -> None:
         """Check the fields."""
         check_fields(self)
+        for array in self.arrays:
+            check_integer("arrays", array, at_least=0)
 
 
 def network_stages(net: torch.nn.Module, x: Any, *, costs: ComponentCosts | None = None) -> tuple[LayerStage, ...]:
