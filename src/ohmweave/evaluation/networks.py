@@ -1,7 +1,6 @@
 """The networks of an evaluation, and their training in software."""
 
 import hashlib
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.base.files import atomic_write
+from ohmweave.base.function_files import function_of_file
 from ohmweave.data import Dataset, Split, load
 
 Progress = Callable[[float, str], None]
@@ -82,17 +82,7 @@ def network_of(network: str | Path) -> Network:
 
 def _from_file(path: Path) -> Callable[[tuple[int, int, int], int], torch.nn.Module]:
     wanted = f"`network` (`--network`) must be a file that defines network(shape, n_classes), but {path}"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # a user's file may raise anything
-        raise OutOfRangeError(f"{wanted} raises {type(error).__name__}: {error}") from error
-    make = vars(module).get("network")
-    if not callable(make):
-        raise OutOfRangeError(f"{wanted} does not")
+    make = function_of_file(path, "network", wanted)
 
     def checked(shape: tuple[int, int, int], n_classes: int) -> torch.nn.Module:
         model = make(shape, n_classes)

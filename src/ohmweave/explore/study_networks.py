@@ -1,6 +1,5 @@
 """The networks of a study by name, their data, and their training in software."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from ohmweave.base import OutOfRangeError, generator
+from ohmweave.base.function_files import function_of_file
 from ohmweave.data import Dataset, Split, load
 
 Progress = Callable[[float, str], None]
@@ -110,19 +110,7 @@ def network_of(name: str, path: Path | None, data: Dataset, *, seed: int) -> tor
 
 def _from_file(path: Path) -> Callable[[Shape, int], Any]:
     wanted = f"`space.network` must be a file that defines network(shape, n_classes), but {path}"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # a user's file may raise anything
-        raise OutOfRangeError(f"{wanted} raises {type(error).__name__}: {error}") from error
-    make = vars(module).get("network")
-    if not callable(make):
-        raise OutOfRangeError(f"{wanted} does not")
-    found: Callable[[Shape, int], Any] = make
-    return found
+    return function_of_file(path, "network", wanted)
 
 
 def check_network(name: str, path: Path | None, data: Dataset) -> None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import torch
 
-from ohmweave.arrays import Corner, ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
+from ohmweave.arrays import Array, Corner, ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
 from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
@@ -98,17 +98,12 @@ class Matrix(NotCopied):
         """
         self._check_weight(weight)
         # The mapping may refuse a weight too; better here than when the layers before it have been written.
-        array, weight, mapping = self.chip.array, self._in_chip_precision(weight), self.mapping
+        array, weight, mapping = (
+            self.chip.array,
+            _in_chip_precision(weight, self.chip.array, self.cells.device),
+            self.mapping,
+        )
         mapping.to_conductance(weight, self.placement, g_per_w=mapping.g_per_w(weight, array), array=array)
-
-    def _in_chip_precision(self, weight: torch.Tensor) -> torch.Tensor:
-        """The weight on the chip's device, and in its dtype if its own is coarser.
-
-        Conductances of some uS are subnormal numbers of float16, and would be rounded to steps of 60 nS.
-        """
-        array = self.chip.array
-        coarser = torch.finfo(weight.dtype).eps > torch.finfo(array.dtype).eps
-        return weight.detach().to(device=self.cells.device, dtype=array.dtype if coarser else weight.dtype)
 
     def _check_weight(self, weight: torch.Tensor) -> None:
         if not check_tensor("weight", weight).is_floating_point():
@@ -144,7 +139,7 @@ class Matrix(NotCopied):
         self._check_placed()
         self._check_weight(weight)
         _check_write(write)
-        array, weight = self.chip.array, self._in_chip_precision(weight)
+        array, weight = self.chip.array, _in_chip_precision(weight, self.chip.array, self.cells.device)
         g_per_w = self.mapping.g_per_w(weight, array)
         target = self.mapping.to_conductance(weight, self.placement, g_per_w=g_per_w, array=array)
         before, self.g_per_w = self.g_per_w, g_per_w
@@ -304,3 +299,12 @@ def _check_kinds(chip: Chip, mapping: WeightMapping, scaling: InputScaling | Non
 def _check_write(write: Write) -> None:
     if not callable(write):
         raise TypeError(f"`write` must be a write scheme such as WriteVerify(...), but is {shown(write)}")
+
+
+def _in_chip_precision(weight: torch.Tensor, array: Array, device: torch.device) -> torch.Tensor:
+    """The weight on the chip's `device`, and in the array's dtype if its own is coarser.
+
+    Conductances of some uS are subnormal numbers of float16, and would be rounded to steps of 60 nS.
+    """
+    coarser = torch.finfo(weight.dtype).eps > torch.finfo(array.dtype).eps
+    return weight.detach().to(device=device, dtype=array.dtype if coarser else weight.dtype)

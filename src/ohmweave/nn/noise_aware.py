@@ -131,7 +131,7 @@ class NoiseAware(torch.nn.Module):
             names = [name for name, _ in self._rounded(twin) if _key(name) in self.x_max]
         learnt = {name: abs(float(self.x_max[_key(name)].detach())) for name in names}
         scaled = {
-            name: replace(self._how(name) or OnChip(), scaling=FixedScaling(x_max))
+            name: replace(_how(self.layers, name) or OnChip(), scaling=FixedScaling(x_max))
             for name, x_max in learnt.items()
             if x_max > 0
         }
@@ -176,30 +176,21 @@ class NoiseAware(torch.nn.Module):
         found: dict[str, torch.Tensor] = {}
         for one in self._layers(model):
             if one.entry is None:
-                found |= self._by_parameter(one, {"weight": self._perturb(one, one.layer.weight)})
+                found |= _by_parameter(one, {"weight": self._perturb(one, one.layer.weight)})
             else:
-                found |= self._by_parameter(one, self._perturb_entry(one, one.entry))
+                found |= _by_parameter(one, self._perturb_entry(one, one.entry))
         return found
-
-    def _by_parameter(self, one: _Aware, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return {f"{one.name}.{own}".removeprefix("."): weight for own, weight in weights.items()}
 
     def _layers(self, model: torch.nn.Module) -> Iterator[_Aware]:
         for name, layer in model.named_modules():
             if any(name == skip or name.startswith(skip + ".") for skip in self.digital):
                 continue
-            how, entry = self._how(name), to_chip(layer)
+            how, entry = _how(self.layers, name), to_chip(layer)
             mapping = self.mapping if how is None or how.mapping is None else how.mapping
             if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
                 yield _Aware(name, layer, None, mapping)
             elif entry is not None and (entry.unasked or name in self.layers) and entry.refuse(layer) is None:
                 yield _Aware(name, layer, entry, mapping)
-
-    def _how(self, name: str) -> OnChip | None:
-        """What `layers` says of a layer, or of the module around it."""
-        while name and name not in self.layers:
-            name = name.rpartition(".")[0]
-        return self.layers.get(name)
 
     def _perturb_entry(self, one: _Aware, entry: ToChip) -> dict[str, torch.Tensor]:
         """The weights of a layer whose matrix is made from its parameters by `entry.weight`."""
@@ -250,7 +241,7 @@ class NoiseAware(torch.nn.Module):
     def _as_equal(self, name: str, layer: torch.nn.Module, inputs: tuple[Any, ...], _: Any) -> torch.Tensor:
         with torch.no_grad():
             equal = self._equals[type(layer)](layer)
-            how = self._how(name)
+            how = _how(self.layers, name)
             mapping = self.mapping if how is None or how.mapping is None else how.mapping
             clean = equal.weight
             assert isinstance(clean, torch.Tensor)
@@ -335,3 +326,14 @@ def _error_gain(mapping: WeightMapping) -> float:
     # w = (g_pos - g_neg) / g_per_w: independent errors of the two cells add, the mean over copies divides.
     copies = len(mapping.row_gain) * len(mapping.col_gain) / 2
     return float((2 / copies) ** 0.5)
+
+
+def _by_parameter(one: _Aware, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"{one.name}.{own}".removeprefix("."): weight for own, weight in weights.items()}
+
+
+def _how(layers: Mapping[str, OnChip], name: str) -> OnChip | None:
+    """What `layers` says of a layer, or of the module around it."""
+    while name and name not in layers:
+        name = name.rpartition(".")[0]
+    return layers.get(name)
