@@ -124,13 +124,9 @@ def test_the_error_of_a_full_chip_says_with_how_many_arrays_the_matrix_fits(
 def test_the_error_of_a_full_chip_names_the_argument_that_makes_room() -> None:
     one = chip()
     one.place("here", (6, 1), arrays=(2,))
-    with pytest.raises(
-        ChipFullError, match=r"\. Make the chip with `n_arrays=4`: 1 further array of 6 x 8"
-    ):
+    with pytest.raises(ChipFullError, match=r"\. Make the chip with `n_arrays=4`: 1 further array of 6 x 8"):
         one.place("big", (18, 8))
-    with pytest.raises(
-        ChipFullError, match=r"\. Let `arrays` list others, or make the chip with `n_arrays=5`"
-    ):
+    with pytest.raises(ChipFullError, match=r"\. Let `arrays` list others, or make the chip with `n_arrays=5`"):
         one.place("big", (18, 8), arrays=(1,))
     with pytest.raises(ChipFullError, match=r"\. Give another corner, or leave `corners` out"):
         one.place("big", (1, 1), corners=[(2, 0, 0)])

@@ -259,9 +259,7 @@ def test_wrong_arguments_are_named(make, named):
 )
 def test_steps_as_large_as_the_window_are_refused_when_they_are_given_and_later(make):
     layer = layer_on_chip()
-    with pytest.raises(
-        OutOfRangeError, match=r"`g_step` must be smaller than the conductance window, 1.8e-05 S"
-    ):
+    with pytest.raises(OutOfRangeError, match=r"`g_step` must be smaller than the conductance window, 1.8e-05 S"):
         make([layer.weight], 1.0)
     with pytest.raises(OutOfRangeError, match=r"`g_step`.*did you mean 0.01 uS, 0.01e-6"):
         make([{"params": [layer.weight], "g_step": 0.01}], STEP)
