@@ -112,7 +112,7 @@ load = data.load
 
 def few(name="digits", **options):
     whole = load(name, **options)
-    parts = {part: getattr(whole, part).take(n) for part, n in (("train", 150), ("validation", 50), ("test", 50))}
+    parts = {part: getattr(whole, part).take(n) for part, n in (("train", 400), ("validation", 50), ("test", 50))}
     return data.Dataset(name=whole.name, n_classes=whole.n_classes, **parts)
 
 data.load = few
