@@ -220,7 +220,8 @@ def interval_means(probability: float, n: int = N_CELLS) -> torch.Tensor:
     """
     borders = torch.special.ndtri(torch.arange(n + 1, dtype=torch.float64, device="cpu") * (probability / n))
     density = torch.exp(-borders.square() / 2) / (2 * torch.pi) ** 0.5
-    return -(n / probability) * density.diff()
+    means: torch.Tensor = -(n / probability) * density.diff()
+    return means
 
 
 @cache
