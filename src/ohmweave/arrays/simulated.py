@@ -1,6 +1,6 @@
 """The simulated array: a bank of crossbars of memristor cells that implements the `Array` protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.arrays.capabilities import (
+    ClosedLoopWrites,
     CompiledCells,
     ConverterRanges,
     CoupledCells,
@@ -32,6 +33,7 @@ from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.reads.requests import ReadRequests
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
 from ohmweave.arrays.writes.access import Access, Passive
+from ohmweave.arrays.writes.closed_loop import ClosedLoop, loop_for
 from ohmweave.arrays.writes.quick_count import QuickCount
 from ohmweave.arrays.writes.writer import check_addresses, count_pulses, max_train, writer_for
 from ohmweave.base import (
@@ -49,7 +51,15 @@ from ohmweave.circuit import Wires
 
 
 class SimulatedArray(
-    BankArray, NotCopied, ScaledReads, PatchReads, RangedConverters, SavedState, CompiledCells, CoupledCells
+    BankArray,
+    NotCopied,
+    ScaledReads,
+    PatchReads,
+    RangedConverters,
+    SavedState,
+    CompiledCells,
+    CoupledCells,
+    ClosedLoopWrites,
 ):
     """A bank of crossbars of memristor cells.
 
@@ -121,6 +131,7 @@ class SimulatedArray(
         self._writer = writer_for(bank, wiring)
         self._quick_count = QuickCount(bank.n_cells, max_train=max_train(self.cell, self.access, _SINGLE))
         self._requests = ReadRequests(bank, v_read=self.v_read)
+        self._loop = None if wiring is not None else loop_for(bank, self.books, self._reader, self._quick_count)
 
     def __repr__(self) -> str:
         """Sizes, kind of cell, and the other parts."""
@@ -246,6 +257,11 @@ class SimulatedArray(
         self.books.settle()  # heat of the reads so far, with the conductances that they had
         self._writer.pulse(cells, pulse)
         self.books.pulse(cells, pulse, counts=counts)
+
+    @outside_inference_mode
+    def plan_closed_loop(self, loop: ClosedLoop) -> Callable[[], None] | None:
+        """Write-verify in compiled rounds; see `ClosedLoopWrites`."""
+        return None if self._loop is None else self._loop.planned(loop)
 
     @outside_inference_mode
     def wait(self, duration: float) -> None:
