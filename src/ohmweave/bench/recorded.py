@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from ohmweave.arrays import Array, ConvGeometry, Placement
+from ohmweave.arrays import Array, ClosedLoop, ConvGeometry, Placement
 from ohmweave.base import DataError, check_positive
 from ohmweave.base.files import check_path
 from ohmweave.bench.driver import Driver
@@ -18,6 +18,7 @@ from ohmweave.bench.events import Kind, geometry_record, placement_record
 from ohmweave.bench.failures import failure_of
 from ohmweave.bench.log_file import LogFile
 from ohmweave.bench.log_header import LogHeader
+from ohmweave.bench.log_loops import LoopTrace
 from ohmweave.bench.wrapper import Wrapper
 from ohmweave.cells import Pulse
 
@@ -125,6 +126,26 @@ class Recorded(Wrapper):
             if request is not None:
                 self._fail(error)
             raise
+
+    def plan_closed_loop(self, loop: ClosedLoop) -> Callable[[], None] | None:
+        """As the array inside; the write is in the log before it begins, its readouts and its end as they come."""
+        run = super().plan_closed_loop(loop)
+        if run is None or self._temperature is not None or loop.trace is not None:
+            return None
+
+        def recorded() -> None:
+            trace = LoopTrace(self._file, self._clock, loop.g_target.dtype)
+            request = [self._address(loop.cells), loop.g_target, loop.tolerance, loop.max_pulses]
+            self._file.append([Kind.LOOP, self._clock(), *request])
+            loop.trace = trace
+            try:
+                run()
+            except BaseException as error:
+                trace.fail(error, loop)
+                raise
+            trace.end()
+
+        return recorded
 
     def wait(self, duration: float) -> None:
         """As the array inside; in the log before it begins."""

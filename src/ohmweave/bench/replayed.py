@@ -10,10 +10,11 @@ from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.base import OhmweaveError
 from ohmweave.base.files import check_path
-from ohmweave.bench.events import Event, Kind, read_events
+from ohmweave.bench.events import Event, Kind
 from ohmweave.bench.failures import raise_again
 from ohmweave.bench.header_array import HeaderArray
 from ohmweave.bench.log_header import read_header
+from ohmweave.bench.log_reader import read_events
 from ohmweave.bench.station import Station
 from ohmweave.cells import Pulse
 

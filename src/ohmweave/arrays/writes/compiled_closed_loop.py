@@ -54,9 +54,7 @@ def _pulse_round(
         cell = at[k]
         row = 0 if error[k] < 0 else 1
         own = factor[cell] if len(factor) else one
-        after = after_train(
-            g[cell], own, row, 1, z, i, offset, slope, spread, g_min, bins_per_s, g_max, z_max, False
-        )
+        after = after_train(g[cell], own, row, 1, z, i, offset, slope, spread, g_min, bins_per_s, g_max, z_max, False)
         g[cell] = after
         seen[i] = g_stuck[cell] if len(stuck) and stuck[cell] else after
         if row == 0:
