@@ -233,7 +233,7 @@ class Limited(Wrapper):
         """
         if self._own_books is not None or not self._nominal_passes or self.limits.temperature is not None:
             return None
-        run = super().plan_closed_loop(loop)
+        run = self._plan_inside(loop) if (type(self).readout, type(self).pulse) == _CALLS else None
         if run is None or not self._totals.has_room(loop.cells, loop.max_pulses):
             return None
         if self._forbidden is not None and self._forbidden[loop.cells.cpu().numpy()].any():
@@ -267,6 +267,9 @@ class Limited(Wrapper):
     def _check_placement(self, placement: Placement) -> None:
         if self._forbidden is not None:
             self.limits.check_cells(self.array.cells(placement), self._forbidden)
+
+
+_CALLS = (Limited.readout, Limited.pulse)
 
 
 def _is_usual(cells: torch.Tensor, pulse: Pulse, n_cells: int) -> bool:

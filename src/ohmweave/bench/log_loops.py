@@ -15,7 +15,7 @@ from ohmweave.bench.failures import failure_of
 from ohmweave.bench.log_file import LogFile
 from ohmweave.cells import Pulse
 
-CHUNK = 2**18
+CHUNK = 2**20
 """Bytes of readouts that wait in memory during a write."""
 
 
