@@ -13,6 +13,7 @@ the same way and take the same random numbers, so that their bits are equal. Sin
 and pulse of the longest train.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ohmweave.base import map_state
 from ohmweave.base.extras import Worthwhile
 from ohmweave.cells import AffineStep, Cell, FlickerNoise, LevelRelaxation, LinearStep, Pulse, Relaxation
 from ohmweave.cells.cell import sums_trains
@@ -34,8 +34,12 @@ Floats = NDArray[Any]
 Ints = NDArray[np.int64]
 Tables = tuple[Any, ...]
 
-_RESTARTED = (Relaxation, LevelRelaxation, FlickerNoise)
-"""Processes that a pulse sets back to the same state, however many pulses there are, without a change of g."""
+_RESTARTED: dict[type, Callable[[Any], torch.Tensor]] = {
+    Relaxation: lambda past: past.age,
+    LevelRelaxation: lambda past: past.age,
+    FlickerNoise: lambda past: past.size,
+}
+"""Processes of which a pulse, or several, set one tensor to zero; see their `after_pulse`."""
 
 LONGEST = 128
 """Pulses of a train above which `Cell.pulse` is used: its memory does not grow with the length of the train."""
@@ -135,12 +139,11 @@ class TablePulses:
 
 def age(bank: "CellBank", cells: torch.Tensor, pulsed: torch.Tensor) -> None:
     """Set the ages of `cells`, `(k,)`, back where they were `pulsed`, `(k,)` bool."""
-    state = bank.state
-    for process, past in zip(bank.cell.processes, state.retention, strict=True):
-        before = map_state(lambda leaf: leaf.index_select(0, cells), past)
-        after = process.after_pulse(before, pulsed)
-        # Parts that a pulse leaves as they are (`new is old`) are not written back.
-        map_state(lambda leaf, old, new: leaf if new is old else leaf.index_copy_(0, cells, new), past, before, after)
+    if not bank.cell.processes:
+        return
+    at = cells if bool(pulsed.all()) else cells[pulsed]
+    for process, past in zip(bank.cell.processes, bank.state.retention, strict=True):
+        _RESTARTED[type(process)](past).index_fill_(0, at, 0.0)
 
 
 NO_INTEGERS = np.empty(0, np.int64)
