@@ -119,6 +119,44 @@ def test_from_fresh_cells_to_an_accuracy(
     sent = wear(lab / "board.log") - before
     assert sent.any()
     assert not sent[cells.state.flatten() != CellCondition.USABLE].any()
+    # Of the second run, the network is on the board already: what is sent is sent by the tuning.
+    little = (*with_map[:-1], 2, "--tolerance", "0.31 uS")
+    assert run("run", *common, *little) == 0
+    capsys.readouterr()
+    before = wear(lab / "board.log")
+    assert run("run", *common, *little, "--tune", 15) == 0
+    text = capsys.readouterr().out
+    on_board, tuned = (float(found) for found in re.findall(r"(?:board|there) +([\d.]+)%", text))
+    assert tuned > on_board
+    sent = wear(lab / "board.log") - before
+    assert sent.any()
+    assert not sent[cells.state.flatten() != CellCondition.USABLE].any()
+
+
+def test_a_network_that_does_not_fit_is_not_trained(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ohmweave.evaluation.networks.train", lambda *_, **__: pytest.fail("it is trained"))
+    assert run("run", "board", "--import", lab / "lab.py", "--tolerance", "0.3 uS", "--network", "mlp") == 1
+    assert "are more than the 396 of the chip" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_commands_have_the_same_options_of_the_board(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("form", "map", "run"):
+        assert run(command, "--help") == 0
+        text = capsys.readouterr().out
+        for one in (
+            "DRIVER",
+            "--import",
+            "--log",
+            "--v-max",
+            "--i-max",
+            "--pulses-per-cell",
+            "--attempts",
+            "--timeout",
+        ):
+            assert one in text, (command, one)
+        assert ("--dry-run" in text) is (command != "form")
 
 
 @pytest.mark.parametrize(
