@@ -95,9 +95,7 @@ def _done(net: "Deployed", array: "Limited") -> list[str]:
     return [*lines, repr(array.books.activity), f"the most worn cell has got {worn}"]
 
 
-def _tune(
-    net: "Deployed", data: "Dataset", write: "WriteVerify", n_batches: int, seed: int, dtype: "torch.dtype"
-) -> None:
+def _tune(net: "Deployed", data: "Dataset", write: "WriteVerify", n_batches: int, seed: int) -> None:
     """Train the last layer on the board by batches of training images; the rule finds its rate by itself."""
     import torch.nn.functional as F
 
