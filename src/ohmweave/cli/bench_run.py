@@ -12,17 +12,20 @@ from ohmweave.cli.evaluate import Data, DataDir, NetworkOption
 from ohmweave.cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from ohmweave import Deployed
     from ohmweave.arrays import CellMap
     from ohmweave.bench import Limited
     from ohmweave.data import Dataset
     from ohmweave.mapping import Chip, WeightMapping
+    from ohmweave.nn import Deployed
     from ohmweave.programming import WriteVerify
 
 BATCH = 100
 """Images of a tuning batch, as in Yao et al. 2020."""
 STEPS = 3.0
 """Ours: smallest change that is written while tuning, in tolerances of the write, as 1.5 uS and 0.5 uS in Yao et al."""
+
+SHARE = 0.1
+"""Ours: of the weights of the last layer that a batch may write, so that ten batches can reach all of a small layer."""
 
 
 def run(
@@ -80,7 +83,7 @@ def run(
         else:
             lines.append(f"on the board  {accuracy():.1%}")
             if tune:
-                _tune(net, loaded, write, tune, seed)
+                tune_last_layer(net, loaded, write, n_batches=tune, seed=seed)
                 lines.append(f"tuned there   {accuracy():.1%}")
         lines += _done(net, array)
     print_result("\n".join(lines))
@@ -95,7 +98,7 @@ def _done(net: "Deployed", array: "Limited") -> list[str]:
     return [*lines, repr(array.books.activity), f"the most worn cell has got {worn}"]
 
 
-def _tune(net: "Deployed", data: "Dataset", write: "WriteVerify", n_batches: int, seed: int) -> None:
+def tune_last_layer(net: "Deployed", data: "Dataset", write: "WriteVerify", *, n_batches: int, seed: int) -> None:
     """Train the last layer on the board by batches of training images; the rule finds its rate by itself."""
     import torch.nn.functional as F
 
@@ -103,7 +106,7 @@ def _tune(net: "Deployed", data: "Dataset", write: "WriteVerify", n_batches: int
     from ohmweave.optim import AdaptiveWriteVerify
 
     last = net.chip_parameters()[-1]
-    rule = AdaptiveWriteVerify([last], threshold=STEPS * write.tolerance, write=write)
+    rule = AdaptiveWriteVerify([last], share=SHARE, threshold=STEPS * write.tolerance, write=write)
     summed = partial(F.cross_entropy, reduction="sum")
     order, left = generator(seed, "bench run", "tuning"), n_batches
     with shown_progress("bench run") as progress:
