@@ -1,7 +1,6 @@
 """The simulated array: a bank of crossbars of memristor cells that implements the `Array` protocol."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Literal
 
@@ -15,10 +14,8 @@ from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.arrays.capabilities import (
     ClosedLoopWrites,
     CompiledCells,
-    ConverterRanges,
     CoupledCells,
     PatchReads,
-    RangedConverters,
     ReadScale,
     SavedState,
     ScaledReads,
@@ -26,6 +23,7 @@ from ohmweave.arrays.capabilities import (
 from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.columns import ColumnConverters
 from ohmweave.arrays.converters.dac import DAC
+from ohmweave.arrays.converters.ranged_columns import RangedColumns
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
@@ -55,7 +53,7 @@ class SimulatedArray(
     NotCopied,
     ScaledReads,
     PatchReads,
-    RangedConverters,
+    RangedColumns,
     SavedState,
     CompiledCells,
     CoupledCells,
@@ -276,24 +274,6 @@ class SimulatedArray(
         self._bank.relax(duration)
         self.books.wait(duration)
 
-    def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:
-        """Find the range of the column converters; see `RangedConverters`."""
-        return _with_adc(self._columns).ranging(headroom=headroom)
-
-    def full_scale(self, placement: Placement) -> float:
-        """A, of the converters while they read `placement`; see `RangedConverters`."""
-        return _with_adc(self._columns).full_scale(placement)
-
-    @property
-    def converter_ranges(self) -> ConverterRanges:
-        """See `RangedConverters`."""
-        return _with_adc(self._columns)
-
-    def forget_range(self, placement: Placement) -> None:
-        """Forget the converters' range for `placement`; see `RangedConverters`."""
-        if self._columns is not None:
-            self._columns.forget(placement)
-
     @property
     def not_compiled(self) -> tuple[str, ...]:
         """Parts that compiled loops do not reproduce; see `CompiledCells`."""
@@ -325,12 +305,3 @@ class SimulatedArray(
 _CALLS = (SimulatedArray.readout, SimulatedArray.pulse)
 """A class of somebody else's that does more in these calls gets each of them."""
 _SINGLE = Pulse(torch.ones(1, dtype=torch.int64, device="cpu"))
-
-
-def _with_adc(columns: ColumnConverters | None) -> ColumnConverters:
-    if columns is None:
-        raise OutOfRangeError(
-            "the array must have an ADC, whose range is wanted here, but senses currents exactly (`adc=None`): make "
-            "the chip with `adc=ADC(...)`, or leave the calibration of converters out"
-        )
-    return columns

@@ -35,6 +35,7 @@ class Kind(IntEnum):
     LOOP = 10
     LOOP_READ = 11
     LOOP_END = 12
+    COMPLIANCE = 13
 
 
 class Failure(NamedTuple):
@@ -67,6 +68,7 @@ class Event:
         result: A of a read, S of a readout.
         failure: the error, if the call raised one.
         temperature: K, last measured before the call; None without a thermometer.
+        compliance: A, last set before the call, also in an earlier session; None if the log has none.
     """
 
     kind: Kind
@@ -80,6 +82,7 @@ class Event:
     result: torch.Tensor | None = None
     failure: Failure | None = None
     temperature: float | None = None
+    compliance: float | None = None
 
     @property
     def may_have_sent(self) -> torch.Tensor:

@@ -5,7 +5,7 @@ readouts, many rounds at a time, and its end. A cell's pulses follow from these:
 a pulse takes four bytes of the log, and a killed process leaves the most pulses that each cell may have got.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
@@ -59,7 +59,7 @@ class LoopTrace:
         """Write the error that ended the write, with the pulses of the round in which it did."""
         self.flush()
         kind, text, _ = failure_of(error)
-        sent = None if loop.unread is None else torch.ones(len(loop.unread), dtype=torch.int64)
+        sent = None if loop.unread is None else torch.ones(len(loop.unread), dtype=torch.int64, device="cpu")
         self._file.append([Kind.FAILURE, self._clock(), kind, text, sent])
 
 
@@ -72,7 +72,7 @@ class LoopEvents:
         tolerance: S.
         max_pulses: to a cell.
         time: s since 1970, when it began.
-        temperature: K, last measured before; None without a thermometer.
+        instruments: temperature and compliance of its events.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class LoopEvents:
         tolerance: float,
         max_pulses: int,
         time: float,
-        temperature: float | None,
+        instruments: Mapping[str, float | None],
     ) -> None:
         self._cells, self._target, self._tolerance = cells, g_target, tolerance
-        self._left, self._time, self._temperature = max_pulses, time, temperature
+        self._left, self._time, self._instruments = max_pulses, time, instruments
         self._given = g_target.new_empty(0)
         self._sign: torch.Tensor | None = None
         """Polarities of the pulses before the next readout; None before the first."""
@@ -128,13 +128,13 @@ class LoopEvents:
         if not self._left or not len(self._cells):
             return []
         if self._sign is None:
-            self._sign = torch.ones(len(self._cells), dtype=torch.int8)
+            self._sign = torch.ones(len(self._cells), dtype=torch.int8, device="cpu")
         text = "the log ends during this write: each of the cells may have got up to so many pulses"
         return [self._pulse(self._left, Failure("Killed", text))]
 
     def _pulse(self, n: int, failure: Failure | None = None) -> Event:
         assert self._sign is not None
-        count = None if n == 1 else torch.full(self._sign.shape, n, dtype=torch.int64)
+        count = None if n == 1 else torch.full(self._sign.shape, n, dtype=torch.int64, device="cpu")
         return self._event(Kind.PULSE, pulse=Pulse(self._sign, n=count), failure=failure)
 
     def _event(
@@ -148,7 +148,7 @@ class LoopEvents:
         return Event(
             kind=kind,
             time=self._time,
-            temperature=self._temperature,
+            **self._instruments,
             cells=self._cells,
             result=result,
             pulse=pulse,

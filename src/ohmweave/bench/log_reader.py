@@ -47,6 +47,7 @@ class _Reader:
         self._placements: dict[int, Placement] = {}
         self._cells: torch.Tensor | None = None
         self._temperature: float | None = None
+        self._compliance: float | None = None
         self._loop: LoopEvents | None = None
 
     def events(self, record: list[Any]) -> Sequence[Event | Failure]:
@@ -60,14 +61,20 @@ class _Reader:
             self._placements[record[1]] = placement_of(record)
         elif kind is Kind.TEMPERATURE:
             self._temperature = float(record[2])
+        elif kind is Kind.COMPLIANCE:
+            self._compliance = float(record[2])
         elif kind in (Kind.LOOP, Kind.LOOP_READ, Kind.LOOP_END) or (kind is Kind.FAILURE and self._loop is not None):
             return self._of_loop(kind, float(record[1]), record[2:])
         elif kind is Kind.FAILURE:
             return [Failure(str(record[2]), str(record[3]), record[4])]
         else:
             own = self._fields(kind, record[2:])
-            return [Event(kind=kind, time=float(record[1]), temperature=self._temperature, **own)]
+            return [Event(kind=kind, time=float(record[1]), **self._instruments(), **own)]
         return []
+
+    def _instruments(self) -> dict[str, float | None]:
+        """What the instruments around the array showed or were set to."""
+        return {"temperature": self._temperature, "compliance": self._compliance}
 
     def killed(self) -> Sequence[Event]:
         """The last event of a write in one call whose end is not in the log."""
@@ -84,7 +91,7 @@ class _Reader:
                 tolerance=float(tolerance),
                 max_pulses=int(max_pulses),
                 time=time,
-                temperature=self._temperature,
+                instruments=self._instruments(),
             )
             return []
         if self._loop is None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,7 @@ from ohmweave.bench.failures import failure_of
 from ohmweave.bench.log_file import LogFile
 from ohmweave.bench.log_header import LogHeader
 from ohmweave.bench.log_loops import LoopTrace
+from ohmweave.bench.station import Station
 from ohmweave.bench.wrapper import Wrapper
 from ohmweave.cells import Pulse
 
@@ -86,6 +88,20 @@ class Recorded(Wrapper):
     def close(self) -> None:
         """Synchronize and close the log; later calls raise."""
         self._file.close()
+
+    @property
+    def station(self) -> Station:
+        """That of the array inside; a compliance that is set is in the log before it is."""
+        station = super().station
+        limit = station.limit_current
+        if limit is None:
+            return station
+
+        def recorded(i: float) -> None:
+            self._file.append([Kind.COMPLIANCE, self._clock(), float(i)])
+            limit(i)
+
+        return replace(station, limit_current=recorded)
 
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """As the array inside."""

@@ -63,8 +63,13 @@ class Replayed(HeaderArray):
 
     @property
     def station(self) -> Station:
-        """The nominal pulses and the temperatures that were recorded."""
-        return Station(ground=_nothing, temperature=self._recorded_temperature, nominal=self.nominal)
+        """The nominal pulses and the temperatures that were recorded; any compliance is taken, and limits nothing."""
+        return Station(
+            ground=_nothing,
+            temperature=self._recorded_temperature,
+            limit_current=_no_current,
+            nominal=self.nominal,
+        )
 
     @property
     def finished(self) -> bool:
@@ -157,6 +162,11 @@ class Replayed(HeaderArray):
 
 def _nothing() -> None:
     """There are no lines to ground."""
+
+
+def _no_current(i: float) -> None:
+    """No current flows."""
+    del i
 
 
 def _same(event: Event, name: str, asked: object) -> bool:
