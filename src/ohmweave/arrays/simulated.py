@@ -256,11 +256,9 @@ class SimulatedArray(
         self._writer.pulse(cells, pulse)
         self.books.pulse(cells, pulse, counts=counts)
 
-    @outside_inference_mode
     def plan_closed_loop(self, loop: ClosedLoop) -> Callable[[], None] | None:
         """Write-verify in compiled rounds; see `ClosedLoopWrites`."""
-        own = (type(self).readout, type(self).pulse) == _CALLS and not {"readout", "pulse"} & vars(self).keys()
-        return self._loop.planned(loop) if self._loop is not None and own else None
+        return self._loop.planned(loop) if self._loop is not None and _as_made(self) else None
 
     @outside_inference_mode
     def wait(self, duration: float) -> None:
@@ -303,5 +301,10 @@ class SimulatedArray(
 
 
 _CALLS = (SimulatedArray.readout, SimulatedArray.pulse)
-"""A class of somebody else's that does more in these calls gets each of them."""
+"""Calls that a write in one call leaves out."""
 _SINGLE = Pulse(torch.ones(1, dtype=torch.int64, device="cpu"))
+
+
+def _as_made(array: SimulatedArray) -> bool:
+    """False for a class or object of somebody else's that does more in these calls: it gets each of them."""
+    return (type(array).readout, type(array).pulse) == _CALLS and not {"readout", "pulse"} & vars(array).keys()
