@@ -149,8 +149,7 @@ class CellBank:
     def switch(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Change the state of `cells`, `(k,)`, each at most once, by the pulses that they receive."""
         if self._table_pulses is not None and self._table_pulses.send(cells, pulse):
-            self._log(cells)
-            self._pulsed = None
+            self.mark_changed(cells)
             return
         before = self._gathered(cells)
         after = self.cell.pulse(before, pulse, generator=self.pulse_noise)
@@ -176,6 +175,11 @@ class CellBank:
         """Let `duration` s pass for every cell."""
         self.state = self.cell.relax(self.state, duration, generator=self.relaxation_noise)
         self.mark_all_changed()
+
+    def mark_changed(self, cells: torch.Tensor) -> None:
+        """Record that `cells`, `(k,)`, may have changed; to be called after writing to their `state` directly."""
+        self._log(cells)
+        self._pulsed = None
 
     def mark_all_changed(self) -> None:
         """Record that any cell may have changed; to be called after writing to `state` directly."""

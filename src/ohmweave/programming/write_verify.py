@@ -5,7 +5,7 @@ from typing import Annotated
 
 import torch
 
-from ohmweave.arrays import Array, read_cells
+from ohmweave.arrays import Array, ClosedLoop, ClosedLoopWrites, read_cells
 from ohmweave.base import (
     OutOfRangeError,
     ShapeError,
@@ -86,6 +86,16 @@ class WriteVerify(Settling):
 
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "Bill") -> None:
         """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
+        if isinstance(array, ClosedLoopWrites):
+            loop = ClosedLoop(cells=at, g_target=target, tolerance=self.tolerance, max_pulses=self.max_pulses)
+            run = array.plan_closed_loop(loop)
+            if run is not None:
+                bill.follow(loop)
+                try:
+                    run()
+                finally:
+                    bill.follow(loop)
+                return
         active = torch.arange(at.numel(), device=at.device)
         miss = first_read(array, at) - target
         bill.n_first_reads.add_(1)
@@ -115,6 +125,11 @@ class Bill:
         """Positions of cells that were pulsed and not read since, where a write stopped in between."""
         self.n_first_reads = torch.zeros((), dtype=torch.int64, device=cells.device)
         self.error = torch.full((n,), torch.nan, dtype=g_target.dtype, device=cells.device)
+
+    def follow(self, loop: ClosedLoop) -> None:
+        """Take the counts of a closed loop."""
+        self.n_set, self.n_reset, self.error, self.unread = loop.n_set, loop.n_reset, loop.error, loop.unread
+        self.n_first_reads.fill_(loop.n_first_reads)
 
     def report(self) -> WriteReport:
         """What was done so far; the error of a cell that was never read is NaN."""

@@ -16,11 +16,12 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _NO_ARGUMENTS: "published",
     },
     "arrays": {
-        _INTERFACE: "Access Array CompiledCells ConverterRanges Corner CoupledCells PatchReads RangedConverters "
-        "SavedState ScaledReads",
+        _INTERFACE: "Access Array ClosedLoopWrites CompiledCells ConverterRanges Corner CoupledCells PatchReads "
+        "RangedConverters SavedState ScaledReads",
         _RESULT: "Activity Usage",
         _CONSTANT: "CellCondition UNASSIGNED",
         "takes a placement, which `Placement` has checked": "corner_of",
+        "made by write schemes, which check their arguments": "ClosedLoop",
     },
     "circuit": {
         _INTERFACE: "Law",
