@@ -18,7 +18,7 @@ from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.converters.saturation import SaturationWatch
 from ohmweave.arrays.reads.bit_planes import bit_planes, drive_of
 from ohmweave.arrays.reads.geometry import ConvGeometry
-from ohmweave.arrays.reads.half_variance import worth_halving
+from ohmweave.arrays.reads.half_variance import halved_squares, worth_halving
 from ohmweave.arrays.reads.patches import convolve
 from ohmweave.arrays.reads.tile_currents import LinearTiles, TileCurrents
 from ohmweave.base import NormalStream, in_threads, worth_compiling
@@ -91,7 +91,8 @@ class TileKernels(NamedTuple):
         current = convolve(own, self.g[chip], geometry)
         variance = self.half if halved else self.variance
         if variance is not None:
-            noise.add_(current, convolve(own.square().to(variance.dtype), variance[chip], geometry))
+            squares = halved_squares(own) if variance.dtype == torch.bfloat16 else own.square()
+            noise.add_(current, convolve(squares, variance[chip], geometry))
         return current
 
     def halves(self, drive: torch.Tensor, n_outputs: int) -> bool:
