@@ -15,11 +15,14 @@ from functools import cache
 
 import torch
 
-from ohmweave.base import in_threads, worth_compiling
+from ohmweave.base import has_numba, in_threads
 from ohmweave.base.memory_order import in_memory_order
 
 WORTH = 2**22
 """Multiplications above which the product is faster in bfloat16: each call of it costs 50 us."""
+
+WORTH_SQUARING = 2**18
+"""Numbers from which one compiled pass is faster than two of torch, which stay in the cache below."""
 
 
 @cache
@@ -42,8 +45,9 @@ def worth_halving(drive: torch.Tensor, n_products: int) -> bool:
 
 def halved_squares(x: torch.Tensor) -> torch.Tensor:
     """The squares of `x`, any shape and float32, in bfloat16: one compiled pass in place of two."""
-    flat = in_memory_order(x)
-    if x.requires_grad or x.device.type != "cpu" or not worth_compiling(x.numel()) or not flat.is_contiguous():
+    if x.numel() < WORTH_SQUARING or x.requires_grad or x.device.type != "cpu" or not has_numba():
+        return x.square().bfloat16()
+    if not (flat := in_memory_order(x)).is_contiguous():
         return x.square().bfloat16()
     from ohmweave.arrays.reads.compiled_squares import square_halves
 

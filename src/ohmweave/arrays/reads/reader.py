@@ -215,9 +215,12 @@ class Reader:
         numbers = row.numbers
         per_chip = row.of_numbers(numbers.view(self._bank.n_sets, *numbers.shape[-2:]))
         if self.columns is not None:
-            i_out = self._converted_matrix(placement, self.columns).read(
-                per_chip, noise=self.noise, record=self.columns.record_of(placement)
-            )
+            converted, record = self._converted_matrix(placement, self.columns), self.columns.record_of(placement)
+            images = converted.images
+            if images is not None and images.is_worth_vectors(per_chip.numbers):
+                i_out = images.read_vectors(per_chip, noise=self.noise, record=record)
+            else:
+                i_out = converted.read(per_chip, noise=self.noise, record=record)
         else:
             assert self._nonlinear is not None
             i_out = self._nonlinear.placement(per_chip, placement)
