@@ -20,6 +20,7 @@ from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.references import replace_everywhere
 from ohmweave.nn.sorting import Layer, sort_layers
 from ohmweave.programming import (
+    CheckedWrite,
     Write,
     WriteInterrupted,
     WriteReport,
@@ -181,6 +182,8 @@ def _check(layer: Layer, shell: ChipLayer) -> None:
     shell.matrix.check(weight.reshape(shell.matrix.shape))
     books = shell.matrix.chip.array.books
     check_sign_pair(shell.matrix.placement, dac=books.dac, adc=books.adc)
+    if isinstance(layer.how.write, CheckedWrite):
+        layer.how.write.check(shell.matrix.chip.array)
 
 
 def _write_all(plan: Sequence[Layer], shells: Sequence[ChipLayer], chip: Chip) -> dict[str, WriteReport]:

@@ -101,21 +101,39 @@ class Sorted:
     def check(self) -> None:
         """Raise `UnplaceableLayerError` if the model cannot be deployed."""
         if self.refused:
-            names = tuple(dict.fromkeys(name for one in self.refused for name in one.digital))
+            names = _patterns(dict.fromkeys(name for one in self.refused for name in one.digital), self.model)
             kinds = list(dict.fromkeys(one.as_known for one in self.refused if one.as_known))
             text = (
                 f"these layers have parameters that cannot be put on a chip: {_first(map(str, self.refused), '; ')}. "
             )
             text += "Name them in `digital` to leave them as they are"
-            text += f", `digital={names!r}`" if 0 < len(names) <= MOST_LISTED else ""
+            text += f", `digital={names!r}`" if names else ""
             if kinds:
                 text += f", or give `as_known={{{_first(kinds)}}}` if they compute as known layers do"
+            if self.problems:  # all that a user has to change, in one error
+                text += f". Besides, {'; '.join(self.problems)}"
             raise UnplaceableLayerError(f"{text}. `ow.plan(model, chip)` shows all layers")
         if not self.layers:
             known = ", ".join(sorted([*placeable_types(), *composite_types()]))
             raise UnplaceableLayerError(f"the model has no layer to put on a chip: none of {known}")
         if self.problems:
             raise UnplaceableLayerError(f"the model cannot be put on a chip as it is: {'; '.join(self.problems)}")
+
+
+def _patterns(names: Collection[str], model: torch.nn.Module) -> tuple[str, ...]:
+    """Few names for `digital` that name these parameters and modules and no others; () if there are none.
+
+    Many names are shown as patterns of their last two parts, such as "*.layer_norm.weight".
+    """
+    if len(names) <= MOST_LISTED:
+        return tuple(names)
+    others = {name for name, _ in (*model.named_modules(), *model.named_parameters(remove_duplicate=False))}
+    others -= set(names)
+    found = tuple(dict.fromkeys(f"*.{'.'.join(name.split('.')[-2:])}" for name in names))
+    covered = all(any(fnmatch.fnmatchcase(name, one) for one in found) for name in names)
+    if len(found) > 2 * MOST_LISTED or not covered or any(fnmatch.filter(others, one) for one in found):
+        return ()
+    return found
 
 
 def _first(texts: Iterable[str], comma: str = ", ") -> str:

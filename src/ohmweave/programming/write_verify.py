@@ -19,11 +19,11 @@ from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
-from ohmweave.programming.write import Settling
+from ohmweave.programming.write import CheckedWrite, Settling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriteVerify(Settling):
+class WriteVerify(Settling, CheckedWrite):
     """Closed-loop write with identical pulses.
 
     Each round reads the remaining cells, removes those within the band, and sends one pulse to each of the others: SET
@@ -59,6 +59,10 @@ class WriteVerify(Settling):
         """The same loop without the wait."""
         return replace(self, t_settle=0.0)
 
+    def check(self, array: Array) -> None:
+        """Raise `OutOfRangeError` unless `tolerance` is smaller than the conductance window of `array`."""
+        check_below_window("tolerance", self.tolerance, array)
+
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
         """Write the cells.
 
@@ -76,7 +80,7 @@ class WriteVerify(Settling):
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)
-        check_below_window("tolerance", self.tolerance, array)
+        self.check(array)
         bill = Bill(cells, g_target, self.tolerance)
         with reported(bill.report):
             self._write(array, cells.reshape(-1), g_target.reshape(-1), bill)

@@ -29,7 +29,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _CONSTANT: "FLOATING",
     },
     "programming": {
-        _INTERFACE: "Settling Write",
+        _INTERFACE: "CheckedWrite Settling Write",
         _ERROR: "WriteInterrupted WriteStoppedError",
         _RESULT: "WriteCheck WriteReport",
         "takes reports, which writes return": "warn_if_many_failed",
