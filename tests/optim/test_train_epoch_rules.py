@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ohmweave as ow
-from ohmweave.base import generator, has_numba
+from ohmweave.base import OutOfRangeError, generator, has_numba
 from ohmweave.cells import Cell, StuckCells, soft_bounds
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
 from ohmweave.nn import OnChip
@@ -175,6 +175,29 @@ def test_a_fixed_scale_is_the_loop(beyond):
     made = [deployed(cnn(), RULES["rounded"], scaling=FixedScaling(x_max=40.0)) for _ in range(2)]
     ends = [after(train, one, (x, labels), batch_size=4) for train, one in zip((loop, train_epoch), made, strict=True)]
     assert_same(*ends)
+
+
+def by_trains(p, **options):
+    common = {"lr": 0.03, "g_step": STEP, "generator": generator(0, "r"), "draw": "trains"}
+    return PulsedSGD(p, **(common | options))
+
+
+@pytest.mark.parametrize("length", [5, 64, 100])
+def test_trains_of_bits_are_the_loop(length):
+    ends = both(lambda: network(SOFT, lambda p: by_trains(p, max_pulses=length)))
+    assert int(ends[0][1]["books"][2:4].sum()) > 100
+    assert_same(*ends)
+
+
+@pytest.mark.parametrize("train", [loop, train_epoch])
+def test_trains_of_a_batch_are_refused_and_no_pulse_is_sent(train):
+    net, rule, chip = network(SOFT, by_trains)
+    train(net, rule, *samples())
+    before, random = chip.array.bank.state.switching.g.clone(), rule.stream.get_state()
+    with pytest.raises(OutOfRangeError, match="one sample"):
+        train(net, rule, *samples(), batch_size=5)
+    assert torch.equal(chip.array.bank.state.switching.g, before)
+    assert torch.equal(rule.stream.get_state(), random)
 
 
 def test_stuck_cells_are_the_loop_in_a_chain():

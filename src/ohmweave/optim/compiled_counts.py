@@ -222,6 +222,70 @@ def _count_dense(
 count_dense: Any = compiled(_count_dense)
 
 
+def _bits(lines: Any, scale: float, length: int, key: np.uint64, first: int, words: Any) -> None:
+    """The trains of lines: bit b of line k is number (first + k) * length + b of the key; see `step_counts.trains`.
+
+    Args:
+        lines: `(k,)`, relative to the largest magnitude.
+        scale: probability of a bit of the line of the largest magnitude, before it is cut at 1.
+        length: bits.
+        key: of the random numbers.
+        first: number of the first line.
+        words: `(k, (length + 63) // 64)` uint64 of zeros; changed.
+    """
+    for k in range(len(lines)):
+        p = abs(lines[k]) * scale
+        if p == 0:
+            continue
+        for b in range(length):
+            if uniform(key, (first + k) * length + b) < p:
+                words[k, b // 64] |= np.uint64(1) << np.uint64(b % 64)
+
+
+bits: Any = compiled(_bits)
+
+
+def _ones(word: np.uint64) -> int:
+    """Number of bits that are 1."""
+    n = 0
+    while word != np.uint64(0):
+        word &= word - np.uint64(1)
+        n += 1
+    return n
+
+
+ones: Any = compiled(_ones)
+
+
+def _count_trains(d: Any, x: Any, per_grad: Any, length: int, key: np.uint64, index: Any, count: Any) -> int:
+    """Coincidences of trains for one sample with the error `d` and the inputs `x`; see `step_counts.trains`.
+
+    Returns the number of weights with pulses, which are written to `index` and `count`.
+    """
+    top_d, top_x = np.float64(largest(d)), np.float64(largest(x))
+    if top_d == 0 or top_x == 0:
+        return 0
+    scale = np.sqrt(top_d * top_x * abs(np.float64(per_grad)) / length)
+    n_words = (length + 63) // 64
+    rows, columns = np.zeros((len(x), n_words), np.uint64), np.zeros((len(d), n_words), np.uint64)
+    bits(x.astype(np.float64) / top_x, scale, length, key, 0, rows)
+    bits(d.astype(np.float64) / top_d, scale, length, key, len(x), columns)
+    found = 0
+    for o in range(len(d)):
+        for i in range(len(x)):
+            n = 0
+            for w in range(n_words):
+                n += ones(rows[i, w] & columns[o, w])
+            if n > 0:
+                up = (d[o] > 0) == (x[i] > 0)
+                index[found], count[found] = o * len(x) + i, n if up == (per_grad > 0) else -n
+                found += 1
+    return found
+
+
+count_trains: Any = compiled(_count_trains)
+
+
 def _accumulated_counts(memory: Any, grad: Any, per_grad: Any, limit: int) -> tuple[bool, Any, Any]:
     """See `step_counts.accumulated`; both are flat. False, and no change, if a sum is not finite."""
     bad = False

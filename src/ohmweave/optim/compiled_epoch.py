@@ -15,10 +15,11 @@ from ohmweave.arrays.table_pulses import LONGEST
 from ohmweave.base.counters import new_keys
 from ohmweave.mapping import Matrix
 from ohmweave.optim.compiled_counts import HUGE
-from ohmweave.optim.counted import CountedRule
+from ohmweave.optim.counted import CountedRule, CountLaw
 from ohmweave.optim.feed_forward import NotCompiledError
 from ohmweave.optim.passes import ChainPass, Laws, Pass
 from ohmweave.optim.planned_cells import PlannedCells
+from ohmweave.optim.step_counts import TRAINS
 from ohmweave.optim.torch_pass import TorchPass
 
 
@@ -43,11 +44,14 @@ class CompiledEpoch:
         _check_rule(self._rule, weights)
         matrices: list[Matrix] = []
         self._targets, self._owns = [], []
-        for group, weight in zip(self._groups(), weights, strict=True):
-            matrix = self._rule.law(weight, group).matrix
+        for law, weight in zip(self._laws_now(), weights, strict=True):
+            matrix = law.matrix
             self._targets.append(len(matrices))
             matrices += [weight.matrix] if matrix is None else [matrix, weight.matrix]
             self._owns.append(len(matrices) - 1)
+        self._of_samples = any(law.kind == TRAINS for law in self._laws_now())
+        if self._of_samples and isinstance(self._pass, TorchPass):
+            raise NotCompiledError("trains of bits on rows and columns are compiled for chains of linear layers alone")
         self._cells = PlannedCells(matrices, out_first=self._pass.out_first)
         self._pass.place(self._cells, self._targets, self._owns)
         _check_samples(x, labels, self._cells.dtype)
@@ -58,6 +62,11 @@ class CompiledEpoch:
         """The parameter group of each weight."""
         return [group for group in self._rule.param_groups for _ in group["params"]]
 
+    def _laws_now(self) -> list[CountLaw]:
+        """The present law of each weight."""
+        pairs = zip(self._groups(), self._pass.weights, strict=True)
+        return [self._rule.law(weight, group) for group, weight in pairs]
+
     def step(self, x: torch.Tensor, labels: torch.Tensor, *, last: bool = False) -> float | None:
         """One step on a batch; `last`: True for the last one, after which weights keep their readouts.
 
@@ -65,6 +74,8 @@ class CompiledEpoch:
             The loss; None, with nothing done, if the loop must make this step: of a gradient that is huge or not
             finite, for instance, it tells what is wrong.
         """
+        if self._of_samples and len(x) > 1:
+            return None
         if not self._running:
             self._resume()
         cells, laws = self._cells, self._laws
@@ -99,9 +110,8 @@ class CompiledEpoch:
 
     def _resume(self) -> None:
         """Take copies of everything that other code may have changed since the last compiled step."""
-        rule, cells = self._rule, self._cells
-        laws = [rule.law(weight, group) for group, weight in zip(self._groups(), self._pass.weights, strict=True)]
-        self._laws = Laws(laws, cells.number)
+        cells = self._cells
+        self._laws = Laws(self._laws_now(), cells.number)
         cells.resume()
         for own, weight in zip(self._owns, self._pass.weights, strict=True):
             cells.stale[own] = weight.is_stale

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ohmweave.base.extras import compiled
-from ohmweave.optim.compiled_counts import HUGE, draw_row, largest
-from ohmweave.optim.step_counts import WHOLE
+from ohmweave.optim.compiled_counts import HUGE, count_trains, draw_row, largest
+from ohmweave.optim.step_counts import TRAINS, WHOLE
 
 ACTIVATIONS = ("none", "relu", "sigmoid", "tanh")
 
@@ -124,6 +124,8 @@ def _count_layer(
         The number of weights with pulses, and the new `clipped`.
     """
     n_out, n_in, found, left = d.shape[1], x.shape[1], 0, False
+    if kind == TRAINS:
+        return count_trains(d[0], x[0], per_grad, limit, key, index[at:], count[at:]), False
     single, dense = d.shape[0] == 1, kind != WHOLE or not clipped
     # Of one sample the gradient is a product of inputs and errors: only rows and columns that are not 0 are visited.
     used = np.nonzero(x[0])[0] if single and dense else np.arange(n_in)

@@ -20,6 +20,33 @@ def _numbers(places: Any, lo: int, hi: int, width: int, summed: bool, count: Any
 numbers: Any = compiled(_numbers)
 
 
+_BLOCK = 64  # weights whose cells are loaded before their pulses
+
+
+def _touched(index: Any, first: int, by_weight: Any, g: Any, signed: Any) -> Any:
+    """A sum over one cell of each weight and its place in `signed`: what matters is that they are loaded."""
+    total = g.dtype.type(0)
+    for k in range(len(index)):
+        total += signed[first + index[k]]
+        total += g[by_weight[first + index[k], 0]]
+    return total
+
+
+touched: Any = compiled(_touched)
+
+
+def _turned(at: int, n_in: int, n_out: int) -> int:
+    """The place in (chips, in, out) of weight `at` of (chips, out, in)."""
+    before = 0
+    if at >= n_in * n_out:  # not on the first chip
+        before = at // (n_in * n_out) * (n_in * n_out)
+        at -= before
+    return before + at % n_in * n_out + at // n_in
+
+
+turned: Any = compiled(_turned)
+
+
 def _send(
     places: Any,
     lo: int,
@@ -42,6 +69,7 @@ def _send(
     signed: Any,
     stale: Any,
     books: Any,
+    touch: Any,
     offset: Any,
     slope: Any,
     spread: Any,
@@ -75,6 +103,7 @@ def _send(
         signed: `(weights,)`, changed.
         stale: `(matrices,)` bool, True if pulses were sent since the last readout; changed.
         books: `(4,)`: reads, weights read out, SET and RESET pulses, to which is added.
+        touch: `(1,)`, scratch.
         offset: this and the others as in `table_pulses.StepTables`.
         slope: likewise.
         spread: likewise.
@@ -86,33 +115,44 @@ def _send(
     """
     used, faulty = 0, len(stuck) > 0
     for at in range(lo, hi):
-        n_in, n_out, first = places[at, 0], places[at, 1], places[at, 2]
+        first = places[at, 2]
         stale[at] |= n_found[at] > 0
-        for k in range(first, first + n_found[at]):
-            weight, up, n = first + index[k], count[k] > 0, abs(count[k])
-            for side in range(2):
-                sign = 1 if up == (side == 0) else -1
-                if only != 0 and sign != only:
-                    continue
-                for copy in range(sides.shape[1]):
-                    cell = by_weight[weight, sides[side, copy]]
-                    own = factor[cell] if len(factor) else g.dtype.type(1)
+        for start in range(first, first + n_found[at], _BLOCK):
+            stop = min(start + _BLOCK, first + n_found[at])
+            # Loads that do not wait for each other: the pulses below then find their cells in the cache.
+            touch[0] = touched(index[start:stop], first, by_weight, seen, signed)
+            for k in range(start, stop):
+                weight, up, n = first + index[k], count[k] > 0, abs(count[k])
+                for side in range(2):
+                    sign = 1 if up == (side == 0) else -1
+                    if only != 0 and sign != only:
+                        continue
                     row = 0 if sign > 0 else 1
-                    g[cell] = after_train(
-                        g[cell], own, row, n, z, used, offset, slope, spread, g_min, bins_per_s, g_max, z_max, summed
-                    )
-                    if faulty and not stuck[cell]:
-                        seen[cell] = g[cell]
-                    used += 1 if summed else n
-                    books[2 + row] += n
-            to = weight
-            if not out_first:
-                before, own_index = 0, index[k]
-                if own_index >= n_in * n_out:  # not on the first chip
-                    before = own_index // (n_in * n_out) * (n_in * n_out)
-                    own_index -= before
-                to = first + before + own_index % n_in * n_out + own_index // n_in
-            signed[to] = signed_of(by_weight, weight, seen, row_gain, col_gain) * w_per_g[at]
+                    for copy in range(sides.shape[1]):
+                        cell = by_weight[weight, sides[side, copy]]
+                        own = factor[cell] if len(factor) else g.dtype.type(1)
+                        g[cell] = after_train(
+                            g[cell],
+                            own,
+                            row,
+                            n,
+                            z,
+                            used,
+                            offset,
+                            slope,
+                            spread,
+                            g_min,
+                            bins_per_s,
+                            g_max,
+                            z_max,
+                            summed,
+                        )
+                        if faulty and not stuck[cell]:
+                            seen[cell] = g[cell]
+                        used += 1 if summed else n
+                        books[2 + row] += n
+                to = weight if out_first else first + turned(index[k], places[at, 0], places[at, 1])
+                signed[to] = signed_of(by_weight, weight, seen, row_gain, col_gain) * w_per_g[at]
 
 
 send: Any = compiled(_send)

@@ -17,7 +17,19 @@ from ohmweave.mapping import Matrix
 from ohmweave.nn import ArrayWeight
 from ohmweave.optim.pulses import polarity_of, send_steps
 from ohmweave.optim.rule import ArrayRule, Move
-from ohmweave.optim.step_counts import COINCIDENCES, ROUNDED, WHOLE, Steps, accumulated, coincidences, rounded
+from ohmweave.optim.step_counts import (
+    COINCIDENCES,
+    ROUNDED,
+    TRAINS,
+    WHOLE,
+    Steps,
+    accumulated,
+    coincidences,
+    rounded,
+    trains,
+)
+
+_DRAWS = {ROUNDED: rounded, COINCIDENCES: coincidences, TRAINS: trains}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +37,9 @@ class CountLaw:
     """The number of pulses of a weight in one step, as a rule draws it.
 
     Attributes:
-        kind: one of `step_counts`: ROUNDED, COINCIDENCES, WHOLE or SIGN.
+        kind: one of `step_counts`: ROUNDED, COINCIDENCES, WHOLE, SIGN or TRAINS.
         per_grad: pulses per unit of the gradient, positive where the weight must rise; -1 for SIGN.
-        limit: greatest number of pulses of either sign; bits of a train for COINCIDENCES.
+        limit: greatest number of pulses of either sign; bits of a train for COINCIDENCES and TRAINS.
         memory: `(*chips, out, in)`, pulses that were not sent yet; for WHOLE alone.
         least: for SIGN, the fraction of the matrix's largest gradient on each chip below which a weight gets no pulse.
         matrix: whose cells get the pulses; None: those of the weight.
@@ -43,22 +55,32 @@ class CountLaw:
     @property
     def is_random(self) -> bool:
         """True if the numbers are drawn."""
-        return self.kind in (ROUNDED, COINCIDENCES)
+        return self.kind in _DRAWS
 
     def steps(self, grad: torch.Tensor, generator: torch.Generator | None) -> Steps | None:
-        """The pulses for `grad`, `(*chips, out, in)`; None if a sum with the memory is not finite."""
+        """The pulses for `grad`, `(*chips, out, in)`; None if the law does not hold for it, as `refusal` says."""
         if self.kind == WHOLE:
             assert self.memory is not None
             return accumulated(self.memory, grad, self.per_grad, self.limit)
         if self.is_random:
             assert generator is not None
-            draw = rounded if self.kind == ROUNDED else coincidences
-            return draw(grad, self.per_grad, self.limit, generator)
+            return _DRAWS[self.kind](grad, self.per_grad, self.limit, generator)
         wanted = grad * self.per_grad
         if not self.least:
             return Steps.of(wanted.sign())
         size = wanted.abs()
         return Steps.of(wanted.sign() * (size >= self.least * size.amax(dim=(-2, -1), keepdim=True)))
+
+    def refusal(self, name: str) -> OutOfRangeError:
+        """What is wrong with a gradient of the matrix `name` for which there are no `steps`."""
+        if self.kind == WHOLE:
+            return OutOfRangeError(
+                f"`lr` times the gradient of {name!r} must be finite in pulses, but is not: nothing was accumulated"
+            )
+        return OutOfRangeError(
+            f"the gradient of {name!r} must be that of one sample at a linear layer, a product of an error and an "
+            "input, for `draw='trains'`, but is not: use batches of one, or `draw='coincidences'`"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,15 +155,32 @@ class CountedRule(ArrayRule):
     def send(self, moves: Sequence[Move]) -> bool:
         """Draw the numbers of pulses, and send those of the polarity whose turn it is."""
         sent = []
-        for weight, grad, group in moves:
+        drawn = self._trains(moves)
+        for move in moves:
+            weight, grad, group = move
             law = self.law(weight, group)
-            steps = law.steps(grad, self._generator)
+            steps = drawn[weight] if weight in drawn else law.steps(grad, self._generator)
             if steps is None:
-                raise OutOfRangeError(
-                    f"`lr` times the gradient of {weight.matrix.name!r} must be finite in pulses, but is not: nothing "
-                    "was accumulated"
-                )
+                raise law.refusal(weight.matrix.name)
             sent.append(send_steps(law.matrix or weight.matrix, steps, only=self.polarity(group)))
             if (transfer := self.transfer(weight, group)) is not None:
                 sent.append(send_steps(weight.matrix, transfer.steps(), only=transfer.polarity))
         return any(sent)
+
+    def _trains(self, moves: Sequence[Move]) -> dict[ArrayWeight, Steps]:
+        """The pulses of weights whose law may refuse a gradient: drawn before any pulse is sent."""
+        drawn: dict[ArrayWeight, Steps] = {}
+        laws = {move.weight: self.law(move.weight, move.group) for move in moves}
+        if self._generator is None or all(law.kind != TRAINS for law in laws.values()):
+            return drawn
+        before = self._generator.get_state()
+        for move in moves:
+            law = laws[move.weight]
+            if law.kind != TRAINS:
+                continue
+            steps = law.steps(move.grad, self._generator)
+            if steps is None:
+                self._generator.set_state(before)
+                raise law.refusal(move.name)
+            drawn[move.weight] = steps
+        return drawn

@@ -66,6 +66,7 @@ class PlannedCells:
         self.stale: NDArray[np.bool_] = np.zeros(n, np.bool_)
         self.sent, self.books = np.zeros_like(self.stale), np.zeros(4, np.int64)
         self._z = torch.empty(0, dtype=self.dtype, device="cpu")
+        self._touch: Numbers = np.zeros(1, self.number)
         self._nothing: Numbers = np.empty(0, self.number)
 
     def part(self, at: int) -> slice:
@@ -141,6 +142,7 @@ class PlannedCells:
             self.signed,
             self.stale,
             self.books,
+            self._touch,
             *tables.law,
             tables.summed,
         )
