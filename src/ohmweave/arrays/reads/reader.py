@@ -228,9 +228,9 @@ class Reader:
         """True if noisy cells share a resistance, so that the noise of one depends on the currents of others."""
         return self._wiring is not None and self._wiring.shared and self._bank.cell.read_noise is not None
 
-    def _changed_since(self, version: int) -> torch.Tensor | None:
+    def _changed_since(self, version: int, reach: tuple[int, int]) -> torch.Tensor | None:
         """As `CellBank.changed_since`; None with wires, where a cell changes the effective conductance of others."""
-        return self._bank.changed_since(version) if self._wiring is None else None
+        return self._bank.changed_since(version, reach=reach) if self._wiring is None else None
 
     def _converted_matrix(self, placement: Placement, columns: ColumnConverters) -> ConvertedMatrix:
         # Matrices of non-linear cells hold no conductances, so they need not be renewed when cells change.
