@@ -101,13 +101,14 @@ def test_a_pass_in_parts_with_another_rate_and_a_saved_state_is_the_whole_one():
 
 
 @needs_numba
-def test_bits_do_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("rule", ["rounded", "mixed precision"])
+def test_bits_do_not_depend_on_the_number_of_threads(rule):
     ends = []
     for n_threads in (1, 2):
         before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
         try:
-            ends.append(after(train_epoch, network(SOFT, RULES["rounded"], dtype=torch.float64)))
+            ends.append(after(train_epoch, network(SOFT, RULES[rule]), batch_size=3))
         finally:
             torch.set_num_threads(before)
     for name, one in ends[0][1].items():

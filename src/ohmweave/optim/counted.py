@@ -155,11 +155,11 @@ class CountedRule(ArrayRule):
     def send(self, moves: Sequence[Move]) -> bool:
         """Draw the numbers of pulses, and send those of the polarity whose turn it is."""
         sent = []
-        drawn = self._trains(moves)
-        for move in moves:
+        laws = [self.law(weight, group) for weight, _, group in moves]
+        drawn = self._trains(moves, laws)
+        for at, (move, law) in enumerate(zip(moves, laws, strict=True)):
             weight, grad, group = move
-            law = self.law(weight, group)
-            steps = drawn[weight] if weight in drawn else law.steps(grad, self._generator)
+            steps = drawn[at] if at in drawn else law.steps(grad, self._generator)
             if steps is None:
                 raise law.refusal(weight.matrix.name)
             sent.append(send_steps(law.matrix or weight.matrix, steps, only=self.polarity(group)))
@@ -167,20 +167,18 @@ class CountedRule(ArrayRule):
                 sent.append(send_steps(weight.matrix, transfer.steps(), only=transfer.polarity))
         return any(sent)
 
-    def _trains(self, moves: Sequence[Move]) -> dict[ArrayWeight, Steps]:
-        """The pulses of weights whose law may refuse a gradient: drawn before any pulse is sent."""
-        drawn: dict[ArrayWeight, Steps] = {}
-        laws = {move.weight: self.law(move.weight, move.group) for move in moves}
-        if self._generator is None or all(law.kind != TRAINS for law in laws.values()):
+    def _trains(self, moves: Sequence[Move], laws: Sequence[CountLaw]) -> dict[int, Steps]:
+        """The pulses of the weights whose law may refuse a gradient, by number: drawn before any pulse is sent."""
+        drawn: dict[int, Steps] = {}
+        if self._generator is None or all(law.kind != TRAINS for law in laws):
             return drawn
         before = self._generator.get_state()
-        for move in moves:
-            law = laws[move.weight]
+        for at, (move, law) in enumerate(zip(moves, laws, strict=True)):
             if law.kind != TRAINS:
                 continue
             steps = law.steps(move.grad, self._generator)
             if steps is None:
                 self._generator.set_state(before)
                 raise law.refusal(move.name)
-            drawn[move.weight] = steps
+            drawn[at] = steps
         return drawn

@@ -130,11 +130,11 @@ class TorchPass(Pass):
         for module in parts_of(net):
             if type(module) is Linear or type(module) is Conv2d:
                 _check_layer(module)
-                one = PlacedLayer(layer=module, leaf=torch.empty(0))
+                one = PlacedLayer(layer=module, leaf=torch.empty(0, device="cpu"))
                 self._placed.append(one)
                 self._parts.append(one)
                 self.weights.append(module.weight)
-            elif type(module) in PLAIN:
+            elif type(module) in PLAIN and not (isinstance(module, torch.nn.Flatten) and module.start_dim < 1):
                 self._parts.append(module)
             else:
                 raise NotCompiledError(f"the network has a {type(module).__name__}")
