@@ -152,9 +152,9 @@ class Reader:
             limit: largest number that is driven.
             count: counts a read of a number of vectors.
         """
-        if self._shares or self._bank.device.type != "cpu":
+        if self.seen.share or self._bank.device.type != "cpu":
             return None
-        (g, variance), kept, bank = self._signed_matrix(placement), self._kept(placement), self._bank
+        (g, variance), kept, bank = self.seen.unshared(placement), self.seen.kept(placement), self._bank
         return StepReads(
             g=g,
             variance=variance,
