@@ -10,8 +10,8 @@ from ohmweave.fitting.readings import conductances
 from ohmweave.fitting.table_columns import Columns
 from ohmweave.fitting.trains import Floats, Ints
 
-_SET = "set 1 +1 + 1.0 p pot potentiation potentiate ltp up increase inc"
-_RESET = "reset -1 - −1 − -1.0 d dep depression depress ltd down decrease dec"
+_SET = "set 1 +1 + 1.0 p pot potentiation potentiate ltp up increase inc setzen"
+_RESET = "reset -1 - −1 − -1.0 d dep depression depress ltd down decrease dec rücksetzen ruecksetzen"
 _NO_PULSE = "0 0.0 none no read initial init start"
 POLARITIES = {word: sign for words, sign in ((_SET, 1), (_RESET, -1), (_NO_PULSE, 0)) for word in words.split()}
 """Words of polarity, in lower case."""

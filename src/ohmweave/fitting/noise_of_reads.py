@@ -1,18 +1,17 @@
 """Whether readings are noisy, how noisy they are, and the laws behind them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import ndtri
 
 from ohmweave.base import ConvergenceError, OutOfRangeError
 from ohmweave.base.units import format_quantity
 from ohmweave.fitting.between_cells import Interval
 from ohmweave.fitting.choice import simplest
 from ohmweave.fitting.estimates import FittedLaw
-from ohmweave.fitting.kalman import Lanes
 from ohmweave.fitting.lanes import lanes_of
+from ohmweave.fitting.narrowed import Window, narrowed
 from ohmweave.fitting.noisy_fit import Estimate, Growth, fitted_noisy
 from ohmweave.fitting.noisy_laws import NoisyLaw
 from ohmweave.fitting.trains import PulseTrains
@@ -55,8 +54,7 @@ def noise_of_reads(
     """Look for read noise, and fit the laws with it if there is any.
 
     It is looked for under the law that describes the readings best if they are taken for exact. Ends of the window that
-    are those of the readings are then moved inwards by what the noise of many readings at a bound moves their extreme
-    by.
+    are those of the readings are moved inwards where that makes the readings likelier (`narrowed`).
 
     Args:
         trains: the data.
@@ -68,27 +66,30 @@ def noise_of_reads(
     """
     chosen = laws[law or simplest(laws)]
     lanes = lanes_of(trains, used)
-    window = None
 
     def with_noise(name: str, growth: Growth, r2: float, *, held: bool = False) -> Estimate:
         return fitted_noisy(families[name], used, lanes, start=laws[name], growth=growth, r2=r2, held=held)
 
-    hint = _variance(chosen, used)
-    tried: dict[Growth, Estimate] = {"constant": with_noise(chosen.name, "constant", hint)}
-    gain = tried["constant"].peak.value - with_noise(chosen.name, "none", 0.0).peak.value
-    if gain < _FOUND:
+    def attempt(growth: Growth, r2: float) -> Estimate | None:
+        try:
+            return with_noise(chosen.name, growth, r2)
+        except ConvergenceError:  # as of readings far outside a narrower window, if they were exact
+            return None
+
+    start = with_noise(chosen.name, "constant", _variance(chosen, used))
+    as_read, best = used, Window(used, lanes, start)
+    best = narrowed(trains, best, families[chosen.name], chosen, seen)
+    used, lanes = best.used, best.lanes
+    tried: dict[Growth, Estimate] = {"constant": best.found}
+    exact = attempt("none", 0.0)
+    if exact is not None and tried["constant"].peak.value - exact.peak.value < _FOUND:
         size = tried["constant"].interval
         return NoiseOfReads({}, _unseparated(chosen, size), size=Interval(0.0, 0.0, size.high))
 
+    window = None if used is as_read else (used.g_min, used.g_max)
     r2 = float(tried["constant"].peak.point.shared[0, -2])
-    as_read = used
-    used, lanes, tried["constant"] = _narrowed(
-        trains, used, lanes, tried["constant"], families[chosen.name], chosen, seen
-    )
-    if used is not as_read:
-        window = used.g_min, used.g_max
-        r2 = float(tried["constant"].peak.point.shared[0, -2])
-    tried |= {growth: with_noise(chosen.name, growth, r2) for growth in ("proportional", "both")}
+    growths: tuple[Growth, ...] = ("proportional", "both")
+    tried |= {growth: one for growth in growths if (one := attempt(growth, r2)) is not None}
     growth, notes = _growth({name: one.peak.value for name, one in tried.items()})
     found, refused = {}, []
     for name in laws:
@@ -99,58 +100,6 @@ def noise_of_reads(
     best = found.get(chosen.name, tried[growth])
     notes = (*notes, *refused, *_no_scatter(best.law), *_uncertain(best.interval))
     return NoiseOfReads({name: one.law for name, one in found.items()}, notes, size=best.interval, window=window)
-
-
-def _narrowed(
-    trains: PulseTrains,
-    used: Usable,
-    lanes: Lanes,
-    found: Estimate,
-    family: NoisyLaw,
-    law: FittedLaw,
-    seen: tuple[bool, bool],
-) -> tuple[Usable, Lanes, Estimate]:
-    """The window that the readings are likeliest in, of those that `_inner` tries, with the fit in it."""
-    r2 = float(found.peak.point.shared[0, -2])
-    highest = found.peak.value - _logarithms(used, lanes)
-    for trials in _inner(trains, used, r2**0.5, seen):
-        before = used
-        for moved in trials:
-            other = replace(before, **moved)
-            along = lanes_of(trains, other)
-            one = fitted_noisy(family, other, along, start=law, growth="constant", r2=r2, held=False)
-            value = one.peak.value - _logarithms(other, along)
-            if value > highest:
-                used, lanes, found, highest = other, along, one, value
-    return used, lanes, found
-
-
-def _inner(trains: PulseTrains, used: Usable, r: float, seen: tuple[bool, bool]) -> list[list[dict[str, float]]]:
-    """For each end of the window, trials of it, S, without what noise of reads adds to readings at a bound.
-
-    With noise of `r`, in units of the window, the largest of n readings of a cell at its upper bound is above the bound
-    by the mean largest of n Gaussian numbers, about the quantile (n - 3/8) / (n + 1/4) (Blom 1958). n is the number of
-    readings within four deviations of the largest one; a single one moves nothing. Readings may also gather where
-    trains turn before a bound, and `r` is too large as long as the window is too wide, so that the likelihood judges
-    thirds of the way.
-    """
-    width = used.g_max - used.g_min
-    g = trains.g[np.isin(trains.cell, used.working)]
-    near = 4 * r * width
-    moved = []
-    for name, end, sign, count, asked in (
-        ("g_min", used.g_min, 1, (g < used.g_min + near).sum(), seen[0]),
-        ("g_max", used.g_max, -1, (g > used.g_max - near).sum(), seen[1]),
-    ):
-        shift = r * width * float(ndtri((count - 0.375) / (count + 0.25)))
-        if asked and 0 < shift < width / 10:
-            moved.append([{name: float(end + sign * shift * part / 3)} for part in (1, 2, 3)])
-    return moved
-
-
-def _logarithms(used: Usable, lanes: Lanes) -> float:
-    """What a log likelihood per S has less than one in units of the window."""
-    return float(lanes.counted.sum() * np.log(used.g_max - used.g_min))
 
 
 def _variance(law: FittedLaw, used: Usable) -> float:
@@ -167,10 +116,11 @@ def _variance(law: FittedLaw, used: Usable) -> float:
 
 def _growth(value: Mapping[Growth, float]) -> tuple[Growth, tuple[str, ...]]:
     """The simplest growth with the conductance that describes the data, and a remark where they do not tell."""
-    one: Growth = "constant" if value["constant"] >= value["proportional"] else "proportional"
-    if value["both"] - value[one] > _GROWTH:
+    constant, proportional, both = (value.get(one, -np.inf) for one in ("constant", "proportional", "both"))
+    one: Growth = "constant" if constant >= proportional else "proportional"
+    if both - value[one] > _GROWTH:
         return "both", ()
-    if abs(value["constant"] - value["proportional"]) < _GROWTH:
+    if abs(constant - proportional) < _GROWTH:
         return "constant", (
             "whether read noise grows with the conductance cannot be told from these data: taken constant",
         )
