@@ -76,17 +76,16 @@ def noise_of_reads(
         except ConvergenceError:  # as of readings far outside a narrower window, if they were exact
             return None
 
-    start = with_noise(chosen.name, "constant", _variance(chosen, used))
-    as_read, best = used, Window(used, lanes, start)
-    best = narrowed(trains, best, families[chosen.name], chosen, seen)
-    used, lanes = best.used, best.lanes
-    tried: dict[Growth, Estimate] = {"constant": best.found}
-    exact = attempt("none", 0.0)
-    if exact is not None and tried["constant"].peak.value - exact.peak.value < _FOUND:
-        size = tried["constant"].interval
+    start = Window(used, lanes, with_noise(chosen.name, "constant", _variance(chosen, used)))
+    exact = start._replace(found=with_noise(chosen.name, "none", 0.0))
+    best = narrowed(trains, start, families[chosen.name], chosen, seen)
+    if best.value - exact.value < _FOUND:
+        size = start.found.interval
         return NoiseOfReads({}, _unseparated(chosen, size), size=Interval(0.0, 0.0, size.high))
 
-    window = None if used is as_read else (used.g_min, used.g_max)
+    window = None if best is start else (best.used.g_min, best.used.g_max)
+    used, lanes = best.used, best.lanes
+    tried: dict[Growth, Estimate] = {"constant": best.found}
     r2 = float(tried["constant"].peak.point.shared[0, -2])
     growths: tuple[Growth, ...] = ("proportional", "both")
     tried |= {growth: one for growth in growths if (one := attempt(growth, r2)) is not None}
@@ -97,9 +96,9 @@ def noise_of_reads(
             found[name] = with_noise(name, growth, r2, held=True)
         except (OutOfRangeError, ConvergenceError) as error:
             refused.append(f"the {name} law with read noise cannot describe the data: {error}")
-    best = found.get(chosen.name, tried[growth])
-    notes = (*notes, *refused, *_no_scatter(best.law), *_uncertain(best.interval))
-    return NoiseOfReads({name: one.law for name, one in found.items()}, notes, size=best.interval, window=window)
+    of_law = found.get(chosen.name, tried[growth])
+    notes = (*notes, *refused, *_no_scatter(of_law.law), *_uncertain(of_law.interval))
+    return NoiseOfReads({name: one.law for name, one in found.items()}, notes, size=of_law.interval, window=window)
 
 
 def _variance(law: FittedLaw, used: Usable) -> float:
