@@ -1,7 +1,7 @@
 """From pulse trains to a cell: the switching laws of ohmweave, fitted and compared."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from ohmweave.base import ConvergenceError, DataError, OutOfRangeError, check_fraction, check_integer, shown
@@ -112,8 +112,7 @@ def fit_trains(
     noise = NoiseOfReads({}, ())
     if read_noise == "fit":
         noise = noise_of_reads(trains, used, laws, noisy_laws, law, seen=(g_min is None, g_max is None))
-    if noise.window is not None:
-        used = replace(used, g_min=noise.window[0], g_max=noise.window[1])
+    used = noise.used or used
     laws = dict(noise.laws) or laws
     behind = compared(laws)
     chosen = laws[law or simplest(laws)]

@@ -72,7 +72,8 @@ def _end_moved(
     r2 = max(float(start.found.peak.point.shared[0, -2]), _START)
 
     def at(end: float) -> Window | None:
-        used = replace(start.used, g_max=end) if upper else replace(start.used, g_min=end)
+        low, high = (start.used.g_min, end) if upper else (end, start.used.g_max)
+        used = replace(start.used, g_min=low, g_max=high, g_start=min(max(start.used.g_start, low), high))
         lanes = lanes_of(trains, used)
         try:
             found = fitted_noisy(law, used, lanes, start=exact, growth="constant", r2=r2, held=False)

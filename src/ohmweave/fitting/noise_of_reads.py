@@ -33,13 +33,13 @@ class NoiseOfReads:
         laws: by name, with read noise; empty if none was found.
         notes: remarks.
         size: S, of a read at the middle of the window, with its interval.
-        window: S, both ends; None: as it was.
+        used: the data in a narrower window; None: in the window that was.
     """
 
     laws: Mapping[str, FittedLaw] = field(kw_only=False)
     notes: tuple[str, ...] = field(kw_only=False)
     size: Interval | None = None
-    window: tuple[float, float] | None = None
+    used: Usable | None = None
 
 
 def noise_of_reads(
@@ -83,7 +83,6 @@ def noise_of_reads(
         size = start.found.interval
         return NoiseOfReads({}, _unseparated(chosen, size), size=Interval(0.0, 0.0, size.high))
 
-    window = None if best is start else (best.used.g_min, best.used.g_max)
     used, lanes = best.used, best.lanes
     tried: dict[Growth, Estimate] = {"constant": best.found}
     r2 = float(tried["constant"].peak.point.shared[0, -2])
@@ -98,7 +97,7 @@ def noise_of_reads(
             refused.append(f"the {name} law with read noise cannot describe the data: {error}")
     of_law = found.get(chosen.name, tried[growth])
     notes = (*notes, *refused, *_no_scatter(of_law.law), *_uncertain(of_law.interval))
-    return NoiseOfReads({name: one.law for name, one in found.items()}, notes, size=of_law.interval, window=window)
+    return NoiseOfReads({name: one.law for name, one in found.items()}, notes, size=of_law.interval, used=used)
 
 
 def _variance(law: FittedLaw, used: Usable) -> float:
