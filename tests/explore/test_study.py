@@ -13,7 +13,8 @@ from ohmweave.base import ExperimentError, OutOfRangeError
 from ohmweave.experiments import read_rows
 from ohmweave.explore import declare, study
 from ohmweave.explore.design_stages import NAME
-from ohmweave.explore.study_networks import images, n_correct, network_of, train
+from ohmweave.explore.study_networks import images, network_of, train
+from ohmweave.explore.training import n_correct
 from tests.helpers import assert_close
 
 SETTINGS = {"chips": 2, "n_train": 100, "n_validation": 50, "n_test": 50, "endurance": 1e6}

@@ -24,7 +24,8 @@ from ohmweave.explore.declared import Study
 from ohmweave.explore.design_learning import learn, mapping_of, matrices_of
 from ohmweave.explore.keys import AWARE, Stage, keys
 from ohmweave.explore.parts import Design
-from ohmweave.explore.study_networks import images, n_correct, network_of, train
+from ohmweave.explore.study_networks import images, network_of, train
+from ohmweave.explore.training import n_correct
 from ohmweave.mapping import Chip, DifferentialPair, WeightMapping, reset_unused
 from ohmweave.nn import Deployed, NoiseAware, calibrate, deploy
 from ohmweave.nn.weight import ArrayWeight
