@@ -1,6 +1,5 @@
 """The networks of an evaluation, and their training in software."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.base.files import atomic_write
-from ohmweave.base.function_files import function_of_file
+from ohmweave.base.function_files import digest_of_file, function_of_file
 from ohmweave.data import Dataset, Split, load
 from ohmweave.explore.training import VALIDATION, Progress, cnn, draw_weights, mlp, train_in_software
 from ohmweave.explore.training import n_correct as count_correct
@@ -52,7 +51,7 @@ def network_of(network: str | Path) -> Network:
         raise OutOfRangeError(
             f"`network` (`--network`) must be mlp, cnn or an existing .py file, but is {str(network)!r}"
         )
-    return Network(name=f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}", make=_from_file(path))
+    return Network(name=f"{path.stem}-{digest_of_file(path)[:8]}", make=_from_file(path))
 
 
 def _from_file(path: Path) -> Callable[[tuple[int, int, int], int], torch.nn.Module]:

@@ -27,7 +27,7 @@ from ohmweave.explore.parts import Design
 from ohmweave.explore.study_networks import images, network_of, train
 from ohmweave.explore.training import n_correct
 from ohmweave.mapping import Chip, DifferentialPair, WeightMapping, reset_unused
-from ohmweave.nn import Deployed, NoiseAware, calibrate, deploy
+from ohmweave.nn import Deployed, NoiseAware, calibrate_converters, deploy
 from ohmweave.nn.weight import ArrayWeight
 
 NAME = "explore/study"
@@ -188,7 +188,8 @@ class _Job:
         design, data = self.design, self.work.dataset(self.design)
         net = self._rewritten(data)
         if design["adc_range"] == "data":
-            calibrate(net, data.train.images[:_CALIBRATION])
+            # Inputs are scaled sample by sample, so that the ranges of the converters alone are to be found.
+            calibrate_converters(net, data.train.images[:_CALIBRATION])
         if design["age"]:
             net.chip.wait(design["age"])
         few = data.validation.images[:_BILLED]
