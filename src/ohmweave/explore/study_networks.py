@@ -1,6 +1,7 @@
 """The networks of a study by name, their data, and their training in software."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def check_network(name: str, path: Path | None, data: Dataset) -> None:
         raise OutOfRangeError(f"{wanted}, but {name} returns {found}")
 
 
+@lru_cache(maxsize=1)  # the tasks of a study read the same files one after another
 def images(
     data: str, network: str, *, data_dir: Path | None, limits: tuple[int | None, int | None, int | None]
 ) -> Dataset:
