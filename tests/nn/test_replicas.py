@@ -184,6 +184,20 @@ def test_a_network_with_replicas_is_saved_and_loaded(tmp_path: Path) -> None:
     assert torch.equal(made[1](x), wanted)
 
 
+def test_a_network_with_replicas_is_measured_with_them() -> None:
+    """Chips whose replicas differ, without read noise or converters: the copy in software computes what each reads."""
+    model, x = net_of_two(), draw(5, 1, 8, 8)
+    net = ow.deploy(
+        model, small(2, ow.cells.yao2020()), write=ow.WriteVerify(tolerance=2e-6), replicas={"0": 3, "3": 2}
+    )
+    net.refresh()
+    found = net(x).detach()
+    for chip in range(2):
+        twin = ow.nn.measured(net, model, chip=chip)
+        assert_close(twin(x).detach(), found[chip], rtol=1e-4, scale=1.0)
+    assert [name for name, _ in model.named_children()] == ["0", "1", "2", "3"]
+
+
 def test_a_plan_shows_replicas_and_refuses_what_deploy_refuses() -> None:
     model, x = net_of_two(), draw(3, 1, 8, 8)
     shown = ow.plan(model, small(), x, write=WRITE, replicas={"0": 3})
