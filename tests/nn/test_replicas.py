@@ -282,3 +282,26 @@ def test_hooks_and_frozen_flags_are_kept() -> None:
     assert not any(net.weights[f"3.{k}"].requires_grad for k in range(2))
     assert isinstance(model[0], torch.nn.Conv2d)  # type: ignore[index]
     assert model[0].padding == (1, 1)
+
+
+def test_layers_inside_of_others_and_behind_a_time_have_replicas() -> None:
+    """A transformer's feed-forward layers, and a layer after an LSTM whose input begins with the time."""
+
+    class Reader(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.out = torch.nn.LSTM(4, 6), torch.nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.out(self.first(x)[0])
+            return y
+
+    transformer = torch.nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, batch_first=True)
+    for model, replicas, x in (
+        (filled(Reader()).eval(), {"out": 2}, draw(5, 3, 4)),
+        (filled(transformer).eval(), {"linear1": 2, "linear2": 3}, draw(4, 5, 8)),
+    ):
+        one = ow.deploy(model, small(2, n_arrays=30), write=WRITE)
+        many = ow.deploy(model, small(2, n_arrays=30), write=WRITE, replicas=replicas)
+        assert_close(many(x).detach(), one(x).detach(), rtol=1e-4, scale=1.0)
+    assert "weight" in dict(many.model.get_submodule("linear1.0").named_parameters())

@@ -161,9 +161,10 @@ def _on_chip(
 def _place_all(plan: Sequence[Layer], chip: Chip, prefix: str) -> list[ChipLayer]:
     """Place all layers, or none if there is an error."""
     shells: list[ChipLayer] = []
+    replicated = any(layer.of or layer.alone for layer in plan)
     try:
         for layer in plan:
-            how = how_apart(layer, chip, holders(chip, prefix, plan))
+            how = how_apart(layer, chip, holders(chip, prefix, plan)) if replicated else layer.how
             shell = layer.entry.build(layer.module, chip, prefix + (layer.name or "model"), how)
             shells.append(shell)
     except BaseException:

@@ -47,6 +47,18 @@ class Replicas(torch.nn.ModuleList, ReplicaSet):
         """True if samples go to the replicas in turn."""
         raise NotImplementedError
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """That of replica 0, for models that look at a layer's weight, as torch's transformer layers do."""
+        weight: torch.Tensor = self[0].weight  # type: ignore[assignment]
+        return weight
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        """That of replica 0."""
+        bias: torch.Tensor | None = self[0].bias  # type: ignore[assignment]
+        return bias
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """What one layer would compute. A replica that has nothing to read counts as called."""
         for layer in self:
