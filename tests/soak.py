@@ -23,7 +23,7 @@ import torch
 
 import ohmweave as ow
 from ohmweave.cost import ledger
-from ohmweave.cost.ledger import STANDING
+from ohmweave.cost.bill_items import STANDING
 from ohmweave.experiments import Row, Task, read_rows
 from ohmweave.experiments.rows import ROWS, open_rows
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix

@@ -48,6 +48,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _BASE: "CompositeLayer SequenceLayer",
         _ERROR: "DeployInterrupted",
         "made by layers, whose constructors have cases": "ArrayWeight",
+        "made by `deploy` with `replicas`": "ConvReplicas LinearReplicas Replicas",
         "takes functions and types of a program's own layers": "ToChip register_layer",
     },
     "optim": {_INTERFACE: "ArrayRule DropsSteps ExtraState", "made by rules, in each step": "Move"},
