@@ -2,6 +2,7 @@
 
 from ohmweave.programming.blind import BlindWrite
 from ohmweave.programming.compensation import CompensatedWrite, compensate
+from ohmweave.programming.gated import GateLevel, GateWrite
 from ohmweave.programming.incremental import IncrementalWrite, StagedWrite
 from ohmweave.programming.outcomes import WriteCheck, WriteOutcomes, check_write
 from ohmweave.programming.report import WriteReport, warn_if_many_failed
@@ -12,6 +13,8 @@ from ohmweave.programming.write_verify import WriteVerify
 __all__ = [
     "BlindWrite",
     "CompensatedWrite",
+    "GateLevel",
+    "GateWrite",
     "IncrementalWrite",
     "Settling",
     "StagedWrite",
