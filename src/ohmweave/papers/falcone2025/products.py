@@ -13,18 +13,19 @@ from ohmweave.cells.falcone2025 import BAND_SHARES, G_MAX, G_MIN
 from ohmweave.experiments import JSON, Context, Experiment, Options, Row, TableSpec, Task, mean_interval, register
 from ohmweave.mapping import Chip
 from ohmweave.papers.falcone2025 import plan
+from ohmweave.papers.falcone2025.claims import CLAIMS
+from ohmweave.papers.falcone2025.errors import MAIN, errors_of
 from ohmweave.programming import WriteVerify
 
 NAME = "falcone2025/products"
 READINGS: dict[str, tuple[str, float, float]] = {
-    "one cell, 0.2 %": ("cell", BAND_SHARES[0], 0.0),
+    MAIN: ("cell", BAND_SHARES[0], 0.0),
     "one cell, 2 %": ("cell", BAND_SHARES[1], 0.0),
     "pair, 0.2 %": ("pair", BAND_SHARES[0], 0.0),
     "one cell, 0.2 %, wires": ("cell", BAND_SHARES[0], plan.R_WIRE),
     "pair, 0.2 %, wires": ("pair", BAND_SHARES[0], plan.R_WIRE),
 }
 """Cells of a weight, half width of the acceptance range, and Ohm of a wire segment. The first is predicted."""
-MAIN = "one cell, 0.2 %"
 _BANDS = 24
 _V_READ = 0.2
 _DAC = DAC(bits=plan.DAC_BITS, v_max=_V_READ, signed=True)
@@ -123,7 +124,7 @@ def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
     lines = []
     for row in rows:
         for age in plan.AGES:
-            values = _errors(row, age)
+            values = errors_of(row, age)
             found = mean_interval(values)
             assert found is not None
             between = "" if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
@@ -140,12 +141,6 @@ def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
     return lines
 
 
-def _errors(row: Row, age: str) -> list[float]:
-    errors = row.result["errors"]
-    assert isinstance(errors, Mapping)
-    return [float(str(e)) for e in errors[age]]  # type: ignore[union-attr]
-
-
 EXPERIMENT = register(
     Experiment(
         name=NAME,
@@ -153,7 +148,7 @@ EXPERIMENT = register(
         paper=plan.PAPER,
         summary="Arrays of 64 x 64 cells are programmed with normally distributed weights, and the error of their "
         "products is measured 1 s, 1 d and 10 years later. The cell has the printed laws and no fitted number.",
-        claims=(),
+        claims=CLAIMS,
         assumptions=plan.ASSUMPTIONS,
         tasks=tasks,
         run=run,

@@ -7,6 +7,7 @@ import torch
 from ohmweave.arrays import SimulatedArray
 from ohmweave.experiments import JSON, Context, Experiment, Options, Row, TableSpec, Task, mean_interval, register
 from ohmweave.papers.le2021 import plan
+from ohmweave.papers.le2021.claims import CLAIMS
 
 NAME = "le2021/write"
 SCHEMES = ("incremental", "fixed")
@@ -101,7 +102,7 @@ EXPERIMENT = register(
         summary="32,768 cells of two chips are tuned to four levels by SETs whose gate voltage grows from pulse to "
         "pulse, and by SETs at a fixed gate voltage of each level with a RESET before each try. The cells are fitted "
         "to sweeps and cycling; no outcome of a write was used.",
-        claims=(),
+        claims=CLAIMS,
         assumptions=plan.ASSUMPTIONS,
         tasks=tasks,
         run=run,

@@ -12,6 +12,7 @@ from ohmweave.circuit import Bias, LineEnd, Wires, settle_columns, solve_nodes
 from ohmweave.experiments import JSON, Context, Experiment, Options, Row, TableSpec, Task, mean_interval, register
 from ohmweave.papers.neurram2022 import grid, plan
 from ohmweave.papers.neurram2022.network import QuantisedResNet
+from ohmweave.papers.neurram2022.results import chip_accuracies
 from ohmweave.papers.neurram2022.training import G_MAX, G_MIN, mapping_of
 from ohmweave.papers.neurram2022.voltage_layers import Core, Layer, Pairs, VoltageModeLayer, set_calibrating
 from ohmweave.papers.neurram2022.write import WRITE
@@ -153,22 +154,12 @@ def wires_error(g: torch.Tensor, v: torch.Tensor, r_segment: float) -> float:
 def _table(rows: Sequence[Row]) -> list[dict[str, object]]:
     lines = []
     for stage in ("ideal", *AGES):
-        found = mean_interval(accuracies(rows, stage))
+        found = mean_interval(chip_accuracies(rows, stage))
         assert found is not None
         interval = "" if found.low is None else f"{found.low:.1%} to {found.high:.1%}"
         name = "converters alone" if stage == "ideal" else f"written, {stage} later"
         lines.append({"stage": name, "accuracy": f"{found.value:.2%}", "95 % interval": interval, "chips": found.n})
     return lines
-
-
-def accuracies(rows: Sequence[Row], stage: str) -> list[float]:
-    """Test accuracy of each chip at a stage: "ideal", or a key of `AGES`."""
-    found = []
-    for row in rows:
-        correct = row.result["correct"]
-        assert isinstance(correct, Mapping)
-        found.append(float(str(correct[stage])) / float(str(row.result["n_test"])))
-    return found
 
 
 EXPERIMENT = register(

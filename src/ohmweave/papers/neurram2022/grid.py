@@ -10,6 +10,7 @@ from ohmweave.data import Split, load
 from ohmweave.experiments import JSON, Context, Experiment, Options, Row, TableSpec, Task, mean_interval, register
 from ohmweave.papers.neurram2022 import plan
 from ohmweave.papers.neurram2022.network import QuantisedResNet, from_float, images_of
+from ohmweave.papers.neurram2022.results import accuracies
 from ohmweave.papers.neurram2022.training import Recipe, mapping_of, noisy, train
 from ohmweave.papers.yao2020.resnet_data import find_checkpoint
 
@@ -96,19 +97,6 @@ def count_correct(net: torch.nn.Module, weights: Mapping[str, torch.Tensor], spl
 
     with torch.no_grad():
         return sum(int((logits(x).argmax(dim=1) == y).sum()) for x, y in split.batches(250))
-
-
-def accuracies(rows: Sequence[Row], trained: float, tested: float) -> list[float]:
-    """Test accuracy of each draw of the noise, of the networks trained with `trained`."""
-    found: list[float] = []
-    for row in rows:
-        correct = row.result["correct"]
-        assert isinstance(correct, Mapping)
-        if float(str(row.params["noise"])) == trained:
-            counts = correct[f"{tested:g}"]
-            assert isinstance(counts, list)
-            found += [float(str(n)) / float(str(row.result["n_test"])) for n in counts]
-    return found
 
 
 def _table(rows: Sequence[Row]) -> list[dict[str, object]]:

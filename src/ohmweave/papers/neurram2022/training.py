@@ -49,7 +49,7 @@ class Recipe:
     batch: Annotated[int, integer(at_least=2)] = 128
     rate: Annotated[float, positive(at_most=1.0)] = 1e-3
     seed: Annotated[int, integer(at_least=0)] = 0
-    checkpoint_every: Annotated[int, integer(at_least=1)] = 100
+    checkpoint_every: Annotated[int, integer(at_least=1)] = 50
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -116,7 +116,9 @@ def train(
         optimizer.step()
         if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
             _store(checkpoint, step + 1, net, optimizer, stream)
-            progress((step + 1) / recipe.steps, f"noise {recipe.noise:g}, step {step + 1}, loss {float(loss):.3f}")
+            progress(
+                (step + 1) / recipe.steps, f"noise {recipe.noise:g}, step {step + 1}, loss {float(loss.detach()):.3f}"
+            )
     return net.eval()
 
 

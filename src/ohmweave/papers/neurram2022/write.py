@@ -9,6 +9,7 @@ from ohmweave.cells import wan2022
 from ohmweave.cells.wan2022 import AGES, G_MAX, G_MIN
 from ohmweave.experiments import JSON, Context, Experiment, Options, Row, TableSpec, Task, mean_interval, register
 from ohmweave.papers.neurram2022 import plan
+from ohmweave.papers.neurram2022.claims import WRITE_CLAIMS
 from ohmweave.programming import IncrementalWrite
 
 NAME = "neurram2022/write"
@@ -93,7 +94,7 @@ EXPERIMENT = register(
         paper=plan.PAPER,
         summary="A core of 256 x 256 cells is written to conductances from 1 to 40 uS with amplitudes that grow from "
         "pulse to pulse, within 1 uS and with at most 30 reversals; the errors are followed for two days.",
-        claims=(),
+        claims=WRITE_CLAIMS,
         assumptions=plan.WRITE_ASSUMPTIONS,
         tasks=tasks,
         run=run,
