@@ -39,6 +39,8 @@ def relaxation() -> LevelRelaxation:
 def falcone2025() -> Cell:
     """The CMO/HfOx cell: steps of either polarity, then relaxation. No read noise, which the authors give elsewhere.
 
+    The sources give no geometry of arrays: as everywhere here, inputs are rows and outputs are columns.
+
     The pulse response of a write is ours: normal steps of 0.5 uS with a spread of 0.5 uS either way, fine enough for
     program-and-verify to reach every target. It decides the number of pulses, on which nothing here is judged, and not
     the error of a written cell, which the band of the verify decides.

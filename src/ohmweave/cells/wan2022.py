@@ -51,6 +51,8 @@ def relaxation() -> LevelRelaxation:
 def wan2022(*, response: Literal["fine", "middle", "coarse"] = "middle") -> Cell:
     """The cell of NeuRRAM: voltage-dependent steps, then relaxation.
 
+    A weight is two cells of one column, on neighbouring rows that are driven with opposite voltages.
+
     Args:
         response: size of a step at the nominal amplitude, 2, 4 or 8 uS at the end of the window that it leaves and a
             quarter of it at the other, with half of it as its standard deviation. The paper does not print it.
