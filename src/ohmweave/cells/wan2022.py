@@ -60,7 +60,7 @@ def wan2022(*, response: Literal["fine", "middle", "coarse"] = "middle") -> Cell
     Raises:
         OutOfRangeError: `response` is another word.
     """
-    if response not in _STEPS:
+    if not isinstance(response, str) or response not in _STEPS:
         raise OutOfRangeError(f"`response` must be 'fine', 'middle' or 'coarse', but is {response!r}")
     step, sigma = _STEPS[response]
     return Cell(
