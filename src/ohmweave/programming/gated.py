@@ -127,10 +127,8 @@ class GateWrite(Settling):
 
     def _write(self, array: Array, at: torch.Tensor, level: torch.Tensor, dtype: torch.dtype, bill: Bill) -> None:
         device = at.device
-        low, high, gate = (
-            torch.tensor([value(one) for one in self.levels], dtype=dtype, device=device)[level]
-            for value in (lambda one: one.low, lambda one: one.high, lambda one: one.v_gate or 0.0)
-        )
+        bands = [(one.low, one.high, one.v_gate or 0.0) for one in self.levels]
+        low, high, gate = torch.tensor(bands, dtype=dtype, device=device)[level].unbind(dim=-1)
         only_reset = torch.tensor([one.v_gate is None for one in self.levels], device=device)[level]
 
         def missed(cells: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

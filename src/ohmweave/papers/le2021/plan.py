@@ -5,6 +5,7 @@ fitted to sweeps and to cycling alone; the outcomes are what is predicted.
 """
 
 import itertools
+import math
 
 from ohmweave.cells import Cell, GatedStates, TabulatedGate
 from ohmweave.experiments import Assumption
@@ -74,7 +75,7 @@ def targets() -> tuple[float, ...]:
 
 def _aimed(chip: int, band: tuple[float, float]) -> float:
     """V, at which the gate curve is in the geometric middle of a band, or its end for the highest band."""
-    wanted = (band[0] * band[1]) ** 0.5 * 1e6
+    wanted = math.sqrt(band[0] * band[1]) * 1e6
     pairs = list(zip(_V, _G[chip], strict=True))
     for (v0, g0), (v1, g1) in itertools.pairwise(pairs):
         if g0 <= wanted < g1:

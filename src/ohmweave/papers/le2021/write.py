@@ -80,7 +80,7 @@ def _levels(rows: Sequence[Row]) -> list[dict[str, object]]:
             assert isinstance(found, Mapping)
             for name, n, done, of in zip(
                 names, *(found[key] for key in ("pulses", "n_converged", "n_cells")), strict=True
-            ):  # type: ignore[arg-type]
+            ):
                 lines.append(
                     {
                         "scheme": row.params["scheme"],

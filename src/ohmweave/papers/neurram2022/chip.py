@@ -13,9 +13,10 @@ from ohmweave.experiments import JSON, Context, Experiment, Options, Row, TableS
 from ohmweave.papers.neurram2022 import grid, plan
 from ohmweave.papers.neurram2022.network import QuantisedResNet
 from ohmweave.papers.neurram2022.results import chip_accuracies
-from ohmweave.papers.neurram2022.training import G_MAX, G_MIN, mapping_of
+from ohmweave.papers.neurram2022.training import G_MAX, G_MIN, mapping_of, window
 from ohmweave.papers.neurram2022.voltage_layers import Core, Layer, Pairs, VoltageModeLayer, set_calibrating
 from ohmweave.papers.neurram2022.write import WRITE
+from ohmweave.programming import WriteReport
 
 NAME = "neurram2022/chip"
 NOISE = 0.2
@@ -40,7 +41,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     calibration, test = training.images[:N_CALIBRATION], test.take(min(N_TEST, len(test)))
     x_max = _input_ranges(net, calibration)
     targets = _targets(net)
-    array, converged = _written(targets, seed=1000 * task.seed + int(str(task.params["chip"])))
+    array, report = _written(targets, seed=1000 * task.seed + int(str(task.params["chip"])))
     correct: dict[str, JSON] = {"ideal": _count(_on_cores(net, targets, x_max, calibration), test)}
     passed = 0.0
     for age, seconds in AGES.items():
@@ -49,14 +50,16 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
         correct[age] = _count(_on_cores(net, _read_back(array, targets), x_max, calibration), test)
         context.progress(1.0, f"{age}: {correct[age]} of {len(test)}")
     first = targets["layer1.0.conv2"]
-    column = torch.stack([first.g_pos, first.g_neg], dim=2).flatten(1).mT.double()
+    # Rows in pairs, +v and -v, as the cells of a weight are.
+    column = torch.stack([first.g_pos.flatten(1), first.g_neg.flatten(1)], dim=-1).flatten(1).mT.double()
     drive = torch.linspace(0, 1, column.shape[0] // 2, dtype=torch.float64).repeat_interleave(2) * CORE.v_read
     drive[1::2] *= -1
     return {
         "correct": correct,
         "wires_error": wires_error(column, drive, R_SEGMENT),
         "n_test": len(test),
-        "n_converged": converged,
+        "n_converged": int(report.converged.sum()),
+        "pulses": float(report.n_pulses.double().mean()),
         "n_cells": sum(2 * pairs.g_pos.numel() for pairs in targets.values()),
     }
 
@@ -68,22 +71,21 @@ def layers_of(net: torch.nn.Module) -> dict[str, Layer]:
 
 def _targets(net: QuantisedResNet) -> dict[str, Pairs]:
     """Differential pairs between 1 and 40 uS, with the scale of the training."""
-    mapping, found = mapping_of(NOISE), {}
+    mapping, array, found = mapping_of(NOISE), window().array, {}
     for name, layer in layers_of(net).items():
         w = layer.weight.detach()
-        w_max = mapping._w_max(w.flatten(1))
-        g_per_w = (G_MAX - G_MIN) / w_max
+        g_per_w = mapping.g_per_w(w.flatten(1), array)
+        w_max = (G_MAX - G_MIN) / g_per_w
         scaled = w.clamp(-w_max, w_max) * g_per_w
         found[name] = Pairs(G_MIN + scaled.clamp_min(0), G_MIN + (-scaled).clamp_min(0), g_per_w)
     return found
 
 
-def _written(targets: Mapping[str, Pairs], seed: int) -> tuple[SimulatedArray, int]:
-    """An array that holds all cells in one row, written as the authors write, and the number inside their band."""
+def _written(targets: Mapping[str, Pairs], seed: int) -> tuple[SimulatedArray, WriteReport]:
+    """An array that holds all cells in one row, written as the authors write."""
     g = torch.cat([part.flatten() for pairs in targets.values() for part in (pairs.g_pos, pairs.g_neg)])
     array = SimulatedArray(wan2022(), rows=1, cols=g.numel(), seed=seed)
-    report = WRITE(array, torch.arange(g.numel()), g)
-    return array, int(report.converged.sum())
+    return array, WRITE(array, torch.arange(g.numel()), g)
 
 
 def _read_back(array: SimulatedArray, targets: Mapping[str, Pairs]) -> dict[str, Pairs]:

@@ -75,7 +75,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     noise = float(str(task.params["noise"]))
     correct: dict[str, Any] = {}
     for tested in TESTED:
-        stream = generator(task.seed, "neurram2022", "test noise", noise, tested)
+        stream = generator(task.seed, "neurram2022", "test noise", str(noise), str(tested))
         drawn = noisy(net, mapping_of(noise), tested, stream)
         counts = [count_correct(net, drawn.perturbed(), test) for _ in range(N_DRAWS if tested else 1)]
         correct[f"{tested:g}"] = list(counts)

@@ -61,6 +61,11 @@ class Recipe:
         return f"noise{round(self.noise * 100)}-{self.steps}x{self.batch}-{self.rate:g}-{self.seed}"
 
 
+def window() -> Chip:
+    """A chip that gives the window of the cells alone: nothing is written to it."""
+    return Chip(Cell(LinearStep(g_min=G_MIN, g_max=G_MAX)), rows=16, cols=16)
+
+
 def mapping_of(noise: float) -> DifferentialPair:
     """Weights to conductances of a network that was trained with `noise`; analogue."""
     return DifferentialPair(clip=DeviationClip(CLIP) if noise else "max")
@@ -68,10 +73,9 @@ def mapping_of(noise: float) -> DifferentialPair:
 
 def noisy(net: torch.nn.Module, mapping: DifferentialPair, noise: float, stream: torch.Generator) -> NoiseAware:
     """`net` with weights whose noise has the standard deviation `noise` times the layer's largest weight."""
-    chip = Chip(Cell(LinearStep(g_min=G_MIN, g_max=G_MAX)), rows=16, cols=16)
     # The weight is a difference of two cells, of which each has the error `sigma`.
     sigma = noise * (G_MAX - G_MIN) / 2**0.5
-    return NoiseAware(net, chip, mapping=mapping, sigma=sigma, renew=1, generator=stream)
+    return NoiseAware(net, window(), mapping=mapping, sigma=sigma, renew=1, generator=stream)
 
 
 def train(

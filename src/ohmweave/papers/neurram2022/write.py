@@ -42,7 +42,7 @@ def run(task: Task, context: Context) -> Mapping[str, JSON]:
     n = N_CELLS if task.params["scale"] == "full" else 4096
     response = task.params["response"]
     assert response in ("fine", "middle", "coarse")
-    array = SimulatedArray(wan2022(response=response), rows=1, cols=n, seed=task.seed)  # type: ignore[arg-type]
+    array = SimulatedArray(wan2022(response=response), rows=1, cols=n, seed=task.seed)
     target = torch.linspace(G_MIN, G_MAX, n, dtype=torch.float32)
     report = WRITE(array, torch.arange(n), target)
     context.progress(0.8, f"{response}, written")
