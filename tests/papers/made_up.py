@@ -14,6 +14,7 @@ from typing import Any
 from ohmweave.experiments import Options, Row
 from ohmweave.experiments.tasks import Task, row_of
 from ohmweave.papers.macros import NAME, PUBLISHED, SETTLED
+from ohmweave.papers.neurram2022.grid_claims import GRID, TESTED
 
 PAPER, PERFECT, BROKEN = "paper", "perfect", "broken"
 SITUATIONS = (PAPER, PERFECT, BROKEN)
@@ -258,6 +259,23 @@ def neurram_write(situation: str) -> list[Row]:
     return [row("neurram2022/write", result, response="middle")]
 
 
+def neurram_grid(situation: str) -> list[Row]:
+    """The grid, with the float network's accuracy for perfect cells."""
+    rows = []
+    for noise, line in GRID.items():
+        correct = {f"{t:g}": [accuracy(situation, a, 0.9173)] for t, a in zip(TESTED, line, strict=True)}
+        result = {"correct": correct, "n_test": N}
+        rows.append(row("neurram2022/grid", result, data="cifar10", noise=noise))
+    return rows
+
+
+def neurram_chip(situation: str) -> list[Row]:
+    """Accuracy on the chip."""
+    right = accuracy(situation, 0.857, 0.9173)
+    result = {"correct": dict.fromkeys(("ideal", "1 s", "1 d", "2 d"), right), "n_test": N}
+    return [row("neurram2022/chip", result, data="cifar10", noise=0.2, chip=0)]
+
+
 def two_bits(situation: str) -> list[Row]:
     """Pulses and success of both schemes on their chip."""
     rows = []
@@ -281,6 +299,8 @@ ROWS: dict[str, Callable[[str], list[Row]]] = {
     NAME: macros,
     "falcone2025/products": products,
     "le2021/write": two_bits,
+    "neurram2022/chip": neurram_chip,
+    "neurram2022/grid": neurram_grid,
     "neurram2022/write": neurram_write,
     "stellar2023/last-layer": last_layer,
     "wang2019/array-law": array_law,

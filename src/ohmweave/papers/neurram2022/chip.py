@@ -11,6 +11,7 @@ from ohmweave.cells import wan2022
 from ohmweave.circuit import Bias, LineEnd, Wires, settle_columns, solve_nodes
 from ohmweave.experiments import JSON, Context, Experiment, Options, Row, TableSpec, Task, mean_interval, register
 from ohmweave.papers.neurram2022 import grid, plan
+from ohmweave.papers.neurram2022.grid_claims import CHIP_CLAIMS
 from ohmweave.papers.neurram2022.network import QuantisedResNet
 from ohmweave.papers.neurram2022.results import chip_accuracies
 from ohmweave.papers.neurram2022.training import G_MAX, G_MIN, mapping_of, window
@@ -172,7 +173,7 @@ EXPERIMENT = register(
         summary="The network that was trained with 20 % noise is written to cells of 1 to 40 uS with incremental "
         "pulses, relaxes, and is read by open columns whose voltages are rounded to 8 bits with sign. Nothing is tuned "
         "on the chip.",
-        claims=(),
+        claims=CHIP_CLAIMS,
         assumptions=plan.CHIP_ASSUMPTIONS,
         tasks=tasks,
         run=run,

@@ -9,6 +9,7 @@ from ohmweave.base import generator
 from ohmweave.data import Split, load
 from ohmweave.experiments import JSON, Context, Experiment, Options, Row, TableSpec, Task, mean_interval, register
 from ohmweave.papers.neurram2022 import plan
+from ohmweave.papers.neurram2022.grid_claims import GRID_CLAIMS
 from ohmweave.papers.neurram2022.network import QuantisedResNet, from_float, images_of
 from ohmweave.papers.neurram2022.results import accuracies
 from ohmweave.papers.neurram2022.training import Recipe, mapping_of, noisy, train
@@ -120,7 +121,7 @@ EXPERIMENT = register(
         paper=plan.PAPER,
         summary="Four networks are trained with weight noise of 0, 10, 20 and 30 % of the layer's largest weight, and "
         "tested with 0, 5, 10 and 15 %. The training can be stopped and goes on from its last checkpoint.",
-        claims=(),
+        claims=GRID_CLAIMS,
         assumptions=plan.GRID_ASSUMPTIONS,
         tasks=tasks,
         run=run,
