@@ -32,6 +32,7 @@ from ohmweave.nn.nests import Shared
 from ohmweave.nn.noise_aware import NoiseAware
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.plan import Plan, plan
+from ohmweave.nn.quantised_relu import QuantisedReLU
 from ohmweave.nn.recurrent import GRU, LSTM, RNN, GRUCell
 from ohmweave.nn.replicas import ConvReplicas, LinearReplicas, Replicas, sum_replica_gradients
 from ohmweave.nn.weight import ArrayWeight, matrix_of
@@ -72,6 +73,7 @@ __all__ = [
     "NoiseAware",
     "OnChip",
     "Plan",
+    "QuantisedReLU",
     "RNNCell",
     "Replicas",
     "SequenceLayer",

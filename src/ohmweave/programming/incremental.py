@@ -34,12 +34,15 @@ class IncrementalWrite(Settling, CheckedWrite):
         v_max: V, the largest amplitude.
         max_pulses: pulses of both polarities after which a cell counts as failed.
         t_settle: s, wait after the last pulse before the cells are used.
+        max_reversals: changes of polarity after which a cell counts as failed: one that would need a further change
+            gets no further pulse. None: no limit.
 
     Raises:
         OutOfRangeError: an argument is out of range, or a first amplitude is above `v_max`.
 
     Valid for: cells whose steps depend on the voltage (`Cell.voltage`); others refuse pulses with an amplitude.
-    Source: Suh et al., IEEE J. Solid-State Circuits 30, 1149 (1995), for flash memory; the turn is ours.
+    Source: Suh et al., IEEE J. Solid-State Circuits 30, 1149 (1995), for flash memory; the turn and the limit of
+    reversals, Wan et al., Nature 608, 504 (2022), Extended Data Fig. 3.
     """
 
     tolerance: Annotated[float, positive("S")]
@@ -49,6 +52,7 @@ class IncrementalWrite(Settling, CheckedWrite):
     v_max: Annotated[float, positive("V", at_most=_VOLTS)]
     max_pulses: Annotated[int, integer(at_least=1, at_most=10**6)] = 500
     t_settle: Annotated[float, non_negative("s")] = 0.0
+    max_reversals: Annotated[int, integer(at_least=0, at_most=10**6)] | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -88,10 +92,14 @@ class IncrementalWrite(Settling, CheckedWrite):
         miss = first_read(array, at) - target
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
-        last, in_a_row = torch.zeros_like(at), torch.zeros_like(at)
+        last, in_a_row, reversals = torch.zeros_like(at), torch.zeros_like(at), torch.zeros_like(at)
         for _ in range(self.max_pulses):
-            outside = miss.abs() > self.tolerance  # false for NaN
-            active, miss = active[outside], miss[outside]
+            goes_on = miss.abs() > self.tolerance  # false for NaN
+            if self.max_reversals is not None:
+                turns = last[active] * miss.sign().long() > 0  # SET (+1) overshot, or RESET (-1) went below
+                reversals[active] += turns & goes_on
+                goes_on &= reversals[active] <= self.max_reversals
+            active, miss = active[goes_on], miss[goes_on]
             if active.numel() == 0:
                 return
             below, cells = miss < 0, at[active]

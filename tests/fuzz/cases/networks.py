@@ -156,6 +156,9 @@ NETWORKS: dict[str, Case] = {
     "nn.BinaryStep": lambda: Call(
         function=nn.BinaryStep, arguments={"threshold": 0.1, "half_width": 1.0}, use=lambda step: step(_X)
     ),
+    "nn.QuantisedReLU": lambda: Call(
+        function=nn.QuantisedReLU, arguments={"bits": 3, "x_max": 2.0}, use=lambda made: made(_X).detach()
+    ),
     "nn.MarginError": lambda: Call(
         function=nn.MarginError, arguments={"margin": 1.0},
         use=lambda error: error(torch.rand(2, 3), torch.eye(3)[:2]),

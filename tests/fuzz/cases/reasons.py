@@ -13,7 +13,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "SwitchingLaw VoltageLaw",
         _RESULT: "CellState ConductanceState",
         _CONSTANT: "RESET SET",
-        _NO_ARGUMENTS: "published",
+        _NO_ARGUMENTS: "falcone2025 published",
     },
     "arrays": {
         _INTERFACE: "Access Array ClosedLoopWrites CompiledCells ConverterRanges Corner CoupledCells PatchReads "
@@ -25,7 +25,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
     },
     "circuit": {
         _INTERFACE: "Law",
-        _RESULT: "CellSolution CircuitPower CircuitSolution NonlinearSolution",
+        _RESULT: "CellSolution CircuitPower CircuitSolution NonlinearSolution SettledColumns",
         _CONSTANT: "FLOATING",
     },
     "programming": {
