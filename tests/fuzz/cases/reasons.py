@@ -91,6 +91,10 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "takes an experiment, which `Experiment` has checked": "register",
         "starts processes; its arguments are those of `run_experiment`": "local_scheduler n_workers run_distributed",
     },
+    "plot": {
+        _CONSTANT: "COLOURS MARKS STYLE",
+        "writes what the other functions draw; `tests/plot/test_figures.py` has what it refuses": "save_figure",
+    },
     "report": {_CONSTANT: "DETAILS", _ERROR: "NotMadeWarning"},
     "testing": {"classes of tests": "ArrayContract CellContract LayerContract RuleContract"},
 }
