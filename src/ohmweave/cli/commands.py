@@ -14,6 +14,7 @@ import typer
 
 from ohmweave.cli.bench import bench
 from ohmweave.cli.claims import claims
+from ohmweave.cli.compare import compare
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
 from ohmweave.cli.data import data
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data": data,
     "fit": fit,
     "evaluate": evaluate,
+    "compare": compare,
     "explore": explore,
     "netlist": netlist,
 }
