@@ -22,7 +22,7 @@ def conductance_map(
     Three calls draw target, written and error: of `t`, of `g`, and of `g` with `g_target=t`.
 
     Args:
-        g: S, `(rows, cols)` or `(chips, rows, cols)`; of `chip.array.readout()` an array, of a matrix by its two parts.
+        g: S, `(rows, cols)` or `(chips, rows, cols)`; such as `net.matrix("fc").conductance()`.
         g_target: S, `(rows, cols)` or the shape of `g`: then g - g_target is drawn, white where they agree.
         chip: which chip of several, from 0.
         title: of the axes.
@@ -46,11 +46,11 @@ def conductance_map(
 def weight_map(
     w: Numbers, *, w_target: Numbers | None = None, chip: int = 0, title: str = "", ax: "Axes | None" = None
 ) -> "Axes":
-    """A map of weights, or of what they miss their targets by: inputs downwards, outputs to the right.
+    """A map of weights, or of what they miss their targets by: outputs downwards, inputs to the right.
 
     Args:
-        w: without unit, `(in, out)` or `(chips, in, out)`, such as `net.matrix("fc").readout()`.
-        w_target: `(in, out)` or the shape of `w`: then w - w_target is drawn, white where they agree.
+        w: without unit, `(out, in)` or `(chips, out, in)`, such as `net.matrix("fc").readout()`.
+        w_target: `(out, in)` or the shape of `w`: then w - w_target is drawn, white where they agree.
         chip: which chip of several, from 0.
         title: of the axes.
         ax: axes to draw on; new ones if None.
@@ -65,10 +65,10 @@ def weight_map(
     """
     found = _of_chip(numbers("w", w, dims=(2, 3)), chip)
     if w_target is None:
-        return _map(found, "weight", 1.0, title, ax, signed=True, what=("output", "input"))
+        return _map(found, "weight", 1.0, title, ax, signed=True, what=("input", "output"))
     target = _of_chip(numbers("w_target", w_target, dims=(2, 3)), chip)
     error = _less(found, target, "w_target")
-    return _map(error, "weight error", 1.0, title, ax, signed=True, what=("output", "input"))
+    return _map(error, "weight error", 1.0, title, ax, signed=True, what=("input", "output"))
 
 
 def _of_chip(values: Any, chip: int) -> Any:
