@@ -13,6 +13,7 @@ from typing import Annotated, TextIO
 import typer
 
 from ohmweave.cli.bench import bench
+from ohmweave.cli.cite import cite
 from ohmweave.cli.claims import claims
 from ohmweave.cli.compare import compare
 from ohmweave.cli.console import print_error, print_note
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "claims": claims,
     "report": report,
+    "cite": cite,
     "cost": cost,
     "data": data,
     "fit": fit,
