@@ -12,7 +12,7 @@ JOBS ?= auto
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint mutants fuzz soak docs format clean
+.PHONY: help setup demo test check lint mutants fuzz soak docs pages format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,9 @@ soak: $(READY) ## a million reads, updates, placements and rows, or a SHARE: mem
 docs: $(READY) ## the documentation as a site that opens from disk: site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
 	@echo "$(CURDIR)/site/index.html"
+
+pages: $(READY) ## run the tutorials and the pages that show outputs, and write what they print and draw into them
+	$(BIN)/python -m tests.docs.pages $$(grep -l -e '<!-- output -->' -e 'images/gallery' -r docs --include=*.md)
 
 format: $(READY) ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix
