@@ -19,9 +19,8 @@ help: ## this list
 
 setup: $(READY) ## make the virtual environment, with the tested versions
 
-demo: $(READY) ## one published experiment on the embedded digits: its claims table and its report
-	$(BIN)/ohmweave run yao2020/stages --data digits --scale smoke --out $(DEMO)
-	$(BIN)/ohmweave report $(DEMO)
+demo: $(READY) ## one published experiment on the embedded digits, beside the paper's numbers, and its page
+	$(BIN)/ohmweave demo --out $(DEMO)
 
 test: $(READY) ## the tests, without the slow ones
 	$(PYTEST) -m "not slow"

@@ -19,6 +19,7 @@ from ohmweave.cli.compare import compare
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
 from ohmweave.cli.data import data
+from ohmweave.cli.demo import demo
 from ohmweave.cli.evaluate import evaluate
 from ohmweave.cli.explore import explore
 from ohmweave.cli.fit import fit
@@ -28,6 +29,7 @@ from ohmweave.cli.report import report
 from ohmweave.cli.run import run
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
     "list": list_experiments,
     "run": run,
     "claims": claims,
