@@ -104,15 +104,17 @@ def _print_warning(
 
 
 def _run(arguments: Sequence[str] | None) -> None:
+    from ohmweave.cli.typed_names import as_typed, without_number
+
     try:
         app(args=arguments)
     except OSError as error:
-        print_error(str(error))
+        print_error(without_number(error))
         sys.exit(1)
     except Exception as error:
         from ohmweave.base.errors import OhmweaveError
 
         if not isinstance(error, OhmweaveError):
             raise
-        print_error(str(error))
+        print_error(as_typed(str(error), app, sys.argv[1:] if arguments is None else arguments))
         sys.exit(1)
