@@ -1,8 +1,8 @@
 """The Python blocks of README and docs run, in order, one namespace a file, in an empty folder.
 
 A block that cannot run has an HTML comment above it with the reason: `<!-- not run: needs a GPU -->`. Below
-`<!-- file: NAME.py -->` a block is saved as that file instead, below `<!-- run -->` the `ohmweave` commands of a block of
-shell lines are run, and a block below `<!-- output -->` shows what was printed: the same words, while numbers may
+`<!-- file: NAME.py -->` a block is saved as that file instead, and below `<!-- run -->` the `ohmweave` commands of a
+block of shell lines are run. A block below `<!-- output -->` shows what was printed: the same words, while numbers may
 differ. A page that shows figures made by running it makes them here too.
 """
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_text
-from ohmweave.plot.style import COLOURS, MARKS, Numbers, axes_for, named, numbers, percent_axis, styled
+from ohmweave.plot.style import COLOURS, MARKS, Numbers, axes_for, colour_scale, named, numbers, percent_axis, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +43,8 @@ def learning_curves(
         ShapeError: there is no curve, or `x` has another length than the longest one.
         TypeError: something is no number, no text or no axes.
     """
+    from matplotlib.ticker import MaxNLocator
+
     found = {
         name: np.atleast_2d(numbers(f"curves[{name!r}]", values, dims=(1, 2), inside=(0.0, 1.0)))
         for name, values in named("curves", curves).items()
@@ -68,6 +70,8 @@ def learning_curves(
             axes.fill_between(here, 100 * low, 100 * high, color=colour, alpha=0.2, linewidth=0)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_xlim(at[0], at[-1]) if longest > 1 else None
+    if (at == at.round()).all():
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     percent_axis(axes)
     return styled(axes, legend=True)
 
@@ -92,7 +96,7 @@ def _as_map(axes: "Axes", found: dict[str, Any], at: Any, xlabel: str, ylabel: s
         else np.array([at[0] - 0.5, at[0] + 0.5])
     )
     shown = axes.pcolormesh(edges, np.arange(len(found) + 1) - 0.5, values, cmap="cividis")
-    axes.figure.colorbar(shown, ax=axes, label=ylabel)
+    colour_scale(axes, shown, ylabel)
     axes.set(yticks=range(len(found)), yticklabels=list(found), xlabel=xlabel)
     axes.invert_yaxis()
     return styled(axes)
@@ -175,7 +179,7 @@ def confusion(predicted: Numbers, labels: Numbers, *, n_classes: int | None = No
         shares = 100 * counts / counts.sum(axis=1, keepdims=True)
     axes = axes_for(ax, height=3.1)
     shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    axes.figure.colorbar(shown, ax=axes, label="share of the class (%)")
+    colour_scale(axes, shown, "share of the class (%)")
     if n <= 12:
         for (row, col), share in np.ndenumerate(shares):
             if share >= 0.5:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_text
-from ohmweave.plot.style import COLOURS, Numbers, axes_for, numbers, styled
+from ohmweave.plot.style import COLOURS, Numbers, axes_for, colour_scale, numbers, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ def _map(
     reach = factor * float(np.abs(values).max()) or 1.0
     colours: dict[str, Any] = {"cmap": "PuOr", "vmin": -reach, "vmax": reach} if signed else {"cmap": "cividis"}
     shown = axes.imshow(factor * values, aspect="auto", interpolation="nearest", **colours)
-    axes.figure.colorbar(shown, ax=axes, label=label)
+    colour_scale(axes, shown, label)
     axes.set(title=title, xlabel=what[0], ylabel=what[1])
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))

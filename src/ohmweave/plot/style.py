@@ -105,6 +105,13 @@ def styled(axes: "Axes", *, legend: bool = False) -> "Axes":
     return axes
 
 
+def colour_scale(axes: "Axes", drawn: Any, label: str) -> None:
+    """A scale of colours beside the axes, of an image or mesh, in the sizes of `STYLE`."""
+    scale = axes.get_figure(root=True).colorbar(drawn, ax=axes)  # type: ignore[union-attr]
+    scale.set_label(label, fontsize=STYLE["axes.labelsize"])
+    scale.ax.tick_params(labelsize=STYLE["xtick.labelsize"])
+
+
 def percent_axis(axes: "Axes") -> None:
     """End the vertical axis at 0 and 100 %."""
     low, high = axes.get_ylim()
