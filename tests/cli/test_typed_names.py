@@ -1,5 +1,6 @@
 """Errors of commands name what was typed, and no number of the operating system."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,17 @@ def test_the_demonstration_ends_with_what_it_showed() -> None:
     said = _ending(experiment, Path("results/demo/report.html"))
     assert "Digits are not MNIST" in said
     assert "--data mnist --scale full" in said
+
+
+def test_pages_that_help_points_to_are_found(capsys: pytest.CaptureFixture[str], repository: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["docs", "fit"])
+    assert not ended.value.code
+    assert Path(capsys.readouterr().out.strip()).read_text(encoding="utf-8").startswith("# Fitting")
+    with pytest.raises(SystemExit) as ended:
+        main(["docs", "none"])
+    assert ended.value.code == 1
+    assert "tutorials/new-rule" in capsys.readouterr().err
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"]["docs"] == "ohmweave/docs"

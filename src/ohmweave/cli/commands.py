@@ -20,6 +20,7 @@ from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
 from ohmweave.cli.data import data
 from ohmweave.cli.demo import demo
+from ohmweave.cli.docs import docs
 from ohmweave.cli.evaluate import evaluate
 from ohmweave.cli.explore import explore
 from ohmweave.cli.fit import fit
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "explore": explore,
     "netlist": netlist,
+    "docs": docs,
 }
 
 app = typer.Typer(

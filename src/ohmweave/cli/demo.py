@@ -76,7 +76,7 @@ all experiments      ohmweave list
 your own cells       ohmweave fit pulses.csv, then ohmweave evaluate pulses.json
 your own design      ohmweave explore array-wires-adc
 your own rule        ohmweave compare mixed-precision pulsed-sgd
-your own network     docs/tutorials, of which each runs in a minute"""
+your own network     ohmweave docs tutorials/transformer-resnet, a page of code that runs"""
 
 
 def _time(experiment: "Experiment") -> str:

@@ -73,7 +73,8 @@ _BY_REASON: dict[str, dict[str, str]] = {
     },
     "evaluation": {
         _RESULT: "Accuracy Comparison Evaluation PropertyCost Start Subject",
-        "runs for a minute; `tests/evaluation/test_compare.py` has what it refuses": "compare compared_cells contenders",
+        "runs for a minute; `tests/evaluation/test_compare.py` has what it refuses": "compare compared_cells "
+        "contenders",
         _CONSTANT: "COMPARISON EFFORTS EVALUATION PERFECT PROPERTIES",
         "runs for minutes; `tests/evaluation/test_evaluate.py` has what it refuses": "evaluate",
     },
