@@ -74,8 +74,10 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _CONSTANT: "LAWS",
     },
     "evaluation": {
-        _RESULT: "Accuracy Evaluation PropertyCost Subject",
-        _CONSTANT: "EFFORTS EVALUATION PERFECT PROPERTIES",
+        _RESULT: "Accuracy Comparison Evaluation PropertyCost Start Subject",
+        "runs for a minute; `tests/evaluation/test_compare.py` has what it refuses": "compare compared_cells "
+        "contenders",
+        _CONSTANT: "COMPARISON EFFORTS EVALUATION PERFECT PROPERTIES",
         "runs for minutes; `tests/evaluation/test_evaluate.py` has what it refuses": "evaluate",
     },
     "data": {
@@ -93,7 +95,16 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "takes an experiment, which `Experiment` has checked": "register",
         "starts processes; its arguments are those of `run_experiment`": "local_scheduler n_workers run_distributed",
     },
-    "report": {_CONSTANT: "DETAILS", _ERROR: "NotMadeWarning"},
+    "plot": {
+        _CONSTANT: "COLOURS MARKS STYLE",
+        "writes what the other functions draw; `tests/plot/test_figures.py` has what it refuses": "save_figure",
+    },
+    "report": {
+        _CONSTANT: "DETAILS OHMWEAVE REFERENCES",
+        _ERROR: "NotMadeWarning",
+        "a work that can be cited, made in this package alone": "Reference",
+        "takes rows and experiments, which are checked when they are made": "bibtex cited other_sources",
+    },
     "testing": {"classes of tests": "ArrayContract CellContract LayerContract RuleContract"},
 }
 
