@@ -46,6 +46,7 @@ def saturating() -> PulseTrains:
     return measured(law, cells=2, pulses=cycles(1, 75, 75), seed=1, g_start=2e-6)
 
 
+@pytest.mark.slow
 def test_a_window_from_bound_to_bound_is_found(saturating: PulseTrains) -> None:
     data = read_with_noise(saturating, 0.1e-6)
     assert data.g.max() > 20.1e-6
