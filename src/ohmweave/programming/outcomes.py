@@ -11,8 +11,8 @@ from ohmweave.programming.write import Write
 
 AGREES = 0.25
 """Ours: medians and quartiles of pulses that differ by no more than this share of the measured median, or by one pulse,
-agree, if the shares of failed cells differ by no more than this. Where pulses were not counted, medians and quartiles of
-the last errors agree if they differ by no more than this share of the measured interquartile range."""
+agree, if the shares of failed cells differ by no more than this. Where pulses were not counted, medians and quartiles
+of the last errors agree if they differ by no more than this share of the measured interquartile range."""
 _QUARTILES = (0.25, 0.5, 0.75)
 
 
