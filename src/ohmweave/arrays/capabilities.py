@@ -15,6 +15,7 @@ import torch
 from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.placement import Corner, Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
+from ohmweave.arrays.reads.steps import StepReads
 from ohmweave.arrays.writes.closed_loop import ClosedLoop
 from ohmweave.base import Magnitudes, check_fields, positive
 
@@ -81,6 +82,15 @@ class ScaledReads(ABC):
         Raises:
             OutOfRangeError: the array is not homogeneous.
         """
+
+    def step_reads(self, placement: Placement, scale: ReadScale) -> StepReads | None:
+        """Reads of `read_scaled` in a loop, prepared once; None if the array cannot prepare them.
+
+        Args:
+            placement: of the matrix.
+            scale: of the numbers.
+        """
+        return None
 
 
 class PatchReads(ABC):

@@ -204,13 +204,14 @@ signed_of: Any = compiled(_signed)
 
 
 def _refold(
-    changed: Any, weight_of_cell: Any, by_weight: Any, g: Any, row_gain: Any, col_gain: Any, signed: Any
+    changed: Any, first: int, weight_of_cell: Any, by_weight: Any, g: Any, row_gain: Any, col_gain: Any, signed: Any
 ) -> None:
     """Recompute the weights of the `changed` cells in `signed`, flat.
 
     Args:
         changed: `(k,)`.
-        weight_of_cell: `(cells,)`, -1 for cells of no weight; cells beyond its end are of none.
+        first: the lowest cell of a weight.
+        weight_of_cell: `(cells,)`, from the lowest one on, -1 for cells of no weight; cells beyond its end are of none.
         by_weight: as in `_signed`.
         g: likewise.
         row_gain: likewise.
@@ -218,9 +219,10 @@ def _refold(
         signed: `(weights,)` S.
     """
     for i in range(len(changed)):
-        if changed[i] >= len(weight_of_cell):
+        at = changed[i] - first
+        if at < 0 or at >= len(weight_of_cell):
             continue
-        weight = weight_of_cell[changed[i]]
+        weight = weight_of_cell[at]
         if weight >= 0:
             signed[weight] = signed_of(by_weight, weight, g, row_gain, col_gain)
 

@@ -1,5 +1,6 @@
 """The simulated array: a bank of crossbars of memristor cells that implements the `Array` protocol."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.reads.requests import ReadRequests
+from ohmweave.arrays.reads.steps import StepReads
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
 from ohmweave.arrays.writes.access import Access, Passive
 from ohmweave.arrays.writes.closed_loop import ClosedLoop, loop_for
@@ -207,6 +209,14 @@ class SimulatedArray(
         return y
 
     @outside_inference_mode
+    def step_reads(self, placement: Placement, scale: ReadScale) -> StepReads | None:
+        """Reads of `read_scaled` in a loop; see `ScaledReads`. None while a meter records voltages."""
+        if self.metered or not self.homogeneous:
+            return None
+        limit = math.inf if scale.free else self.v_read / scale.v_per_x
+        return self._reader.steps(placement, scale, limit=limit, count=partial(self.books.vectors, placement))
+
+    @outside_inference_mode
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A; a circuit of linear cells is reciprocal.
 
@@ -280,7 +290,7 @@ class SimulatedArray(
 
     def signed_matrix(self, placement: Placement) -> torch.Tensor:
         """`(*chips, n_in, n_out)` S; see `CompiledCells`."""
-        return self._reader.signed_matrix(placement)[0]
+        return self._reader.seen.signed_matrix(placement)[0]
 
     def _parts(self) -> dict[str, Part]:
         """The parts with a state."""
