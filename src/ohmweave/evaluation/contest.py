@@ -15,8 +15,9 @@ from ohmweave.cost import Bill, yao2020_periphery
 from ohmweave.data import Dataset
 from ohmweave.evaluation.bench import Bench
 from ohmweave.evaluation.contenders import Contender, ShippedStart
-from ohmweave.evaluation.networks import BATCH, Network, fresh, images, n_correct, parameters_rms
+from ohmweave.evaluation.networks import Network, fresh, images, n_correct, parameters_rms
 from ohmweave.experiments import JSON, Context, Task
+from ohmweave.explore.training import BATCH
 from ohmweave.mapping import CentredPair
 from ohmweave.nn import Deployed, OnChip, deploy
 from ohmweave.programming import WriteVerify

@@ -6,6 +6,7 @@ from functools import lru_cache
 import torch
 
 from ohmweave.arrays import Array, Corner, ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
+from ohmweave.arrays.reads.steps import StepReads
 from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
@@ -214,6 +215,14 @@ class Matrix(NotCopied):
         v_row, v_per_x = self.scaling.to_voltage(x, self.chip.array.v_read)
         i_col = read_vectors(self.chip.array, v_row, self.placement, within=self.scaled_within)
         return i_col / (v_per_x * self.g_per_w)
+
+    def step_reads(self) -> StepReads | None:
+        """Reads of `matmul` in a loop, prepared once; None where each read must pass through `matmul`.
+
+        `StepReads.read` takes `(*chips, batch, in)` and gives `(*chips, batch, out)`, to the same bits.
+        """
+        scale, array = self.read_scale, self.chip.array
+        return array.step_reads(self.placement, scale) if scale and isinstance(array, ScaledReads) else None
 
     def matmul_transposed(self, y: torch.Tensor) -> torch.Tensor:
         """`y @ weight` by a transposed read; each vector is scaled to the full read voltage.

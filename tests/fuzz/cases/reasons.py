@@ -13,22 +13,23 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "SwitchingLaw VoltageLaw",
         _RESULT: "CellState ConductanceState",
         _CONSTANT: "RESET SET",
-        _NO_ARGUMENTS: "published",
+        _NO_ARGUMENTS: "falcone2025 published",
     },
     "arrays": {
-        _INTERFACE: "Access Array CompiledCells ConverterRanges Corner CoupledCells PatchReads RangedConverters "
-        "SavedState ScaledReads",
+        _INTERFACE: "Access Array ClosedLoopWrites CompiledCells ConverterRanges Corner CoupledCells PatchReads "
+        "RangedConverters SavedState ScaledReads",
         _RESULT: "Activity Usage",
         _CONSTANT: "CellCondition UNASSIGNED",
         "takes a placement, which `Placement` has checked": "corner_of",
+        "made by write schemes, which check their arguments": "ClosedLoop",
     },
     "circuit": {
         _INTERFACE: "Law",
-        _RESULT: "CellSolution CircuitPower CircuitSolution NonlinearSolution",
+        _RESULT: "CellSolution CircuitPower CircuitSolution NonlinearSolution SettledColumns",
         _CONSTANT: "FLOATING",
     },
     "programming": {
-        _INTERFACE: "Settling Write",
+        _INTERFACE: "CheckedWrite Settling Write",
         _ERROR: "WriteInterrupted WriteStoppedError",
         _RESULT: "WriteCheck WriteReport",
         "takes reports, which writes return": "warn_if_many_failed",
@@ -47,6 +48,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _BASE: "CompositeLayer SequenceLayer",
         _ERROR: "DeployInterrupted",
         "made by layers, whose constructors have cases": "ArrayWeight",
+        "made by `deploy` with `replicas`": "ConvReplicas LinearReplicas Replicas",
         "takes functions and types of a program's own layers": "ToChip register_layer",
     },
     "optim": {_INTERFACE: "ArrayRule DropsSteps ExtraState", "made by rules, in each step": "Move"},

@@ -92,7 +92,7 @@ def cut_image(n_convolvers: int) -> list[Job]:
 
 
 def _shares(n_rows: int, n: int) -> list[range]:
-    """Output rows of each convolver, divided as in `network.cut_convolution`."""
+    """Output rows of each convolver, divided as in `ohmweave.nn.replicas.cut_convolution`."""
     bounds = [round(k * n_rows / n) for k in range(n + 1)]
     return [range(first, last) for first, last in itertools.pairwise(bounds)]
 
