@@ -25,7 +25,7 @@ from ohmweave.base import (
     unflatten_state,
 )
 from ohmweave.cells import Cell, Pulse
-from ohmweave.cells.saved_cells import check_saved_cells
+from ohmweave.cells.saved_cells import check_saved_cells, was_narrower
 
 SPARSE = 1 / 8
 """Fraction of the cells above which all are recomputed, because that is cheaper than gathering the changed ones."""
@@ -226,8 +226,7 @@ class CellBank:
                 f"{sorted(state)}"
             )
         for name, leaf in own.items():
-            # Ages were float32 in earlier versions; float64 holds them exactly.
-            older = name.endswith(".age") and check_tensor(f"cells.{name}", state[name]).dtype == torch.float32
+            older = was_narrower(name) and check_tensor(f"cells.{name}", state[name]).dtype == torch.float32
             check_tensor(f"cells.{name}", state[name], dtype=torch.float32 if older else leaf.dtype)
             if state[name].shape != leaf.shape:
                 raise ShapeError(

@@ -1,7 +1,6 @@
 """The simulated array: a bank of crossbars of memristor cells that implements the `Array` protocol."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Literal
 
@@ -14,10 +13,8 @@ from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.arrays.capabilities import (
     CompiledCells,
-    ConverterRanges,
     CoupledCells,
     PatchReads,
-    RangedConverters,
     ReadScale,
     SavedState,
     ScaledReads,
@@ -25,6 +22,7 @@ from ohmweave.arrays.capabilities import (
 from ohmweave.arrays.converters.adc import ADC
 from ohmweave.arrays.converters.columns import ColumnConverters
 from ohmweave.arrays.converters.dac import DAC
+from ohmweave.arrays.converters.ranged_columns import RangedColumns
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
@@ -49,7 +47,7 @@ from ohmweave.circuit import Wires
 
 
 class SimulatedArray(
-    BankArray, NotCopied, ScaledReads, PatchReads, RangedConverters, SavedState, CompiledCells, CoupledCells
+    BankArray, NotCopied, ScaledReads, PatchReads, RangedColumns, SavedState, CompiledCells, CoupledCells
 ):
     """A bank of crossbars of memristor cells.
 
@@ -259,24 +257,6 @@ class SimulatedArray(
         self._bank.relax(duration)
         self.books.wait(duration)
 
-    def ranging(self, *, headroom: float = 1.0) -> AbstractContextManager[None]:
-        """Find the range of the column converters; see `RangedConverters`."""
-        return _with_adc(self._columns).ranging(headroom=headroom)
-
-    def full_scale(self, placement: Placement) -> float:
-        """A, of the converters while they read `placement`; see `RangedConverters`."""
-        return _with_adc(self._columns).full_scale(placement)
-
-    @property
-    def converter_ranges(self) -> ConverterRanges:
-        """See `RangedConverters`."""
-        return _with_adc(self._columns)
-
-    def forget_range(self, placement: Placement) -> None:
-        """Forget the converters' range for `placement`; see `RangedConverters`."""
-        if self._columns is not None:
-            self._columns.forget(placement)
-
     @property
     def not_compiled(self) -> tuple[str, ...]:
         """Parts that compiled loops do not reproduce; see `CompiledCells`."""
@@ -285,7 +265,7 @@ class SimulatedArray(
 
     def signed_matrix(self, placement: Placement) -> torch.Tensor:
         """`(*chips, n_in, n_out)` S; see `CompiledCells`."""
-        return self._reader.signed_matrix(placement)[0]
+        return self._reader.seen.signed_matrix(placement)[0]
 
     def _parts(self) -> dict[str, Part]:
         """The parts with a state."""
@@ -306,12 +286,3 @@ class SimulatedArray(
 
 
 _SINGLE = Pulse(torch.ones(1, dtype=torch.int64, device="cpu"))
-
-
-def _with_adc(columns: ColumnConverters | None) -> ColumnConverters:
-    if columns is None:
-        raise OutOfRangeError(
-            "the array must have an ADC, whose range is wanted here, but senses currents exactly (`adc=None`): make "
-            "the chip with `adc=ADC(...)`, or leave the calibration of converters out"
-        )
-    return columns

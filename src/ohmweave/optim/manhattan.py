@@ -23,7 +23,7 @@ class Manhattan(ArrayRule, DropsSteps):
 
     Args:
         params: weights on a chip, `net.chip_parameters()`.
-        g_step: S, > 0, change of each cell; used only with `write`.
+        g_step: S, > 0 and smaller than the window of the cells, change of each cell; used only with `write`.
         write: None sends one SET and one RESET to each pair, without verify. A write scheme moves each cell by `g_step`
             from its measured conductance.
         dead: fraction from 0 to 1. Weights whose gradient is below this fraction of the layer's largest, on each chip,

@@ -12,7 +12,7 @@ from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import WriteInterrupted, WriteStoppedError, reported
 from ohmweave.programming.write import Settling, Write
-from ohmweave.programming.write_verify import Bill, check_targets
+from ohmweave.programming.write_verify import Bill, check_targets, first_read
 
 _VOLTS = 1e3
 
@@ -23,7 +23,8 @@ class IncrementalWrite(Settling):
 
     Each round reads the remaining cells, removes those within the band, and sends one pulse to each of the others. The
     first pulse of a cell has the amplitude `v_set` or `v_reset`, each further one of the same polarity `v_step` more,
-    up to `v_max`; where the polarity turns, a cell begins with the first amplitude again.
+    up to `v_max`; where the polarity turns, a cell begins with the first amplitude again. A cell that could not be
+    measured (NaN) gets no further pulse and counts as failed, as in `WriteVerify`.
 
     Args:
         tolerance: S, half the width of the band.
@@ -84,12 +85,12 @@ class IncrementalWrite(Settling):
 
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: Bill) -> None:
         active = torch.arange(at.numel(), device=at.device)
-        miss = read_cells(array, at) - target
+        miss = first_read(array, at) - target
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
         last, in_a_row, reversals = torch.zeros_like(at), torch.zeros_like(at), torch.zeros_like(at)
         for _ in range(self.max_pulses):
-            goes_on = miss.abs() > self.tolerance
+            goes_on = miss.abs() > self.tolerance  # false for NaN
             if self.max_reversals is not None:
                 turns = last[active] * miss.sign().long() > 0  # SET (+1) overshot, or RESET (-1) went below
                 reversals[active] += turns & goes_on
@@ -107,7 +108,7 @@ class IncrementalWrite(Settling):
             bill.n_set[active] += below
             bill.n_reset[active] += ~below
             bill.unread = active
-            miss = read_cells(array, cells) - target[active]
+            miss = read_cells(array, cells, unmeasured=True) - target[active]
             bill.error[active], bill.unread = miss, None
 
 

@@ -87,11 +87,7 @@ class WriteVerify(Settling):
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "Bill") -> None:
         """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
         active = torch.arange(at.numel(), device=at.device)
-        miss = read_cells(array, at, unmeasured=True) - target
-        if len(miss) and bool(miss.isnan().all()):
-            raise OutOfRangeError(
-                f"`{type(array).__name__}.readout` must return finite numbers, but all {len(miss)} are NaN or infinite"
-            )
+        miss = first_read(array, at) - target
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
         for _ in range(self.max_pulses):
@@ -132,6 +128,20 @@ class Bill:
             converged=(self.error.abs() <= self._tolerance).view(self._shape),
             error=self.error.view(self._shape),
         )
+
+
+def first_read(array: Array, at: torch.Tensor) -> torch.Tensor:
+    """Conductances, S, of the cells `at`, `(k,)`; NaN for cells that could not be measured.
+
+    Raises:
+        OutOfRangeError: none could be measured; then the fault is not in the cells.
+    """
+    g = read_cells(array, at, unmeasured=True)
+    if len(g) and bool(g.isnan().all()):
+        raise OutOfRangeError(
+            f"`{type(array).__name__}.readout` must return finite numbers, but all {len(g)} are NaN or infinite"
+        )
+    return g
 
 
 def check_targets(cells: torch.Tensor, g_target: torch.Tensor) -> None:
