@@ -12,16 +12,15 @@ JOBS ?= auto
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint mutants fuzz soak audit docs format clean
+.PHONY: help setup demo test check lint mutants fuzz soak audit docs pages format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## make the virtual environment, with the tested versions
 
-demo: $(READY) ## one published experiment on the embedded digits: its claims table and its report
-	$(BIN)/ohmweave run yao2020/stages --data digits --scale smoke --out $(DEMO)
-	$(BIN)/ohmweave report $(DEMO)
+demo: $(READY) ## one published experiment on the embedded digits, beside the paper's numbers, and its page
+	$(BIN)/ohmweave demo --out $(DEMO)
 
 test: $(READY) ## the tests, without the slow ones
 	$(PYTEST) -m "not slow"
@@ -60,6 +59,9 @@ audit: ## known vulnerabilities of the tested versions, by pip-audit in an envir
 docs: $(READY) ## the documentation as a site that opens from disk: site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
 	@echo "$(CURDIR)/site/index.html"
+
+pages: $(READY) ## run the tutorials and the pages that show outputs, and write what they print and draw into them
+	$(BIN)/python -m tests.docs.pages $$(grep -l -e '<!-- output -->' -e 'images/gallery' -r docs --include=*.md)
 
 format: $(READY) ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix

@@ -39,6 +39,10 @@ class _Uncopied(nn.Linear):
         raise OutOfRangeError("`model` must be copied, but refuses")
 
 
+RAMP: dict[str, Any] = {"v_set": 1.0, "v_reset": 1.2, "v_step": 0.1, "v_max": 2.0}
+BEHIND_WIRES = ow.programming.CompensatedWrite(
+    write=ow.WriteVerify(tolerance=1e-3), wires=ow.circuit.Wires(r_row=1.0, r_col=1.0)
+)
 ARRAY = {"0": OnChip(backward="array")}
 DEPLOYMENTS: dict[str, Any] = {
     "right": lambda: (_small(), chip(), {}),
@@ -74,6 +78,14 @@ DEPLOYMENTS: dict[str, Any] = {
     "no mapping": lambda: (_small(), chip(), {"mapping": "pair"}),
     "an empty mapping": lambda: (_small(), chip(), {"mapping": 0}),
     "no write": lambda: (_small(), chip(), {"write": 5}),
+    "a tolerance in uS": lambda: (_small(), chip(), {"write": ow.WriteVerify(tolerance=0.5)}),
+    "a step above the window": lambda: (_small(), chip(), {"write": ow.BlindWrite(g_step=1e-3)}),
+    "a tolerance of one layer": lambda: (
+        _small(),
+        chip(n_chips=2),
+        {"layers": {"2": OnChip(write=ow.programming.IncrementalWrite(**RAMP, tolerance=1e-3))}},
+    ),
+    "a tolerance behind wires": lambda: (_small(), chip(), {"write": BEHIND_WIRES}),
     "no scaling": lambda: (_small(), chip(), {"scaling": int}),
     "no name": lambda: (_small(), chip(), {"name": 3}),
     "signs that do not fit": lambda: (

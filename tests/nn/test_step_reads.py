@@ -5,8 +5,10 @@ import torch
 
 import ohmweave as ow
 from ohmweave.arrays import DAC
+from ohmweave.arrays.reads.steps import StepReads
 from ohmweave.base import OutOfRangeError
 from ohmweave.cost import ledger
+from ohmweave.mapping import Matrix
 from ohmweave.nn import recurrent
 from ohmweave.programming import BlindWrite
 
@@ -63,3 +65,61 @@ def test_an_error_of_a_later_step_names_the_layer() -> None:
     net = deployed(torch.nn.LSTM(5, 6, batch_first=True), None, dac=DAC(bits=6, v_max=0.2))
     with pytest.raises(OutOfRangeError, match=r"weight_hh_l0.*`v_row` must be >= 0 V"):
         net(torch.rand(3, 7, 5))
+
+
+SCALINGS = {
+    "fixed": lambda: ow.mapping.FixedScaling(4.0),
+    "cut": lambda: ow.mapping.FixedScaling(0.1),  # states are beyond it
+    "each vector": lambda: ow.mapping.PerSampleScaling(),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize("n_chips", [None, 2])
+@torch.no_grad()
+def test_prepared_reads_have_the_bits_and_counts_of_reads(
+    kind: str, scaling: str, noise: float, n_chips: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a meter, with the first state given, and after cells have changed between two calls."""
+    torch.manual_seed(0)
+    model, x = KINDS[kind](5, 6, batch_first=True), torch.randn(3, 7, 5)
+    read_noise = ow.cells.ReadNoise(fraction=noise) if noise else None
+    law = ow.cells.Cell(ow.cells.LinearStep(g_min=2e-6, g_max=20e-6), read_noise=read_noise)
+    found = []
+    n_prepared = [0]
+
+    def counted(reads: StepReads, h: torch.Tensor) -> torch.Tensor | None:
+        y = read(reads, h)
+        n_prepared[0] += y is not None
+        return y
+
+    read = StepReads.read
+    monkeypatch.setattr(StepReads, "read", counted)
+    for prepared in (True, False):
+        chip = ow.Chip(law, n_arrays=4, rows=64, cols=64, n_chips=n_chips)
+        net = ow.deploy(model, chip, write=BlindWrite(g_step=1e-7), scaling=SCALINGS[scaling]).eval()
+        if not prepared:
+            monkeypatch.setattr(Matrix, "step_reads", lambda matrix: None)
+        outputs = [net(x)[0]]
+        matrix = net.matrix("weight_hh_l0")
+        matrix.program(-matrix.readout()[0] if n_chips else -matrix.readout(), BlindWrite(g_step=1e-7))
+        outputs.append(net(x)[0])
+        found.append((outputs, chip.array.books.activity.n_reads))
+    assert all(torch.equal(a, b) for a, b in zip(found[0][0], found[1][0], strict=True))
+    assert found[0][1] == found[1][1]
+    assert not torch.equal(*found[0][0])
+    assert n_prepared[0] > 0 or scaling == "cut"
+
+
+def test_prepared_reads_refuse_a_meter_that_would_miss_them() -> None:
+    net = deployed(torch.nn.GRU(5, 6, batch_first=True), None)
+    matrix = net.matrix("weight_hh_l0")
+    reads = matrix.step_reads()
+    assert reads is not None
+    with torch.no_grad(), ledger(net):
+        assert matrix.step_reads() is None
+        with pytest.raises(OutOfRangeError, match="without a meter"):
+            reads.read(torch.zeros(1, 6))

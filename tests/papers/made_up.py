@@ -13,8 +13,9 @@ from typing import Any
 
 from ohmweave.experiments import Options, Row
 from ohmweave.experiments.tasks import Task, row_of
-from ohmweave.papers.macros import NAME, PUBLISHED, SETTLED
+from ohmweave.papers.macros import NAME
 from ohmweave.papers.neurram2022.grid_claims import GRID, TESTED
+from ohmweave.papers.published_macros import CURRENT_MODE, PUBLISHED
 
 PAPER, PERFECT, BROKEN = "paper", "perfect", "broken"
 SITUATIONS = (PAPER, PERFECT, BROKEN)
@@ -248,7 +249,7 @@ def array_law(situation: str) -> list[Row]:
 def macros(situation: str) -> list[Row]:
     """Efficiencies as printed; a hundred times as high; a hundredth."""
     factor = {PAPER: 1.0, PERFECT: 100.0, BROKEN: 0.01}[situation]
-    return [row(NAME, {one.key: {"tops_per_w": factor * one.printed / 1e12} for one in (*PUBLISHED, SETTLED)})]
+    return [row(NAME, {one.key: {"tops_per_w": factor * one.printed / 1e12} for one in (*PUBLISHED, CURRENT_MODE)})]
 
 
 def neurram_write(situation: str) -> list[Row]:

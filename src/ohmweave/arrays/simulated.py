@@ -1,6 +1,7 @@
 """The simulated array: a bank of crossbars of memristor cells that implements the `Array` protocol."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.arrays.capabilities import (
+    ClosedLoopWrites,
     CompiledCells,
     CoupledCells,
     PatchReads,
@@ -28,8 +30,10 @@ from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.reads.requests import ReadRequests
+from ohmweave.arrays.reads.steps import StepReads
 from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
 from ohmweave.arrays.writes.access import Access, Passive
+from ohmweave.arrays.writes.closed_loop import ClosedLoop, loop_for
 from ohmweave.arrays.writes.quick_count import QuickCount
 from ohmweave.arrays.writes.writer import check_addresses, count_pulses, max_train, writer_for
 from ohmweave.base import (
@@ -47,7 +51,15 @@ from ohmweave.circuit import Wires
 
 
 class SimulatedArray(
-    BankArray, NotCopied, ScaledReads, PatchReads, RangedColumns, SavedState, CompiledCells, CoupledCells
+    BankArray,
+    NotCopied,
+    ScaledReads,
+    PatchReads,
+    RangedColumns,
+    SavedState,
+    CompiledCells,
+    CoupledCells,
+    ClosedLoopWrites,
 ):
     """A bank of crossbars of memristor cells.
 
@@ -119,6 +131,7 @@ class SimulatedArray(
         self._writer = writer_for(bank, wiring)
         self._quick_count = QuickCount(bank.n_cells, max_train=max_train(self.cell, self.access, _SINGLE))
         self._requests = ReadRequests(bank, v_read=self.v_read)
+        self._loop = None if wiring is not None else loop_for(bank, self.books, self._reader, self._quick_count)
 
     def __repr__(self) -> str:
         """Sizes, kind of cell, and the other parts."""
@@ -196,6 +209,14 @@ class SimulatedArray(
         return y
 
     @outside_inference_mode
+    def step_reads(self, placement: Placement, scale: ReadScale) -> StepReads | None:
+        """Reads of `read_scaled` in a loop; see `ScaledReads`. None while a meter records voltages."""
+        if self.metered or not self.homogeneous:
+            return None
+        limit = math.inf if scale.free else self.v_read / scale.v_per_x
+        return self._reader.steps(placement, scale, limit=limit, count=partial(self.books.vectors, placement))
+
+    @outside_inference_mode
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
         """`(*chips, batch, n_out)` V to `(*chips, batch, n_in)` A; a circuit of linear cells is reciprocal.
 
@@ -245,6 +266,10 @@ class SimulatedArray(
         self._writer.pulse(cells, pulse)
         self.books.pulse(cells, pulse, counts=counts)
 
+    def plan_closed_loop(self, loop: ClosedLoop) -> Callable[[], None] | None:
+        """Write-verify in compiled rounds; see `ClosedLoopWrites`."""
+        return self._loop.planned(loop) if self._loop is not None and _as_made(self) else None
+
     @outside_inference_mode
     def wait(self, duration: float) -> None:
         """Let `duration` s pass for every cell.
@@ -285,4 +310,11 @@ class SimulatedArray(
         distribute(self._parts(), state)
 
 
+_CALLS = (SimulatedArray.readout, SimulatedArray.pulse)
+"""Calls that a write in one call leaves out."""
 _SINGLE = Pulse(torch.ones(1, dtype=torch.int64, device="cpu"))
+
+
+def _as_made(array: SimulatedArray) -> bool:
+    """False for a class or object of somebody else's that does more in these calls: it gets each of them."""
+    return (type(array).readout, type(array).pulse) == _CALLS and not {"readout", "pulse"} & vars(array).keys()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmweave.base.extras import compiled
+from ohmweave.base.normal_tail import lowest_tail
 
 # Words drawn at once, four cells each: a buffer that stays in the first cache.
 _WORDS = 512
@@ -75,6 +76,39 @@ def _add_spread(here: NDArray[Any], variance: NDArray[Any], z: NDArray[Any], fac
 _find: Any = compiled(_find_outermost, nogil=True)
 _widen: Any = compiled(_widen_halves, nogil=True)
 _add: Any = compiled(_add_spread, nogil=True)
+_tail: Any = compiled(lowest_tail, nogil=True)
+
+
+def _add_tails(
+    out: NDArray[Any],
+    variance: NDArray[Any],
+    half: NDArray[np.uint16],
+    outermost: NDArray[np.uint64],
+    factor: Any,
+) -> None:
+    """Finish the numbers in the outermost intervals, whose values are as before.
+
+    Args:
+        out: `(n,)`.
+        variance: `(n,)`, or empty.
+        half: `(n,)`, or empty.
+        outermost: `(k, 3)`: indices, cells and words.
+        factor: of the dtype of `out`.
+    """
+    bits, z, spread = np.empty(1, dtype=np.uint32), np.empty(1, dtype=out.dtype), np.empty(1, dtype=out.dtype)
+    wide = bits.view(np.float32)
+    for k in range(len(outermost)):
+        at = outermost[k, 0]
+        z[0] = _tail(outermost[k, 2])
+        if len(half):
+            bits[0] = np.uint32(half[at]) << np.uint32(16)
+            spread[0] = wide[0]
+        else:
+            spread[0] = variance[at]
+        _add(out[at : at + 1], spread, z if outermost[k, 1] == 0 else -z, factor)
+
+
+_finish: Any = compiled(_add_tails, nogil=True)
 
 
 def _add_normals(
@@ -88,8 +122,8 @@ def _add_normals(
     factor: Any,
     first_part: int,
     last_part: int,
-) -> NDArray[np.uint64]:
-    """`out = (out + sqrt(variance) * cell_means[cell]) * factor` with new cells, except in the outermost intervals.
+) -> None:
+    """`out = (out + sqrt(variance) * z) * factor` with new normal numbers z.
 
     The words of `at_once` numbers, a part, are drawn one after another, then a word for each of these numbers that is
     in an outermost interval: the order of the loop without Numba. Several parts have generators of their own.
@@ -105,21 +139,18 @@ def _add_normals(
         factor: of the dtype of `out`.
         first_part: the first part to add.
         last_part: the part behind the last one to add; the generator is renewed as if all were.
-
-    Returns:
-        `(k, 3)`: indices, cells and words of the numbers in the outermost intervals. Their values are as before: the
-        caller computes them.
     """
     # Separate passes over a buffer in the cache, which the compiler turns into vector instructions.
     words, z = np.empty(_WORDS, dtype=np.uint64), np.empty(4 * _WORDS, dtype=out.dtype)
     bits = np.empty(4 * _WORDS, dtype=np.uint32)
     wide = bits.view(np.float32)
     n, last = len(out), np.uint16(len(cell_means) - 1)
-    # 32 times as many as are expected, and 64: more have a probability below 1e-100.
-    outermost, before = np.empty((64 + n // 1024, 3), np.uint64), np.empty(64 + n // 1024, out.dtype)
-    n_outermost, own = 0, state
+    # 32 times as many as are expected in a part, and 64: more have a probability below 1e-100.
+    most = 64 + min(n, at_once) // 1024
+    outermost, before = np.empty((most, 3), np.uint64), np.empty(most, out.dtype)
+    own = state
     for part in range(0, n, at_once):
-        end, first_of_part = min(n, part + at_once), n_outermost
+        end, n_outermost = min(n, part + at_once), 0
         if n > at_once:
             own = np.ones(4, dtype=np.uint64)  # the last word is a counter, which starts at 1
             _draw(own, 3, state)
@@ -141,8 +172,8 @@ def _add_normals(
                 _add(here, variance[first : first + k], z, factor)
             for i in range(first_here, n_outermost):
                 out[outermost[i, 0]] = before[i]
-        _draw(outermost[first_of_part:, 2], n_outermost - first_of_part, own)
-    return outermost[:n_outermost]
+        _draw(outermost[:, 2], n_outermost, own)
+        _finish(out, variance, half, outermost[:n_outermost], factor)
 
 
 add_normals: Any = compiled(_add_normals, nogil=True)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from ohmweave.base.errors import OutOfRangeError
 from ohmweave.base.extras import worth_compiling
+from ohmweave.base.normal_tail import lowest_tail
 from ohmweave.base.rng import generator, stream_seed
 from ohmweave.base.threads import in_threads
 
@@ -44,7 +44,10 @@ class NormalStream:
 
     def __init__(self, seed: int, *names: str | int, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
-        self._bits = np.random.SFC64(stream_seed(seed, *names))
+        self._sfc64 = np.random.SFC64(stream_seed(seed, *names))
+        # `(4,)`, the state in place of NumPy's generator, if a compiled loop was the last to draw. Converting it to and
+        # fro takes as long as some thousand numbers.
+        self._state: NDArray[np.uint64] | None = None
         # None on a CPU, where the table of cell means is faster.
         self._torch = None if self.device.type == "cpu" else generator(seed, *names, device=self.device)
 
@@ -99,30 +102,37 @@ class NormalStream:
         from ohmweave.base.compiled_normals import add_normals
 
         values = out.numpy()
-        number = values.dtype.type
         if variance.dtype == torch.bfloat16:  # unknown to NumPy: its bits are the upper half of a float32's
             full, half = values[:0], variance.view(torch.uint16).numpy()
         else:
             full, half = variance.numpy(), _NO_HALVES
-        whole, scale, means = self._bits.state, number(factor), _inner_means(out.dtype)
-        state: NDArray[np.uint64] = whole["state"]["state"]
+        state, scale, means = self._words(), values.dtype.type(factor), _inner_means(out.dtype)
+        n_parts = -(-len(values) // _AT_ONCE)
+        if n_parts == 1 or torch.get_num_threads() == 1:  # each step in Python takes a part of a short pass
+            add_normals(values, full, half, means, state, _AT_ONCE, _WARM_UP, scale, 0, n_parts)
+            return
+        before = state.copy()
 
-        def add(first: int, last: int) -> NDArray[np.uint64]:
+        def add(first: int, last: int) -> None:
             # Each thread renews a copy of the state: the first one is kept, because all are alike.
             own = state if first == 0 else before.copy()
-            args = means, own, _AT_ONCE, _WARM_UP, scale, first, last
-            found: NDArray[np.uint64] = add_normals(values, full, half, *args)
-            return found
+            add_normals(values, full, half, means, own, _AT_ONCE, _WARM_UP, scale, first, last)
 
-        before = state.copy()
-        for outermost in in_threads(-(-len(values) // _AT_ONCE), add):
-            if len(outermost):
-                at, cells, words = outermost.T
-                at = at.astype(np.int64)
-                z = _lowest_tail(words) * np.where(cells == 0, 1.0, -1.0)
-                spread = (half[at].astype(np.uint32) << np.uint32(16)).view(np.float32) if len(half) else full[at]
-                values[at] = (values[at] + np.sqrt(spread) * z.astype(number)) * scale
-        self._bits.state = whole
+        in_threads(n_parts, add)
+
+    def _words(self) -> NDArray[np.uint64]:
+        """The state, `(4,)`, for a compiled loop, which renews it."""
+        if self._state is None:
+            self._state = self._sfc64.state["state"]["state"]
+        return self._state
+
+    @property
+    def _bits(self) -> np.random.SFC64:
+        """The generator in its present state."""
+        if self._state is not None:
+            self._sfc64.state = _whole(self._state)
+            self._state = None
+        return self._sfc64
 
     def _of_parts(self, n: int) -> Iterator[np.random.SFC64]:
         """A generator for each part of `n` numbers: this stream's own if there is one part, else new ones.
@@ -149,8 +159,7 @@ class NormalStream:
         """The state of the stream, on the CPU: `(4,)` int64 for a stream on a CPU, `(k,)` uint8 for other devices."""
         if self._torch is not None:
             return self._torch.get_state()
-        state: NDArray[np.uint64] = self._bits.state["state"]["state"]
-        return torch.from_numpy(state.view(np.int64).copy())
+        return torch.from_numpy(self._words().view(np.int64).copy())
 
     def set_state(self, state: torch.Tensor) -> None:
         """Continue from a state that `get_state` returned.
@@ -169,7 +178,7 @@ class NormalStream:
             raise OutOfRangeError(
                 f"`state` must be the (4,) int64 of a normal stream on a CPU, but is {tuple(state.shape)} {state.dtype}"
             )
-        self._bits.state = _whole(state.cpu().numpy().view(np.uint64).copy())
+        self._state = state.cpu().numpy().view(np.uint64).copy()
 
 
 def _whole(words: NDArray[np.uint64]) -> Any:
@@ -192,9 +201,7 @@ def _fill_part(out: torch.Tensor, bits: np.random.SFC64) -> torch.Tensor:
 
 def _lowest_tail(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Normal numbers in the lowest interval, one from each 64-bit word."""
-    uniform = ((words >> np.uint64(11)) + 0.5) * 2.0**-53
-    numbers: NDArray[np.float64] = ndtri(uniform / N_CELLS)  # the quantile function, over the interval's probability
-    return numbers
+    return np.array([lowest_tail(word) for word in words.tolist()])
 
 
 def _parts(x: torch.Tensor) -> Sequence[torch.Tensor]:

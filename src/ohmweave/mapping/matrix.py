@@ -6,6 +6,7 @@ from functools import lru_cache
 import torch
 
 from ohmweave.arrays import Array, Corner, ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
+from ohmweave.arrays.reads.steps import StepReads
 from ohmweave.base import (
     NotCopied,
     OutOfRangeError,
@@ -215,6 +216,14 @@ class Matrix(NotCopied):
         i_col = read_vectors(self.chip.array, v_row, self.placement, within=self.scaled_within)
         return i_col / (v_per_x * self.g_per_w)
 
+    def step_reads(self) -> StepReads | None:
+        """Reads of `matmul` in a loop, prepared once; None where each read must pass through `matmul`.
+
+        `StepReads.read` takes `(*chips, batch, in)` and gives `(*chips, batch, out)`, to the same bits.
+        """
+        scale, array = self.read_scale, self.chip.array
+        return array.step_reads(self.placement, scale) if scale and isinstance(array, ScaledReads) else None
+
     def matmul_transposed(self, y: torch.Tensor) -> torch.Tensor:
         """`y @ weight` by a transposed read; each vector is scaled to the full read voltage.
 
@@ -290,14 +299,14 @@ def _check_kinds(chip: Chip, mapping: WeightMapping, scaling: InputScaling | Non
     """Raise `TypeError` where an argument of a matrix is of another kind."""
     if not isinstance(chip, Chip):
         raise TypeError(f"`chip` must be a Chip, but is {shown(chip)}")
-    if not isinstance(mapping, WeightMapping):
+    if isinstance(mapping, type) or not isinstance(mapping, WeightMapping):
         raise TypeError(f"`mapping` must be a WeightMapping such as DifferentialPair(), but is {shown(mapping)}")
     if scaling is not None and not isinstance(scaling, InputScaling):
         raise TypeError(f"`scaling` must be an InputScaling or None, but is {shown(scaling)}")
 
 
 def _check_write(write: Write) -> None:
-    if not callable(write):
+    if isinstance(write, type) or not callable(write):
         raise TypeError(f"`write` must be a write scheme such as WriteVerify(...), but is {shown(write)}")
 
 

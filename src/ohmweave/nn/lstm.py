@@ -26,16 +26,18 @@ def gated(preactivation: torch.Tensor, c: torch.Tensor) -> State:
             is overwritten.
         c: `(n, hidden, ...)`, the cell state before.
     """
-    i, f, g, o = preactivation.chunk(4, dim=1)
     if not torch.is_grad_enabled():
-        return _gated_in_place(i, f, g, o, c)
+        return _gated_in_place(preactivation, c)
+    i, f, g, o = preactivation.chunk(4, dim=1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c
 
 
-def _gated_in_place(i: torch.Tensor, f: torch.Tensor, g: torch.Tensor, o: torch.Tensor, c: torch.Tensor) -> State:
-    """As `gated`, of four gates `(n, hidden, ...)`, which are overwritten: the same operations in less memory."""
-    c = (f.sigmoid_() * c).add_(i.sigmoid_().mul_(g.tanh_()))
+def _gated_in_place(preactivation: torch.Tensor, c: torch.Tensor) -> State:
+    """As `gated`, which overwrites `preactivation`: the same operations in less memory and fewer calls."""
+    both, g, o = preactivation.split((2 * c.shape[1], c.shape[1], c.shape[1]), dim=1)
+    i, f = both.sigmoid_().chunk(2, dim=1)
+    c = (f * c).add_(i.mul_(g.tanh_()))
     return c.tanh().mul_(o.sigmoid_()), c
 
 

@@ -47,12 +47,18 @@ class _StepRead:
         self._layer, self._matrix = layer, layer.matrix
         self._chips = layer.matrix.chip.chip_shape
         self._first = True
+        self._steps = layer.matrix.step_reads()
+        bias = layer.bias
+        self._bias = None if bias is None else bias.detach().view(*self._chips, 1, -1)
 
     def __call__(self, h: torch.Tensor) -> torch.Tensor:
         """The layer's output."""
         if self._first:
             self._first = False
             return self._called(h)
+        if self._steps is not None and (y := self._steps.read(split_chips(h, self._chips))) is not None:
+            y = y if self._bias is None else y.add_(self._bias)
+            return y.flatten(0, 1) if self._chips else y
         try:
             read = self._matrix.matmul(split_chips(h, self._chips)).flatten(0, len(self._chips))
         except OutOfRangeError:  # of this step's values: the layer says so with its name

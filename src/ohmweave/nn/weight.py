@@ -97,6 +97,11 @@ class Readout(_Guarded):
 class WeightView(_Guarded):
     """A view of a weight (`weight.T`, `weight[0]`): differentiable, and guarded like the weight."""
 
+    _of = "a weight on a chip"
+
+    def _named(self) -> str:
+        return f"a view of {self._of}"
+
 
 class Derived(_Guarded):
     """Numbers computed from weights (`2 * weight`, `F.normalize(weight)`), in memory of their own.
@@ -295,7 +300,7 @@ def _is_broadcast(result: Any, guarded: list[_Guarded]) -> bool:
 def _refuse_product(func: Callable[..., Any], guarded: list[_Guarded]) -> NoReturn:
     first = next((one for one in guarded if not isinstance(one, Readout)), guarded[0])
     way = (
-        "a forward pass must call the layer"
+        "a forward pass must call the layer; where a module computes with the weight of another, name it in `digital`"
         if is_in_forward()
         else "call the layer; for a product in software take `weight.detach()`"
     )
@@ -308,7 +313,11 @@ def _guard(out: torch.Tensor, guarded: list[_Guarded], kind: type[Derived] | Non
     """`out`, guarded if it shares memory with a weight, or as `kind`; scalars and, outside a pass, masks are plain."""
     for one in guarded:
         if not isinstance(one, Derived) and shares_storage(out, one):
-            return out.as_subclass(Readout if isinstance(one, Readout) else WeightView)
+            if isinstance(one, Readout):
+                return out.as_subclass(Readout)
+            view = out.as_subclass(WeightView)
+            view._of = one._of if isinstance(one, WeightView) else one._named()
+            return view
     if kind is None or out.dim() == 0 or not (out.is_floating_point() or is_in_forward()):
         return out
     return out.as_subclass(kind)

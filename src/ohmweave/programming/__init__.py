@@ -7,11 +7,12 @@ from ohmweave.programming.incremental import IncrementalWrite, StagedWrite
 from ohmweave.programming.outcomes import WriteCheck, WriteOutcomes, check_write
 from ohmweave.programming.report import WriteReport, warn_if_many_failed
 from ohmweave.programming.stopped import WriteInterrupted, WriteStoppedError, reported
-from ohmweave.programming.write import Settling, Write, defer_settling
+from ohmweave.programming.write import CheckedWrite, Settling, Write, defer_settling
 from ohmweave.programming.write_verify import WriteVerify
 
 __all__ = [
     "BlindWrite",
+    "CheckedWrite",
     "CompensatedWrite",
     "GateLevel",
     "GateWrite",

@@ -12,12 +12,12 @@ from ohmweave.cells import Pulse
 from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
-from ohmweave.programming.write import Settling
+from ohmweave.programming.write import CheckedWrite, Settling
 from ohmweave.programming.write_verify import check_targets, first_read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlindWrite(Settling):
+class BlindWrite(Settling, CheckedWrite):
     """Open-loop write: one train of pulses for each cell.
 
     n = round((g_target - g_measured) / g_step), SET where n > 0, RESET where n < 0. A cell that could not be measured
@@ -49,6 +49,10 @@ class BlindWrite(Settling):
         """The same train without the wait; the report's error is then that right after the train."""
         return replace(self, t_settle=0.0)
 
+    def check(self, array: Array) -> None:
+        """Raise `OutOfRangeError` unless `g_step` is smaller than the conductance window of `array`."""
+        check_below_window("g_step", self.g_step, array)
+
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
         """Write the cells, and read them once more to report the error.
 
@@ -66,7 +70,7 @@ class BlindWrite(Settling):
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)
-        check_below_window("g_step", self.g_step, array)
+        self.check(array)
         check_train(self.g_step, array, g_target)
         at, target = cells.reshape(-1), g_target.reshape(-1)
         n_read = torch.zeros((), dtype=torch.int64, device=at.device)

@@ -19,7 +19,7 @@ from ohmweave.base import (
 )
 from ohmweave.circuit import effective_conductance
 from ohmweave.programming.report import WriteReport
-from ohmweave.programming.write import Settling, Write, defer_settling
+from ohmweave.programming.write import CheckedWrite, Settling, Write, defer_settling
 from ohmweave.programming.write_verify import check_targets
 
 
@@ -73,7 +73,7 @@ def compensate(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompensatedWrite(Settling):
+class CompensatedWrite(Settling, CheckedWrite):
     """A write whose targets are the effective conductances of reads through the wires.
 
     It reads out the arrays, computes the cell conductances with `compensate`, and writes those. Cells of another layer
@@ -105,6 +105,11 @@ class CompensatedWrite(Settling):
     def without_settling(self) -> "CompensatedWrite":
         """The same scheme with an inner write that does not wait."""
         return replace(self, write=defer_settling(self.write)[0])
+
+    def check(self, array: Array) -> None:
+        """Raise as the inner write does."""
+        if isinstance(self.write, CheckedWrite):
+            self.write.check(array)
 
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
         """Write cells so that reads give `g_target`.

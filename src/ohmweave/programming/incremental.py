@@ -11,14 +11,14 @@ from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import WriteInterrupted, WriteStoppedError, reported
-from ohmweave.programming.write import Settling, Write
+from ohmweave.programming.write import CheckedWrite, Settling, Write
 from ohmweave.programming.write_verify import Bill, check_targets, first_read
 
 _VOLTS = 1e3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IncrementalWrite(Settling):
+class IncrementalWrite(Settling, CheckedWrite):
     """Closed-loop write whose amplitude grows from pulse to pulse (incremental step pulse programming).
 
     Each round reads the remaining cells, removes those within the band, and sends one pulse to each of the others. The
@@ -72,10 +72,14 @@ class IncrementalWrite(Settling):
         """The same loop without the wait."""
         return replace(self, t_settle=0.0)
 
+    def check(self, array: Array) -> None:
+        """Raise `OutOfRangeError` unless `tolerance` is smaller than the conductance window of `array`."""
+        check_below_window("tolerance", self.tolerance, array)
+
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
         """Write the cells; arguments, report and errors as `WriteVerify`."""
         check_targets(cells, g_target)
-        check_below_window("tolerance", self.tolerance, array)
+        self.check(array)
         bill = Bill(cells, g_target, self.tolerance)
         with reported(bill.report):
             self._write(array, cells.reshape(-1), g_target.reshape(-1), bill)

@@ -1,4 +1,4 @@
-"""The protocol of write schemes, and the capability of schemes that wait after the last pulse."""
+"""The protocol of write schemes, and the capabilities of some of them."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
@@ -48,6 +48,16 @@ class Settling(ABC):
     @abstractmethod
     def without_settling(self) -> Write:
         """The same scheme without the wait."""
+
+
+class CheckedWrite(ABC):
+    """Capability of a write scheme whose arguments can be checked for an array before any pulse, as `plan` does."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def check(self, array: Array) -> None:
+        """Raise `OutOfRangeError` if an argument cannot be meant for the cells of `array`, of which none is read."""
 
 
 def defer_settling(write: Write) -> tuple[Write, float]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import torch
 
-from ohmweave.arrays import Array, read_cells
+from ohmweave.arrays import Array, ClosedLoop, ClosedLoopWrites, read_cells
 from ohmweave.base import (
     OutOfRangeError,
     ShapeError,
@@ -19,11 +19,11 @@ from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
-from ohmweave.programming.write import Settling
+from ohmweave.programming.write import CheckedWrite, Settling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriteVerify(Settling):
+class WriteVerify(Settling, CheckedWrite):
     """Closed-loop write with identical pulses.
 
     Each round reads the remaining cells, removes those within the band, and sends one pulse to each of the others: SET
@@ -59,6 +59,10 @@ class WriteVerify(Settling):
         """The same loop without the wait."""
         return replace(self, t_settle=0.0)
 
+    def check(self, array: Array) -> None:
+        """Raise `OutOfRangeError` unless `tolerance` is smaller than the conductance window of `array`."""
+        check_below_window("tolerance", self.tolerance, array)
+
     def __call__(self, array: Array, cells: torch.Tensor, g_target: torch.Tensor) -> WriteReport:
         """Write the cells.
 
@@ -76,7 +80,7 @@ class WriteVerify(Settling):
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)
-        check_below_window("tolerance", self.tolerance, array)
+        self.check(array)
         bill = Bill(cells, g_target, self.tolerance)
         with reported(bill.report):
             self._write(array, cells.reshape(-1), g_target.reshape(-1), bill)
@@ -86,6 +90,16 @@ class WriteVerify(Settling):
 
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "Bill") -> None:
         """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
+        if isinstance(array, ClosedLoopWrites):
+            loop = ClosedLoop(cells=at, g_target=target, tolerance=self.tolerance, max_pulses=self.max_pulses)
+            run = array.plan_closed_loop(loop)
+            if run is not None:
+                bill.follow(loop)
+                try:
+                    run()
+                finally:
+                    bill.follow(loop)
+                return
         active = torch.arange(at.numel(), device=at.device)
         miss = first_read(array, at) - target
         bill.n_first_reads.add_(1)
@@ -115,6 +129,11 @@ class Bill:
         """Positions of cells that were pulsed and not read since, where a write stopped in between."""
         self.n_first_reads = torch.zeros((), dtype=torch.int64, device=cells.device)
         self.error = torch.full((n,), torch.nan, dtype=g_target.dtype, device=cells.device)
+
+    def follow(self, loop: ClosedLoop) -> None:
+        """Take the counts of a closed loop."""
+        self.n_set, self.n_reset, self.error, self.unread = loop.n_set, loop.n_reset, loop.error, loop.unread
+        self.n_first_reads.fill_(loop.n_first_reads)
 
     def report(self) -> WriteReport:
         """What was done so far; the error of a cell that was never read is NaN."""

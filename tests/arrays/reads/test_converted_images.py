@@ -177,3 +177,39 @@ def test_few_small_images_are_read_by_patches(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(converted_images, "WORTH", n_conversions)
     with pytest.raises(pytest.fail.Exception):
         array.read_patches(images(), geometry, matrix.placement)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dac", DACS)
+@pytest.mark.parametrize("subtract", ["digital", "analogue"])
+@pytest.mark.parametrize("n_chips", [None, 2])
+def test_vectors_as_images_of_one_pixel(
+    dac: DAC | None, subtract: Any, n_chips: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adc = ADC(bits=7, signed=True, i_max=8e-6, subtract=subtract, **FAULTY)
+    matrix = placed(GEOMETRIES[0], adc=adc, dac=dac, n_chips=n_chips)
+    v = images(*matrix.chip.chip_shape, n=9).flatten(-3)[..., :27]
+    if dac is None or dac.signed:
+        v = v - 0.1
+    slow = matrix.chip.array.read(v, matrix.placement)
+    monkeypatch.setattr(converted_images, "VECTORS_WORTH", 1)
+    fast = matrix.chip.array.read(v, matrix.placement)
+    assert float(slow.abs().max()) > 0
+    assert_close(fast, slow, rtol=1e-9, scale=float(slow.abs().max()))
+    monkeypatch.setattr(converted_images.ConvertedImages, "read_vectors", None)  # it was used
+    with pytest.raises(TypeError):
+        matrix.chip.array.read(v, matrix.placement)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_noise_of_vectors_as_images_of_one_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
+    n, slow = 1_500, []
+    matrix = placed(GEOMETRIES[0], noise=0.1, adc=ADC(bits=16, signed=True, i_max=8e-6))
+    v = images(n=1).flatten(1)[:, :27].expand(n, -1)
+    for worth in (2**62, 1):
+        monkeypatch.setattr(converted_images, "VECTORS_WORTH", worth)
+        slow.append(matrix.chip.array.read(v, matrix.placement))
+    found, wanted = slow
+    assert_close(found.std(0), wanted.std(0), rtol=6 / n**0.5)
+    assert float(((found.mean(0) - wanted.mean(0)).abs() / wanted.std(0)).max()) < 5 * (2 / n) ** 0.5

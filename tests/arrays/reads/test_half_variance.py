@@ -122,3 +122,23 @@ def test_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not half_variance.worth_halving(v.to("meta"), large)
     monkeypatch.setattr(half_variance, "_has_tiles", lambda: False)
     assert not half_variance.worth_halving(v, large)
+
+
+@pytest.mark.parametrize("order", ["rows", "channels last", "every other"])
+def test_squares_in_one_pass_have_the_bits_of_two(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of numbers whose squares are halfway between two of bfloat16, infinite, subnormal and 0."""
+    pytest.importorskip("numba")
+    x = torch.randn(3, 5, 7, 6, generator=generator(4)) * 10 ** torch.linspace(-25, 15, 3 * 5 * 7 * 6).view(3, 5, 7, 6)
+    x.view(-1)[:5] = torch.tensor([0.0, torch.inf, -torch.inf, 1 + 2**-9, 1e30])
+    ties = torch.arange(1, 401, dtype=torch.float32) * 2 + 1  # squares of 17 to 20 bits
+    x.view(-1)[5:405] = ties
+    if order == "channels last":
+        x = x.permute(0, 2, 3, 1)
+    elif order == "every other":
+        x = x[:, ::2]
+    two = half_variance.halved_squares(x)
+    monkeypatch.setattr(half_variance, "WORTH_SQUARING", 1)
+    one = half_variance.halved_squares(x)
+    assert one.dtype == torch.bfloat16
+    assert one.shape == x.shape
+    assert torch.equal(one.view(torch.int16), two.view(torch.int16))

@@ -18,7 +18,7 @@ from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.converters.saturation import SaturationWatch
 from ohmweave.arrays.reads.bit_planes import bit_planes, drive_of
 from ohmweave.arrays.reads.geometry import ConvGeometry
-from ohmweave.arrays.reads.half_variance import worth_halving
+from ohmweave.arrays.reads.half_variance import halved_squares, worth_halving
 from ohmweave.arrays.reads.patches import convolve
 from ohmweave.arrays.reads.tile_currents import LinearTiles, TileCurrents
 from ohmweave.base import NormalStream, in_threads, worth_compiling
@@ -27,6 +27,10 @@ from ohmweave.base import NormalStream, in_threads, worth_compiling
 IMAGE_VALUES = 2**20
 # Conversions of a chip above which convolutions are faster than copies of patches of all chips.
 WORTH = 2**13
+# Conversions of a chip above which vectors are read as images of one pixel: a product for each chip and tile, and one
+# pass of conversion, in place of products of all chips and passes for each step of the conversion.
+VECTORS_WORTH = 2**17
+POINT = ConvGeometry(kernel_size=(1, 1))
 
 
 class Stack(NamedTuple):
@@ -91,7 +95,8 @@ class TileKernels(NamedTuple):
         current = convolve(own, self.g[chip], geometry)
         variance = self.half if halved else self.variance
         if variance is not None:
-            noise.add_(current, convolve(own.square().to(variance.dtype), variance[chip], geometry))
+            squares = halved_squares(own) if variance.dtype == torch.bfloat16 else own.square()
+            noise.add_(current, convolve(squares, variance[chip], geometry))
         return current
 
     def halves(self, drive: torch.Tensor, n_outputs: int) -> bool:
@@ -150,6 +155,16 @@ class ConvertedImages:
         """
         n_patches = images.shape[-4] * torch.Size(geometry.out_size(images.shape[-3:-1])).numel()
         return n_patches * self._codes.n_planes * max(stack.shape[2] for stack in self._stacks) >= WORTH
+
+    def read_vectors(self, row: RowVoltages, *, noise: NormalStream, record: Record | None = None) -> torch.Tensor:
+        """Convert reads of vectors `(chips, batch, n_in)`, as `ConvertedMatrix.read` does."""
+        pixels = row.of_numbers(row.numbers[:, :, None, None])
+        return self.read(pixels, POINT, noise=noise, record=record)[:, :, 0, 0]
+
+    def is_worth_vectors(self, vectors: torch.Tensor) -> bool:
+        """True if `read_vectors` is faster than products of all chips; `vectors` are `(chips, batch, n_in)`."""
+        n_lines = max(stack.shape[2] for stack in self._stacks)
+        return vectors.shape[1] * self._codes.n_planes * n_lines >= VECTORS_WORTH
 
     def read(
         self, row: RowVoltages, geometry: ConvGeometry, *, noise: NormalStream, record: Record | None = None

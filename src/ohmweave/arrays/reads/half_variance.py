@@ -15,8 +15,14 @@ from functools import cache
 
 import torch
 
+from ohmweave.base import has_numba, in_threads
+from ohmweave.base.memory_order import in_memory_order
+
 WORTH = 2**22
 """Multiplications above which the product is faster in bfloat16: each call of it costs 50 us."""
+
+WORTH_SQUARING = 2**18
+"""Numbers from which one compiled pass is faster than two of torch, which stay in the cache below."""
 
 
 @cache
@@ -35,3 +41,17 @@ def worth_halving(drive: torch.Tensor, n_products: int) -> bool:
     """
     cheap = n_products >= WORTH and drive.dtype == torch.float32 and drive.device.type == "cpu"
     return cheap and not drive.requires_grad and _has_tiles()
+
+
+def halved_squares(x: torch.Tensor) -> torch.Tensor:
+    """The squares of `x`, any shape and float32, in bfloat16: one compiled pass in place of two."""
+    if x.numel() < WORTH_SQUARING or x.requires_grad or x.device.type != "cpu" or not has_numba():
+        return x.square().bfloat16()
+    if not (flat := in_memory_order(x)).is_contiguous():
+        return x.square().bfloat16()
+    from ohmweave.arrays.reads.compiled_squares import square_halves
+
+    half = torch.empty_like(x, dtype=torch.bfloat16)  # in the order of the memory of `x`
+    numbers, bits = flat.view(-1).numpy(), in_memory_order(half).view(-1).view(torch.uint16).numpy()
+    in_threads(x.numel(), lambda first, last: square_halves(numbers, bits, first, last), at_least=2**16)
+    return half

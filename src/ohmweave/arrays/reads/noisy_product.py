@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from ohmweave.arrays.converters.row_voltages import RowVoltages
-from ohmweave.arrays.reads.half_variance import worth_halving
+from ohmweave.arrays.reads.half_variance import halved_squares, worth_halving
 from ohmweave.base import NormalStream
 
 # Output values of one product, 16 MiB in float32: a bound on memory. Measured for 3,200 vectors, 128 inputs and 1,024
@@ -54,7 +54,14 @@ def noisy_product(
     n_rows = max(1, PRODUCT_VALUES // max(1, numbers.shape[:-2].numel() * n_out))
 
     def read(part: RowVoltages) -> torch.Tensor:
-        return noise.add_(part.v @ g, square(part).to(variance.dtype) @ variance, factor=factor)
+        return noise.add_(part.v @ g, squares(part, square, variance.dtype) @ variance, factor=factor)
 
     parts = [read(drive.of_numbers(part)) for part in numbers.split(n_rows, -2)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, -2)
+
+
+def squares(row: RowVoltages, square: Square, dtype: torch.dtype) -> torch.Tensor:
+    """`square` of the voltages of a read, in `dtype`."""
+    if dtype == torch.bfloat16 and row.dac is None and row.numbers.dtype == torch.float32:
+        return halved_squares(row.numbers)  # the variance of a code may be another one
+    return square(row).to(dtype)

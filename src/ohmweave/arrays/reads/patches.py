@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.half_variance import worth_halving
-from ohmweave.arrays.reads.noisy_product import Square, noisy_product
+from ohmweave.arrays.reads.noisy_product import Square, noisy_product, squares
 from ohmweave.base import NormalStream, in_threads, worth_compiling
 
 PART_VALUES = 2**22
@@ -142,14 +142,15 @@ def _by_kernels(
 
     def convolved(of_row: Callable[[RowVoltages], torch.Tensor], matrices: torch.Tensor) -> torch.Tensor:
         found = [
-            convolve(of_row(drive.of_numbers(one)).to(matrix.dtype), matrix, geometry, groups)
+            convolve(of_row(drive.of_numbers(one)), matrix, geometry, groups)
             for one, matrix in zip(images, matrices, strict=True)
         ]
         return found[0].unsqueeze(0) if len(found) == 1 else torch.stack(found)
 
     out = convolved(lambda row: row.v, kernels)
     if spreads is not None:
-        noise.add_(out, convolved(square, spreads))
+        dtype = spreads.dtype
+        noise.add_(out, convolved(lambda row: squares(row, square, dtype), spreads))
     return out.view(*outer, *out.shape[1:])
 
 
@@ -245,6 +246,8 @@ def _kernels(matrix: torch.Tensor, geometry: ConvGeometry) -> torch.Tensor:
 
 def convolve(images: torch.Tensor, kernels: torch.Tensor, geometry: ConvGeometry, groups: int = 1) -> torch.Tensor:
     """`(batch, H, W, C)` to `(batch, out H, out W, n_out)`, contiguous, by kernels `(n_out, C / groups, kh, kw)`."""
+    if images.shape[1:3] == kernels.shape[-2:] == (1, 1) and groups == 1 and not any(geometry.padding):
+        return F.linear(images, kernels.flatten(1))  # vectors
     x = images.permute(0, 3, 1, 2)
     left, right, top, bottom = geometry.padding
     padding = (top, left)

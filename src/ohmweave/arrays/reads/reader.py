@@ -18,6 +18,7 @@ from ohmweave.arrays.reads.nonlinear import NonlinearRead
 from ohmweave.arrays.reads.patches import by_rows, noisy_convolution
 from ohmweave.arrays.reads.seen_cells import SeenCells
 from ohmweave.arrays.reads.shared_noise import SharedNoise, tile_forms
+from ohmweave.arrays.reads.steps import StepReads
 from ohmweave.arrays.reads.tile_currents import TilesOf, linear_tiles, nonlinear_tiles
 from ohmweave.arrays.writes.wiring import Wiring
 from ohmweave.base import NormalStream
@@ -140,6 +141,32 @@ class Reader:
         groups = placement.groups
         return noisy_convolution(row, g, variance, geometry, groups=groups, noise=self.noise, square=self._square)
 
+    def steps(
+        self, placement: Placement, scale: ReadScale, *, limit: float, count: Callable[[int], None]
+    ) -> StepReads | None:
+        """Reads of vectors in a loop on a CPU, by a scale; None where cells share resistances.
+
+        Args:
+            placement: of the matrix.
+            scale: of the numbers.
+            limit: largest number that is driven.
+            count: counts a read of a number of vectors.
+        """
+        if self.seen.share or self._bank.device.type != "cpu":
+            return None
+        (g, variance), kept, bank = self.seen.unshared(placement), self.seen.kept(placement), self._bank
+        return StepReads(
+            g=g,
+            variance=variance,
+            half=kept.half_variance,
+            noise=self.noise,
+            factor=1 / scale.s_per_w,
+            limit=limit,
+            version=bank.version,
+            present=lambda: bank.version,
+            count=count,
+        )
+
     def _read_by_group(
         self, row: RowVoltages, placement: Placement, geometry: ConvGeometry, scale: ReadScale | None
     ) -> torch.Tensor:
@@ -176,9 +203,12 @@ class Reader:
         numbers = row.numbers
         per_chip = row.of_numbers(numbers.view(self._bank.n_sets, *numbers.shape[-2:]))
         if self.columns is not None:
-            i_out = self._converted_matrix(placement, self.columns).read(
-                per_chip, noise=self.noise, record=self.columns.record_of(placement)
-            )
+            converted, record = self._converted_matrix(placement, self.columns), self.columns.record_of(placement)
+            images = converted.images
+            if images is not None and images.is_worth_vectors(per_chip.numbers):
+                i_out = images.read_vectors(per_chip, noise=self.noise, record=record)
+            else:
+                i_out = converted.read(per_chip, noise=self.noise, record=record)
         else:
             assert self._nonlinear is not None
             i_out = self._nonlinear.placement(per_chip, placement)

@@ -92,6 +92,6 @@ class SeenCells:
         g: torch.Tensor = self._bank.state.switching.g
         return g if g.device.type == "cpu" else None
 
-    def _changed_since(self, version: int) -> torch.Tensor | None:
+    def _changed_since(self, version: int, reach: tuple[int, int]) -> torch.Tensor | None:
         """As `CellBank.changed_since`; None with wires, where a cell changes the effective conductance of others."""
-        return self._bank.changed_since(version) if self._wiring is None else None
+        return self._bank.changed_since(version, reach=reach) if self._wiring is None else None

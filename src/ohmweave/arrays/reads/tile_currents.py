@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import pad
 
 from ohmweave.arrays.placement import Placement, Tile
-from ohmweave.arrays.reads.half_variance import worth_halving
+from ohmweave.arrays.reads.half_variance import halved_squares, worth_halving
 from ohmweave.arrays.reads.shared_noise import VARIANCE_TOLERANCE, evaluate_in_parts
 from ohmweave.base import NormalStream
 from ohmweave.circuit import FormFactors, factor_forms
@@ -103,8 +103,9 @@ class LinearTiles:
             variance = self.variance
             if worth_halving(drive, drive.shape[-1] * variance[0].numel()):
                 self._half = variance.bfloat16() if self._half is None else self._half
-                variance = self._half
-            noise.add_(current, torch.bmm(variance, drive.square().to(variance.dtype)))
+                noise.add_(current, torch.bmm(self._half, halved_squares(drive)))
+            else:
+                noise.add_(current, torch.bmm(variance, drive.square()))
         elif self.factors is not None:
             noise.add_(current, evaluate_in_parts(self.factors, drive.mT).mT.contiguous())
         return current
