@@ -215,7 +215,7 @@ class SimulatedArray(
         if self.metered or not self.homogeneous:
             return None
         limit = math.inf if scale.free else self.v_read / scale.v_per_x
-        return self._reader.steps(placement, scale, limit=limit, count=partial(self.books.vectors, placement))
+        return self._reader.steps(placement, scale, limit, partial(_count, self.books, placement, scale.v_per_x))
 
     @outside_inference_mode
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
@@ -306,6 +306,10 @@ class SimulatedArray(
         """Load a `state_dict` of an array of the same law and size; see `SavedState`."""
         self.books.settle()
         distribute(self._parts(), state)
+
+
+def _count(books: Books, placement: Placement, v_per_x: float, x: torch.Tensor) -> None:
+    books.read(placement, Drive.of_vectors(x, v_per_x=v_per_x))
 
 
 _CALLS = (SimulatedArray.readout, SimulatedArray.pulse)
