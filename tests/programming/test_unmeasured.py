@@ -9,6 +9,8 @@ from ohmweave.circuit import Wires
 from ohmweave.programming import (
     BlindWrite,
     CompensatedWrite,
+    GateLevel,
+    GateWrite,
     IncrementalWrite,
     StagedWrite,
     Write,
@@ -22,6 +24,11 @@ FINE = WriteVerify(tolerance=0.3e-6)
 SCHEMES = {
     "write-verify": FINE,
     "incremental": IncrementalWrite(tolerance=0.3e-6, v_set=1.0, v_reset=1.0, v_step=0.1, v_max=2.0),
+    "gated": GateWrite(
+        levels=tuple(GateLevel(low=g - 0.2e-6, high=g + 0.2e-6, v_gate=1.0) for g in (3e-6, 4e-6, 6e-6, 9e-6)),
+        v_start=1.0,
+        v_step=0.1,
+    ),
     "blind": BlindWrite(g_step=STEP),
     "staged": StagedWrite(stages=(BlindWrite(g_step=STEP), FINE)),
 }
@@ -47,7 +54,7 @@ class OpenLine(BareArray):
         n = torch.ones_like(cells) if pulse.n is None else pulse.n
         for cell, count in zip(cells.tolist(), (n * pulse.polarity.abs()).tolist(), strict=True):
             self.pulsed[cell] += int(count)
-        super().pulse(cells, pulse._replace(v=None))
+        super().pulse(cells, pulse._replace(v=None, v_gate=None))
 
 
 @pytest.mark.parametrize("after", [0, 1], ids=["from the first read", "from the second read"])

@@ -48,7 +48,8 @@ class GateWrite(Settling):
     A cell above its band gets a RESET. A cell below it gets a SET. With `v_step` the first SET after a RESET has the
     gate voltage `v_start`, each further one `v_step` more, up to `v_max` (incremental amplitude). Without, each SET
     has the gate voltage of the level, and a cell that it left below the band gets a RESET before the next one (fixed
-    voltage). Cells of a level without a gate voltage get RESETs alone.
+    voltage). Cells of a level without a gate voltage get RESETs alone. A cell that could not be measured (NaN) gets no
+    further pulse and counts as failed, as in `WriteVerify`.
 
     Args:
         levels: bands that do not overlap; a target belongs to the level whose band holds it.
