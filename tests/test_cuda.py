@@ -186,3 +186,57 @@ def test_batch_norm_and_dropout_of_several_chips() -> None:
     net = ow.deploy(model, ow.Chip(Cell(LINEAR), n_chips=3, device="cuda"), write=WRITE)
     net.train()
     assert net(torch.rand(16, 6, device="cuda")).shape == (3, 16, 3)
+
+
+def noisy_outputs(layer: nn.Module, x: torch.Tensor, device: str) -> torch.Tensor:
+    """`(reads, ...)` outputs of a layer on three chips, written well and read with noise."""
+    cell = Cell(LINEAR, read_noise=ReadNoise(fraction=0.05))
+    chip = ow.Chip(cell, n_arrays=8, rows=128, cols=128, n_chips=3, seed=5, device=device)
+    net = ow.deploy(layer.to(device), chip, write=ow.WriteVerify(tolerance=0.05e-6)).eval()
+    with torch.no_grad():
+        found = [net(x.to(device)) for _ in range(40)]
+    return torch.stack([one[0] if isinstance(one, tuple) else one for one in found]).double().cpu()
+
+
+LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "linear": (lambda: nn.Linear(12, 6), (8, 12)),
+    "conv": (lambda: nn.Conv2d(3, 6, 3, padding=1), (4, 3, 8, 8)),
+    "groups": (lambda: nn.Conv2d(4, 8, 3, groups=2), (4, 4, 8, 8)),
+    "depthwise": (lambda: nn.Conv2d(6, 6, 3, groups=6), (4, 6, 8, 8)),
+    "conv1d": (lambda: nn.Conv1d(3, 5, 3), (4, 3, 16)),
+    "lstm": (lambda: nn.LSTM(6, 8, batch_first=True), (4, 5, 6)),
+    "gru": (lambda: nn.GRU(6, 8, batch_first=True), (4, 5, 6)),
+    "transformer": (lambda: nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), (4, 5, 16)),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layers_have_the_distribution_of_the_cpu(layer: str) -> None:
+    """Outputs that differ by noise and by what writes leave, which is a tenth of a step."""
+    make, size = LAYERS[layer]
+    x, found = torch.rand(size, generator=generator(2, "x")), {}
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        found[device] = noisy_outputs(make(), x, device)
+    cpu, gpu = found["cpu"], found["cuda"]
+    assert gpu.shape == cpu.shape
+    size_of = float(cpu.mean(0).square().mean().sqrt())
+    assert float((gpu.mean(0) - cpu.mean(0)).square().mean().sqrt()) < 0.05 * size_of
+    noise = float(cpu.std(0).square().mean().sqrt())
+    assert noise > 1e-3 * size_of
+    # 40 reads of many outputs: their spreads agree within a tenth on average.
+    assert abs(float(gpu.std(0).square().mean().sqrt()) / noise - 1) < 0.15
+
+
+def test_write_verify_on_a_gpu_has_the_reports_of_the_cpu() -> None:
+    """Pulses and errors in distribution; there the rounds are calls of torch, here one compiled call."""
+    found = []
+    for device in ("cpu", "cuda"):
+        array = SimulatedArray(ow.cells.yao2020(), rows=64, cols=64, seed=1, device=device)
+        cells = torch.arange(4096, device=device)
+        target = torch.linspace(3e-6, 19e-6, 4096, device=device)
+        found.append(ow.WriteVerify(tolerance=0.5e-6)(array, cells, target))
+    cpu, gpu = (report.n_pulses.double() for report in found)
+    assert abs(float(gpu.mean() - cpu.mean())) < 6 * float(cpu.std()) * (2 / 4096) ** 0.5
+    assert abs(found[1].n_failed - found[0].n_failed) <= 6
+    assert_close(float(found[1].error.std()), float(found[0].error.std()), rtol=0.1)  # 4,096 cells: 1.6 %

@@ -117,7 +117,7 @@ def few(name="digits", **options):
 
 data.load = few
 """
-SAMPLE_BY_SAMPLE = ["zhang2018/robustness", "zhang2018/sbp", "stellar2023/last-layer", "rules/compare"]
+SAMPLE_BY_SAMPLE = ["zhang2018/robustness", "stellar2023/last-layer", "rules/compare"]
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from ohmweave.arrays.writes.access import Access, Passive, Transistors
 from ohmweave.arrays.writes.wiring import Wiring
 from ohmweave.base import OutOfRangeError, check_integer, shown
 from ohmweave.base.checks import MOST
+from ohmweave.base.text import counted
 from ohmweave.cells import Cell, SinhConduction
 from ohmweave.circuit import Wires
 
@@ -55,6 +56,19 @@ def check_device(device: torch.device | str) -> torch.device:
         return torch.device(device)
     except (RuntimeError, TypeError, ValueError):
         raise OutOfRangeError(f"`device` must be one of torch's, such as 'cpu', but is {shown(device)}") from None
+
+
+def described(bank: CellBank) -> str:
+    """Numbers of arrays and chips, and the kind of cell, for `repr`."""
+    kind = type(bank.cell.switching).__name__
+    chips = "" if bank.n_chips is None else f", {counted(bank.n_chips, 'chip')}"
+    return f"{counted(bank.n_arrays, 'array')} of {bank.rows} x {bank.cols} {kind} cells{chips}"
+
+
+def described_parts(dac: DAC | None, adc: ADC | None, wires: Wires | None, access: Access | None) -> str:
+    """The parts that are there, two in a line, for `repr`; "" for none."""
+    parts = [str(part) for part in (dac, adc, wires, access) if part is not None]
+    return "".join(f",\n  {part}" for part in (" ".join(parts[:2]), " ".join(parts[2:])) if part)
 
 
 def _check_kinds(wires: object, dac: object, adc: object, access: object) -> None:

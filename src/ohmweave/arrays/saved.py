@@ -5,7 +5,9 @@ from typing import Protocol
 
 import torch
 
+from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.books.books import Books
+from ohmweave.arrays.converters.columns import ColumnConverters
 from ohmweave.base import NormalStream, OutOfRangeError, ShapeError, check_shape, check_tensor, shown
 
 
@@ -91,6 +93,20 @@ class BookTotals:
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Replace the totals by these."""
         self._books.load_state_dict({f"books.{name}": leaf for name, leaf in state.items()})
+
+
+def parts_of(bank: CellBank, books: Books, *, reads: NormalStream, columns: ColumnConverters | None) -> dict[str, Part]:
+    """The parts of a simulated array with a state, by name: cells, random streams, books, converters if there are any.
+
+    Args:
+        bank: the cells.
+        books: of the array.
+        reads: the stream of read noise.
+        columns: converters of the columns, or None.
+    """
+    random = Streams(pulses=bank.pulse_noise, time=bank.relaxation_noise, reads=reads)
+    parts: dict[str, Part] = {"cells": bank, "random": random, "books": BookTotals(books)}
+    return parts if columns is None else parts | {"converters": columns}
 
 
 def collect(parts: Mapping[str, Part]) -> dict[str, torch.Tensor]:

@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 import torch
 
-from ohmweave.arrays.array_parts import check_device, check_parts, check_sizes, wiring_of
+from ohmweave.arrays.array_parts import (
+    check_device,
+    check_parts,
+    check_sizes,
+    described,
+    described_parts,
+    wiring_of,
+)
 from ohmweave.arrays.bank import BankArray, CellBank
 from ohmweave.arrays.books.books import Books
 from ohmweave.arrays.books.drive import Drive
@@ -31,7 +38,7 @@ from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.reads.requests import ReadRequests
 from ohmweave.arrays.reads.steps import StepReads
-from ohmweave.arrays.saved import BookTotals, Part, Streams, collect, distribute
+from ohmweave.arrays.saved import Part, collect, distribute, parts_of
 from ohmweave.arrays.writes.access import Access, Passive
 from ohmweave.arrays.writes.closed_loop import ClosedLoop, loop_for
 from ohmweave.arrays.writes.quick_count import QuickCount
@@ -45,7 +52,6 @@ from ohmweave.base import (
     keep_freed_buffers,
     outside_inference_mode,
 )
-from ohmweave.base.text import counted
 from ohmweave.cells import Cell, Pulse, SwitchingLaw
 from ohmweave.circuit import Wires
 
@@ -135,13 +141,8 @@ class SimulatedArray(
 
     def __repr__(self) -> str:
         """Sizes, kind of cell, and the other parts."""
-        size = (
-            f"{counted(self.n_arrays, 'array')} of {self.rows} x {self.cols} {type(self.cell.switching).__name__} cells"
-        )
-        chips = "" if self.n_chips is None else f", {counted(self.n_chips, 'chip')}"
-        parts = [str(part) for part in (self.dac, self.adc, self.wires, self.access) if part is not None]
-        more = "".join(f",\n  {part}" for part in (" ".join(parts[:2]), " ".join(parts[2:])) if part)
-        return f"SimulatedArray({size}{chips}, v_read={self.v_read:g} V, {self.dtype} on {self.device}{more})"
+        size, more = described(self._bank), described_parts(self.dac, self.adc, self.wires, self.access)
+        return f"SimulatedArray({size}, v_read={self.v_read:g} V, {self.dtype} on {self.device}{more})"
 
     @property
     def homogeneous(self) -> bool:
@@ -214,7 +215,7 @@ class SimulatedArray(
         if self.metered or not self.homogeneous:
             return None
         limit = math.inf if scale.free else self.v_read / scale.v_per_x
-        return self._reader.steps(placement, scale, limit=limit, count=partial(self.books.vectors, placement))
+        return self._reader.steps(placement, scale, limit, partial(_count, self.books, placement, scale.v_per_x))
 
     @outside_inference_mode
     def read_transposed(self, v_col: torch.Tensor, placement: Placement) -> torch.Tensor:
@@ -294,10 +295,7 @@ class SimulatedArray(
 
     def _parts(self) -> dict[str, Part]:
         """The parts with a state."""
-        bank = self._bank
-        random = Streams(pulses=bank.pulse_noise, time=bank.relaxation_noise, reads=self._reader.noise)
-        parts: dict[str, Part] = {"cells": bank, "random": random, "books": BookTotals(self.books)}
-        return parts if self._columns is None else parts | {"converters": self._columns}
+        return parts_of(self._bank, self.books, reads=self._reader.noise, columns=self._columns)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The whole state: cells, counters, converters and random streams."""
@@ -308,6 +306,10 @@ class SimulatedArray(
         """Load a `state_dict` of an array of the same law and size; see `SavedState`."""
         self.books.settle()
         distribute(self._parts(), state)
+
+
+def _count(books: Books, placement: Placement, v_per_x: float, x: torch.Tensor) -> None:
+    books.read(placement, Drive.of_vectors(x, v_per_x=v_per_x))
 
 
 _CALLS = (SimulatedArray.readout, SimulatedArray.pulse)

@@ -5,7 +5,7 @@ readouts, many rounds at a time, and its end. A cell's pulses follow from these:
 a pulse takes four bytes of the log, and a killed process leaves the most pulses that each cell may have got.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -72,7 +72,7 @@ class LoopEvents:
         tolerance: S.
         max_pulses: to a cell.
         time: s since 1970, when it began.
-        instruments: temperature and compliance of its events.
+        instruments: the temperature, K, and the compliance, A, of its events.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class LoopEvents:
         tolerance: float,
         max_pulses: int,
         time: float,
-        instruments: Mapping[str, float | None],
+        instruments: tuple[float | None, float | None],
     ) -> None:
         self._cells, self._target, self._tolerance = cells, g_target, tolerance
         self._left, self._time, self._instruments = max_pulses, time, instruments
@@ -148,7 +148,8 @@ class LoopEvents:
         return Event(
             kind=kind,
             time=self._time,
-            **self._instruments,
+            temperature=self._instruments[0],
+            compliance=self._instruments[1],
             cells=self._cells,
             result=result,
             pulse=pulse,

@@ -69,12 +69,9 @@ class _Reader:
             return [Failure(str(record[2]), str(record[3]), record[4])]
         else:
             own = self._fields(kind, record[2:])
-            return [Event(kind=kind, time=float(record[1]), **self._instruments(), **own)]
+            temperature, compliance = self._temperature, self._compliance
+            return [Event(kind=kind, time=float(record[1]), temperature=temperature, compliance=compliance, **own)]
         return []
-
-    def _instruments(self) -> dict[str, float | None]:
-        """What the instruments around the array showed or were set to."""
-        return {"temperature": self._temperature, "compliance": self._compliance}
 
     def killed(self) -> Sequence[Event]:
         """The last event of a write in one call whose end is not in the log."""
@@ -91,7 +88,7 @@ class _Reader:
                 tolerance=float(tolerance),
                 max_pulses=int(max_pulses),
                 time=time,
-                instruments=self._instruments(),
+                instruments=(self._temperature, self._compliance),
             )
             return []
         if self._loop is None:

@@ -217,10 +217,7 @@ class Matrix(NotCopied):
         return i_col / (v_per_x * self.g_per_w)
 
     def step_reads(self) -> StepReads | None:
-        """Reads of `matmul` in a loop, prepared once; None where each read must pass through `matmul`.
-
-        `StepReads.read` takes `(*chips, batch, in)` and gives `(*chips, batch, out)`, to the same bits.
-        """
+        """Reads of `matmul` in a loop, to the same bits; None where each read must pass through `matmul`."""
         scale, array = self.read_scale, self.chip.array
         return array.step_reads(self.placement, scale) if scale and isinstance(array, ScaledReads) else None
 

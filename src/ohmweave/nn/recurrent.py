@@ -36,7 +36,7 @@ def gru_gated(of_x: torch.Tensor, of_h: torch.Tensor, h: torch.Tensor) -> torch.
         sizes = (2 * h.shape[1], h.shape[1])
         (both_x, n_x), (both, n_h) = of_x.split(sizes, dim=1), of_h.split(sizes, dim=1)
         r, z = both.add_(both_x).sigmoid_().chunk(2, dim=1)
-        new = n_h.mul_(r).add_(n_x).tanh_()
+        new: torch.Tensor = n_h.mul_(r).add_(n_x).tanh_()
         return new.mul_(1 - z).add_(z.mul_(h))
     (r_x, z_x, n_x), (r_h, z_h, n_h) = of_x.chunk(3, dim=1), of_h.chunk(3, dim=1)
     z = (z_x + z_h).sigmoid()

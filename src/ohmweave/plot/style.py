@@ -136,6 +136,8 @@ def numbers(name: str, values: Numbers, *, dims: tuple[int, ...], inside: tuple[
         values = values.detach().cpu().numpy()
     try:
         found = np.asarray(values, dtype=np.float64)
+    except OverflowError:
+        raise OutOfRangeError(f"`{name}` must hold numbers that a float can hold, but is {shown(values)}") from None
     except (TypeError, ValueError):
         raise TypeError(f"`{name}` must be numbers, but is {shown(values)}") from None
     if found.ndim not in dims or not found.size:

@@ -12,7 +12,7 @@ from ohmweave.cells import RESET, SET, Pulse
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
 from ohmweave.programming.write import Settling
-from ohmweave.programming.write_verify import Bill, check_targets
+from ohmweave.programming.write_verify import Bill, check_targets, first_read
 
 Volts: TypeAlias = Annotated[float, non_negative("V", at_most=1e3)]
 End: TypeAlias = Annotated[float, non_negative("S")]
@@ -131,17 +131,16 @@ class GateWrite(Settling):
         low, high, gate = torch.tensor(bands, dtype=dtype, device=device)[level].unbind(dim=-1)
         only_reset = torch.tensor([one.v_gate is None for one in self.levels], device=device)[level]
 
-        def missed(cells: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-            g = read_cells(array, cells)
+        def missed(g: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
             return (g - high[index]).clamp_min(0) + (g - low[index]).clamp_max(0)
 
         active = torch.arange(at.numel(), device=device)
-        miss = missed(at, active)
+        miss = missed(first_read(array, at), active)
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
         n_sets = torch.zeros_like(at)  # since the last RESET
         for _ in range(self.max_pulses):
-            goes_on = (miss != 0) & ~(only_reset[active] & (bill.n_reset[active] >= self.max_resets))
+            goes_on = (miss.abs() > 0) & ~(only_reset[active] & (bill.n_reset[active] >= self.max_resets))
             active, miss = active[goes_on], miss[goes_on]
             if active.numel() == 0:
                 return
@@ -153,5 +152,5 @@ class GateWrite(Settling):
             bill.n_reset[active] += ~up
             n_sets[active] = torch.where(up, n_sets[active] + 1, 0)
             bill.unread = active
-            miss = missed(at[active], active)
+            miss = missed(read_cells(array, at[active], unmeasured=True), active)
             bill.error[active], bill.unread = miss, None

@@ -2,11 +2,11 @@
 
 from ohmweave.report.all_claims import all_claims_markdown
 from ohmweave.report.bill import DETAILS, Bills, behind, bill_records, bill_table, bills_of, energy_of, show_spread
+from ohmweave.report.cited_works import OHMWEAVE, REFERENCES, Reference, bibtex, cited, other_sources
 from ohmweave.report.claims_table import claims_markdown, claims_table, claims_text
 from ohmweave.report.drawn_figures import NotMadeWarning
 from ohmweave.report.page import write_report
 from ohmweave.report.quantities import show, show_duration, show_interval
-from ohmweave.report.references import OHMWEAVE, REFERENCES, Reference, bibtex, cited, other_sources
 
 __all__ = [
     "DETAILS",

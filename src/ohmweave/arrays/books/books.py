@@ -116,16 +116,6 @@ class Books:
         for meter in self._meters:
             meter.read(placement, drive, n_intervals, self, transposed=transposed)
 
-    def vectors(self, placement: Placement, n_vectors: int) -> None:
-        """Count a read of vectors, summed over chips, whose voltages no meter records.
-
-        Raises:
-            OutOfRangeError: a meter is attached, which would miss them.
-        """
-        if self._meters:
-            raise OutOfRangeError("`vectors` must be called without a meter, but one is attached")
-        self._activity.n_reads += n_vectors * self.n_intervals * len(placement.tiles)
-
     def readout(self, cells: torch.Tensor, g: torch.Tensor) -> None:
         """Count a readout of `cells`, int64 addresses of any shape, that gave `g`, S, of the same shape."""
         self._activity.n_readouts += cells.numel()

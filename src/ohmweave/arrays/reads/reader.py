@@ -18,7 +18,7 @@ from ohmweave.arrays.reads.nonlinear import NonlinearRead
 from ohmweave.arrays.reads.patches import by_rows, noisy_convolution
 from ohmweave.arrays.reads.seen_cells import SeenCells
 from ohmweave.arrays.reads.shared_noise import SharedNoise, tile_forms
-from ohmweave.arrays.reads.steps import StepReads
+from ohmweave.arrays.reads.steps import Counted, StepReads
 from ohmweave.arrays.reads.tile_currents import TilesOf, linear_tiles, nonlinear_tiles
 from ohmweave.arrays.writes.wiring import Wiring
 from ohmweave.base import NormalStream
@@ -141,31 +141,14 @@ class Reader:
         groups = placement.groups
         return noisy_convolution(row, g, variance, geometry, groups=groups, noise=self.noise, square=self._square)
 
-    def steps(
-        self, placement: Placement, scale: ReadScale, *, limit: float, count: Callable[[int], None]
-    ) -> StepReads | None:
-        """Reads of vectors in a loop on a CPU, by a scale; None where cells share resistances.
-
-        Args:
-            placement: of the matrix.
-            scale: of the numbers.
-            limit: largest number that is driven.
-            count: counts a read of a number of vectors.
-        """
-        if self.seen.share or self._bank.device.type != "cpu":
+    def steps(self, placement: Placement, scale: ReadScale, limit: float, counted: Counted) -> StepReads | None:
+        """Prepared reads of vectors, see `StepReads`; None off the CPU and where cells share resistances."""
+        bank = self._bank
+        if self.seen.share or bank.device.type != "cpu":
             return None
-        (g, variance), kept, bank = self.seen.unshared(placement), self.seen.kept(placement), self._bank
-        return StepReads(
-            g=g,
-            variance=variance,
-            half=kept.half_variance,
-            noise=self.noise,
-            factor=1 / scale.s_per_w,
-            limit=limit,
-            version=bank.version,
-            present=lambda: bank.version,
-            count=count,
-        )
+        g, variance = self.seen.unshared(placement)
+        half = self.seen.kept(placement).half_variance
+        return StepReads(g, variance, half, self.noise, 1 / scale.s_per_w, limit, bank, bank.version, counted)
 
     def _read_by_group(
         self, row: RowVoltages, placement: Placement, geometry: ConvGeometry, scale: ReadScale | None

@@ -10,9 +10,12 @@ from typing import NamedTuple
 
 import torch
 
+from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.reads.half_variance import halved_squares, worth_halving
 from ohmweave.arrays.reads.noisy_product import PRODUCT_VALUES
 from ohmweave.base import NormalStream
+
+Counted = Callable[[torch.Tensor], None]
 
 
 class StepReads(NamedTuple):
@@ -25,9 +28,9 @@ class StepReads(NamedTuple):
         noise: stream of read noise.
         factor: of the results, numbers per A at the columns and V at the rows.
         limit: largest number that is driven.
+        bank: the cells.
         version: of the cells, when this was made.
-        present: gives the present version of the cells.
-        count: counts a read of a number of vectors.
+        counted: counts the read of vectors, as they are given to `read`.
     """
 
     g: torch.Tensor
@@ -36,9 +39,9 @@ class StepReads(NamedTuple):
     noise: NormalStream
     factor: float
     limit: float
+    bank: CellBank
     version: int
-    present: Callable[[], int]
-    count: Callable[[int], None]
+    counted: Counted
 
     def read(self, x: torch.Tensor) -> torch.Tensor | None:
         """Read vectors.
@@ -51,7 +54,7 @@ class StepReads(NamedTuple):
             `Matrix.matmul`: cells have changed, numbers are beyond the limit, or the product is made in parts.
         """
         n_vectors = x.shape[:-1].numel()
-        if self.version != self.present() or n_vectors * self.g.shape[-1] > PRODUCT_VALUES or not n_vectors:
+        if self.version != self.bank.version or n_vectors * self.g.shape[-1] > PRODUCT_VALUES or not n_vectors:
             return None
         low, high = torch.aminmax(x)
         if float(high) > self.limit or -float(low) > self.limit:
@@ -63,5 +66,5 @@ class StepReads(NamedTuple):
             self.noise.add_(y, halved_squares(x) @ self.half(), factor=self.factor)
         else:
             self.noise.add_(y, x.square() @ self.variance, factor=self.factor)
-        self.count(n_vectors)
+        self.counted(x)
         return y
