@@ -12,16 +12,15 @@ JOBS ?= auto
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint mutants fuzz soak docs format clean
+.PHONY: help setup demo test check lint mutants fuzz soak audit docs pages format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## make the virtual environment, with the tested versions
 
-demo: $(READY) ## one published experiment on the embedded digits: its claims table and its report
-	$(BIN)/ohmweave run yao2020/stages --data digits --scale smoke --out $(DEMO)
-	$(BIN)/ohmweave report $(DEMO)
+demo: $(READY) ## one published experiment on the embedded digits, beside the paper's numbers, and its page
+	$(BIN)/ohmweave demo --out $(DEMO)
 
 test: $(READY) ## the tests, without the slow ones
 	$(PYTEST) -m "not slow"
@@ -51,9 +50,18 @@ SHARE ?= 0.1
 soak: $(READY) ## a million reads, updates, placements and rows, or a SHARE: memory, counters, bills and times
 	$(BIN)/python -m tests.soak $(SHARE)
 
+# --strict: a version that the service of advisories does not know is an error, not a note.
+audit: ## known vulnerabilities of the tested versions, by pip-audit in an environment of its own
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
 docs: $(READY) ## the documentation as a site that opens from disk: site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
 	@echo "$(CURDIR)/site/index.html"
+
+pages: $(READY) ## run the tutorials and the pages that show outputs, and write what they print and draw into them
+	$(BIN)/python -m tests.docs.pages $$(grep -l -e '<!-- output -->' -e 'images/gallery' -r docs --include=*.md)
 
 format: $(READY) ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix

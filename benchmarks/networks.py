@@ -77,12 +77,12 @@ def spent(call: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def on_chips(row: Row, model: torch.nn.Module, x: torch.Tensor) -> ow.nn.Deployed:
-    """The network, written and calibrated."""
+def on_chips(row: Row, model: torch.nn.Module, x: torch.Tensor, *, device: str = "cpu") -> ow.nn.Deployed:
+    """The network, written and calibrated, on the chips of a device."""
     law = ow.cells.Cell(ow.cells.LinearStep(g_min=2e-6, g_max=20e-6), read_noise=ow.cells.ReadNoise(fraction=0.01))
     n_arrays, rows, cols = row.arrays
     parts: Any = row.converters
-    chip = ow.Chip(law, n_arrays=n_arrays, rows=rows, cols=cols, n_chips=row.n_chips, **parts)
+    chip = ow.Chip(law, n_arrays=n_arrays, rows=rows, cols=cols, n_chips=row.n_chips, device=device, **parts)
     write = BlindWrite(g_step=law.switching.g_step)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one step does not reach the targets

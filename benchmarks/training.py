@@ -85,7 +85,8 @@ def trainer(net: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Step:
 
 def rule_of(name: str, net: Any, lr: float) -> torch.optim.Optimizer:
     """A rule by its name."""
-    params, random = net.chip_parameters(), generator(0, "training")
+    params = net.chip_parameters()
+    random = generator(0, "training", device=net.chip.device)
     common = {"g_step": G_STEP}
     if name == "pulsed SGD":
         return ow.optim.PulsedSGD(params, lr=lr, generator=random, **common)
@@ -112,18 +113,18 @@ ROWS = {
 LR = 0.01
 
 
-def of_chip(row: str) -> tuple[Any, Any]:
-    """The network and the rule of a row."""
+def of_chip(row: str, *, device: str = "cpu") -> tuple[Any, Any]:
+    """The network and the rule of a row, on a chip of a device."""
     model, cell, rule = ROWS[row]
-    net = model()
-    chip = ow.Chip(CELLS[cell], n_arrays=8, rows=1024, cols=256, seed=0)
+    net = model().to(device)
+    chip = ow.Chip(CELLS[cell], n_arrays=8, rows=1024, cols=256, seed=0, device=device)
     deployed = ow.deploy(net, chip, mapping=CentredPair(w_max=W_MAX), write=WRITE)
     return deployed, rule_of(rule, deployed, LR)
 
 
-def of_torch(row: str) -> Step:
+def of_torch(row: str, *, device: str = "cpu") -> Step:
     """The same network in plain torch."""
-    net = ROWS[row][0]()
+    net = ROWS[row][0]().to(device)
     return trainer(net, torch.optim.SGD(net.parameters(), lr=LR))
 
 

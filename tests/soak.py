@@ -1,8 +1,9 @@
 """Long use: memory stays flat, counters and bills exact, calls as fast as at first. No part of the tests.
 
-    python -m tests.soak [SHARE] [--only reads|updates|placements|rows]
+    python -m tests.soak [SHARE] [--only reads|updates|epochs|placements|rows]
 
-SHARE of 1,000,000 reads, 100,000 updates of each rule, 10,000 placements and removals, and 100,000 rows; 1 is all.
+SHARE of 1,000,000 reads, 100,000 updates of each rule, 100,000 steps of `train_epoch`, 10,000 placements and removals,
+and 100,000 rows; 1 is all.
 The arrays are tiny, so that nearly all of the time is that of calls. Times are those of the processor.
 """
 
@@ -22,7 +23,7 @@ import torch
 
 import ohmweave as ow
 from ohmweave.cost import ledger
-from ohmweave.cost.ledger import STANDING
+from ohmweave.cost.bill_items import STANDING
 from ohmweave.experiments import Row, Task, read_rows
 from ohmweave.experiments.rows import ROWS, open_rows
 from ohmweave.mapping import Chip, DifferentialPair, FixedScaling, Matrix
@@ -151,6 +152,35 @@ def soak_updates(n: int) -> dict[str, Facts]:
     return facts
 
 
+def soak_epochs(n: int) -> dict[str, Facts]:
+    """Steps of `train_epoch`: a chain of linear layers, and a network with a convolution."""
+    linear, convolution = torch.nn.Linear(16, 5, bias=False), torch.nn.Conv2d(1, 2, 3)
+    chain = (torch.nn.Flatten(), linear)
+    other = (convolution, torch.nn.Flatten(), torch.nn.Linear(8, 5))
+    # In each step every layer is read, a convolution once a patch, and a column of the fast matrix of every layer.
+    return {"steps of a chain": _epochs(n, chain, 4), "steps with a convolution": _epochs(n, other, 9)}
+
+
+def _epochs(n: int, first: tuple[torch.nn.Module, ...], n_reads: int) -> Facts:
+    """`n` steps in calls of 100; each must make `n_reads` reads."""
+    size = 100
+    x, labels = torch.rand(size, 1, 4, 4), torch.arange(size) % 3
+    model = torch.nn.Sequential(*first, torch.nn.Tanh(), torch.nn.Linear(5, 3, bias=False))
+    chip = Chip(CELL, n_arrays=2, rows=40, cols=40, seed=1)
+    write = ow.BlindWrite(g_step=18e-6 / 99)
+    net = ow.deploy(model, chip, mapping=DifferentialPair(g_unit=1e-5), write=write)
+    common = {"g_step": 18e-6 / 99, "generator": torch.Generator().manual_seed(0)}
+    rule = ow.optim.TikiTakaV2(net.chip_parameters(), fast_lr=0.01, lr=0.1, **common)
+    for _ in range(3):
+        ow.optim.train_epoch(net, rule, x, labels)
+    before, n_before = chip.array.books.activity.copy(), rule.n_steps
+    facts = repeated(lambda _: ow.optim.train_epoch(net, rule, x, labels), n // size)
+    assert rule.n_steps - n_before == size * facts.n, "steps were lost"
+    found = (chip.array.books.activity - before).n_reads
+    assert found == n_reads * size * facts.n, f"{found} reads, not {n_reads * size * facts.n}"
+    return facts
+
+
 def soak_placements(n: int) -> dict[str, Facts]:
     """Matrices that are placed, written, read and removed; no two have the same name."""
     chip = Chip(CELL, n_arrays=2, rows=16, cols=16, seed=1)
@@ -192,7 +222,7 @@ def soak_rows(n: int, folder: Path) -> dict[str, Facts]:
 def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("share", type=float, nargs="?", default=1.0, help="of the full numbers of calls")
-    parser.add_argument("--only", choices=("reads", "updates", "placements", "rows"), help="one part")
+    parser.add_argument("--only", choices=("reads", "updates", "epochs", "placements", "rows"), help="one part")
     options = parser.parse_args()
     torch.set_num_threads(1)
     bad = 0
@@ -200,6 +230,7 @@ def _main() -> int:
         parts: dict[str, tuple[int, Callable[[int], dict[str, Facts]]]] = {
             "reads": (1_000_000, soak_reads),
             "updates": (100_000, soak_updates),
+            "epochs": (100_000, soak_epochs),
             "placements": (10_000, soak_placements),
             "rows": (100_000, lambda n: soak_rows(n, Path(folder))),
         }

@@ -62,17 +62,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _at_home(text: str, path: str) -> str:
-    """`text` of the file `path` of the repository, its links as they are on the site.
-
-    The site's pages are all in one folder, except those of the API.
-    """
+    """`text` of the file `path` of the repository, its links as they are on the site."""
     folder = posixpath.dirname(path)
+    page_folder = posixpath.dirname(OUTSIDE.get(path, path.removeprefix("docs/")))
 
     def on_the_site(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, link[1]))
-        if target in OUTSIDE:
-            return OUTSIDE[target]
-        return f"{target}.txt" if target in ATTACHED else target.removeprefix("docs/")
+        on_site = f"{target}.txt" if target in ATTACHED else OUTSIDE.get(target, target.removeprefix("docs/"))
+        return posixpath.relpath(on_site, page_folder or ".")
 
     return _LINK.sub(on_the_site, text)
 

@@ -107,7 +107,7 @@ def test_what_is_kept_for_a_placement_is_freed_with_it(kind: str) -> None:
             array.read_transposed(torch.full((2, 2), 0.1, dtype=torch.float64), place)
         assert meter.usage
         assert len(array.books._driven) > 0
-    kept = [array._reader._signed, array._reader._converted, array.books._driven]
+    kept = [array._reader.seen._signed, array._reader._converted, array.books._driven]
     gone = weakref.ref(place)
     chip.remove("m")
     del place, meter

@@ -157,7 +157,7 @@ def test_the_refolded_matrix_has_the_bits_of_a_new_one(mapping):
     for at_once in (AT_ONCE, NEVER):
         for one in (layer, other):
             array.signed_matrix(one.matrix.placement)
-            array._reader._signed.get(one.matrix.placement, (), None)._compiled._n_before = at_once
+            array._reader.seen._signed.get(one.matrix.placement, (), None)._compiled._n_before = at_once
         steps = (torch.rand(2, 5, 11, generator=chance) < 0.1).float()
         assert steps.any()
         send_pulses(layer.matrix, steps)

@@ -124,7 +124,7 @@ def test_noise_behind_wires_is_weakened_as_a_change_of_the_cell_is():
     chip, matrix = written(DifferentialPair(), law=law, wires=weak)
     array = chip.array
     assert isinstance(array, SimulatedArray)
-    _, variance = array._reader.signed_matrix(matrix.placement)
+    _, variance = array._reader.seen.signed_matrix(matrix.placement)
     g = true_conductance(chip)
     h = 1e-9
     for out, row in ((0, 0), (3, 9), (1, 11)):
@@ -218,7 +218,7 @@ def test_the_noise_of_a_cell_is_what_a_change_of_it_shows(way, r_on):
         return float(solve_nodes(conductances, read_bias(v_row, wires), wires, r_cell=r_on).i_col[col])
 
     if way == "read":
-        _, sigma = array._reader.seen_at(everywhere)
+        _, sigma = array._reader.seen.at(everywhere)
         assert sigma is not None
         found = sigma.view(6, 5)
     else:

@@ -20,13 +20,16 @@ from ohmweave.bench import (
     Forming,
     FormingInterrupted,
     FormingStoppedError,
+    Kind,
     Limited,
     LimitError,
     Limits,
     MapCells,
     Recorded,
+    Replayed,
     StubBoard,
     UnmeasuredWarning,
+    read_events,
     wear,
 )
 from ohmweave.cells import Cell, LinearStep, StuckCells
@@ -245,3 +248,16 @@ def test_a_network_is_written_on_a_board_with_broken_lines_and_stuck_cells() -> 
     assert not array.sent[cells.state.flatten() != CellCondition.USABLE].any()
     error = (net(x) - model(x)).detach()
     assert float(error.square().mean().sqrt()) < 0.2 * float(model(x).detach().std())  # 0.12; without `FaultAware` 0.35
+
+
+def test_compliances_are_in_the_log(tmp_path: Path) -> None:
+    """Those that forming sets, and a replay forms as the board did."""
+    path = tmp_path / "run.log"
+    with Recorded(DriverArray(fresh()), path) as recorded:
+        report = FORMING(recorded, CELLS)
+        recorded.readout(CELLS)
+    set_before = [event.compliance for event in read_events(path) if event.kind is Kind.PULSE]
+    assert set(set_before) == {50e-6}
+    assert [event.compliance for event in read_events(path)][-1] == 1e-3
+    again = FORMING(Replayed(path), CELLS)
+    assert torch.equal(again.formed, report.formed)

@@ -18,7 +18,8 @@ def test_each_name_is_a_function_that_returns_a_cell() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(OutOfRangeError, match="`name` must be one of stellar2023, wang2019, yao2020, but is 'yao2021'"):
+    known = "falcone2025, stellar2023, wan2022, wang2019, yao2020"
+    with pytest.raises(OutOfRangeError, match=f"`name` must be one of {known}, but is 'yao2021'"):
         find("yao2021")
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
+import ohmweave as ow
 from ohmweave.bench import CellCondition, CellMap, read_events, wear
 from ohmweave.cli import main
 
@@ -110,15 +112,69 @@ def test_from_fresh_cells_to_an_accuracy(
     assert run("run", *common, *with_map, "--tolerance", "0.31 uS", "--dry-run") == 0
     assert "dry run: nothing was sent" in capsys.readouterr().out
     assert torch.equal(wear(lab / "board.log"), before)
-    assert run("run", *common, *with_map, "--tolerance", "0.31 uS") == 0
+    assert run("run", *common, *with_map, "--tolerance", "0.31 uS", "--tune", 4) == 0
     text = capsys.readouterr().out
-    accuracy = [float(found) for found in re.findall(r"(?:software|board) +([\d.]+)%", text)]
-    assert len(accuracy) == 2
+    accuracy = [float(found) for found in re.findall(r"(?:software|board|there) +([\d.]+)%", text)]
+    assert len(accuracy) == 3
     assert min(accuracy) > 65
-    assert abs(accuracy[0] - accuracy[1]) < 6
+    assert max(accuracy) - min(accuracy) < 6
     sent = wear(lab / "board.log") - before
     assert sent.any()
     assert not sent[cells.state.flatten() != CellCondition.USABLE].any()
+
+
+def test_tuning_lowers_the_loss_by_pulses_to_the_last_layer() -> None:
+    """A layer that was trained too little for its data; the loss is that of the training images."""
+    from ohmweave.arrays import SimulatedArray
+    from ohmweave.cells import LinearStep
+    from ohmweave.cli.bench_run import tune_last_layer
+    from ohmweave.data import Dataset, Split
+
+    torch.manual_seed(0)
+    labels = torch.arange(400) % 4
+    x = torch.rand(400, 6) + torch.nn.functional.one_hot(labels, 6)
+    split = Split(images=x, labels=labels)
+    data = Dataset(name="four", train=split, validation=split.take(1), test=split.take(1), n_classes=4)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 6, bias=False), torch.nn.Linear(6, 4, bias=False))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.eye(6))
+    array = SimulatedArray(LinearStep(g_min=2e-6, g_max=20e-6, levels=181), rows=16, cols=16)
+    write = ow.WriteVerify(tolerance=0.2e-6)
+    net = ow.deploy(model, ow.Chip(array=array), write=write)
+    first, last = (weight.matrix.cells.flatten() for weight in net.chip_parameters())
+    before, g = float(net.loss(cross_entropy, net(x), labels).detach()), array.readout(torch.arange(256))
+    tune_last_layer(net, data, write, n_batches=40, seed=0)
+    moved = array.readout(torch.arange(256)) != g
+    assert moved[last].any()
+    assert moved.sum() == moved[last].sum()
+    assert not moved[first].any()
+    assert float(net.loss(cross_entropy, net(x), labels).detach()) < before
+
+
+def test_a_network_that_does_not_fit_is_not_trained(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ohmweave.evaluation.networks.train", lambda *_, **__: pytest.fail("it is trained"))
+    assert run("run", "board", "--import", lab / "lab.py", "--tolerance", "0.3 uS", "--network", "mlp") == 1
+    assert "are more than the 396 of the chip" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_commands_have_the_same_options_of_the_board(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("form", "map", "run"):
+        assert run(command, "--help") == 0
+        text = capsys.readouterr().out
+        for one in (
+            "DRIVER",
+            "--import",
+            "--log",
+            "--v-max",
+            "--i-max",
+            "--pulses-per-cell",
+            "--attempts",
+            "--timeout",
+        ):
+            assert one in text, (command, one)
+        assert ("--dry-run" in text) is (command != "form")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,11 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--r-cell", "-1 Ohm"], "`--r-cell` must be >= 0 Ohm, but is -1.0"),
         (["--sinh-v0", "0 V"], "`--sinh-v0` must be > 0 V, but is 0.0"),
         (["siemens.csv"], "`FILE` must hold conductances up to 1 S, but siemens.csv holds 5 S; if its numbers are in"),
-        (["siemens.csv", "--unit", "V"], "`--unit` must be a quantity in S"),
+        (["siemens.csv", "--unit", "V"], "`--unit` must be a unit that converts to S, but is 'V'"),
+        (["siemens.csv", "--unit", "5 uS"], "`--unit` must be a unit that converts to S, but is '5 uS'"),
+        (["--v-read", "-300 V"], "`--v-read` must be a voltage up to 100 V, but is '-300 V'"),
+        (["--sinh-v0", "1 kV"], "`--sinh-v0` must be a voltage up to 100 V, but is '1 kV'"),
+        (["--g-max", "20 S"], "`--g-max` must be a conductance up to 1 S, but is '20 S'"),
         (["negative.csv"], "`FILE` must hold conductances >= 0 S, but negative.csv holds -2e-06"),
         (["nan.csv"], "`FILE` must hold conductances >= 0 S, but nan.csv holds nan"),
         (
@@ -187,3 +191,19 @@ def test_voltages_in_the_wrong_unit_are_refused(tmp_path: Path, capsys: pytest.C
     assert "name it, as in --inputs-unit mV" in " ".join(capsys.readouterr().err.split())
     assert run("--rows", "2", "--inputs-unit", "mV") == 2
     assert "--inputs-unit has no effect without --inputs" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_printed_currents_are_those_of_badcrossbar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another solver, with the same segments: row wires between cells, column wires down to virtual ground."""
+    badcrossbar = pytest.importorskip("badcrossbar")
+    g, v = np.array([[5.0, 2.0, 9.0], [1.0, 20.0, 4.0]]) * 1e-6, np.array([0.2, -0.1])
+    np.savetxt(tmp_path / "g.csv", g * 1e6, delimiter=",")
+    np.savetxt(tmp_path / "v.csv", v * 1e3, delimiter=",")
+    arguments = ["--unit", "uS", "--inputs", str(tmp_path / "v.csv"), "--inputs-unit", "mV", "--r-row", "500 Ohm"]
+    out = ["--r-col", "700 Ohm", "--out", str(tmp_path / "tile.cir")]
+    assert run(str(tmp_path / "g.csv"), *arguments, *out) == 0
+    solved = badcrossbar.compute(v[:, None], 1 / g, r_i_word_line=500.0, r_i_bit_line=700.0)
+    wanted = np.asarray(solved.currents.output).flatten()
+    printed = re.findall(r"^.*expected by ohmweave: (\S+) A", (tmp_path / "tile.cir").read_text(), re.MULTILINE)
+    # Ten digits are printed; badcrossbar solves to about as many.
+    assert_close([float(one) for one in printed], wanted.tolist(), rtol=1e-7)

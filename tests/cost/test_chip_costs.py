@@ -21,6 +21,7 @@ from ohmweave.cost import (
 )
 from tests.helpers import assert_close
 
+LAW = ow.cells.linear_steps(g_min=2e-6, g_max=20e-6, levels=31)
 ROWS, COLS, N_IN, N_OUT, N_IMAGES = 64, 64, 32, 16, 10
 SERIAL = DAC(bits=2, v_max=0.2, bit_serial=True)
 CHIPS: dict[str, dict[str, object]] = {
@@ -82,6 +83,46 @@ def test_a_bill_equals_the_hand_count(name: str) -> None:
     assert ours.keys() == expected.keys()
     for component, energy in expected.items():
         assert_close(ours[component], energy, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_the_uncertainty_of_a_bill_is_the_hand_count(name: str) -> None:
+    """Half of the energy of lines, drivers and converters, each for itself; the other circuits count as exact."""
+    bill = bill_of(**CHIPS[name])
+    doubtful = [
+        energy for part, energy in by_hand(name).items() if part in ("row lines", "drivers", "DAC and drivers", "ADC")
+    ]
+    assert_close(bill.uncertainty(phase="inference"), sum((0.5 * one) ** 2 for one in doubtful) ** 0.5, rtol=1e-9)
+    if "ADC" in by_hand(name):
+        converters = by_hand(name)["ADC"]
+        assert_close(bill.uncertainty(phase="inference", component="ADC"), 0.5 * converters, rtol=1e-9)
+        assert bill.uncertainty(component="sample-and-hold") == 0.0
+
+
+def test_the_error_of_a_price_is_the_same_in_all_layers() -> None:
+    """Two layers with one converter price: their errors add as they are, not in squares."""
+    chip = ow.Chip(LAW, n_arrays=2, rows=32, cols=32, dac=SERIAL, adc=ADC(bits=8))
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8))
+    net = ow.deploy(model, chip, write=ow.WriteVerify(tolerance=0.4e-6))
+    with ow.cost.ledger(net) as bill:
+        net(torch.ones(3, 8))
+    each = [bill.uncertainty(component="ADC", layer=layer) for layer in ("0", "2")]
+    assert_close(bill.uncertainty(component="ADC"), sum(each), rtol=1e-12)
+    assert_close(each[0], 0.5 * bill.total(component="ADC", layer="0"), rtol=1e-12)
+    with pytest.raises(OutOfRangeError, match="layer"):
+        bill.uncertainty(layer="1")
+
+
+@pytest.mark.parametrize(("node", "cell_size"), [(32e-9, 12.0), (130e-9, 126.0), (14e-9, 4.0)])
+def test_cells_take_their_size_in_squares_of_the_feature_size(node: float, cell_size: float) -> None:
+    """By hand: 64 x 48 cells of so many F^2 on each of three arrays."""
+    chip = ow.Chip(LAW, n_arrays=3, rows=64, cols=48)
+    costs = chip_costs(chip, process=Process(node=node, cell_size=cell_size))
+    assert_close(costs.array_area(64, 48)["cells"], 64 * 48 * cell_size * node**2, rtol=1e-12)
+    net = ow.deploy(torch.nn.Linear(4, 4), chip, write=ow.WriteVerify(tolerance=0.4e-6))
+    with ow.cost.ledger(net, costs=costs) as bill:
+        pass
+    assert_close(bill.total("area", component="cells"), 3 * 64 * 48 * cell_size * node**2, rtol=1e-12)
 
 
 def test_the_six_chips_have_six_bills() -> None:

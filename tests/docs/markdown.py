@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FENCE = re.compile(
-    r"^(?:<!-- (?:not run: (?P<reason>.+?)|file: (?P<file>\S+)|(?P<run>run)) -->\n\n?)?"
+    r"^(?:<!-- (?:not run: (?P<reason>.+?)|file: (?P<file>\S+)|(?P<run>run)|(?P<output>output)) -->\n\n?)?"
     r"```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -18,7 +18,8 @@ class Block:
     """A fenced block, with the HTML comment above it.
 
     `language` and `text` are its own, `line` is where it starts. A comment `not run: WHY` gives `not_run`, `file: NAME`
-    gives `file`, the name under which the text is saved, and `run` marks a block of commands that are run.
+    gives `file`, the name under which the text is saved, `run` marks a block of commands that are run, and `output` one
+    that shows what was printed since the last one.
     """
 
     language: str
@@ -27,6 +28,7 @@ class Block:
     not_run: str | None
     file: str | None
     run: bool
+    output: bool
 
 
 def files(repository: Path) -> list[Path]:
@@ -44,6 +46,7 @@ def blocks(text: str) -> list[Block]:
             not_run=fence["reason"],
             file=fence["file"],
             run=fence["run"] is not None,
+            output=fence["output"] is not None,
         )
         for fence in _FENCE.finditer(text)
     ]

@@ -2,17 +2,15 @@
 
 A block that cannot run has an HTML comment above it with the reason: `<!-- not run: needs a GPU -->`. Below
 `<!-- file: NAME.py -->` a block is saved as that file instead, and below `<!-- run -->` the `ohmweave` commands of a
-block of shell lines are run.
+block of shell lines are run. A block below `<!-- output -->` shows what was printed: the same words, while numbers may
+differ. A page that shows figures made by running it makes them here too.
 """
 
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.docs import markdown
+from tests.docs import markdown, pages
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [page for page in markdown.files(REPOSITORY) if "```python" in page.read_text(encoding="utf-8")]
@@ -21,21 +19,10 @@ PAGES = [page for page in markdown.files(REPOSITORY) if "```python" in page.read
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {"__name__": "__main__"}
-    for block in markdown.blocks(page.read_text(encoding="utf-8")):
-        if block.file:
-            Path(block.file).write_text(block.text, encoding="utf-8")
-        elif block.run:
-            _run_commands(block.text)
-        elif block.language == "python" and not block.not_run:
-            # Leading newlines make a traceback name the line in the page.
-            code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
-            exec(code, namespace)
-
-
-def _run_commands(text: str) -> None:
-    for line in text.splitlines():
-        name, *arguments = shlex.split(line, comments=True)
-        assert name == "ohmweave", f"only commands of ohmweave can be run, but this is {line!r}"
-        done = subprocess.run([sys.executable, "-m", "ohmweave", *arguments], capture_output=True, text=True)
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    text = page.read_text(encoding="utf-8")
+    for shown, printed in pages.run(text, str(page)):
+        assert pages.alike(printed) == pages.alike(shown.text), f"{page.name}, line {shown.line}: printed is\n{printed}"
+    for link in pages.figures(text):
+        for suffix in (".svg", ".png"):
+            assert (tmp_path / Path(link).with_suffix(suffix).name).stat().st_size > 0
+            assert (page.parent / link).with_suffix(suffix).exists()

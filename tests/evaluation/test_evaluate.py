@@ -193,7 +193,9 @@ def test_command_prints_search_results_and_page(
     at = [next(k for k, line in enumerate(lines) if line.startswith(start)) for start in starts]
     assert at == sorted(at)
     assert "learnt in situ" in printed.out
-    assert (tmp_path / "worth" / "report.html").is_file()
+    page = (tmp_path / "worth" / "report.html").read_text(encoding="utf-8")
+    assert "Every number was computed from the rows" in page
+    assert "A verdict compares" not in page  # it has no claims, so that there is none
     assert refused == 1
     assert "`wait` must" in complaint.err
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from ohmweave.base import generator
 from ohmweave.evaluation.figures import draw_accuracy, draw_costs
-from ohmweave.evaluation.results import accuracy_of, property_costs, reasons
+from ohmweave.evaluation.results import accuracy_of, property_costs, reasons, shown, unexpected
 from ohmweave.evaluation.tables import accuracy_table, cost_table, result_lines, search_table, spent_table
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
 from ohmweave.evaluation.without import PERFECT
@@ -129,11 +129,37 @@ def test_reasons_name_what_failed() -> None:
     assert "the rule moved the weights by 0.01% of the window" in still[-1]
 
 
+def test_equal_chips_have_no_interval_of_no_width() -> None:
+    made = [row("accuracy", TRANSFER, [970] * 3, draw=0), row("property", TRANSFER, [990] * 3, without="asymmetry")]
+    made += [row("accuracy", TRANSFER, [970, 974], draw=1), row("accuracy", TRANSFER, [974, 970], draw=2)]
+    one = accuracy_of(made, TRANSFER)
+    assert one is not None
+    assert (one.cell.low, one.cell.high, one.mean.low, one.mean.high) == (None, None, None, None)
+    assert (shown(one.cell), shown(one.mean)) == ("97.0 % (all 3 equal)", "97.2 % (all 2 equal)")
+    assert cost_table(made)[0][TRANSFER] == "2.0 (all 3 equal)"
+    assert draw_accuracy(made) is not None
+    assert draw_costs(made) is not None
+
+
+def test_unexpected_results_are_named() -> None:
+    assert unexpected(rows()) == []
+    made = rows()
+    software = [row("software", SOFTWARE, [n], name=n) for n in (974, 970, 972)]
+    above = [row("accuracy", way, [n, n + 2], draw=0) for way, n in zip(WAYS, (972, 975, 980, 981), strict=True)]
+    found = unexpected([*software, *above])
+    assert "write-verify: 0.1 points above software; the network that is written has 97.4 % in software" in found[0]
+    assert found[1].startswith("noise-aware: 0.4 points above software; that is within the interval of software")
+    assert "learnt in situ: 1.0 points above software; that is above the interval of software" in found[3]
+    assert "not explained" in found[3]
+    worse = row("property", TRANSFER, [940, 943], without="asymmetry")
+    assert unexpected([*made, worse])[0].startswith("write-verify, without asymmetry: 1.9 points worse than with it.")
+
+
 def test_tables_and_figures_are_made_of_whole_and_partial_rows() -> None:
     made = rows(draws=[[940, 950], [960, 962]])
     assert [line["way"] for line in accuracy_table(made)] == [SOFTWARE, *WAYS]
     assert accuracy_table(made)[1]["with the fit (%)"].startswith("95.3 (")
-    assert spent_table(made)[0]["an image (pJ)"] == "not known"
+    assert spent_table(made)[0]["energy of an image (pJ)"] == "not known"
     assert spent_table(made)[0]["pulses"] == "10,000"
     assert [line["removed"] for line in cost_table(made)] == ["scatter of pulses", "spread between cells", PERFECT]
     assert [line["chosen"] for line in search_table(made)] == ["yes"] * len(WAYS)

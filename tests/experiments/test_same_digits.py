@@ -12,6 +12,7 @@ import torch
 
 from ohmweave.experiments import Options, run_experiment
 from tests.helpers.experiments import experiment
+from tests.same_rows import RUN, results_of
 
 PROGRAM = """
 import sys
@@ -105,6 +106,30 @@ def test_rows_do_not_depend_on_threads_numba_or_the_hash_seed(tmp_path: Path) ->
     assert rows(tmp_path / "more", 1, in_each=2)["versions"]["threads"] == "2"  # asked for, and recorded
 
 
+FEW = """
+import ohmweave.data as data
+load = data.load
+
+def few(name="digits", **options):
+    whole = load(name, **options)
+    parts = {part: getattr(whole, part).take(n) for part, n in (("train", 400), ("validation", 50), ("test", 50))}
+    return data.Dataset(name=whole.name, n_classes=whole.n_classes, **parts)
+
+data.load = few
+"""
+SAMPLE_BY_SAMPLE = ["zhang2018/robustness", "zhang2018/sbp", "stellar2023/last-layer", "rules/compare"]
+
+
+@pytest.mark.slow
+def test_experiments_give_the_same_rows_with_and_without_numba() -> None:
+    """Those that train sample by sample, by few images; `python -m tests.same_rows` compares all of them whole."""
+    pytest.importorskip("numba")
+    one, other = (results_of(SAMPLE_BY_SAMPLE, how, program=FEW + RUN) for how in ("numba", "no-numba"))
+    assert {name.split()[0] for name in one} == set(SAMPLE_BY_SAMPLE)
+    assert one.keys() == other.keys()
+    assert [name for name, result in one.items() if result != other[name]] == []
+
+
 @pytest.mark.slow
 def test_a_run_without_numba_in_a_folder_of_one_with_it_says_so(tmp_path: Path) -> None:
     """By the command: rows of both are kept, and the user is told that they differ in more than the tasks."""
@@ -133,7 +158,6 @@ main(["run", "coins/toss", "--import", sys.argv[1], "--out", sys.argv[2], "--see
     told = run(2, "no-numba")
     assert "computed otherwise" in told
     assert "there, no here" in told
-    assert "random numbers" in told
     lines = (tmp_path / "out" / "coins" / "toss" / "rows.jsonl").read_text().splitlines()
     assert [json.loads(line)["versions"]["numba"] == "no" for line in lines] == [False, True]
 

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ from ohmweave.base import ExperimentError, OutOfRangeError
 from ohmweave.experiments import read_rows
 from ohmweave.explore import declare, study
 from ohmweave.explore.design_stages import NAME
-from ohmweave.explore.study_networks import images, n_correct, network_of, train
+from ohmweave.explore.study_networks import images, network_of, train
+from ohmweave.explore.training import n_correct
 from tests.helpers import assert_close
 
 SETTINGS = {"chips": 2, "n_train": 100, "n_validation": 50, "n_test": 50, "endurance": 1e6}
@@ -123,6 +127,30 @@ def test_files_and_page(tmp_path: Path) -> None:
         [one["values"]["energy"] for one in data["designs"]], [1e9 * f.energy for f in found.figures], rtol=1e-12
     )  # type: ignore[operator]
     assert "adc_bits" in str(found)
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, which runs the page")
+def test_bars_of_the_page_are_whole_intervals_within_its_frame(tmp_path: Path) -> None:
+    """Chips that differ much: their intervals are wider than the means are apart. Ends are checked against a line."""
+    page = explored(tmp_path, SPACE | {"adc_bits": [3, 4], "tolerance": 0.4, "levels": 3}).write()
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.resolve().as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    data = json.loads(dom.split('id="data">')[1].split("</script>")[0])
+    lines = re.findall(r'<line x1="[^"]*" x2="[^"]*" y1="([^"]*)" y2="([^"]*)"[^>]*class="bar-of-chips"', dom)
+    circles = re.findall(r'<circle cx="[^"]*" cy="([^"]*)"', dom)
+    assert len(lines) == len(circles) == len(data["designs"])
+    height = float(dom.split('id="scatter" viewBox="0 0 ')[1].split('"')[0].split()[1])
+    places = [(float(low), float(high)) for low, high in lines]
+    for (low, high), middle, design in zip(places, map(float, circles), data["designs"], strict=True):
+        assert 16 < high <= middle <= low < height - 66
+        whole = (design["high"] - design["low"]) / (design["values"]["accuracy"] - design["low"])
+        assert_close((low - high) / (low - middle), whole, rtol=1e-6)
+    assert "validation accuracy (%)" in dom
+    assert "µs an image" in dom
 
 
 @pytest.mark.parametrize(

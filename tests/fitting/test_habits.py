@@ -82,6 +82,21 @@ def titled(title: str, of: Callable[[float], float] = lambda g: 1e6 * g) -> str:
     return table(f"cell,pulse,polarity,{title}", lambda cell, pulse, sign, g: f"{cell},{pulse},{sign},{of(g):.6f}")
 
 
+def comma(text: str) -> str:
+    return text.replace(".", ",")
+
+
+SET_RESET = {1: "SET", -1: "RESET", 0: ""}
+OWN_UNITS = "\n".join(
+    ["Leitwert;Puls Nr.;Zelle;Polarität", "µS;;;"]
+    + [f"{comma(f'{g * 1e6:.6E}')};{n};Z{c};{ {1: 'Setzen', -1: 'Rücksetzen', 0: ''}[s] }" for c, n, s, g in ALL]
+)
+CLEAN = titled("g (uS)")
+TWO_IN_TURN = [table("pulse,polarity,g (uS)", lambda c, n, s, g: f"{n},{s},{g * 1e6:.6f}", [*some]) for some in (
+    ONE, [one for one in ALL if one[0] == 1]
+)]  # fmt: skip
+
+
 RIGHT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "EasyEXPERT": (easy_expert(), "utf-8", {}),
     "LabVIEW": (labview(), "latin-1", {}),
@@ -108,6 +123,70 @@ RIGHT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "1.234,5": (of_r(".", 1, ","), "utf-8", {}),
     "1,234 explained": (of_g(","), "utf-8", {"decimal": "."}),
     "1.234 explained": (of_g("."), "utf-8", {"decimal": ","}),
+    "German, a line of units, powers of ten with a comma": (OWN_UNITS, "latin-1", {}),
+    "French currents, read voltage above": (
+        table(
+            "Tension de lecture : 0,2 V\nCellule;Impulsion;Sens;Courant (µA)",
+            lambda c, n, s, g: f"C{c};{n};{SET_RESET[s]};{comma(f'{g * 0.2e6:.7f}')}",
+        ),
+        "utf-8",
+        {},
+    ),
+    "German currents, read voltage above": (
+        table(
+            "Lesespannung [V]\t0,2\nZelle\tPuls\tRichtung\tStrom [nA]",
+            lambda c, n, s, g: f"C{c}\t{n}\t{SET_RESET[s]}\t{comma(f'{g * 0.2e9:.4f}')}",
+        ),
+        "utf-8",
+        {},
+    ),
+    "all fields in quotes, with semicolons": (
+        table(
+            '"cell";"pulse";"polarity";"g (uS)"',
+            lambda c, n, s, g: f'"D{c}";"{n}";"{s}";"{comma(f"{g * 1e6:.6f}")}"',
+        ),
+        "utf-8",
+        {},
+    ),
+    "dates with a clock": (
+        table(
+            "Timestamp,cell,pulse,polarity,g (uS)",
+            lambda c, n, s, g: f"2024-03-01 12:{n // 60:02d}:{n % 60:02d}.500,D{c},{n},{s},{g * 1e6:.6f}",
+        ),
+        "utf-8",
+        {},
+    ),
+    "clock instead of pulse numbers": (
+        table(
+            "Zeit;Zelle;Polarität;g (uS)",
+            lambda c, n, s, g: f"01.03.2024 12:{n // 60:02d}:{n % 60:02d};D{c};{s};{comma(f'{g * 1e6:.6f}')}",
+        ),
+        "utf-8",
+        {},
+    ),
+    "a column in kOhm and one in mA": (
+        table(
+            "R (kOhm),cell,I (mA) @ 0.2 V,pulse,polarity",
+            lambda c, n, s, g: f"{1e-3 / g:.7f},D{c},{g * 0.2e3:.10f},{n},{s}",
+        ),
+        "utf-8",
+        {},
+    ),
+    "merged cells above the header": (
+        table(
+            "Setup,,,Result\ncell,pulse,polarity,g (uS)", lambda c, n, s, g: f"D{c},{n},{s},{g * 1e6:.6f}"
+        ),
+        "utf-8",
+        {},
+    ),
+    "a column of each cell in its own unit": (
+        "\n".join(
+            ["pulse;polarity;D0 (nS);D1 (mS)"]
+            + [f"{n};{s};{1e9 * g:.3f};{1e3 * ALL[101 + n][3]:.9f}" for _, n, s, g in ONE]
+        ),
+        "utf-8",
+        {},
+    ),
     "percentages explained": (titled("G (%)", lambda g: g / 20e-8), "utf-8", {"scale": {1: 0.2e-6, 100: 20e-6}}),
 }  # fmt: skip
 
@@ -139,6 +218,20 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "dG (uS)": (titled("dG (uS)"), {}, "line 1: the column `dG .uS.` must hold values, but holds changes"),
     "G/G0": (titled("G/G0"), {}, r"`g of a.csv, line 1` must be a quantity in S.* but is '1 G0'"),
     "an offset": (titled("G (uS)", lambda g: 1e6 * g - 12), {}, r"must hold conductances, but \d+ of \d+ are below"),
+    "a second table below": (
+        CLEAN + "\nSummary\ncell,mean (uS)\n0,9.1\n", {}, "line 205 must have 4 fields as the header, line 1, but has"
+    ),
+    "a second table of as many columns": (
+        CLEAN + "\ncell,n,yield,mean (uS)\n0,101,1,9.1\n", {}, r"line 205, column .g \(uS\).*but is 'mean \(uS\)'"
+    ),
+    "two sweeps one after another": (
+        TWO_IN_TURN[0] + TWO_IN_TURN[1].split("\n", 1)[1], {}, "line 103, column `pulse`.*where numbers begin again"
+    ),
+    "two sweeps, each with its header": ("\n".join(TWO_IN_TURN), {}, r"line 104, column .* but is 'g \(uS\)'"),
+    "units beside the numbers": (
+        table("cell,pulse,polarity,R", lambda c, n, s, g: f"{c},{n},{s},{1e-3 / g:.4f} kOhm"), {},
+        "line 1: the column `R` must have a unit",
+    ),
     "percentages": (titled("G (%)"), {}, "line 1: the column `G .%.` holds percentages: `scale` must say"),
 }  # fmt: skip
 

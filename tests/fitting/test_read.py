@@ -114,6 +114,18 @@ def test_repeated_lines_are_named(file: Write) -> None:
     assert len(found.trains.g) == 61
 
 
+def test_a_last_pulse_number_far_beyond_the_others_is_left_out(file: Write) -> None:
+    lines = table(train()).splitlines()
+    mistyped = lines[-1].replace(",60,", ",2000,")
+    assert mistyped != lines[-1]
+    found = read(file("\n".join([*lines[:-1], mistyped]) + "\n"))
+    assert reasons(found) == {62: "the pulse number jumps from 59 to 2000, and no reading follows"}
+    assert found.trains.pulse.max() == 59
+    # A missing stretch that is no longer than what was measured is a gap.
+    gap = read(file("\n".join([*lines[:-1], lines[-1].replace(",60,", ",110,")]) + "\n"))
+    assert (reasons(gap), int(gap.trains.pulse.max())) == ({}, 110)
+
+
 def test_a_last_line_that_may_be_cut_is_left_out(file: Write) -> None:
     text = table(train())
     whole = read(file(text)).trains

@@ -1,6 +1,8 @@
 """Room on a chip: tiles, names, and what is left when something does not fit."""
 
+import contextlib
 import gc
+import re
 import weakref
 from typing import Any
 
@@ -86,6 +88,50 @@ def test_what_does_not_fit_leaves_nothing_taken(how: dict[str, Any]) -> None:
     one.place("t_settle", (6, 7), arrays=(2,))
     one.place("others", (12, 8))
     assert one.n_taken == one.n_cells
+
+
+@pytest.mark.parametrize(("shape", "lines"), [((18, 8), 1), ((25, 4), 2), ((7, 20), 2), ((60, 60), 1)])
+@pytest.mark.parametrize("taken", [None, (2, 3), (6, 8)])
+def test_the_error_of_a_full_chip_says_with_how_many_arrays_the_matrix_fits(
+    shape: tuple[int, int], lines: int, taken: tuple[int, int] | None
+) -> None:
+    """The number is enough, and one array fewer is not."""
+
+    def place(n_arrays: int) -> None:
+        one = chip(n_arrays=n_arrays)
+        if taken is not None:
+            one.place("here", taken, arrays=(0,))
+        one.place("big", shape, col_gain=(1.0, -1.0)[:lines])
+
+    with pytest.raises(ChipFullError) as full:
+        place(1)
+    (found,) = re.findall(r"[Mm]ake the chip with `n_arrays=(\d+)`", str(full.value))
+    n_arrays = int(found)
+    if "or more" in str(full.value):  # more cells than the chip has: a lower bound
+        with pytest.raises(ChipFullError):
+            place(n_arrays - 1)
+        with contextlib.suppress(ChipFullError):
+            place(n_arrays)
+            return
+        with pytest.raises(ChipFullError, match="n_arrays") as full:
+            place(n_arrays)
+        n_arrays = int(re.findall(r"[Mm]ake the chip with `n_arrays=(\d+)`", str(full.value))[0])
+    place(n_arrays)
+    with pytest.raises(ChipFullError):
+        place(n_arrays - 1)
+
+
+def test_the_error_of_a_full_chip_names_the_argument_that_makes_room() -> None:
+    one = chip()
+    one.place("here", (6, 1), arrays=(2,))
+    with pytest.raises(ChipFullError, match=r"\. Make the chip with `n_arrays=4`: 1 further array of 6 x 8"):
+        one.place("big", (18, 8))
+    with pytest.raises(ChipFullError, match=r"\. Let `arrays` list others, or make the chip with `n_arrays=5`"):
+        one.place("big", (18, 8), arrays=(1,))
+    with pytest.raises(ChipFullError, match=r"\. Give another corner, or leave `corners` out"):
+        one.place("big", (1, 1), corners=[(2, 0, 0)])
+    with pytest.raises(ChipFullError, match=r"Make the chip with `n_arrays=21` or more, or with larger arrays"):
+        one.place("big", (1000, 1))
 
 
 def test_removed_cells_are_free_and_as_they_were() -> None:

@@ -9,7 +9,7 @@ from ohmweave.mapping import Chip, DifferentialPair, Matrix
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-CELL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**30)
+CELL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**24)
 
 
 def board(**changes):

@@ -13,7 +13,7 @@ from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
 F64 = torch.float64
-IDEAL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**30)
+IDEAL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**24)
 WRITE = BlindWrite(g_step=IDEAL.g_step)
 RTOL = 1e-5
 """Demanded of an ideal chip; the cells have 2^30 levels and differ by less than 1e-8."""

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 import ohmweave as ow
 from ohmweave.base import DataError, OhmweaveError, generator
-from ohmweave.nn.checkpoint import _with_double_ages
+from ohmweave.nn.checkpoint import _widened
 from ohmweave.nn.fingerprint import differences
 from ohmweave.nn.packed import pack, unpack
 from tests.helpers import assert_close
@@ -397,6 +397,6 @@ def test_float32_ages_of_earlier_versions_are_converted() -> None:
 
     tensors = {f"chip0.{name}": leaf for name, leaf in state.items()}
     old = {name: leaf.float() if name.endswith(".age") else leaf for name, leaf in tensors.items()}
-    wide = _with_double_ages(old, tensors)
+    wide = _widened(old, tensors)
     assert wide.keys() == tensors.keys()
     assert all(torch.equal(wide[name], leaf) and wide[name].dtype == leaf.dtype for name, leaf in tensors.items())

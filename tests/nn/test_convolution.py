@@ -14,7 +14,7 @@ from ohmweave.nn import Conv2d, OnChip, patches
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-IDEAL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**30)
+IDEAL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**24)
 WRITE = BlindWrite(g_step=IDEAL.g_step)
 N_CHIPS = 2
 

@@ -10,7 +10,7 @@ from ohmweave.nn import ConvLSTM, ConvLSTMCell, LSTMCell, OnChip, deploy
 from ohmweave.programming import BlindWrite
 from tests.helpers import assert_close
 
-IDEAL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**30)
+IDEAL = LinearStep(g_min=1e-6, g_max=101e-6, levels=2**24)
 WRITE = BlindWrite(g_step=IDEAL.g_step)
 F64 = torch.float64
 

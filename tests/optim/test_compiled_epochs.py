@@ -1,4 +1,4 @@
-"""Compiled epochs against the torch version: equal pulse for pulse without noise, else the same law."""
+"""Epochs in one call against the torch version: equal pulse for pulse without noise, else the same law."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ohmweave.arrays import DAC, SimulatedArray, Wires
+from ohmweave.arrays import compiled_cells as numbers
 from ohmweave.arrays.compilable import compiles
 from ohmweave.base import OutOfRangeError, ShapeError, generator
 from ohmweave.cells import (
@@ -26,14 +27,10 @@ from ohmweave.cost import ledger
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair, FixedScaling
 from ohmweave.nn import AlwaysOn, BinaryStep, ErrorLoss, Linear, MarginError, OnChip, ThresholdError
 from ohmweave.optim import SignPulse, Stellar
+from ohmweave.optim import compiled_epochs as compiled
 from ohmweave.programming import BlindWrite
 from ohmweave.testing import BareArray
 from tests.helpers import assert_close
-
-pytest.importorskip("numba")
-
-from ohmweave.arrays import compiled_cells as numbers
-from ohmweave.optim import compiled_epochs as compiled
 
 WINDOW = {"g_min": 2e-6, "g_max": 20e-6}
 LAWS = {
@@ -48,14 +45,23 @@ LAWS = {
 }
 
 
-def perceptron(law, *, n_chips=None, seed=4):
-    chip = Chip(law, n_arrays=2, rows=8, cols=10, n_chips=n_chips, seed=seed, dtype=torch.float64)
+@pytest.fixture(params=["compiled", "NumPy"], autouse=True)
+def _loops(request, monkeypatch):
+    """Each test once with Numba, where it is installed, and once without."""
+    if request.param == "NumPy":
+        monkeypatch.setattr(compiled, "has_numba", lambda: False)
+    else:
+        pytest.importorskip("numba")
+
+
+def perceptron(law, *, n_chips=None, seed=4, dtype=torch.float64):
+    chip = Chip(law, n_arrays=2, rows=8, cols=10, n_chips=n_chips, seed=seed, dtype=dtype)
     how = OnChip(mapping=CentredPair(), scaling=FixedScaling(1.0))
     common = {"bias": False, "chip": chip, "on_chip": how, "backward": "array"}
     first, second = Linear(7, 5, name="first", **common), Linear(6, 3, name="second", **common)
     chance = generator(seed, "weights")
     for layer in (first, second):
-        weight = 0.2 * torch.randn(layer.weight.shape, generator=chance, dtype=torch.float64)
+        weight = 0.2 * torch.randn(layer.weight.shape, generator=chance, dtype=torch.float64).to(dtype)
         layer.program(weight, BlindWrite(g_step=18e-6 / 59))
     return chip, first, second
 
@@ -128,9 +134,10 @@ def test_noise_has_the_mean_and_spread_of_the_torch_version():
         for k in range(5):
             if fast:
                 with numbers.compiled_cells(array) as cells:
-                    numbers.seed_noise(cells.seed)
-                    for i in range(10_000):
-                        cells.g[i] = numbers.after_pulse(cells.g[i], cells.law[0][i], k % 2, *cells.law[1:])
+                    factor, *law_of_all = cells.law
+                    cells.g[:] = numbers.after_pulses(
+                        cells.g, factor, k % 2, cells.key, everywhere.numpy(), *law_of_all
+                    )
             else:
                 array.pulse(everywhere, Pulse(torch.full((10_000,), -1 if k % 2 else 1)))
         moved.append(array.readout(everywhere) - start)
@@ -295,7 +302,7 @@ def test_an_epoch_that_fails_half_way_changes_nothing(monkeypatch):
         args[8][:] = 0.0  # the conductances
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(compiled, "sign_loop", failing)
+    monkeypatch.setattr(compiled._loops(), "sign_loop", failing)
     before = chip.array.state_dict()
     with pytest.raises(KeyboardInterrupt):
         compiled.sign_epoch(first, BinaryStep(), second, MarginError(), rule, *samples())

@@ -247,3 +247,26 @@ def test_trains_go_to_the_cells_of_the_chosen_weights_alone():
 def test_wrong_arguments_are_named(make, named):
     with pytest.raises(OutOfRangeError, match=named):
         make([layer_on_chip().weight])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda params, g_step: Manhattan(params, g_step=g_step),
+        lambda params, g_step: MixedPrecision(params, lr=0.1, g_step=g_step),
+        lambda params, g_step: PulsedSGD(params, lr=0.1, g_step=g_step, generator=generator(1, "sgd")),
+    ],
+)
+def test_steps_as_large_as_the_window_are_refused_when_they_are_given_and_later(make):
+    layer = layer_on_chip()
+    with pytest.raises(OutOfRangeError, match=r"`g_step` must be smaller than the conductance window, 1.8e-05 S"):
+        make([layer.weight], 1.0)
+    with pytest.raises(OutOfRangeError, match=r"`g_step`.*did you mean 0.01 uS, 0.01e-6"):
+        make([{"params": [layer.weight], "g_step": 0.01}], STEP)
+    rule = make([layer.weight], 17e-6)
+    rule.param_groups[0]["g_step"] = 18e-6
+    before = counts(layer)
+    with pytest.raises(OutOfRangeError, match="`g_step` must be smaller than the conductance window"):
+        rule.step()
+    assert counts(layer) == before
+    assert rule.n_steps == 0

@@ -7,7 +7,7 @@ from scipy import stats
 
 from ohmweave.base import generator, has_numba
 from ohmweave.optim import step_counts
-from ohmweave.optim.step_counts import accumulated, coincidences, rounded
+from ohmweave.optim.step_counts import accumulated, coincidences, rounded, trains
 from tests.helpers import assert_close
 
 AT_ONCE, NEVER = 10**9, -(10**9)
@@ -86,3 +86,66 @@ def test_rounding_of_tiny_gradients_keeps_the_mean(way):
     x = torch.full((400_000,), 1e-3, dtype=torch.float32)
     steps = by(way, lambda: rounded(x, 1.0, 31, generator(5, "key")))
     assert abs(int(steps.n.sum()) - 400) < 5 * 20
+
+
+def _drawn(grad, per_grad, length, n, seed):
+    """`n` draws of trains, `(n, out, in)`."""
+    chance = generator(seed, "trains")
+    found = torch.zeros(n, grad.numel(), dtype=torch.float64)
+    for one in found:
+        steps = trains(grad, per_grad, length, chance)
+        one[steps.at] = steps.n.double()
+    return found.view(n, *grad.shape)
+
+
+ERRORS, INPUTS = torch.tensor([0.8, -0.2, 0.0], dtype=torch.float64), torch.tensor([1.0, 0.5, 0.0, -0.1]).double()
+
+
+def test_trains_have_the_mean_variance_and_covariance_of_bits_that_lines_share():
+    """With q = 31 * 0.8 * 0.35 / 31: p of the largest row and column is sqrt(0.28), the others are in proportion."""
+    grad, length, n = ERRORS[:, None] * INPUTS, 31, 4_000
+    drawn = _drawn(grad, -0.35 * length, length, n, seed=1)
+    p_in, p_out = 0.28**0.5 * INPUTS.abs(), 0.28**0.5 * ERRORS.abs() / 0.8
+    p = p_out[:, None] * p_in
+    mean, variance = length * p, length * p * (1 - p)
+    assert_close(mean, 0.35 * length * grad.abs(), rtol=1e-12)
+    assert bool(((drawn.mean(0) + mean * grad.sign()).abs() <= 5 * (variance / n).sqrt()).all())
+    # The estimated variance of n draws has a relative standard deviation of sqrt((kurtosis - 1) / n), 3 % here at most.
+    shown = p > 0
+    assert_close(drawn.var(0)[shown], variance[shown], rtol=0.2)
+    # Two outputs of input 0 see the same bits of its row: covariance L p_i (1 - p_i) p_o p_o'.
+    a, b = drawn[:, 0, 0].abs(), drawn[:, 1, 0].abs()
+    covariance = ((a - a.mean()) * (b - b.mean())).mean()
+    wanted = length * p_in[0] * (1 - p_in[0]) * p_out[0] * p_out[1]
+    assert_close(covariance, wanted, rtol=0.35)
+    # Cells that share no line are independent.
+    other = drawn[:, 1, 1].abs()
+    assert float(((a - a.mean()) * (other - other.mean())).mean().abs()) < float(wanted) / 3
+
+
+def test_a_probability_above_one_is_cut():
+    """All bits of the largest row and column are 1, so that their cell gets all pulses."""
+    grad = ERRORS[:, None] * INPUTS
+    drawn = _drawn(grad, 100.0, 7, 50, seed=2)
+    assert bool((drawn[:, 0, 0] == 7).all())
+    assert float(drawn[:, 1, 3].mean()) > 0
+    assert float(drawn[:, 1, 0].mean()) < 0
+    assert not bool(drawn[:, 2].any())
+    assert not bool(drawn[:, :, 2].any())
+
+
+def test_a_gradient_of_two_samples_has_no_trains():
+    grad = ERRORS[:, None] * INPUTS
+    both = grad + ERRORS.flip(0)[:, None] * INPUTS.flip(0)
+    assert trains(both, 1.0, 5, generator(0, "t")) is None
+    assert trains(torch.zeros_like(grad), 1.0, 5, generator(0, "t")).at.numel() == 0
+    assert trains(grad.float(), 1.0, 5, generator(0, "t")) is not None
+
+
+def test_trains_of_several_chips_are_those_of_each_gradient():
+    grads = torch.stack([ERRORS[:, None] * INPUTS, torch.zeros(3, 4).double(), -2 * ERRORS.flip(0)[:, None] * INPUTS])
+    steps = trains(grads, 50.0, 9, generator(3, "t"))
+    n = torch.zeros(grads.numel()).index_copy_(0, steps.at, steps.n.float()).view_as(grads)
+    assert not bool(n[1].any())
+    assert float(n[0, 0, 0]) == 9
+    assert float(n[2, 2, 0]) == -9

@@ -15,6 +15,7 @@ from ohmweave.nn import AlwaysOn, Linear, OnChip
 from ohmweave.nn.chip_batch import in_software
 from ohmweave.optim import Manhattan, MixedPrecision, PulsedSGD, SignPulse, epoch, train_epoch
 from tests.helpers import assert_close
+from tests.optim.passes import after, assert_same, loop, samples
 
 needs_numba = pytest.mark.skipif(not has_numba(), reason="needs Numba")
 WINDOW = {"g_min": 2e-6, "g_max": 20e-6}
@@ -47,50 +48,6 @@ def network(cell, rule, *, n_chips=None, mapping=None, backward="readout", dtype
             layer.program(weight, ow.BlindWrite(g_step=STEP))
     net = torch.nn.Sequential(torch.nn.Flatten(), first, act(), AlwaysOn(), second)
     return net, rule([first.weight, second.weight]), chip
-
-
-def samples(n=25, dtype=torch.float64):
-    chance = generator(2, "x")
-    x = torch.rand(n, 4, 5, generator=chance, dtype=dtype) * (torch.rand(n, 4, 5, generator=chance) < 0.4)
-    return x, torch.randint(5, (n,), generator=chance)
-
-
-def loop(net, rule, x, labels, *, batch_size=1):
-    losses = []
-    for images, wanted in zip(x.split(batch_size), labels.split(batch_size), strict=True):
-        rule.zero_grad()
-        loss = torch.nn.functional.cross_entropy(net(images), wanted)
-        loss.backward()
-        rule.step()
-        losses.append(float(loss.detach()))
-    return sum(losses) / len(losses)
-
-
-def after(train, made, **options):
-    """Everything that a pass leaves behind."""
-    net, rule, chip = made
-    start = chip.array.books.activity.copy()
-    loss = train(net, rule, *samples(), **options)
-    done = chip.array.books.activity - start
-    exact = {
-        "g": chip.array.bank.state.switching.g.clone(),
-        "noise": chip.array.bank.pulse_noise.get_state(),
-        "random": torch.zeros(1, dtype=torch.uint8) if rule.stream is None else rule.stream.get_state(),
-        "stale": torch.tensor([weight.is_stale for weight in rule.weights]),
-        "books": torch.tensor([done.n_reads, done.n_readouts, done.n_set, done.n_reset, rule.n_steps]),
-        "held": torch.cat([weight.last_readout().flatten() for weight in rule.weights]),
-        "y": net(samples()[0]).detach(),
-    }
-    return loss, exact
-
-
-def assert_same(one, other):
-    for name in one[1]:
-        if one[1][name].is_floating_point():
-            assert_close(other[1][name], one[1][name], rtol=1e-9, scale=float(one[1][name].abs().max()) or 1.0)
-        else:
-            assert torch.equal(one[1][name], other[1][name]), name
-    assert_close(other[0], one[0], rtol=1e-9)
 
 
 @needs_numba
@@ -144,13 +101,14 @@ def test_a_pass_in_parts_with_another_rate_and_a_saved_state_is_the_whole_one():
 
 
 @needs_numba
-def test_bits_do_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("rule", ["rounded", "mixed precision"])
+def test_bits_do_not_depend_on_the_number_of_threads(rule):
     ends = []
     for n_threads in (1, 2):
         before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
         try:
-            ends.append(after(train_epoch, network(SOFT, RULES["rounded"], dtype=torch.float64)))
+            ends.append(after(train_epoch, network(SOFT, RULES[rule]), batch_size=3))
         finally:
             torch.set_num_threads(before)
     for name, one in ends[0][1].items():
@@ -163,7 +121,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     [
         ("several chips", lambda: network(SOFT, RULES["rounded"], n_chips=2)),
         ("read_noise", lambda: network(Cell(SOFT, read_noise=ReadNoise(fraction=0.01)), RULES["rounded"])),
-        ("Manhattan", lambda: network(SOFT, lambda p: Manhattan(p, g_step=STEP))),
+        ("write scheme", lambda: network(SOFT, lambda p: Manhattan(p, g_step=STEP, write=ow.BlindWrite(g_step=STEP)))),
         ("order", lambda: network(SOFT, lambda p: RULES["rounded"](p[::-1]))),
     ],
 )
@@ -174,7 +132,7 @@ def test_what_is_not_compiled_runs_in_the_loop_and_says_so_once(why, build, monk
     if why == "several chips":  # layers alone take the chips' samples one after another
         x, labels = torch.cat([x, x]), torch.cat([labels, labels])
         made = [(net, rule, chip) for net, rule, chip in made]
-        with pytest.warns(RuntimeWarning, match="one chip"):
+        with pytest.warns(RuntimeWarning, match="deployed"):
             train_epoch(made[0][0], made[0][1], x, labels, batch_size=12)
         return
     with pytest.warns(RuntimeWarning, match=why):

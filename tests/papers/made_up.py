@@ -13,7 +13,9 @@ from typing import Any
 
 from ohmweave.experiments import Options, Row
 from ohmweave.experiments.tasks import Task, row_of
-from ohmweave.papers.macros import NAME, PUBLISHED, SETTLED
+from ohmweave.papers.macros import NAME
+from ohmweave.papers.neurram2022.grid_claims import GRID, TESTED
+from ohmweave.papers.published_macros import CURRENT_MODE, PUBLISHED
 
 PAPER, PERFECT, BROKEN = "paper", "perfect", "broken"
 SITUATIONS = (PAPER, PERFECT, BROKEN)
@@ -247,11 +249,60 @@ def array_law(situation: str) -> list[Row]:
 def macros(situation: str) -> list[Row]:
     """Efficiencies as printed; a hundred times as high; a hundredth."""
     factor = {PAPER: 1.0, PERFECT: 100.0, BROKEN: 0.01}[situation]
-    return [row(NAME, {one.key: {"tops_per_w": factor * one.printed / 1e12} for one in (*PUBLISHED, SETTLED)})]
+    return [row(NAME, {one.key: {"tops_per_w": factor * one.printed / 1e12} for one in (*PUBLISHED, CURRENT_MODE)})]
+
+
+def neurram_write(situation: str) -> list[Row]:
+    """Pulses and success of incremental pulses."""
+    pulses = {PAPER: 8.52, PERFECT: 0.0, BROKEN: 1000.0}[situation]
+    reached = {PAPER: 0.99, PERFECT: 1.0, BROKEN: 0.05}[situation]
+    result = {"pulses": pulses, "n_converged": count(reached), "n_cells": N}
+    return [row("neurram2022/write", result, response="middle")]
+
+
+def neurram_grid(situation: str) -> list[Row]:
+    """The grid, with the float network's accuracy for perfect cells."""
+    rows = []
+    for noise, line in GRID.items():
+        correct = {f"{t:g}": [accuracy(situation, a, 0.9173)] for t, a in zip(TESTED, line, strict=True)}
+        result = {"correct": correct, "n_test": N}
+        rows.append(row("neurram2022/grid", result, data="cifar10", noise=noise))
+    return rows
+
+
+def neurram_chip(situation: str) -> list[Row]:
+    """Accuracy on the chip."""
+    right = accuracy(situation, 0.857, 0.9173)
+    result = {"correct": dict.fromkeys(("ideal", "1 s", "1 d", "2 d"), right), "n_test": N}
+    return [row("neurram2022/chip", result, data="cifar10", noise=0.2, chip=0)]
+
+
+def two_bits(situation: str) -> list[Row]:
+    """Pulses and success of both schemes on their chip."""
+    rows = []
+    for scheme, chip, pulses, success in (("incremental", "2", 19.2, 0.9622), ("fixed", "1", 14.4, 0.9616)):
+        mean = {PAPER: pulses, PERFECT: 1.0, BROKEN: 200.0}[situation]
+        reached = count({PAPER: success, PERFECT: 1.0, BROKEN: 0.25}[situation])
+        of_chip = {"pulses": [mean] * 4, "n_converged": [reached] * 4, "n_cells": [N] * 4}
+        rows.append(row("le2021/write", {"chips": {chip: of_chip}}, scheme=scheme))
+    return rows
+
+
+def products(situation: str) -> list[Row]:
+    """Errors of products and of written cells."""
+    errors = {PAPER: (0.06, 0.14, 0.2), PERFECT: (0.0, 0.0, 0.0), BROKEN: (1.4, 1.4, 1.4)}[situation]
+    noise = {PAPER: 10e-9, PERFECT: 0.0, BROKEN: 20e-6}[situation]
+    by_age = {age: [error] for age, error in zip(("1 s", "1 d", "10 y"), errors, strict=True)}
+    return [row("falcone2025/products", {"errors": by_age, "sigma_low": noise}, reading="one cell, 0.2 %")]
 
 
 ROWS: dict[str, Callable[[str], list[Row]]] = {
     NAME: macros,
+    "falcone2025/products": products,
+    "le2021/write": two_bits,
+    "neurram2022/chip": neurram_chip,
+    "neurram2022/grid": neurram_grid,
+    "neurram2022/write": neurram_write,
     "stellar2023/last-layer": last_layer,
     "wang2019/array-law": array_law,
     "wang2019/cnn": cnn,

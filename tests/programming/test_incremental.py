@@ -138,6 +138,24 @@ def test_starts_are_those_of_the_measurement() -> None:
     assert found.error is None
 
 
+def test_last_conductances_are_compared_where_pulses_were_not_counted() -> None:
+    """Steps far below the band leave cells at the edge that they came in by, coarse steps anywhere in the band."""
+    fine = Cell(linear_steps(g_min=2e-6, g_max=20e-6, levels=400, c2c=0.5))
+    coarse = Cell(linear_steps(g_min=2e-6, g_max=20e-6, levels=20, c2c=0.5))
+    write, n = WriteVerify(tolerance=0.4e-6), 300
+    target = torch.full((n,), 10e-6, dtype=torch.float64)
+    done = write(array(coarse, n), torch.arange(n), target)
+    outcomes = WriteOutcomes(g_target=target, g_start=torch.full_like(target, 3e-6), g_final=target + done.error)
+    right, wrong = (check_write(write, cell, outcomes, repeats=4) for cell in (coarse, fine))
+    assert right.pulses is None
+    assert (right.agrees, wrong.agrees) == (True, False)
+    assert "pulses were not counted, simulated ones" in str(right)
+    assert wrong.error_simulated is not None
+    assert wrong.error_simulated[2] < -0.25e-6  # SET from below ends at the lower edge
+    with pytest.raises(OutOfRangeError, match="`n_pulses` or `g_final` must be given"):
+        WriteOutcomes(g_target=target)
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(OutOfRangeError, match="`v_max` must be >= `v_reset`"):
         replace(WRITE, v_reset=1.4)

@@ -6,6 +6,7 @@ from ohmweave.arrays.books.meter import UNASSIGNED, Meter
 from ohmweave.arrays.books.usage import Usage
 from ohmweave.arrays.books.wear import Wear
 from ohmweave.arrays.capabilities import (
+    ClosedLoopWrites,
     CompiledCells,
     ConverterRanges,
     CoupledCells,
@@ -25,6 +26,7 @@ from ohmweave.arrays.reading import read_cells, read_patches, read_transposed, r
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.simulated import SimulatedArray
 from ohmweave.arrays.writes.access import Access, Passive, Transistors
+from ohmweave.arrays.writes.closed_loop import ClosedLoop
 from ohmweave.arrays.writes.writer import count_pulses
 from ohmweave.circuit import Wires
 
@@ -38,6 +40,8 @@ __all__ = [
     "Books",
     "CellCondition",
     "CellMap",
+    "ClosedLoop",
+    "ClosedLoopWrites",
     "CompiledCells",
     "ConvGeometry",
     "ConverterRanges",

@@ -68,7 +68,14 @@ def _check_kinds(wires: object, dac: object, adc: object, access: object) -> Non
     for name, (part, kind) in kinds.items():
         if part is not None and not isinstance(part, kind):
             wanted = " or ".join(one.__name__ for one in kind)
-            raise TypeError(f"`{name}` must be {wanted} or None, but is {shown(part)}")
+            raise TypeError(f"`{name}` must be {wanted} or None, such as {_example(name, part)}, but is {shown(part)}")
+
+
+def _example(name: str, part: object) -> str:
+    """How a part is made, with the bits that were given in its place if they may be bits."""
+    bits = part if isinstance(part, int) and not isinstance(part, bool) and 1 <= part <= 16 else 8
+    made = {"adc": f"ADC(bits={bits})", "dac": f"DAC(bits={bits}, v_max=0.2)", "wires": "Wires(r_row=1.0, r_col=1.0)"}
+    return made.get(name, "Transistors()")
 
 
 def check_parts(

@@ -25,7 +25,7 @@ from ohmweave.base import (
     unflatten_state,
 )
 from ohmweave.cells import Cell, Pulse
-from ohmweave.cells.saved_cells import check_saved_cells
+from ohmweave.cells.saved_cells import check_saved_cells, was_narrower
 
 SPARSE = 1 / 8
 """Fraction of the cells above which all are recomputed, because that is cheaper than gathering the changed ones."""
@@ -82,7 +82,7 @@ class CellBank:
         self.version = 0
         # The last changes: the caller's tensor of cells, and torch's version of that tensor. If the caller has changed
         # the tensor in place since, it no longer lists the cells that were pulsed.
-        self._changes: deque[tuple[torch.Tensor, int]] = deque()
+        self._changes: deque[_Change] = deque()
         self._n_changed = 0
         self._pulsed: tuple[torch.Tensor, int, int, Any] | None = None
         self._position: torch.Tensor | None = None
@@ -149,8 +149,7 @@ class CellBank:
     def switch(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Change the state of `cells`, `(k,)`, each at most once, by the pulses that they receive."""
         if self._table_pulses is not None and self._table_pulses.send(cells, pulse):
-            self._log(cells)
-            self._pulsed = None
+            self.mark_changed(cells)
             return
         before = self._gathered(cells)
         after = self.cell.pulse(before, pulse, generator=self.pulse_noise)
@@ -177,6 +176,11 @@ class CellBank:
         self.state = self.cell.relax(self.state, duration, generator=self.relaxation_noise)
         self.mark_all_changed()
 
+    def mark_changed(self, cells: torch.Tensor) -> None:
+        """Record that `cells`, `(k,)`, may have changed; to be called after writing to their `state` directly."""
+        self._log(cells)
+        self._pulsed = None
+
     def mark_all_changed(self) -> None:
         """Record that any cell may have changed; to be called after writing to `state` directly."""
         self.version += 1
@@ -187,13 +191,17 @@ class CellBank:
     def _log(self, cells: torch.Tensor) -> None:
         """Append to the log of changes; the oldest are dropped when listing them would not be worth it."""
         self.version += 1
-        self._changes.append((cells, cells._version))
+        self._changes.append(_Change(cells))
         self._n_changed += cells.numel()
         while self._n_changed > SPARSE * self.n_cells or len(self._changes) > _CHANGES:
-            self._n_changed -= self._changes.popleft()[0].numel()
+            self._n_changed -= self._changes.popleft().cells.numel()
 
-    def changed_since(self, version: int) -> torch.Tensor | None:
+    def changed_since(self, version: int, *, reach: tuple[int, int] | None = None) -> torch.Tensor | None:
         """The cells that have changed since `version`.
+
+        Args:
+            version: an earlier one.
+            reach: lowest and highest cell that matter; pulses to cells outside alone may be left out.
 
         Returns:
             `(k,)` int64, which may contain repetitions; None if any cell may have changed, or too many to list.
@@ -202,11 +210,13 @@ class CellBank:
         if n > len(self._changes):
             return None
         found = [self._changes[index] for index in range(len(self._changes) - n, len(self._changes))]
-        if any(cells._version != tensor_version for cells, tensor_version in found):
+        if any(one.cells._version != one.tensor_version for one in found):
             return None
+        if reach is not None and len(found) > 1 and self.device.type == "cpu":  # elsewhere a range is a synchronization
+            found = [one for one in found if one.meets(*reach)]
         if not found:
             return torch.empty(0, dtype=torch.int64, device=self.device)
-        return found[0][0] if n == 1 else torch.cat([cells for cells, _ in found])
+        return found[0].cells if len(found) == 1 else torch.cat([one.cells for one in found])
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """A copy of the state of all cells, by name."""
@@ -226,8 +236,7 @@ class CellBank:
                 f"{sorted(state)}"
             )
         for name, leaf in own.items():
-            # Ages were float32 in earlier versions; float64 holds them exactly.
-            older = name.endswith(".age") and check_tensor(f"cells.{name}", state[name]).dtype == torch.float32
+            older = was_narrower(name) and check_tensor(f"cells.{name}", state[name]).dtype == torch.float32
             check_tensor(f"cells.{name}", state[name], dtype=torch.float32 if older else leaf.dtype)
             if state[name].shape != leaf.shape:
                 raise ShapeError(
@@ -243,6 +252,27 @@ class CellBank:
         }
         self.state = unflatten_state(self.state, copied)
         self.mark_all_changed()
+
+
+class _Change:
+    """The cells of one call of pulses, with the version of their tensor at that time.
+
+    Args:
+        cells: `(k,)` int64.
+    """
+
+    __slots__ = ("_range", "cells", "tensor_version")
+
+    def __init__(self, cells: torch.Tensor) -> None:
+        self.cells, self.tensor_version = cells, cells._version
+        self._range: tuple[int, int] | None = None
+
+    def meets(self, low: int, high: int) -> bool:
+        """True if a cell may be from `low` to `high`; the range of the cells is found once, when it is first asked."""
+        if self._range is None:
+            bounds = torch.aminmax(self.cells) if self.cells.numel() else (0, -1)
+            self._range = int(bounds[0]), int(bounds[1])
+        return self._range[0] <= high and low <= self._range[1]
 
 
 class PlacementCache(Generic[T]):

@@ -5,7 +5,7 @@ calls to an array (a recorder, a limiter) does not have it, and is read in volts
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,6 +16,7 @@ from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.placement import Corner, Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.steps import StepReads
+from ohmweave.arrays.writes.closed_loop import ClosedLoop
 from ohmweave.base import Magnitudes, check_fields, positive
 
 
@@ -222,6 +223,24 @@ class CompiledCells(ABC):
     @abstractmethod
     def signed_matrix(self, placement: Placement) -> torch.Tensor:
         """`(*chips, n_in, n_out)` S: the signed conductances of `placement` in a read, without noise."""
+
+
+class ClosedLoopWrites(ABC):
+    """An array that makes a whole write-verify in one call, as its calls would have made it."""
+
+    @abstractmethod
+    def plan_closed_loop(self, loop: ClosedLoop) -> Callable[[], None] | None:
+        """A function that writes cells by write-verify, and keeps what was done in `loop`.
+
+        Cells, counters and random streams are then as after the calls of `readout` and `pulse` that `loop` stands for.
+        Where it raises an error, `loop` has what was done until then.
+
+        Args:
+            loop: cells, targets, and results.
+
+        Returns:
+            None, with nothing done, if the calls must be made one by one.
+        """
 
 
 class CoupledCells(ABC):

@@ -1,16 +1,17 @@
-"""Whether compiled loops can train on an array; this module itself needs no Numba."""
+"""Whether loops over samples can train on an array."""
 
 from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.capabilities import CompiledCells
 from ohmweave.arrays.protocol import Array
-from ohmweave.base import OutOfRangeError, has_numba
+from ohmweave.base import OutOfRangeError
 from ohmweave.cells.steps import check_steps
 
 
 def compiles(array: Array) -> bool:
-    """True if Numba is installed and a compiled loop gives the same results on `array` as the torch version."""
-    if not has_numba():
-        return False
+    """True if a loop over samples (`optim.compiled_epochs`) gives the same results on `array` as the torch version.
+
+    Without Numba the loop runs in NumPy, to the same bits, so that results do not depend on what is installed.
+    """
     try:
         check_compilable(array)
     except OutOfRangeError:

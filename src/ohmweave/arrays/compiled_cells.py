@@ -1,9 +1,9 @@
-"""Cells for compiled loops: training sample by sample, where the overhead of a call exceeds its computation.
+"""Cells for loops over samples: training sample by sample, where the overhead of a call exceeds its computation.
 
-Needs Numba (`ohmweave[fast]`), so other modules import this one only when a compiled loop is used. A loop works on a
-copy of the conductances and on the tables of the law (`cells.steps`), and computes the results of reads and pulses.
-After the loop its result is written to the cells and its reads and pulses are added to the books, both in `_write`.
-Only simulated arrays on a CPU have a compiled form.
+A loop works on a copy of the conductances and on the tables of the law (`cells.steps`), and computes the results of
+reads and pulses. After the loop its result is written to the cells and its reads and pulses are added to the books,
+both in `_write`. With Numba (`ohmweave[fast]`) the loops are compiled; without it they are operations of NumPy, with
+the same bits. Only simulated arrays on a CPU have such loops.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,8 @@ from ohmweave.arrays.compilable import check_compilable
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.protocol import Array
 from ohmweave.base import OutOfRangeError, map_state
-from ohmweave.base.extras import compiled
+from ohmweave.base.counted_normals import NormalTables, normal_tables, normals
+from ohmweave.base.counters import new_key
 from ohmweave.cells.steps import steps_of
 
 Floats = NDArray[Any]
@@ -28,18 +29,19 @@ Floats = NDArray[Any]
 
 @dataclass(slots=True, kw_only=True)
 class LoopCells:
-    """A copy of the cells of a simulated array for a compiled loop, and the loop's counts.
+    """A copy of the cells of a simulated array for a loop, and the loop's counts.
 
     Attributes:
         g: S, `(cells,)`, the copy.
-        law: (factor, offset, slope, spread, g_min, 1 / bin width, g_max, z_max), the arguments of `after_pulse`.
-        seed: of the loop's noise, a different one for each copy.
+        law: (factor, offset, slope, spread, g_min, 1 / bin width, g_max, z_max, means, lowest), of which the first has
+            an entry for each cell and the others are arguments of `after_pulses`.
+        key: of the loop's noise (see `counted_normals`), a different one for each copy.
         n_set, n_reset, n_reads: pulses and reads, which the loop adds to.
     """
 
     g: Floats
     law: tuple[Any, ...]
-    seed: int
+    key: np.uint64
     n_set: int = 0
     n_reset: int = 0
     n_reads: int = 0
@@ -65,10 +67,10 @@ def compiled_cells(array: Array) -> Iterator[LoopCells]:
         dtype(n_bins / (steps.g_max - steps.g_min)),
         dtype(steps.g_max),
         dtype(steps.z_max),
+        *normal_tables(steps.g.dtype),
     )
     stream = bank.pulse_noise.get_state()
-    seed = int(torch.randint(2**31 - 1, (), generator=bank.pulse_noise, device="cpu"))
-    cells = LoopCells(g=steps.g.numpy(), law=law, seed=seed)
+    cells = LoopCells(g=steps.g.numpy(), law=law, key=np.uint64(new_key(bank.pulse_noise)))
     try:
         yield cells
     except BaseException:
@@ -103,37 +105,46 @@ def pair_matrix(cells: LoopCells, pairs: NDArray[np.int32]) -> Floats:
     return matrix
 
 
-def _after_pulse(
-    before: Any,
-    factor: Any,
-    row: int,
-    offset: Any,
-    slope: Any,
-    spread: Any,
+def after_pulses(
+    before: Floats,
+    factor: Floats,
+    row: int | NDArray[np.int64],
+    key: np.uint64,
+    counters: NDArray[np.int64],
+    offset: Floats,
+    slope: Floats,
+    spread: Floats,
     g_min: Any,
     bins_per_s: Any,
     g_max: Any,
     z_max: Any,
-) -> Any:
-    """Conductance, S, after one pulse (row 0 SET, 1 RESET) on a cell of `before` S, from the tables of its law.
+    means: Floats,
+    lowest: Floats,
+) -> Floats:
+    """Conductances, S, after one pulse on each of some cells; `compiled_after_pulse.after_pulse` has the same bits.
 
-    The tables are separate arguments: unpacking a tuple at each pulse costs more than the pulse.
+    Args:
+        before: `(k,)` S.
+        factor: `(k,)`, of the steps of each cell.
+        row: 0 for SET, 1 for RESET, of all or `(k,)`.
+        key: of the noise.
+        counters: `(k,)`, of the noise of each pulse: one that no other pulse of the loop has.
+        offset: the tables of the law; this and the others as in `LoopCells.law`.
+        slope: likewise.
+        spread: likewise.
+        g_min: likewise.
+        bins_per_s: likewise.
+        g_max: likewise.
+        z_max: likewise.
+        means: likewise.
+        lowest: likewise.
     """
-    if factor == 0:
-        return before
-    b = min(max(int((before - g_min) * bins_per_s), 0), offset.shape[1] - 1)
-    step = offset[row, b] + slope[row, b] * (before - g_min)
-    if spread[row, b] > 0:
-        step += spread[row, b] * min(max(np.random.standard_normal(), -z_max), z_max)  # noqa: NPY002  Numba's own
+    x = before - g_min
+    b = np.clip((x * bins_per_s).astype(np.int64), 0, offset.shape[1] - 1)
+    step = offset[row, b] + slope[row, b] * x
+    if spread.any():
+        z = normals(int(key), counters, NormalTables(means, lowest))
+        step = step + spread[row, b] * np.minimum(np.maximum(z, -z_max), z_max)
     # A cell that relaxed out of the window may stay there, but a pulse does not move it further out.
-    return min(max(before + factor * step, min(before, g_min)), max(before, g_max))
-
-
-def _seed_noise(seed: int) -> None:
-    np.random.seed(seed)  # noqa: NPY002  Numba's own
-
-
-after_pulse: Any = compiled(_after_pulse)
-"""`after_pulse(before, factor, row, *law)` for compiled loops."""
-seed_noise: Any = compiled(_seed_noise)
-"""Set the seed of the noise of `after_pulse`, from inside compiled code."""
+    after = np.minimum(np.maximum(before + factor * step, np.minimum(before, g_min)), np.maximum(before, g_max))
+    return np.where(factor == 0, before, after)

@@ -72,6 +72,52 @@ def _after_train(
 after_train: Any = compiled(_after_train)
 
 
+def _interleaved(
+    g: Any,
+    factor: Any,
+    cells: Any,
+    polarity: Any,
+    n: Any,
+    z: Any,
+    offset: Any,
+    slope: Any,
+    spread: Any,
+    g_min: Any,
+    bins_per_s: Any,
+    g_max: Any,
+    z_max: Any,
+) -> None:
+    """Trains whose pulses are drawn one by one; arguments as in `table_pulses.send_trains`.
+
+    A pulse depends on the one before. So a processor that works on a train waits for each of its pulses; among the
+    pulses of neighbouring cells there is always one to go on with.
+    """
+    first = np.empty(LANES, np.int64)
+    total = 0
+    for start in range(0, len(cells), LANES):
+        stop = min(start + LANES, len(cells))
+        longest = 0
+        for i in range(start, stop):
+            first[i - start] = total
+            count = n[i] if polarity[i] != 0 else 0
+            longest = max(longest, count)
+            total += count
+        for k in range(longest):
+            for i in range(start, stop):
+                if polarity[i] != 0 and k < n[i]:
+                    at = cells[i]
+                    row = 1 if polarity[i] < 0 else 0
+                    own = factor[at] if len(factor) else g.dtype.type(1)
+                    own_z = first[i - start] + k
+                    g[at] = after_train(
+                        g[at], own, row, 1, z, own_z, offset, slope, spread, g_min, bins_per_s, g_max, z_max, False
+                    )
+
+
+LANES = 32
+interleaved: Any = compiled(_interleaved)
+
+
 def _send_trains(
     g: Any,
     factor: Any,
@@ -89,6 +135,9 @@ def _send_trains(
     summed: bool,
 ) -> None:
     """See `table_pulses.send_trains`; every operation rounds as there."""
+    if len(n) and not summed:
+        interleaved(g, factor, cells, polarity, n, z, offset, slope, spread, g_min, bins_per_s, g_max, z_max)
+        return
     first = 0  # of the cell's numbers
     for i in range(len(cells)):
         at = cells[i]
@@ -155,13 +204,14 @@ signed_of: Any = compiled(_signed)
 
 
 def _refold(
-    changed: Any, weight_of_cell: Any, by_weight: Any, g: Any, row_gain: Any, col_gain: Any, signed: Any
+    changed: Any, first: int, weight_of_cell: Any, by_weight: Any, g: Any, row_gain: Any, col_gain: Any, signed: Any
 ) -> None:
     """Recompute the weights of the `changed` cells in `signed`, flat.
 
     Args:
         changed: `(k,)`.
-        weight_of_cell: `(cells,)`, -1 for cells of no weight; cells beyond its end are of none.
+        first: the lowest cell of a weight.
+        weight_of_cell: `(cells,)`, from the lowest one on, -1 for cells of no weight; cells beyond its end are of none.
         by_weight: as in `_signed`.
         g: likewise.
         row_gain: likewise.
@@ -169,9 +219,10 @@ def _refold(
         signed: `(weights,)` S.
     """
     for i in range(len(changed)):
-        if changed[i] >= len(weight_of_cell):
+        at = changed[i] - first
+        if at < 0 or at >= len(weight_of_cell):
             continue
-        weight = weight_of_cell[changed[i]]
+        weight = weight_of_cell[at]
         if weight >= 0:
             signed[weight] = signed_of(by_weight, weight, g, row_gain, col_gain)
 

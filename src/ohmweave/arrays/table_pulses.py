@@ -13,6 +13,7 @@ the same way and take the same random numbers, so that their bits are equal. Sin
 and pulse of the longest train.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from ohmweave.base.extras import Worthwhile
-from ohmweave.cells import AffineStep, Cell, LinearStep, Pulse
+from ohmweave.cells import AffineStep, Cell, FlickerNoise, LevelRelaxation, LinearStep, Pulse, Relaxation
 from ohmweave.cells.cell import sums_trains
 from ohmweave.cells.steps import has_tables, tables_of
 
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
+Tables = tuple[Any, ...]
+
+_RESTARTED: dict[type, Callable[[Any], torch.Tensor]] = {
+    Relaxation: lambda past: past.age,
+    LevelRelaxation: lambda past: past.age,
+    FlickerNoise: lambda past: past.size,
+}
+"""Processes of which a pulse, or several, set one tensor to zero; see their `after_pulse`."""
 
 LONGEST = 128
 """Pulses of a train above which `Cell.pulse` is used: its memory does not grow with the length of the train."""
@@ -46,14 +55,14 @@ class StepTables:
         noisy: True if each change takes a random number.
     """
 
-    law: tuple[Any, ...]
+    law: Tables
     summed: bool
     noisy: bool
 
     @classmethod
     def of(cls, cell: Cell, dtype: torch.dtype) -> "StepTables | None":
-        """The tables of `cell`; None if its pulses have another form, or age it."""
-        if cell.processes or not has_tables(cell.switching):
+        """The tables of `cell`; None if its pulses have another form, or age it in an unknown way."""
+        if not has_tables(cell.switching) or any(type(one) not in _RESTARTED for one in cell.processes):
             return None
         like = torch.empty(0, dtype=dtype, device="cpu")
         tables = tables_of(cell.switching, like)
@@ -71,6 +80,12 @@ class StepTables:
             isinstance(switching, AffineStep) and not switching.sigma
         )
         return cls(law=law, summed=sums_trains(cell), noisy=noisy)
+
+    def draw(self, bank: "CellBank", n: int) -> Floats:
+        """`n` normal numbers of the bank's stream of pulses; none for steps without noise."""
+        z = torch.empty(n if self.noisy else 0, dtype=bank.dtype, device=bank.device)
+        numbers: Floats = z.normal_(generator=bank.pulse_noise).numpy() if len(z) else z.numpy()
+        return numbers
 
 
 class TablePulses:
@@ -111,24 +126,27 @@ class TablePulses:
             n_changes = len(n) if self._tables.summed else int(n.sum())
         state = self._bank.state
         g: Floats = state.switching.g.numpy()
-        factor: Floats = _none_of(g) if state.factor is None else state.factor.numpy()
-        z, at = self._draw(n_changes), cells.contiguous().numpy()
+        factor: Floats = none_of(g) if state.factor is None else state.factor.numpy()
+        z, at = self._tables.draw(self._bank, n_changes), cells.contiguous().numpy()
         if self._compiled.after(n_changes):
             from ohmweave.arrays.compiled_pulses import send_trains as loop
         else:
             loop = send_trains
-        loop(g, factor, at, polarity, _NO_INTEGERS if n is None else n, z, *self._tables.law, self._tables.summed)
+        loop(g, factor, at, polarity, NO_INTEGERS if n is None else n, z, *self._tables.law, self._tables.summed)
+        age(self._bank, cells, pulse.polarity != 0 if n is None else torch.from_numpy(n) > 0)
         return True
 
-    def _draw(self, n: int) -> Floats:
-        """`n` normal numbers of the bank's stream of pulses; none for steps without noise."""
-        bank = self._bank
-        z = torch.empty(n if self._tables.noisy else 0, dtype=bank.dtype, device=bank.device)
-        numbers: Floats = z.normal_(generator=bank.pulse_noise).numpy() if len(z) else z.numpy()
-        return numbers
+
+def age(bank: "CellBank", cells: torch.Tensor, pulsed: torch.Tensor) -> None:
+    """Set the ages of `cells`, `(k,)`, back where they were `pulsed`, `(k,)` bool."""
+    if not bank.cell.processes:
+        return
+    at = cells if bool(pulsed.all()) else cells[pulsed]
+    for process, past in zip(bank.cell.processes, bank.state.retention, strict=True):
+        _RESTARTED[type(process)](past).index_fill_(0, at, 0.0)
 
 
-_NO_INTEGERS = np.empty(0, np.int64)
+NO_INTEGERS = np.empty(0, np.int64)
 
 
 @cache
@@ -136,7 +154,7 @@ def _nothing(dtype: Any) -> Floats:
     return np.empty(0, dtype)
 
 
-def _none_of(like: Floats) -> Floats:
+def none_of(like: Floats) -> Floats:
     """No numbers, of the dtype of `like`: an absent argument of a compiled loop, whose types must not change."""
     return _nothing(like.dtype)
 

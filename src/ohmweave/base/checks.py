@@ -5,6 +5,7 @@ Each check of a number returns it as Python's own `float` or `int`, so that NumP
 
 from collections.abc import Sequence
 from numbers import Integral, Real
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -23,7 +24,11 @@ _SHOWN = 80
 
 
 def shown(value: object) -> str:
-    """`value` for a message: its `repr`, cut after some characters."""
+    """`value` for a message: its `repr`, cut after some characters; of a function or class, that it was not called."""
+    if isinstance(value, FunctionType):
+        return f"the function {value.__name__}: call it, {value.__name__}(...)"
+    if isinstance(value, type):
+        return f"the class {value.__name__}: call it, {value.__name__}(...)"
     try:
         text = repr(value)
     except ValueError:  # Python does not print integers of more than 4,300 digits

@@ -1,4 +1,4 @@
-"""The random words of `counters` for compiled loops. Needs Numba (`ohmweave[fast]`)."""
+"""The numbers of `counters` and `counted_normals` for compiled loops. Needs Numba (`ohmweave[fast]`)."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from ohmweave.base.counters import GAMMA, MIX_1, MIX_2
 from ohmweave.base.extras import compiled
+from ohmweave.base.normals import N_CELLS
 
 _GAMMA, _MIX_1, _MIX_2 = np.uint64(GAMMA), np.uint64(MIX_1), np.uint64(MIX_2)
 
@@ -28,3 +29,16 @@ def _uniform(key: np.uint64, counter: int) -> np.float64:
 
 uniform: Any = compiled(_uniform)
 """A number from 0 to 1, 1 excluded; see `counters.uniform`."""
+
+
+def _normal(key: np.uint64, counter: int, means: Any, lowest: Any) -> Any:
+    word = random_word(key, counter)
+    cell = np.int64(word & np.uint64(N_CELLS - 1))
+    if cell != 0 and cell != N_CELLS - 1:
+        return means[cell]
+    tail = lowest[np.int64((word >> np.uint64(16)) & np.uint64(N_CELLS - 1))]
+    return tail if cell == 0 else -tail
+
+
+normal: Any = compiled(_normal)
+"""A number from N(0, 1), by the two tables of `counted_normals.normal_tables`; see `counted_normals.normals`."""

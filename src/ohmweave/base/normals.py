@@ -213,13 +213,22 @@ def _parts(x: torch.Tensor) -> Sequence[torch.Tensor]:
 def _cell_means(dtype: torch.dtype) -> torch.Tensor:
     """`(N_CELLS,)`: mean of a standard normal number in each interval, lowest first.
 
-    The mean over an interval of probability 1 / N_CELLS is N_CELLS times the density at its lower border minus that at
-    its upper border. The upper half mirrors the lower, so that the mean of all is exactly zero.
+    The upper half mirrors the lower, so that the mean of all is exactly zero.
     """
-    borders = torch.special.ndtri(torch.arange(N_CELLS // 2 + 1, dtype=torch.float64, device="cpu") / N_CELLS)
-    density = torch.exp(-borders.square() / 2) / (2 * torch.pi) ** 0.5
-    lower = -N_CELLS * density.diff()
+    lower = interval_means(0.5, N_CELLS // 2)
     return torch.cat([lower, -lower.flip(0)]).to(dtype)
+
+
+def interval_means(probability: float, n: int = N_CELLS) -> torch.Tensor:
+    """`(n,)` float64: mean of a standard normal number in each of `n` equally probable intervals, lowest first.
+
+    The intervals together hold the lowest numbers, of this `probability`, at most 0.5. The mean over an interval is the
+    density at its lower border minus that at its upper border, divided by its probability.
+    """
+    borders = torch.special.ndtri(torch.arange(n + 1, dtype=torch.float64, device="cpu") * (probability / n))
+    density = torch.exp(-borders.square() / 2) / (2 * torch.pi) ** 0.5
+    means: torch.Tensor = -(n / probability) * density.diff()
+    return means
 
 
 @cache

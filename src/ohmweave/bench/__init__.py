@@ -14,11 +14,12 @@ from ohmweave.bench.driver import (
     Thermometer,
 )
 from ohmweave.bench.driver_array import DriverArray, PulsesInterrupted, PulsesStoppedError
-from ohmweave.bench.events import Event, Failure, Kind, read_events
+from ohmweave.bench.events import Event, Failure, Kind
 from ohmweave.bench.forming import Forming, FormingInterrupted, FormingReport, FormingStoppedError
 from ohmweave.bench.limited import AbortedError, Limited
 from ohmweave.bench.limits import LimitError, Limits
 from ohmweave.bench.log_header import LogHeader, read_header
+from ohmweave.bench.log_reader import read_events
 from ohmweave.bench.log_views import activity, save_pulse_trains, wear
 from ohmweave.bench.map_cells import MapCells
 from ohmweave.bench.operator import UnmeasuredWarning

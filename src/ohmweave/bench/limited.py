@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ohmweave.arrays import Array, Books, ConvGeometry, Placement, count_pulses
+from ohmweave.arrays import Array, Books, ClosedLoop, ConvGeometry, Placement, count_pulses
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.base import OhmweaveError, OutOfRangeError, ShapeError, check_non_negative
 from ohmweave.bench.driver import Driver
@@ -226,6 +226,28 @@ class Limited(Wrapper):
                 self._totals.give_back(cells, missing)
                 raise
 
+    def plan_closed_loop(self, loop: ClosedLoop) -> Callable[[], None] | None:
+        """As the array inside, if no cell would be over a limit even with the most pulses of the write.
+
+        Otherwise the calls are made and checked one by one.
+        """
+        if self._own_books is not None or not self._nominal_passes or self.limits.temperature is not None:
+            return None
+        run = self._plan_inside(loop) if (type(self).readout, type(self).pulse) == _CALLS else None
+        if run is None or not self._totals.has_room(loop.cells, loop.max_pulses):
+            return None
+        if self._forbidden is not None and self._forbidden[loop.cells.cpu().numpy()].any():
+            return None
+
+        def limited() -> None:
+            with self._guarded():
+                try:
+                    run()
+                finally:
+                    self._totals.take(loop.cells, loop.n_set + loop.n_reset)
+
+        return limited
+
     def _check_cells(self, cells: torch.Tensor) -> None:
         """Raise `LimitError` if one of `cells` is forbidden; cells that were just pulsed are known not to be."""
         known = self._allowed
@@ -245,6 +267,9 @@ class Limited(Wrapper):
     def _check_placement(self, placement: Placement) -> None:
         if self._forbidden is not None:
             self.limits.check_cells(self.array.cells(placement), self._forbidden)
+
+
+_CALLS = (Limited.readout, Limited.pulse)
 
 
 def _is_usual(cells: torch.Tensor, pulse: Pulse, n_cells: int) -> bool:

@@ -8,8 +8,9 @@ import torch
 from ohmweave.arrays import Activity, Meter
 from ohmweave.base import OhmweaveError
 from ohmweave.base.files import atomic_write, check_path
-from ohmweave.bench.events import Event, Kind, read_events
+from ohmweave.bench.events import Event, Kind
 from ohmweave.bench.log_header import read_header
+from ohmweave.bench.log_reader import read_events
 from ohmweave.bench.replayed import Replayed
 
 

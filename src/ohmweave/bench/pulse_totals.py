@@ -59,6 +59,17 @@ class PulseTotals:
             self.give_back(cells, n)
             raise
 
+    def has_room(self, cells: torch.Tensor, n: int) -> bool:
+        """True if `n` further pulses to each of `cells`, `(k,)`, each listed once, are within the limits."""
+        limits, more = self._limits, n * len(cells)
+        if limits.pulses is not None and self._total + more > limits.pulses:
+            self._total = int(self.sent.sum())
+            if self._total + more > limits.pulses:
+                return False
+        if limits.pulses_per_cell is None or self._most + n <= limits.pulses_per_cell or not len(cells):
+            return True
+        return int(self.sent[cells].max()) + n <= limits.pulses_per_cell
+
     def _look_at_all(self, limit: int) -> None:
         """Raise `LimitError` if all cells have got more than `limit`."""
         self._total = int(self.sent.sum())

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from ohmweave.arrays import Array, ConvGeometry, Placement
+from ohmweave.arrays import Array, ClosedLoop, ConvGeometry, Placement
 from ohmweave.base import DataError, check_positive
 from ohmweave.base.files import check_path
 from ohmweave.bench.driver import Driver
@@ -18,6 +19,8 @@ from ohmweave.bench.events import Kind, geometry_record, placement_record
 from ohmweave.bench.failures import failure_of
 from ohmweave.bench.log_file import LogFile
 from ohmweave.bench.log_header import LogHeader
+from ohmweave.bench.log_loops import LoopTrace
+from ohmweave.bench.station import Station
 from ohmweave.bench.wrapper import Wrapper
 from ohmweave.cells import Pulse
 
@@ -86,6 +89,20 @@ class Recorded(Wrapper):
         """Synchronize and close the log; later calls raise."""
         self._file.close()
 
+    @property
+    def station(self) -> Station:
+        """That of the array inside; a compliance that is set is in the log before it is."""
+        station = super().station
+        limit = station.limit_current
+        if limit is None:
+            return station
+
+        def recorded(i: float) -> None:
+            self._file.append([Kind.COMPLIANCE, self._clock(), float(i)])
+            limit(i)
+
+        return replace(station, limit_current=recorded)
+
     def read(self, v_row: torch.Tensor, placement: Placement) -> torch.Tensor:
         """As the array inside."""
         return self._asked(
@@ -125,6 +142,26 @@ class Recorded(Wrapper):
             if request is not None:
                 self._fail(error)
             raise
+
+    def plan_closed_loop(self, loop: ClosedLoop) -> Callable[[], None] | None:
+        """As the array inside; the write is in the log before it begins, its readouts and its end as they come."""
+        run = self._plan_inside(loop) if (type(self).readout, type(self).pulse) == _CALLS else None
+        if run is None or self._temperature is not None or loop.trace is not None:
+            return None
+
+        def recorded() -> None:
+            trace = LoopTrace(self._file, self._clock, loop.g_target.dtype)
+            request = [self._address(loop.cells), loop.g_target, loop.tolerance, loop.max_pulses]
+            self._file.append([Kind.LOOP, self._clock(), *request])
+            loop.trace = trace
+            try:
+                run()
+            except BaseException as error:
+                trace.fail(error, loop)
+                raise
+            trace.end()
+
+        return recorded
 
     def wait(self, duration: float) -> None:
         """As the array inside; in the log before it begins."""
@@ -187,6 +224,9 @@ class Recorded(Wrapper):
             kept = kept.astype(np.int32)
         self._last = None if cells.is_inference() else (cells, cells._version)
         return kept
+
+
+_CALLS = (Recorded.readout, Recorded.pulse)
 
 
 def _numbers(v: torch.Tensor) -> torch.Tensor:

@@ -10,10 +10,11 @@ from ohmweave.arrays.books.drive import Drive
 from ohmweave.arrays.books.patch_counts import count_patches
 from ohmweave.base import OhmweaveError
 from ohmweave.base.files import check_path
-from ohmweave.bench.events import Event, Kind, read_events
+from ohmweave.bench.events import Event, Kind
 from ohmweave.bench.failures import raise_again
 from ohmweave.bench.header_array import HeaderArray
 from ohmweave.bench.log_header import read_header
+from ohmweave.bench.log_reader import read_events
 from ohmweave.bench.station import Station
 from ohmweave.cells import Pulse
 
@@ -62,8 +63,13 @@ class Replayed(HeaderArray):
 
     @property
     def station(self) -> Station:
-        """The nominal pulses and the temperatures that were recorded."""
-        return Station(ground=_nothing, temperature=self._recorded_temperature, nominal=self.nominal)
+        """The nominal pulses and the temperatures that were recorded; any compliance is taken, and limits nothing."""
+        return Station(
+            ground=_nothing,
+            temperature=self._recorded_temperature,
+            limit_current=_no_current,
+            nominal=self.nominal,
+        )
 
     @property
     def finished(self) -> bool:
@@ -156,6 +162,11 @@ class Replayed(HeaderArray):
 
 def _nothing() -> None:
     """There are no lines to ground."""
+
+
+def _no_current(i: float) -> None:
+    """No current flows."""
+    del i
 
 
 def _same(event: Event, name: str, asked: object) -> bool:

@@ -3,6 +3,7 @@
 Reads in volts pass, those in numbers (`ScaledReads`) do not: limits and logs must see volts.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
@@ -10,6 +11,8 @@ import torch
 from ohmweave.arrays import (
     Array,
     Books,
+    ClosedLoop,
+    ClosedLoopWrites,
     ConverterRanges,
     ConvGeometry,
     CoupledCells,
@@ -30,7 +33,7 @@ def as_array(array: Array | Driver) -> Array:
     return DriverArray(array) if isinstance(array, Driver) else array
 
 
-class Wrapper(OnBench, PatchReads, RangedConverters, CoupledCells, NotCopied):
+class Wrapper(OnBench, PatchReads, RangedConverters, CoupledCells, ClosedLoopWrites, NotCopied):
     """Passes all calls on to an array.
 
     Args:
@@ -100,6 +103,15 @@ class Wrapper(OnBench, PatchReads, RangedConverters, CoupledCells, NotCopied):
     def pulse(self, cells: torch.Tensor, pulse: Pulse) -> None:
         """Send programming pulses to `cells`, `(k,)`."""
         self.array.pulse(cells, pulse)
+
+    def plan_closed_loop(self, loop: ClosedLoop) -> Callable[[], None] | None:
+        """None: a class around an array must see each call, unless it knows how to look at a whole write."""
+        del loop
+        return None
+
+    def _plan_inside(self, loop: ClosedLoop) -> Callable[[], None] | None:
+        """The plan of the array inside; None if it has none."""
+        return self.array.plan_closed_loop(loop) if isinstance(self.array, ClosedLoopWrites) else None
 
     def wait(self, duration: float) -> None:
         """Let `duration` s pass."""

@@ -5,9 +5,11 @@ from ohmweave.cells.by_name import find, published
 from ohmweave.cells.cell import Cell, CellState
 from ohmweave.cells.cell_file import load, save
 from ohmweave.cells.conduction import PolynomialConduction, SinhConduction
+from ohmweave.cells.falcone2025 import falcone2025
 from ohmweave.cells.flicker_noise import FlickerNoise
 from ohmweave.cells.gate_compliance import GateCompliance
 from ohmweave.cells.gate_curve import GateCurve, LinearGate, TabulatedGate
+from ohmweave.cells.gated_states import GatedStates
 from ohmweave.cells.laws import (
     ConductanceState,
     ConductionLaw,
@@ -32,6 +34,7 @@ from ohmweave.cells.stretched_step import StretchedStep
 from ohmweave.cells.stuck_cells import StuckCells
 from ohmweave.cells.two_state import TwoState
 from ohmweave.cells.voltage import VoltageDependence
+from ohmweave.cells.wan2022 import wan2022
 from ohmweave.cells.wang2019 import wang2019
 from ohmweave.cells.yao2020 import yao2020
 
@@ -48,6 +51,7 @@ __all__ = [
     "FlickerNoise",
     "GateCompliance",
     "GateCurve",
+    "GatedStates",
     "LevelRelaxation",
     "LinearGate",
     "LinearStep",
@@ -71,6 +75,7 @@ __all__ = [
     "VoltageLaw",
     "aggregate",
     "exponential_steps",
+    "falcone2025",
     "find",
     "linear_steps",
     "load",
@@ -79,6 +84,7 @@ __all__ = [
     "save",
     "soft_bounds",
     "stellar2023",
+    "wan2022",
     "wang2019",
     "yao2020",
 ]

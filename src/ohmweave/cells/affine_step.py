@@ -31,6 +31,7 @@ from ohmweave.base import (
 )
 from ohmweave.cells.laws import ConductanceState, SummedTrains, SwitchingLaw
 from ohmweave.cells.pulse import Pulse, pulse_count
+from ohmweave.cells.resolution import StepAt, check_resolved
 from ohmweave.cells.window import Bound, Siemens, Step, check_window
 
 
@@ -78,10 +79,28 @@ class AffineStep(SwitchingLaw[ConductanceState], SummedTrains):
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> ConductanceState:
-        """All cells at `g_fresh`."""
+        """All cells at `g_fresh`.
+
+        Raises:
+            OutOfRangeError: the first steps of trains, or those in the middle of the window, would be lost to rounding
+                in `dtype`.
+        """
         del generator
+        check_resolved("AffineStep", self._typical_steps(), dtype, remedy="take larger steps (fewer levels)")
         g = self.g_min if self.g_fresh is None else self.g_fresh
         return ConductanceState(torch.full(tuple(shape), g, dtype=dtype, device=device))
+
+    def _typical_steps(self) -> list[StepAt]:
+        """Steps at the end where trains begin and in the middle; at the other end they may fade to nothing."""
+        (up, up_last), (down_last, down) = self.set_step, self.reset_step
+        middle = (self.g_min + self.g_max) / 2
+        means = [
+            StepAt("SET", up, self.g_min),
+            StepAt("SET", (up + up_last) / 2, middle),
+            StepAt("RESET", -down, self.g_max),
+            StepAt("RESET", -(down + down_last) / 2, middle),
+        ]
+        return [step._replace(size=max(step.size, self.sigma)) for step in means if step.size]
 
     def step(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
         """S, mean step at the present conductance plus sigma z."""

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 
 from ohmweave.base import OutOfRangeError, load_plugins
 from ohmweave.cells.cell import Cell
+from ohmweave.cells.falcone2025 import falcone2025
 from ohmweave.cells.stellar2023 import stellar2023
+from ohmweave.cells.wan2022 import wan2022
 from ohmweave.cells.wang2019 import wang2019
 from ohmweave.cells.yao2020 import yao2020
 
@@ -23,7 +25,14 @@ def published() -> Mapping[str, Callable[..., Cell]]:
     Raises:
         DataError: an entry point cannot be imported.
     """
-    return {"stellar2023": stellar2023, "wang2019": wang2019, "yao2020": yao2020, **load_plugins("cells")}
+    return {
+        "falcone2025": falcone2025,
+        "stellar2023": stellar2023,
+        "wan2022": wan2022,
+        "wang2019": wang2019,
+        "yao2020": yao2020,
+        **load_plugins("cells"),
+    }
 
 
 def find(name: str) -> Callable[..., Cell]:

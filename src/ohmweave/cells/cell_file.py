@@ -26,6 +26,7 @@ from ohmweave.cells.field_types import field_value
 from ohmweave.cells.flicker_noise import FlickerNoise
 from ohmweave.cells.gate_compliance import GateCompliance
 from ohmweave.cells.gate_curve import LinearGate, TabulatedGate
+from ohmweave.cells.gated_states import GatedStates
 from ohmweave.cells.laws import SwitchingLaw
 from ohmweave.cells.level_relaxation import LevelRelaxation
 from ohmweave.cells.linear_step import LinearStep
@@ -40,7 +41,7 @@ from ohmweave.cells.voltage import VoltageDependence
 
 FORMAT, VERSION = "ohmweave cell", 2
 PARTS: Mapping[str, tuple[type[Any], ...]] = {
-    "switching": (AffineStep, GateCompliance, LinearStep, PulseTable, StretchedStep, TwoState),
+    "switching": (AffineStep, GateCompliance, GatedStates, LinearStep, PulseTable, StretchedStep, TwoState),
     "spread": (Spread,),
     "voltage": (VoltageDependence,),
     "retention": (Relaxation, LevelRelaxation, FlickerNoise),

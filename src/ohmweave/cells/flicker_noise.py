@@ -25,7 +25,10 @@ from ohmweave.cells.window import Siemens
 
 
 class FlickerState(NamedTuple):
-    """Attributes: size: S, last used, 0 since a write; x: the relaxators, one for each time constant, of variance 1."""
+    """Attributes: size: S, last used, 0 since a write; x: the relaxators of variance 1, one for each time constant.
+
+    The relaxators are in float64: in float32 they would forget nothing in waits below 1e-7 of their time constants.
+    """
 
     size: torch.Tensor
     x: tuple[torch.Tensor, ...]
@@ -89,7 +92,7 @@ class FlickerNoise(RetentionLaw[FlickerState]):
     ) -> FlickerState:
         """Fluctuations that have always been there."""
         shape = tuple(shape)
-        x = tuple(torch.randn(shape, generator=generator, dtype=dtype, device=device) for _ in self.tau)
+        x = tuple(torch.randn(shape, generator=generator, dtype=dtype, device=device).double() for _ in self.tau)
         return FlickerState(torch.zeros(shape, dtype=dtype, device=device), x)
 
     def after_pulse(self, state: FlickerState, pulsed: torch.Tensor) -> FlickerState:
@@ -105,7 +108,7 @@ class FlickerNoise(RetentionLaw[FlickerState]):
         before, after, later = torch.zeros_like(g), torch.zeros_like(g), []
         for x, tau, weight in zip(state.x, self.tau, self.weight, strict=True):
             kept = math.exp(-duration / tau)
-            z = torch.empty_like(x).normal_(generator=generator)
+            z = torch.empty_like(g).normal_(generator=generator).double()
             moved = x * kept + z * (-math.expm1(-2 * duration / tau)) ** 0.5
             before.add_(x.to(g.dtype), alpha=weight**0.5)
             after.add_(moved.to(g.dtype), alpha=weight**0.5)

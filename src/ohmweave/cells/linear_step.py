@@ -9,6 +9,7 @@ import torch
 from ohmweave.base import check_fields, integer
 from ohmweave.cells.laws import ConductanceState, SummedTrains, SwitchingLaw
 from ohmweave.cells.pulse import Pulse
+from ohmweave.cells.resolution import StepAt, check_resolved
 from ohmweave.cells.window import Bound, check_window
 
 
@@ -17,6 +18,9 @@ class LinearStep(SwitchingLaw[ConductanceState], SummedTrains):
     """Ideal switching: `n` pulses of one polarity change g by exactly `n` steps of (g_max - g_min) / (levels - 1).
 
     No source: an ideal reference for real laws. With many levels the cell can be written to any value.
+
+    Valid for: steps that the dtype of the cells resolves. Conductances are rounded to it after each pulse, in float32
+    to 1e-7; `init_state` refuses levels whose steps are lost.
 
     Args:
         g_min, g_max: S, bounds of the window.
@@ -48,8 +52,14 @@ class LinearStep(SwitchingLaw[ConductanceState], SummedTrains):
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> ConductanceState:
-        """All cells at `g_min`."""
+        """All cells at `g_min`.
+
+        Raises:
+            OutOfRangeError: single steps would be lost to rounding in `dtype`.
+        """
         del generator
+        steps = StepAt("SET", self.g_step, self.g_min), StepAt("RESET", self.g_step, self.g_max)
+        check_resolved("LinearStep", steps, dtype, remedy="take fewer `levels`")
         return ConductanceState(torch.full(tuple(shape), self.g_min, dtype=dtype, device=device))
 
     def step(self, state: ConductanceState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:

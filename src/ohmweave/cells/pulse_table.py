@@ -18,6 +18,7 @@ import torch
 from ohmweave.base import OutOfRangeError, check_fields, positive
 from ohmweave.cells.laws import ConductanceState, SwitchingLaw
 from ohmweave.cells.pulse import Pulse
+from ohmweave.cells.resolution import StepAt, check_resolved
 from ohmweave.cells.window import Bound, Siemens, Step, check_range, check_window
 
 
@@ -71,10 +72,28 @@ class PulseTable(SwitchingLaw[ConductanceState]):
     def init_state(
         self, shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype, device: torch.device
     ) -> ConductanceState:
-        """Cells as after forming, at `g_fresh`."""
+        """Cells as after forming, at `g_fresh`.
+
+        Raises:
+            OutOfRangeError: the largest step of a polarity would be lost to rounding in `dtype`.
+        """
+        check_resolved("PulseTable", self._largest_steps(), dtype, remedy="give larger steps")
         low, high = self.g_fresh or (self.g_max, self.g_max)
         uniform = torch.rand(tuple(shape), generator=generator, dtype=dtype, device=device)
         return ConductanceState(uniform * (high - low) + low)
+
+    def _largest_steps(self) -> list[StepAt]:
+        """Of each polarity, in the middle of its bin; smaller ones may be measured as nearly nothing."""
+        width = (self.g_max - self.g_min) / len(self.set_mean)
+        found = []
+        for word, means, spreads in (
+            ("SET", self.set_mean, self.set_spread),
+            ("RESET", self.reset_mean, self.reset_spread),
+        ):
+            sizes = [max(abs(mean), spread) for mean, spread in zip(means, spreads, strict=True)]
+            largest = sizes.index(max(sizes))
+            found.append(StepAt(word, sizes[largest], self.g_min + (largest + 0.5) * width))
+        return found
 
     def bin(self, g: torch.Tensor) -> torch.Tensor:
         """Index of the bin of each conductance `g`, S, any shape; outside the window, of the nearest bin."""

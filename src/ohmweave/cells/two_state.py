@@ -28,7 +28,10 @@ from ohmweave.cells.window import Siemens, check_window
 
 
 class TwoStateState(NamedTuple):
-    """Attributes: g: S; a_set, a_reset: normal scores of the cell, drawn at fabrication; n: SET pulses so far."""
+    """Attributes: g: S; a_set, a_reset: normal scores of the cell, drawn at fabrication; n: SET pulses so far.
+
+    The count is in float64, whose whole numbers are exact to 2^53.
+    """
 
     g: torch.Tensor
     a_set: torch.Tensor
@@ -101,7 +104,7 @@ class TwoState(SwitchingLaw[TwoStateState]):
             torch.empty(tuple(shape), dtype=dtype, device=device).normal_(generator=generator) for _ in range(3)
         )
         fresh = _drawn(self.g_reset, self.own_reset, a_reset, z)
-        return TwoStateState(fresh, a_set, a_reset, torch.zeros_like(fresh))
+        return TwoStateState(fresh, a_set, a_reset, torch.zeros_like(fresh, dtype=torch.float64))
 
     def step(self, state: TwoStateState, pulse: Pulse, *, generator: torch.Generator) -> torch.Tensor:
         """S, from the present conductance to the one that is drawn."""
@@ -110,7 +113,8 @@ class TwoState(SwitchingLaw[TwoStateState]):
         down = _drawn(self.g_reset, self.own_reset, state.a_reset, z)
         if self._drifts:
             worn = ((state.n + (pulse.polarity > 0)) / self.drift_from).clamp_min(1.0)
-            up, down = up * worn**self.drift_set, down * worn**self.drift_reset
+            up = up * worn.pow(self.drift_set).to(up.dtype)
+            down = down * worn.pow(self.drift_reset).to(down.dtype)
         return torch.where(pulse.polarity > 0, up, down) - state.g
 
     def after_pulse(self, state: TwoStateState, g: torch.Tensor, pulse: Pulse, chosen: torch.Tensor) -> TwoStateState:

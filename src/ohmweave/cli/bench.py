@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ohmweave.cli.bench_board import DriverName, ImportFile, load_driver
+from ohmweave.cli.bench_board import DriverName, ImportFile, load_driver, with_board
 from ohmweave.cli.bench_bring_up import form, map_cells
 from ohmweave.cli.bench_run import run
 from ohmweave.cli.console import print_note, print_result
@@ -51,9 +51,9 @@ def check(
         raise typer.Exit(1)
 
 
-bench.command("form")(form)
-bench.command("map")(map_cells)
-bench.command("run")(run)
+bench.command("form")(with_board(form, without=("dry_run",)))
+bench.command("map")(with_board(map_cells))
+bench.command("run")(with_board(run))
 
 
 @bench.command("replay")

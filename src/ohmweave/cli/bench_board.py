@@ -1,10 +1,12 @@
 """The board of a command: its driver by name, behind a log and limits, at 0 V however the command ends."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -44,17 +46,51 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Count what would be sen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardOptions:
-    """What the commands that touch a board have in common, as it was typed."""
+    """What the commands that touch a board have in common, as it was typed: the one list of these options."""
 
-    driver: str
-    file: Path | None
-    log: Path | None
-    v_max: str | None
-    i_max: str | None
-    pulses_per_cell: int | None
-    attempts: int = 1
-    timeout: str | None = None
-    dry_run: bool = False
+    driver: DriverName
+    file: ImportFile = None
+    log: LogFile = None
+    v_max: VMax = None
+    i_max: IMax = None
+    pulses_per_cell: PulsesPerCell = None
+    attempts: Attempts = 1
+    timeout: Timeout = None
+    dry_run: DryRun = False
+
+
+def with_board(command: Callable[..., None], *, without: tuple[str, ...] = ()) -> Callable[..., None]:
+    """A command as typer takes it, whose options are its own and those of the board.
+
+    Args:
+        command: takes `options`, the `BoardOptions`, and its own options.
+        without: options of the board that it does not have.
+    """
+    own = [one for name, one in inspect.signature(command).parameters.items() if name != "options"]
+    kinds = get_type_hints(BoardOptions, include_extras=True)
+    board = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if one.default is MISSING else one.default,
+            annotation=kinds[one.name],
+        )
+        for one in fields(BoardOptions)
+        if one.name not in without
+    ]
+    names = {one.name for one in board}
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        options = BoardOptions(**{name: value for name, value in given.items() if name in names})
+        command(options, **{name: value for name, value in given.items() if name not in names})
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    # DRIVER comes first, and the options of the board after those of the command.
+    parameters = [board[0], *(one.replace(kind=keyword) for one in own), *board[1:]]
+    vars(with_options)["__signature__"] = inspect.Signature(parameters)
+    with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+    return with_options
 
 
 @contextmanager

@@ -5,22 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ohmweave.cli.bench_board import (
-    Attempts,
-    BoardOptions,
-    DriverName,
-    DryRun,
-    IMax,
-    ImportFile,
-    LogFile,
-    PulsesPerCell,
-    Timeout,
-    VMax,
-    needed,
-    on_board,
-    pulses_of,
-    quantity,
-)
+from ohmweave.cli.bench_board import BoardOptions, needed, on_board, pulses_of, quantity
 from ohmweave.cli.console import print_note, print_result
 
 if TYPE_CHECKING:
@@ -30,13 +15,12 @@ Cells = Annotated[str, typer.Option(help="Addresses such as 0-99,120, or all.")]
 
 
 def form(
-    driver: DriverName,
+    options: BoardOptions,
     v_start: Annotated[str, typer.Option(help="First amplitude: '1.5 V'.")],
     v_step: Annotated[str, typer.Option(help="Between two amplitudes.")],
     v_stop: Annotated[str, typer.Option(help="Largest amplitude.")],
     width: Annotated[str, typer.Option(help="Of each pulse: '10 us'.")],
     g_formed: Annotated[str, typer.Option(help="A cell that conducts as much is formed: '2 uS'.")],
-    file: ImportFile = None,
     attempts_each: Annotated[int, typer.Option(min=1, help="Pulses at each amplitude.")] = 1,
     i_form: Annotated[
         str | None, typer.Option(help="Compliance while forming: '50 uA'.", show_default="as it is")
@@ -45,12 +29,6 @@ def form(
     v_gate: Annotated[str | None, typer.Option(help="Of 1T1R cells.", show_default="nominal")] = None,
     cells: Cells = "all",
     out: Annotated[Path, typer.Option(help="Table of what was done to each cell (CSV).")] = Path("forming.csv"),
-    log: LogFile = None,
-    v_max: VMax = None,
-    i_max: IMax = None,
-    pulses_per_cell: PulsesPerCell = None,
-    attempts: Attempts = 1,
-    timeout: Timeout = None,
 ) -> None:
     """Form fresh cells with pulses that rise until each conducts. Cells that conduct already get none.
 
@@ -70,16 +48,6 @@ def form(
         i_after=quantity(i_after, "A", "--i-after"),
         v_gate=quantity(v_gate, "V", "--v-gate"),
     )
-    options = BoardOptions(
-        driver=driver,
-        file=file,
-        log=log,
-        v_max=v_max,
-        i_max=i_max,
-        pulses_per_cell=pulses_per_cell,
-        attempts=attempts,
-        timeout=timeout,
-    )
     with on_board(options) as array:
         try:
             report = procedure(array, _addresses(cells, array.n_cells))
@@ -94,8 +62,7 @@ def form(
 
 
 def map_cells(
-    driver: DriverName,
-    file: ImportFile = None,
+    options: BoardOptions,
     n_pulses: Annotated[int, typer.Option(min=1, help="Of each train, enough to cross the window.")] = 100,
     span: Annotated[float, typer.Option(help="Fraction of the window that a usable cell moves by.")] = 0.5,
     g_open: Annotated[
@@ -104,34 +71,16 @@ def map_cells(
     leave_out: Annotated[str, typer.Option(help="Addresses that are not touched: 0-9,20.", show_default="none")] = "",
     out: Annotated[Path, typer.Option(help="The map.")] = Path("cells.safetensors"),
     figure: Annotated[Path | None, typer.Option(help="Draw the map here (png, pdf, svg).", show_default=False)] = None,
-    log: LogFile = None,
-    v_max: VMax = None,
-    i_max: IMax = None,
-    pulses_per_cell: PulsesPerCell = None,
-    attempts: Attempts = 1,
-    timeout: Timeout = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Measure which cells move by pulses, and which are unformed, leaky, stuck or on a broken line."""
     from ohmweave.bench import MapCells
 
     procedure = MapCells(n_pulses=n_pulses, span=span, g_open=quantity(g_open, "S", "--g-open"))
-    options = BoardOptions(
-        driver=driver,
-        file=file,
-        log=log,
-        v_max=v_max,
-        i_max=i_max,
-        pulses_per_cell=pulses_per_cell,
-        attempts=attempts,
-        timeout=timeout,
-        dry_run=dry_run,
-    )
-    before = pulses_of(log)
+    before = pulses_of(options.log)
     with on_board(options) as array:
         left_out = _addresses(leave_out, array.n_cells) if leave_out else None
         found = procedure(array, leave_out=left_out, sent=before)
-    if dry_run:
+    if options.dry_run:
         print_result(f"dry run: {array.books.activity!r}")
         return
     found.save(out)

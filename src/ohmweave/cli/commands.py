@@ -13,10 +13,14 @@ from typing import Annotated, TextIO
 import typer
 
 from ohmweave.cli.bench import bench
+from ohmweave.cli.cite import cite
 from ohmweave.cli.claims import claims
+from ohmweave.cli.compare import compare
 from ohmweave.cli.console import print_error, print_note
 from ohmweave.cli.cost import cost
 from ohmweave.cli.data import data
+from ohmweave.cli.demo import demo
+from ohmweave.cli.docs import docs
 from ohmweave.cli.evaluate import evaluate
 from ohmweave.cli.explore import explore
 from ohmweave.cli.fit import fit
@@ -26,16 +30,20 @@ from ohmweave.cli.report import report
 from ohmweave.cli.run import run
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
     "list": list_experiments,
     "run": run,
     "claims": claims,
     "report": report,
+    "cite": cite,
     "cost": cost,
     "data": data,
     "fit": fit,
     "evaluate": evaluate,
+    "compare": compare,
     "explore": explore,
     "netlist": netlist,
+    "docs": docs,
 }
 
 app = typer.Typer(
@@ -98,15 +106,17 @@ def _print_warning(
 
 
 def _run(arguments: Sequence[str] | None) -> None:
+    from ohmweave.cli.typed_names import as_typed, without_number
+
     try:
         app(args=arguments)
     except OSError as error:
-        print_error(str(error))
+        print_error(without_number(error))
         sys.exit(1)
     except Exception as error:
         from ohmweave.base.errors import OhmweaveError
 
         if not isinstance(error, OhmweaveError):
             raise
-        print_error(str(error))
+        print_error(as_typed(str(error), app, sys.argv[1:] if arguments is None else arguments))
         sys.exit(1)

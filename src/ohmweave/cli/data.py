@@ -33,7 +33,7 @@ def data(
         )
     files = _shown(measured_files(only, data_dir=data_dir, allow_download=download))
     missing = [one for one in files if isinstance(one, MissingFile)]
-    print_note("docs/fit.md has a command for each of these files")
+    print_note("the page that `ohmweave docs fit` names has a command for each of these files")
     if missing:
         names = ", ".join(f"{one.of.name}/{one.name}" for one in missing)
         raise DataError(f"{len(missing)} of {len(files)} files are missing: {names}. The first one: {missing[0].why}")

@@ -99,14 +99,15 @@ def evaluate(
 def _print(result: "Evaluation") -> None:
     from ohmweave.evaluation.tables import accuracy_table, cost_table, spent_table
 
-    print_result(_table("Test accuracy", accuracy_table(result.rows)))
-    print_result(_table("Of one chip", spent_table(result.rows)))
-    print_result(_table("Points won without one property", cost_table(result.rows)))
+    print_result(shown_table("Test accuracy", accuracy_table(result.rows)))
+    print_result(shown_table("Of one chip", spent_table(result.rows)))
+    print_result(shown_table("Points won without one property", cost_table(result.rows)))
     for remark in result.remarks:
         print_note(f"note: {remark}")
 
 
-def _table(title: str, lines: "Sequence[Mapping[str, object]]") -> "Table":
+def shown_table(title: str, lines: "Sequence[Mapping[str, object]]") -> "Table":
+    """The lines as a table for the terminal; the keys of the lines are its heads."""
     from rich.table import Table
 
     heads = list(dict.fromkeys(head for line in lines for head in line))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ohmweave.cli.console import print_result
+from ohmweave.cli.console import print_note, print_result
+from ohmweave.cli.expected_columns import COLUMNS, times
 from ohmweave.cli.known_experiments import Imports, load_experiments
 
 if TYPE_CHECKING:
@@ -17,21 +18,36 @@ def list_experiments(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with claims and assumptions.")] = False,
     imports: Imports = None,
 ) -> None:
-    """List the experiments that `ohmweave run` can run, and the package or file that each comes from."""
+    """List the experiments that `ohmweave run` can run, how long each takes here, and where each comes from."""
     from rich.table import Table
 
     from ohmweave.experiments import experiments, source_of
 
     load_experiments(imports)
-    known = experiments().values()
+    known = list(experiments().values())
     if as_json:
         typer.echo(json.dumps([_as_dict(experiment) for experiment in known], indent=2))
         return
-    table = Table("name", "what it shows", "claims", "paper", "from", header_style="dim")
-    for experiment in known:
-        cells = (experiment.name, experiment.title, str(len(experiment.claims)), experiment.paper)
-        table.add_row(*cells, source_of(experiment.name))
+    expected = times(known)
+    table = Table("name", "what it shows", header_style="dim")
+    for head in ("claims", *COLUMNS):
+        table.add_column(head, justify="right")
+    table.add_column("paper")
+    table.add_column("from")
+    for experiment, seconds in zip(known, expected, strict=True):
+        cells = (experiment.name, experiment.title, str(len(experiment.claims)), *map(_time, seconds.values()))
+        table.add_row(*cells, experiment.paper, source_of(experiment.name))
     print_result(table)
+    print_note(
+        "times: expected here on one core, from durations on a reference machine and a short computation on this one; "
+        "– was not measured"
+    )
+
+
+def _time(seconds: float | None) -> str:
+    from ohmweave.report import show_duration
+
+    return "–" if seconds is None else show_duration(seconds)
 
 
 def _as_dict(experiment: "Experiment") -> dict[str, Any]:

@@ -15,8 +15,8 @@ Files = Annotated[
     typer.Argument(
         metavar="FILE...",
         show_default=False,
-        help="Tables of an instrument (.csv, .tsv, .txt, .gz, .h5 of arc2control), as in docs/fit.md; ramps of SET and "
-        "of RESET may be two files.",
+        help="Tables of an instrument (.csv, .tsv, .txt, .gz, .h5 of arc2control; `ohmweave docs fit`); ramps of SET "
+        "and of RESET may be two files.",
     ),
 ]
 Unit = Annotated[

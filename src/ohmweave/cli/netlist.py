@@ -64,13 +64,13 @@ def netlist(
 ) -> None:
     """Write the SPICE netlist of a crossbar: its cells, wires, drivers and sense circuits, and one input."""
     from ohmweave.base.files import atomic_write
-    from ohmweave.base.units import format_quantity, parse_quantity
+    from ohmweave.base.units import format_quantity
     from ohmweave.circuit import Wires, to_spice
 
     _refuse_unused_options(context, from_file=conductances is not None, with_inputs=inputs is not None)
     v0 = None if sinh_v0 is None else _positive_volts(sinh_v0, "--sinh-v0")
     g = _random_cells(rows, cols, g_min, g_max, seed) if conductances is None else _conductances(conductances, unit)
-    volts = parse_quantity(v_read, "V", "--v-read")
+    volts = _volts(v_read, "--v-read")
     v_row = g.new_full((len(g),), volts) if inputs is None else _voltages(inputs, len(g), inputs_unit)
     wires = Wires(
         r_row=_ohms(r_row, "--r-row"),
@@ -126,13 +126,37 @@ def _ohms(text: str, option: str) -> float:
     return value
 
 
-def _positive_volts(text: str, option: str) -> float:
-    """The voltage that `option` gives, V, > 0."""
-    from ohmweave.base import check_positive
+def _volts(text: str, option: str) -> float:
+    """The voltage that `option` gives, V, at most `_LARGEST_V`."""
+    from ohmweave.base import OutOfRangeError
     from ohmweave.base.units import parse_quantity
 
     value = parse_quantity(text, "V", option)
+    if not abs(value) <= _LARGEST_V:
+        raise OutOfRangeError(f"`{option}` must be a voltage up to {_LARGEST_V:g} V, but is {text!r}")
+    return value
+
+
+def _positive_volts(text: str, option: str) -> float:
+    """The voltage that `option` gives, V, > 0."""
+    from ohmweave.base import check_positive
+
+    value = _volts(text, option)
     check_positive(option, value, "V")
+    return value
+
+
+def _factor(unit: str, si: str, option: str) -> float:
+    """What one `unit` is in `si`, as `option` gives it."""
+    from ohmweave.base import OutOfRangeError
+    from ohmweave.base.units import parse_quantity
+
+    try:
+        value = parse_quantity(f"1 {unit}", si, option)
+    except OutOfRangeError:
+        raise OutOfRangeError(f"`{option}` must be a unit that converts to {si}, but is {unit!r}") from None
+    if not value > 0:
+        raise OutOfRangeError(f"`{option}` must be a unit > 0 {si}, but is {unit!r}")
     return value
 
 
@@ -144,6 +168,8 @@ def _random_cells(rows: int, cols: int, g_min: str, g_max: str, seed: int) -> "t
     from ohmweave.base.units import parse_quantity
 
     low, high = parse_quantity(g_min, "S", "--g-min"), parse_quantity(g_max, "S", "--g-max")
+    if not high <= _LARGEST_G:
+        raise OutOfRangeError(f"`--g-max` must be a conductance up to {_LARGEST_G:g} S, but is {g_max!r}")
     if not 0 <= low <= high:
         raise OutOfRangeError(f"`--g-min` must be from 0 S to --g-max, {g_max}, but is {g_min!r}")
     random = generator(seed, "netlist")
@@ -154,9 +180,8 @@ def _random_cells(rows: int, cols: int, g_min: str, g_max: str, seed: int) -> "t
 def _conductances(path: Path, unit: str) -> "torch.Tensor":
     """The conductances in a file in `unit`: `(rows, cols)`, S, float64, from 0 to `_LARGEST_G`."""
     from ohmweave.base import OutOfRangeError
-    from ohmweave.base.units import parse_quantity
 
-    g = _numbers(path, "FILE") * parse_quantity(f"1 {unit}", "S", "--unit")
+    g = _numbers(path, "FILE") * _factor(unit, "S", "--unit")
     if not (g >= 0).all():  # false for NaN as well
         raise OutOfRangeError(f"`FILE` must hold conductances >= 0 S, but {path} holds {g[~(g >= 0)][0].item():g}")
     if float(g.max()) > _LARGEST_G:
@@ -170,9 +195,8 @@ def _conductances(path: Path, unit: str) -> "torch.Tensor":
 def _voltages(path: Path, n_rows: int, unit: str) -> "torch.Tensor":
     """The row voltages in a file in `unit`: `(rows,)`, V, float64, at most `_LARGEST_V`."""
     from ohmweave.base import OutOfRangeError, ShapeError
-    from ohmweave.base.units import parse_quantity
 
-    v_row = _numbers(path, "--inputs").flatten() * parse_quantity(f"1 {unit}", "V", "--inputs-unit")
+    v_row = _numbers(path, "--inputs").flatten() * _factor(unit, "V", "--inputs-unit")
     if not (v_row.abs() <= _LARGEST_V).all():  # false for NaN as well
         raise OutOfRangeError(
             f"`--inputs` must hold voltages up to {_LARGEST_V:g} V, but {path} holds {float(v_row.abs().max()):g} V; "

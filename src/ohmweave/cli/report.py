@@ -15,13 +15,19 @@ def report(
     imports: Imports = None,
 ) -> None:
     """Write DIR/report.html: claims, figures, tables and assumptions in one file that needs no network."""
-    from ohmweave.evaluation import EVALUATION
+    from ohmweave.base.errors import ExperimentError
+    from ohmweave.evaluation import COMPARISON, EVALUATION
+    from ohmweave.experiments import read_results
     from ohmweave.report import NotMadeWarning, write_report
 
     load_experiments(imports)
+    if not any(read_results(folder).values()):
+        raise ExperimentError(
+            f"`DIR` must hold rows of a run, but {folder} holds none: `ohmweave run NAME --out {folder}` makes them"
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        path = write_report(folder, also=(EVALUATION,))
+        path = write_report(folder, also=(EVALUATION, COMPARISON))
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print_note(f"warning: {message}")
     typer.echo(path)

@@ -1,9 +1,10 @@
 """Energy, time and area: counted activity times cited costs, macros at their peak, schedules of replicated layers."""
 
+from ohmweave.cost.bill_items import BillItem
 from ohmweave.cost.chip_costs import chip_costs
 from ohmweave.cost.components import AreaBasis, Component, ComponentCosts, EnergyBasis
 from ohmweave.cost.converter_prices import ADCDesign, ConverterPrice, adc_price, dac_price
-from ohmweave.cost.ledger import Bill, BillItem, ledger
+from ohmweave.cost.ledger import Bill, ledger
 from ohmweave.cost.macro import Macro, Part
 from ohmweave.cost.network_schedule import LayerStage, network_schedule, network_stages, schedule_of, stages_of_bill
 from ohmweave.cost.process import Process

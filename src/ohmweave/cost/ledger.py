@@ -11,76 +11,24 @@ after another. For a chip whose arrays work in parallel, use a schedule (`ohmwea
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
-from math import isnan
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from math import hypot
+from typing import Literal, TypeAlias, get_args
 
 import torch
 
 from ohmweave.arrays import Meter, Usage
-from ohmweave.base import OhmweaveError, OutOfRangeError, check_fields, check_non_negative, integer, non_negative
+from ohmweave.base import OhmweaveError, OutOfRangeError
 from ohmweave.base.text import counted
+from ohmweave.cost.bill_items import CELLS, WAITING, BillItem, spent, standing
 from ohmweave.cost.chip_costs import chip_costs
 from ohmweave.cost.components import ComponentCosts
 from ohmweave.mapping import Chip, Matrix
 
-CELLS = "cells"
-WAITING = "waiting"
 _NEAR = 0.7
 """Likeness, from 0 to 1, of a phase's name with one of the bill from which on it is taken for a slip (ours)."""
-STANDING = "(standing)"
-"""The phase of items of area, which does not depend on the activity."""
-UNUSED = "(unused)"
-"""The layer of the cells on which nothing is placed."""
-UNKNOWN_HEAT = (
-    "unknown: cells were read whose conductance the array's books do not know, because they were not read out inside "
-    "the block, or were pulsed after that; read the weights out (`weight.refresh()`) at the start of the block and "
-    "again after pulses, or give the array's `Books` a `conductance`"
-)
-"""The `source` of an energy of cells that is NaN."""
 
 Quantity: TypeAlias = Literal["energy", "time", "area", "count"]
-
-
-def _energy(name: str, value: Any) -> float:
-    """An energy >= 0 J, or NaN where it is not known."""
-    return value if isinstance(value, float) and isnan(value) else check_non_negative(name, value, "J")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BillItem:
-    """One item of a bill.
-
-    Attributes:
-        phase, layer, component: names.
-        count: number of uses.
-        energy: J; NaN where it is not known, and `source` says why.
-        time: s.
-        area: m2.
-        source: reference of the price.
-    """
-
-    phase: str
-    layer: str
-    component: str
-    count: Annotated[int, integer(at_least=0, at_most=2**63)]
-    energy: Annotated[float, _energy] = 0.0
-    time: Annotated[float, non_negative("s")] = 0.0
-    area: Annotated[float, non_negative("m2")] = 0.0
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check_fields(self)
-
-    def __repr__(self) -> str:
-        """One line, as in "inference, fc, ADC: 640 uses, 1.632e-09 J"."""
-        sizes = [f"{value:.4g} {unit}" for value, unit in self._sizes() if value]
-        return f"{self.phase}, {self.layer}, {self.component}: {', '.join([f'{self.count:,} uses', *sizes])}"
-
-    def _sizes(self) -> tuple[tuple[float, str], ...]:
-        return (self.energy, "J"), (self.time, "s"), (self.area, "m2")
 
 
 class Bill:
@@ -166,13 +114,13 @@ class Bill:
 
     def items(self) -> list[BillItem]:
         """All items: components that were used, waiting, and area."""
-        spent = [
-            item
-            for costs in dict.fromkeys(self.costs)
-            for key, usage in _summed(self._of(costs)).items()
-            for item in _spent(*key, usage, costs)
-        ]
-        return spent + (self._area if self._area is not None else self._standing())
+        used = [item for costs in dict.fromkeys(self.costs) for item in self._spent_by(costs)]
+        return used + (self._area if self._area is not None else self._standing())
+
+    def _spent_by(self, costs: ComponentCosts) -> list[BillItem]:
+        """The items of use of the chips that have these prices."""
+        counted_by = _summed(self._of(costs))
+        return [item for key, usage in counted_by.items() for item in spent(*key, usage, costs)]
 
     def _of(self, costs: ComponentCosts) -> list[Meter]:
         """The meters of the chips that have these prices."""
@@ -183,7 +131,7 @@ class Bill:
         self._area = self._standing()
 
     def _standing(self) -> list[BillItem]:
-        return [item for chip, costs in zip(self._chips, self.costs, strict=True) for item in _standing(chip, costs)]
+        return [item for chip, costs in zip(self._chips, self.costs, strict=True) for item in standing(chip, costs)]
 
     def rows(self) -> list[dict[str, str | int | float]]:
         """The items as plain records: `pandas.DataFrame(bill.rows())`, or a row of an experiment."""
@@ -201,6 +149,28 @@ class Bill:
         self._check_names(quantity, where)
         chosen = (item for item in self.items() if all(getattr(item, name) == value for name, value in where.items()))
         return float(sum(getattr(item, quantity) for item in chosen))
+
+    def uncertainty(self, **where: str) -> float:
+        """Standard uncertainty of `total("energy", **where)`, J, from those of the prices.
+
+        The price of a component is the same for all its uses, so that its error is too; errors of different components
+        are independent, and add in squares. Components without an uncertainty, and the heat of the cells, count as
+        exact: the result is a lower bound.
+
+        Args:
+            **where: as in `total`.
+
+        Raises:
+            OutOfRangeError: as `total`.
+        """
+        self._check_names("energy", where)
+        wrong: dict[str, float] = {}
+        for costs in dict.fromkeys(self.costs):
+            shares = {part.name: part.uncertainty for part in costs.components if part.uncertainty is not None}
+            for item in self._spent_by(costs):
+                if item.component in shares and all(getattr(item, name) == value for name, value in where.items()):
+                    wrong[item.component] = wrong.get(item.component, 0.0) + shares[item.component] * item.energy
+        return hypot(*wrong.values())
 
     def by(self, field: str, quantity: Quantity = "energy", **where: str) -> dict[str, float]:
         """`total` for each value of "phase", "layer" or "component" that has any, in order of appearance."""
@@ -279,61 +249,3 @@ def _summed(meters: Sequence[Meter]) -> dict[tuple[str, str], Usage]:
         for key, usage in meter.usage.items():
             total[key] = total.get(key, Usage()) + usage
     return total
-
-
-def _spent(phase: str, layer: str, usage: Usage, costs: ComponentCosts) -> list[BillItem]:
-    """The items of one layer in one phase. The time of reads and pulses is booked with the first item, the cells."""
-    heat = costs.heat(usage)
-    cells = BillItem(
-        phase=phase,
-        layer=layer,
-        component=CELLS,
-        count=usage.n_reads + usage.n_readouts + usage.n_set + usage.n_reset,
-        energy=heat,
-        time=costs.time(usage),
-        source=UNKNOWN_HEAT
-        if isnan(heat)
-        else "counted: V^2 g t of each read; time of reads and pulses one after another",
-    )
-    parts = (
-        BillItem(
-            phase=phase,
-            layer=layer,
-            component=part.name,
-            count=part.energy_basis.uses(usage),
-            energy=costs.energy(part, usage),
-            source=part.source,
-        )
-        for part in costs.components
-    )
-    items = [item for item in (cells, *parts) if item.count]
-    if usage.duration:
-        items.append(BillItem(phase=phase, layer=layer, component=WAITING, count=1, time=usage.duration))
-    return items
-
-
-def _standing(chip: Chip, costs: ComponentCosts) -> list[BillItem]:
-    """Area of one chip: that of its arrays, divided by cells among the layers and the unused part."""
-    array = chip.array
-    per_array = costs.array_area(array.rows, array.cols)
-    shares: dict[str, float] = {
-        name: placement.cells.numel() / (array.rows * array.cols) for name, placement in chip.placed.items()
-    }
-    shares[UNUSED] = array.n_arrays - sum(shares.values())
-    return [
-        BillItem(
-            phase=STANDING,
-            layer=layer,
-            component=component,
-            count=array.n_arrays if layer == UNUSED else _arrays_of(chip, layer),
-            area=share * area,
-            source=costs.source,
-        )
-        for layer, share in shares.items()
-        for component, area in per_array.items()
-    ]
-
-
-def _arrays_of(chip: Chip, layer: str) -> int:
-    """Number of arrays that hold a part of `layer`."""
-    return len({tile.array for tile in chip.placed[layer].tiles})

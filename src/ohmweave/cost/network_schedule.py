@@ -1,9 +1,11 @@
 """The schedule of a network on a chip, from where its layers stand and what one call of it reads.
 
 Tiles of one layer on different arrays are read at the same time, tiles on one array one after another. Layers that
-share an array are one machine of the schedule: they cannot work on two images at once.
+share an array are one machine of the schedule: they cannot work on two images at once. Replicas of a layer divide each
+image among them, or take images in turn.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from ohmweave.cost.components import ComponentCosts
 from ohmweave.cost.ledger import Bill, chips_of, ledger
 from ohmweave.cost.schedule import Job, Schedule, schedule
 from ohmweave.mapping import Chip
+from ohmweave.mapping.replication import ReplicaSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,10 @@ class LayerStage:
         cells: of one chip.
         arrays: that hold its tiles.
         machine: name of the arrays that work on one image at a time: those of all layers that share one.
+        replica_of: its neighbours in the stages with the same text are replicas of the same layer; "" for a layer
+            without replicas.
+        take_turns: True if each image is read by one of the replicas, and `duration` is that of its images; False if
+            all replicas work on each image.
     """
 
     name: str
@@ -39,6 +46,8 @@ class LayerStage:
     cells: Annotated[int, integer(at_least=1)]
     arrays: tuple[int, ...]
     machine: str
+    replica_of: str = ""
+    take_turns: bool = False
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -69,11 +78,18 @@ def network_stages(net: torch.nn.Module, x: Any, *, costs: ComponentCosts | None
     chip = _only_chip(net)
     with torch.no_grad(), ledger(net, costs=costs) as bill:
         net(x)
-    return stages_of_bill(bill, chip, len(x), costs=costs)
+    sets = [module for module in net.modules() if isinstance(module, ReplicaSet)]
+    return stages_of_bill(bill, chip, len(x), costs=costs, replicas=sets)
 
 
 def stages_of_bill(
-    bill: Bill, chip: Chip, n_images: int, *, costs: ComponentCosts | None = None, phase: str = "inference"
+    bill: Bill,
+    chip: Chip,
+    n_images: int,
+    *,
+    costs: ComponentCosts | None = None,
+    phase: str = "inference",
+    replicas: Sequence[ReplicaSet] = (),
 ) -> tuple[LayerStage, ...]:
     """The stages of a network whose reads of `n_images` images were counted on `bill` under `phase`.
 
@@ -83,6 +99,7 @@ def stages_of_bill(
         n_images: that were computed, on each of its chips.
         costs: as in `network_stages`.
         phase: of the bill.
+        replicas: the sets of replicas among the layers; without them replicas are layers that follow one another.
 
     Raises:
         OutOfRangeError: nothing was read in this phase, or `n_images` is not >= 1.
@@ -95,11 +112,15 @@ def stages_of_bill(
     if not read:
         raise OutOfRangeError(f"`phase` must be one in which layers were read, but nothing was read in {phase!r}")
     machines = _machines(read)
+    set_of = {name: one for one in replicas for name in one.replica_names}
     stages = []
     for name, placement in read.items():
-        on_array = Counter(tile.array for tile in placement.tiles)
+        on_array, one = Counter(tile.array for tile in placement.tiles), set_of.get(name)
+        turns = one is not None and one.take_turns
+        # Replicas that take turns read the images of the whole set.
+        n_counted = sum(counted.get(other, 0.0) for other in one.replica_names) if one and turns else counted[name]
         # Every tile is read equally often, and those of one array wait for each other.
-        reads = counted[name] / n * max(on_array.values()) / len(placement.tiles)
+        reads = n_counted / n * max(on_array.values()) / len(placement.tiles)
         stages.append(
             LayerStage(
                 name=name,
@@ -108,6 +129,8 @@ def stages_of_bill(
                 cells=placement.cells.numel(),
                 arrays=tuple(sorted(on_array)),
                 machine=machines[name],
+                replica_of="" if one is None else one.replica_names[0],
+                take_turns=turns,
             )
         )
     return tuple(stages)
@@ -147,11 +170,22 @@ def schedule_of(stages: Sequence[LayerStage], *, n_images: int) -> Schedule:
     check_integer("n_images", n_images, at_least=1, at_most=10_000)
     if isinstance(stages, str) or not stages or not all(isinstance(stage, LayerStage) for stage in stages):
         raise OutOfRangeError("`stages` must be one or more of `network_stages`")
+    layers = [
+        list(group) for _, group in itertools.groupby(enumerate(stages), lambda one: one[1].replica_of or f"/{one[0]}")
+    ]
     jobs: list[Job] = []
     for image in range(n_images):
-        for position, stage in enumerate(stages):
-            needs = (len(jobs) - 1,) if position else ()
-            jobs.append(Job(name=stage.name, machine=stage.machine, duration=stage.duration, image=image, needs=needs))
+        before: tuple[int, ...] = ()
+        for replicas in layers:
+            working = [stage for _, stage in replicas]
+            if working[0].take_turns:
+                working = [working[image % len(working)]]
+            first = len(jobs)
+            jobs += [
+                Job(name=stage.name, machine=stage.machine, duration=stage.duration, image=image, needs=before)
+                for stage in working
+            ]
+            before = tuple(range(first, len(jobs)))
     return schedule(jobs)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from ohmweave.base import OutOfRangeError, check_fields, check_integer, integer, non_negative, positive, shown
 from ohmweave.base.text import counted
+from ohmweave.mapping.replication import replicas_within
 
 MOST_JOBS = 2**18
 """Number of jobs or replicas that are planned within a second."""
@@ -217,16 +218,8 @@ def balance(stages: Sequence[Stage], *, n_cells: int) -> dict[str, int]:
     left = n_cells - sum(stage.cells for stage in stages)
     if left < 0:
         raise OutOfRangeError(f"`n_cells` must be >= {n_cells - left}, one replica of each stage, but is {n_cells}")
-    replicas = {stage.name: 1 for stage in stages}
-    slowest = [(-stage.duration, index) for index, stage in enumerate(stages)]
-    heapq.heapify(slowest)
-    while True:
-        stage = stages[slowest[0][1]]
-        if stage.cells > left:
-            return replicas
-        replicas[stage.name] += 1
-        left -= stage.cells
-        heapq.heapreplace(slowest, (-stage.duration / replicas[stage.name], slowest[0][1]))
+    found = replicas_within([stage.duration for stage in stages], [stage.cells for stage in stages], n_cells)
+    return {stage.name: n for stage, n in zip(stages, found, strict=True)}
 
 
 def pipeline(stages: Sequence[Stage], replicas: Mapping[str, int], *, n_images: int) -> list[Job]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from ohmweave.base import OhmweaveError, OutOfRangeError, check_integer, shown
-from ohmweave.cost.ledger import STANDING, Bill
+from ohmweave.cost.bill_items import STANDING
+from ohmweave.cost.ledger import Bill
 
 Record = dict[str, str | int | float | None]
 

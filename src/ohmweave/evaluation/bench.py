@@ -10,8 +10,9 @@ import torch
 from ohmweave.arrays import Activity
 from ohmweave.cells import Cell
 from ohmweave.data import Dataset
-from ohmweave.evaluation.networks import Network, Progress
+from ohmweave.evaluation.networks import Network
 from ohmweave.evaluation.without import Step, step_of
+from ohmweave.explore.training import Progress
 from ohmweave.mapping import Chip
 from ohmweave.nn import Deployed, OnChip, plan
 from ohmweave.programming import WriteVerify

@@ -10,13 +10,14 @@ from ohmweave.data import Dataset
 from ohmweave.evaluation.as_experiment import EVALUATION
 from ohmweave.evaluation.course import steps_of
 from ohmweave.evaluation.effort import EFFORTS, Effort
-from ohmweave.evaluation.networks import Progress, check_network, images, network_of
+from ohmweave.evaluation.networks import check_network, images, network_of
 from ohmweave.evaluation.results import Evaluation
 from ohmweave.evaluation.search import declared
 from ohmweave.evaluation.stages import NAME, Question, run_task
 from ohmweave.evaluation.subject import Subject, subject_of
 from ohmweave.evaluation.tables import result_lines
 from ohmweave.experiments import ExperimentError, Options, Row, read_rows, run_experiment
+from ohmweave.explore.training import Progress
 
 DATA = ("digits", "mnist")
 DAY = 86_400.0

@@ -8,12 +8,10 @@ import torch
 
 from ohmweave.base import generator
 from ohmweave.evaluation.bench import Bench
-from ohmweave.evaluation.networks import BATCH
-from ohmweave.optim import AdaptiveWriteVerify, Manhattan, MixedPrecision, PulsedSGD, TikiTakaV2
+from ohmweave.explore.training import Parameters, adaptive, manhattan, mixed_precision, pulsed_sgd, tiki_taka
 from ohmweave.programming import WriteVerify
 
 Setting = Mapping[str, Any]
-Params = list[torch.nn.Parameter]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +27,7 @@ class Rule:
         source: where it is from, and which cells it suits.
     """
 
-    make: Callable[[Params, Bench, Setting], torch.optim.Optimizer]
+    make: Callable[[Parameters, Bench, Setting], torch.optim.Optimizer]
     axis: str
     start: tuple[float, ...]
     matrices: int = 1
@@ -41,35 +39,27 @@ def _rounding(bench: Bench) -> torch.Generator:
     return generator(bench.seed, "evaluation", "rounding")
 
 
-def _mixed_precision(params: Params, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
-    return MixedPrecision(params, lr=setting["lr"], g_step=bench.g_step())
+def _mixed_precision(params: Parameters, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
+    return mixed_precision(params, rate=setting["lr"], g_step=bench.g_step())
 
 
-def _pulsed_sgd(params: Params, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
-    return PulsedSGD(params, lr=setting["lr"], g_step=bench.g_step(), generator=_rounding(bench))
+def _pulsed_sgd(params: Parameters, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
+    return pulsed_sgd(params, rate=setting["lr"], g_step=bench.g_step(), rounding=_rounding(bench))
 
 
-def _tiki_taka(params: Params, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
-    return TikiTakaV2(
-        params,
-        fast_lr=setting["lr"],
-        lr=0.1,
-        g_step=bench.g_step(),
-        columns=BATCH,
-        write=WriteVerify(tolerance=bench.tolerance(1.0), max_pulses=bench.max_pulses()),
-        n_zeroing=20,
-        generator=_rounding(bench),
-    )
+def _tiki_taka(params: Parameters, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
+    write = WriteVerify(tolerance=bench.tolerance(1.0), max_pulses=bench.max_pulses())
+    return tiki_taka(params, rate=setting["lr"], g_step=bench.g_step(), write=write, rounding=_rounding(bench))
 
 
-def _manhattan(params: Params, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
-    return Manhattan(params, g_step=bench.g_step(), dead=min(setting["dead"], 1.0))
+def _manhattan(params: Parameters, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
+    return manhattan(params, dead=setting["dead"], g_step=bench.g_step())
 
 
-def _adaptive(params: Params, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
+def _adaptive(params: Parameters, bench: Bench, setting: Setting) -> torch.optim.Optimizer:
     tolerance = bench.tolerance(1.0)
     threshold = setting["threshold"] * tolerance
-    return AdaptiveWriteVerify(params, threshold=threshold, write=bench.change(threshold, tolerance))
+    return adaptive(params, threshold=threshold, write=bench.change(threshold, tolerance))
 
 
 RULES: Mapping[str, Rule] = {

@@ -4,16 +4,14 @@ import time
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
 from ohmweave.base import DataError, generator
 from ohmweave.evaluation.bench import Bench
-from ohmweave.evaluation.networks import BATCH
+from ohmweave.explore.training import BATCH, learn_batches, rule_of_digital
 from ohmweave.nn import Deployed, load, save
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 """A checkpoint is written after an epoch if the last one, or the start, is so long ago. Ours."""
-_RATE_OF_BIASES = 1e-2  # of Adam, beside a rule
 
 
 def learn(bench: Bench, net: Deployed, rule: torch.optim.Optimizer, *, epochs: int) -> None:
@@ -25,9 +23,7 @@ def learn(bench: Bench, net: Deployed, rule: torch.optim.Optimizer, *, epochs: i
         rule: of the weights on the chip.
         epochs: passes through the training images.
     """
-    digital = list(net.digital_parameters())
-    beside = torch.optim.Adam(digital, lr=_RATE_OF_BIASES) if digital else None
-    rules = [rule] if beside is None else [rule, beside]
+    rules = [rule, *rule_of_digital(net)]
     order = generator(bench.first, "evaluation", "order on the chip")
     net.train()
     done, last = _resumed(bench, net, rules, epochs), time.monotonic()
@@ -36,12 +32,7 @@ def learn(bench: Bench, net: Deployed, rule: torch.optim.Optimizer, *, epochs: i
             pass
     for epoch in range(done, epochs):
         bench.progress(epoch / epochs, f"learning in situ, epoch {epoch + 1} of {epochs}")
-        for x, y in bench.data.train.batches(BATCH, order):
-            for one in rules:
-                one.zero_grad()
-            net.loss(_summed, net(x), y).backward()
-            for one in rules:
-                one.step()
+        learn_batches(net, rules, bench.data.train.batches(BATCH, order))
         if time.monotonic() - last >= SECONDS_BETWEEN_CHECKPOINTS and epoch + 1 < epochs:
             save(net, _path(bench, epoch + 1), rule=rules)
             _drop(bench, keep=epoch + 1)
@@ -80,7 +71,3 @@ def _resumed(bench: Bench, net: Deployed, rules: list[torch.optim.Optimizer], ep
                 continue
             return epoch
     return 0
-
-
-def _summed(z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(z, labels, reduction="sum")

@@ -1,25 +1,21 @@
 """The networks of an evaluation, and their training in software."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.base.files import atomic_write
-from ohmweave.base.function_files import function_of_file
+from ohmweave.base.function_files import digest_of_file, function_of_file
 from ohmweave.data import Dataset, Split, load
+from ohmweave.explore.training import VALIDATION, Progress, cnn, draw_weights, mlp, train_in_software
+from ohmweave.explore.training import n_correct as count_correct
 
-Progress = Callable[[float, str], None]
-BATCH = 50
 _SIZES = {"digits": 8, "mnist": 28}
-_VALIDATION = {"digits": 400, "mnist": 5_000}
-_HIDDEN = {"digits": 32, "mnist": 100}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,29 +32,7 @@ class Network:
     make: Callable[[tuple[int, int, int], int], torch.nn.Module]
 
 
-def _mlp(shape: tuple[int, int, int], n_classes: int) -> torch.nn.Module:
-    n_in = shape[0] * shape[1] * shape[2]
-    hidden = _HIDDEN["digits"] if n_in <= 64 else _HIDDEN["mnist"]
-    return torch.nn.Sequential(
-        torch.nn.Flatten(), torch.nn.Linear(n_in, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, n_classes)
-    )
-
-
-def _cnn(shape: tuple[int, int, int], n_classes: int) -> torch.nn.Module:
-    height, width = (size // 4 for size in shape[1:])
-    return torch.nn.Sequential(
-        torch.nn.Conv2d(shape[0], 8, 3, padding=1),
-        torch.nn.ReLU(),
-        torch.nn.MaxPool2d(2),
-        torch.nn.Conv2d(8, 16, 3, padding=1),
-        torch.nn.ReLU(),
-        torch.nn.MaxPool2d(2),
-        torch.nn.Flatten(),
-        torch.nn.Linear(16 * height * width, n_classes),
-    )
-
-
-_NETWORKS = {"mlp": _mlp, "cnn": _cnn}
+_NETWORKS = {"mlp": mlp, "cnn": cnn}
 
 
 def network_of(network: str | Path) -> Network:
@@ -77,7 +51,7 @@ def network_of(network: str | Path) -> Network:
         raise OutOfRangeError(
             f"`network` (`--network`) must be mlp, cnn or an existing .py file, but is {str(network)!r}"
         )
-    return Network(name=f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}", make=_from_file(path))
+    return Network(name=f"{path.stem}-{digest_of_file(path)[:8]}", make=_from_file(path))
 
 
 def _from_file(path: Path) -> Callable[[tuple[int, int, int], int], torch.nn.Module]:
@@ -95,7 +69,7 @@ def _from_file(path: Path) -> Callable[[tuple[int, int, int], int], torch.nn.Mod
 
 def images(data: str, *, data_dir: Path | None, n_train: int | None) -> Dataset:
     """A data set in its native size, with the first `n_train` training images (None: all)."""
-    whole = load(data, data_dir=data_dir, size=_SIZES[data], validation=_VALIDATION[data])
+    whole = load(data, data_dir=data_dir, size=_SIZES[data], validation=VALIDATION[data])
     if n_train is None or n_train >= len(whole.train):
         return whole
     return Dataset(
@@ -112,34 +86,15 @@ def fresh(network: Network, data: Dataset, *, seed: int) -> torch.nn.Module:
     """The network with random weights: N(0, 2 / fan-in) where a parameter has two or more dimensions, biases 0."""
     shape = data.train.images.shape[1:]
     model = network.make((shape[0], shape[1], shape[2]), data.n_classes)
-    chance = generator(seed, "evaluation", "weights")
-    with torch.no_grad():
-        for module in model.modules():
-            for name, parameter in module.named_parameters(recurse=False):
-                if parameter.dim() > 1:
-                    parameter.normal_(0, (2 / parameter[0].numel()) ** 0.5, generator=chance)
-                elif name == "bias":
-                    parameter.zero_()
-    return model
+    return draw_weights(model, generator(seed, "evaluation", "weights"))
 
 
 def train(
     model: torch.nn.Module, data: Dataset, *, epochs: int, seed: int, progress: Progress = lambda fraction, text: None
 ) -> torch.nn.Module:
-    """Train in software by Adam, with a rate that falls from 5e-3 to 0 along a cosine; returns `model`, evaluating."""
-    model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    n_steps = epochs * -(-len(data.train) // BATCH)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    """Train in software as `train_in_software`, with the order of an evaluation; returns `model`, evaluating."""
     order = generator(seed, "evaluation", "order")
-    for epoch in range(epochs):
-        progress(epoch / epochs, f"training in software, epoch {epoch + 1} of {epochs}")
-        for x, y in data.train.batches(BATCH, order):
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
-            schedule.step()
-    return model.eval()
+    return train_in_software(model, data, epochs=epochs, order=order, progress=progress)
 
 
 def check_network(network: Network, data: Dataset) -> None:
@@ -168,11 +123,9 @@ def kept(model: torch.nn.Module, path: Path, training: Callable[[torch.nn.Module
     return model.eval()
 
 
-@torch.no_grad()
 def n_correct(net: Callable[..., Any], split: Split) -> list[int]:
     """Images whose largest output is that of their label: a list of one number for each chip, or of one number."""
-    found = torch.cat([net(x).argmax(-1) == y for x, y in split.batches(1_000)], dim=-1).sum(-1)
-    return [int(n) for n in found.reshape(-1)]
+    return count_correct(net, split, batch=1_000)
 
 
 def parameters_rms(model: torch.nn.Module) -> Mapping[str, float]:

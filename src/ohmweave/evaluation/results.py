@@ -15,6 +15,7 @@ from ohmweave.experiments import Estimate, Options, Row, gap_interval, mean_inte
 NEAR = 0.03
 """Loss against software above which the reason is named."""
 _MANY = 0.1  # of the writes
+_SHOWN = 0.0005  # tables show a tenth of a point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +93,12 @@ def accuracy_of(rows: Sequence[Row], way: str) -> Accuracy | None:
     if len(drawn) < 2:
         return Accuracy(way=way, mean=cell, chip_sd=math.sqrt(variance), fit_sd=None, cell=cell)
     spread, n = statistics.variance(drawn), len(drawn)
-    half = (_student(n) * math.sqrt(spread * (1 + 1 / n))) if spread else 0.0
+    half = _student(n) * math.sqrt(spread * (1 + 1 / n))
     middle = statistics.fmean(drawn)
+    mean = Estimate(value=middle, low=max(0.0, middle - half), high=min(1.0, middle + half), n=n)
     return Accuracy(
         way=way,
-        mean=Estimate(value=middle, low=max(0.0, middle - half), high=min(1.0, middle + half), n=n),
+        mean=mean if max(drawn) > min(drawn) else Estimate(value=middle, n=n),
         chip_sd=math.sqrt(variance),
         fit_sd=math.sqrt(max(0.0, spread - variance / len(groups[-1]))),
         cell=cell,
@@ -105,11 +107,17 @@ def accuracy_of(rows: Sequence[Row], way: str) -> Accuracy | None:
 
 def _of_shares(values: Sequence[float]) -> Estimate:
     """Mean with Student's interval, within 0 and 1: between few chips it may be wider than all accuracies there are."""
-    found = mean_interval(values)
-    assert found is not None
+    found = _mean(values)
     if found.low is None or found.high is None:
         return found
     return Estimate(value=found.value, low=max(0.0, found.low), high=min(1.0, found.high), n=found.n)
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    """Mean with Student's interval; without one if all values are equal, since one of no width would be untrue."""
+    found = mean_interval(values)
+    assert found is not None
+    return found if max(values) > min(values) else Estimate(value=values[0], n=len(values))
 
 
 def _pooled_variance(groups: Sequence[Sequence[float]]) -> float:
@@ -142,7 +150,7 @@ def property_costs(rows: Sequence[Row], way: str) -> list[PropertyCost]:
 def _gain(values: Sequence[float], others: Sequence[float]) -> Estimate | None:
     if len(values) != len(others):
         return gap_interval(values, others)
-    return mean_interval([a - b for a, b in zip(values, others, strict=True)])
+    return _mean([a - b for a, b in zip(values, others, strict=True)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -183,9 +191,15 @@ class Evaluation:
 
 
 def shown(one: Estimate) -> str:
-    """As in "97.0 % (96.1 to 97.9)"."""
-    ends = "" if one.low is None or one.high is None else f" ({100 * one.low:.1f} to {100 * one.high:.1f})"
-    return f"{100 * one.value:.1f} %{ends}"
+    """As in "97.0 % (96.1 to 97.9)", or "97.0 % (all 3 equal)"."""
+    return f"{100 * one.value:.1f} %{ends(one)}"
+
+
+def ends(one: Estimate) -> str:
+    """The interval in percent, as in " (96.1 to 97.9)", " (all 3 equal)" or nothing for a single value."""
+    if one.low is None or one.high is None:
+        return f" (all {one.n} equal)" if one.n > 1 else ""
+    return f" ({100 * one.low:.1f} to {100 * one.high:.1f})"
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
@@ -198,7 +212,39 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             "no law describes the data of this cell: these are results of the law in the file, and the measured cells "
             "may be worth more or less"
         )
-    return [*notes, *reasons(rows, facts["stuck"]), *facts["unknown"]]
+    return [*notes, *reasons(rows, facts["stuck"]), *unexpected(rows), *facts["unknown"]]
+
+
+def unexpected(rows: Sequence[Row]) -> list[str]:
+    """Ways above software, and properties without which a network is worse: with what is known of the reason."""
+    software = accuracy_of(rows, SOFTWARE)
+    if software is None:
+        return []
+    first = shares(of_stage(rows, "software")[0])[0]
+    notes = []
+    for way in WAYS:
+        one = accuracy_of(rows, way)
+        if one is not None and one.cell.value - software.mean.value >= _SHOWN:
+            above = f"{way}: {100 * (one.cell.value - software.mean.value):.1f} points above software; "
+            notes.append(above + _why_above(way, one.cell.value, software.mean, first))
+    for way in (TRANSFER, IN_SITU):
+        notes += [
+            f"{way}, without {'all properties' if cost.name == PERFECT else cost.name}: {-100 * cost.gain.value:.1f} "
+            "points worse than with it. Settings were found with it and may not suit the other cell; that this is the "
+            "reason was not verified"
+            for cost in property_costs(rows, way)
+            if cost.gain.high is not None and cost.gain.high <= -_SHOWN
+        ]
+    return notes
+
+
+def _why_above(way: str, value: float, software: Estimate, first: float) -> str:
+    if way != IN_SITU and value <= first:
+        return f"the network that is written has {100 * first:.1f} % in software, more than others of its kind"
+    if software.high is not None and value <= software.high:
+        return "that is within the interval of software"
+    how = "rule, rate and noise of the training are others" if way != TRANSFER else "errors of the write may help"
+    return f"that is above the interval of software, and not explained ({how})"
 
 
 def reasons(rows: Sequence[Row], stuck: float) -> list[str]:

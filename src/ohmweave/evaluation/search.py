@@ -130,7 +130,7 @@ def retried(setting: Setting) -> list[Setting]:
 Round = Callable[[Sequence[Row], Effort], list[Trial]]
 
 
-def _ladder(values: Sequence[float], found: Mapping[float, float], extensions: int) -> list[float]:
+def ladder(values: Sequence[float], found: Mapping[float, float], extensions: int) -> list[float]:
     """The values to try: those given, and beyond an end as long as the end is best, up to `extensions` times."""
     tried_values = sorted(found)
     if not all(value in found for value in values):
@@ -148,7 +148,7 @@ def _tolerances(rows: Sequence[Row], effort: Effort) -> list[Trial]:
     found = {one.setting["tolerance"]: one.accuracy for one in tried(rows, TRANSFER) if _has(one.setting, base)}
     return [
         Trial(way=TRANSFER, setting={"tolerance": value, **base})
-        for value in _ladder(TOLERANCES, found, effort.extensions)
+        for value in ladder(TOLERANCES, found, effort.extensions)
     ]
 
 
@@ -178,7 +178,7 @@ def _tuning(rows: Sequence[Row], effort: Effort) -> list[Trial]:
         one.setting["threshold"]: one.accuracy for one in tried(rows, TUNED) if one.setting["threshold"] is not None
     }
     # Tuning can make a network that was written well worse: leaving it as it was written is one of the trials.
-    thresholds = [None, *_ladder(THRESHOLDS, found, effort.extensions)]
+    thresholds = [None, *ladder(THRESHOLDS, found, effort.extensions)]
     return [Trial(way=TUNED, setting={**start, "threshold": one, "epochs": effort.tuning}) for one in thresholds]
 
 
@@ -192,7 +192,7 @@ def _rates(rows: Sequence[Row], effort: Effort) -> list[Trial]:
         base = {"rule": name, "w_max": W_MAX[0], "epochs": effort.trial}
         found = {one.setting[rule.axis]: one.accuracy for one in tried(rows, IN_SITU) if _has(one.setting, base)}
         trials += [
-            _in_situ(name, value, W_MAX[0], effort.trial) for value in _ladder(rule.start, found, effort.extensions)
+            _in_situ(name, value, W_MAX[0], effort.trial) for value in ladder(rule.start, found, effort.extensions)
         ]
     return trials
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ohmweave.base import DataError, OutOfRangeError, generator
+from ohmweave.base import DataError, OutOfRangeError, generator, shown
 from ohmweave.base.files import check_path
 from ohmweave.cells import AffineStep, Cell, LinearStep, PulseTable, StretchedStep, StuckCells, TwoState, load
 from ohmweave.evaluation.draws import uncertainty_of
@@ -121,7 +121,7 @@ def subject_of(cell: Cell | str | Path) -> Subject:
     if isinstance(cell, str | Path):
         return read_subject(cell)
     if not isinstance(cell, Cell):
-        raise OutOfRangeError(f"`cell` must be a cell file or a Cell, but is {cell!r}")
+        raise OutOfRangeError(f"`cell` must be a cell file or a Cell, such as yao2020(), but is {shown(cell)}")
     _check_law(cell, "it has")
     return Subject(
         cell=cell, name="cell", digest=hashlib.sha256(repr(asdict(cell)).encode()).hexdigest()[:12], about={}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ohmweave.evaluation.results import Accuracy, accuracy_of, of_stage, property_costs, remarks, shown
+from ohmweave.evaluation.results import Accuracy, accuracy_of, ends, of_stage, property_costs, remarks, shown
 from ohmweave.evaluation.search import Found, best, tried
 from ohmweave.evaluation.stages import CELL
 from ohmweave.evaluation.ways import IN_SITU, SOFTWARE, TRANSFER, WAYS
@@ -83,8 +83,8 @@ def _spent_cells(result: Mapping[str, Any]) -> dict[str, str]:
         "not converged": f"{100 * result['n_failed'] / max(1, result['n_written']):.1f} %",
         "pulses": _count(result["n_pulses"]),
         "readouts": _count(result["n_readouts"]),
-        "pulses (µJ)": _energy(result["energy_pulses"], 1e6),
-        "an image (pJ)": _energy(result["energy_inference"], 1e12),
+        "energy of pulses (µJ)": _energy(result["energy_pulses"], 1e6),
+        "energy of an image (pJ)": _energy(result["energy_inference"], 1e12),
     }
 
 
@@ -98,9 +98,7 @@ def _energy(value: float | None, factor: float) -> str:
 
 
 def _percent(one: Estimate, *, sign: str = "") -> str:
-    if one.low is None or one.high is None:
-        return f"{100 * one.value:{sign}.1f}"
-    return f"{100 * one.value:{sign}.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
+    return f"{100 * one.value:{sign}.1f}{ends(one)}"
 
 
 def _points(value: float | None) -> str:

@@ -68,7 +68,4 @@ def mixed(rows: Sequence[Mapping[str, str]], here: Mapping[str, str] | None = No
             found.append(f"{key} {' and '.join(others)} there, {here[key]} here")
     if not found:
         return ""
-    text = "rows of this folder were computed otherwise, and their last digits may differ: " + "; ".join(found)
-    if any(one.startswith("numba") for one in found):
-        text += "; training of sample after sample draws other random numbers with Numba than without"
-    return text
+    return "rows of this folder were computed otherwise, and their last digits may differ: " + "; ".join(found)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ohmweave.base import DataError, OutOfRangeError, check_fields, integer, positive, shown, zero_to_one
+from ohmweave.base.function_files import digest_of_file
 from ohmweave.base.text import safe_name
 from ohmweave.explore.keys import Key, keys
 from ohmweave.explore.ranges import Range, range_of
@@ -223,7 +224,7 @@ def _axis(name: str, key: Key, value: Any, folder: Path, files: dict[str, Path])
 def _of_files(parse: Parse, folder: Path, files: dict[str, Path]) -> Parse:
     """`parse` for names and for paths relative to `folder`, which get names by their content, kept in `files`.
 
-    A file that changes is another value, and a file that moves is the same.
+    A file that changes is another value, and so is a network whose local modules change; a file that moves is the same.
     """
 
     def parse_path(name: str, value: Any) -> Value:
@@ -232,7 +233,8 @@ def _of_files(parse: Parse, folder: Path, files: dict[str, Path]) -> Parse:
         path = Path(str(found))
         if not path.is_absolute():
             return found
-        label = f"{safe_name(path.stem)}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+        digest = digest_of_file(path) if path.suffix == ".py" else hashlib.sha256(path.read_bytes()).hexdigest()
+        label = f"{safe_name(path.stem)}-{digest[:8]}"
         files[label] = path
         return label
 

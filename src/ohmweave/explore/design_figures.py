@@ -115,20 +115,22 @@ class Quantity:
 
 
 QUANTITIES: Mapping[str, Quantity] = {
-    "accuracy": Quantity(title="accuracy (%)", column="validation_accuracy", factor=100, high=True),
-    "worst_chip": Quantity(title="worst chip (%)", column="worst_chip_validation_accuracy", factor=100, high=True),
+    "accuracy": Quantity(title="validation accuracy (%)", column="validation_accuracy", factor=100, high=True),
+    "worst_chip": Quantity(
+        title="worst chip, validation (%)", column="worst_chip_validation_accuracy", factor=100, high=True
+    ),
     "test_accuracy": Quantity(title="test accuracy (%)", column="test_accuracy", factor=100, high=True),
     "worst_chip_test": Quantity(title="worst chip, test (%)", column="worst_chip_test_accuracy", factor=100, high=True),
-    "software": Quantity(title="software (%)", column="software_test_accuracy", factor=100, high=True),
+    "software": Quantity(title="software, test (%)", column="software_test_accuracy", factor=100, high=True),
     "energy": Quantity(title="energy (nJ an image)", column="energy_J_per_image_and_chip", factor=1e9),
-    "latency": Quantity(title="latency (us an image)", column="latency_s_per_image", factor=1e6),
+    "latency": Quantity(title="latency (µs an image)", column="latency_s_per_image", factor=1e6),
     "throughput": Quantity(title="images in 1 s", column="throughput_images_per_s_and_chip", high=True),
-    "area": Quantity(title="area (mm2 a chip)", column="area_m2_per_chip", factor=1e6),
+    "area": Quantity(title="area (mm² a chip)", column="area_m2_per_chip", factor=1e6),
     "n_arrays": Quantity(title="arrays", column="arrays_per_chip"),
     "pulses": Quantity(title="pulses a chip", column="pulses_per_chip"),
     "most_pulses": Quantity(title="most pulses of a cell", column="most_pulses_of_a_cell"),
     "endurance_used": Quantity(title="endurance used (%)", column="endurance_used", factor=100),
-    "programming_energy": Quantity(title="programming (uJ a chip)", column="programming_J_per_chip", factor=1e6),
+    "programming_energy": Quantity(title="programming (µJ a chip)", column="programming_J_per_chip", factor=1e6),
     "programming_time": Quantity(title="programming (ms a chip)", column="programming_s_per_chip", factor=1e3),
     "failed": Quantity(title="not converged (%)", column="share_of_cells_not_converged", factor=100),
 }

@@ -5,21 +5,28 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from ohmweave.arrays import SimulatedArray
 from ohmweave.base import generator
 from ohmweave.cells import SET, Cell, Pulse
 from ohmweave.data import Dataset
 from ohmweave.explore.parts import Design
-from ohmweave.explore.study_networks import BATCH, Progress
+from ohmweave.explore.training import (
+    BATCH,
+    Parameters,
+    Progress,
+    adaptive,
+    learn_batches,
+    manhattan,
+    mixed_precision,
+    pulsed_sgd,
+    rule_of_digital,
+    tiki_taka,
+)
 from ohmweave.mapping import CentredPair
 from ohmweave.nn import Deployed
-from ohmweave.optim import AdaptiveWriteVerify, Manhattan, MixedPrecision, PulsedSGD, TikiTakaV2
 from ohmweave.programming import WriteVerify
 
-Parameters = list[torch.nn.Parameter]
-_RATE_OF_BIASES = 1e-2  # of Adam, beside a rule
 W_MAX = 3.0
 """The largest weight, in units of the root mean square of a layer's random initial weights (ours)."""
 
@@ -45,32 +52,23 @@ def step_of(cell: Cell) -> float:
 
 
 def _mixed_precision(params: Parameters, design: Design, g_step: float, seed: int) -> torch.optim.Optimizer:
-    return MixedPrecision(params, lr=design["rate"], g_step=g_step)
+    return mixed_precision(params, rate=design["rate"], g_step=g_step)
 
 
 def _pulsed_sgd(params: Parameters, design: Design, g_step: float, seed: int) -> torch.optim.Optimizer:
-    return PulsedSGD(params, lr=design["rate"], g_step=g_step, generator=_rounding(seed))
+    return pulsed_sgd(params, rate=design["rate"], g_step=g_step, rounding=_rounding(seed))
 
 
 def _tiki_taka(params: Parameters, design: Design, g_step: float, seed: int) -> torch.optim.Optimizer:
-    return TikiTakaV2(
-        params,
-        fast_lr=design["rate"],
-        lr=0.1,
-        g_step=g_step,
-        columns=BATCH,
-        write=design.write,
-        n_zeroing=20,
-        generator=_rounding(seed),
-    )
+    return tiki_taka(params, rate=design["rate"], g_step=g_step, write=design.write, rounding=_rounding(seed))
 
 
 def _manhattan(params: Parameters, design: Design, g_step: float, seed: int) -> torch.optim.Optimizer:
-    return Manhattan(params, g_step=g_step, dead=min(design["rate"], 1.0))
+    return manhattan(params, dead=design["rate"], g_step=g_step)
 
 
 def _adaptive(params: Parameters, design: Design, g_step: float, seed: int) -> torch.optim.Optimizer:
-    return AdaptiveWriteVerify(params, threshold=design["rate"] * design.tolerance, write=design.write)
+    return adaptive(params, threshold=design["rate"] * design.tolerance, write=design.write)
 
 
 def _rounding(seed: int) -> torch.Generator:
@@ -101,23 +99,11 @@ def mapping_of(design: Design, model: torch.nn.Module) -> CentredPair:
 def learn(net: Deployed, design: Design, data: Dataset, *, seed: int, progress: Progress) -> None:
     """Train on the chip: weights by the rule, digital parameters by Adam, in an order that all chips share."""
     rule = _RULES[design["rule"]].make(list(net.chip_parameters()), design, step_of(design.cell), seed)
-    digital = list(net.digital_parameters())
-    beside = torch.optim.Adam(digital, lr=_RATE_OF_BIASES) if digital else None
+    rules = [rule, *rule_of_digital(net)]
     order = generator(seed, "explore", "order on the chip")
     net.train()
     n_epochs: Any = design["learning_epochs"]
     for epoch in range(n_epochs):
         progress(epoch / n_epochs, f"learning on the chip, epoch {epoch + 1} of {n_epochs}")
-        for x, y in data.train.batches(BATCH, order):
-            rule.zero_grad()
-            if beside is not None:
-                beside.zero_grad()
-            net.loss(_summed, net(x), y).backward()
-            rule.step()
-            if beside is not None:
-                beside.step()
+        learn_batches(net, rules, data.train.batches(BATCH, order))
     net.eval()
-
-
-def _summed(z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(z, labels, reduction="sum")

@@ -24,9 +24,10 @@ from ohmweave.explore.declared import Study
 from ohmweave.explore.design_learning import learn, mapping_of, matrices_of
 from ohmweave.explore.keys import AWARE, Stage, keys
 from ohmweave.explore.parts import Design
-from ohmweave.explore.study_networks import images, n_correct, network_of, train
+from ohmweave.explore.study_networks import images, network_of, train
+from ohmweave.explore.training import n_correct
 from ohmweave.mapping import Chip, DifferentialPair, WeightMapping, reset_unused
-from ohmweave.nn import Deployed, NoiseAware, calibrate, deploy
+from ohmweave.nn import Deployed, NoiseAware, calibrate_converters, deploy
 from ohmweave.nn.weight import ArrayWeight
 
 NAME = "explore/study"
@@ -187,7 +188,8 @@ class _Job:
         design, data = self.design, self.work.dataset(self.design)
         net = self._rewritten(data)
         if design["adc_range"] == "data":
-            calibrate(net, data.train.images[:_CALIBRATION])
+            # Inputs are scaled sample by sample, so that the ranges of the converters alone are to be found.
+            calibrate_converters(net, data.train.images[:_CALIBRATION])
         if design["age"]:
             net.chip.wait(design["age"])
         few = data.validation.images[:_BILLED]

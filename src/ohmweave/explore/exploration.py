@@ -99,7 +99,7 @@ class Exploration:
         return path
 
     def table(self) -> list[dict[str, str]]:
-        """The designs of the front for people, best accuracy first: the keys that vary, and the figures."""
+        """The designs of the front for people, best validation accuracy first: the keys that vary, and the figures."""
         chosen = [i for i, one in enumerate(self.on_front) if one]
         chosen.sort(key=lambda i: -self.figures[i].accuracy.value)
         return [self.line(i) for i in chosen]
@@ -135,14 +135,14 @@ class Exploration:
         return f"{points:g} point{'' if points == 1 else 's'}"
 
     def advice(self) -> list[str]:
-        """The cheapest designs within `study.within` of the best accuracy, one sentence each."""
+        """The cheapest designs within `study.within` of the best validation accuracy, one sentence each."""
         found = []
         for name, index in self.cheapest.items():
             if index is not None:
                 design = ", ".join(f"{key} {shown_key(key, self.points[index][key])}" for key in self.study.axes)
                 figures = self.figures[index]
                 found.append(
-                    f"lowest {QUANTITIES[name].title} within {self._within} of the best accuracy: "
+                    f"lowest {QUANTITIES[name].title} within {self._within} of the best validation accuracy: "
                     f"{shown_figure(figures, name)} with {design or 'the only design'} (test accuracy "
                     f"{shown_figure(figures, 'test_accuracy')})"
                 )

@@ -29,7 +29,8 @@ from ohmweave.explore.genetic_search import Search
 from ohmweave.explore.keys import Stage
 from ohmweave.explore.parts import Design
 from ohmweave.explore.space import Point, points_of
-from ohmweave.explore.study_networks import Progress, check_network, network_of
+from ohmweave.explore.study_networks import check_network, network_of
+from ohmweave.explore.training import Progress
 
 Say = Callable[[str], None]
 

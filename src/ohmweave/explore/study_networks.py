@@ -1,6 +1,7 @@
 """The networks of a study by name, their data, and their training in software."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +11,7 @@ import torch.nn.functional as F
 from ohmweave.base import OutOfRangeError, generator
 from ohmweave.base.function_files import function_of_file
 from ohmweave.data import Dataset, Split, load
-
-Progress = Callable[[float, str], None]
-Shape = tuple[int, int, int]
-BATCH = 50
-LR = 5e-3
-_VALIDATION = {"digits": 400, "mnist": 5_000}
-
-
-def _mlp(shape: Shape, n_classes: int) -> torch.nn.Module:
-    n_in = shape[0] * shape[1] * shape[2]
-    hidden = 32 if n_in <= 64 else 100
-    return torch.nn.Sequential(
-        torch.nn.Flatten(), torch.nn.Linear(n_in, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, n_classes)
-    )
-
-
-def _cnn(shape: Shape, n_classes: int) -> torch.nn.Module:
-    height, width = (size // 4 for size in shape[1:])
-    return torch.nn.Sequential(
-        torch.nn.Conv2d(shape[0], 8, 3, padding=1),
-        torch.nn.ReLU(),
-        torch.nn.MaxPool2d(2),
-        torch.nn.Conv2d(8, 16, 3, padding=1),
-        torch.nn.ReLU(),
-        torch.nn.MaxPool2d(2),
-        torch.nn.Flatten(),
-        torch.nn.Linear(16 * height * width, n_classes),
-    )
+from ohmweave.explore.training import VALIDATION, Progress, Shape, cnn, draw_weights, mlp, train_in_software
 
 
 def _five_layer(shape: Shape, n_classes: int) -> torch.nn.Module:
@@ -81,7 +55,7 @@ def _resnet(shape: Shape, n_classes: int) -> torch.nn.Module:
     )
 
 
-_MAKERS = {"mlp": _mlp, "cnn": _cnn, "five-layer": _five_layer, "resnet": _resnet}
+_MAKERS = {"mlp": mlp, "cnn": cnn, "five-layer": _five_layer, "resnet": _resnet}
 
 
 def network_of(name: str, path: Path | None, data: Dataset, *, seed: int) -> torch.nn.Module:
@@ -97,15 +71,7 @@ def network_of(name: str, path: Path | None, data: Dataset, *, seed: int) -> tor
         raise OutOfRangeError(
             f"`space.network` must be a file whose network() returns a torch module, but {path} is not"
         )
-    chance = generator(seed, "explore", "weights")
-    with torch.no_grad():
-        for module in model.modules():
-            for of, parameter in module.named_parameters(recurse=False):
-                if parameter.dim() > 1:
-                    parameter.normal_(0, (2 / parameter[0].numel()) ** 0.5, generator=chance)
-                elif of == "bias":
-                    parameter.zero_()
-    return model.eval()
+    return draw_weights(model, generator(seed, "explore", "weights")).eval()
 
 
 def _from_file(path: Path) -> Callable[[Shape, int], Any]:
@@ -127,6 +93,7 @@ def check_network(name: str, path: Path | None, data: Dataset) -> None:
         raise OutOfRangeError(f"{wanted}, but {name} returns {found}")
 
 
+@lru_cache(maxsize=1)  # the tasks of a study read the same files one after another
 def images(
     data: str, network: str, *, data_dir: Path | None, limits: tuple[int | None, int | None, int | None]
 ) -> Dataset:
@@ -135,7 +102,7 @@ def images(
     The five-layer network takes digits of 28 x 28 pixels, all others their own size of 8 x 8.
     """
     size = 8 if data == "digits" and network != "five-layer" else 28
-    whole = load(data, data_dir=data_dir, size=size, validation=_VALIDATION[data])
+    whole = load(data, data_dir=data_dir, size=size, validation=VALIDATION[data])
     parts = [_first(part, n) for part, n in zip((whole.train, whole.validation, whole.test), limits, strict=True)]
     return Dataset(
         name=f"{whole.name} {size} x {size}",
@@ -154,23 +121,6 @@ def _first(part: Split, n: int | None) -> Split:
 def train(
     model: torch.nn.Module, data: Dataset, *, epochs: int, seed: int, progress: Progress = lambda fraction, text: None
 ) -> torch.nn.Module:
-    """Train in software by Adam, with a rate that falls from 5e-3 to 0 along a cosine; returns `model`, evaluating."""
-    model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=LR)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(data.train) // BATCH))
+    """Train in software as `train_in_software`, with the order of a study; returns `model`, evaluating."""
     order = generator(seed, "explore", "order")
-    for epoch in range(epochs):
-        progress(epoch / epochs, f"training in software, epoch {epoch + 1} of {epochs}")
-        for x, y in data.train.batches(BATCH, order):
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
-            schedule.step()
-    return model.eval()
-
-
-@torch.no_grad()
-def n_correct(net: Callable[[torch.Tensor], torch.Tensor], split: Split) -> list[int]:
-    """Images whose largest output is that of their label: one number for each chip, or a single one."""
-    found = torch.cat([net(x).argmax(-1) == y for x, y in split.batches(500)], dim=-1).sum(-1)
-    return [int(n) for n in found.reshape(-1)]
+    return train_in_software(model, data, epochs=epochs, order=order, progress=progress)

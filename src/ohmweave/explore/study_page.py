@@ -78,7 +78,8 @@ def _data(found: "Exploration") -> dict[str, Any]:
     return {
         "designs": designs,
         "titles": {name: QUANTITIES[name].title for name in known},
-        "x": [name for name in _AXES if name in known],
+        # What the study asks for is across when the page opens.
+        "x": sorted((name for name in _AXES if name in known), key=lambda name: name not in found.study.objectives),
         "y": [name for name in _HEIGHTS if name in known],
         "keys": list(found.study.axes),
         "colour": found.effects[0].key if found.effects else "",

@@ -77,8 +77,8 @@ def fit_trains(
 
     Args:
         trains: the data.
-        g_min: S, lower end of the window; None is the lowest conductance of a working cell.
-        g_max: S, upper end; None is the highest.
+        g_min: S, lower end of the window; None: the lowest reading of a working cell, or inside it.
+        g_max: S, upper end; None: the highest reading, or inside it.
         bins: largest number of bins of the pulse table; fewer are used if a bin would have less than 20 steps inside
             the window for a polarity.
         stuck_below: a cell is stuck if the range of its conductance is below this fraction of that of the widest cell.
@@ -95,8 +95,8 @@ def fit_trains(
         ConvergenceError: a likelihood has no maximum.
 
     Valid for: identical pulses whose outcome depends on the present conductance alone, with Gaussian scatter, and reads
-        whose noise is new for each read. Where read noise is found, a window that is not given is still that of the
-        readings, which is wider than that of the cells: give `g_min` and `g_max` if you know them.
+        whose noise is new for each read. Where read noise is found, an end of the window that is not given is moved
+        inwards from the extreme reading if that makes the readings likelier, as it does where cells stay at a bound.
     Source: see `likelihood`, `kalman` and `between_cells`.
     """
     check_integer("bins", bins, at_least=1)
@@ -109,7 +109,10 @@ def fit_trains(
     laws, noisy_laws, refused = _fitted(trains, used, bins, law)
     if law in refused:
         raise DataError(f"`law` must fit the data, but {refused[law]}")
-    noise = NoiseOfReads({}, ()) if read_noise == "none" else noise_of_reads(trains, used, laws, noisy_laws, law)
+    noise = NoiseOfReads({}, ())
+    if read_noise == "fit":
+        noise = noise_of_reads(trains, used, laws, noisy_laws, law, seen=(g_min is None, g_max is None))
+    used = noise.used or used
     laws = dict(noise.laws) or laws
     behind = compared(laws)
     chosen = laws[law or simplest(laws)]

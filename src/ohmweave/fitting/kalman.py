@@ -25,8 +25,9 @@ from scipy.special import log_ndtr, ndtr
 from ohmweave.fitting.trains import Floats, Ints, Mask
 
 AT_BOUND = 1e-3
-"""Ours: width, as a fraction of the window, within which the reading of a cell at a bound scatters even without read
-noise. Without it one reading that happens to be the largest would have an unlimited likelihood."""
+"""Ours: least width, as a fraction of the window, within which the reading of a cell at a bound scatters. Without it
+one reading that happens to be the largest would have an unlimited likelihood. It is not added to read noise, which
+readings at a bound tell best."""
 _NEAR = 7.0
 """Standard deviations from a bound beyond which it is ignored: its probability is below 1e-11."""
 _LEAST = 1e-14
@@ -181,7 +182,8 @@ def _bounded(
         after: mean after the reading without bounds.
         v_after: its variance.
     """
-    deviation, at_bound = np.sqrt(v_after), noise + AT_BOUND**2
+    # The larger of the two variances, without the kink that a search for the maximum would meet.
+    deviation, at_bound = np.sqrt(v_after), (noise**4 + AT_BOUND**8) ** 0.25
     low, high = -after / deviation, (1 - after) / deviation
     total = v + noise
     free = -((y - x) ** 2 / total + np.log(total)) / 2

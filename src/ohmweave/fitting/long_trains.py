@@ -1,6 +1,7 @@
 """Pulse trains from a long table: one reading a line, with its cell, pulse and polarity."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,12 +10,14 @@ from ohmweave.fitting.readings import conductances
 from ohmweave.fitting.table_columns import Columns
 from ohmweave.fitting.trains import Floats, Ints
 
-_SET = "set 1 +1 + 1.0 p pot potentiation potentiate ltp up increase inc"
-_RESET = "reset -1 - −1 − -1.0 d dep depression depress ltd down decrease dec"
+_SET = "set 1 +1 + 1.0 p pot potentiation potentiate ltp up increase inc setzen"
+_RESET = "reset -1 - −1 − -1.0 d dep depression depress ltd down decrease dec rücksetzen ruecksetzen"
 _NO_PULSE = "0 0.0 none no read initial init start"
 POLARITIES = {word: sign for words, sign in ((_SET, 1), (_RESET, -1), (_NO_PULSE, 0)) for word in words.split()}
 """Words of polarity, in lower case."""
 _UNKNOWN = ("", "nan", "n/a", "na", "-", "--")
+_READINGS_BEFORE = 10
+"""Readings of a cell that tell how far its pulse numbers jump. Ours."""
 _WANTED = "SET or 1, RESET or -1 (or LTP/LTD, +/-, P/D, up/down), or 0 for a reading without a pulse"
 
 
@@ -150,7 +153,25 @@ def _pulses(columns: Columns, cell: Ints, polarity: Ints) -> tuple[Ints, Ints]:
             f"pulse numbers begin again {count.restarts:,} times, where the polarity or cycle changes: a new train, "
             "whose first reading is its start"
         )
-    return count.pulse, np.array(kept, dtype=np.int64)
+    rows = np.array(kept, dtype=np.int64)
+    return count.pulse, rows[~_far_ends(columns, given, cell, rows)]
+
+
+def _far_ends(columns: Columns, given: Ints, cell: Ints, kept: Ints) -> Any:
+    """`(kept,)` of bool: True for a cell's last reading if its pulse number jumps by more than all before it.
+
+    Nothing follows it that would contradict a mistyped number, and no step leads to it that a fit could use.
+    """
+    far = np.zeros(len(kept), dtype=bool)
+    for index in np.unique(cell[kept]):
+        mine = np.flatnonzero(cell[kept] == index)
+        number = given[kept[mine]]
+        if len(mine) < _READINGS_BEFORE or number[-1] - number[-2] <= max(np.ptp(number[:-1]), _READINGS_BEFORE):
+            continue
+        why = f"the pulse number jumps from {number[-2]} to {number[-1]}, and no reading follows"
+        columns.leave_out(int(kept[mine[-1]]), columns.at["pulse"], why)
+        far[mine[-1]] = True
+    return far
 
 
 class _Count:

@@ -11,6 +11,7 @@ from ohmweave.fitting.between_cells import Interval
 from ohmweave.fitting.choice import simplest
 from ohmweave.fitting.estimates import FittedLaw
 from ohmweave.fitting.lanes import lanes_of
+from ohmweave.fitting.narrowed import Window, narrowed
 from ohmweave.fitting.noisy_fit import Estimate, Growth, fitted_noisy
 from ohmweave.fitting.noisy_laws import NoisyLaw
 from ohmweave.fitting.trains import PulseTrains
@@ -32,11 +33,13 @@ class NoiseOfReads:
         laws: by name, with read noise; empty if none was found.
         notes: remarks.
         size: S, of a read at the middle of the window, with its interval.
+        used: the data in a narrower window; None: in the window that was.
     """
 
     laws: Mapping[str, FittedLaw] = field(kw_only=False)
     notes: tuple[str, ...] = field(kw_only=False)
     size: Interval | None = None
+    used: Usable | None = None
 
 
 def noise_of_reads(
@@ -45,10 +48,13 @@ def noise_of_reads(
     laws: Mapping[str, FittedLaw],
     families: Mapping[str, NoisyLaw],
     law: str | None,
+    *,
+    seen: tuple[bool, bool] = (False, False),
 ) -> NoiseOfReads:
     """Look for read noise, and fit the laws with it if there is any.
 
-    It is looked for under the law that describes the readings best if they are taken for exact.
+    It is looked for under the law that describes the readings best if they are taken for exact. Ends of the window that
+    are those of the readings are moved inwards where that makes the readings likelier (`narrowed`).
 
     Args:
         trains: the data.
@@ -56,6 +62,7 @@ def noise_of_reads(
         laws: fitted as if readings were exact.
         families: these laws, as the filter needs them.
         law: name of the law that is asked for; None if the best one is.
+        seen: for the lower and the upper end of the window, True if it is that of the readings.
     """
     chosen = laws[law or simplest(laws)]
     lanes = lanes_of(trains, used)
@@ -63,15 +70,24 @@ def noise_of_reads(
     def with_noise(name: str, growth: Growth, r2: float, *, held: bool = False) -> Estimate:
         return fitted_noisy(families[name], used, lanes, start=laws[name], growth=growth, r2=r2, held=held)
 
-    hint = _variance(chosen, used)
-    tried: dict[Growth, Estimate] = {"constant": with_noise(chosen.name, "constant", hint)}
-    gain = tried["constant"].peak.value - with_noise(chosen.name, "none", 0.0).peak.value
-    if gain < _FOUND:
-        size = tried["constant"].interval
+    def attempt(growth: Growth, r2: float) -> Estimate | None:
+        try:
+            return with_noise(chosen.name, growth, r2)
+        except ConvergenceError:  # as of readings far outside a narrower window, if they were exact
+            return None
+
+    start = Window(used, lanes, with_noise(chosen.name, "constant", _variance(chosen, used)))
+    exact = start._replace(found=with_noise(chosen.name, "none", 0.0))
+    best = narrowed(trains, start, families[chosen.name], chosen, seen)
+    if best.value - exact.value < _FOUND:
+        size = start.found.interval
         return NoiseOfReads({}, _unseparated(chosen, size), size=Interval(0.0, 0.0, size.high))
 
+    used, lanes = best.used, best.lanes
+    tried: dict[Growth, Estimate] = {"constant": best.found}
     r2 = float(tried["constant"].peak.point.shared[0, -2])
-    tried |= {growth: with_noise(chosen.name, growth, r2) for growth in ("proportional", "both")}
+    growths: tuple[Growth, ...] = ("proportional", "both")
+    tried |= {growth: one for growth in growths if (one := attempt(growth, r2)) is not None}
     growth, notes = _growth({name: one.peak.value for name, one in tried.items()})
     found, refused = {}, []
     for name in laws:
@@ -79,9 +95,9 @@ def noise_of_reads(
             found[name] = with_noise(name, growth, r2, held=True)
         except (OutOfRangeError, ConvergenceError) as error:
             refused.append(f"the {name} law with read noise cannot describe the data: {error}")
-    best = found.get(chosen.name, tried[growth])
-    notes = (*notes, *refused, *_no_scatter(best.law), *_uncertain(best.interval))
-    return NoiseOfReads({name: one.law for name, one in found.items()}, notes, size=best.interval)
+    of_law = found.get(chosen.name, tried[growth])
+    notes = (*notes, *refused, *_no_scatter(of_law.law), *_uncertain(of_law.interval))
+    return NoiseOfReads({name: one.law for name, one in found.items()}, notes, size=of_law.interval, used=used)
 
 
 def _variance(law: FittedLaw, used: Usable) -> float:
@@ -98,10 +114,11 @@ def _variance(law: FittedLaw, used: Usable) -> float:
 
 def _growth(value: Mapping[Growth, float]) -> tuple[Growth, tuple[str, ...]]:
     """The simplest growth with the conductance that describes the data, and a remark where they do not tell."""
-    one: Growth = "constant" if value["constant"] >= value["proportional"] else "proportional"
-    if value["both"] - value[one] > _GROWTH:
+    constant, proportional, both = (value.get(one, -np.inf) for one in ("constant", "proportional", "both"))
+    one: Growth = "constant" if constant >= proportional else "proportional"
+    if both - value[one] > _GROWTH:
         return "both", ()
-    if abs(value["constant"] - value["proportional"]) < _GROWTH:
+    if abs(constant - proportional) < _GROWTH:
         return "constant", (
             "whether read noise grows with the conductance cannot be told from these data: taken constant",
         )

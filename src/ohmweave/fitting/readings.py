@@ -16,8 +16,8 @@ MOST_NEGATIVE = 0.25
 """Largest share of readings below zero. Those that are left out are the low ones, so that the rest is biased. Ours."""
 NOT_POSITIVE = "not above zero, as offsets of an instrument make small conductances"
 _V_READ = re.compile(
-    r"(?:v[_ ]?read|read(?:ing)?[_ ]?(?:voltage|bias))\s*(?:\((?P<in>m?V)\))?\W*?"
-    r"(?P<value>[+-]?[\d.]+(?:e[+-]?\d+)?)\s*(?P<unit>m?V)?\b",
+    r"(?:v[_ ]?read|read(?:ing)?[_ ]?(?:voltage|bias)|lesespannung|tension de lecture)\s*(?:[(\[](?P<in>m?V)[)\]])?\W*?"
+    r"(?P<value>[+-]?\d*[.,]?\d+(?:e[+-]?\d+)?)\s*(?P<unit>m?V)?\b",
     re.IGNORECASE,
 )
 
@@ -123,7 +123,7 @@ def _v_read(columns: Columns, column: int) -> float | Floats:
         return columns.quantity("v_read")
     for line in columns.table.above:
         if (match := _V_READ.search(line)) and (unit := match["unit"] or match["in"]):
-            v = parse_quantity(f"{match['value']} {unit.replace('v', 'V')}", "V", line)
+            v = parse_quantity(f"{match['value'].replace(',', '.')} {unit.replace('v', 'V')}", "V", line)
             columns.guesses.append(f"the read voltage is {v:g} V, from the line {line!r}")
             return v
     name = columns.table.name

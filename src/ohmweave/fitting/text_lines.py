@@ -73,7 +73,8 @@ def _content(path: Path) -> bytes:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise DataError(f"`path` must be a table in a text file, but {path} cannot be read: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"`path` must be a table in a text file, but {path} cannot be read: {reason}") from None
     if len(data) > LARGEST_FILE:
         raise DataError(f"`path` must be a file of at most {LARGEST_FILE:,} bytes, but {path} holds more")
     return data

@@ -15,7 +15,8 @@ from ohmweave.fitting.text_lines import Line, read_lines
 Split = Callable[[str], list[str]]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_TWO_NUMBERS = re.compile(r"\d\s+[+-]?[.\d]")
+_TWO_NUMBERS = re.compile(r"\d\s+(?!\d{1,2}:\d\d)[+-]?[.\d]")
+"""Numbers apart from each other by space; the clock after a date is none."""
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "-", "--", "---", "nil", "missing", "?"})
 """Fields, in lower case, that say that there is no value."""
 OVERFLOW = frozenset(
@@ -155,7 +156,8 @@ def _delimiter(lines: Sequence[Line]) -> tuple[str, Split, str]:
     some = lines[-2000:]  # enough to tell; metadata comes first
     for mark, split in tries:
         counts = Counter(len(_quietly(split, line.text)) for line in some)
-        counts.pop(1, None)
+        for none in (0, 1):  # fields of a line whose quotes this mark leaves open, and one that it does not split
+            counts.pop(none, None)
         if mark == "," and sum(1 for line in some if _TWO_NUMBERS.search(line.text)) > len(some) / 2:
             continue
         n = max(counts.values(), default=0)
@@ -211,8 +213,9 @@ def _n_titles(body: list[list[str]], width: int) -> int:
     ]
     count = 0
     for one in body:
-        text = [column for column in numeric if column < len(one) and not is_value(one[column].replace(",", "."))]
-        if len(one) not in (width, width - 1) or not text or len(text) < 0.5 * len(numeric):
+        filled = [column for column in numeric if column < len(one) and one[column]]  # others may be merged cells
+        text = [column for column in filled if not is_value(one[column].replace(",", "."))]
+        if len(one) not in (width, width - 1) or not text or len(text) < 0.5 * len(filled):
             break
         count += 1
     return count if numeric else min(1, len(body))

@@ -20,22 +20,24 @@ READINGS = {"S": "g", "Ohm": "r", "A": "i"}
 
 _WORDS = {
     "cell": "cell device dev deviceid cellid dut address addr id name sample devicename cellname deviceno device# "
-    "cell#",
+    "cell# zelle zellen zellnummer zellennummer bauteil cellule dispositif",
     "pulse": "pulse pulsenumber pulseno pulse# pulseindex pulseid npulse npulses n no # step index idx k number "
-    "pulsecount pulsenum count reading readingno",
-    "cycle": "cycle cyc cycleno cycle# cyclenumber cycleindex ncycle ncycles cycles loop",
+    "pulsecount pulsenum count reading readingno puls pulsnr pulsnummer pulszahl impuls impulsnummer impulsion "
+    "numérodimpulsion",
+    "cycle": "cycle cyc cycleno cycle# cyclenumber cycleindex ncycle ncycles cycles loop zyklus zyklen",
     "polarity": "polarity pol direction dir operation op pulsetype type mode sign p/d pd +/ set/reset setreset ltp/ltd "
-    "ltpltd up/down updown +/- action pulsepolarity",
+    "ltpltd up/down updown +/- action pulsepolarity polarität polaritaet richtung polarité polarite sens",
     "level": "level state target levelindex range",
-    "g": "g conductance cond gread readconductance conductanceread gds gmeas",
-    "r": "r resistance res rread readresistance resistanceread rmeas",
-    "i": "i current iread readcurrent curr imeas currentread",
-    "v": "v voltage amplitude amp vpulse pulseamplitude pulsevoltage vprog vp pulseheight vamp appliedvoltage bias",
-    "width": "width pulsewidth pw duration pulseduration tpulse tp tw length pulselength",
-    "v_read": "vread readvoltage vr readbias",
-    "time": "t time timestamp elapsed elapsedtime relativetime timeafterwrite timesincewrite",
+    "g": "g conductance cond gread readconductance conductanceread gds gmeas leitwert",
+    "r": "r resistance res rread readresistance resistanceread rmeas widerstand résistance",
+    "i": "i current iread readcurrent curr imeas currentread strom lesestrom courant",
+    "v": "v voltage amplitude amp vpulse pulseamplitude pulsevoltage vprog vp pulseheight vamp appliedvoltage bias "
+    "spannung pulsspannung tension",
+    "width": "width pulsewidth pw duration pulseduration tpulse tp tw length pulselength pulsbreite pulsdauer durée",
+    "v_read": "vread readvoltage vr readbias lesespannung tensiondelecture",
+    "time": "t time timestamp elapsed elapsedtime relativetime timeafterwrite timesincewrite zeit zeitstempel temps",
     "nominal_time": "nominaltime tnominal timepoint",
-    "temperature": "temperature temp tempc",
+    "temperature": "temperature temp tempc temperatur température",
     "g_start": "gstart ginitial g0 gi gafterwrite",
     "g_set": "gset gon glrs ghigh lrsconductance gafterset",
     "g_reset": "greset goff ghrs glow hrsconductance gafterreset",

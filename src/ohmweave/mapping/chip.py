@@ -36,6 +36,7 @@ from ohmweave.base import (
 from ohmweave.cells import Cell, SwitchingLaw
 from ohmweave.mapping.free_space import FreeSpace
 from ohmweave.mapping.history import History
+from ohmweave.mapping.no_room import make_room, no_room
 from ohmweave.mapping.place_request import (
     check_below,
     check_corners,
@@ -45,7 +46,7 @@ from ohmweave.mapping.place_request import (
     check_new_name,
     check_size,
 )
-from ohmweave.mapping.tiling import TileSize, check_map, free_spaces, take_tiles, tile_sizes
+from ohmweave.mapping.tiling import check_map, free_spaces, n_further_arrays, take_tiles, tile_sizes
 
 
 class Scaled(Protocol):
@@ -195,8 +196,12 @@ class Chip(NotCopied):
             corner = None if corners is None else corners[index]
             found = take_tiles(trial, size, order, corner, cut=self.cut(row_gain, col_gain))
             if found is None:
-                where = f"on none of the arrays {order}" if corner is None else f"not at {corner}"
-                raise _no_room(self, name, size, where)
+                if corner is not None:
+                    remedy = "give another corner, or leave `corners` out to find one"
+                    raise no_room(self, name, size, f"not at {corner}", remedy)
+                here = self.array.rows, self.array.cols
+                more = n_further_arrays(trial, sizes[index:], order, here)
+                raise no_room(self, name, size, f"on none of the arrays {order}", make_room(self.array, more, order))
             tiles += found
         cells = cells_of(tiles, rows=self.array.rows, cols=self.array.cols)
         gains = {"row_gain": row_gain, "col_gain": col_gain}
@@ -224,7 +229,9 @@ class Chip(NotCopied):
         cells = shape[0] * len(row_gain) * shape[1] * len(col_gain)
         if cells > self.n_cells:  # before tiles are listed one by one
             raise ChipFullError(
-                f"no room for {shown(name)}: its {cells:,} cells are more than the {self.n_cells:,} of the chip"
+                f"no room for {shown(name)}: its {cells:,} cells are more than the {self.n_cells:,} of the chip. Make "
+                f"the chip with `n_arrays={-(-cells // (self.array.rows * self.array.cols)):,}` or more, or with "
+                "larger arrays"
             )
         if len(col_gain) > self.array.cols:
             raise OutOfRangeError(f"`col_gain` must have at most {self.array.cols} lines, but has {len(col_gain)}")
@@ -308,18 +315,6 @@ class Chip(NotCopied):
                 f"{type(self.array).__name__} has no `SavedState`"
             )
         return self.array
-
-
-def _no_room(chip: Chip, name: str, size: TileSize, where: str) -> ChipFullError:
-    """The error of a matrix `name` whose tile of `size` fits nowhere, for which `where` gives the arrays tried."""
-    free = sum(space.n_free for space in chip.free_space())
-    unusable = chip.n_cells - chip.n_taken - free
-    row_line, col_line, rows, cols = size
-    return ChipFullError(
-        f"no room for {name!r}: its tile of {rows} x {cols} cells at line ({row_line}, {col_line}) fits {where}; "
-        f"{chip.n_taken} of {chip.n_cells} cells are taken by {sorted(chip.placed)}"
-        + (f", {unusable} are unusable" if unusable else "")
-    )
 
 
 def _refuse_others(given: Mapping[str, object]) -> None:

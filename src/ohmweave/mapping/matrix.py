@@ -296,14 +296,14 @@ def _check_kinds(chip: Chip, mapping: WeightMapping, scaling: InputScaling | Non
     """Raise `TypeError` where an argument of a matrix is of another kind."""
     if not isinstance(chip, Chip):
         raise TypeError(f"`chip` must be a Chip, but is {shown(chip)}")
-    if not isinstance(mapping, WeightMapping):
+    if isinstance(mapping, type) or not isinstance(mapping, WeightMapping):
         raise TypeError(f"`mapping` must be a WeightMapping such as DifferentialPair(), but is {shown(mapping)}")
     if scaling is not None and not isinstance(scaling, InputScaling):
         raise TypeError(f"`scaling` must be an InputScaling or None, but is {shown(scaling)}")
 
 
 def _check_write(write: Write) -> None:
-    if not callable(write):
+    if isinstance(write, type) or not callable(write):
         raise TypeError(f"`write` must be a write scheme such as WriteVerify(...), but is {shown(write)}")
 
 

@@ -117,6 +117,25 @@ def take_tiles(
     return tiles or None
 
 
+def n_further_arrays(
+    free: list[FreeSpace], sizes: Sequence[TileSize], order: Sequence[int], array: tuple[int, int]
+) -> int:
+    """How many further arrays without unusable cells would hold what has no room on `free`.
+
+    Args:
+        free: the free cells of each array; those that the tiles find are taken.
+        sizes: of the tiles, none larger than an array.
+        order: arrays to look at.
+        array: (rows, cols) of the further ones.
+    """
+    further: list[FreeSpace] = []
+    for size in sizes:
+        if take_tiles(free, size, order, None) is None and not take_tiles(further, size, range(len(further)), None):
+            further.append(FreeSpace(*array))
+            take_tiles(further, size, [len(further) - 1], None)
+    return len(further)
+
+
 def _halves(size: TileSize, cut: tuple[int, int]) -> list[TileSize]:
     """A tile in two halves across its longer side, in whole weights; nothing if it is a single weight."""
     row_line, col_line, rows, cols = size

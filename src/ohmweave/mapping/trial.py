@@ -49,6 +49,7 @@ class Trial:
         tile_rows: int | None = None,
         arrays: Sequence[int] | None = None,
         corners: Sequence[Corner] | None = None,
+        apart: bool = False,
     ) -> tuple[list[Tile], bool]:
         """Place a matrix, on further arrays of the same size if it does not fit on the chip.
 
@@ -59,6 +60,7 @@ class Trial:
             tile_rows: as in `Chip.place`.
             arrays: as in `Chip.place`.
             corners: as in `Chip.place`.
+            apart: True if further arrays must hold nothing but this matrix.
 
         Returns:
             The tiles, and True if all are on the chip.
@@ -85,10 +87,11 @@ class Trial:
             placed = [tile for of_size in found for tile in of_size]
             self._used |= {tile.array for tile in placed}
             return placed, True
-        return [self._on_further(size) for size in sizes], False
+        first = len(self._further) if apart else 0
+        return [self._on_further(size, first) for size in sizes], False
 
-    def _on_further(self, size: tuple[int, int, int, int]) -> Tile:
-        tiles = take_tiles(self._further, size, range(len(self._further)), None)
+    def _on_further(self, size: tuple[int, int, int, int], first: int) -> Tile:
+        tiles = take_tiles(self._further, size, range(first, len(self._further)), None)
         if tiles is None:
             self._further.append(FreeSpace(self._chip.array.rows, self._chip.array.cols))
             tiles = take_tiles(self._further, size, [len(self._further) - 1], None)

@@ -4,6 +4,7 @@ from ohmweave.base import DeployInterrupted
 from ohmweave.nn.array_convolution import array_convolution
 from ohmweave.nn.array_product import array_product
 from ohmweave.nn.attention import MultiheadAttention
+from ohmweave.nn.balanced import Balanced
 from ohmweave.nn.batch_norm import batch_norm_pairs, fold_batch_norm, per_channel_scale, recalibrate_batch_norm
 from ohmweave.nn.bilinear import Bilinear
 from ohmweave.nn.binary import AlwaysOn, BinaryStep, ErrorLoss, MarginError, ThresholdError
@@ -31,7 +32,9 @@ from ohmweave.nn.nests import Shared
 from ohmweave.nn.noise_aware import NoiseAware
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.plan import Plan, plan
+from ohmweave.nn.quantised_relu import QuantisedReLU
 from ohmweave.nn.recurrent import GRU, LSTM, RNN, GRUCell
+from ohmweave.nn.replicas import ConvReplicas, LinearReplicas, Replicas, sum_replica_gradients
 from ohmweave.nn.weight import ArrayWeight, matrix_of
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "RNN",
     "AlwaysOn",
     "ArrayWeight",
+    "Balanced",
     "Bilinear",
     "BinaryStep",
     "CalibratedLayer",
@@ -51,6 +55,7 @@ __all__ = [
     "Conv3d",
     "ConvLSTM",
     "ConvLSTMCell",
+    "ConvReplicas",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
@@ -62,12 +67,15 @@ __all__ = [
     "LSTMCell",
     "LayerRow",
     "Linear",
+    "LinearReplicas",
     "MarginError",
     "MultiheadAttention",
     "NoiseAware",
     "OnChip",
     "Plan",
+    "QuantisedReLU",
     "RNNCell",
+    "Replicas",
     "SequenceLayer",
     "Shared",
     "ThresholdError",
@@ -93,5 +101,6 @@ __all__ = [
     "register_layer",
     "save",
     "split_chips",
+    "sum_replica_gradients",
     "to_chip",
 ]

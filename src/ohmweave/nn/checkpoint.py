@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from ohmweave.arrays import SavedState
 from ohmweave.base import DataError, NotCopied, OutOfRangeError, ShapeError
 from ohmweave.base.files import atomic_write, check_path
+from ohmweave.cells.saved_cells import was_narrower
 from ohmweave.mapping import Chip, FixedScaling, Matrix
 from ohmweave.nn.fingerprint import chips_of, differences, fingerprint, weights_of
 from ohmweave.nn.optimizer_state import check_optimizer_state
@@ -93,7 +94,7 @@ def load(net: torch.nn.Module, path: str | Path, *, rule: Rules = None, ignore_r
     if found := differences(about["fingerprint"], fingerprint(net, optimizers), ignore_extra_placements=ignore_rule):
         raise DataError(f"{path} was saved from another network, chip or rule: " + "; ".join(found))
     before, rules_before = _state(net, optimizers)
-    tensors = _with_double_ages(tensors, before)
+    tensors = _widened(tensors, before)
     _check_tensors(tensors, before, about["rules"], optimizers, path)
     try:
         _assign(net, optimizers, tensors, about["rules"])
@@ -199,11 +200,11 @@ def _without_rules(saved: dict[str, Any]) -> dict[str, Any]:
     return saved | {"rules": []}
 
 
-def _with_double_ages(tensors: Tensors, like: Tensors) -> Tensors:
-    """`tensors` with the ages of cells in float64; earlier versions kept them in float32."""
+def _widened(tensors: Tensors, like: Tensors) -> Tensors:
+    """`tensors` with what earlier versions kept in float32 in float64; see `was_narrower`."""
     return {
         name: leaf.double()
-        if name.endswith(".age") and leaf.dtype == torch.float32 and name in like and like[name].dtype == torch.float64
+        if was_narrower(name) and leaf.dtype == torch.float32 and name in like and like[name].dtype == torch.float64
         else leaf
         for name, leaf in tensors.items()
     }

@@ -137,7 +137,7 @@ def take_apart(model: torch.nn.Module, digital: Sequence[str] = ()) -> TakenApar
     shared: dict[int, object] = {id(one): one for one in (*model.parameters(), *model.buffers())}
     twin = copied(model, shared)
     copies = dict(zip(model.modules(), twin.modules(), strict=True))
-    new = {copies[old]: _built(copies[old], entry) for old, entry in found.values()}
+    new = {copies[old]: built(copies[old], entry) for old, entry in found.values()}
     names = {copies[old]: name or "model" for name, (old, _) in found.items()}
     inside = {
         f"{name}.{part}".strip("."): module
@@ -172,7 +172,7 @@ def apart_in_place(model: torch.nn.Module, parts: Mapping[str, CompositeLayer]) 
 def composites_of(model: torch.nn.Module, digital: Sequence[str] = ()) -> dict[str, CompositeLayer]:
     """A composite layer for each module of `model` that can be taken apart, with its parameters, by name."""
     found, _ = _with_entries(model, digital)
-    return {name: _built(module, entry) for name, (module, entry) in found.items()}
+    return {name: built(module, entry) for name, (module, entry) in found.items()}
 
 
 def _with_entries(
@@ -185,7 +185,7 @@ def _with_entries(
         entry = _ENTRIES.get(type(module))
         if entry is None or any(name == skip or name.startswith(skip + ".") for skip in digital):
             continue
-        reasons = _reasons_against(module, entry)
+        reasons = reasons_to_keep(module, entry)
         if reasons:
             refused[name] = ", ".join(reasons)
         else:
@@ -193,7 +193,8 @@ def _with_entries(
     return found, refused
 
 
-def _reasons_against(module: torch.nn.Module, entry: ToLayers) -> list[str]:
+def reasons_to_keep(module: torch.nn.Module, entry: ToLayers) -> list[str]:
+    """Reasons why a module must stay one module; empty if it can be taken apart."""
     reasons = []
     if any("forward" in vars(one) for one in module.modules()):
         reasons.append("its forward function was replaced")
@@ -211,7 +212,7 @@ def _reasons_against(module: torch.nn.Module, entry: ToLayers) -> list[str]:
     return reasons + [f"it has a parameter {name!r} of its own" for name in own if name not in wanted and not missing]
 
 
-def _built(old: torch.nn.Module, entry: ToLayers) -> CompositeLayer:
+def built(old: torch.nn.Module, entry: ToLayers) -> CompositeLayer:
     """The composite layer, with hooks, buffers, training flag and the user's attributes of `old`."""
     new = entry.build(old)
     for name in (*HOOKS, "_is_full_backward_hook"):

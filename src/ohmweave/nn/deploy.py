@@ -1,6 +1,7 @@
 """`deploy`: put the layers of a torch model on a chip; layers that cannot be placed are refused by name."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -9,7 +10,9 @@ from ohmweave.arrays.converters.signs import check_sign_pair
 from ohmweave.base import DeployError, DeployInterrupted, OhmweaveError, OutOfRangeError, shown
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.mapping.unread import unread_copy
+from ohmweave.nn.apart_arrays import holders, how_apart
 from ohmweave.nn.as_known import AsKnown
+from ohmweave.nn.balanced import Balanced, with_balance
 from ohmweave.nn.chip_batch_norm import normalise_chip_by_chip
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.copied import copied
@@ -42,6 +45,7 @@ def deploy(
     layers: Mapping[str, OnChip] | None = None,
     digital: Sequence[str] = (),
     as_known: AsKnown | None = None,
+    replicas: Mapping[str, int] | Balanced | None = None,
     name: str | None = None,
 ) -> Deployed:
     """Put every layer of a model that has an entry in the registry on a chip, and write its weights.
@@ -66,6 +70,10 @@ def deploy(
         as_known: classes of modules that compute as a known layer does: `{MyLinear: torch.nn.Linear}` for a subclass of
             it, or a function of such a module that returns an equal module of a known class. A linear layer or
             convolution is compared with it on a random input.
+        replicas: copies of single layers, by name, each on cells and arrays of its own, that share the work: the rows
+            of a convolution's output are divided among them, the samples of a linear layer go to them in turn. They
+            become layers of their own, `name.0`, `name.1`, ..., which are written, read, billed and trained one by one.
+            `Balanced(x)` makes the slowest layers as fast as the arrays of the chip allow.
         name: prefix of the names of the placements, `name.layer`, so that one chip can hold several models.
 
     Returns:
@@ -86,7 +94,8 @@ def deploy(
     """
     check_arguments(model, chip, layers, digital, name)
     default = OnChip(mapping=DifferentialPair() if mapping is None else mapping, scaling=scaling, write=write)
-    parts = sort_layers(model, layers=layers or {}, digital=digital, as_known=as_known or {}, default=default)
+    sort = partial(sort_layers, model, layers=layers or {}, digital=digital, as_known=as_known or {}, default=default)
+    parts = with_balance(sort, replicas, chip)
     parts.check()
     with outside_inference_mode(), outside_autocast(chip.array.device.type):
         twin, reports = _on_chip(parts.model, chip, parts.layers, "" if name is None else f"{name}.")
@@ -153,9 +162,11 @@ def _on_chip(
 def _place_all(plan: Sequence[Layer], chip: Chip, prefix: str) -> list[ChipLayer]:
     """Place all layers, or none if there is an error."""
     shells: list[ChipLayer] = []
+    replicated = any(layer.of or layer.alone for layer in plan)
     try:
         for layer in plan:
-            shell = layer.entry.build(layer.module, chip, prefix + (layer.name or "model"), layer.how)
+            how = how_apart(layer, chip, holders(chip, prefix, plan)) if replicated else layer.how
+            shell = layer.entry.build(layer.module, chip, prefix + (layer.name or "model"), how)
             shells.append(shell)
     except BaseException:
         for shell in shells:

@@ -9,6 +9,7 @@ from ohmweave.base import OutOfRangeError, check_kind, shown
 from ohmweave.nn.chip_layer import ChipLayer
 from ohmweave.nn.composite import CompositeLayer, composites_of, take_apart
 from ohmweave.nn.deployed import Deployed
+from ohmweave.nn.replicas import Replicas, with_replicas
 
 
 def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) -> torch.nn.Module:
@@ -19,7 +20,8 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
 
     Args:
         net: the deployed network. Biases, digital parameters and buffers are copied from it, too.
-        model: the model that was deployed, with parameters of the same names and shapes.
+        model: the model that was deployed, with parameters of the same names and shapes. Layers with replicas on the
+            chip have them in the copy, too.
         chip: index of the chip, from 0; None if `net` is on a single chip.
 
     Raises:
@@ -39,7 +41,11 @@ def measured(net: Deployed, model: torch.nn.Module, *, chip: int | None = None) 
     state = net.model.state_dict()
     whole = [name for name in composites_of(model) if not isinstance(net.model.get_submodule(name), CompositeLayer)]
     # Recurrent layers and attention: their matrices are parameters of `twin` itself.
-    own = take_apart(twin, whole).model.state_dict()
+    apart = take_apart(twin, whole)
+    if replicas := {name: len(one) for name, one in net.model.named_modules() if isinstance(one, Replicas)}:
+        apart = with_replicas(apart, replicas, digital=())
+        twin = apart.model
+    own = apart.model.state_dict()
     missing = sorted(name for name in state if name not in own)
     if missing:
         raise OutOfRangeError(f"`model` must have the weights of `net` one by one, but {missing} are made of several")

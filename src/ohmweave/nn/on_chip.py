@@ -39,11 +39,11 @@ class OnChip:
 
     def __post_init__(self) -> None:
         """Check the arguments by themselves. `Chip.place` checks if they fit the chip."""
-        if self.mapping is not None and not isinstance(self.mapping, WeightMapping):
+        if isinstance(self.mapping, type) or not (self.mapping is None or isinstance(self.mapping, WeightMapping)):
             raise TypeError(
                 f"`mapping` must be a WeightMapping such as DifferentialPair(), but is {shown(self.mapping)}"
             )
-        if self.write is not None and not callable(self.write):
+        if isinstance(self.write, type) or not (self.write is None or callable(self.write)):
             raise TypeError(f"`write` must be a write scheme such as WriteVerify(...), but is {shown(self.write)}")
         if self.tile_rows is not None:
             check_integer("tile_rows", self.tile_rows, at_least=1)

@@ -1,7 +1,8 @@
 """`plan`: what `deploy` would put where, before anything is placed or written."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ from ohmweave.base import (
 from ohmweave.base.text import counted
 from ohmweave.mapping import Chip, DifferentialPair, InputScaling, PerSampleScaling, WeightMapping
 from ohmweave.mapping.trial import Trial
+from ohmweave.nn.apart_arrays import holders, how_apart, take
 from ohmweave.nn.as_known import AsKnown
+from ohmweave.nn.balanced import Balanced, with_balance
 from ohmweave.nn.deploy import check_arguments, refusal
 from ohmweave.nn.layer_registry import to_chip
 from ohmweave.nn.layer_table import Count, LayerRow, table
@@ -118,6 +121,7 @@ def plan(
     layers: Mapping[str, OnChip] | None = None,
     digital: Sequence[str] = (),
     as_known: AsKnown | None = None,
+    replicas: Mapping[str, int] | Balanced | None = None,
     name: str | None = None,
 ) -> Plan:
     """What `deploy` would put where. The chip and the model do not change, and no cell is read.
@@ -133,11 +137,13 @@ def plan(
         layers: as in `deploy`.
         digital: as in `deploy`.
         as_known: as in `deploy`.
+        replicas: as in `deploy`.
         name: as in `deploy`.
 
     Raises:
         OutOfRangeError: an argument names what the model does not have.
         ShapeError: the model raised an error for `x`, which is the cause of this one.
+        ChipFullError: `replicas` is `Balanced`, and the chip has too few empty arrays for one of each layer.
 
     What cannot be placed does not raise, but is a row with the reason and the argument that helps. `Plan.error` is what
     `deploy` raises, found on a copy of the chip's sizes and free cells: `ow.plan(...).check()` raises it.
@@ -145,12 +151,15 @@ def plan(
     check_arguments(model, chip, layers, digital, name)
     mapping = DifferentialPair() if mapping is None else mapping
     default = OnChip(mapping=mapping, scaling=scaling, write=_any_write if write is None else write)
-    parts = sort_layers(model, layers=layers or {}, digital=digital, as_known=as_known or {}, default=default)
+    sort = partial(sort_layers, model, layers=layers or {}, digital=digital, as_known=as_known or {}, default=default)
+    parts = with_balance(sort, replicas, chip)
     by_layer, total = (None, None) if x is None else _macs(parts, x)
-    error = _error(parts, chip, "" if name is None else f"{name}.")
+    prefix = "" if name is None else f"{name}."
+    error = _error(parts, chip, prefix)
     trial, refused = Trial(chip), {one.name for one in parts.refused}
+    taken = holders(chip, prefix, ())
     rows: list[LayerRow] = [
-        _on_chip(layer, trial, None if by_layer is None else by_layer[layer.name])
+        _on_chip(layer, chip, trial, taken, None if by_layer is None else by_layer[layer.name])
         for layer in parts.layers
         if layer.name not in refused
     ]
@@ -197,9 +206,13 @@ def _title(model: torch.nn.Module, chip: Chip) -> str:
     return f"Plan of {type(model).__name__} on {chips} of {size}, {chip.n_taken:,} taken"
 
 
-def _on_chip(layer: Layer, trial: Trial, macs: int | None) -> LayerRow:
-    """The row of a layer that goes on the chip, or would if there were room."""
-    weight, how = layer.entry.weight(layer.module), layer.how
+def _on_chip(layer: Layer, chip: Chip, trial: Trial, taken: dict[int, set[str]], macs: int | None) -> LayerRow:
+    """The row of a layer that goes on the chip, or would if there were room; `taken` is as in `how_apart`."""
+    weight = layer.entry.weight(layer.module)
+    try:
+        how = how_apart(layer, chip, taken)
+    except ChipFullError:
+        how = replace(layer.how, arrays=())
     assert how.mapping is not None  # the default has one
     tiles, fits = trial.place(
         (weight.shape[0], weight.numel() // weight.shape[0]),
@@ -208,7 +221,10 @@ def _on_chip(layer: Layer, trial: Trial, macs: int | None) -> LayerRow:
         tile_rows=how.tile_rows,
         arrays=how.arrays,
         corners=how.corners,
+        apart=bool(layer.of) or layer.alone,
     )
+    if fits:
+        take(taken, layer, {tile.array for tile in tiles})
     n_arrays = len({tile.array for tile in tiles})
     note = "" if fits else f"does not fit: {counted(n_arrays, 'further array')}"
     return LayerRow(

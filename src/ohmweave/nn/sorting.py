@@ -16,6 +16,7 @@ from ohmweave.nn.hand_over import reasons_against
 from ohmweave.nn.layer_registry import ToChip, placeable_types, to_chip
 from ohmweave.nn.on_chip import OnChip
 from ohmweave.nn.references import is_same_layer, problems
+from ohmweave.nn.replicas import Replicas, with_replicas
 
 ALWAYS_DIGITAL = (
     torch.nn.modules.batchnorm._NormBase,
@@ -42,6 +43,8 @@ class Layer:
         entry: of its type in the registry.
         how: its placement.
         twins: other modules with the same parameters that compute the same; they become the same layer on the chip.
+        of: the layer of which it is a replica, by name; "" for a layer without replicas.
+        alone: True if its arrays must hold nothing else.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Layer:
     entry: ToChip
     how: OnChip = field(default_factory=OnChip)
     twins: tuple[torch.nn.Module, ...] = ()
+    of: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +155,7 @@ def sort_layers(
     digital: Sequence[str],
     as_known: AsKnown,
     default: OnChip,
+    replicas: Mapping[str, int] | None = None,
 ) -> Sorted:
     """Sort the parts of a model, as `deploy` and `plan` do.
 
@@ -159,6 +165,7 @@ def sort_layers(
         digital: as in `deploy`.
         as_known: as in `deploy`.
         default: placement of layers that are not in `layers`.
+        replicas: number of copies by name of a layer; None: one of each.
 
     Raises:
         OutOfRangeError: an argument names what the model does not have.
@@ -167,7 +174,7 @@ def sort_layers(
     known = as_known_layers(model, as_known)
     inside = {name for name, _ in take_apart(known).model.named_modules() if name}
     modules, parameters = _named(known, inside, (digital,) if isinstance(digital, str) else digital)
-    apart = take_apart(known, modules)
+    apart = with_replicas(take_apart(known, modules), replicas or {}, digital=modules)
     _check_names("layers", layers, {name for name, _ in apart.model.named_modules() if name})
     found = list(_sorted(apart, modules, parameters, layers))
     placed = [one for one in found if isinstance(one, Layer)]
@@ -178,7 +185,10 @@ def sort_layers(
     given = replace(apart, original=model, modules={name: model.get_submodule(name) for name in apart.modules})
     return Sorted(
         model=apart.model,
-        layers=tuple(replace(one, how=_how(one.name, layers).over(default)) for one in _untied(placed)),
+        layers=tuple(
+            replace(one, how=_how(one.name, layers).over(default), of=_replicated(apart.model, one.name))
+            for one in _untied(placed)
+        ),
         digital=tuple(one for one in found if isinstance(one, str)),
         refused=tuple(one for one in found if isinstance(one, Refusal)),
         problems=tuple(problems(model, given.in_original(on_chip))),
@@ -302,6 +312,12 @@ def _untied(placed: Sequence[Layer]) -> Iterator[Layer]:
         same = [one for one in others if is_same_layer(first.module, one.module)]
         left = [one for one in others if one not in same]
         yield replace(first, twins=tuple(one.module for one in same))
+
+
+def _replicated(model: torch.nn.Module, name: str) -> str:
+    """The layer of which the layer `name` is a replica, or ""."""
+    of = name.rpartition(".")[0]
+    return of if of and isinstance(model.get_submodule(of), Replicas) else ""
 
 
 def _how(name: str, layers: Mapping[str, OnChip]) -> OnChip:

@@ -1,8 +1,8 @@
-"""Whole epochs of single-sample training in one compiled call, for simulated chips on the CPU.
+"""Whole epochs of single-sample training in one call, for simulated chips on the CPU.
 
-Needs Numba (`ohmweave[fast]`), so other modules import this one only inside functions. The reference is the torch
-version (the layers of `ohmweave.nn`, `SignPulse`, `Stellar`). Without noise the two agree pulse for pulse; with noise
-they draw different numbers from the same distribution. The loops are in `compiled_loops`.
+With Numba (`ohmweave[fast]`) their loops are compiled (`compiled_loops`), without it they run in NumPy (`plain_loops`):
+the bits are the same. The reference is the torch version (the layers of `ohmweave.nn`, `SignPulse`, `Stellar`). Without
+noise the two agree pulse for pulse; with noise they draw different numbers from the same distribution.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,17 @@ import torch
 from numpy.typing import NDArray
 
 from ohmweave.arrays.compiled_cells import LoopCells, compiled_cells, pair_cells, pair_matrix
-from ohmweave.base import OutOfRangeError, ShapeError, check_integer, check_non_negative, check_positive, check_shape
+from ohmweave.base import (
+    OutOfRangeError,
+    ShapeError,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    check_shape,
+    has_numba,
+)
 from ohmweave.mapping import Matrix
 from ohmweave.nn import BinaryStep, Linear, MarginError, ThresholdError
-from ohmweave.optim.compiled_loops import gradient_loop, sign_loop, stellar_loop
 from ohmweave.optim.sign_pulse import SignPulse
 from ohmweave.optim.stellar import Stellar
 
@@ -64,7 +71,7 @@ def sign_epoch(
     with compiled_cells(array) as cells:  # first, since it refuses arrays that are not on the CPU
         pairs = [pair_cells(array, matrix.placement) for matrix in matrices]
         signed = [pair_matrix(cells, pair) for pair in pairs]
-        cells.n_set, cells.n_reset, n_errors = sign_loop(
+        cells.n_set, cells.n_reset, n_errors = _loops().sign_loop(
             np.ascontiguousarray(torch.nn.functional.pad(on, (0, 1), value=True).numpy()),
             labels.numpy(),
             *(signed[0], pairs[0], matrices[0].g_per_w),
@@ -74,7 +81,7 @@ def sign_epoch(
             (error.margin, step.threshold, step.half_width),
             rule.n_steps,
             group["cycle"] == "both",
-            cells.seed,
+            cells.key,
         )
         # Each sample on each chip reads every tile once forward, and those of the second layer once transposed.
         n_tiles = len(matrices[0].placement.tiles) + 2 * len(matrices[1].placement.tiles)
@@ -101,7 +108,7 @@ def stellar_epoch(layer: Linear, error: ThresholdError, rule: Stellar, x: torch.
     _check_inputs(layer, x, labels)
     matrix, group = layer.matrix, _group_of(rule, layer)
     with _cells_of(matrix) as (cells, pairs, signed):
-        cells.n_set, cells.n_reset = stellar_loop(
+        cells.n_set, cells.n_reset = _loops().stellar_loop(
             x.numpy(),
             labels.numpy(),
             signed,
@@ -112,7 +119,7 @@ def stellar_epoch(layer: Linear, error: ThresholdError, rule: Stellar, x: torch.
             (error.threshold, error.target, group["gate"]),
             rule.n_steps,
             group["cycle"] == "both",
-            cells.seed,
+            cells.key,
         )
         cells.n_reads = len(x) * len(matrix.placement.tiles) * len(signed)
     rule.n_steps += len(x)
@@ -162,7 +169,7 @@ def gradient_epoch(
     _check_inputs(layer, x, labels)
     matrix = layer.matrix
     with _cells_of(matrix) as (cells, pairs, signed):
-        cells.n_set, cells.n_reset, n_verify = gradient_loop(
+        cells.n_set, cells.n_reset, n_verify = _loops().gradient_loop(
             x.numpy(),
             labels.numpy(),
             signed,
@@ -171,10 +178,21 @@ def gradient_epoch(
             cells.g,
             cells.law,
             (target, lr, -1.0 if tolerance is None else tolerance, max_pulses, g_step),
-            cells.seed,
+            cells.key,
         )
         cells.n_reads = len(x) * len(matrix.placement.tiles) * len(signed)
     return int(n_verify)
+
+
+def _loops() -> Any:
+    """The module of the loops: compiled, or in NumPy where there is no Numba."""
+    if has_numba():
+        from ohmweave.optim import compiled_loops
+
+        return compiled_loops
+    from ohmweave.optim import plain_loops
+
+    return plain_loops
 
 
 @contextmanager

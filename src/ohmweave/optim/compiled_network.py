@@ -3,22 +3,20 @@
 `learn` runs a batch forward and backward and counts the pulses of each weight; `compiled_send.send` gives them to the
 cells. Between them the caller draws the noise of the pulses, with torch's generator.
 
-In both, `sizes` is `(layers, 7)` int64: inputs, outputs, the first of the layer's weights in arrays of all layers'
-weights, the activation (see `ACTIVATIONS`), 1 if the last input is always on, 1 for a transposed read in the backward
-pass, and the number of tiles. Weights are in the order (out, in); `signed` alone is in the order (in, out), S.
+`sizes` is `(layers, 10)` int64: inputs, outputs, the first of the layer's weights among those of all matrices, the
+activation (see `ACTIVATIONS`), 1 if the last input is always on, 1 for a transposed read in the backward pass, the
+number of tiles, the number of the layer's matrix, the number of the matrix that gets the pulses, and the first weight
+of that one. Weights are in the order (out, in); `signed` alone is in the order (in, out), S.
 """
 
 from typing import Any
 
 import numpy as np
 
-from ohmweave.base.compiled_counters import uniform
 from ohmweave.base.extras import compiled
-from ohmweave.optim.compiled_counts import number
-from ohmweave.optim.step_counts import ROUNDED, WHOLE
+from ohmweave.optim.compiled_counts import HUGE, count_trains, draw_row, largest
+from ohmweave.optim.step_counts import TRAINS, WHOLE
 
-HUGE = 1e15
-"""Of gradients and pulses: beyond it a step is left to torch, which tells what is not finite."""
 ACTIVATIONS = ("none", "relu", "sigmoid", "tanh")
 
 
@@ -92,46 +90,6 @@ product: Any = compiled(_product)
 cross_entropy: Any = compiled(_cross_entropy)
 
 
-def _draw_row(kind: int, row: Any, used: Any, first: int, limit: int, key: np.uint64, memory: Any, drawn: Any) -> bool:
-    """Numbers of pulses of a row of weights, by the law of one weight in `compiled_counts`.
-
-    Args:
-        kind: of the law.
-        row: `(k,)`, wanted numbers of pulses.
-        used: `(k,)`, inputs of the weights.
-        first: number of the row's first weight in its layer.
-        limit: greatest number of pulses.
-        key: of the random numbers.
-        memory: of the row's weights, `(inputs,)`, changed; or `(0,)`.
-        drawn: `(k,)`, the results.
-
-    Returns:
-        True if whole pulses were left in the memory.
-    """
-    left = False
-    if kind == ROUNDED:
-        # As `number` does, in a loop that vector instructions serve.
-        for j in range(len(row)):
-            drawn[j] = np.int64(np.floor(np.float64(row[j]) + uniform(key, first + used[j])))
-        for j in range(len(row)):
-            drawn[j] = min(max(drawn[j], -limit), limit)
-        return left
-    for j in range(len(row)):
-        wanted, drawn[j] = row[j], 0
-        if kind == WHOLE:
-            wanted += memory[used[j]]
-        if wanted != 0 and (kind != WHOLE or abs(wanted) >= 1):
-            drawn[j] = number(kind, wanted, limit, key, first + used[j])
-        if kind == WHOLE:
-            wanted -= row.dtype.type(drawn[j])
-            left |= abs(wanted) >= 1
-            memory[used[j]] = wanted
-    return left
-
-
-draw_row: Any = compiled(_draw_row)
-
-
 def _count_layer(
     d: Any,
     x: Any,
@@ -139,13 +97,14 @@ def _count_layer(
     kind: int,
     per_grad: Any,
     limit: int,
+    least: Any,
     key: np.uint64,
     memory: Any,
     index: Any,
     count: Any,
     clipped: bool,
 ) -> tuple[int, bool]:
-    """The pulses of one layer, whose weights begin `at`, into `index` and `count` from there on.
+    """The pulses of one layer, into `index` and `count` from `at` on.
 
     Args:
         d: `(batch, out)`, gradient of the outputs.
@@ -154,8 +113,9 @@ def _count_layer(
         kind: of the law; see `step_counts`.
         per_grad: pulses per unit of the gradient.
         limit: greatest number of pulses.
+        least: smallest gradient that gets a pulse, as a fraction of the largest; for SIGN.
         key: of the random numbers.
-        memory: of all weights, if the law has one.
+        memory: of the weights of the matrices from `at` on, if the law has one.
         index: numbers of weights within the layer.
         count: numbers of pulses.
         clipped: True if `memory` may hold whole pulses that the last step left.
@@ -164,19 +124,24 @@ def _count_layer(
         The number of weights with pulses, and the new `clipped`.
     """
     n_out, n_in, found, left = d.shape[1], x.shape[1], 0, False
+    if kind == TRAINS:
+        return count_trains(d[0], x[0], per_grad, limit, key, index[at:], count[at:]), False
     single, dense = d.shape[0] == 1, kind != WHOLE or not clipped
     # Of one sample the gradient is a product of inputs and errors: only rows and columns that are not 0 are visited.
     used = np.nonzero(x[0])[0] if single and dense else np.arange(n_in)
     inputs = x[0][used]
     grad = np.empty((1, 1), d.dtype) if single else np.dot(np.ascontiguousarray(d.T), x)
     row, drawn = np.empty(len(used), d.dtype), np.empty(len(used), np.int64)
+    if least > 0:  # the largest product is that of the largest factors, rounding included
+        top = largest(d.reshape(-1)) * largest(inputs) if single else largest(grad.reshape(-1))
+        least *= d.dtype.type(top)
     for o in range(n_out):
         if single and dense and d[0, o] == 0:
             continue
         first = o * n_in
         for j in range(len(used)):
             row[j] = (d[0, o] * inputs[j] if single else grad[o, j]) * per_grad
-        left |= draw_row(kind, row, used, first, limit, key, memory[at + first : at + first + n_in], drawn)
+        left |= draw_row(kind, row, used, first, limit, least, key, memory[at + first : at + first + n_in], drawn)
         for j in range(len(used)):
             if drawn[j] != 0:
                 index[at + found], count[at + found] = first + used[j], drawn[j]
@@ -197,6 +162,7 @@ def _learn(
     kinds: Any,
     per_grad: Any,
     limits: Any,
+    least: Any,
     keys: Any,
     memory: Any,
     clipped: Any,
@@ -218,14 +184,15 @@ def _learn(
         kinds: `(layers,)`; this and the next ones as in `_count_layer`.
         per_grad: `(layers,)`.
         limits: `(layers,)`.
+        least: `(layers,)`.
         keys: `(layers,)`.
         memory: `(weights,)`, or `(0,)`.
         clipped: `(layers,)` bool, changed.
         index: `(weights,)`, changed.
         count: `(weights,)`, changed.
-        n_found: `(layers,)`, weights with pulses, changed; -1 in the first entry if a gradient is `HUGE` or not finite,
-            and then nothing was counted.
-        stale: `(layers,)` bool, True if pulses were sent since the last readout; changed.
+        n_found: `(matrices,)`, weights with pulses, changed; -1 in the first entry if a gradient is `HUGE` or not
+            finite, and then nothing was counted.
+        stale: `(matrices,)` bool, True if pulses were sent since the last readout; changed.
         books: `(4,)`: reads, weights read out, SET and RESET pulses, to which is added.
 
     Returns:
@@ -243,9 +210,9 @@ def _learn(
         y = product(inputs[at], f) * (x.dtype.type(1) / g_per_w[at])
         books[0] += batch * sizes[at, 6]
         # As the layers do: the backward pass needs the weight, which is read out again if it is stale.
-        if at > 0 and not sizes[at, 5] and stale[at]:
+        if at > 0 and not sizes[at, 5] and stale[sizes[at, 7]]:
             books[1] += n_in * n_out
-            stale[at] = False
+            stale[sizes[at, 7]] = False
         activate(y.reshape(-1), sizes[at, 3])
         inputs.append(y)
     loss: float
@@ -267,9 +234,20 @@ def _learn(
             n_found[0] = -1
             return loss
     for at in range(n_layers):
-        d, first = errors[n_layers - 1 - at], sizes[at, 2]
-        n_found[at], clipped[at] = count_layer(
-            d, inputs[at], first, kinds[at], per_grad[at], limits[at], keys[at], memory, index, count, clipped[at]
+        target, first = sizes[at, 8], sizes[at, 9]
+        n_found[target], clipped[at] = count_layer(
+            errors[n_layers - 1 - at],
+            inputs[at],
+            first,
+            kinds[at],
+            per_grad[at],
+            limits[at],
+            least[at],
+            keys[at],
+            memory,
+            index,
+            count,
+            clipped[at],
         )
     return loss
 

@@ -40,10 +40,13 @@ def train_epoch(
 
     So on several chips the loss of a deployed network is the sum over its chips.
 
-    With Numba, networks of linear layers on one simulated chip are compiled: `ohmweave.nn.Linear` without bias,
-    `AlwaysOn`, `Flatten`, `ReLU`, `Sigmoid` and `Tanh` in a `Sequential`, cross-entropy, exact reads, cells whose steps
-    are tables, and the rules `PulsedSGD`, `MixedPrecision` and `SignPulse`. Sums are then added up in another order
-    than by torch, so a number of pulses may differ where the last bit of a sum decides it. Anything else runs in the
+    With Numba its steps are compiled for simulated arrays on the CPU with exact reads, without converters and wires,
+    whose cells have steps as tables, also stuck ones, and for the rules `PulsedSGD`, `MixedPrecision`, `TikiTakaV2`,
+    `SignPulse`, `Stellar` and `Manhattan` without a write scheme. Chains of linear layers without bias on one chip
+    (`AlwaysOn`, `Flatten`, `ReLU`, `Sigmoid`, `Tanh`) with cross-entropy are compiled whole. Other chains in a
+    `Sequential`, of `Linear` and `Conv2d` layers with or without bias, activations and pooling, on one or several
+    chips, are run by torch's operations, and their pulses are compiled. Sums are then added up in another order than
+    by the loop, so a number of pulses may differ where the last bit of a sum decides it. Anything else runs in the
     loop, and a warning says once why.
 
     Args:
@@ -53,8 +56,7 @@ def train_epoch(
         x: `(n, ...)`, finite, samples in the order of training, in the dtype of the chip.
         labels: `(n,)` int64, classes from 0.
         batch_size: samples in a step; the last step may have fewer.
-        loss: of the outputs of one chip and labels; to be compiled, `torch.nn.functional.cross_entropy` or
-            `torch.nn.CrossEntropyLoss()`.
+        loss: of the outputs of one chip and labels; to be compiled, one of torch's.
 
     Returns:
         The mean of the loss over the steps, each with the weights before it; on several chips, of its sum over them.

@@ -1,4 +1,4 @@
-"""Which networks and losses `train_epoch` compiles: chains of linear layers on one chip."""
+"""Which networks and losses are compiled whole: chains of linear layers on one chip, with cross-entropy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ohmweave.mapping import Matrix, PerSampleScaling
+from ohmweave.mapping import PerSampleScaling
 from ohmweave.nn import AlwaysOn, ArrayWeight, Deployed, Linear
 from ohmweave.nn.chip_batch import is_in_software
 from ohmweave.nn.module_hooks import has_hooks
@@ -27,18 +27,13 @@ class Chain:
 
     Attributes:
         layers: first to last.
-        sizes: as `compiled_network` takes them.
+        sizes: as `compiled_network` takes them, without the places of the weights.
         flattens: True if the network flattens its input.
     """
 
     layers: tuple[Linear, ...]
     sizes: NDArray[np.int64]
     flattens: bool
-
-    @property
-    def matrices(self) -> list[Matrix]:
-        """Of the layers."""
-        return [layer.matrix for layer in self.layers]
 
     @property
     def weights(self) -> list[ArrayWeight]:
@@ -66,7 +61,7 @@ def chain_of(net: torch.nn.Module) -> Chain:
         raise NotCompiledError("the network is run in software")
     found: list[tuple[Linear, int, bool]] = []  # layer, activation, always on
     always_on = flattens = False
-    for module in _parts(net):
+    for module in parts_of(net):
         if type(module) is torch.nn.Flatten and not found and module.start_dim == 1 and module.end_dim == -1:
             flattens = True
         elif type(module) is AlwaysOn and not always_on:
@@ -83,46 +78,41 @@ def chain_of(net: torch.nn.Module) -> Chain:
         raise NotCompiledError("the network must end with a linear layer on the chip")
     layers = tuple(layer for layer, _, _ in found)
     _check_matrices(layers)
-    sizes, first = np.zeros((len(found), 7), np.int64), 0
+    sizes = np.zeros((len(found), 10), np.int64)
     for at, (layer, activation, on) in enumerate(found):
         n_in, n_out = layer.in_features, layer.out_features
         if at and n_in != layers[at - 1].out_features + on:
             raise NotCompiledError(f"layer {layer.matrix.name!r} does not fit the one before")
-        n_tiles = len(layer.matrix.placement.tiles)
-        sizes[at] = n_in, n_out, first, activation, on, layer.backward == "array", n_tiles
-        first += n_in * n_out
+        sizes[at, :2] = n_in, n_out
+        sizes[at, 3:7] = activation, on, layer.backward == "array", len(layer.matrix.placement.tiles)
     return Chain(layers=layers, sizes=sizes, flattens=flattens)
 
 
-def _parts(net: torch.nn.Module) -> Iterator[torch.nn.Module]:
+def parts_of(net: torch.nn.Module) -> Iterator[torch.nn.Module]:
     """The modules in the order in which they are called."""
     if has_hooks(net):
         raise NotCompiledError(f"a {type(net).__name__} has hooks")
     if "forward" in vars(net):
         raise NotCompiledError(f"a {type(net).__name__} has another `forward`")
     if type(net) is Deployed:
-        yield from _parts(net.model)
+        yield from parts_of(net.model)
     elif type(net) is torch.nn.Sequential:
         for part in net:
-            yield from _parts(part)
+            yield from parts_of(part)
     elif type(net) is not torch.nn.Identity:
         yield net
 
 
 def _check_matrices(layers: tuple[Linear, ...]) -> None:
-    """Raise `NotCompiledError` unless all matrices are on one chip and read and written in the same way."""
+    """Raise `NotCompiledError` unless all matrices are on one chip, and scale inputs by a factor that cancels."""
     matrices = [layer.matrix for layer in layers]
     if len({id(matrix) for matrix in matrices}) < len(matrices):
         raise NotCompiledError("a layer occurs twice")
-    if len({id(matrix.chip) for matrix in matrices}) > 1 or matrices[0].chip.chip_shape:
-        raise NotCompiledError("the layers must be on one chip alone")
+    if matrices[0].chip.chip_shape:
+        raise NotCompiledError("there are several chips")
     for matrix in matrices:
-        scale, name = matrix.scaling, matrix.name
-        if type(scale) is not PerSampleScaling:
-            raise NotCompiledError(f"{name!r} is scaled by {type(scale).__name__}")
-        placement = matrix.placement
-        if (placement.row_gain, placement.col_gain) != (matrices[0].placement.row_gain, matrices[0].placement.col_gain):
-            raise NotCompiledError("the layers have different mappings")
+        if type(matrix.scaling) is not PerSampleScaling:
+            raise NotCompiledError(f"{matrix.name!r} is scaled by {type(matrix.scaling).__name__}")
 
 
 def mean_of(loss: Any) -> bool:

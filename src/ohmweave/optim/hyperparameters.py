@@ -1,12 +1,14 @@
 """Checks of the hyperparameters of learning rules, and of the objects that rules are given."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import torch
 
 from ohmweave.base import OutOfRangeError, check_finite, shown
+from ohmweave.nn import ArrayWeight
+from ohmweave.programming.plausible import check_below_window
 
 Check = Callable[[str, Any], object]
 """Function of the name and value of a hyperparameter that raises an error with the name if it is out of range."""
@@ -66,6 +68,14 @@ def check_hyperparameters(
             _check_like(name, value, defaults[name])
         elif not (paused and name in _RATES and isinstance(value, float | int) and value == 0):
             checks[name](name, value)
+
+
+def check_steps(group: Mapping[str, Any], defaults: Mapping[str, Any], weights: Sequence[ArrayWeight]) -> None:
+    """Raise `OutOfRangeError` if the `g_step` of a group, S, is not smaller than the window of its weights' cells."""
+    g_step = group.get("g_step", defaults.get("g_step"))
+    if g_step is not None:
+        for weight in weights:
+            check_below_window("g_step", float(g_step), weight.matrix.chip.array)
 
 
 def _check_like(name: str, value: Any, default: Any) -> None:

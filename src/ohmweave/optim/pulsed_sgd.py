@@ -12,7 +12,9 @@ from ohmweave.optim.counted import CountedRule, CountLaw
 from ohmweave.optim.hyperparameters import Checks, check_generator, one_of
 from ohmweave.optim.pulses import largest_train, step_in_weight
 from ohmweave.optim.rule import DropsSteps, Move
-from ohmweave.optim.step_counts import COINCIDENCES, ROUNDED
+from ohmweave.optim.step_counts import COINCIDENCES, ROUNDED, TRAINS
+
+_KINDS = {"rounded": ROUNDED, "coincidences": COINCIDENCES, "trains": TRAINS}
 
 
 def _check_length(name: str, value: Any) -> None:
@@ -39,10 +41,11 @@ class PulsedSGD(CountedRule, DropsSteps):
         draw: distribution of the number of pulses. "rounded": one of the two whole numbers next to the mean, which has
             the least variance. "coincidences": the number of coincidences of random trains of `max_pulses` bits on row
             and column. For batches of one this is exact for each cell; correlations between the cells of one line,
-            which share its bits, are neglected.
+            which share its bits, are neglected. "trains": the trains themselves, one of `max_pulses` bits for each row
+            and column, which the cells of a line share; for batches of one and linear layers alone.
 
     Raises:
-        OutOfRangeError: as in `ArrayRule`.
+        OutOfRangeError: as in `ArrayRule`, or in a step with "trains" if a gradient is not that of one sample.
 
     Source: Gokmen and Vlasov, Front. Neurosci. 10, 333 (2016); "rounded" is ours.
     """
@@ -51,7 +54,7 @@ class PulsedSGD(CountedRule, DropsSteps):
         "lr": check_positive,
         "g_step": partial(check_positive, unit="S", at_most=1.0),
         "max_pulses": _check_length,
-        "draw": one_of("rounded", "coincidences"),
+        "draw": one_of(*_KINDS),
     }
 
     def __init__(
@@ -62,7 +65,7 @@ class PulsedSGD(CountedRule, DropsSteps):
         g_step: float,
         generator: torch.Generator,
         max_pulses: int = 31,
-        draw: Literal["rounded", "coincidences"] = "rounded",
+        draw: Literal["rounded", "coincidences", "trains"] = "rounded",
     ) -> None:
         check_generator(generator)
         defaults = {"lr": lr, "g_step": g_step, "max_pulses": max_pulses, "draw": draw}
@@ -71,7 +74,7 @@ class PulsedSGD(CountedRule, DropsSteps):
     def law(self, weight: ArrayWeight, group: Mapping[str, Any]) -> CountLaw:
         """As in `CountedRule`."""
         return CountLaw(
-            kind=ROUNDED if group["draw"] == "rounded" else COINCIDENCES,
+            kind=_KINDS[group["draw"]],
             per_grad=-float(group["lr"]) / step_in_weight(weight.matrix, group["g_step"]),
             limit=group["max_pulses"],
         )

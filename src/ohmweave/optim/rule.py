@@ -10,7 +10,7 @@ import torch
 
 from ohmweave.base import DataError, NotCopied, OutOfRangeError, shown
 from ohmweave.nn import ArrayWeight
-from ohmweave.optim.hyperparameters import Checks, check_generator, check_hyperparameters
+from ohmweave.optim.hyperparameters import Checks, check_generator, check_hyperparameters, check_steps
 from ohmweave.optim.saved_state import check_groups, check_own, check_weights
 
 PATIENCE = 20
@@ -130,6 +130,7 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         weights = [one[1] if isinstance(one, tuple) else one for one in group["params"]]
         check_on_chip(weights)
         check_hyperparameters(group, {name: self.defaults[name] for name in self._names}, self.checks)
+        check_steps(group, self.defaults, weights)
         if self._generator is not None:
             _check_device(self._generator, weights)
         super().add_param_group(group)
@@ -180,6 +181,7 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         """
         for group in self.param_groups:
             check_hyperparameters(group, {name: group.get(name) for name in self._names}, self.checks, paused=True)
+            check_steps(group, self.defaults, group["params"])
 
     def count_step(self) -> None:
         """Count a step that was computed elsewhere, as `train_epoch` does."""

@@ -1,15 +1,17 @@
 """STELLAR: single pulses where both the input and the error exceed a threshold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 from ohmweave.base import check_fraction
+from ohmweave.nn import ArrayWeight
+from ohmweave.optim.counted import CountedRule, CountLaw
 from ohmweave.optim.hyperparameters import Checks
-from ohmweave.optim.pulses import check_cycle, polarity_of, send_pulses
-from ohmweave.optim.rule import ArrayRule, Move
+from ohmweave.optim.pulses import check_cycle
+from ohmweave.optim.step_counts import SIGN
 
 
-class Stellar(ArrayRule):
+class Stellar(CountedRule):
     """Sends one pulse to each weight whose input and error both reach their thresholds.
 
     For batches of one with `nn.ThresholdError`, the gradient of a weight is -se * y, with the error se = -1, 0 or +1.
@@ -37,13 +39,8 @@ class Stellar(ArrayRule):
     ) -> None:
         super().__init__(params, {"gate": gate, "cycle": cycle})
 
-    def send(self, moves: Sequence[Move]) -> bool:
-        """Send one pulse to a cell of each weight whose input and error count, of the polarity whose turn it is."""
-        sent = []
-        for weight, grad, group in moves:
-            # |grad| = |se| y, so the largest entry of a chip belongs to its largest input.
-            size = grad.abs()
-            counts = size >= group["gate"] * size.amax(dim=(-2, -1), keepdim=True)
-            only = polarity_of(self.n_steps, group["cycle"])
-            sent.append(send_pulses(weight.matrix, -grad.sign() * counts, only=only))
-        return any(sent)
+    def law(self, weight: ArrayWeight, group: Mapping[str, Any]) -> CountLaw:
+        """As in `CountedRule`."""
+        del weight
+        # |grad| = |se| y, so the largest entry of a chip belongs to its largest input.
+        return CountLaw(kind=SIGN, per_grad=-1.0, least=group["gate"])

@@ -16,8 +16,9 @@ from ohmweave.base.extras import Worthwhile
 
 _COMPILED = Worthwhile()
 
-ROUNDED, COINCIDENCES, WHOLE, SIGN = range(4)
-"""The kinds of laws: two kinds of random numbers of pulses, the whole pulses of a memory, and one pulse by the sign."""
+ROUNDED, COINCIDENCES, WHOLE, SIGN, TRAINS = range(5)
+"""The kinds of laws: two kinds of random numbers of pulses, the whole pulses of a memory, one pulse by the sign, and
+coincidences of trains that the cells of a line share."""
 
 
 class Steps(NamedTuple):
@@ -86,6 +87,48 @@ def coincidences(grad: torch.Tensor, per_grad: float, length: int, generator: to
     (index,) = np.nonzero(mean)
     n = _binomial(np.abs(mean[index]).astype(np.float64), length, uniform(key, index))
     return _nonzero(n * np.sign(mean[index]), index)
+
+
+def trains(grad: torch.Tensor, per_grad: float, length: int, generator: torch.Generator) -> Steps | None:
+    r"""Coincidences of random trains on row and column lines; all cells of a line see the same bits of it.
+
+    For a gradient d x of one sample, the bits of input i and output o are 1 with the probabilities
+
+        p_i = \sqrt{q} |x_i| / max|x|,    p_o = \sqrt{q} |d_o| / max|d|,    q = per_grad max|d x| / length,
+
+    cut at 1, so that a weight gets length * p_i * p_o = per_grad * |d_o x_i| pulses in the mean.
+
+    Args:
+        grad: `(*chips, out, in)`, on each chip a product of a column and a row.
+        per_grad: pulses per unit of the gradient.
+        length: bits in a train, from 1 to 1,000.
+        generator: of the key of the random numbers, on the device of `grad`.
+
+    Returns:
+        The pulses; None, with nothing drawn, if the gradient is no such product: it is not that of one sample.
+
+    Source: Gokmen and Vlasov, Front. Neurosci. 10, 333 (2016). That the largest probabilities of rows and columns are
+    equal is ours; the source divides the scale equally.
+    """
+    g = grad.reshape(-1, *grad.shape[-2:])
+    size = g.abs()
+    top, at = size.flatten(1).max(dim=1)
+    chip = torch.arange(len(g), device=g.device)
+    row, column = g[chip, at // g.shape[2]], g[chip, :, at % g.shape[2]]
+    largest = torch.where(top > 0, g.flatten(1)[chip, at], 1)[:, None]
+    off = (column[:, :, None] * (row / largest)[:, None, :] - g).abs().flatten(1).amax(1)
+    if bool((off > 16 * torch.finfo(g.dtype).eps * top).any()):
+        return None
+    lines = torch.cat([row, column], dim=1).abs().double() / largest.abs()
+    p = lines * (top.double() * abs(per_grad) / length).sqrt()[:, None]
+    if g.device.type == "cpu":
+        u = torch.from_numpy(uniform(new_key(generator), np.arange(p.numel() * length))).view(*p.shape, length)
+    else:
+        u = torch.rand((*p.shape, length), generator=generator, dtype=torch.float64, device=g.device)
+    bits = (u < p[..., None]).to(torch.float32)  # sums of at most 1,000 ones are exact
+    n_in = g.shape[2]
+    n = bits[:, n_in:] @ bits[:, :n_in].mT
+    return Steps.of(n * (g.sign() * (1 if per_grad > 0 else -1)).to(n.dtype))
 
 
 def accumulated(memory: torch.Tensor, grad: torch.Tensor, per_grad: float, limit: int) -> Steps | None:

@@ -10,16 +10,17 @@ from ohmweave.base import DataError, check_integer, check_positive
 from ohmweave.cells import RESET, SET
 from ohmweave.mapping import Matrix
 from ohmweave.nn import ArrayWeight
+from ohmweave.optim.counted import CountedRule, CountLaw, Transfer
 from ohmweave.optim.hyperparameters import Checks, check_generator, check_write
-from ohmweave.optim.pulses import largest_train, polarity_of, send_pulses, send_steps, step_in_weight
-from ohmweave.optim.rule import ArrayRule, DropsSteps, ExtraState, Move
-from ohmweave.optim.step_counts import Steps, rounded
+from ohmweave.optim.pulses import largest_train, send_pulses, step_in_weight
+from ohmweave.optim.rule import DropsSteps, ExtraState, Move
+from ohmweave.optim.step_counts import ROUNDED
 from ohmweave.programming import Write
 
 _COUNT = partial(check_integer, at_least=1)
 
 
-class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
+class TikiTakaV2(CountedRule, DropsSteps, ExtraState):
     """Three matrices for each layer: A (on the chip) accumulates gradients, H (digital) filters A, C is the weight.
 
     Each `step()` sends -fast_lr * grad to A as pulses. Every `every` calls, the next `columns` columns of A are read,
@@ -121,51 +122,43 @@ class TikiTakaV2(ArrayRule, DropsSteps, ExtraState):
         self._fast.update(zip(weights, placed, strict=True))
         return states
 
-    def send(self, moves: Sequence[Move]) -> bool:
-        """Send pulses to A; in a transfer, add its next columns to H and send whole pulses of H to C."""
-        assert self._generator is not None
-        sent, only = [], polarity_of(self.n_steps, "alternate")
-        for move in moves:
-            limit = move.group["max_pulses"]
+    def law(self, weight: ArrayWeight, group: Mapping[str, Any]) -> CountLaw:
+        """As in `CountedRule`: pulses of A."""
+        return CountLaw(
             # Rounded at random, so that gradients far below one pulse still move A in the mean.
-            steps = rounded(move.grad, self._per_grad(move), limit, self._generator)
-            sent.append(send_steps(self._fast[move.weight], steps, only=only))
-            if self.n_steps % move.group["every"] == 0:
-                sent.append(self._transfer(move.weight, move.group))
-        return any(sent)
+            kind=ROUNDED,
+            per_grad=self._per_grad(weight, group),
+            limit=group["max_pulses"],
+            matrix=self._fast[weight],
+        )
 
-    def _per_grad(self, move: Move) -> float:
+    def transfer(self, weight: ArrayWeight, group: Mapping[str, Any]) -> Transfer | None:
+        """As in `CountedRule`: from the next columns of A to C, in every `every`-th step."""
+        if self.n_steps % group["every"]:
+            return None
+        fast, state = self._fast[weight], self.state[weight]
+        n_read = min(group["columns"], fast.shape[1])
+        return Transfer(
+            matrix=fast,
+            # The columns follow from the step alone, so a resumed rule goes on with the right ones.
+            first=self.n_steps // group["every"] * n_read,
+            n_read=n_read,
+            lr=float(group["lr"]),
+            step=step_in_weight(weight.matrix, group["g_step"]),
+            limit=group["max_pulses"],
+            reference=state["reference"],
+            filtered=state["filtered"],
+        )
+
+    def _per_grad(self, weight: ArrayWeight, group: Mapping[str, Any]) -> float:
         """Pulses of A per unit of the gradient."""
         # Minus, because A accumulates the descent; divided by the step of A, which gives pulses.
-        return -float(move.group["fast_lr"]) / step_in_weight(self._fast[move.weight], move.group["g_step"])
-
-    def _transfer(self, weight: ArrayWeight, group: dict[str, Any]) -> bool:
-        """Read the next columns of A, add them to H, and send whole pulses of H to C. True if any was sent."""
-        fast, state = self._fast[weight], self.state[weight]
-        n_in, n_read = fast.shape[1], min(group["columns"], fast.shape[1])
-        # The columns follow from the step alone, so a resumed rule goes on with the right ones.
-        first = self.n_steps // group["every"] * n_read
-        columns = (first + torch.arange(n_read, device=weight.device)) % n_in
-        # y = A x with a one-hot x is one column of A.
-        probe = torch.nn.functional.one_hot(columns, n_in).to(weight.dtype).expand(*fast.chip.chip_shape, -1, -1)
-        # Relative to the symmetry point, at which A has no tendency; its readout there is the zero of A.
-        read = fast.matmul(probe).mT - state["reference"][..., columns]
-        full = state["filtered"][..., columns] + group["lr"] * read / step_in_weight(weight.matrix, group["g_step"])
-        n = full.trunc().clamp_(-group["max_pulses"], group["max_pulses"])
-        # H keeps what is less than a pulse, so that nothing of the gradient is lost by rounding.
-        state["filtered"][..., columns] = full - n
-        place = torch.arange(state["filtered"].numel(), device=weight.device).view(state["filtered"].shape)
-        chosen = n != 0
-        steps = Steps(place[..., columns][chosen], n[chosen].long())
-        # The polarity changes with each pass over the columns, so that every column gets both in turn.
-        return send_steps(weight.matrix, steps, only=polarity_of(first // n_in, "alternate"))
+        return -float(group["fast_lr"]) / step_in_weight(self._fast[weight], group["g_step"])
 
     def why_silent(self, move: Move) -> str:
         """As in `DropsSteps`."""
-        return (
-            f"the largest step of A of {move.name!r} is {largest_train(move.grad * self._per_grad(move))} at random: "
-            "raise `fast_lr`"
-        )
+        largest = largest_train(move.grad * self._per_grad(move.weight, move.group))
+        return f"the largest step of A of {move.name!r} is {largest} at random: raise `fast_lr`"
 
     def extra_state(self) -> dict[str, Any]:
         """As in `ExtraState`."""

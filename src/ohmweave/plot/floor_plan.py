@@ -31,8 +31,9 @@ def floor_plan(chip: Chip, *, columns: int = 2) -> "Figure":
     height = max(0.6, 4.2 * array.rows / array.cols)
     figure = Figure(figsize=(4.2 * columns + 0.4, (height + 0.45) * n_panel_rows + 0.7), layout="constrained")
     panels = figure.subplots(n_panel_rows, columns, squeeze=False).flatten()
-    palette = colormaps["tab20"]
-    colour = {name: palette(index % 20) for index, name in enumerate(chip.placed)}
+    palette = colormaps["tab20" if len(chip.placed) <= 20 else "viridis"]
+    n = max(20, len(chip.placed))
+    colour = {name: palette(index if n == 20 else index / n) for index, name in enumerate(chip.placed)}
     for index, axes in enumerate(panels):
         axes.set_visible(index < array.n_arrays)
         axes.set_xlim(0, array.cols)

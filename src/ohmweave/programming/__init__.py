@@ -2,6 +2,7 @@
 
 from ohmweave.programming.blind import BlindWrite
 from ohmweave.programming.compensation import CompensatedWrite, compensate
+from ohmweave.programming.gated import GateLevel, GateWrite
 from ohmweave.programming.incremental import IncrementalWrite, StagedWrite
 from ohmweave.programming.outcomes import WriteCheck, WriteOutcomes, check_write
 from ohmweave.programming.report import WriteReport, warn_if_many_failed
@@ -13,6 +14,8 @@ __all__ = [
     "BlindWrite",
     "CheckedWrite",
     "CompensatedWrite",
+    "GateLevel",
+    "GateWrite",
     "IncrementalWrite",
     "Settling",
     "StagedWrite",

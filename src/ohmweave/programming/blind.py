@@ -13,14 +13,15 @@ from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import reported
 from ohmweave.programming.write import CheckedWrite, Settling
-from ohmweave.programming.write_verify import check_targets
+from ohmweave.programming.write_verify import check_targets, first_read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindWrite(Settling, CheckedWrite):
     """Open-loop write: one train of pulses for each cell.
 
-    n = round((g_target - g_measured) / g_step), SET where n > 0, RESET where n < 0.
+    n = round((g_target - g_measured) / g_step), SET where n > 0, RESET where n < 0. A cell that could not be measured
+    (NaN) gets no pulse and counts as failed; the others are written.
 
     Args:
         g_step: S, the nominal change of conductance of one pulse, the same for both polarities.
@@ -86,14 +87,14 @@ class BlindWrite(Settling, CheckedWrite):
             )
 
         with reported(report):
-            error = read_cells(array, at) - target
+            error = first_read(array, at) - target
             n_read += 1
-            wanted = (-error / self.g_step).round().long()
+            wanted = (-error / self.g_step).nan_to_num(nan=0.0).round().long()
             array.pulse(at, Pulse(wanted.sign(), n=wanted.abs()))
             steps = wanted  # only now: a report after a failed call must not count its pulses
             if self.t_settle > 0:
                 array.wait(self.t_settle)
-            error = read_cells(array, at) - target
+            error = read_cells(array, at, unmeasured=True) - target
             n_read += 1
         return report()
 

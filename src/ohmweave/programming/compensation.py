@@ -124,6 +124,8 @@ class CompensatedWrite(Settling, CheckedWrite):
 
         Raises:
             ShapeError: `g_target` does not have the shape of `cells`.
+            OutOfRangeError: a cell of these arrays could not be measured (NaN): without it the drops on the wires are
+                not known, and no pulse was sent.
             WriteStoppedError, WriteInterrupted: the array failed or Ctrl-C was pressed during the write.
         """
         check_targets(cells, g_target)

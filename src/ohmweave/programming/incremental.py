@@ -12,7 +12,7 @@ from ohmweave.programming.plausible import check_below_window
 from ohmweave.programming.report import WriteReport
 from ohmweave.programming.stopped import WriteInterrupted, WriteStoppedError, reported
 from ohmweave.programming.write import CheckedWrite, Settling, Write
-from ohmweave.programming.write_verify import Bill, check_targets
+from ohmweave.programming.write_verify import Bill, check_targets, first_read
 
 _VOLTS = 1e3
 
@@ -23,7 +23,8 @@ class IncrementalWrite(Settling, CheckedWrite):
 
     Each round reads the remaining cells, removes those within the band, and sends one pulse to each of the others. The
     first pulse of a cell has the amplitude `v_set` or `v_reset`, each further one of the same polarity `v_step` more,
-    up to `v_max`; where the polarity turns, a cell begins with the first amplitude again.
+    up to `v_max`; where the polarity turns, a cell begins with the first amplitude again. A cell that could not be
+    measured (NaN) gets no further pulse and counts as failed, as in `WriteVerify`.
 
     Args:
         tolerance: S, half the width of the band.
@@ -33,12 +34,15 @@ class IncrementalWrite(Settling, CheckedWrite):
         v_max: V, the largest amplitude.
         max_pulses: pulses of both polarities after which a cell counts as failed.
         t_settle: s, wait after the last pulse before the cells are used.
+        max_reversals: changes of polarity after which a cell counts as failed: one that would need a further change
+            gets no further pulse. None: no limit.
 
     Raises:
         OutOfRangeError: an argument is out of range, or a first amplitude is above `v_max`.
 
     Valid for: cells whose steps depend on the voltage (`Cell.voltage`); others refuse pulses with an amplitude.
-    Source: Suh et al., IEEE J. Solid-State Circuits 30, 1149 (1995), for flash memory; the turn is ours.
+    Source: Suh et al., IEEE J. Solid-State Circuits 30, 1149 (1995), for flash memory; the turn and the limit of
+    reversals, Wan et al., Nature 608, 504 (2022), Extended Data Fig. 3.
     """
 
     tolerance: Annotated[float, positive("S")]
@@ -48,6 +52,7 @@ class IncrementalWrite(Settling, CheckedWrite):
     v_max: Annotated[float, positive("V", at_most=_VOLTS)]
     max_pulses: Annotated[int, integer(at_least=1, at_most=10**6)] = 500
     t_settle: Annotated[float, non_negative("s")] = 0.0
+    max_reversals: Annotated[int, integer(at_least=0, at_most=10**6)] | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -84,13 +89,17 @@ class IncrementalWrite(Settling, CheckedWrite):
 
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: Bill) -> None:
         active = torch.arange(at.numel(), device=at.device)
-        miss = read_cells(array, at) - target
+        miss = first_read(array, at) - target
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
-        last, in_a_row = torch.zeros_like(at), torch.zeros_like(at)
+        last, in_a_row, reversals = torch.zeros_like(at), torch.zeros_like(at), torch.zeros_like(at)
         for _ in range(self.max_pulses):
-            outside = miss.abs() > self.tolerance
-            active, miss = active[outside], miss[outside]
+            goes_on = miss.abs() > self.tolerance  # false for NaN
+            if self.max_reversals is not None:
+                turns = last[active] * miss.sign().long() > 0  # SET (+1) overshot, or RESET (-1) went below
+                reversals[active] += turns & goes_on
+                goes_on &= reversals[active] <= self.max_reversals
+            active, miss = active[goes_on], miss[goes_on]
             if active.numel() == 0:
                 return
             below, cells = miss < 0, at[active]
@@ -103,7 +112,7 @@ class IncrementalWrite(Settling, CheckedWrite):
             bill.n_set[active] += below
             bill.n_reset[active] += ~below
             bill.unread = active
-            miss = read_cells(array, cells) - target[active]
+            miss = read_cells(array, cells, unmeasured=True) - target[active]
             bill.error[active], bill.unread = miss, None
 
 

@@ -11,7 +11,8 @@ from ohmweave.programming.write import Write
 
 AGREES = 0.25
 """Ours: medians and quartiles of pulses that differ by no more than this share of the measured median, or by one pulse,
-agree, if the shares of failed cells differ by no more than this."""
+agree, if the shares of failed cells differ by no more than this. Where pulses were not counted, medians and quartiles
+of the last errors agree if they differ by no more than this share of the measured interquartile range."""
 _QUARTILES = (0.25, 0.5, 0.75)
 
 
@@ -22,26 +23,30 @@ class WriteOutcomes:
     Args:
         g_target: S.
         n_pulses: pulses of both polarities until each cell was inside its band, or given up; attempts count as pulses.
+            None: not counted, and `g_final` is needed.
         converged: bool, whether it was inside at the end; None: all were.
         g_start: S, before the first pulse; None: cells as fabricated.
         g_final: S, after the last pulse; None: not measured.
 
     Raises:
         ShapeError: lengths differ, or there is no cell.
-        OutOfRangeError: a conductance or a count is negative or not finite.
+        OutOfRangeError: a conductance or a count is negative or not finite, or neither pulses nor last conductances
+            are given.
     """
 
     g_target: torch.Tensor
-    n_pulses: torch.Tensor
+    n_pulses: torch.Tensor | None = None
     converged: torch.Tensor | None = None
     g_start: torch.Tensor | None = None
     g_final: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
+        if self.n_pulses is None and self.g_final is None:
+            raise OutOfRangeError("`n_pulses` or `g_final` must be given, but both are None")
         for name in ("g_target", "n_pulses", "converged", "g_start", "g_final"):
             value = getattr(self, name)
-            if value is None and name not in ("g_target", "n_pulses"):
+            if value is None and name != "g_target":
                 continue
             if not isinstance(value, torch.Tensor) or value.ndim != 1 or not len(value):
                 raise ShapeError(f"`{name}` must be a tensor (cells,) of one cell or more, but is {shown(value)}")
@@ -56,13 +61,14 @@ class WriteCheck:
     """Measured and simulated writes, side by side.
 
     Attributes:
-        pulses: lower quartile, median and upper quartile of the pulses a cell took, of measured cells.
+        pulses: lower quartile, median and upper quartile of the pulses a cell took, of measured cells; None where they
+            were not counted.
         pulses_simulated: the same of simulated ones.
         failed, failed_simulated: share of the cells that were not inside their band at the end.
         error, error_simulated: S, quartiles of the last conductance less the target; None where it was not measured.
     """
 
-    pulses: tuple[float, float, float]
+    pulses: tuple[float, float, float] | None
     pulses_simulated: tuple[float, float, float]
     failed: float
     failed_simulated: float
@@ -75,21 +81,29 @@ class WriteCheck:
 
         Median and quartiles of the pulses must differ by at most a quarter of the measured median, or by one pulse, and
         the shares of cells that failed by at most a quarter: without that, cells that all end at the largest number of
-        pulses would agree with cells that all converge there.
+        pulses would agree with cells that all converge there. Without counts of pulses, median and quartiles of the
+        last errors must differ by at most a quarter of their measured interquartile range.
         """
-        most = max(1.0, AGREES * self.pulses[1])
-        pairs = zip(self.pulses, self.pulses_simulated, strict=True)
+        if self.pulses is not None:
+            most, measured, simulated = max(1.0, AGREES * self.pulses[1]), self.pulses, self.pulses_simulated
+        else:
+            assert self.error is not None  # `WriteOutcomes` has one of the two
+            assert self.error_simulated is not None
+            measured, simulated = self.error, self.error_simulated
+            most = AGREES * (measured[2] - measured[0])
         alike = abs(self.failed - self.failed_simulated) <= AGREES
-        return alike and all(abs(measured - simulated) <= most for measured, simulated in pairs)
+        return alike and all(abs(one - other) <= most for one, other in zip(measured, simulated, strict=True))
 
     def __str__(self) -> str:
         """In words."""
-        low, middle, high = self.pulses
         said_low, said, said_high = self.pulses_simulated
         words = "the scheme describes these writes" if self.agrees else "the scheme does not describe these writes"
+        took = "pulses were not counted"
+        if self.pulses is not None:
+            low, middle, high = self.pulses
+            took = f"cells took {middle:g} pulses (median; quartiles {low:g} and {high:g})"
         parts = [
-            f"{words}: cells took {middle:g} pulses (median; quartiles {low:g} and {high:g}), simulated ones {said:g} "
-            f"({said_low:g} and {said_high:g})",
+            f"{words}: {took}, simulated ones {said:g} ({said_low:g} and {said_high:g})",
             f"{self.failed:.1%} and {self.failed_simulated:.1%} did not reach their band",
         ]
         if self.error is not None and self.error_simulated is not None:
@@ -137,7 +151,7 @@ def check_write(write: Write, cell: Cell, outcomes: WriteOutcomes, *, repeats: i
     measured = torch.ones(n, dtype=torch.bool) if outcomes.converged is None else outcomes.converged.bool().cpu()
     errors = None if outcomes.g_final is None else outcomes.g_final.double().cpu() - outcomes.g_target.double().cpu()
     return WriteCheck(
-        pulses=_quartiles(outcomes.n_pulses),
+        pulses=None if outcomes.n_pulses is None else _quartiles(outcomes.n_pulses),
         pulses_simulated=_quartiles(report.n_pulses),
         failed=float((~measured).double().mean()),
         failed_simulated=float((~report.converged).double().mean()),

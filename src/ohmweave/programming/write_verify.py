@@ -5,7 +5,7 @@ from typing import Annotated
 
 import torch
 
-from ohmweave.arrays import Array, read_cells
+from ohmweave.arrays import Array, ClosedLoop, ClosedLoopWrites, read_cells
 from ohmweave.base import (
     OutOfRangeError,
     ShapeError,
@@ -90,12 +90,18 @@ class WriteVerify(Settling, CheckedWrite):
 
     def _write(self, array: Array, at: torch.Tensor, target: torch.Tensor, bill: "Bill") -> None:
         """Write the cells `at`, `(k,)`, to `target`, `(k,)` S; counts are updated after each call that returned."""
+        if isinstance(array, ClosedLoopWrites):
+            loop = ClosedLoop(cells=at, g_target=target, tolerance=self.tolerance, max_pulses=self.max_pulses)
+            run = array.plan_closed_loop(loop)
+            if run is not None:
+                bill.follow(loop)
+                try:
+                    run()
+                finally:
+                    bill.follow(loop)
+                return
         active = torch.arange(at.numel(), device=at.device)
-        miss = read_cells(array, at, unmeasured=True) - target
-        if len(miss) and bool(miss.isnan().all()):
-            raise OutOfRangeError(
-                f"`{type(array).__name__}.readout` must return finite numbers, but all {len(miss)} are NaN or infinite"
-            )
+        miss = first_read(array, at) - target
         bill.n_first_reads.add_(1)
         bill.error = miss.clone()
         for _ in range(self.max_pulses):
@@ -124,6 +130,11 @@ class Bill:
         self.n_first_reads = torch.zeros((), dtype=torch.int64, device=cells.device)
         self.error = torch.full((n,), torch.nan, dtype=g_target.dtype, device=cells.device)
 
+    def follow(self, loop: ClosedLoop) -> None:
+        """Take the counts of a closed loop."""
+        self.n_set, self.n_reset, self.error, self.unread = loop.n_set, loop.n_reset, loop.error, loop.unread
+        self.n_first_reads.fill_(loop.n_first_reads)
+
     def report(self) -> WriteReport:
         """What was done so far; the error of a cell that was never read is NaN."""
         n_reads = self.n_first_reads + self.n_set + self.n_reset  # one before the first pulse, and one after each
@@ -136,6 +147,20 @@ class Bill:
             converged=(self.error.abs() <= self._tolerance).view(self._shape),
             error=self.error.view(self._shape),
         )
+
+
+def first_read(array: Array, at: torch.Tensor) -> torch.Tensor:
+    """Conductances, S, of the cells `at`, `(k,)`; NaN for cells that could not be measured.
+
+    Raises:
+        OutOfRangeError: none could be measured; then the fault is not in the cells.
+    """
+    g = read_cells(array, at, unmeasured=True)
+    if len(g) and bool(g.isnan().all()):
+        raise OutOfRangeError(
+            f"`{type(array).__name__}.readout` must return finite numbers, but all {len(g)} are NaN or infinite"
+        )
+    return g
 
 
 def check_targets(cells: torch.Tensor, g_target: torch.Tensor) -> None:

@@ -6,20 +6,27 @@ from ohmweave.report.claims_table import claims_markdown, claims_table, claims_t
 from ohmweave.report.drawn_figures import NotMadeWarning
 from ohmweave.report.page import write_report
 from ohmweave.report.quantities import show, show_duration, show_interval
+from ohmweave.report.references import OHMWEAVE, REFERENCES, Reference, bibtex, cited, other_sources
 
 __all__ = [
     "DETAILS",
+    "OHMWEAVE",
+    "REFERENCES",
     "Bills",
     "NotMadeWarning",
+    "Reference",
     "all_claims_markdown",
     "behind",
+    "bibtex",
     "bill_records",
     "bill_table",
     "bills_of",
+    "cited",
     "claims_markdown",
     "claims_table",
     "claims_text",
     "energy_of",
+    "other_sources",
     "show",
     "show_duration",
     "show_interval",

@@ -1,6 +1,7 @@
 """The report: one self-contained HTML file, made from nothing but the rows of a results folder."""
 
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ from ohmweave.report.claims_table import claims_table, count_verdicts, grouped, 
 from ohmweave.report.drawn_figures import DrawnFigure, NotMadeWarning, draw_figure
 from ohmweave.report.quantities import show, show_cell, show_duration, show_interval
 
+LONGEST_OPEN = 12
+"""Lines of a table above which it is folded."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrintedTable:
@@ -45,6 +49,7 @@ class PrintedTable:
     caption: str
     heads: Sequence[str] = ()
     cells: Sequence[Sequence[str]] = ()
+    numeric: Sequence[bool] = ()
     problem: str = ""
     above: bool = False
 
@@ -127,6 +132,7 @@ def _template() -> Any:
     )
     environment.filters |= {"kind": verdict_kind, "slug": _slug}
     environment.globals |= {"show": show, "show_interval": show_interval, "verdicts": VERDICTS, "relative": _relative}
+    environment.globals["folded"] = LONGEST_OPEN
     return environment.get_template("report.html.j2")
 
 
@@ -211,6 +217,15 @@ def _version_of_ohmweave(row: Row) -> str:
     return row.versions.get("ohmweave", "unknown")
 
 
+_NUMBER = re.compile(r"[-+\u2212±~<>]?\s?[\d.,\u2009]*\d(?:e[-+]?\d+)?(?:[\s%(±].{0,24})?", re.IGNORECASE)
+
+
+def _is_numeric(column: Sequence[str]) -> bool:
+    """True if the cells of a column are numbers, with a unit or an interval or without; empty ones do not count."""
+    filled = [cell.strip() for cell in column if cell.strip(" –-")]
+    return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
+
+
 def _distinct(rows: Sequence[Row], text: Any) -> str:
     return ", ".join(dict.fromkeys(text(row) for row in rows))
 
@@ -223,11 +238,13 @@ def _table(spec: TableSpec, rows: Sequence[Row]) -> PrintedTable:
         warnings.warn(f"table {spec.name!r} {problem}", NotMadeWarning, stacklevel=2)
         return PrintedTable(title=spec.title, caption=spec.caption, problem=f"This table {problem}.", above=spec.above)
     heads = list(dict.fromkeys(head for row in table for head in row))
+    cells = [[show_cell(row.get(head)) for head in heads] for row in table]
     return PrintedTable(
         title=spec.title,
         caption=spec.caption,
         heads=heads,
-        cells=[[show_cell(row.get(head)) for head in heads] for row in table],
+        cells=cells,
+        numeric=[_is_numeric([line[column] for line in cells]) for column in range(len(heads))],
         problem="" if table else "There are no rows to make this table from yet.",
         above=spec.above,
     )

@@ -70,10 +70,15 @@ class CellContract:
             assert torch.equal(tensor, before[name]), f"`{name}` must be left as it was, but was changed in place"
 
     def test_dtype_and_device_are_kept(self) -> None:
-        """All floating tensors but ages keep the dtype, on the device of the state, with any dtype of the polarity."""
+        """Floating tensors keep their dtype, on the device of the state, with any dtype of the polarity.
+
+        Conductances and factors have that of the cells; ages and counts may be in float64 for every dtype of the cells.
+        """
         cell = self.cell()
         for dtype in (torch.float32, torch.float64):
             state = self.inside(cell, dtype=dtype)
+            own = {name: tensor.dtype for name, tensor in flatten_state(state).items()}
+            assert own["switching.g"] == dtype, f"`switching.g` must be {dtype}, but is {own['switching.g']}"
             for polarity in (torch.int8, torch.int64, torch.float32, torch.float64):
                 pulse = _pulses(cell, _g(state), n=True)
                 now = cell.pulse(state, pulse._replace(polarity=pulse.polarity.to(polarity)), generator=generator(1))
@@ -82,9 +87,9 @@ class CellContract:
                 if (sigma := cell.read_noise_sigma(now)) is not None:
                     seen["read noise"] = sigma
                 for name, tensor in {**flatten_state(now), **seen}.items():
-                    age = name.startswith("retention.")  # ages are in float64 for every dtype
-                    kept = age or not tensor.is_floating_point() or tensor.dtype == dtype
-                    assert kept, f"`{name}` must stay {dtype}, but is {tensor.dtype} after a pulse of {polarity}"
+                    wanted = own.get(name, dtype)
+                    kept = not tensor.is_floating_point() or tensor.dtype == wanted
+                    assert kept, f"`{name}` must stay {wanted}, but is {tensor.dtype} after a pulse of {polarity}"
                     assert tensor.device == _g(state).device, f"`{name}` must stay where it was, but is elsewhere"
 
     def test_nothing_is_made_on_the_default_device(self) -> None:

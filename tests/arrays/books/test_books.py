@@ -13,7 +13,7 @@ from ohmweave.arrays.books.tile_lines import tile_lines
 from ohmweave.base import OutOfRangeError
 from ohmweave.cells import LinearStep, Pulse
 from ohmweave.cost import Bill, ComponentCosts, ledger, yao2020_periphery
-from ohmweave.cost.ledger import UNKNOWN_HEAT
+from ohmweave.cost.bill_items import UNKNOWN_HEAT
 from ohmweave.testing import check_books
 from tests.helpers import assert_close
 

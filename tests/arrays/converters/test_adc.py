@@ -53,7 +53,7 @@ def by_loops(
     h, c = len(placement.row_gain), len(placement.col_gain)
     low, high = adc.codes
     step = array.full_scale(placement) / high
-    g, _ = array._reader.seen_at(matrix.cells)
+    g, _ = array._reader.seen.at(matrix.cells)
     out = torch.zeros(*v.shape[:-1], placement.n_out, dtype=torch.float64)
     for n in range(v.shape[0]):
         for b in range(v.shape[1]):
@@ -217,7 +217,7 @@ def test_ranging_finds_the_largest_current_of_a_line():
     ideal, twin = written(DifferentialPair(), dac=SERIAL)
     assert_close(watched, ideal.read(v, twin.placement), rtol=1e-9, scale=float(watched.abs().max()))
     largest = 0.0
-    g, _ = array._reader.seen_at(matrix.cells)
+    g, _ = array._reader.seen.at(matrix.cells)
     for plane, _ in RowVoltages.of(v, SERIAL).intervals():
         for tile in matrix.placement.tiles:
             rows = slice(tile.row_line, tile.row_line + tile.rows)

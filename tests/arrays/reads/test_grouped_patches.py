@@ -31,7 +31,7 @@ def made(cell: Cell | LinearStep, n_chips: int | None, groups: int, n_out: int) 
 
 def by_cells(array: SimulatedArray, place: Placement, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance of the reads, group by group and cell by cell, `(*chips, patches, n_out)`."""
-    g, sigma = array._reader.seen_at(array.cells(place))
+    g, sigma = array._reader.seen.at(array.cells(place))
     variance = torch.zeros_like(g) if sigma is None else sigma.square()
     mean, spread = [], []
     width = g.shape[-1] // place.groups

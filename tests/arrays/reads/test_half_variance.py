@@ -86,7 +86,7 @@ def test_noise_of_many_reads(n_chips: int | None) -> None:
     net = layer(n_chips)
     matrix = net.model.matrix
     x = torch.randn(1, 64, generator=generator(3)).clamp(-3, 3)
-    g, variance = matrix.chip.array._reader.signed_matrix(matrix.placement)
+    g, variance = matrix.chip.array._reader.seen.signed_matrix(matrix.placement)
     sigma = (x.double().square() @ variance.double()).sqrt() / matrix.g_per_w
     mean = x.double() @ g.double() / matrix.g_per_w + net.model.bias.double().view(*matrix.chip.chip_shape, 1, -1)
     reads = net(x.expand(n, 64)).double()

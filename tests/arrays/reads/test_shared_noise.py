@@ -115,7 +115,7 @@ def test_32_rows_against_all_cells_moved_at_random(r_sense):
         found = array.read(often(v), placed(32, 16)).std(0)
         expected = solve_nodes(g + (FRACTION * g + FLOOR) * draws, read_bias(v, wires), wires).i_col.std(0)
         assert_close((found / expected).square().mean().sqrt(), 1.0, rtol=0.04)  # 16 columns of 400 samples: 0.9 %
-        _, variance = array._reader.signed_matrix(placed(32, 16))
+        _, variance = array._reader.seen.signed_matrix(placed(32, 16))
         assert variance is not None
         assert float(((v.square() @ variance).sqrt() / expected).mean()) > alone
 
@@ -245,7 +245,7 @@ def test_the_noise_follows_the_cells():
 def test_the_fast_way_is_taken_where_it_is_right():
     """A few Ohm: one product for the variance, as without wires; a kOhm: the form."""
     for name, coupled in (("sense 10", False), ("sense 1000", True)):
-        shared = noisy(12, 6, WIRES[name])._reader._shared_noise(placed(12, 6))
+        shared = noisy(12, 6, WIRES[name])._reader.seen.shared_noise(placed(12, 6))
         assert shared is not None
         assert shared.coupled is coupled
-    assert noisy(12, 6, IDEAL)._reader._shared_noise(placed(12, 6)) is None
+    assert noisy(12, 6, IDEAL)._reader.seen.shared_noise(placed(12, 6)) is None

@@ -19,7 +19,7 @@ def noisy_chip(n_chips: int | None) -> Chip:
 def folded_anew(array: SimulatedArray, matrix: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
     """One weight after the other, from the whole state."""
     array.bank.mark_all_changed()
-    g, variance = array._reader.signed_matrix(matrix.placement)
+    g, variance = array._reader.seen.signed_matrix(matrix.placement)
     assert variance is not None
     return g.clone(), variance.clone()
 
@@ -43,9 +43,9 @@ def test_sparse_pulses_leave_the_matrix_that_folding_anew_gives(n_chips, mapping
         polarity = torch.randint(-1, 2, cells.shape, generator=chance)
         array.pulse(cells, Pulse(polarity))
         if float(torch.rand((), generator=chance)) < 0.5:
-            array._reader.signed_matrix(first.placement)
+            array._reader.seen.signed_matrix(first.placement)
     for matrix in (first, other):
-        g, variance = (part.clone() for part in array._reader.signed_matrix(matrix.placement))
+        g, variance = (part.clone() for part in array._reader.seen.signed_matrix(matrix.placement))
         g_anew, variance_anew = folded_anew(array, matrix)
         # The sum over copies may be taken in another order: rounding of one sum, nothing that grows with pulses.
         assert_close(g, g_anew, rtol=1e-14, scale=float(g_anew.abs().max()))
@@ -66,8 +66,8 @@ def test_a_sparse_pulse_shows_in_the_next_read():
 def test_many_pulses_fold_anew():
     chip = noisy_chip(None)
     matrix = Matrix(chip, "w", (3, 5), mapping=DifferentialPair())
-    chip.array._reader.signed_matrix(matrix.placement)
+    chip.array._reader.seen.signed_matrix(matrix.placement)
     cells = matrix.cells.flatten()
     chip.array.pulse(cells, Pulse(torch.ones(cells.shape)))
-    g, _ = chip.array._reader.signed_matrix(matrix.placement)
+    g, _ = chip.array._reader.seen.signed_matrix(matrix.placement)
     assert torch.equal(g, folded_anew(chip.array, matrix)[0])

@@ -117,6 +117,12 @@ CELLS: dict[str, Case] = {
     "cells.AffineStep:exact": law(cells.AffineStep, AFFINE | {"trains": "exact"}),
     "cells.PulseTable": law(cells.PulseTable, TABLE),
     "cells.GateCompliance": law(cells.GateCompliance, GATE, v_gate=1.2),
+    "cells.GatedStates": law(
+        cells.GatedStates,
+        {"gate": GATE["gate"], "v_gate": 1.0, "v_gate_max": 2.5, "at": (2e-5, 1e-4), "scatter": (0.3, 0.1)}
+        | {"g_reset": (1e-6, 3e-6), "own_set": 0.5, "own_reset": 0.2},
+        v_gate=1.2,
+    ),
     "cells.LinearGate": of_gate(cells.LinearGate, {"slope": 98e-6, "offset": -30e-6}),
     "cells.TabulatedGate": of_gate(cells.TabulatedGate, {"v_gate": (0.5, 1.0, 2.5), "g": (0.0, 5e-5, 2e-4)}),
     "cells.Spread": part(cells.Spread, "spread", {"d2d": 0.2, "trains": "aggregate"}),
@@ -177,6 +183,7 @@ CELLS: dict[str, Case] = {
         partial(cells.wang2019), {"gate": "in-array", "noise": 1e-6, "noise_on": "all", "stuck": 0.1, "d2d": 2e-5},
         v_gate=1.2,
     ),
+    "cells.wan2022": law(cells.wan2022, {"response": "coarse"}, v=1.5),
     "cells.yao2020": law(cells.yao2020, {"read_noise": 0.01, "variant": "tails", "drift": True}),
     "cells.pulse_count": lambda: Call(
         function=lambda polarity, n: cells.pulse_count(Pulse(polarity, n=n)),

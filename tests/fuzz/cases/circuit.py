@@ -58,6 +58,19 @@ CIRCUIT: dict[str, Case] = {
         use=lambda wires: circuit.read_through_wires(g(), _v(), wires),
         negative=False,
     ),
+    "circuit.settle_columns": _case(
+        circuit.settle_columns, lambda: {"g": g(), "v_row": _v(), "g_load": 1e-6}, use=lambda made: made.v_col
+    ),
+    "circuit.open_column_energy": _case(
+        circuit.open_column_energy,
+        lambda: {"g": g(), "v_row": _v(), "t_read": 1e-7, "c_col": 1e-13, "g_load": 1e-6},
+    ),
+    "circuit.VoltageSense": _case(
+        circuit.VoltageSense,
+        lambda: {"bits": 8, "v_max": 0.2},
+        use=lambda sense: sense.products(circuit.settle_columns(g(), _v())),
+        negative=False,
+    ),
     "circuit.LineEnd": _case(
         LineEnd,
         lambda: {"v": 0.2, "r": 10.0},

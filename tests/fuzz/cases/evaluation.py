@@ -22,5 +22,10 @@ EVALUATION: dict[str, Case] = {
     "evaluation.Effort": lambda: Call(
         function=evaluation.Effort, arguments=EFFORT, use=lambda made: list(astuple(made))
     ),
+    "evaluation.Contender": lambda: Call(
+        function=lambda start, matrices: evaluation.Contender(make=print, axis="lr", start=start, matrices=matrices),
+        arguments={"start": (0.1, 0.2), "matrices": 1},
+        use=lambda made: [*made.start, made.matrices],
+    ),
     "evaluation.without": lambda: Call(function=_without, arguments={"name": "spread between cells"}, negative=False),
 }

@@ -79,12 +79,27 @@ def _plan() -> Call:
     arguments = {
         "model": model, "chip": made, "x": torch.rand(2, 5), "write": WRITE, "mapping": DifferentialPair(),
         "scaling": FixedScaling, "layers": {"0": nn.OnChip(tile_rows=5)}, "digital": ("2",), "as_known": None,
-        "name": "net",
+        "name": "net", "replicas": {"0": 2},
     }  # fmt: skip
     return Call(
         function=nn.plan, arguments=arguments, watched=(made, model), use=lambda one: [str(one), one.share_on_chip],
         negative=False, lets_nan_through=True,
     )  # fmt: skip
+
+
+def _balanced(x: Any) -> Any:
+    """A network with as many replicas as fit."""
+    return nn.deploy(_model(), chip(n_chips=2), write=WRITE, replicas=nn.Balanced(x)).on_chip
+
+
+def _summed() -> Call:
+    made = nn.deploy(_model(), chip(n_arrays=4), write=WRITE, replicas={"0": 2})
+    made(torch.ones(3, 5)).sum().backward()
+
+    def use(done: None) -> Any:
+        return made.weights["0.0"].grad
+
+    return Call(function=nn.sum_replica_gradients, arguments={"net": made}, watched=(made,), use=use)
 
 
 def _shared(value: Any) -> Any:
@@ -201,6 +216,8 @@ LAYERS: dict[str, Case] = {
         hx=(torch.zeros(4, 2, 2), torch.zeros(4, 2, 2)),
     ),
     "nn.plan": _plan,
+    "nn.Balanced": lambda: Call(function=_balanced, arguments={"x": torch.rand(2, 5)}, lets_nan_through=True),
+    "nn.sum_replica_gradients": _summed,
     "nn.Plan": lambda: Call(
         function=nn.Plan,
         arguments={

@@ -204,7 +204,18 @@ MAPPING: dict[str, Case] = {
         function=programming.IncrementalWrite,
         arguments={
             "tolerance": 5e-7, "v_set": 1.0, "v_reset": 1.2, "v_step": 0.1, "v_max": 2.0, "max_pulses": 50,
-            "t_settle": 1.0,
+            "t_settle": 1.0, "max_reversals": 3,
+        },
+        use=lambda made: made.settling_time,
+    ),
+    "programming.GateLevel": lambda: Call(
+        function=programming.GateLevel, arguments={"low": 1e-6, "high": 2e-6, "v_gate": 1.0}, use=repr
+    ),
+    "programming.GateWrite": lambda: Call(
+        function=programming.GateWrite,
+        arguments={
+            "levels": (programming.GateLevel(low=1e-6, high=2e-6, v_gate=1.0),), "v_start": 1.0, "v_step": 0.1,
+            "v_max": 2.0, "max_pulses": 50, "max_resets": 10, "t_settle": 1.0,
         },
         use=lambda made: made.settling_time,
     ),

@@ -76,7 +76,7 @@ def _deploy() -> Call:
     model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))
     arguments = {
         "model": model, "chip": made, "write": WRITE, "mapping": DifferentialPair(), "scaling": PerSampleScaling,
-        "layers": {"0": nn.OnChip(tile_rows=5)}, "digital": ("2",), "name": "net",
+        "layers": {"0": nn.OnChip(tile_rows=5)}, "digital": ("2",), "name": "net", "replicas": {"0": 2},
     }  # fmt: skip
     return Call(function=nn.deploy, arguments=arguments, watched=(made, model), use=lambda net: net(torch.ones(2, 5)))
 
@@ -155,6 +155,9 @@ NETWORKS: dict[str, Case] = {
     ),
     "nn.BinaryStep": lambda: Call(
         function=nn.BinaryStep, arguments={"threshold": 0.1, "half_width": 1.0}, use=lambda step: step(_X)
+    ),
+    "nn.QuantisedReLU": lambda: Call(
+        function=nn.QuantisedReLU, arguments={"bits": 3, "x_max": 2.0}, use=lambda made: made(_X).detach()
     ),
     "nn.MarginError": lambda: Call(
         function=nn.MarginError, arguments={"margin": 1.0},

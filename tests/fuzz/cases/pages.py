@@ -26,6 +26,11 @@ def _drawn(figure: Any) -> Any:
     return [float(end) for axes in figure.axes for end in (*axes.get_xlim(), *axes.get_ylim())]
 
 
+def _drawn_on(axes: Any) -> Any:
+    """The limits of the axes that a function returns."""
+    return [float(end) for end in (*axes.get_xlim(), *axes.get_ylim())]
+
+
 def _rows(result: dict[str, Any]) -> list[Row]:
     return [row(result, seed=seed, data="mnist") for seed in range(2)]
 
@@ -59,17 +64,51 @@ PAGES: dict[str, Case] = {
         function=plot.floor_plan, arguments={"chip": chip(), "columns": 2}, use=_drawn
     ),
     "plot.waterfall": lambda: Call(
-        function=plot.waterfall, arguments={"parts": {"ADC": 1e-9, "DAC": 2e-9}, "ylabel": "energy (J)"}, use=_drawn
+        function=plot.waterfall, arguments={"parts": {"ADC": 1e-9, "DAC": 2e-9}, "ylabel": "energy (J)"}, use=_drawn_on
     ),
     "plot.timeline": lambda: Call(
         function=lambda durations, title: plot.timeline(
             cost.schedule([Job(name="x", machine="m", duration=one) for one in durations]), title=title
         ),
-        arguments={"durations": [1e-6, 2e-6], "title": "a schedule"}, use=_drawn,
+        arguments={"durations": [1e-6, 2e-6], "title": "a schedule"}, use=_drawn_on,
     ),
     "plot.voltage_drop": lambda: Call(
         function=lambda g, v: plot.voltage_drop(circuit.solve_nodes(g, circuit.read_bias(v, WIRES), WIRES)),
         arguments={"g": torch.full((3, 4), 1e-5), "v": torch.full((3,), 0.2)}, use=_drawn,
+    ),
+    "plot.learning_curves": lambda: Call(
+        function=lambda values, x: plot.learning_curves({"a": values, "b": [0.1]}, x=x),
+        arguments={"values": torch.rand(3, 4), "x": [1.0, 2.0, 3.0, 4.0]}, use=_drawn_on,
+    ),
+    "plot.stages": lambda: Call(
+        function=lambda values, paper: plot.stages({"a": values, "b": 0.5}, paper={"b": paper}),
+        arguments={"values": [0.5, 0.6], "paper": 0.7}, use=_drawn_on,
+    ),
+    "plot.confusion": lambda: Call(
+        function=plot.confusion,
+        arguments={"predicted": [[0, 1, 2], [0, 1, 1]], "labels": [0, 1, 2], "n_classes": 3}, use=_drawn_on,
+    ),
+    "plot.conductance_map": lambda: Call(
+        function=plot.conductance_map,
+        arguments={"g": torch.full((2, 3, 4), 2e-6), "g_target": torch.full((3, 4), 2e-6), "chip": 1, "title": "g"},
+        use=_drawn_on,
+    ),
+    "plot.weight_map": lambda: Call(
+        function=plot.weight_map,
+        arguments={"w": torch.rand(2, 3, 4), "w_target": torch.rand(3, 4), "chip": 1, "title": "w"}, use=_drawn_on,
+    ),
+    "plot.level_histogram": lambda: Call(
+        function=plot.level_histogram, arguments={"g": [2e-6, 3e-6], "g_target": [2e-6, 4e-6]}, use=_drawn_on
+    ),
+    "plot.pulse_counts": lambda: Call(
+        function=plot.pulse_counts, arguments={"n_pulses": [2, 3], "g_target": [2e-6, 4e-6]}, use=_drawn_on
+    ),
+    "plot.drift": lambda: Call(
+        function=plot.drift, arguments={"times": [1.0, 10.0], "g": [[2e-6, 4e-6], [3e-6, 4e-6]]}, use=_drawn_on
+    ),
+    "plot.pareto": lambda: Call(
+        function=lambda x, y: plot.pareto([{"x": x, "y": y, "bits": 4}, {"x": 2.0, "y": 0.5, "bits": 6}], x="x", y="y"),
+        arguments={"x": 1.0, "y": 0.9}, use=_drawn_on,
     ),
     "report.show": lambda: Call(function=report.show, arguments={"value": 1.5e-6, "unit": "S"}, lets_nan_through=True),
     "report.show_interval": lambda: Call(

@@ -13,18 +13,19 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "SwitchingLaw VoltageLaw",
         _RESULT: "CellState ConductanceState",
         _CONSTANT: "RESET SET",
-        _NO_ARGUMENTS: "published",
+        _NO_ARGUMENTS: "falcone2025 published",
     },
     "arrays": {
-        _INTERFACE: "Access Array CompiledCells ConverterRanges Corner CoupledCells PatchReads RangedConverters "
-        "SavedState ScaledReads",
+        _INTERFACE: "Access Array ClosedLoopWrites CompiledCells ConverterRanges Corner CoupledCells PatchReads "
+        "RangedConverters SavedState ScaledReads",
         _RESULT: "Activity Usage",
         _CONSTANT: "CellCondition UNASSIGNED",
         "takes a placement, which `Placement` has checked": "corner_of",
+        "made by write schemes, which check their arguments": "ClosedLoop",
     },
     "circuit": {
         _INTERFACE: "Law",
-        _RESULT: "CellSolution CircuitPower CircuitSolution NonlinearSolution",
+        _RESULT: "CellSolution CircuitPower CircuitSolution NonlinearSolution SettledColumns",
         _CONSTANT: "FLOATING",
     },
     "programming": {
@@ -47,6 +48,7 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _BASE: "CompositeLayer SequenceLayer",
         _ERROR: "DeployInterrupted",
         "made by layers, whose constructors have cases": "ArrayWeight",
+        "made by `deploy` with `replicas`": "ConvReplicas LinearReplicas Replicas",
         "takes functions and types of a program's own layers": "ToChip register_layer",
     },
     "optim": {_INTERFACE: "ArrayRule DropsSteps ExtraState", "made by rules, in each step": "Move"},
@@ -72,8 +74,10 @@ _BY_REASON: dict[str, dict[str, str]] = {
         _CONSTANT: "LAWS",
     },
     "evaluation": {
-        _RESULT: "Accuracy Evaluation PropertyCost Subject",
-        _CONSTANT: "EFFORTS EVALUATION PERFECT PROPERTIES",
+        _RESULT: "Accuracy Comparison Evaluation PropertyCost Start Subject",
+        "runs for a minute; `tests/evaluation/test_compare.py` has what it refuses": "compare compared_cells "
+        "contenders",
+        _CONSTANT: "COMPARISON EFFORTS EVALUATION PERFECT PROPERTIES",
         "runs for minutes; `tests/evaluation/test_evaluate.py` has what it refuses": "evaluate",
     },
     "data": {
@@ -91,7 +95,16 @@ _BY_REASON: dict[str, dict[str, str]] = {
         "takes an experiment, which `Experiment` has checked": "register",
         "starts processes; its arguments are those of `run_experiment`": "local_scheduler n_workers run_distributed",
     },
-    "report": {_CONSTANT: "DETAILS", _ERROR: "NotMadeWarning"},
+    "plot": {
+        _CONSTANT: "COLOURS MARKS STYLE",
+        "writes what the other functions draw; `tests/plot/test_figures.py` has what it refuses": "save_figure",
+    },
+    "report": {
+        _CONSTANT: "DETAILS OHMWEAVE REFERENCES",
+        _ERROR: "NotMadeWarning",
+        "a work that can be cited, made in this package alone": "Reference",
+        "takes rows and experiments, which are checked when they are made": "bibtex cited other_sources",
+    },
     "testing": {"classes of tests": "ArrayContract CellContract LayerContract RuleContract"},
 }
 

@@ -13,8 +13,6 @@ from ohmweave.papers.stellar2023 import last_layer
 from ohmweave.programming import WriteVerify
 from tests.helpers import assert_close
 
-pytest.importorskip("numba")
-
 
 def few(name="digits", **_):
     data = load("digits", size=8)

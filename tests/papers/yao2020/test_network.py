@@ -8,8 +8,9 @@ import torch.nn.functional as F
 
 from ohmweave.base import ExperimentError, generator
 from ohmweave.data import Dataset, Split
+from ohmweave.nn.replicas import cut_convolution
 from ohmweave.papers.yao2020 import network
-from ohmweave.papers.yao2020.network import FiveLayerCNN, Recipe, cut_convolution, train, train_until, trained
+from ohmweave.papers.yao2020.network import FiveLayerCNN, Recipe, train, train_until, trained
 from ohmweave.papers.yao2020.wrong_weights import LAWS, scramble
 from tests.helpers import assert_close
 from tests.helpers.experiments import no_progress

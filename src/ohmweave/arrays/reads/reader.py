@@ -16,8 +16,8 @@ from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.noisy_product import noisy_product
 from ohmweave.arrays.reads.nonlinear import NonlinearRead
 from ohmweave.arrays.reads.patches import by_rows, noisy_convolution
+from ohmweave.arrays.reads.seen_cells import SeenCells
 from ohmweave.arrays.reads.shared_noise import SharedNoise, tile_forms
-from ohmweave.arrays.reads.signed_matrix import SignedMatrix
 from ohmweave.arrays.reads.steps import Counted, StepReads
 from ohmweave.arrays.reads.tile_currents import TilesOf, linear_tiles, nonlinear_tiles
 from ohmweave.arrays.writes.wiring import Wiring
@@ -51,6 +51,7 @@ class Reader:
         self.noise = NormalStream(seed, "array", "reads", device=bank.device)
         self.columns, self.dac = columns, dac
         self._bank, self._wiring = bank, wiring
+        self.seen = SeenCells(bank, wiring)
         self._nonlinear: NonlinearRead | None = None
         if not bank.cell.is_ohmic:
             wires, r_on = (wiring.wires, wiring.access.r_on) if wiring else (Wires(r_row=0.0, r_col=0.0), 0.0)
@@ -59,8 +60,6 @@ class Reader:
         serial = dac is not None and dac.bit_serial
         like = torch.empty(0, dtype=bank.dtype, device=bank.device)
         self._square_table = dac.square_table(like) if dac is not None and serial and columns is None else None
-        self._shared: tuple[PlacementCache[SharedNoise], ...] = (PlacementCache(), PlacementCache())  # transposed last
-        self._signed: PlacementCache[SignedMatrix] = PlacementCache()
         self._converted: PlacementCache[ConvertedMatrix] = PlacementCache()
 
     @property
@@ -91,7 +90,7 @@ class Reader:
             `(*chips, batch, n_out)`, or `(*chips, batch, out H, out W, n_out)`, or `(*chips, batch, n_in)`: A, or
             numbers by the `scale`.
         """
-        if geometry is not None and placement.parts and (self._shares or not self.linear):
+        if geometry is not None and placement.parts and (self.seen.share or not self.linear):
             return self._read_by_group(row, placement, geometry, scale)
         if self.linear:
             return self._read_linear(row, placement, geometry, scale, transposed)
@@ -114,12 +113,12 @@ class Reader:
         transposed: bool,
     ) -> torch.Tensor:
         """`read` where currents are proportional to voltages: one product for the mean, one for the variance."""
-        kept = self._kept(placement)
-        g, variance = self._signed_matrix(placement)
+        kept = self.seen.kept(placement)
+        g, variance = self.seen.unshared(placement)
         half: Callable[[], torch.Tensor] | None = kept.half_variance
         if transposed:
             g, variance, half = g.mT, None if variance is None else variance.mT, lambda: kept.half_variance().mT
-        if (shared := self._shared_noise(placement, transposed)) is not None:
+        if (shared := self.seen.shared_noise(placement, transposed)) is not None:
             if shared.coupled:
                 row = RowVoltages(row.v) if transposed else row
                 return self._read_with_shared_noise(row, g, shared, geometry, scale)
@@ -145,10 +144,10 @@ class Reader:
     def steps(self, placement: Placement, scale: ReadScale, limit: float, counted: Counted) -> StepReads | None:
         """Prepared reads of vectors, see `StepReads`; None off the CPU and where cells share resistances."""
         bank = self._bank
-        if self._shares or bank.device.type != "cpu":
+        if self.seen.share or bank.device.type != "cpu":
             return None
-        g, variance = self._signed_matrix(placement)
-        half = self._kept(placement).half_variance
+        g, variance = self.seen.unshared(placement)
+        half = self.seen.kept(placement).half_variance
         return StepReads(g, variance, half, self.noise, 1 / scale.s_per_w, limit, bank, bank.version, counted)
 
     def _read_by_group(
@@ -179,17 +178,6 @@ class Reader:
         i_out = read_rows(row.numbers) if geometry is None else by_rows(row.numbers, geometry, read_rows)
         return i_out if scale is None else i_out.mul_(1 / scale.s_per_w)
 
-    def _shared_noise(self, placement: Placement, transposed: bool = False) -> SharedNoise | None:
-        """The noise of a placement's reads behind shared resistances; None without them, and for exact reads."""
-        wiring = self._wiring
-        if wiring is None or not self._shares:
-            return None
-        return self._shared[transposed].get(
-            placement,
-            (self._bank.version,),
-            lambda: SharedNoise(self._bank, wiring, placement, transposed=transposed),
-        )
-
     def _square(self, row: RowVoltages) -> torch.Tensor:
         return row.square(None if row.dac is None else self._square_table)
 
@@ -209,42 +197,6 @@ class Reader:
             i_out = self._nonlinear.placement(per_chip, placement)
         return i_out.view(*numbers.shape[:-1], placement.n_out) if not self._bank.chip_shape else i_out
 
-    def signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The signed matrix of a read, `(*chips, n_in, n_out)` S, and the variance of its noise, S^2, or None.
-
-        Behind shared resistances, the variance is that with one input driven at a time.
-        """
-        g, variance = self._signed_matrix(placement)
-        if (shared := self._shared_noise(placement)) is not None:
-            variance = shared.diagonal.view(g.shape)
-        return g, variance
-
-    def _signed_matrix(self, placement: Placement) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As `signed_matrix`, without the variance where cells share resistances."""
-        at = self._effective if self._shares else self.seen_at
-        return self._kept(placement).at(self._bank.version, placement, at, self._changed_since, self._plain)
-
-    def _kept(self, placement: Placement) -> SignedMatrix:
-        return self._signed.get(placement, (), lambda: SignedMatrix(self._bank.cells(placement)))
-
-    @property
-    def _plain(self) -> torch.Tensor | None:
-        """Conductances of all cells on a CPU, if exact reads see these; see `SignedMatrix`."""
-        cell = self._bank.cell
-        if self._wiring is not None or cell.faults is not None or cell.read_noise is not None:
-            return None
-        g: torch.Tensor = self._bank.state.switching.g
-        return g if g.device.type == "cpu" else None
-
-    @property
-    def _shares(self) -> bool:
-        """True if noisy cells share a resistance, so that the noise of one depends on the currents of others."""
-        return self._wiring is not None and self._wiring.shared and self._bank.cell.read_noise is not None
-
-    def _changed_since(self, version: int) -> torch.Tensor | None:
-        """As `CellBank.changed_since`; None with wires, where a cell changes the effective conductance of others."""
-        return self._bank.changed_since(version) if self._wiring is None else None
-
     def _converted_matrix(self, placement: Placement, columns: ColumnConverters) -> ConvertedMatrix:
         # Matrices of non-linear cells hold no conductances, so they need not be renewed when cells change.
         version = (self._bank.version if self._nonlinear is None else 0, columns.version)
@@ -259,29 +211,11 @@ class Reader:
         if self._nonlinear is not None:
             return nonlinear_tiles(placement, self._nonlinear.tile)
         cells = self._bank.cells(placement).view(self._bank.n_sets, *placement.cells.shape)
-        if (wiring := self._wiring) is not None and self._shares:
+        if (wiring := self._wiring) is not None and self.seen.share:
             forms = partial(tile_forms, self._bank, wiring, placement)
-            return linear_tiles(placement, self._effective(cells)[0], forms=forms)
-        g, sigma = self.seen_at(cells)
+            return linear_tiles(placement, self.seen.effective(cells)[0], forms=forms)
+        g, sigma = self.seen.at(cells)
         return linear_tiles(placement, g, None if sigma is None else sigma.square())
-
-    def _effective(self, cells: torch.Tensor) -> tuple[torch.Tensor, None]:
-        """As `seen_at`, with None for the standard deviation."""
-        g = self._bank.conductance_of(cells) if self._wiring is None else self._wiring.effective(cells)
-        return g.to(self._bank.dtype), None
-
-    def seen_at(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Effective conductance of `cells`, any shape, S, and its standard deviation, S, or None.
-
-        Behind shared resistances, the standard deviation is that of a read with one row driven at a time.
-        """
-        g, sigma = self._bank.conductance_at(cells)
-        if self._wiring is None:
-            return g, sigma
-        if sigma is not None:
-            shared = self._wiring.shared
-            sigma = self._wiring.effective_noise(cells) if shared else self._wiring.alone_noise(cells, g, sigma)
-        return self._effective(cells)[0], None if sigma is None else sigma.to(g.dtype)
 
     def readout(self, cells: torch.Tensor, *, one_by_one: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Measure cells, `(k,)`.
@@ -296,11 +230,7 @@ class Reader:
         true, sigma = self._bank.conductance_at(cells)
         g = true
         if self._wiring is not None:
-            if one_by_one:
-                g = self._wiring.alone(cells, true)
-                sigma = None if sigma is None else self._wiring.alone_noise(cells, true, sigma)
-            else:
-                g, sigma = self.seen_at(cells)
+            g, sigma = self.seen.alone(cells, true, sigma) if one_by_one else self.seen.at(cells)
         if sigma is not None:
             g = torch.addcmul(g, sigma, self.noise.like(g))
         return g, true

@@ -14,8 +14,9 @@ ConductanceAt = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None
 """From cell indices, any shape, to conductances, S, and standard deviations of a read, S, of that shape (None if reads
 are exact)."""
 
-ChangedSince = Callable[[int], torch.Tensor | None]
-"""From a version to the indices, `(k,)`, of the cells that have changed since; None if any may have."""
+ChangedSince = Callable[[int, tuple[int, int]], torch.Tensor | None]
+"""From a version, and the lowest and highest cell that matter, to the indices, `(k,)`, of the cells that have changed
+since; None if any may have."""
 
 
 class SignedMatrix:
@@ -30,6 +31,7 @@ class SignedMatrix:
 
     def __init__(self, cells: torch.Tensor) -> None:
         self._cells = cells
+        self._reach: tuple[int, int] | None = None
         self._version = -1
         self._g: torch.Tensor | None = None
         self._variance: torch.Tensor | None = None
@@ -58,7 +60,7 @@ class SignedMatrix:
         """
         if self._g is None or self._version != version:
             self._half = None
-            changed = None if self._g is None else changed_since(self._version)
+            changed = None if self._g is None else changed_since(self._version, self._range())
             # Gathering single weights costs more for each than one pass over all: above `SPARSE`, recompute all.
             if changed is None or changed.numel() > SPARSE * self._cells.numel():
                 g, sigma = conductance_at(self._cells)
@@ -89,7 +91,9 @@ class SignedMatrix:
         if self._gains is None:
             gains = placement.row_gain, placement.col_gain
             self._gains = np.array(gains[0], numbers.dtype), np.array(gains[1], numbers.dtype)
-        refold(changed.numpy(), table.numpy(), self._by_weight.numpy(), numbers, *self._gains, self._g.view(-1).numpy())
+        first = self._range()[0]
+        tables = table.numpy(), self._by_weight.numpy()
+        refold(changed.numpy(), first, *tables, numbers, *self._gains, self._g.view(-1).numpy())
 
     def _update(self, changed: torch.Tensor, placement: Placement, conductance_at: ConductanceAt) -> None:
         """Recompute the weights of the `changed` cells, `(k,)`."""
@@ -109,17 +113,27 @@ class SignedMatrix:
         same value.
         """
         table = self._table(placement)
-        weights = table[cells.clamp(max=len(table) - 1)]
+        # Cells below the first one are those of others too: the last entry is -1.
+        within = cells - self._range()[0]
+        weights = table[torch.where(within < 0, len(table) - 1, within).clamp_(max=len(table) - 1)].long()
         return weights[weights >= 0]
 
+    def _range(self) -> tuple[int, int]:
+        """The lowest and the highest cell."""
+        if self._reach is None:
+            low, high = torch.aminmax(self._cells)
+            self._reach = int(low), int(high)
+        return self._reach
+
     def _table(self, placement: Placement) -> torch.Tensor:
-        """`(cells,)`: the weight of each cell, as in `_weights_of`; -1 for cells of others, and at the end."""
+        """`(cells,)` int32: the weight of each cell from the lowest one on; -1 for cells of others, and at the end."""
         if self._weight_of_cell is None:
             by_weight = placement.by_weight(self._cells).transpose(-3, -2).flatten(-2)
             self._by_weight = by_weight.reshape(-1, by_weight.shape[-1])
-            # A table from cells to weights, -1 for cells of other placements. It ends one entry above the highest cell
-            # of this placement; all cells beyond are clamped to that entry.
-            self._weight_of_cell = self._cells.new_full((int(self._cells.max()) + 2,), -1)
-            every = torch.arange(len(self._by_weight), device=self._cells.device)
-            self._weight_of_cell[self._by_weight] = every[:, None]
+            # It spans the placement's own cells, so that it stays in the cache, and ends one entry above the highest.
+            low, high = self._range()
+            table = torch.full((high - low + 2,), -1, dtype=torch.int32, device=self._cells.device)
+            every = torch.arange(len(self._by_weight), dtype=torch.int32, device=self._cells.device)
+            table[self._by_weight - low] = every[:, None]
+            self._weight_of_cell = table
         return self._weight_of_cell

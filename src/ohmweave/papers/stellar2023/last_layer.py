@@ -103,7 +103,7 @@ Epoch = Callable[[torch.Tensor, torch.Tensor], int]
 
 
 class StellarEpoch:
-    """Epochs of STELLAR on a layer, compiled where that is possible, and the bill of `N_BILLED` samples of each."""
+    """Epochs of STELLAR on a layer, in one call where that is possible, and the bill of `N_BILLED` samples of each."""
 
     def __init__(self, layer: Linear, threshold: float) -> None:
         self.layer = layer
@@ -145,7 +145,7 @@ class StellarEpoch:
 
 
 def back_propagation(layer: Linear, tolerance: float | None) -> Epoch:
-    """Epochs of the baseline, in which each sample's update is written at once. They need Numba.
+    """Epochs of the baseline, in which each sample's update is written at once.
 
     Args:
         layer: which learns.

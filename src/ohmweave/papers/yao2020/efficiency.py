@@ -92,8 +92,8 @@ def _figures(one: Macro) -> dict[str, JSON]:
 
 
 def _breakdown(rows: Sequence[Row]) -> "Figure | None":
-    parts = result_of(rows[-1])["parts"]
-    return waterfall({name: energy * 1e12 for name, energy in parts.items()}, ylabel="energy of a one-bit read (pJ)")
+    parts = {name: energy * 1e12 for name, energy in result_of(rows[-1])["parts"].items()}
+    return waterfall(parts, ylabel="energy of a one-bit read (pJ)").get_figure(root=True)
 
 
 def _image(rows: Sequence[Row]) -> "Figure | None":
@@ -103,7 +103,7 @@ def _image(rows: Sequence[Row]) -> "Figure | None":
     for line in lines:
         name = f"{line['layer'].rpartition('.')[2]}: {line['component'].split(',')[0]}"
         parts[name] = parts.get(name, 0.0) + line["image_energy"] * 1e9
-    return waterfall(parts, ylabel=f"energy of an image (nJ), mean over {behind([bills])}")
+    return waterfall(parts, ylabel=f"energy of an image (nJ), mean over {behind([bills])}").get_figure(root=True)
 
 
 def _facts(rows: Sequence[Row]) -> list[dict[str, object]]:

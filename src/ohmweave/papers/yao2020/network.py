@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from ohmweave.base import ExperimentError, generator
 from ohmweave.data import Dataset, Split
 from ohmweave.experiments import atomic_write
+from ohmweave.nn.replicas import cut_convolution
 
 
 class Convolver(torch.nn.Module):
@@ -67,25 +68,6 @@ class FiveLayerCNN(torch.nn.Module):
             group.load_state_dict(self.groups[0].state_dict())
         twin.fc.load_state_dict(self.fc.state_dict())
         return twin
-
-
-def cut_convolution(layers: Sequence[Callable[[torch.Tensor], torch.Tensor]], x: torch.Tensor) -> torch.Tensor:
-    """A 3 x 3 convolution whose output rows are computed in equal shares by several layers.
-
-    Each layer gets the input rows that its share of the output needs, so the inputs of neighbours overlap by two rows.
-    Source: the paper cuts images top to bottom into three. It does not print how borders are treated: that is ours.
-
-    Args:
-        layers: 3 x 3 convolutions without padding, with the same weights but for write errors.
-        x: `(n, channels, height, width)`.
-
-    Returns:
-        `(n, out channels, height - 2, width - 2)`.
-    """
-    n_out = x.shape[2] - 2
-    bounds = [round(k * n_out / len(layers)) for k in range(len(layers) + 1)]
-    shares = zip(layers, bounds[:-1], bounds[1:], strict=True)
-    return torch.cat([layer(x[:, :, first : last + 2]) for layer, first, last in shares], dim=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

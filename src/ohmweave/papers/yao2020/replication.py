@@ -92,7 +92,7 @@ def cut_image(n_convolvers: int) -> list[Job]:
 
 
 def _shares(n_rows: int, n: int) -> list[range]:
-    """Output rows of each convolver, divided as in `network.cut_convolution`."""
+    """Output rows of each convolver, divided as in `ohmweave.nn.replicas.cut_convolution`."""
     bounds = [round(k * n_rows / n) for k in range(n + 1)]
     return [range(first, last) for first, last in itertools.pairwise(bounds)]
 
@@ -175,14 +175,14 @@ def _with_copies(net: FiveLayerCNN, copies: int, work: plan.Workload, test: Spli
 
 
 def _draw_cut(rows: Sequence[Row]) -> "Figure | None":
-    return timeline(schedule(cut_image(N_CONVOLVERS)), title="one image over three convolvers")
+    return timeline(schedule(cut_image(N_CONVOLVERS)), title="one image over three convolvers").get_figure(root=True)
 
 
 def _draw_pipeline(rows: Sequence[Row]) -> "Figure | None":
     replicas: Mapping[str, int] = result_of(rows[-1])["replicas"]
     return timeline(
         schedule(pipeline(stages(), replicas, n_images=N_TIMELINE)), title=f"{N_TIMELINE} images, balanced replicas"
-    )
+    ).get_figure(root=True)
 
 
 def _table(rows: Sequence[Row]) -> list[dict[str, object]]:

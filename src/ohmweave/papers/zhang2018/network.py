@@ -126,8 +126,8 @@ class SignPerceptron:
     def train_epoch(self, x: torch.Tensor, labels: torch.Tensor, *, compiled: bool | None = None) -> None:
         """One pass over binary inputs `(n, in)` with labels `(n,)`, sample by sample.
 
-        `compiled` says whether by the compiled loop; None takes it where Numba is installed and
-        the chip can be trained by it: on the CPU, without converters, noise or an open bill.
+        `compiled` says whether in one call of `sign_epoch`, compiled where Numba is installed; None takes it where the
+        chip can be trained by it: on the CPU, without converters, noise of reads or an open bill.
         """
         if compiled is None:
             compiled = compiles(self.chip.array)
