@@ -290,12 +290,7 @@ class Chip(NotCopied):
         """
         if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
             raise OutOfRangeError(f"`state` must be tensors by name, but is {shown(state)}")
-        for name in state:
-            if name.startswith(_SCALE):
-                scale = check_tensor(name, state[name])
-                if scale.numel() != 1 or scale.is_complex():
-                    raise ShapeError(f"`{name}` must be one number, but has the shape {tuple(scale.shape)}")
-                check_positive(name, scale.item())
+        _check_scales(state)
         of_array = {name: leaf for name, leaf in state.items() if not name.startswith(_SCALE)}
         self._saved("load_state_dict").load_state_dict(of_array)
         for name, matrix in self._matrices().items():
@@ -315,6 +310,15 @@ class Chip(NotCopied):
                 f"{type(self.array).__name__} has no `SavedState`"
             )
         return self.array
+
+
+def _check_scales(state: Mapping[str, torch.Tensor]) -> None:
+    for name in state:
+        if name.startswith(_SCALE):
+            scale = check_tensor(name, state[name])
+            if scale.numel() != 1 or scale.is_complex():
+                raise ShapeError(f"`{name}` must be one number, but has the shape {tuple(scale.shape)}")
+            check_positive(name, scale.item())
 
 
 def _refuse_others(given: Mapping[str, object]) -> None:

@@ -186,14 +186,7 @@ class Matrix(NotCopied):
         vectors.
         """
         self._check_placed()  # here, because every read asks for the scale
-        scaling, array = self.scaling, self.chip.array
-        if not isinstance(scaling, ProportionalScaling) or not isinstance(array, ScaledReads) or not array.homogeneous:
-            return None
-        if isinstance(scaling, UniformScaling):
-            v_per_x = scaling.v_per_x(array.v_read)
-            return _read_scale(v_per_x, v_per_x * self.g_per_w, free=False)
-        # Each vector has its own factor: voltages can be recorded only if it is applied.
-        return None if array.metered else _read_scale(1.0, self.g_per_w, free=True)
+        return _scale_of_reads(self.chip.array, self.scaling, self.g_per_w)
 
     @property
     def scaled_within(self) -> bool:
@@ -264,12 +257,7 @@ class Matrix(NotCopied):
             The report, with tensors of the shape (cells written,).
         """
         self._check_placed()
-        whole = (*self.chip.chip_shape, *self.shape)
-        for given, tensor, dtype in (("dg", dg, self.chip.array.dtype), ("selected", selected, torch.bool)):
-            if tuple(check_tensor(given, tensor, dtype=dtype).shape) != whole:
-                raise ShapeError(f"`{given}` must have the shape {whole}, but has {tuple(tensor.shape)}")
-        if not bool(dg.isfinite().all()):
-            raise OutOfRangeError("`dg` must be finite, in S, but has entries that are NaN or infinite")
+        _check_changes(dg, selected, (*self.chip.chip_shape, *self.shape), self.chip.array.dtype)
         _check_write(write)
         low, high = self.mapping.window(self.chip.array)
         lines = self.mapping.split(dg, self.placement)
@@ -286,6 +274,16 @@ class Matrix(NotCopied):
         return f"Matrix({self.name!r}, {out} x {into} (out x in), {self.mapping}, {tiles} tile{'s' * (tiles != 1)})"
 
 
+def _scale_of_reads(array: Array, scaling: InputScaling, g_per_w: float) -> ReadScale | None:
+    if not isinstance(scaling, ProportionalScaling) or not isinstance(array, ScaledReads) or not array.homogeneous:
+        return None
+    if isinstance(scaling, UniformScaling):
+        v_per_x = scaling.v_per_x(array.v_read)
+        return _read_scale(v_per_x, v_per_x * g_per_w, free=False)
+    # Each vector has its own factor: voltages can be recorded only if it is applied.
+    return None if array.metered else _read_scale(1.0, g_per_w, free=True)
+
+
 @lru_cache(maxsize=256)
 def _read_scale(v_per_x: float, a_per_y: float, *, free: bool) -> ReadScale:
     """A scale, kept from read to read: making one checks its factors."""
@@ -300,6 +298,14 @@ def _check_kinds(chip: Chip, mapping: WeightMapping, scaling: InputScaling | Non
         raise TypeError(f"`mapping` must be a WeightMapping such as DifferentialPair(), but is {shown(mapping)}")
     if scaling is not None and not isinstance(scaling, InputScaling):
         raise TypeError(f"`scaling` must be an InputScaling or None, but is {shown(scaling)}")
+
+
+def _check_changes(dg: torch.Tensor, selected: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    for given, tensor, kind in (("dg", dg, dtype), ("selected", selected, torch.bool)):
+        if tuple(check_tensor(given, tensor, dtype=kind).shape) != shape:
+            raise ShapeError(f"`{given}` must have the shape {shape}, but has {tuple(tensor.shape)}")
+    if not bool(dg.isfinite().all()):
+        raise OutOfRangeError("`dg` must be finite, in S, but has entries that are NaN or infinite")
 
 
 def _check_write(write: Write) -> None:
