@@ -76,7 +76,7 @@ def test_a_driver_of_a_file_is_checked(drivers: Path, capsys: pytest.CaptureFixt
         (("check", "missing"), r"an entry point of the group ohmweave.drivers"),
         (("check", "good", "--import", "missing.py"), r"`--import` must name an existing .py file"),
         (("check", "good", "--import", "{file}", "--corner", "0,1"), r"`--corner` must be ARRAY,ROW,COLUMN"),
-        (("check", "good", "--import", "{file}", "--corner", "0,4,0"), r"`corner` must leave 2 x 4 cells"),
+        (("check", "good", "--import", "{file}", "--corner", "0,4,0"), r"`--corner` must leave 2 x 4 cells"),
         (("replay", "{file}"), r"is not a log of ohmweave"),
         (("replay", "missing.log"), r"must be a log, but cannot be read"),
     ],

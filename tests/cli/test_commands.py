@@ -13,10 +13,15 @@ import pytest
 import typer
 
 from ohmweave.cli import app, main
+from ohmweave.cli.console import print_result
+from ohmweave.cli.evaluate import shown_table
 from ohmweave.experiments import Context, ExperimentError, Task, read_rows
 from tests.helpers.experiments import NAME, experiment, only_registered, run
 
-COMMANDS = ["list", "run", "claims", "report", "cost", "data", "fit", "evaluate", "explore", "netlist", "bench"]
+COMMANDS = [
+    "demo", "list", "run", "claims", "report", "cite", "cost", "data", "fit", "evaluate", "compare", "explore",
+    "netlist", "docs", "bench",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +170,7 @@ def test_claims_of_what_was_not_run_only_when_asked(command: Any) -> None:
     [
         (["run", "coins/tos"], 1, "did you mean coins/toss"),
         (["run", NAME, "--device", "abacus"], 1, "`--device` must be one that torch can use here, but is 'abacus'"),
-        (["run", NAME, "--device", "meta"], 1, "`device` (`--device`) must be cpu for coins/toss, but is 'meta'"),
+        (["run", NAME, "--device", "meta"], 1, "`--device` must be cpu for coins/toss, but is 'meta'"),
         (["claims", "nowhere"], 1, "no results folder nowhere"),
         (["report", "nowhere"], 1, "no results folder nowhere"),
         (["run"], 2, "NAME"),
@@ -291,3 +296,12 @@ def test_a_table_names_every_commit_of_its_rows(command: Any) -> None:
     table = Path("all.md").read_text()
     assert "abc (1 rows)" in table
     assert "1 of 2 rows have no time in a log" in table
+
+
+def test_no_column_of_a_table_is_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    heads = [f"column{n}" for n in range(12)]
+    print_result(shown_table("wide", [{head: f"{n}.123456789" for n, head in enumerate(heads)}]))
+    out = capsys.readouterr().out
+    assert all(head in out for head in heads)
+    assert all(f" {n}.123456789 " in out for n in range(12))

@@ -73,8 +73,8 @@ def test_json_and_another_unit(csv: Path, tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--g-min", "2"], "`g_min` must be a quantity in S"),
-        (["--law", "cubic"], "`law` must be one of linear"),
+        (["--g-min", "2"], "`--g-min` must be a quantity in S"),
+        (["--law", "cubic"], "`--law` must be one of linear"),
         (["--g-max", "3 uS"], "must hold at least 20"),
     ],
 )

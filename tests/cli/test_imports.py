@@ -68,7 +68,7 @@ def test_a_file_that_is_missing_is_one_clear_message(capsys: pytest.CaptureFixtu
     argument = {"list": [], "claims": ["."], "report": ["."]}.get(name, ["coins"])
     code, out, err = command(capsys, name, *argument, "--import", "nothing.py")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "(--import) must name an existing .py file, but is" in err
+    assert "`--import` must name an existing .py file, but is" in err
     assert "nothing.py" in err
 
 
@@ -85,11 +85,10 @@ def test_the_former_variable_is_passed_on_with_one_note(
     monkeypatch.setenv("OHMWEAVE_DATA", "")
     monkeypatch.setenv("MEMWEAVE_DATA", "folder")
     _, _, err = command(capsys, "list")
-    assert err.splitlines() == [
-        "note: the environment variable MEMWEAVE_DATA is now called OHMWEAVE_DATA; it is read for now"
-    ]
+    note = "note: the environment variable MEMWEAVE_DATA is now called OHMWEAVE_DATA; it is read for now"
+    assert err.splitlines()[0] == note
     assert os.environ["OHMWEAVE_DATA"] == "folder"
-    assert command(capsys, "list")[2] == ""
+    assert note not in command(capsys, "list")[2]
 
 
 def as_module(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -27,7 +27,19 @@ def test_two_machines_by_hand() -> None:
     assert done.makespan == 7.0
     assert done.latency == 6.0
     assert_close(done.utilisation["m"], 3 / 7, rtol=1e-12)
-    assert_close(done.throughput, 1.0, rtol=1e-12)  # ends at 6 and at 7
+    # They end at 6 and 7 s, one a second, but machine n is busy for 5 s with two images.
+    assert_close(done.throughput, 0.4, rtol=1e-12)
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 10.0), st.sampled_from("mno")), min_size=1, max_size=5), st.integers(1, 12))
+def test_no_more_images_than_the_busiest_machine_can_do(layers: list[tuple[float, str]], n_images: int) -> None:
+    jobs = [
+        Job(name=str(k), machine=machine, duration=t, image=image, needs=(image * len(layers) + k - 1,) if k else ())
+        for image in range(n_images)
+        for k, (t, machine) in enumerate(layers)
+    ]
+    busiest = max(sum(t for t, machine in layers if machine == which) for which in "mno")
+    assert schedule(jobs).throughput <= 1 / busiest * (1 + 1e-9)
 
 
 def test_the_first_in_the_sequence_goes_first() -> None:

@@ -197,7 +197,7 @@ def test_command_prints_search_results_and_page(
     assert "Every number was computed from the rows" in page
     assert "A verdict compares" not in page  # it has no claims, so that there is none
     assert refused == 1
-    assert "`wait` must" in complaint.err
+    assert "`--wait` must" in complaint.err
 
 
 def test_arguments_are_refused_by_name(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from ohmweave.evaluation.search import (
     W_MAX,
     Trial,
     best,
+    ladder,
     leaders,
     retried,
     standard_error,
     tried,
 )
-from ohmweave.evaluation.search import _ladder as ladder
 from ohmweave.evaluation.ways import AWARE, IN_SITU, TRANSFER, TUNED
 from ohmweave.experiments import ExperimentError, Row
 from tests.helpers import assert_close

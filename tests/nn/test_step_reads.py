@@ -5,7 +5,7 @@ import torch
 
 import ohmweave as ow
 from ohmweave.arrays import DAC
-from ohmweave.arrays.reads.steps import StepReads
+from ohmweave.arrays.reads.prepared_reads import StepReads
 from ohmweave.base import OutOfRangeError
 from ohmweave.cost import ledger
 from ohmweave.mapping import Matrix

@@ -15,7 +15,7 @@ import torch
 from ohmweave.arrays.bank import CellBank
 from ohmweave.arrays.placement import Corner, Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
-from ohmweave.arrays.reads.steps import StepReads
+from ohmweave.arrays.reads.prepared_reads import StepReads
 from ohmweave.arrays.writes.closed_loop import ClosedLoop
 from ohmweave.base import Magnitudes, check_fields, positive
 

@@ -35,9 +35,9 @@ from ohmweave.arrays.converters.ranged_columns import RangedColumns
 from ohmweave.arrays.converters.row_voltages import RowVoltages
 from ohmweave.arrays.placement import Placement
 from ohmweave.arrays.reads.geometry import ConvGeometry
+from ohmweave.arrays.reads.prepared_reads import StepReads
 from ohmweave.arrays.reads.reader import Reader
 from ohmweave.arrays.reads.requests import ReadRequests
-from ohmweave.arrays.reads.steps import StepReads
 from ohmweave.arrays.saved import Part, collect, distribute, parts_of
 from ohmweave.arrays.writes.access import Access, Passive
 from ohmweave.arrays.writes.closed_loop import ClosedLoop, loop_for

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 WIDTH_WITHOUT_TERMINAL = 160
+_WIDEST = 10_000
 
 
 class _Console(Console):
@@ -34,8 +37,18 @@ def console_on(stream: TextIO) -> Console:
 
 
 def print_result(content: Any) -> None:
-    """Print text (without markup) or an object that rich renders to stdout."""
-    console_on(sys.stdout).print(Text(content) if isinstance(content, str) else content)
+    """Print text (without markup) or an object that rich renders to stdout.
+
+    A table that is wider than the terminal, with each cell as narrow as its longest word, keeps that width: rich would
+    cut its columns, or leave them out, without a word.
+    """
+    console, shown = console_on(sys.stdout), Text(content) if isinstance(content, str) else content
+    if not isinstance(shown, Table):
+        console.print(shown)
+        return
+    least = Measurement.get(console, console.options.update(max_width=_WIDEST), shown).minimum
+    console.width = max(console.width, least)
+    console.print(shown)
 
 
 def print_note(text: str) -> None:

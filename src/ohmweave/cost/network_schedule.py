@@ -148,7 +148,7 @@ def network_schedule(
     Args:
         net: as in `network_stages`.
         x: likewise.
-        n_images: of the schedule, >= 1.
+        n_images: of the schedule, >= 1; 1 for the latency of an image alone.
         costs: likewise.
 
     Returns:

@@ -83,16 +83,27 @@ class Schedule:
 
     @property
     def latency(self) -> float:
-        """Time from the start to the end of the first image, s."""
+        """Time from the start to the end of the first image, s, beside those that follow it.
+
+        Images that follow take machines that the first one needs again: alone, in a schedule of one image, it is
+        never slower.
+        """
         first, last = self._span(min(job.image for job in self.jobs))
         return last - first
 
     @property
     def throughput(self) -> float:
-        """Images in 1 s once the pipeline is full, 1/s: between the ends of the first and the last image."""
+        """Images in 1 s once the pipeline is full, 1/s: between the ends of the first and the last image.
+
+        It is never more than the busiest machine can do: where layers share a machine, images may end close together
+        because their work was put off.
+        """
         ends = sorted(self._span(image)[1] for image in {job.image for job in self.jobs})
         span = ends[-1] - ends[0]
-        return 1 / self.makespan if span <= 0 else (len(ends) - 1) / span
+        if span <= 0:
+            return 1 / self.makespan
+        busiest = max(self.utilisation.values()) * self.makespan
+        return min((len(ends) - 1) / span, len(ends) / busiest)
 
     @property
     def utilisation(self) -> dict[str, float]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 
 from ohmweave.arrays import Array, Corner, ReadScale, ScaledReads, read_cells, read_transposed, read_vectors
-from ohmweave.arrays.reads.steps import StepReads
+from ohmweave.arrays.reads.prepared_reads import StepReads
 from ohmweave.base import (
     NotCopied,
     OutOfRangeError,

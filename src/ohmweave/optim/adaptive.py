@@ -56,6 +56,10 @@ class AdaptiveWriteVerify(LargeSteps):
     }
     unsaved = ("write",)
 
+    remedy = "Lower `share`, or take larger batches"
+    most = 0.3
+    """Higher than for a fixed rate, which goes on: here the rate falls after batches that disagree with it."""
+
     def __init__(
         self, params: Iterable[Any], *, lr: float = 1.0, share: float = 0.01, threshold: float, write: Write
     ) -> None:

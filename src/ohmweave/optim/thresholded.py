@@ -28,6 +28,11 @@ class LargeSteps(ArrayRule, DropsSteps):
     """Number of weights written in the last call of `step()`, summed over chips."""
     _warned = False
 
+    remedy = "Lower `lr`, or take `AdaptiveWriteVerify`"
+    """What helps where a step writes too many weights."""
+    most = MOST
+    """Largest share of the weights of a layer that a step writes on some chip without a warning (ours)."""
+
     @abstractmethod
     def rate(self, move: Move) -> torch.Tensor | float:
         """S per unit of the gradient of one weight, one number or `(*chips, 1, 1)`."""
@@ -45,15 +50,15 @@ class LargeSteps(ArrayRule, DropsSteps):
         return any(sent)
 
     def _watch_share(self, move: Move, selected: torch.Tensor) -> None:
-        """Warn once if a step writes more than a tenth of the weights of a layer on some chip."""
+        """Warn once if a step writes more than `most` of the weights of a layer on some chip."""
         if self._warned or selected.shape[-2:].numel() < _FEW or move.group["threshold"] == 0:
             return
         most = float(selected.flatten(-2).double().mean(-1).max())
-        if most > MOST:
+        if most > self.most:
             self._warned = True
             warnings.warn(
                 f"{type(self).__name__} wrote {most:.0%} of the weights of {move.name!r} on one chip in one step: the "
-                "rate may be so large that tuning destroys what was trained. Lower `lr`, or take `AdaptiveWriteVerify`",
+                f"rate may be so large that tuning destroys what was trained. {self.remedy}",
                 stacklevel=5,
             )
 

@@ -108,7 +108,7 @@ def test_a_change_of_a_cell_changes_its_variance() -> None:
         cells = matrix.cells.flatten()[: 64 * 48]
         matrix.pulse(cells, Pulse(torch.ones(len(cells), dtype=torch.int64), torch.full((len(cells),), n_pulses)))
         net(torch.ones(1, 64))
-        _, variance = reader.signed_matrix(matrix.placement)
+        _, variance = reader.seen.signed_matrix(matrix.placement)
         assert_close(stream.variance.double().flatten(), variance.double().sum(-2), rtol=3 * 2.0**-8)
 
 

@@ -16,9 +16,9 @@ from ohmweave.arrays.reads.geometry import ConvGeometry
 from ohmweave.arrays.reads.noisy_product import noisy_product
 from ohmweave.arrays.reads.nonlinear import NonlinearRead
 from ohmweave.arrays.reads.patches import by_rows, noisy_convolution
+from ohmweave.arrays.reads.prepared_reads import Counted, StepReads
 from ohmweave.arrays.reads.seen_cells import SeenCells
 from ohmweave.arrays.reads.shared_noise import SharedNoise, tile_forms
-from ohmweave.arrays.reads.steps import Counted, StepReads
 from ohmweave.arrays.reads.tile_currents import TilesOf, linear_tiles, nonlinear_tiles
 from ohmweave.arrays.writes.wiring import Wiring
 from ohmweave.base import NormalStream
