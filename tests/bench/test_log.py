@@ -465,3 +465,25 @@ def test_only_our_types_are_packed() -> None:
     for value in (object(), {1, 2}, torch.zeros(2, dtype=torch.complex64)):
         with pytest.raises(TypeError, match="must"):
             packed([value])
+
+
+def test_a_wrong_length_is_damage_and_not_a_torn_end(tmp_path: Path) -> None:
+    """Whole records follow it: they must neither be left out of the wear nor cut off by the next recording."""
+    path = tmp_path / "run.log"
+    with Recorded(cells(), path) as array:
+        for _ in range(5):
+            array.pulse(torch.tensor([0, 1]), Pulse(torch.ones(2)))
+            array.readout(torch.tensor([0, 1]))
+    whole = path.read_bytes()
+    start = len(MAGIC)
+    for _ in range(3):
+        start += 8 + struct.unpack_from("<I", whole, start)[0] % 2**31
+    for bit in (1 << 16, 1 << 20, 1 << 30):
+        damaged = bytearray(whole)
+        struct.pack_into("<I", damaged, start, struct.unpack_from("<I", whole, start)[0] ^ bit)
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=f"damaged at byte {start:,}, in the length"):
+            list(read_events(path))
+        with pytest.raises(DataError, match="in the length of a record"):
+            Recorded(cells(), path)
+        assert path.read_bytes() == bytes(damaged)

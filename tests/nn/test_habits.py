@@ -361,3 +361,21 @@ def test_modes_without_gradients() -> None:
     for y in (first, second, third):
         assert_close(y.detach(), want.detach().expand(y.shape), rtol=1e-5, scale=1.0)
     third.sum().backward()
+
+
+@pytest.mark.parametrize("convolution", [nn.Conv2d(1, 2, 3, bias=False), nn.ConvTranspose2d(1, 2, 3, bias=False)])
+@pytest.mark.parametrize("n_chips", [None, 2])
+def test_a_function_that_changes_its_input_follows_a_convolution_without_bias(convolution, n_chips):
+    model = nn.Sequential(convolution, nn.ReLU(inplace=True), nn.Flatten(), nn.LazyLinear(3))
+    x = torch.rand(4, 1, 8, 8)
+    model(x)
+    chip = ow.Chip(ow.cells.LinearStep(g_min=2e-6, g_max=20e-6, levels=4097), n_arrays=8, rows=512, n_chips=n_chips)
+    net = ow.deploy(model, chip, write=ow.BlindWrite(g_step=18e-6 / 4096))
+    net.loss(nn.functional.cross_entropy, net(x), torch.zeros(4, dtype=torch.int64)).backward()
+    software = torch.autograd.grad(
+        nn.functional.cross_entropy(model(x), torch.zeros(4, dtype=torch.int64)), model[0].weight
+    )[0]
+    grad = net.weights["0"].grad
+    # Kernels lie on the chip in another order.
+    one = (grad if n_chips is None else grad[0]).flatten().sort().values
+    assert_close(one, software.flatten().sort().values, rtol=0.02, scale=float(software.abs().max()))

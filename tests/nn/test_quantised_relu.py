@@ -94,3 +94,14 @@ def test_half_precision_keeps_its_dtype() -> None:
 def test_refuses(arguments: dict[str, float]) -> None:
     with pytest.raises(OutOfRangeError, match=r"`(bits|x_max)` must be"):
         QuantisedReLU(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("nan")])
+def test_a_range_is_not_taken_from_numbers_that_are_not_finite(bad: float) -> None:
+    layer = QuantisedReLU(4)
+    with pytest.raises(OutOfRangeError, match="`x` must be finite"):
+        layer(torch.tensor([1.0, bad]))
+    assert float(layer.x_max.detach()) == 0
+    with pytest.raises(OutOfRangeError, match="`x` must be floating-point"):
+        layer(torch.tensor([1, 2]))
+    assert bool(layer(torch.tensor([1.0, 2.0])).isfinite().all())

@@ -8,7 +8,7 @@ import torch
 
 import ohmweave as ow
 from ohmweave.base import OutOfRangeError, ShapeError, generator, has_numba
-from ohmweave.cells import Cell, LinearStep, ReadNoise, Spread, aggregate, soft_bounds, stellar2023
+from ohmweave.cells import Cell, LinearStep, ReadNoise, Relaxation, Spread, aggregate, soft_bounds, stellar2023
 from ohmweave.cost import ledger
 from ohmweave.mapping import CentredPair, Chip, DifferentialPair
 from ohmweave.nn import AlwaysOn, Linear, OnChip
@@ -121,6 +121,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(rule):
     [
         ("several chips", lambda: network(SOFT, RULES["rounded"], n_chips=2)),
         ("read_noise", lambda: network(Cell(SOFT, read_noise=ReadNoise(fraction=0.01)), RULES["rounded"])),
+        ("Relaxation", lambda: network(Cell(SOFT, retention=Relaxation(sigma_fast=1e-6, tau=1.0)), RULES["rounded"])),
         ("write scheme", lambda: network(SOFT, lambda p: Manhattan(p, g_step=STEP, write=ow.BlindWrite(g_step=STEP)))),
         ("order", lambda: network(SOFT, lambda p: RULES["rounded"](p[::-1]))),
     ],

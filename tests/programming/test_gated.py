@@ -161,3 +161,10 @@ def test_limit_of_reversals_is_that_of_a_write_by_hand(limit: int) -> None:
     assert list(zip(report.n_set.tolist(), report.n_reset.tolist(), strict=True)) == wanted
     if limit == 0:
         assert not bool(report.n_reset.any())
+
+
+def test_gates_that_no_pulse_could_have_are_refused() -> None:
+    with pytest.raises(OutOfRangeError, match="`levels` must have a `v_gate`"):
+        GateWrite(levels=(GateLevel(low=1e-6, high=2e-6),))
+    with pytest.raises(OutOfRangeError, match="`v_max` must be >= the largest `v_gate`"):
+        GateWrite(levels=(GateLevel(low=1e-6, high=2e-6, v_gate=6.0),), v_max=2.0)

@@ -181,6 +181,21 @@ def _folded(parts: Sequence[bytes | memoryview]) -> bytes:
     return total.tobytes()
 
 
+def _holds_record(rest: bytes) -> bool:
+    """True if a whole record begins somewhere in `rest`: a torn end has none."""
+    if len(rest) <= _HEAD.size:
+        return False
+    numbers = np.lib.stride_tricks.sliding_window_view(np.frombuffer(rest, np.uint8), 4).view("<u4")[:, 0]
+    starts = np.arange(len(rest) - _HEAD.size)
+    length = numbers[starts] % _FOLDED
+    for start in starts[(length > 0) & (length <= len(rest) - _HEAD.size - starts)]:
+        payload = rest[start + _HEAD.size :][: int(length[start])]
+        body = _folded([payload]) if numbers[start] >= _FOLDED else payload
+        if _crc([body]) == numbers[start + 4]:
+            return True
+    return False
+
+
 def positions(path: str | PathLike[str]) -> Iterator[tuple[int, Any]]:
     """The records of a log, each with the position behind it; an incomplete one at the end is left out.
 
@@ -203,6 +218,11 @@ def positions(path: str | PathLike[str]) -> Iterator[tuple[int, Any]]:
             folded, length = length >= _FOLDED, length % _FOLDED
             payload = file.read(length)
             if len(payload) < length:
+                if _holds_record(head[1:] + payload):
+                    raise DataError(
+                        f"{path} is damaged at byte {start:,}, in the length of a record: whole records follow; what "
+                        "is before it can be read from a copy cut there"
+                    )
                 return
             if _crc([_folded([payload]) if folded else payload]) != checksum:
                 if not file.read(1):  # the last record: its end was lost in a power failure

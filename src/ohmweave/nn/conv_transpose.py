@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from ohmweave.base import OutOfRangeError, ShapeError, check_shape
 from ohmweave.mapping import Chip
 from ohmweave.nn.chip_batch import with_batch
-from ohmweave.nn.convolution import Convolution, ConvShape, sizes_of
+from ohmweave.nn.convolution import Convolution, ConvShape, own_memory, sizes_of
 from ohmweave.nn.further_inputs import check_dims
 from ohmweave.nn.layer_registry import ToChip, register_layer
 from ohmweave.nn.on_chip import OnChip
@@ -126,7 +126,7 @@ class ConvTranspose(Convolution):
         padded = F.pad(spread, pads)  # a negative number cuts pixels away
         self.shape.check_size(tuple(padded.shape[2:]))
         y = self._convolved(padded)
-        y = y if self.bias is None else self.biased(y.movedim(1, -1)).movedim(-1, 1)
+        y = own_memory(y) if self.bias is None else self.biased(y.movedim(1, -1)).movedim(-1, 1)
         return y if x.dim() == images.dim() else y.flatten(0, 1)
 
     @property

@@ -235,7 +235,7 @@ class Convolution(ChipLayer):
         self.shape.check_size(tuple(images.shape[2:]))
         y = self._convolved(self.shape.padded(images))
         # `biased` adds to the last dimension.
-        y = y if self.bias is None else self.biased(y.movedim(1, -1)).movedim(-1, 1)
+        y = own_memory(y) if self.bias is None else self.biased(y.movedim(1, -1)).movedim(-1, 1)
         return y if x.dim() == images.dim() else y.flatten(0, 1)
 
     def _convolved(self, x: torch.Tensor) -> torch.Tensor:
@@ -253,6 +253,11 @@ class Convolution(ChipLayer):
     def extra_repr(self) -> str:
         """Shown in the network's printout."""
         return f"{self.shape}, on {self.matrix.name!r}"
+
+
+def own_memory(y: torch.Tensor) -> torch.Tensor:
+    """`y`, but no view that a function of autograd returned: torch refuses to change such a view in place."""
+    return y.clone() if y.requires_grad and y._is_view() else y
 
 
 def channels_last(y: torch.Tensor, n_dims: int) -> torch.Tensor:

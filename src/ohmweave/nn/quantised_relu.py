@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ohmweave.base import check_integer, check_positive
+from ohmweave.base import OutOfRangeError, check_integer, check_positive, check_tensor
 
 _CANDIDATES = 50
 
@@ -44,7 +44,12 @@ class QuantisedReLU(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The quantised activations of `x`, in its shape and dtype."""
+        check_tensor("x", x)
+        if not x.is_floating_point():
+            raise OutOfRangeError(f"`x` must be floating-point numbers, but is {x.dtype}")
         if not bool(self.x_max):
+            if not bool(x.isfinite().all()):
+                raise OutOfRangeError("`x` must be finite where it gives the range, but has entries that are not")
             with torch.no_grad():
                 self.x_max.fill_(_least_error(x, 2**self.bits - 1))
         y: torch.Tensor = _Quantise.apply(x, self.x_max, 2**self.bits - 1)  # type: ignore[no-untyped-call]

@@ -72,7 +72,10 @@ class Replicas(torch.nn.ModuleList, ReplicaSet):
 
 
 class LinearReplicas(Replicas):
-    """Copies of a linear layer: sample i of each chip is read by replica i mod n, with all its vectors."""
+    """Copies of a linear layer: sample i of each chip is read by replica i mod n, with all its vectors.
+
+    Where time comes first, the steps of time take turns in place of the samples.
+    """
 
     @property
     def take_turns(self) -> bool:

@@ -209,6 +209,8 @@ def _tables_of(array: CompiledCells) -> StepTables:
             raise NotCompiledError(f"the cells have {name}")
     if cell.faults is not None and type(cell.faults) is not StuckCells:
         raise NotCompiledError(f"the cells have {type(cell.faults).__name__}")
+    if cell.processes:  # pulses set their ages back
+        raise NotCompiledError(f"the cells have {type(cell.processes[0]).__name__}")
     tables = StepTables.of(cell, array.bank.dtype)
     if tables is None:
         raise NotCompiledError(f"the steps of {type(cell.switching).__name__} cells are no tables, or they age")

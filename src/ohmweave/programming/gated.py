@@ -87,6 +87,11 @@ class GateWrite(Settling):
                 raise OutOfRangeError(
                     f"`levels` must not overlap, but one ends at {below.high!r} S and the next begins at {above.low!r}"
                 )
+        gates = [level.v_gate for level in self.levels if level.v_gate is not None]
+        if self.v_step is None and not gates:
+            raise OutOfRangeError("`levels` must have a `v_gate` in one level or more where `v_step` is None")
+        if self.v_step is None and max(gates) > self.v_max:
+            raise OutOfRangeError(f"`v_max` must be >= the largest `v_gate`, {max(gates)!r} V, but is {self.v_max!r} V")
         if self.v_start > self.v_max:
             raise OutOfRangeError(f"`v_max` must be >= v_start = {self.v_start!r} V, but is {self.v_max!r} V")
 
