@@ -16,7 +16,8 @@ from tests.fuzz.judge import Kind
 from tests.fuzz.runner import Call, outcome_of, run
 from tests.fuzz.texts import cell_files, measurements, use_cell, use_measurement
 
-SECONDS = 8.0
+N = 1500
+MOST_SECONDS = 600.0
 
 
 def test_every_public_name_has_a_case_or_a_reason() -> None:
@@ -55,7 +56,8 @@ def _valid(name: str) -> Kind:
 
 def test_the_public_face_refuses_by_name_or_is_sound() -> None:
     with torch.random.fork_rng():
-        tally = run(CASES, n=3000, seed=7, seconds=SECONDS)
+        # A number, and no time: else a faster machine tries what no other has tried.
+        tally = run(CASES, n=N, seed=7, seconds=MOST_SECONDS)
     assert sum(tally.counts.values()) > 100
     assert tally.bad == 0, tally.report()
 

@@ -120,6 +120,9 @@ def _vectors(parts: Sorted, x: torch.Tensor) -> tuple[dict[str, float], dict[str
         for layer in parts.layers:
             for module in (layer.module, *layer.twins):
                 module.register_forward_hook(count(layer.name))
-        parts.model(x)
+        try:
+            parts.model(x)
+        except RuntimeError as error:
+            raise OutOfRangeError(f"`x` must be an input of the network, which fails with it: {error}") from error
     limits = {name: rows.get(name, 1) if not_replicable(modules, name, ()) is None else 1 for name in seen}
     return {name: max(n, 1e-9) for name, n in seen.items()}, limits
