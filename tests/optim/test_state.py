@@ -302,6 +302,8 @@ def test_wrong_states_are_named():
         with pytest.raises(DataError, match=named):
             rule.load_state_dict(state)
 
+    for n_steps in (-1, 2**62):
+        refused(lambda state, n=n_steps: state["rule"].update(n_steps=torch.tensor(n)), "must count from 0 to")
     refused(lambda s: s.pop("rule"), "must be that of a MixedPrecision, but has no part")
     refused(lambda s: s["rule"].update(name="SignPulse"), "MixedPrecision, but is that of a SignPulse")
     refused(lambda s: s["rule"].update(weights=[["a", 2, 3], ["c", 2, 3]]), "'weights'")

@@ -9,6 +9,7 @@ treated, and that samples take turns, is ours.
 """
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -43,11 +44,6 @@ class Replicas(torch.nn.ModuleList, ReplicaSet):
         return tuple(layer.matrix.name for layer in self if isinstance(layer, ChipLayer))
 
     @property
-    def take_turns(self) -> bool:
-        """True if samples go to the replicas in turn."""
-        raise NotImplementedError
-
-    @property
     def weight(self) -> torch.Tensor:
         """That of replica 0, for models that look at a layer's weight, as torch's transformer layers do."""
         weight: torch.Tensor = self[0].weight  # type: ignore[assignment]
@@ -66,9 +62,9 @@ class Replicas(torch.nn.ModuleList, ReplicaSet):
                 record_call(layer.matrix)
         return self.divided(x)
 
+    @abstractmethod
     def divided(self, x: torch.Tensor) -> torch.Tensor:
-        """As `forward`. A subclass implements it."""
-        raise NotImplementedError
+        """As `forward`."""
 
 
 class LinearReplicas(Replicas):

@@ -13,6 +13,7 @@ from ohmweave.nn import ArrayWeight
 from ohmweave.optim.hyperparameters import Checks, check_generator, check_hyperparameters, check_steps
 from ohmweave.optim.saved_state import check_groups, check_own, check_weights
 
+_MOST_STEPS = 2**53
 PATIENCE = 20
 """Number of steps with a gradient but without a pulse after which a rule warns."""
 
@@ -241,6 +242,11 @@ class ArrayRule(NotCopied, torch.optim.Optimizer, ABC):
         own, like = state_dict.get("rule"), self._own_state()
         check_own(own, like)
         assert isinstance(own, Mapping)
+        if not 0 <= int(own["n_steps"]) <= _MOST_STEPS or int(own["n_silent"]) < -1:
+            raise DataError(
+                f"`state_dict['rule']` must count from 0 to {_MOST_STEPS:,} steps, but has n_steps "
+                f"{int(own['n_steps'])}, n_silent {int(own['n_silent'])}"
+            )
         check_groups(state_dict, self.param_groups, needed=set(self._names) - set(self.unsaved))
         for group in state_dict["param_groups"]:
             self._check_saved_group(group)
